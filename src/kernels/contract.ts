@@ -1,0 +1,178 @@
+// The contract: every kernel once, with its formula. All floors (TypeScript, C++, CUDA) obey this
+// page.
+//
+// A kernel is a plain function over flat buffers: inputs, outputs, saved values, then sizes. It
+// checks no shape (ops do) and allocates nothing. Outputs are overwritten unless the line says +=.
+// The comment behind each kernel gives the buffers' shapes; [outer, n, inner] is a dense array seen
+// from one axis.
+
+/** Floats of a buffer: f32, or f64 where gradients are checked in double precision. */
+export type Floats = Float32Array | Float64Array;
+export type DType = "f32" | "f64" | "i32" | "bf16";
+
+/** F is a buffer of floats, I one of 32-bit integers, as the device holds them. */
+export interface Kernels<F = Floats, I = Int32Array> {
+  // ---- elementwise: element i of the output comes from element i of the inputs; all have n
+  // elements
+
+  /** y = a + b. Operands shorter than n repeat: a_i is a[i mod na]. So for sub, mul, div. */
+  add(a: F, b: F, y: F, na: number, nb: number, n: number): void;
+  sub(a: F, b: F, y: F, na: number, nb: number, n: number): void;
+  mul(a: F, b: F, y: F, na: number, nb: number, n: number): void;
+  div(a: F, b: F, y: F, na: number, nb: number, n: number): void;
+  /** y = cond != 0 ? a : b. All three repeat. */
+  where(cond: I, a: F, b: F, y: F, nc: number, na: number, nb: number, n: number): void;
+  /** y = x^exponent */
+  pow(x: F, y: F, n: number, exponent: number): void;
+  neg(x: F, y: F, n: number): void;
+  exp(x: F, y: F, n: number): void;
+  log(x: F, y: F, n: number): void;
+  sqrt(x: F, y: F, n: number): void;
+  sin(x: F, y: F, n: number): void;
+  cos(x: F, y: F, n: number): void;
+  abs(x: F, y: F, n: number): void;
+  /** dx = dy sign(x) */
+  absBackward(x: F, dy: F, dx: F, n: number): void;
+  tanh(x: F, y: F, n: number): void;
+  /** dx = dy (1 - y^2) */
+  tanhBackward(y: F, dy: F, dx: F, n: number): void;
+  /** y = max(x, 0) */
+  relu(x: F, y: F, n: number): void;
+  /** dx = y > 0 ? dy : 0 */
+  reluBackward(y: F, dy: F, dx: F, n: number): void;
+  /** y = 1 / (1 + e^-x) */
+  sigmoid(x: F, y: F, n: number): void;
+  /** dx = dy y (1 - y) */
+  sigmoidBackward(y: F, dy: F, dx: F, n: number): void;
+  /** y = x sigmoid(x) */
+  silu(x: F, y: F, n: number): void;
+  siluBackward(x: F, dy: F, dx: F, n: number): void;
+  /** y = x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2 */
+  gelu(x: F, y: F, n: number): void;
+  geluBackward(x: F, dy: F, dx: F, n: number): void;
+  /** y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 */
+  geluTanh(x: F, y: F, n: number): void;
+  geluTanhBackward(x: F, dy: F, dx: F, n: number): void;
+  /** y += x */
+  accumulate(x: F, y: F, n: number): void;
+
+  // ---- matmul: tiles
+
+  /**
+   * For each i of a batch: c_i = op(a_i) op(b_i), or += if `accumulate`. c_i [M, N]; op transposes
+   * the stored a_i [K, M] to [M, K] if `transA`, b_i [N, K] to [K, N] if `transB`. a_i begins at i
+   * aStep, b_i at i bStep: step 0 shares one matrix with the whole batch.
+   */
+  matmul(a: F, b: F, c: F, batch: number, M: number, N: number, K: number, aStep: number,
+    bStep: number, transA: boolean, transB: boolean, accumulate: boolean): void;
+
+  // ---- rows: each output needs a whole row
+
+  /** y[o, i] = sum over j of x[o, j, i].  x [outer, n, inner], y [outer, inner] */
+  sum(x: F, y: F, outer: number, n: number, inner: number): void;
+  /** y[o, i] = max over j of x[o, j, i]; index: the first j that has it; NaN counts as largest. */
+  max(x: F, y: F, index: I, outer: number, n: number, inner: number): void;
+  /** dx[o, index, i] = dy[o, i], all else 0 */
+  maxBackward(dy: F, index: I, dx: F, outer: number, n: number, inner: number): void;
+  /** y = e^x / sum(e^x) of each row.  x, y [rows, n] */
+  softmax(x: F, y: F, rows: number, n: number): void;
+  /** dx = y (dy - sum(dy y)) */
+  softmaxBackward(y: F, dy: F, dx: F, rows: number, n: number): void;
+  /** y = x - log(sum(e^x)) of each row */
+  logSoftmax(x: F, y: F, rows: number, n: number): void;
+  /** dx = dy - e^y sum(dy) */
+  logSoftmaxBackward(y: F, dy: F, dx: F, rows: number, n: number): void;
+  /**
+   * y = (x - mean) rstd w + b, rstd = 1 / sqrt(var + eps).  x, y [rows, n]; w, b [n]; mean, rstd
+   * [rows]
+   */
+  layerNorm(x: F, w: F, b: F | null, y: F, mean: F, rstd: F, rows: number, n: number,
+    eps: number): void;
+  /** dx [rows, n], dw [n], db [n] */
+  layerNormBackward(x: F, w: F, mean: F, rstd: F, dy: F, dx: F, dw: F, db: F | null, rows: number,
+    n: number): void;
+  /**
+   * loss[0] = mean of lse_r - x[r, target_r] over the count[0] rows whose target is not
+   * ignoreIndex; lse_r = log(sum(e^x_r)).  x [rows, n]; target, lse [rows]; loss, count [1]
+   */
+  crossEntropy(x: F, target: I, loss: F, lse: F, count: F, rows: number, n: number,
+    ignoreIndex: number): void;
+  /** dx[r, j] = (e^(x[r, j] - lse_r) - [j = target_r]) dy[0] / count[0]; 0 in ignored rows */
+  crossEntropyBackward(x: F, target: I, lse: F, count: F, dy: F, dx: F, rows: number, n: number,
+    ignoreIndex: number): void;
+
+  // ---- movement: data moves, nothing is computed
+
+  /** y[i] = x[i], converted to y's type */
+  copy(x: F | I, y: F | I, n: number): void;
+  fill(y: F | I, value: number, n: number): void;
+  /** y[o, q, p, i] = x[o, p, q, i].  x [outer, p, q, inner] */
+  transpose(x: F | I, y: F | I, outer: number, p: number, q: number, inner: number): void;
+  /** y[o, j, i] = x[o, i] for every j: sum in reverse.  y [outer, n, inner] */
+  expand(x: F | I, y: F | I, outer: number, n: number, inner: number): void;
+  /** y[o, j, i] = x[o, start + j, i].  x [outer, n, inner], y [outer, count, inner] */
+  slice(x: F | I, y: F | I, outer: number, n: number, inner: number, start: number,
+    count: number): void;
+  /** y[o, start + j, i] = x[o, j, i], the rest of y stays: slice in reverse */
+  paste(x: F | I, y: F | I, outer: number, n: number, inner: number, start: number,
+    count: number): void;
+  /** y[r] = w[idx[r]].  idx [rows], w [V, C], y [rows, C]; throws if an index is not in 0..V-1 */
+  embedding(idx: I, w: F, y: F, rows: number, V: number, C: number): void;
+  /** dw[v] = sum of dy[r] over the rows with idx[r] = v, in the order of rows */
+  embeddingBackward(idx: I, dy: F, dw: F, rows: number, V: number, C: number): void;
+
+  // ---- attention: rows of tiles. Causal: query i sees key j <= i + Tk - Tq. Dropout: as `dropout`
+  // does for element ((b H + h) Tq + i) Tk + j of the probabilities.
+
+  /**
+   * y_i = sum_j P_ij v_j, P = softmax(q k^T / sqrt D), per head; lse saves log(sum(e^scores)).
+   * q, y [heads, Tq, D]; k, v [heads, Tk, D]; lse [heads, Tq]
+   */
+  attention(q: F, k: F, v: F, y: F, lse: F, heads: number, Tq: number, Tk: number, D: number,
+    causal: boolean, draws: I, site: number, p: number): void;
+  attentionBackward(q: F, k: F, v: F, y: F, lse: F, dy: F, dq: F, dk: F, dv: F, heads: number,
+    Tq: number, Tk: number, D: number, causal: boolean, draws: I, site: number, p: number): void;
+  /**
+   * The same in the layout of one projection: qkv [B, T, 3, H, D] and y [B, T, H, D]; lse [B, H, T]
+   */
+  selfAttention(qkv: F, y: F, lse: F, B: number, T: number, H: number, D: number, causal: boolean,
+    draws: I, site: number, p: number): void;
+  selfAttentionBackward(qkv: F, y: F, lse: F, dy: F, dqkv: F, B: number, T: number, H: number,
+    D: number, causal: boolean, draws: I, site: number, p: number): void;
+  /**
+   * Writes the keys and values of T new tokens into the cache at length[0], then attends causally
+   * over all that it holds. qkv [B, T, 3, H, D]; cache [B, capacity, 2, H, D]; y [B, T, H, D];
+   * length [1]
+   */
+  cachedAttention(qkv: F, cache: F, length: I, y: F, B: number, T: number, H: number, D: number,
+    capacity: number): void;
+
+  // ---- optimizer: in place, over n elements. lr [1] is the learning rate, t [1] counts steps from
+  // 1: both lie in buffers, not in the call, so that a recorded step can be replayed with other
+  // values
+
+  /**
+   * d = dw + weightDecay w; velocity = momentum velocity + d (d itself at step 1); w -= lr velocity
+   */
+  sgd(w: F, dw: F, velocity: F, lr: F, t: F, n: number, momentum: number,
+    weightDecay: number): void;
+  /**
+   * g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then
+   * w -= lr weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+   */
+  adamw(w: F, dw: F, m: F, v: F, lr: F, t: F, n: number, beta1: number, beta2: number, eps: number,
+    weightDecay: number, l2: number): void;
+  /** total[0] += sum(x^2) */
+  sumSquares(x: F, total: F, n: number): void;
+  /** x *= min(1, maxNorm / (sqrt(total[0]) + 1e-6)) */
+  clip(x: F, total: F, n: number, maxNorm: number): void;
+
+  // ---- random
+
+  /**
+   * y_i = x_i scale, or 0 if the 16 bits of element i are below t = round(65536 p);
+   * scale = 65536 / (65536 - t). The bits are those of word (i mod 8) div 2 (low half first) of
+   * Philox at counter (i div 8, site, step, dropout stream). draws = [key low, key high, step]
+   */
+  dropout(x: F, y: F, draws: I, n: number, site: number, p: number): void;
+}

@@ -1,0 +1,40 @@
+// Dropout: the mask is a function of (seed, site, step, index), so that the backward pass draws it
+// again instead of storing it.
+
+import { philox, streams } from "../../random.ts";
+import type { Floats } from "../contract.ts";
+
+export function dropout(
+  x: Floats, y: Floats, draws: Int32Array, n: number, site: number, p: number,
+): void {
+  const scales = new Float64Array(8);
+  for (let i = 0; i < n; i += 8) {
+    const count = Math.min(8, n - i);
+    keepScales(scales, i, count, draws, site, p);
+    for (let j = 0; j < count; j++) y[i + j] = x[i + j] * scales[j];
+  }
+}
+
+const block = new Uint32Array(4);
+
+/**
+ * What elements first to first + n - 1 of a site are multiplied by: 0 where dropped, else the
+ * scale.
+ */
+export function keepScales(
+  out: Float64Array, first: number, n: number, draws: Int32Array, site: number, p: number,
+): void {
+  const threshold = Math.round(65536 * p);
+  const scale = 65536 / (65536 - threshold);
+  for (let i = 0, drawn = -1; i < n; i++) {
+    const element = first + i;
+    const index = Math.floor(element / 8);
+    if (index !== drawn) {
+      philox(index, site, draws[2], streams.dropout, draws[0], draws[1], block);
+      drawn = index;
+    }
+    const place = element % 8;
+    const bits = (block[place >> 1] >>> (16 * (place & 1))) & 0xffff;
+    out[i] = bits < threshold ? 0 : scale;
+  }
+}

@@ -1,0 +1,170 @@
+// Scaled dot-product attention: softmax(q k^T / sqrt D) v, without ever holding all T x T
+// probabilities. Vaswani et al. (2017); the backward pass computes them again from lse, as in Dao
+// et al. (2022).
+
+import { expectPeer } from "../device.ts";
+import { nextSite } from "../random.ts";
+import { expectOptions, expectRank, expectShape, fail, show } from "../shape.ts";
+import { empty, record, type Tensor } from "../tensor.ts";
+import { dropout as drop, expectProbability, maskedFill, mul } from "./elementwise.ts";
+import { matmul } from "./matmul.ts";
+import { permute, reshape, split, transpose } from "./movement.ts";
+import { softmax } from "./rows.ts";
+
+/**
+ * Each query's mean of the values, weighted by softmax(q k^T / sqrt D). q [B, H, Tq, D]; k, v
+ * [B, H, Tk, D]; gives [B, H, Tq, D]. Causal: query i sees keys j <= i + Tk - Tq; a query that sees
+ * none gives 0. `dropout` is the probability that a weight is dropped.
+ */
+export function attention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  options: { causal?: boolean; dropout?: number } = {},
+): Tensor {
+  expectOptions("attention", options, ["causal", "dropout"]);
+  const { causal = false, dropout = 0 } = options;
+  expectProbability("attention", dropout);
+  expectRank("attention", "q", q.shape, "BHTD");
+  expectRank("attention", "k", k.shape, "BHTD");
+  const [B, H, Tq, D] = q.shape;
+  const Tk = k.shape[2];
+  for (const [name, each] of [
+    ["k", k],
+    ["v", v],
+  ] as const) {
+    expectPeer("attention", name, each, q);
+    expectShape("attention", name, each.shape, [B, H, Tk, D]);
+  }
+  const { kernels } = q.device;
+  const [y, lse] = [empty(q), empty(q, [B, H, Tq])];
+  const site = dropout > 0 ? nextSite() : 0;
+  const sizes = [B * H, Tq, Tk, D, causal, q.device.draws(), site, dropout] as const;
+  kernels.attention(q.floats, k.floats, v.floats, y.floats, lse.floats, ...sizes);
+  return record(
+    "attention",
+    y,
+    [q, k, v],
+    (dy) => {
+      const [dq, dk, dv] = [empty(q), empty(k), empty(v)];
+      kernels.attentionBackward(
+        q.floats,
+        k.floats,
+        v.floats,
+        y.floats,
+        lse.floats,
+        dy.floats,
+        dq.floats,
+        dk.floats,
+        dv.floats,
+        ...sizes,
+      );
+      return [dq, dk, dv];
+    },
+    [lse],
+  );
+}
+
+/**
+ * `mask` [Tq, Tk] of i32 is 1 where a query may not see a key; without it every query sees every
+ * key.
+ */
+export function attentionSpec(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  mask: Tensor | null = null,
+  p = 0,
+): Tensor {
+  const scores = mul(matmul(q, transpose(k, -2, -1)), 1 / Math.sqrt(q.shape[3])); // (B, H, Tq, Tk)
+  const seen = mask ? maskedFill(scores, mask, -Infinity) : scores;
+  return matmul(drop(softmax(seen), { p }), v); // (B, H, Tq, D)
+}
+
+/**
+ * attention() of the queries, keys and values that lie side by side in one projection, without
+ * copying heads. qkv [B, T, 3C]; gives [B, T, C]; head h has channels h C / nHead and on.
+ */
+export function selfAttention(
+  qkv: Tensor,
+  options: { nHead: number; causal?: boolean; dropout?: number },
+): Tensor {
+  expectOptions("selfAttention", options, ["nHead", "causal", "dropout"]);
+  const { nHead, causal = false, dropout = 0 } = options;
+  expectProbability("selfAttention", dropout);
+  const [B, T, C] = projection("selfAttention", qkv, nHead);
+  const { kernels } = qkv.device;
+  const [y, lse] = [empty(qkv, [B, T, C]), empty(qkv, [B, nHead, T])];
+  const site = dropout > 0 ? nextSite() : 0;
+  const sizes = [B, T, nHead, C / nHead, causal, qkv.device.draws(), site, dropout] as const;
+  kernels.selfAttention(qkv.floats, y.floats, lse.floats, ...sizes);
+  return record(
+    "selfAttention",
+    y,
+    [qkv],
+    (dy) => {
+      const dqkv = empty(qkv);
+      kernels.selfAttentionBackward(
+        qkv.floats,
+        y.floats,
+        lse.floats,
+        dy.floats,
+        dqkv.floats,
+        ...sizes,
+      );
+      return [dqkv];
+    },
+    [lse],
+  );
+}
+
+export function selfAttentionSpec(
+  qkv: Tensor,
+  options: { nHead: number; causal?: boolean; dropout?: number },
+): Tensor {
+  const { nHead, ...rest } = options;
+  const [B, T, C] = projection("selfAttention", qkv, nHead);
+  const heads = (x: Tensor) => permute(reshape(x, [B, T, nHead, C / nHead]), [0, 2, 1, 3]);
+  const [q, k, v] = split(qkv, C, { dim: 2 }).map(heads); // (B, H, T, D)
+  return reshape(permute(attention(q, k, v, rest), [0, 2, 1, 3]), [B, T, C]);
+}
+
+/**
+ * selfAttention() of T new tokens over themselves and all tokens before them, whose keys and values
+ * `cache` holds; theirs are added to it. cache [B, capacity, 2C]; length [] of i32 counts the
+ * tokens before. For generation: no gradient flows through a cache.
+ */
+export function cachedAttention(
+  qkv: Tensor,
+  cache: Tensor,
+  length: Tensor,
+  options: { nHead: number },
+): Tensor {
+  expectOptions("cachedAttention", options, ["nHead"]);
+  const [B, T, C] = projection("cachedAttention", qkv, options.nHead);
+  const capacity = cache.shape[1];
+  expectShape("cachedAttention", "cache", cache.shape, [B, capacity, 2 * C]);
+  if (qkv.requiresGrad) fail("cachedAttention: qkv requires a gradient; run it inside noGrad()");
+  const y = empty(qkv, [B, T, C]);
+  qkv.device.kernels.cachedAttention(
+    qkv.floats,
+    cache.floats,
+    length.ints,
+    y.floats,
+    B,
+    T,
+    options.nHead,
+    C / options.nHead,
+    capacity,
+  );
+  cache.storage.version++;
+  return y;
+}
+
+function projection(op: string, qkv: Tensor, nHead: number): [B: number, T: number, C: number] {
+  expectRank(op, "qkv", qkv.shape, "BTC");
+  const [B, T, width] = qkv.shape;
+  if (!Number.isInteger(nHead) || nHead < 1 || width % (3 * nHead) !== 0)
+    fail(`${op}: qkv has shape ${show(qkv.shape)}, expected [B, T, 3 nHead D] with nHead ${nHead}`);
+  return [B, T, width / 3];
+}

@@ -1,0 +1,245 @@
+// Elementwise ops: each with its derivative, which is the function's own derivative times dy.
+// Two operands broadcast as in NumPy; the derivative of broadcasting is a sum over what was
+// repeated.
+
+import { expectPeer, type Floats, type Kernels } from "../device.ts";
+import { nextSite } from "../random.ts";
+import { broadcast, expectOptions, fail } from "../shape.ts";
+import { empty, record, Tensor } from "../tensor.ts";
+import { sumTo, tile } from "./broadcast.ts";
+
+/** What add, sub, mul and div take: a number stands for a tensor of that value. */
+export type Operand = Tensor | number;
+
+/** y = a + b */
+export function add(a: Operand, b: Operand): Tensor {
+  const { x, z, made } = operands("add", a, b);
+  return record(
+    "add",
+    pairwise("add", x, z),
+    [x, z],
+    (dy) => [x.requiresGrad && sumTo(dy, x.shape), z.requiresGrad && sumTo(dy, z.shape)],
+    made,
+  );
+}
+
+/** y = a - b */
+export function sub(a: Operand, b: Operand): Tensor {
+  const { x, z, made } = operands("sub", a, b);
+  return record(
+    "sub",
+    pairwise("sub", x, z),
+    [x, z],
+    (dy) => [x.requiresGrad && sumTo(dy, x.shape), z.requiresGrad && sumTo(neg(dy), z.shape)],
+    made,
+  );
+}
+
+/** y = a b, element by element */
+export function mul(a: Operand, b: Operand): Tensor {
+  const { x, z, made } = operands("mul", a, b);
+  return record(
+    "mul",
+    pairwise("mul", x, z),
+    [x, z],
+    (dy) => [
+      x.requiresGrad && sumTo(mul(dy, z), x.shape),
+      z.requiresGrad && sumTo(mul(dy, x), z.shape),
+    ],
+    made,
+  );
+}
+
+/** y = a / b */
+export function div(a: Operand, b: Operand): Tensor {
+  const { x, z, made } = operands("div", a, b);
+  const y = pairwise("div", x, z);
+  return record(
+    "div",
+    y,
+    [x, z],
+    (dy) => [
+      x.requiresGrad && sumTo(div(dy, z), x.shape),
+      z.requiresGrad && sumTo(neg(div(mul(dy, y), z)), z.shape), // -a / b^2 = -y / b
+    ],
+    made,
+  );
+}
+
+/** y = -x */
+export function neg(x: Tensor): Tensor {
+  return record("neg", map("neg", x), [x], (dy) => [neg(dy)]);
+}
+
+/** y = e^x */
+export function exp(x: Tensor): Tensor {
+  const y = map("exp", x);
+  return record("exp", y, [x], (dy) => [mul(dy, y)]);
+}
+
+/** y = ln x */
+export function log(x: Tensor): Tensor {
+  return record("log", map("log", x), [x], (dy) => [div(dy, x)]);
+}
+
+/** y = the square root of x */
+export function sqrt(x: Tensor): Tensor {
+  const y = map("sqrt", x);
+  return record("sqrt", y, [x], (dy) => [div(dy, mul(y, 2))]);
+}
+
+/** y = |x|; the derivative at 0 is 0 */
+export function abs(x: Tensor): Tensor {
+  return record("abs", map("abs", x), [x], (dy) => [mapBackward("absBackward", x, dy)]);
+}
+
+export function sin(x: Tensor): Tensor {
+  return record("sin", map("sin", x), [x], (dy) => [mul(dy, cos(x))]);
+}
+
+export function cos(x: Tensor): Tensor {
+  return record("cos", map("cos", x), [x], (dy) => [neg(mul(dy, sin(x)))]);
+}
+
+/** y = x^exponent, the exponent being a number */
+export function pow(x: Tensor, exponent: number): Tensor {
+  if (typeof exponent !== "number") fail(`pow: exponent is ${typeof exponent}, expected a number`);
+  const y = empty(x);
+  x.device.kernels.pow(x.floats, y.floats, x.size, exponent);
+  return record("pow", y, [x], (dy) => [
+    exponent === 0 ? empty(x).fill(0) : mul(dy, mul(pow(x, exponent - 1), exponent)),
+  ]);
+}
+
+export function tanh(x: Tensor): Tensor {
+  const y = map("tanh", x);
+  return record("tanh", y, [x], (dy) => [mapBackward("tanhBackward", y, dy)]);
+}
+
+/** y = max(x, 0) */
+export function relu(x: Tensor): Tensor {
+  const y = map("relu", x);
+  return record("relu", y, [x], (dy) => [mapBackward("reluBackward", y, dy)]);
+}
+
+/** y = 1 / (1 + e^-x) */
+export function sigmoid(x: Tensor): Tensor {
+  const y = map("sigmoid", x);
+  return record("sigmoid", y, [x], (dy) => [mapBackward("sigmoidBackward", y, dy)]);
+}
+
+/** y = x sigmoid(x), also called swish. Elfwing, Uchibe and Doya (2017). */
+export function silu(x: Tensor): Tensor {
+  return record("silu", map("silu", x), [x], (dy) => [mapBackward("siluBackward", x, dy)]);
+}
+
+/**
+ * y = x Phi(x), with the normal distribution function Phi, or its approximation by tanh that GPT-2
+ * uses. Hendrycks and Gimpel (2016).
+ */
+export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
+  expectOptions("gelu", options, ["approximate"]);
+  const { approximate = "none" } = options;
+  if (approximate !== "none" && approximate !== "tanh")
+    fail(`gelu: approximate is ${approximate}, expected none or tanh`);
+  const kernel = approximate === "tanh" ? "geluTanh" : "gelu";
+  return record(kernel, map(kernel, x), [x], (dy) => [mapBackward(`${kernel}Backward`, x, dy)]);
+}
+
+/** y = a where cond is not 0, else b; cond is i32. All three broadcast. */
+export function where(cond: Tensor, a: Operand, b: Operand): Tensor {
+  const { x, z, made } = operands("where", a, b);
+  const shape = broadcast("where", broadcast("where", x.shape, z.shape), cond.shape);
+  const choose = (yes: Tensor, no: Tensor) => {
+    const y = empty(x, shape);
+    const [c, p, q] = [tile(cond, shape), tile(yes, shape), tile(no, shape)];
+    const sizes = [c.size, p.size, q.size, y.size] as const;
+    x.device.kernels.where(c.ints, p.floats, q.floats, y.floats, ...sizes);
+    for (const each of [c, p, q]) each.free("an operand of where");
+    return y;
+  };
+  return record(
+    "where",
+    choose(x, z),
+    [x, z],
+    (dy) => [
+      x.requiresGrad && sumTo(choose(dy, constant(dy, 0)), x.shape),
+      z.requiresGrad && sumTo(choose(constant(dy, 0), dy), z.shape),
+    ],
+    made,
+  );
+}
+
+/** x, with `value` wherever the mask (i32, broadcast to x) is not 0. */
+export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
+  const shape = broadcast("maskedFill", x.shape, mask.shape);
+  if (shape.length !== x.shape.length) fail("maskedFill: mask has more axes than x");
+  return where(mask, value, x);
+}
+
+/**
+ * Zeroes each element with probability p and multiplies the others by 1 / (1 - p), p being rounded
+ * to 1/65536; outside of training it gives x back. Srivastava et al. (2014).
+ */
+export function dropout(x: Tensor, options: { p?: number; training?: boolean } = {}): Tensor {
+  expectOptions("dropout", options, ["p", "training"]);
+  const { p = 0.5, training = true } = options;
+  expectProbability("dropout", p);
+  if (!training || p === 0) return x;
+  const site = nextSite();
+  const draws = x.device.draws();
+  const mask = (values: Tensor) => {
+    const y = empty(x);
+    x.device.kernels.dropout(values.floats, y.floats, draws, x.size, site, p);
+    return y;
+  };
+  return record("dropout", mask(x), [x], (dy) => [mask(dy)]); // the same draws, so the same mask
+}
+
+export function expectProbability(op: string, p: number): void {
+  if (!(p >= 0 && p <= 1)) fail(`${op}: p is ${p}, expected 0 to 1`);
+}
+
+/** A scalar of x's dtype and device. */
+export function constant(x: Tensor, value: number): Tensor {
+  return empty(x, []).fill(value);
+}
+
+/**
+ * The operands as tensors that may meet; `made` are those made of numbers, which only the op needs.
+ */
+function operands(op: string, a: Operand, b: Operand): { x: Tensor; z: Tensor; made: Tensor[] } {
+  const peer = a instanceof Tensor ? a : b;
+  if (!(peer instanceof Tensor))
+    fail(`${op}: a and b are ${typeof a}, ${typeof b}, expected a tensor`);
+  const [x, z] = [a, b].map((each) => (typeof each === "number" ? constant(peer, each) : each));
+  expectPeer(op, "a", x, peer);
+  expectPeer(op, "b", z, peer);
+  return { x, z, made: [x, z].filter((each) => each !== a && each !== b) };
+}
+
+function pairwise(op: "add" | "sub" | "mul" | "div", a: Tensor, b: Tensor): Tensor {
+  const y = empty(a, broadcast(op, a.shape, b.shape));
+  const [p, q] = [tile(a, y.shape), tile(b, y.shape)];
+  a.device.kernels[op](p.floats, q.floats, y.floats, p.size, q.size, y.size);
+  for (const each of [p, q]) each.free(`an operand of ${op}`);
+  return y;
+}
+
+/** The names of the kernels that have a signature. */
+type Like<F> = { [K in keyof Kernels]: Kernels[K] extends F ? K : never }[keyof Kernels];
+type Unary = Like<(x: Floats, y: Floats, n: number) => void>;
+type UnaryBackward = Like<(from: Floats, dy: Floats, dx: Floats, n: number) => void>;
+
+function map(kernel: Unary, x: Tensor): Tensor {
+  const y = empty(x);
+  x.device.kernels[kernel](x.floats, y.floats, x.size);
+  return y;
+}
+
+/** `from` is what the derivative is written in: x or y, as the contract says. */
+function mapBackward(kernel: UnaryBackward, from: Tensor, dy: Tensor): Tensor {
+  const dx = empty(from);
+  dy.device.kernels[kernel](from.floats, dy.floats, dx.floats, dx.size);
+  return dx;
+}

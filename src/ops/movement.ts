@@ -1,0 +1,175 @@
+// Movement ops: data moves, nothing is computed. The derivative moves dy back to where x came from.
+
+import { type Device, type DeviceName, type DType, device, expectPeer } from "../device.ts";
+import {
+  around,
+  axisOf,
+  expectOptions,
+  expectSizes,
+  fail,
+  type Shape,
+  show,
+  sizeOf,
+  withAxis,
+} from "../shape.ts";
+import { empty, record, Tensor } from "../tensor.ts";
+
+/**
+ * The same elements in the same order under another shape; one size may be -1. Shares x's memory.
+ */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const known = shape.reduce((size, n) => (n === -1 ? size : size * n), 1);
+  const sizes = shape.map((n) => (n === -1 ? x.size / known : n));
+  if (!sizes.every(Number.isInteger) || sizeOf(sizes) !== x.size)
+    fail(`reshape: x has shape ${show(x.shape)}, expected one of the size of ${show(shape)}`);
+  expectSizes("reshape", sizes);
+  return record("reshape", x.detach(sizes), [x], (dy) => [dy.detach(x.shape)]);
+}
+
+/** y[..., j, ..., i, ...] = x[..., i, ..., j, ...]: exchanges two axes. */
+export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
+  const rank = x.shape.length;
+  const [i, j] = [axisOf("transpose", dim0, rank), axisOf("transpose", dim1, rank)];
+  const dims = x.shape.map((_, axis) => (axis === i ? j : axis === j ? i : axis));
+  return record("transpose", permuted(x, dims), [x], (dy) => [permuted(dy, dims)]);
+}
+
+/** Axis i of the result is axis dims[i] of x. */
+export function permute(x: Tensor, dims: readonly number[]): Tensor {
+  const axes = dims.map((dim) => axisOf("permute", dim, x.shape.length));
+  if (axes.length !== x.shape.length || new Set(axes).size !== axes.length)
+    fail(`permute: dims are ${show(dims)}, expected each axis of ${show(x.shape)} once`);
+  const inverse = axes.map((_, axis) => axes.indexOf(axis));
+  return record("permute", permuted(x, axes), [x], (dy) => [permuted(dy, inverse)]);
+}
+
+/** Elements start to end - 1 of one axis; negative bounds count from its end. */
+export function slice(x: Tensor, options: { dim: number; start?: number; end?: number }): Tensor {
+  expectOptions("slice", options, ["dim", "start", "end"]);
+  const axis = axisOf("slice", options.dim, x.shape.length);
+  const { outer, n, inner } = around(x.shape, axis);
+  const bound = (at: number) => Math.min(n, Math.max(0, at < 0 ? at + n : at));
+  const [start, end] = [bound(options.start ?? 0), bound(options.end ?? n)];
+  if (!Number.isInteger(start) || !Number.isInteger(end))
+    fail(`slice: start and end are ${options.start}, ${options.end}, expected whole numbers`);
+  const count = Math.max(0, end - start);
+  const y = empty(x, withAxis(x.shape, axis, count));
+  x.device.kernels.slice(x.buffer, y.buffer, outer, n, inner, start, count);
+  return record("slice", y, [x], (dy) => {
+    const dx = empty(x).fill(0);
+    x.device.kernels.paste(dy.buffer, dx.buffer, outer, n, inner, start, count);
+    return [dx];
+  });
+}
+
+/** Tensors joined along one axis; their other sizes are equal. */
+export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
+  expectOptions("cat", options, ["dim"]);
+  const first = list[0] ?? fail("cat: list is empty, expected at least one tensor");
+  const axis = axisOf("cat", options.dim ?? 0, first.shape.length);
+  for (const [i, x] of list.entries()) {
+    expectPeer("cat", `list[${i}]`, x, first);
+    const expected = withAxis(first.shape, axis, x.shape[axis]);
+    if (show(x.shape) !== show(expected))
+      fail(`cat: list[${i}] has shape ${show(x.shape)}, expected ${show(expected)}`);
+  }
+  const total = list.reduce((sum, x) => sum + x.shape[axis], 0);
+  const y = empty(first, withAxis(first.shape, axis, total));
+  const { outer, n, inner } = around(y.shape, axis);
+  const starts: number[] = [];
+  let start = 0;
+  for (const x of list) {
+    y.device.kernels.paste(x.buffer, y.buffer, outer, n, inner, start, x.shape[axis]);
+    starts.push(start);
+    start += x.shape[axis];
+  }
+  return record("cat", y, list, (dy) =>
+    list.map((x, i) => slice(dy, { dim: axis, start: starts[i], end: starts[i] + x.shape[axis] })),
+  );
+}
+
+/** Tensors of one shape joined along a new axis. */
+export function stack(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
+  expectOptions("stack", options, ["dim"]);
+  const rank = (list[0] ?? fail("stack: list is empty, expected at least one tensor")).shape.length;
+  const axis = axisOf("stack", options.dim ?? 0, rank + 1);
+  const lifted = list.map((x) =>
+    reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]),
+  );
+  return cat(lifted, { dim: axis });
+}
+
+/** x cut into pieces of `size` along one axis; the last piece may be shorter. */
+export function split(x: Tensor, size: number, options: { dim?: number } = {}): Tensor[] {
+  expectOptions("split", options, ["dim"]);
+  if (!Number.isInteger(size) || size < 1) fail(`split: size is ${size}, expected 1 or more`);
+  const axis = axisOf("split", options.dim ?? 0, x.shape.length);
+  const pieces = Math.ceil(x.shape[axis] / size);
+  return Array.from({ length: pieces }, (_, i) =>
+    slice(x, { dim: axis, start: i * size, end: (i + 1) * size }),
+  );
+}
+
+/**
+ * y[..., c] = w[idx[...], c].  idx any shape of i32, w [V, C]; an index outside of 0..V-1 throws.
+ */
+export function embedding(idx: Tensor, w: Tensor): Tensor {
+  if (idx.dtype !== "i32") fail(`embedding: idx has dtype ${idx.dtype}, expected i32`);
+  if (w.shape.length !== 2) fail(`embedding: w has shape ${show(w.shape)}, expected [V, C]`);
+  const [V, C] = w.shape;
+  const y = empty(w, [...idx.shape, C]);
+  w.device.kernels.embedding(idx.ints, w.floats, y.floats, idx.size, V, C);
+  return record("embedding", y, [w], (dy) => {
+    const dw = empty(w);
+    w.device.kernels.embeddingBackward(idx.ints, dy.floats, dw.floats, idx.size, V, C);
+    return [dw];
+  });
+}
+
+/** x on another device or in another dtype; x itself if it is there already. */
+export function to(x: Tensor, target: DeviceName | Device | DType): Tensor {
+  const dtype = ["f32", "f64", "i32", "bf16"].find((name) => name === target) as DType | undefined;
+  if (dtype) return cast(x, dtype);
+  const there = device(target as DeviceName);
+  if (there === x.device) return x;
+  const y = new Tensor(there.upload(x.dtype, x.data()), x.shape);
+  return record("to", y, [x], (dy) => [to(dy, x.device)]);
+}
+
+function cast(x: Tensor, dtype: DType): Tensor {
+  if (dtype === x.dtype) return x;
+  const y = empty(x, x.shape, dtype);
+  x.device.kernels.copy(x.buffer, y.buffer, x.size);
+  return dtype === "i32" ? y : record("to", y, [x], (dy) => [cast(dy, x.dtype)]);
+}
+
+/**
+ * The axes in another order, unrecorded: axis after axis is carried to its place, past the block of
+ * axes between. The permutations that models use take one pass.
+ */
+function permuted(x: Tensor, dims: readonly number[]): Tensor {
+  let y = x.detach();
+  const order = dims.map((_, axis) => axis);
+  for (let place = 0; place < dims.length; place++) {
+    const from = order.indexOf(dims[place]);
+    if (from === place) continue;
+    const sizes = order.map((axis) => x.shape[axis]);
+    const block = (start: number, end?: number) => sizeOf(sizes.slice(start, end));
+    order.splice(place, 0, ...order.splice(from, 1));
+    const moved = empty(
+      x,
+      order.map((axis) => x.shape[axis]),
+    );
+    x.device.kernels.transpose(
+      y.buffer,
+      moved.buffer,
+      block(0, place),
+      block(place, from),
+      sizes[from],
+      block(from + 1),
+    );
+    y.free("moved on");
+    y = moved;
+  }
+  return y;
+}

@@ -1,0 +1,240 @@
+// Row ops: each output needs a whole row: sums, maxima, softmax, normalization, the loss. Those
+// with a kernel of their own carry their meaning in small ops beside them, named ...Spec; tests
+// hold the kernel and its gradient to it.
+
+import { expectPeer } from "../device.ts";
+import { around, axisOf, expectOptions, expectShape, fail, show, withAxis } from "../shape.ts";
+import { empty, record, type Tensor } from "../tensor.ts";
+import { expandTo } from "./broadcast.ts";
+import { add, div, exp, log, mul, neg, sqrt, sub } from "./elementwise.ts";
+import { transpose } from "./movement.ts";
+
+/**
+ * Over which axis to reduce: all elements, to shape [], without `dim`; `keepdim` leaves a 1 there.
+ */
+export interface Reduction {
+  dim?: number;
+  keepdim?: boolean;
+}
+
+/** y = the sum of x along dim */
+export function sum(x: Tensor, options: Reduction = {}): Tensor {
+  const { outer, n, inner, shape, kept } = reduction("sum", x, options);
+  const y = empty(x, shape);
+  x.device.kernels.sum(x.floats, y.floats, outer, n, inner);
+  return record("sum", y, [x], (dy) => [expandTo(dy.detach(kept), x.shape)]);
+}
+
+/** y = the arithmetic mean of x along dim */
+export function mean(x: Tensor, options: Reduction = {}): Tensor {
+  const { n } = reduction("mean", x, options);
+  return div(sum(x, options), n);
+}
+
+/** y = the mean of (x - mean)^2 along dim; `unbiased` divides by n - 1 instead of n. */
+export function variance(x: Tensor, options: Reduction & { unbiased?: boolean } = {}): Tensor {
+  const { unbiased = false, ...where } = options;
+  const { n } = reduction("var", x, where);
+  const centred = sub(x, mean(x, { ...where, keepdim: true }));
+  return div(sum(mul(centred, centred), where), unbiased ? n - 1 : n);
+}
+
+/** y = the largest element along dim; the gradient goes to the first of equals. */
+export function max(x: Tensor, options: Reduction = {}): Tensor {
+  const { outer, n, inner } = reduction("max", x, options);
+  const [y, index] = largest("max", x, options);
+  return record(
+    "max",
+    y,
+    [x],
+    (dy) => {
+      const dx = empty(x);
+      x.device.kernels.maxBackward(dy.floats, index.ints, dx.floats, outer, n, inner);
+      return [dx];
+    },
+    [index],
+  );
+}
+
+/** The index of the largest element along dim, the first of equals, as i32. */
+export function argmax(x: Tensor, options: Reduction = {}): Tensor {
+  const [y, index] = largest("argmax", x, options);
+  y.free("only the index is wanted");
+  return index;
+}
+
+function largest(op: string, x: Tensor, options: Reduction): [Tensor, Tensor] {
+  const { outer, n, inner, shape } = reduction(op, x, options);
+  if (n === 0) fail(`${op}: x has shape ${show(x.shape)}, expected at least one element`);
+  const [y, index] = [empty(x, shape), empty(x, shape, "i32")];
+  x.device.kernels.max(x.floats, y.floats, index.ints, outer, n, inner);
+  return [y, index];
+}
+
+/** y = e^x / sum(e^x) along dim (default: the last axis) */
+export function softmax(x: Tensor, options: { dim?: number } = {}): Tensor {
+  return alongRows("softmax", x, options);
+}
+
+export function softmaxSpec(x: Tensor): Tensor {
+  const e = exp(sub(x, max(x, { dim: -1, keepdim: true }).detach()));
+  return div(e, sum(e, { dim: -1, keepdim: true }));
+}
+
+/** y = x - log(sum(e^x)) along dim (default: the last axis) */
+export function logSoftmax(x: Tensor, options: { dim?: number } = {}): Tensor {
+  return alongRows("logSoftmax", x, options);
+}
+
+export function logSoftmaxSpec(x: Tensor): Tensor {
+  return log(softmaxSpec(x));
+}
+
+/**
+ * y = (x - mean) / sqrt(var + eps) w + b over the last axis.  w, b [n]. Ba, Kiros and Hinton
+ * (2016).
+ */
+export function layerNorm(
+  x: Tensor,
+  w: Tensor,
+  b: Tensor | null = null,
+  options: { eps?: number } = {},
+): Tensor {
+  expectOptions("layerNorm", options, ["eps"]);
+  const { eps = 1e-5 } = options;
+  const [rows, n] = rowsOf("layerNorm", x);
+  for (const [name, each] of [
+    ["w", w],
+    ["b", b ?? w],
+  ] as const) {
+    expectPeer("layerNorm", name, each, x);
+    expectShape("layerNorm", name, each.shape, [n]);
+  }
+  const { kernels } = x.device;
+  const [y, mean, rstd] = [empty(x), empty(x, [rows]), empty(x, [rows])];
+  kernels.layerNorm(
+    x.floats,
+    w.floats,
+    b && b.floats,
+    y.floats,
+    mean.floats,
+    rstd.floats,
+    rows,
+    n,
+    eps,
+  );
+  return record(
+    "layerNorm",
+    y,
+    b ? [x, w, b] : [x, w],
+    (dy) => {
+      const [dx, dw, db] = [empty(x), empty(w), b && empty(b)];
+      kernels.layerNormBackward(
+        x.floats,
+        w.floats,
+        mean.floats,
+        rstd.floats,
+        dy.floats,
+        dx.floats,
+        dw.floats,
+        db && db.floats,
+        rows,
+        n,
+      );
+      return db ? [dx, dw, db] : [dx, dw];
+    },
+    [mean, rstd],
+  );
+}
+
+export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tensor {
+  const centred = sub(x, mean(x, { dim: -1, keepdim: true }));
+  const deviation = sqrt(add(variance(x, { dim: -1, keepdim: true }), eps));
+  return add(mul(div(centred, deviation), w), b);
+}
+
+/** y = x / sqrt(mean(x^2) + eps) w over the last axis.  w [n]. Zhang and Sennrich (2019). */
+export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): Tensor {
+  expectOptions("rmsNorm", options, ["eps"]);
+  expectShape("rmsNorm", "w", w.shape, [rowsOf("rmsNorm", x)[1]]);
+  const square = mean(mul(x, x), { dim: -1, keepdim: true });
+  return mul(div(x, sqrt(add(square, options.eps ?? 1e-5))), w);
+}
+
+/**
+ * The mean of -log softmax(x)[target] over the rows whose target is not ignoreIndex (-100).
+ * x [..., V], target [...] of i32; a target outside of 0..V-1 throws. Gives shape [].
+ */
+export function crossEntropy(
+  x: Tensor,
+  target: Tensor,
+  options: { ignoreIndex?: number } = {},
+): Tensor {
+  expectOptions("crossEntropy", options, ["ignoreIndex"]);
+  const { ignoreIndex = -100 } = options;
+  const [rows, n] = rowsOf("crossEntropy", x);
+  expectShape("crossEntropy", "target", target.shape, x.shape.slice(0, -1));
+  const { kernels } = x.device;
+  const [loss, lse, count] = [empty(x, []), empty(x, [rows]), empty(x, [])];
+  const sizes = [rows, n, ignoreIndex] as const;
+  kernels.crossEntropy(x.floats, target.ints, loss.floats, lse.floats, count.floats, ...sizes);
+  return record(
+    "crossEntropy",
+    loss,
+    [x],
+    (dy) => {
+      const dx = empty(x);
+      kernels.crossEntropyBackward(
+        x.floats,
+        target.ints,
+        lse.floats,
+        count.floats,
+        dy.floats,
+        dx.floats,
+        ...sizes,
+      );
+      return [dx];
+    },
+    [lse, count],
+  );
+}
+
+/** For targets that all count, given as rows of 0 and a single 1. */
+export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
+  return neg(mean(sum(mul(logSoftmaxSpec(x), oneHot), { dim: -1 })));
+}
+
+/** x as rows of its last axis. */
+function rowsOf(op: string, x: Tensor): [rows: number, n: number] {
+  const n = x.shape.at(-1) ?? fail(`${op}: x is a scalar, expected at least one axis`);
+  return [n === 0 ? 0 : x.size / n, n];
+}
+
+/** An op on rows, along any axis: another than the last is brought to the end, and back. */
+function alongRows(op: "softmax" | "logSoftmax", x: Tensor, options: { dim?: number }): Tensor {
+  expectOptions(op, options, ["dim"]);
+  const axis = axisOf(op, options.dim ?? -1, x.shape.length);
+  if (axis < x.shape.length - 1)
+    return transpose(alongRows(op, transpose(x, axis, -1), {}), axis, -1);
+  const [rows, n] = rowsOf(op, x);
+  const y = empty(x);
+  x.device.kernels[op](x.floats, y.floats, rows, n);
+  return record(op, y, [x], (dy) => {
+    const dx = empty(x);
+    x.device.kernels[`${op}Backward`](y.floats, dy.floats, dx.floats, rows, n);
+    return [dx];
+  });
+}
+
+/** x seen as [outer, n, inner] around the axis to reduce, and the shape that is left. */
+function reduction(op: string, x: Tensor, options: Reduction) {
+  expectOptions(op, options, ["dim", "keepdim"]);
+  const { dim, keepdim = false } = options;
+  if (dim === undefined) {
+    const kept = x.shape.map(() => 1);
+    return { outer: 1, n: x.size, inner: 1, kept, shape: keepdim ? kept : [] };
+  }
+  const axis = axisOf(op, dim, x.shape.length);
+  const kept = withAxis(x.shape, axis, 1);
+  return { ...around(x.shape, axis), kept, shape: keepdim ? kept : withAxis(x.shape, axis) };
+}

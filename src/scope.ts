@@ -1,0 +1,70 @@
+// When memory dies. A tensor belongs to the innermost scope, and ends with it, unless the scope
+// returns it or somebody keeps it; memory goes back to its pool with the last tensor that shares
+// it. Outside every scope tensors are left to the garbage collector.
+
+/** What a scope can end: a tensor, as scopes see it. */
+export interface Mortal {
+  readonly storage: {
+    kept: boolean;
+    /** From now on the garbage collector gives the memory back. */
+    orphan(): void;
+  };
+  /** Ends it now; `reason` is what a later reader is told. */
+  free(reason: string): void;
+}
+
+let innermost: Mortal[] | null = null;
+
+/** Puts a new tensor under the innermost scope, or under the collector where there is none. */
+export function adopt(tensor: Mortal): void {
+  if (innermost) innermost.push(tensor);
+  else tensor.storage.orphan();
+}
+
+/**
+ * Runs `fn` and frees all tensors made in it, except those it returns (also inside objects and
+ * arrays) and those it keeps. Refuses a promise: memory would die while the work goes on.
+ */
+export function scope<T>(fn: () => T): T {
+  const outer = innermost;
+  const mine: Mortal[] = [];
+  let survivors = new Set<unknown>();
+  innermost = mine;
+  try {
+    const result = fn();
+    if (result instanceof Promise) {
+      result.catch(() => undefined); // its tensors die now: what it says later is of no use
+      throw new TypeError("scope: fn returned a promise, expected a synchronous function");
+    }
+    survivors = tensorsIn(result);
+    return result;
+  } finally {
+    innermost = outer;
+    for (const tensor of mine) {
+      if (tensor.storage.kept) continue; // keep() has settled it
+      if (survivors.has(tensor)) adopt(tensor);
+      else tensor.free("freed at the end of its scope; return it or keep() it");
+    }
+  }
+}
+
+/**
+ * Takes a tensor out of its scope and out of backward()'s reach: it lives until it is unreachable.
+ */
+export function keep<T extends Mortal>(tensor: T): T {
+  tensor.storage.kept = true;
+  tensor.storage.orphan();
+  return tensor;
+}
+
+/** All tensors in a value, through arrays, maps, sets and objects. */
+function tensorsIn(value: unknown): Set<unknown> {
+  const reached = new Set<unknown>([value]);
+  for (const item of reached) {
+    if (typeof item !== "object" || item === null || ArrayBuffer.isView(item)) continue;
+    if ("storage" in item) continue; // a tensor: what is behind it is not returned
+    const inner = item instanceof Map ? [...item.keys(), ...item.values()] : item;
+    for (const x of inner instanceof Set ? inner : Object.values(inner)) reached.add(x);
+  }
+  return reached;
+}

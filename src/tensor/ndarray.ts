@@ -1,0 +1,90 @@
+// Numbers in memory on a device, with a shape: what a tensor is before it learns to remember.
+
+import type { Buffer, Device, DType, Floats, Storage } from "../device.ts";
+import { adopt } from "../scope.ts";
+import { expectShape, fail, type Shape, show } from "../shape.ts";
+
+/** A dense, row-major array of numbers on a device. */
+export class NDArray {
+  readonly shape: Shape;
+  storage: Storage;
+  #fate = ""; // why it can no longer be read
+
+  constructor(storage: Storage, shape: Shape) {
+    this.storage = storage;
+    this.shape = shape;
+    adopt(this);
+  }
+
+  get device(): Device {
+    return this.storage.device;
+  }
+
+  get dtype(): DType {
+    return this.storage.dtype;
+  }
+
+  get size(): number {
+    return this.storage.length;
+  }
+
+  /** What messages call it. */
+  get label(): string {
+    return `tensor ${show(this.shape)}`;
+  }
+
+  get isFreed(): boolean {
+    return this.#fate !== "";
+  }
+
+  /** The memory, as kernels take it. */
+  get buffer(): Buffer {
+    return this.#fate ? fail(`${this.label} was ${this.#fate}`) : this.storage.buffer;
+  }
+
+  get floats(): Floats {
+    const { buffer } = this;
+    if (buffer instanceof Int32Array) fail(`${this.label} has dtype i32, expected floats`);
+    return buffer;
+  }
+
+  get ints(): Int32Array {
+    const { buffer } = this;
+    if (buffer instanceof Int32Array) return buffer;
+    return fail(`${this.label} has dtype ${this.dtype}, expected i32`);
+  }
+
+  /** The elements, as a fresh typed array. */
+  data(): Buffer {
+    void this.buffer; // throws if freed
+    return this.device.download(this.storage);
+  }
+
+  /** The one element, as a number. */
+  item(): number {
+    if (this.size !== 1) fail(`item: x has shape ${show(this.shape)}, expected one element`);
+    return this.data()[0];
+  }
+
+  /** Sets all elements, in place. */
+  fill(value: number): this {
+    this.device.kernels.fill(this.buffer, value, this.size);
+    this.storage.version++;
+    return this;
+  }
+
+  /** Takes over the values of x, of the same shape, in place. */
+  assign(x: NDArray): this {
+    expectShape("assign", "x", x.shape, this.shape);
+    this.device.kernels.copy(x.buffer, this.buffer, this.size);
+    this.storage.version++;
+    return this;
+  }
+
+  /** Ends this array. Its memory goes back to the pool when no other one shares it. */
+  free(reason: string): void {
+    if (this.#fate || this.storage.kept) return;
+    this.#fate = reason;
+    this.storage.release();
+  }
+}

@@ -1,0 +1,154 @@
+import { linear, matmul, ones, randn, tensor, zeros } from "tinybard";
+import * as assert from "uvu/assert";
+import { linearSpec } from "#src/ops/matmul.js";
+import { assertClose, eachDevice, testOp } from "../support.js";
+
+// one side of every tile's edge, then the other
+const edges = [1, 3, 4, 5, 15, 16, 17, 33];
+
+eachDevice("matmul", (test, on) => {
+  const shapes = edges.flatMap((m, i) => {
+    const [k, n] = [edges[(i + 3) % edges.length], edges[(i + 5) % edges.length]];
+    return [
+      [
+        [m, k],
+        [k, n],
+      ],
+    ];
+  });
+  const batched = [
+    [
+      [2, 5, 7],
+      [2, 7, 3],
+    ],
+    [
+      [2, 5, 7],
+      [7, 3],
+    ],
+    [
+      [5, 7],
+      [2, 7, 3],
+    ],
+    [
+      [2, 1, 4, 8],
+      [2, 3, 8, 5],
+    ],
+    [
+      [3, 1, 2, 4],
+      [2, 4, 3],
+    ],
+    [
+      [1, 2, 3],
+      [4, 3, 2],
+    ],
+    [
+      [4, 2, 3],
+      [1, 3, 2],
+    ],
+    [[2, 3, 4], [4]],
+    [[4], [2, 4, 3]],
+    [[4], [4]],
+    [[3, 4], [4]],
+    [
+      [2, 0],
+      [0, 3],
+    ],
+    [
+      [0, 2],
+      [2, 3],
+    ],
+  ];
+  testOp(test, on, { name: "matmul", f: matmul, shapes: [...shapes, ...batched], atol: 1e-5 });
+  testOp(test, on, {
+    name: "linear",
+    f: (x, w, b) => linear(x, w, b),
+    spec: linearSpec,
+    atol: 1e-5,
+    shapes: [
+      [[6, 5], [4, 5], [4]],
+      [[2, 3, 17], [33, 17], [33]],
+      [[1, 1], [1, 1], [1]],
+      [[5], [3, 5], [3]],
+    ],
+  });
+  testOp(test, on, {
+    name: "linear without a bias",
+    f: (x, w) => linear(x, w),
+    shapes: [
+      [
+        [2, 3, 5],
+        [4, 5],
+      ],
+    ],
+    atol: 1e-5,
+  });
+
+  test("values, exactly: products of small integers", () => {
+    for (const m of edges) {
+      const [k, n] = [m + 1, 2 * m + 1];
+      const a = Float32Array.from({ length: m * k }, (_, i) => ((i * 7) % 11) - 5);
+      const b = Float32Array.from({ length: k * n }, (_, i) => ((i * 5) % 13) - 6);
+      const c = matmul(
+        tensor(a, { shape: [m, k], device: on }),
+        tensor(b, { shape: [k, n], device: on }),
+      ).data();
+      for (let i = 0; i < m; i++)
+        for (let j = 0; j < n; j++) {
+          let sum = 0;
+          for (let l = 0; l < k; l++) sum += a[i * k + l] * b[l * n + j];
+          assert.is(c[i * n + j], sum);
+        }
+    }
+  });
+
+  test("the gradient of a weight that a batch shares never has the batch's size", () => {
+    const [B, M, K, N] = [16, 2, 32, 32];
+    const x = randn([B, M, K], { device: on });
+    const w = randn([K, N], { device: on, requiresGrad: true });
+    const y = matmul(x, w);
+    const before = on.pool.liveBytes;
+    on.pool.peakBytes = before;
+    y.backward(ones([B, M, N], { device: on }));
+    assert.ok(
+      on.pool.peakBytes - before < 4 * B * K * N,
+      `${on.pool.peakBytes - before} bytes more`,
+    );
+    assertClose(
+      w.grad as never,
+      matmul(x.reshape([B * M, K]).transpose(0, 1), ones([B * M, N], { device: on })),
+      { rtol: 1e-4 },
+    );
+  });
+
+  test("no gradient is computed for an operand that wants none", () => {
+    const x = randn([4, 8], { device: on });
+    const w = randn([3, 8], { device: on, requiresGrad: true });
+    const count = () =>
+      [on.calls.ts, on.calls.native].reduce((sum, calls) => sum + (calls.get("matmul") ?? 0), 0);
+    const y = linear(x, w);
+    const before = count();
+    y.backward(ones([4, 3], { device: on }));
+    assert.is(count() - before, 1);
+  });
+
+  test("wrong operands are named", () => {
+    const a = zeros([2, 3], { device: on });
+    assert.throws(
+      () => matmul(a, zeros([2, 3], { device: on })),
+      /matmul: b has shape \[2, 3\], expected \[\.\.\., 3, N\]/,
+    );
+    assert.throws(() => matmul(a, zeros([], { device: on })), /matmul: an operand is a scalar/);
+    assert.throws(
+      () => matmul(zeros([2, 1, 3], { device: on }), zeros([3, 3, 1], { device: on })),
+      /broadcasts/,
+    );
+    assert.throws(
+      () => linear(a, zeros([4, 2], { device: on })),
+      /linear: x has shape \[2, 3\], expected \[\.\.\., 2\]/,
+    );
+    assert.throws(
+      () => linear(a, zeros([4, 3], { device: on }), zeros([3], { device: on })),
+      /linear: b has shape/,
+    );
+  });
+});

@@ -1,0 +1,105 @@
+// The layers: an op with its parameters. They start as PyTorch's layers start.
+
+import { ones, rand, randn, zeros } from "../ops/creation.ts";
+import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
+import { linear } from "../ops/matmul.ts";
+import { embedding } from "../ops/movement.ts";
+import { layerNorm } from "../ops/rows.ts";
+import { expectOptions } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { Module, parameter } from "./module.ts";
+
+/** Gives a parameter its first values. */
+export type Init = (shape: number[]) => Tensor;
+
+/** y = x w^T + b.  weight [out, in], bias [out], both uniform within 1 / sqrt(in) of 0 at first. */
+export class Linear extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+
+  /** `weight` shares the weight of another layer; `init` gives other first values. */
+  constructor(
+    inputs: number,
+    outputs: number,
+    options: { bias?: boolean; weight?: Tensor; init?: Init } = {},
+  ) {
+    super();
+    expectOptions("Linear", options, ["bias", "weight", "init"]);
+    const bound = 1 / Math.sqrt(inputs);
+    const init = options.init ?? ((shape) => add(mul(rand(shape), 2 * bound), -bound));
+    this.weight = options.weight ?? parameter(init([outputs, inputs]));
+    this.bias = (options.bias ?? true) ? parameter(init([outputs])) : null;
+  }
+
+  forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias);
+  }
+}
+
+/** y = weight[idx].  weight [count, size], standard normal at first. */
+export class Embedding extends Module {
+  readonly weight: Tensor;
+
+  constructor(count: number, size: number, options: { init?: Init } = {}) {
+    super();
+    expectOptions("Embedding", options, ["init"]);
+    this.weight = parameter((options.init ?? randn)([count, size]));
+  }
+
+  forward(idx: Tensor): Tensor {
+    return embedding(idx, this.weight);
+  }
+}
+
+/**
+ * Normalizes the last axis to mean 0 and variance 1, then scales (weight, at first 1) and shifts
+ * (bias, 0).
+ */
+export class LayerNorm extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+  readonly eps: number;
+
+  constructor(size: number, options: { eps?: number; bias?: boolean } = {}) {
+    super();
+    expectOptions("LayerNorm", options, ["eps", "bias"]);
+    this.weight = parameter(ones([size]));
+    this.bias = (options.bias ?? true) ? parameter(zeros([size])) : null;
+    this.eps = options.eps ?? 1e-5;
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, this.weight, this.bias, { eps: this.eps });
+  }
+}
+
+/** Drops each element with probability p while training. */
+export class Dropout extends Module {
+  readonly p: number;
+
+  constructor(p = 0.5) {
+    super();
+    expectProbability("Dropout", p);
+    this.p = p;
+  }
+
+  forward(x: Tensor): Tensor {
+    return dropout(x, { p: this.p, training: this.training });
+  }
+}
+
+/** Runs modules, or plain functions, one after the other. */
+export class Sequential extends Module {
+  readonly layers: (Layer | ((x: Tensor) => Tensor))[];
+
+  constructor(...layers: (Layer | ((x: Tensor) => Tensor))[]) {
+    super();
+    this.layers = layers;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.layers.reduce((y, f) => (typeof f === "function" ? f(y) : f.forward(y)), x);
+  }
+}
+
+type Layer = Module & { forward(x: Tensor): Tensor };

@@ -1,0 +1,107 @@
+// A module is an object that holds parameters and a way to compute. Parameters are found by walking
+// its fields, each time they are asked for: plain class fields, arrays and nested modules all work,
+// and nothing has to be registered.
+
+import type { Device, DeviceName } from "../device.ts";
+import { to } from "../ops/movement.ts";
+import { keep } from "../scope.ts";
+import { expectOptions, fail, same, show } from "../shape.ts";
+import { Tensor } from "../tensor.ts";
+
+/** The values of parameters by name. */
+export type StateDict = Record<string, Tensor>;
+
+export abstract class Module {
+  /** True while training: dropout drops. */
+  training = true;
+
+  /** The tensors that training changes, a shared one once. */
+  *parameters(): Generator<Tensor> {
+    for (const [, parameter] of this.namedParameters()) yield parameter;
+  }
+
+  /**
+   * The parameters with their names: the paths of fields that lead to them, as in
+   * h.0.attn.c_attn.weight.
+   */
+  *namedParameters(): Generator<[name: string, parameter: Tensor]> {
+    const seen = new Set<unknown>();
+    for (const [name, leaf] of leaves(this, "", seen)) {
+      if (leaf instanceof Tensor) yield [name, leaf];
+    }
+  }
+
+  /** The parameters by name, sharing their memory. */
+  stateDict(): StateDict {
+    const dict: StateDict = Object.create(null);
+    for (const [name, parameter] of this.namedParameters()) dict[name] = parameter.detach();
+    return dict;
+  }
+
+  /**
+   * Copies values into the parameters, which stay the same tensors. Every name must be there, and
+   * no other, unless `strict` is false; shapes must always fit. Throws before anything is changed.
+   */
+  loadStateDict(dict: StateDict, options: { strict?: boolean } = {}): void {
+    expectOptions("loadStateDict", options, ["strict"]);
+    const { strict = true } = options;
+    const own = new Map(this.namedParameters());
+    const missing = [...own.keys()].filter((name) => !Object.hasOwn(dict, name));
+    const unknown = Object.keys(dict).filter((name) => !own.has(name));
+    if (strict && missing.length > 0) fail(`loadStateDict: ${missing.join(", ")} missing`);
+    if (strict && unknown.length > 0) fail(`loadStateDict: ${unknown.join(", ")} unknown`);
+    const pairs = [...own].filter(([name]) => Object.hasOwn(dict, name));
+    for (const [name, { shape }] of pairs) {
+      if (!same(dict[name].shape, shape))
+        fail(`loadStateDict: ${name} has shape ${show(dict[name].shape)}, expected ${show(shape)}`);
+    }
+    for (const [name, parameter] of pairs)
+      parameter.assign(to(dict[name].detach(), parameter.device));
+  }
+
+  /** Sets this module and those inside to training. */
+  train(on = true): this {
+    for (const module of modulesIn(this)) module.training = on;
+    return this;
+  }
+
+  /** Sets this module and those inside to evaluation: nothing is dropped. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Moves the parameters to a device; they stay the same tensors, without their gradients. */
+  to(device: DeviceName | Device): this {
+    for (const each of this.parameters()) each.moveTo(keep(to(each.detach(), device)).storage);
+    return this;
+  }
+}
+
+const parameters = new WeakSet<Tensor>(); // a parameter stays one while it is frozen
+
+/** Makes a tensor a parameter: it asks for gradients, and no scope ends it. */
+export function parameter(x: Tensor): Tensor {
+  x.requiresGrad = true;
+  parameters.add(x);
+  return keep(x);
+}
+
+/** All tensors and modules under a value, with their paths, each once under its first path. */
+function* leaves(value: unknown, path: string, seen: Set<unknown>): Generator<[string, unknown]> {
+  if (typeof value !== "object" || value === null || seen.has(value)) return;
+  seen.add(value);
+  if (value instanceof Tensor) {
+    if (value.requiresGrad && !value.node) parameters.add(value);
+    if (parameters.has(value)) yield [path, value];
+    return;
+  }
+  const plain = Object.getPrototypeOf(value) === Object.prototype;
+  if (!(value instanceof Module) && !Array.isArray(value) && !plain) return;
+  if (value instanceof Module) yield [path, value];
+  for (const [field, inner] of Object.entries(value))
+    yield* leaves(inner, path ? `${path}.${field}` : field, seen);
+}
+
+function* modulesIn(root: Module): Generator<Module> {
+  for (const [, leaf] of leaves(root, "", new Set())) if (leaf instanceof Module) yield leaf;
+}

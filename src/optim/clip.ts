@@ -1,0 +1,27 @@
+// Gradient clipping: what keeps one bad batch from throwing the parameters far away.
+
+import { sqrt } from "../ops/elementwise.ts";
+import { fail } from "../shape.ts";
+import { empty, noGrad, type Tensor } from "../tensor.ts";
+
+/**
+ * Scales all gradients by min(1, maxNorm / norm), norm being the Euclidean norm of all of them
+ * together, and returns the norm before clipping. maxNorm Infinity only measures. Pascanu et al.
+ * (2013).
+ */
+export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number): number {
+  const norm = clipGradients(params, maxNorm);
+  return norm ? norm.item() : 0;
+}
+
+/** clipGradNorm() with the norm as a tensor, for captured steps; null if nothing has a gradient. */
+export function clipGradients(params: Iterable<Tensor>, maxNorm: number): Tensor | null {
+  if (!(maxNorm > 0)) fail(`clipGradNorm: maxNorm is ${maxNorm}, expected a number above 0`);
+  const grads = [...params].flatMap((w) => w.grad ?? []);
+  if (grads.length === 0) return null;
+  const total = empty(grads[0], []).fill(0);
+  const { sumSquares, clip } = total.device.kernels;
+  for (const dw of grads) sumSquares(dw.floats, total.floats, dw.size);
+  if (maxNorm < Infinity) for (const dw of grads) clip(dw.floats, total.floats, dw.size, maxNorm);
+  return noGrad(() => sqrt(total));
+}

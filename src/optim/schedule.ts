@@ -1,0 +1,25 @@
+// The learning rate over the steps of a run.
+
+import { expectOptions } from "../shape.ts";
+
+export interface CosineOptions {
+  lr: number;
+  minLr?: number;
+  warmupIters?: number;
+  decayIters: number;
+}
+
+/**
+ * Rises in a line from lr / (warmupIters + 1) at step 0 to lr at step warmupIters, falls along half
+ * a cosine to minLr at step decayIters, and stays there: the schedule of GPT-3 and nanoGPT.
+ */
+export function cosineSchedule(options: CosineOptions): (step: number) => number {
+  expectOptions("cosineSchedule", options, ["lr", "minLr", "warmupIters", "decayIters"]);
+  const { lr, minLr = 0, warmupIters = 0, decayIters } = options;
+  return (step) => {
+    if (step < warmupIters) return (lr * (step + 1)) / (warmupIters + 1);
+    if (step >= decayIters) return minLr;
+    const done = (step - warmupIters) / (decayIters - warmupIters);
+    return minLr + 0.5 * (1 + Math.cos(Math.PI * done)) * (lr - minLr);
+  };
+}

@@ -1,0 +1,42 @@
+// The keys and values of the tokens that a model has read: a new token need not read them again.
+
+import type { Device } from "../device.ts";
+import { full, zeros } from "../ops/creation.ts";
+import { keep } from "../scope.ts";
+import type { Tensor } from "../tensor.ts";
+import type { GPTConfig } from "./config.ts";
+
+/** What attention in one block needs of it. */
+export interface LayerCache {
+  readonly kv: Tensor; // [B, blockSize, 2C]
+  readonly length: Tensor; // [] of i32: the tokens read so far, the same tensor for all blocks
+}
+
+/** Has its whole capacity, blockSize, from the start: a token neither copies nor resizes it. */
+export class KVCache {
+  readonly layers: readonly LayerCache[];
+  readonly #length: Tensor;
+  #used = 0;
+
+  constructor({ nLayer, nEmbd, blockSize }: GPTConfig, device: Device, batch = 1) {
+    const length = keep(full([], 0, { dtype: "i32", device }));
+    const layer = () => ({ kv: keep(zeros([batch, blockSize, 2 * nEmbd], { device })), length });
+    this.layers = Array.from({ length: nLayer }, layer);
+    this.#length = length;
+  }
+
+  /** How many tokens it holds. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /** Counts tokens that all blocks have now read. */
+  advance(tokens: number): void {
+    this.#used += tokens;
+    this.#length.fill(this.#used);
+  }
+
+  clear(): void {
+    this.advance(-this.#used);
+  }
+}

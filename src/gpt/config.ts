@@ -1,0 +1,81 @@
+// What a GPT can be told to be.
+
+import { gelu, relu, silu, tanh } from "../ops/elementwise.ts";
+import { fail } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+
+/** What the MLP may have between its two layers. */
+export const activations = {
+  relu,
+  gelu: (x: Tensor) => gelu(x),
+  "gelu-tanh": (x: Tensor) => gelu(x, { approximate: "tanh" }),
+  silu,
+  tanh,
+};
+
+export interface GPTConfig {
+  vocabSize: number;
+  /** The most tokens that the model sees at once. */
+  blockSize: number;
+  nLayer: number;
+  nHead: number;
+  /** The width of the residual stream: the numbers that stand for a token. */
+  nEmbd: number;
+  /** The probability of dropout on attention weights, projections and the MLP's output. */
+  dropout: number;
+  /** Dropout on the sum of embeddings too. */
+  embeddingDropout: boolean;
+  /** Biases in linear layers and normalizations. */
+  bias: boolean;
+  /** A bias in the projection to queries, keys and values; as `bias` unless given. */
+  qkvBias: boolean;
+  /** The head is the token embedding, transposed. */
+  tieWeights: boolean;
+  lmHeadBias: boolean;
+  activation: keyof typeof activations;
+  positions: "learned";
+  /**
+   * Starts the projections that add to the residual stream smaller, by sqrt(2 nLayer), as GPT-2
+   * does.
+   */
+  scaleResidual: boolean;
+}
+
+/** What must be given, and what may be. */
+export type GPTOptions = Pick<GPTConfig, "vocabSize" | "blockSize" | "nLayer" | "nHead" | "nEmbd"> &
+  Partial<GPTConfig>;
+
+const defaults = {
+  dropout: 0,
+  embeddingDropout: false,
+  bias: true,
+  tieWeights: true,
+  lmHeadBias: false,
+  activation: "gelu",
+  positions: "learned",
+  scaleResidual: true,
+} as const;
+
+/** Fills in what is not given; throws where a value makes no model. */
+export function configure(options: GPTOptions): GPTConfig {
+  const config: GPTConfig = { ...defaults, qkvBias: options.bias ?? defaults.bias, ...options };
+  for (const key of Object.keys(options))
+    if (!(key in defaults) && !["qkvBias", ...sizes].includes(key))
+      fail(`GPT: unknown option ${key}`);
+  for (const key of sizes)
+    if (!Number.isInteger(config[key]) || config[key] < 1)
+      fail(`GPT: ${key} is ${config[key]}, expected a whole number from 1 up`);
+  if (config.nEmbd % config.nHead !== 0)
+    fail(`GPT: nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
+  if (!(config.dropout >= 0 && config.dropout < 1))
+    fail(`GPT: dropout is ${config.dropout}, expected 0 up to 1`);
+  if (!Object.hasOwn(activations, config.activation))
+    fail(
+      `GPT: activation is ${config.activation}, expected ${Object.keys(activations).join(", ")}`,
+    );
+  if (config.positions !== "learned")
+    fail(`GPT: positions is ${config.positions}, expected learned`);
+  return config;
+}
+
+const sizes = ["vocabSize", "blockSize", "nLayer", "nHead", "nEmbd"] as const;

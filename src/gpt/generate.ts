@@ -1,0 +1,118 @@
+// Text from a model, a token at a time: read what is there, draw the next, append it.
+
+import { pick, tensor } from "../ops/creation.ts";
+import { slice } from "../ops/movement.ts";
+import { nextSite, uniform } from "../random.ts";
+import { scope } from "../scope.ts";
+import { expectOptions, fail } from "../shape.ts";
+import { noGrad } from "../tensor.ts";
+import type { LanguageModel } from "./bigram.ts";
+import { KVCache } from "./cache.ts";
+import { GPT } from "./model.ts";
+
+export interface Sampling {
+  /** Divides the logits: below 1 bolder, 0 always takes the likeliest token. */
+  temperature?: number;
+  /** Draws only from the topK likeliest tokens. */
+  topK?: number;
+  /** Draws only from the likeliest tokens that together have probability topP. */
+  topP?: number;
+}
+
+export interface Generation extends Sampling {
+  /** The token ids to go on from, at least one. */
+  prompt: ArrayLike<number>;
+  maxNewTokens: number;
+  /** Equal seeds give equal tokens. Without one the generator's next place is used. */
+  seed?: number;
+  /** Ends when one of these ids is drawn, without yielding it. */
+  stop?: number | readonly number[];
+}
+
+/**
+ * Yields the ids of new tokens, one by one. A GPT reads each token once, by a KV cache, until its
+ * block is full; from then on it reads the last blockSize tokens anew for each, since their
+ * positions shift.
+ */
+export async function* generate(model: LanguageModel, options: Generation): AsyncGenerator<number> {
+  const known = ["prompt", "maxNewTokens", "temperature", "topK", "topP", "seed", "stop"];
+  expectOptions("generate", options, known);
+  const { prompt, maxNewTokens, seed, stop = [], temperature, topK, topP } = options;
+  const { vocabSize, blockSize } = model.config;
+  const ids = Array.from(prompt);
+  if (ids.length === 0) fail("generate: prompt is empty, expected at least one id");
+  const odd = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
+  if (odd !== undefined) fail(`generate: prompt has id ${odd}, expected 0 to ${vocabSize - 1}`);
+  if (!(maxNewTokens >= 0)) fail(`generate: maxNewTokens is ${maxNewTokens}, expected 0 or more`);
+  expectSampling({ temperature, topK, topP });
+  const ends = new Set([stop].flat());
+  const cache = model instanceof GPT ? new KVCache(model.config, model.wte.weight.device) : null;
+  const firstSite = seed === undefined ? nextSite() : 0;
+  for (let i = 0; i < maxNewTokens; i++) {
+    const logits = nextLogits(model, ids.slice(-blockSize), cache);
+    const [u] = uniform(1, { site: firstSite, step: i, stream: "sample", seed });
+    const id = sample(logits, u, { temperature, topK, topP });
+    if (ends.has(id)) return;
+    ids.push(id);
+    yield id;
+  }
+}
+
+/**
+ * The logits of the token after `ids`, which are the ids of the call before and one more, or a
+ * prompt.
+ */
+function nextLogits(model: LanguageModel, ids: number[], cache: KVCache | null): ArrayLike<number> {
+  const { training } = model;
+  model.eval();
+  try {
+    return scope(() =>
+      noGrad(() => {
+        if (!(model instanceof GPT) || !cache) {
+          const { logits } = model.forward(row(ids)); // (1, T, V)
+          return (logits ?? fail("generate: the model gives no logits"))
+            .data()
+            .slice(-model.config.vocabSize);
+        }
+        if (cache.used >= ids.length) cache.clear(); // the window has moved: every position is new
+        const hidden = model.hidden(row(ids.slice(cache.used)), cache); // (1, T, C)
+        const last = slice(hidden, { dim: 1, start: -1 }); // (1, 1, C)
+        return model.lm_head.forward(last).data();
+      }),
+    );
+  } finally {
+    model.train(training);
+  }
+
+  function row(tokens: number[]) {
+    const { device } =
+      model.parameters().next().value ?? fail("generate: the model has no parameters");
+    return tensor(Int32Array.from(tokens), { shape: [1, tokens.length], device });
+  }
+}
+
+/**
+ * Draws an index with probability softmax(logits / temperature), cut to topK and topP; u in [0, 1).
+ */
+export function sample(logits: ArrayLike<number>, u: number, options: Sampling = {}): number {
+  expectSampling(options);
+  const { temperature = 1, topK = Infinity, topP = 1 } = options;
+  const order = Array.from(logits, (_, i) => i).sort((i, j) => logits[j] - logits[i] || i - j);
+  const greatest = logits[order[0]];
+  if (!Number.isFinite(greatest))
+    fail(`sample: the largest logit is ${greatest}, expected a number`);
+  if (temperature === 0) return order[0];
+  const likeliest = order.slice(0, topK);
+  const weights = likeliest.map((i) => Math.exp((logits[i] - greatest) / temperature));
+  const enough = topP * weights.reduce((sum, w) => sum + w, 0);
+  let count = 0;
+  for (let sum = 0; count < weights.length && (count === 0 || sum < enough); count++)
+    sum += weights[count];
+  return likeliest[pick(weights.slice(0, count), u)];
+}
+
+function expectSampling({ temperature = 1, topK = 1, topP = 1 }: Sampling): void {
+  if (!(temperature >= 0)) fail(`generate: temperature is ${temperature}, expected 0 or more`);
+  if (!(Number.isInteger(topK) && topK > 0)) fail(`generate: topK is ${topK}, expected 1 or more`);
+  if (!(topP > 0 && topP <= 1)) fail(`generate: topP is ${topP}, expected above 0 up to 1`);
+}

@@ -1,0 +1,142 @@
+// The GPT, top to bottom, with nanoGPT's names, so that its weights and GPT-2's fit. Sizes: B
+// sequences of T tokens, C = nEmbd numbers for each, V words in the vocabulary. Radford et al.
+// (2019), after Vaswani et al. (2017).
+
+import { Embedding, LayerNorm, Linear, Module } from "../nn/index.ts";
+import { cachedAttention, selfAttention } from "../ops/attention.ts";
+import { tensor, zeros } from "../ops/creation.ts";
+import { add, dropout } from "../ops/elementwise.ts";
+import { slice } from "../ops/movement.ts";
+import { crossEntropy } from "../ops/rows.ts";
+import { nextSite, normal } from "../random.ts";
+import { expectOptions, expectRank, fail } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import type { KVCache, LayerCache } from "./cache.ts";
+import { activations, configure, type GPTConfig, type GPTOptions } from "./config.ts";
+
+const init = zeros; // layers start empty: the GPT draws all weights at its end
+
+/** Each token looks back at the tokens before it, and takes from them what it looks for. */
+class CausalSelfAttention extends Module {
+  readonly c_attn: Linear;
+  readonly c_proj: Linear;
+  readonly config: GPTConfig;
+
+  constructor(config: GPTConfig) {
+    super();
+    const { nEmbd, bias, qkvBias } = config;
+    this.config = config;
+    this.c_attn = new Linear(nEmbd, 3 * nEmbd, { bias: qkvBias, init });
+    this.c_proj = new Linear(nEmbd, nEmbd, { bias, init });
+  }
+
+  /** `past`: the keys and values of the tokens before, when a text is read piece by piece. */
+  forward(x: Tensor, past?: LayerCache): Tensor {
+    const { nHead, dropout: p } = this.config;
+    const qkv = this.c_attn.forward(x); // (B, T, 3C)
+    const y = past
+      ? cachedAttention(qkv, past.kv, past.length, { nHead })
+      : selfAttention(qkv, { nHead, causal: true, dropout: this.training ? p : 0 }); // (B, T, C)
+    return dropout(this.c_proj.forward(y), { p, training: this.training });
+  }
+}
+
+/** Each token thinks for itself about what it has gathered. */
+class MLP extends Module {
+  readonly c_fc: Linear;
+  readonly c_proj: Linear;
+  readonly config: GPTConfig;
+
+  constructor(config: GPTConfig) {
+    super();
+    const { nEmbd, bias } = config;
+    this.config = config;
+    this.c_fc = new Linear(nEmbd, 4 * nEmbd, { bias, init });
+    this.c_proj = new Linear(4 * nEmbd, nEmbd, { bias, init });
+  }
+
+  forward(x: Tensor): Tensor {
+    const h = activations[this.config.activation](this.c_fc.forward(x)); // (B, T, 4C)
+    return dropout(this.c_proj.forward(h), { p: this.config.dropout, training: this.training });
+  }
+}
+
+/** Communication, then computation; both add to the residual stream. */
+class Block extends Module {
+  readonly ln_1: LayerNorm;
+  readonly attn: CausalSelfAttention;
+  readonly ln_2: LayerNorm;
+  readonly mlp: MLP;
+
+  constructor(config: GPTConfig) {
+    super();
+    this.ln_1 = new LayerNorm(config.nEmbd, { bias: config.bias });
+    this.attn = new CausalSelfAttention(config);
+    this.ln_2 = new LayerNorm(config.nEmbd, { bias: config.bias });
+    this.mlp = new MLP(config);
+  }
+
+  forward(x: Tensor, past?: LayerCache): Tensor {
+    const y = add(x, this.attn.forward(this.ln_1.forward(x), past)); // (B, T, C)
+    return add(y, this.mlp.forward(this.ln_2.forward(y))); // (B, T, C)
+  }
+}
+
+/** Token ids in, for each position the logits of the next token out. */
+export class GPT extends Module {
+  readonly config: GPTConfig;
+  readonly wte: Embedding;
+  readonly wpe: Embedding;
+  readonly h: Block[];
+  readonly ln_f: LayerNorm;
+  readonly lm_head: Linear;
+
+  /** With `init: false` the weights are 0 and wait for loadStateDict(). */
+  constructor(options: GPTOptions, { init: draws = true } = {}) {
+    super();
+    const config = configure(options);
+    const { vocabSize, blockSize, nEmbd, nLayer, lmHeadBias, tieWeights } = config;
+    this.config = config;
+    this.wte = new Embedding(vocabSize, nEmbd, { init });
+    this.wpe = new Embedding(blockSize, nEmbd, { init });
+    this.h = Array.from({ length: nLayer }, () => new Block(config));
+    this.ln_f = new LayerNorm(nEmbd, { bias: config.bias });
+    const weight = tieWeights ? this.wte.weight : undefined;
+    this.lm_head = new Linear(nEmbd, vocabSize, { bias: lmHeadBias, weight, init });
+    if (draws) this.#drawWeights();
+  }
+
+  /** idx, targets [B, T] of i32; logits [B, T, V] if wanted; loss [] if there are targets. */
+  forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
+    expectOptions("forward", options, ["logits"]);
+    const logits = this.lm_head.forward(this.hidden(idx)); // (B, T, V)
+    const loss = targets ? crossEntropy(logits, targets) : null;
+    return { logits: (options.logits ?? true) ? logits : null, loss };
+  }
+
+  /** What the head reads the next token from; `cache` holds, and takes up, the tokens before. */
+  hidden(idx: Tensor, cache?: KVCache): Tensor {
+    expectRank("forward", "idx", idx.shape, "BT");
+    const start = cache?.used ?? 0;
+    const end = start + idx.shape[1];
+    const { blockSize, dropout: p, embeddingDropout } = this.config;
+    if (end > blockSize) fail(`forward: idx has ${end} tokens, expected at most ${blockSize}`);
+    const positions = slice(this.wpe.weight, { dim: 0, start, end }); // (T, C)
+    let x = add(this.wte.forward(idx), positions); // (B, T, C)
+    if (embeddingDropout) x = dropout(x, { p, training: this.training });
+    for (const [i, block] of this.h.entries()) x = block.forward(x, cache?.layers[i]);
+    cache?.advance(idx.shape[1]);
+    return this.ln_f.forward(x);
+  }
+
+  /** Matrices from N(0, 0.02), those that add to the residual stream smaller; biases stay 0. */
+  #drawWeights(): void {
+    for (const [name, w] of this.namedParameters()) {
+      if (w.shape.length < 2) continue;
+      const small = this.config.scaleResidual && name.endsWith("c_proj.weight");
+      const deviation = small ? 0.02 / Math.sqrt(2 * this.config.nLayer) : 0.02;
+      const values = normal(w.size, { site: nextSite(), stream: "init" }).map((z) => z * deviation);
+      w.assign(tensor(values, { shape: w.shape, dtype: w.dtype, device: w.device }));
+    }
+  }
+}

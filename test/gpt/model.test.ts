@@ -1,0 +1,286 @@
+import { readFileSync } from "node:fs";
+import {
+  BigramLanguageModel,
+  GPT,
+  generate,
+  loadGPT2,
+  loadSafetensors,
+  manualSeed,
+  presets,
+  type Tensor,
+  tensor,
+} from "tinybard";
+import * as assert from "uvu/assert";
+import { KVCache } from "#src/gpt/cache.js";
+import { sample } from "#src/gpt/generate.js";
+import { noGrad } from "#src/tensor.js";
+import { assertClose, eachDevice, fixture } from "../support.js";
+
+const tiny = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 12 };
+const sizeOf = (model: { parameters(): Iterable<Tensor> }) =>
+  [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+eachDevice("GPT", (test, on) => {
+  const ids = (rows: number[][]) => tensor(rows, { dtype: "i32", device: on });
+
+  test("the presets have the parameters they should", () => {
+    const count = (name: keyof typeof presets, vocabSize: number) => {
+      const { nLayer, nHead, nEmbd, blockSize, ...p } = presets[name] as never as Record<
+        string,
+        number
+      >;
+      const {
+        bias,
+        qkvBias = bias,
+        tieWeights,
+        lmHeadBias = false,
+      } = p as never as Record<string, boolean>;
+      const config = {
+        vocabSize,
+        nLayer,
+        nHead,
+        nEmbd,
+        blockSize,
+        bias,
+        qkvBias,
+        tieWeights,
+        lmHeadBias,
+      };
+      const model = new GPT(config, { init: false });
+      return [sizeOf(model), sizeOf(model) - model.wpe.weight.size];
+    };
+    assert.is(count("lecture-0.2m", 65)[0], 209_729);
+    assert.is(count("lecture-2.7m", 65)[0], 2_697_281);
+    assert.is(count("lecture-10.8m", 65)[0], 10_788_929);
+    assert.is(count("nanogpt-char", 65)[0], 10_745_088);
+    assert.is(count("nanogpt-char", 65)[1], 10_646_784);
+    assert.is((count("nanogpt-cpu", 65)[1] / 1e6).toFixed(2), "0.80");
+  });
+
+  test("names are nanoGPT's, and a tied head is wte.weight", () => {
+    const names = (options: object) =>
+      [...new GPT({ ...tiny, ...options }).to(on).namedParameters()].map(([name]) => name);
+    const tied = names({});
+    assert.equal(tied.slice(0, 4), [
+      "wte.weight",
+      "wpe.weight",
+      "h.0.ln_1.weight",
+      "h.0.ln_1.bias",
+    ]);
+    assert.ok(
+      tied.includes("h.1.attn.c_attn.bias") &&
+        tied.includes("h.1.mlp.c_proj.weight") &&
+        tied.includes("ln_f.bias"),
+    );
+    assert.not(tied.some((name) => name.startsWith("lm_head")));
+    assert.equal(
+      names({ lmHeadBias: true }).filter((name) => name.startsWith("lm_head")),
+      ["lm_head.bias"],
+    );
+    assert.equal(
+      names({ tieWeights: false }).filter((name) => name.startsWith("lm_head")),
+      ["lm_head.weight"],
+    );
+    assert.not(names({ bias: false }).some((name) => name.endsWith("bias")));
+    assert.not(names({ qkvBias: false }).includes("h.0.attn.c_attn.bias"));
+  });
+
+  test("starts near ln(vocabSize), with the deviations it should have", () => {
+    const model = new GPT({ ...tiny, vocabSize: 65, nEmbd: 64, nLayer: 4 }).to(on);
+    const x = ids([[1, 2, 3, 4, 5, 6, 7, 8]]);
+    const loss = (model.forward(x, ids([[9, 8, 7, 64, 5, 4, 3, 0]])).loss as Tensor).item();
+    assert.ok(Math.abs(loss - Math.log(65)) < 0.15, `${loss}`);
+    const deviation = (w: Tensor) => Math.sqrt(w.detach().mul(w.detach()).mean().item());
+    assert.ok(Math.abs(deviation(model.h[0].mlp.c_fc.weight) / 0.02 - 1) < 0.05);
+    assert.ok(Math.abs(deviation(model.h[0].mlp.c_proj.weight) / (0.02 / Math.sqrt(8)) - 1) < 0.05);
+    const flat = new GPT({ ...tiny, scaleResidual: false, nEmbd: 64 }).to(on);
+    assert.ok(Math.abs(deviation(flat.h[0].mlp.c_proj.weight) / 0.02 - 1) < 0.05);
+  });
+
+  test("forward: logits at every position, with or without targets, or not at all", () => {
+    const model = new GPT(tiny).to(on);
+    const x = ids([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
+    assert.equal(model.forward(x).logits?.shape, [2, 3, 11]);
+    assert.is(model.forward(x).loss, null);
+    const { logits, loss } = model.forward(x, x, { logits: false });
+    assert.is(logits, null);
+    assert.equal(loss?.shape, []);
+    assert.throws(
+      () => model.forward(ids([[0, 11]])).logits?.data(),
+      /embedding: idx\[1\] is 11, expected 0 to 10/,
+    );
+    assert.throws(
+      () => model.forward(ids([Array(9).fill(0)])),
+      /forward: idx has 9 tokens, expected at most 8/,
+    );
+    assert.throws(() => model.forward(x, x, { logit: false } as never), /unknown option logit/);
+  });
+
+  test("no token sees a later one; a sequence sees no other of its batch", () => {
+    const model = new GPT(tiny).to(on);
+    const first = (rows: number[][]) =>
+      model
+        .forward(ids(rows))
+        .logits?.data()
+        .slice(0, 3 * 11) as Float32Array;
+    const expected = first([
+      [1, 2, 3, 4],
+      [5, 6, 7, 8],
+    ]);
+    assert.equal(
+      first([
+        [1, 2, 3, 9],
+        [5, 6, 7, 8],
+      ]),
+      expected,
+    );
+    assert.equal(
+      first([
+        [1, 2, 3, 4],
+        [0, 0, 0, 0],
+      ]),
+      expected,
+    );
+  });
+
+  test("every switch computes: activations, dropout only while training", () => {
+    for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const) {
+      const { loss } = new GPT({ ...tiny, activation })
+        .to(on)
+        .forward(ids([[1, 2]]), ids([[2, 3]]));
+      assert.ok(Number.isFinite((loss as Tensor).item()));
+    }
+    const model = new GPT({ ...tiny, dropout: 0.5, embeddingDropout: true }).to(on);
+    const values = () => (model.forward(ids([[1, 2, 3]])).logits as Tensor).data();
+    assert.not.equal(values(), values());
+    model.eval();
+    assert.equal(values(), values());
+  });
+
+  test("wrong configurations are named", () => {
+    assert.throws(
+      () => new GPT({ ...tiny, nHead: 5 }),
+      /GPT: nEmbd is 12, expected a multiple of nHead, 5/,
+    );
+    assert.throws(() => new GPT({ ...tiny, layers: 3 } as never), /GPT: unknown option layers/);
+    assert.throws(() => new GPT({ ...tiny, vocabSize: 0 }), /GPT: vocabSize is 0/);
+    assert.throws(
+      () => new GPT({ ...tiny, activation: "swish" as never }),
+      /GPT: activation is swish, expected relu/,
+    );
+    assert.throws(
+      () => new GPT({ ...tiny, positions: "rotary" as never }),
+      /GPT: positions is rotary, expected learned/,
+    );
+  });
+
+  test("GPT-2 as transformers saves it: logits, and the greedy text", async () => {
+    const model = (await loadGPT2(fixture("gpt2"))).to(on);
+    const { ids: input, logits: expected } = loadSafetensors(fixture("gpt2/expected.safetensors"));
+    assertClose(model.forward(input.to(on)).logits as Tensor, expected, { rtol: 1e-4, atol: 1e-4 });
+    const { prompt, greedy } = JSON.parse(readFileSync(fixture("gpt2/expected.json"), "utf8"));
+    const options = { prompt, maxNewTokens: greedy.length - prompt.length, temperature: 0 };
+    assert.equal([...prompt, ...(await all(generate(model, options)))], greedy);
+  });
+
+  test("the KV cache's logits equal those without, whatever the pieces", () => {
+    noGrad(() => {
+      const model = new GPT({ ...tiny, nLayer: 3 }).to(on).eval();
+      const text = [3, 1, 4, 1, 5, 9, 2, 6];
+      const expected = model.forward(ids([text])).logits as Tensor;
+      for (const pieces of [[8], [1, 1, 1, 1, 1, 1, 1, 1], [3, 1, 4]]) {
+        const cache = new KVCache(model.config, on);
+        for (const count of pieces) {
+          const { used } = cache;
+          const hidden = model.hidden(ids([text.slice(used, used + count)]), cache);
+          const part = expected.slice({ dim: 1, start: used, end: used + count });
+          assertClose(model.lm_head.forward(hidden), part, { rtol: 1e-5, atol: 1e-6 });
+        }
+        assert.is(cache.used, 8);
+      }
+    });
+  });
+
+  test("generation past blockSize reads the last blockSize tokens anew", async () => {
+    manualSeed(3);
+    const model = new GPT({ ...tiny, scaleResidual: false }).to(on);
+    for (const w of model.parameters()) w.assign(w.detach().mul(20)); // far from uniform
+    const made = await all(generate(model, { prompt: [1, 2], maxNewTokens: 20, temperature: 0 }));
+    const text = [1, 2];
+    for (let i = 0; i < 20; i++) {
+      const { logits } = model.forward(ids([text.slice(-8)]));
+      text.push(sample((logits as Tensor).data().slice(-11), 0, { temperature: 0 }));
+    }
+    assert.equal([1, 2, ...made], text);
+    assert.ok(new Set(made).size > 2, `${made}`);
+  });
+
+  test("generation: seeds, stop, long prompts, training mode put back, wrong options", async () => {
+    const model = new GPT({ ...tiny, dropout: 0.5 }).to(on);
+    const run = (options: object) =>
+      all(generate(model, { prompt: [1], maxNewTokens: 30, seed: 7, ...options }));
+    const text = await run({});
+    assert.equal(await run({}), text);
+    assert.not.equal(await run({ seed: 8 }), text);
+    assert.not.equal(await run({ seed: undefined }), await run({ seed: undefined }));
+    assert.equal(await run({ stop: text[4] }), text.slice(0, text.indexOf(text[4])));
+    assert.is((await run({ prompt: Array(20).fill(3), maxNewTokens: 2 })).length, 2);
+    assert.equal(await run({ topK: 1 }), await run({ temperature: 0 }));
+    assert.is((await run({ maxNewTokens: 0 })).length, 0);
+    assert.ok(model.training);
+    for (const [bad, message] of [
+      [{ prompt: [] }, /prompt is empty/],
+      [{ prompt: [11] }, /prompt has id 11/],
+      [{ topP: 0 }, /topP is 0/],
+      [{ topK: 0 }, /topK is 0/],
+      [{ temperature: -1 }, /temperature is -1/],
+      [{ top_k: 3 }, /unknown option top_k/],
+    ] as const) {
+      const text = await run(bad).catch((error) => error.message);
+      assert.match(String(text), message);
+    }
+  });
+
+  test("sample: temperature, topK and topP cut where they should", () => {
+    // weights 2, 8, 4, 8, 0
+    const logits = [1, 3, 2, 3 - 1e-9, -Infinity].map((x) => Math.log(2) * x);
+    const counts = (options: object) => {
+      const n = 22_000;
+      const seen = [0, 0, 0, 0, 0];
+      for (let i = 0; i < n; i++) seen[sample(logits, (i + 0.5) / n, options)]++;
+      return seen.map((each) => Math.round((22 * each) / n));
+    };
+    assert.equal(counts({}), [2, 8, 4, 8, 0]);
+    assert.equal(counts({ topK: 2 }), [0, 11, 0, 11, 0]);
+    assert.equal(counts({ topP: 0.7 }), [0, 11, 0, 11, 0]); // 16 of 22 are enough
+    assert.equal(counts({ topP: 0.8 }), [0, 8.8, 4.4, 8.8, 0].map(Math.round));
+    assert.equal(counts({ topP: 1e-9 }), [0, 22, 0, 0, 0]);
+    assert.equal(counts({ temperature: 0 }), [0, 22, 0, 0, 0]);
+    assert.equal(counts({ temperature: 0.5 }), [0.595, 9.514, 2.378, 9.514, 0].map(Math.round));
+    assert.throws(() => sample([NaN, 1], 0.5), /sample: the largest logit is/);
+  });
+
+  test("bigram: a table of logits, which learns which follows which", () => {
+    const model = new BigramLanguageModel(5).to(on);
+    assert.equal(
+      [...model.namedParameters()].map(([name]) => name),
+      ["token_embedding_table.weight"],
+    );
+    assert.is(sizeOf(model), 25);
+    const x = ids([
+      [0, 1, 2],
+      [3, 4, 0],
+    ]);
+    const { logits } = model.forward(x);
+    assert.equal(logits?.data().slice(0, 5), model.token_embedding_table.weight.data().slice(0, 5));
+  });
+});

@@ -1,0 +1,21 @@
+// tinybard doctor: what devices there are; for each that is missing, why, and what to do.
+
+import { availableParallelism, cpus } from "node:os";
+import { device, devices } from "../device.ts";
+
+export async function doctor(): Promise<number> {
+  const { platform, arch, version } = process;
+  const processor = cpus()[0]?.model ?? "unknown";
+  console.log(
+    `node ${version} on ${platform}-${arch}, ${availableParallelism()} cores, ${processor}`,
+  );
+  const chosen = device("auto").name;
+  for (const { name, available, reason, native, missing } of devices()) {
+    const kernels = `${native} native kernels, ${missing.length} in TypeScript`;
+    const mark = name === chosen ? " (what auto takes)" : "";
+    console.log(
+      `${name.padEnd(14)}${available ? `works: ${kernels}${mark}` : `missing: ${reason}`}`,
+    );
+  }
+  return 0;
+}

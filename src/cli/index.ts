@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+// The program: a command and its options in, calls out. Exit codes: 0 done, 1 failed, 2 wrong
+// usage, 130 and 143 interrupted after saving.
+
+import { nearest, UsageError } from "../train/table.ts";
+import { help, parse } from "./arguments.ts";
+import { doctor } from "./doctor.ts";
+import { evalTable, evaluateRun } from "./eval.ts";
+import { sampleRun, sampleTable } from "./sample.ts";
+import { trainCommand, trainCommandTable } from "./train.ts";
+
+const commands = {
+  train: { about: "train a model", table: trainCommandTable, run: trainCommand },
+  sample: { about: "write text with a trained model", table: sampleTable, run: sampleRun },
+  eval: { about: "measure a trained model's losses", table: evalTable, run: evaluateRun },
+  doctor: { about: "tell what devices there are, and what others need", table: {}, run: doctor },
+};
+
+async function main([name, ...words]: string[]): Promise<number> {
+  if (name === undefined || name === "--help" || name === "help") {
+    const lines = Object.entries(commands).map(
+      ([each, { about }]) => `  ${each.padEnd(8)}${about}`,
+    );
+    console.log(
+      ["usage: tinybard COMMAND [options]; COMMAND --help tells its options", "", ...lines].join(
+        "\n",
+      ),
+    );
+    return name === undefined ? 2 : 0;
+  }
+  if (!Object.hasOwn(commands, name)) {
+    const near = nearest(name, Object.keys(commands));
+    throw new UsageError(`unknown command ${name}${near ? `; did you mean ${near}?` : ""}`);
+  }
+  const { table, run } = commands[name as keyof typeof commands];
+  if (words.includes("--help")) {
+    console.log(help(`usage: tinybard ${name} [options]`, table));
+    return 0;
+  }
+  return run(parse(name, table, words));
+}
+
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0); // the reader, such as head, has had enough
+  throw error;
+});
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const { message, stack } = error as Error;
+  console.error(`tinybard: ${process.env.TINYBARD_DEBUG ? stack : message}`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

@@ -1,0 +1,45 @@
+// tinybard sample: streams text from a trained model.
+
+import { device } from "../device.ts";
+import { generate } from "../gpt/generate.ts";
+import { loadRun } from "../train/run.ts";
+import { type Table, UsageError } from "../train/table.ts";
+
+export const sampleTable: Table = {
+  run: { type: "string", help: "the folder of a run", value: "DIR" },
+  prompt: { type: "string", help: "the text to go on from", default: "\n", value: "TEXT" },
+  tokens: { type: "integer", help: "how many tokens to write", default: 500, min: 1, value: "N" },
+  temperature: { type: "number", help: "0: always the likeliest", default: 1, min: 0, value: "X" },
+  topK: { type: "integer", help: "draw from the N likeliest tokens only", min: 1, value: "N" },
+  topP: {
+    type: "number",
+    help: "draw from the likeliest with this probability",
+    min: 1e-9,
+    max: 1,
+  },
+  seed: { type: "integer", help: "equal seeds, equal text", default: 1, min: 0, value: "N" },
+  device: { type: "string", help: "where to compute", default: "auto", value: "NAME" },
+};
+
+interface Flags {
+  run?: string;
+  prompt?: string;
+  tokens?: number;
+  temperature?: number;
+  topK?: number;
+  topP?: number;
+  seed?: number;
+  device?: string;
+}
+
+export async function sampleRun(flags: Flags): Promise<number> {
+  const { run, prompt = "\n", tokens = 500, seed = 1, device: name, ...sampling } = flags;
+  if (!run) throw new UsageError("sample: --run DIR is missing: the folder of a run");
+  const { model, tokenizer } = loadRun(run, device((name ?? "auto") as "auto"));
+  const ids = tokenizer.encode(prompt);
+  if (prompt.trim()) process.stdout.write(prompt);
+  for await (const id of generate(model, { prompt: ids, maxNewTokens: tokens, seed, ...sampling }))
+    process.stdout.write(tokenizer.decode([id]));
+  process.stdout.write("\n");
+  return 0;
+}

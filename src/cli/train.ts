@@ -1,0 +1,127 @@
+// tinybard train: runs the training loop and shows how it goes.
+
+import { existsSync, readFileSync } from "node:fs";
+import { type Device, device, devices } from "../device.ts";
+import { generate } from "../gpt/generate.ts";
+import type { presets } from "../gpt/presets.ts";
+import { train } from "../train/loop.ts";
+import type { Row } from "../train/metrics.ts";
+import { type TrainConfig, trainTable } from "../train/options.ts";
+import type { Run } from "../train/run.ts";
+import { type Table, UsageError } from "../train/table.ts";
+import { progressLine } from "./progress.ts";
+
+export const trainCommandTable: Table = {
+  ...trainTable,
+  config: { type: "string", help: "a JSON file with options, which flags overrule", value: "FILE" },
+  resume: { type: "string", help: "go on with the run in a folder", value: "DIR" },
+  quiet: { type: "boolean", help: "print evaluations only" },
+  json: { type: "boolean", help: "print the lines of metrics.jsonl instead of text" },
+};
+
+interface Flags extends Partial<TrainConfig> {
+  config?: string;
+  resume?: string;
+  quiet?: boolean;
+  json?: boolean;
+}
+
+export async function trainCommand(flags: Flags): Promise<number> {
+  const { config: file, quiet = false, json = false, ...given } = flags;
+  const options = { ...(file ? readOptions(file) : {}), ...given };
+  const say = (line: string) => json || console.log(line);
+  if (!given.resume) {
+    const chosen = device(options.device ?? "auto");
+    say(deviceLine(chosen, options.device));
+    if (!options.preset && !file) Object.assign(options, { ...defaultFor(chosen, say), ...given });
+  }
+  const signals = onSignals();
+  const isTerminal = process.stdout.isTTY && !quiet && !json;
+  let run: Run | undefined;
+  const progress = progressLine();
+  const result = await train(options, {
+    start(started) {
+      run = started;
+      say(`text: ${run.corpus}, ${run.tokens.train.length} + ${run.tokens.val.length} tokens`);
+      say(`run: ${run.out}`);
+    },
+    evaluation({ step, trainLoss, valLoss }) {
+      if (isTerminal) progress.clear();
+      say(`step ${step}: train loss ${trainLoss.toFixed(4)}, val loss ${valLoss.toFixed(4)}`);
+    },
+    step: (row) => isTerminal && progress.show(row, run as Run),
+    logged(row) {
+      if (json) console.log(JSON.stringify(row));
+      else if (!isTerminal && !quiet && row.loss !== undefined) say(plainLine(row, row.loss));
+    },
+    stop: () => signals.code !== 0,
+  });
+  if (isTerminal) progress.clear();
+  if (result.stopped) {
+    console.error(`stopped at step ${result.state.step}, saved; go on with --resume ${result.out}`);
+    return signals.code;
+  }
+  if (!json) await showEnd(result);
+  return 0;
+}
+
+/** `device: ts (no C++ addon: REASON)`: what was taken, and why nothing faster. */
+function deviceLine(chosen: Device, asked = "auto"): string {
+  const faster = asked === "auto" ? devices() : [];
+  const cut = faster.findIndex(({ name }) => name === chosen.name);
+  const reasons = faster.slice(0, Math.max(0, cut)).map(({ reason }) => reason);
+  return `device: ${chosen.name}${reasons.length ? ` (${reasons.join("; ")})` : ""}`;
+}
+
+/** What is trained where nobody says what. */
+function defaultFor(chosen: Device, say: (line: string) => void): Partial<TrainConfig> {
+  const byDevice: Record<string, [keyof typeof presets, Partial<TrainConfig>]> = {
+    cuda: ["lecture-10.8m", {}],
+    cpu: ["laptop", {}],
+  };
+  const brief = { maxIters: 200, evalInterval: 50, evalIters: 10 };
+  const [preset, others] = byDevice[chosen.name] ?? ["lecture-0.2m", brief];
+  const length = others.maxIters ? ` for ${others.maxIters} iterations` : "";
+  say(`preset: ${preset}${length} (the default on ${chosen.name}; choose with --preset)`);
+  return { preset, ...others };
+}
+
+function readOptions(file: string): Partial<TrainConfig> {
+  if (!existsSync(file)) throw new UsageError(`config: there is no file ${file}`);
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new UsageError(`config: ${file} is not JSON: ${(error as Error).message}`);
+  }
+}
+
+/** Remembers the first SIGINT or SIGTERM as an exit code; a second one ends the process at once. */
+function onSignals(): { code: number } {
+  const signals = { code: 0 };
+  for (const [name, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.on(name, () => {
+      if (signals.code) process.exit(code);
+      signals.code = code;
+      console.error(`\n${name}: saving; once more to end without`);
+    });
+  }
+  return signals;
+}
+
+function plainLine({ step, tokensPerSecond }: Row, loss: number): string {
+  return `iter ${step}: loss ${loss.toFixed(4)}, ${tokensPerSecond} tokens/s`;
+}
+
+/** A sample, the size of the model, and where it lies. */
+async function showEnd({ model, tokenizer, out, config }: Run): Promise<void> {
+  const count = [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
+  const [millions, MB] = [(count / 1e6).toFixed(6), ((4 * count) / 1e6).toFixed(2)];
+  console.log("\na sample:");
+  const options = { prompt: [0], maxNewTokens: 200, seed: config.seed };
+  for await (const id of generate(model, options)) process.stdout.write(tokenizer.decode([id]));
+  console.log(`\n\n${millions} M parameters, model size ${MB} MB`);
+  console.log(`more: npm run sample -- --run ${out}`);
+}

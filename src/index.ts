@@ -1,0 +1,91 @@
+// The public surface of tinybard.
+
+import "./fluent.ts";
+
+export {
+  type Device,
+  type DeviceName,
+  type DType,
+  device,
+  devices,
+  OutOfMemoryError,
+  setDefaultDevice,
+} from "./device.ts";
+export { BigramLanguageModel, type LanguageModel } from "./gpt/bigram.ts";
+export type { GPTConfig, GPTOptions } from "./gpt/config.ts";
+export { type Generation, generate } from "./gpt/generate.ts";
+export { GPT } from "./gpt/model.ts";
+export { presets } from "./gpt/presets.ts";
+export {
+  loadSafetensors,
+  SafetensorsError,
+  saveSafetensors,
+  type TensorDict,
+} from "./gpt/safetensors.ts";
+export { loadGPT2 } from "./gpt/weights.ts";
+export * as nn from "./nn/index.ts";
+export { attention, selfAttention } from "./ops/attention.ts";
+export {
+  arange,
+  full,
+  multinomial,
+  ones,
+  rand,
+  randn,
+  tensor,
+  tril,
+  zeros,
+} from "./ops/creation.ts";
+export {
+  abs,
+  add,
+  cos,
+  div,
+  dropout,
+  exp,
+  gelu,
+  log,
+  maskedFill,
+  mul,
+  neg,
+  pow,
+  relu,
+  sigmoid,
+  silu,
+  sin,
+  sqrt,
+  sub,
+  tanh,
+  where,
+} from "./ops/elementwise.ts";
+export { checkGradient, type GradientCheck, toDot } from "./ops/inspect.ts";
+export { linear, matmul } from "./ops/matmul.ts";
+export {
+  cat,
+  embedding,
+  permute,
+  reshape,
+  slice,
+  split,
+  stack,
+  transpose,
+} from "./ops/movement.ts";
+export {
+  argmax,
+  crossEntropy,
+  layerNorm,
+  logSoftmax,
+  max,
+  mean,
+  rmsNorm,
+  softmax,
+  sum,
+  variance as var,
+} from "./ops/rows.ts";
+export * as optim from "./optim/index.ts";
+export { manualSeed } from "./random.ts";
+export { keep, scope } from "./scope.ts";
+export { noGrad, Tensor } from "./tensor.ts";
+export { CharTokenizer, type Tokenizer } from "./text/tokenizer.ts";
+export { DivergedError, type TrainResult, train } from "./train/loop.ts";
+export type { TrainConfig } from "./train/options.ts";

@@ -1,0 +1,73 @@
+// Checkpoints that survive a kill at any moment: weights, the optimizer's memory and the state of
+// the run change together or not at all.
+
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { encodeSafetensors, loadSafetensors, syncFolder, writeSynced } from "../gpt/safetensors.ts";
+import type { Module } from "../nn/index.ts";
+import type { AdamW } from "../optim/index.ts";
+
+/** Where a run stands. The losses are those of the evaluation at this step, if there was one. */
+export interface RunState {
+  step: number;
+  evaluation: { trainLoss: number; valLoss: number } | null;
+  bestValLoss: number | null;
+  elapsedSeconds: number;
+  /** Of the text that is learned from: a run goes on only with the same. */
+  textSha256: string;
+}
+
+// In this order they are written under temporary names, and then renamed. So a first temporary file
+// tells that the checkpoint was not all written; later ones without it, that only renaming was
+// left.
+const files = ["state.json", "optimizer.safetensors", "model.safetensors"];
+
+/** Writes a checkpoint into a folder, in the place of the one there. */
+export function saveCheckpoint(
+  folder: string,
+  model: Module,
+  optimizer: AdamW,
+  state: RunState,
+): void {
+  mkdirSync(folder, { recursive: true });
+  recover(folder);
+  const metadata = { step: String(state.step) };
+  const contents = [
+    [new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`)],
+    encodeSafetensors(optimizer.stateDict(), metadata),
+    encodeSafetensors(model.stateDict(), metadata),
+  ];
+  for (const [i, name] of files.entries()) writeSynced(join(folder, `${name}.tmp`), contents[i]);
+  syncFolder(folder);
+  commit(folder);
+}
+
+/** The state of the checkpoint in a folder; null if there is none. */
+export function loadState(folder: string): RunState | null {
+  if (!existsSync(folder)) return null;
+  recover(folder);
+  const file = join(folder, "state.json");
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
+}
+
+/** Loads the weights of the checkpoint in a folder and, if one is given, the optimizer's memory. */
+export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW): void {
+  recover(folder);
+  model.loadStateDict(loadSafetensors(join(folder, "model.safetensors")));
+  optimizer?.loadStateDict(loadSafetensors(join(folder, "optimizer.safetensors")));
+}
+
+/** Completes or drops a checkpoint whose writing was cut short. */
+function recover(folder: string): void {
+  const [first, ...rest] = files.map((name) => join(folder, `${name}.tmp`));
+  if (existsSync(first)) for (const file of [...rest, first]) rmSync(file, { force: true });
+  else if (rest.some((file) => existsSync(file))) commit(folder);
+}
+
+function commit(folder: string): void {
+  for (const name of files) {
+    const temporary = join(folder, `${name}.tmp`);
+    if (existsSync(temporary)) renameSync(temporary, join(folder, name));
+  }
+  syncFolder(folder);
+}

@@ -1,0 +1,169 @@
+// A run: all that training works on, made from options or from the folder of a run that goes on;
+// and how a model comes out of such a folder again.
+
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Device, device as deviceOf } from "../device.ts";
+import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
+import { GPT } from "../gpt/model.ts";
+import { AdamW } from "../optim/index.ts";
+import { manualSeed } from "../random.ts";
+import { loadCorpus } from "../text/corpus.ts";
+import { CharTokenizer, type Tokenizer, tokenizerFromJSON } from "../text/tokenizer.ts";
+import { splitTokens } from "./batches.ts";
+import { loadCheckpoint, loadState, type RunState } from "./checkpoint.ts";
+import { dropRowsFrom } from "./metrics.ts";
+import { settle, type TrainConfig } from "./options.ts";
+import { UsageError } from "./table.ts";
+
+export interface Run {
+  /** Its folder: config.json, tokenizer.json, metrics.jsonl, loss.svg, best/, last/. */
+  out: string;
+  config: TrainConfig;
+  /** The name of the text. */
+  corpus: string;
+  tokens: { train: Int32Array; val: Int32Array };
+  tokenizer: Tokenizer;
+  device: Device;
+  model: LanguageModel;
+  optimizer: AdamW;
+  state: RunState;
+}
+
+/** A new run in a folder of its own. */
+export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
+  const config = settle({ from: "train", values: options });
+  const corpus = await loadCorpus(config.data);
+  const tokenizer = CharTokenizer.train(corpus.text);
+  const run = assemble(config, config.out ?? newFolder(config), corpus, tokenizer);
+  if (existsSync(join(run.out, "config.json")))
+    throw new UsageError(`out: ${run.out} holds a run; --resume ${run.out} goes on with it`);
+  mkdirSync(run.out, { recursive: true });
+  writeJSON(join(run.out, "tokenizer.json"), tokenizer.toJSON());
+  writeJSON(join(run.out, "config.json"), config);
+  return run;
+}
+
+/** A run as its last checkpoint left it; maxIters may be raised. */
+export async function resumeRun(out: string, maxIters?: number): Promise<Run> {
+  const recorded = readConfig(out);
+  const config = { ...recorded, maxIters: maxIters ?? recorded.maxIters };
+  const saved = loadState(join(out, "last"));
+  if (!saved) throw new UsageError(`resume: ${out} has no checkpoint yet`);
+  if (config.maxIters < saved.step)
+    throw new UsageError(`resume: maxIters is ${config.maxIters}, expected ${saved.step} or more`);
+  const run = assemble(config, out, await loadCorpus(config.data), readTokenizer(out));
+  if (saved.textSha256 !== run.state.textSha256)
+    throw new UsageError(`resume: ${run.corpus} is not the text that ${out} was trained on`);
+  loadCheckpoint(join(out, "last"), run.model, run.optimizer);
+  dropRowsFrom(out, saved.step);
+  if (config.maxIters !== recorded.maxIters) writeJSON(join(out, "config.json"), config);
+  // an evaluation that was made only because the run ended there is not one of the longer run
+  const isOwn = saved.step % config.evalInterval === 0 || saved.step === config.maxIters;
+  return { ...run, state: { ...saved, evaluation: isOwn ? saved.evaluation : null } };
+}
+
+/**
+ * A trained model and its tokenizer: the checkpoint with the best validation loss, else the last.
+ */
+export function loadRun(
+  out: string,
+  device: Device = deviceOf("auto"),
+): { config: TrainConfig; tokenizer: Tokenizer; model: LanguageModel; state: RunState } {
+  const config = readConfig(out);
+  const tokenizer = readTokenizer(out);
+  const model = buildModel(config, tokenizer.vocabSize).to(device);
+  for (const checkpoint of [join(out, "best"), join(out, "last")]) {
+    const state = loadState(checkpoint);
+    if (!state) continue;
+    loadCheckpoint(checkpoint, model);
+    return { config, tokenizer, model, state };
+  }
+  throw new UsageError(`run: ${out} has no checkpoint yet`);
+}
+
+function assemble(
+  config: TrainConfig,
+  out: string,
+  corpus: { name: string; text: string },
+  tokenizer: Tokenizer,
+): Run {
+  const tokens = splitTokens(tokenizer.encode(corpus.text));
+  for (const [name, { length }] of Object.entries(tokens)) {
+    if (length > config.blockSize) continue;
+    const expected = `expected more than blockSize, ${config.blockSize}`;
+    throw new UsageError(
+      `data: the ${name} split of ${corpus.name} has ${length} tokens, ${expected}`,
+    );
+  }
+  const device = deviceOf(config.device);
+  const model = buildModel(config, tokenizer.vocabSize).to(device);
+  const optimizer = buildOptimizer(config, model);
+  const textSha256 = createHash("sha256").update(corpus.text).digest("hex");
+  const state = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0, textSha256 };
+  return { out, config, corpus: corpus.name, tokens, tokenizer, device, model, optimizer, state };
+}
+
+/** The model that a configuration describes, its weights drawn from the seed. */
+function buildModel(config: TrainConfig, vocabSize: number): LanguageModel {
+  manualSeed(config.seed);
+  if (config.model === "bigram") return new BigramLanguageModel(vocabSize, config.blockSize);
+  const { blockSize, nLayer, nHead, nEmbd, dropout, embeddingDropout, bias } = config;
+  const { qkvBias = bias, tieWeights, lmHeadBias, activation, scaleResidual } = config;
+  return new GPT({
+    vocabSize,
+    blockSize,
+    nLayer,
+    nHead,
+    nEmbd,
+    dropout,
+    embeddingDropout,
+    bias,
+    qkvBias,
+    tieWeights,
+    lmHeadBias,
+    activation,
+    scaleResidual,
+  });
+}
+
+/** AdamW over all parameters; biases and normalizations are spared the decay unless all decay. */
+function buildOptimizer(config: TrainConfig, model: LanguageModel): AdamW {
+  const { learningRate: lr, beta1, beta2, weightDecay, decay } = config;
+  const parameters = [...model.parameters()];
+  const decays = parameters.filter((w) => decay === "all" || w.shape.length >= 2);
+  const spared = parameters.filter((w) => !decays.includes(w));
+  const groups = [{ params: decays }, { params: spared, weightDecay: 0 }];
+  const filled = groups.filter(({ params }) => params.length > 0);
+  return new AdamW(filled, { lr, betas: [beta1, beta2], weightDecay });
+}
+
+function readConfig(out: string): TrainConfig {
+  const file = join(out, "config.json");
+  if (!existsSync(file)) throw new UsageError(`run: ${out} holds no run: it has no config.json`);
+  return settle({ from: file, values: readJSON(file) as Partial<TrainConfig> });
+}
+
+function readTokenizer(out: string): Tokenizer {
+  return tokenizerFromJSON(readJSON(join(out, "tokenizer.json")));
+}
+
+/** runs/lecture-0.2m-2026-01-31-12.30.00 */
+function newFolder({ preset, model }: TrainConfig): string {
+  const time = new Date().toISOString().slice(0, 19).replace("T", "-").replaceAll(":", ".");
+  return join("runs", `${preset ?? model}-${time}`);
+}
+
+function readJSON(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (cause) {
+    throw new Error(`cannot read ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function writeJSON(file: string, value: unknown): void {
+  writeFileSync(`${file}.tmp`, `${JSON.stringify(value, null, 2)}\n`);
+  renameSync(`${file}.tmp`, file);
+}

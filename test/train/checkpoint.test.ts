@@ -1,0 +1,73 @@
+// kill -9 at any moment leaves the old checkpoint or the new one, whole.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { loadSafetensors, nn, optim } from "tinybard";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { loadCheckpoint, loadState } from "#src/train/checkpoint.js";
+
+const test = suite("checkpoint");
+const folder = mkdtempSync(join(tmpdir(), "tinybard-checkpoint-"));
+test.after(() => rmSync(folder, { recursive: true }));
+
+/** Saves in another process until it is killed; tells the last step that it reported. */
+function saveUntilKilled(at: { milliseconds: number } | { rename: number }): Promise<number> {
+  const saver = fileURLToPath(new URL("./saver.js", import.meta.url));
+  const child = spawn(process.execPath, [
+    saver,
+    folder,
+    ...("rename" in at ? [String(at.rename)] : []),
+  ]);
+  let reported = 0;
+  child.stdout.on("data", (chunk) => {
+    if (reported === 0 && "milliseconds" in at)
+      setTimeout(() => child.kill("SIGKILL"), at.milliseconds);
+    reported = Math.max(reported, ...String(chunk).trim().split("\n").map(Number));
+  });
+  return new Promise((resolve) => child.on("close", () => resolve(reported)));
+}
+
+/** Asserts that the folder has one whole checkpoint, of the step reported or the one after. */
+function assertWhole(reported: number): void {
+  // as it lies
+  for (const name of ["model", "optimizer"]) loadSafetensors(join(folder, `${name}.safetensors`));
+  const step = loadState(folder)?.step as number;
+  assert.ok(step === reported || step === reported + 1, `step ${step}, reported ${reported}`);
+  const model = new nn.Linear(512, 512);
+  const optimizer = new optim.AdamW(model.parameters());
+  loadCheckpoint(folder, model, optimizer);
+  const tensors = [...model.parameters(), ...Object.values(optimizer.stateDict())];
+  for (const x of tensors) assert.ok(x.data().every((each) => each === step));
+  assert.equal(readdirSync(folder).sort(), [
+    "model.safetensors",
+    "optimizer.safetensors",
+    "state.json",
+  ]);
+}
+
+test("killed at a random moment of saving", async () => {
+  for (let i = 0; i < 6; i++) assertWhole(await saveUntilKilled({ milliseconds: 7 * i * i }));
+});
+
+test("killed between write and rename, or between two renames", async () => {
+  for (const rename of [4, 5, 6]) {
+    const reported = await saveUntilKilled({ rename });
+    assert.is(reported, 1);
+    assertWhole(reported);
+  }
+});
+
+test("killed in the first checkpoint of all: there is none yet, or it is whole", async () => {
+  for (const rename of [1, 2, 3]) {
+    for (const file of readdirSync(folder)) rmSync(join(folder, file));
+    assert.is(await saveUntilKilled({ rename }), 0);
+    assert.is(loadState(folder)?.step, rename === 1 ? undefined : 1);
+  }
+  assert.is(loadState(join(folder, "none")), null);
+});
+
+test.run();

@@ -1,0 +1,323 @@
+// Training as a whole: what a run learns, what it leaves behind, and that a stopped one goes on bit
+// for bit.
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  cat,
+  DivergedError,
+  loadSafetensors,
+  optim,
+  type Tensor,
+  type TrainConfig,
+  train,
+} from "tinybard";
+import * as assert from "uvu/assert";
+import { drawBatch } from "#src/train/batches.js";
+import { loadState } from "#src/train/checkpoint.js";
+import { readRows } from "#src/train/metrics.js";
+import { loadRun, type Run } from "#src/train/run.js";
+import { UsageError } from "#src/train/table.js";
+import { assertClose, eachDevice } from "../support.js";
+
+const folder = mkdtempSync(join(tmpdir(), "tinybard-train-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const data = join(folder, "text.txt");
+writeFileSync(
+  data,
+  "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n".repeat(
+    40,
+  ),
+);
+
+let runs = 0;
+const newFolder = () => join(folder, `run-${runs++}`);
+const tiny: Partial<TrainConfig> = {
+  data,
+  nLayer: 1,
+  nHead: 2,
+  nEmbd: 16,
+  blockSize: 8,
+  batchSize: 4,
+  evalInterval: 5,
+  evalIters: 2,
+  logInterval: 1,
+  seed: 3,
+};
+
+/** The bytes of everything that a run leaves, times aside. */
+function remains(out: string): Record<string, unknown> {
+  const rows = readRows(out).map(({ tokensPerSecond, elapsedSeconds, ...row }) => row);
+  const files = ["best", "last"].flatMap((name) =>
+    ["model", "optimizer"].map((part) => join(name, `${part}.safetensors`)),
+  );
+  const { elapsedSeconds, ...state } =
+    loadState(join(out, "last")) ?? (assert.unreachable() as never);
+  return {
+    rows,
+    state,
+    ...Object.fromEntries(
+      files.map((file) => [file, readFileSync(join(out, file)).toString("hex")]),
+    ),
+  };
+}
+
+eachDevice("train", (test, on) => {
+  const run = (options: Partial<TrainConfig>, hooks = {}) =>
+    train({ ...tiny, device: on.name, out: newFolder(), ...options }, hooks);
+  const resume = (out: string, maxIters?: number) => train({ resume: out, maxIters });
+
+  test("learns: far below guessing's loss, and the folder tells the story", async () => {
+    const seen: number[] = [];
+    const result = await run(
+      { maxIters: 150, evalInterval: 50, learningRate: 1e-2, logInterval: 10 },
+      {
+        evaluation: ({ step }: { step: number }) => seen.push(step),
+      },
+    );
+    assert.equal(seen, [0, 50, 100, 150]);
+    const rows = readRows(result.out);
+    assert.ok(Math.abs((rows[0].loss as number) - Math.log(result.tokenizer.vocabSize)) < 0.2);
+    assert.ok((result.valLoss as number) < 1.6, `${result.valLoss}`);
+    assert.equal(Object.keys(rows[0]), [
+      "step",
+      "loss",
+      "lr",
+      "gradNorm",
+      "tokensPerSecond",
+      "elapsedSeconds",
+      "trainLoss",
+      "valLoss",
+    ]);
+    assert.equal(Object.keys(rows[1]), [
+      "step",
+      "loss",
+      "lr",
+      "gradNorm",
+      "tokensPerSecond",
+      "elapsedSeconds",
+    ]);
+    assert.equal(
+      rows.map((row) => row.step),
+      [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 140, 150],
+    );
+    assert.is(rows.at(-1)?.valLoss, result.valLoss);
+    for (const file of [
+      "config.json",
+      "tokenizer.json",
+      "loss.svg",
+      "best/model.safetensors",
+      "last/optimizer.safetensors",
+    ])
+      assert.ok(existsSync(join(result.out, file)), file);
+    assert.match(
+      readFileSync(join(result.out, "loss.svg"), "utf8"),
+      /^<svg [^>]+>\n[\s\S]*<polyline[^>]+points="[\d., ]+"[\s\S]*<\/svg>\n$/,
+    );
+    const loaded = loadRun(result.out, on);
+    assert.is(loaded.tokenizer.vocabSize, result.tokenizer.vocabSize);
+    const saved = loadSafetensors(join(result.out, "best", "model.safetensors"));
+    for (const [name, w] of loaded.model.namedParameters())
+      assert.equal(w.data(), saved[name].data());
+  });
+
+  const hard = {
+    dropout: 0.2,
+    gradAccum: 2,
+    gradClip: 0.5,
+    warmupIters: 3,
+    lrDecayIters: 18,
+    minLr: 1e-4,
+    learningRate: 1e-2,
+  };
+  for (const [what, options] of [
+    ["plain", {}],
+    ["with dropout, accumulation, clipping, schedule", hard],
+    ["bigram", { model: "bigram" }],
+  ] as const) {
+    test(`20 steps equal 10 + resume + 10, byte for byte: ${what}`, async () => {
+      for (const evalInterval of [5, 500]) {
+        const whole = await run({ ...options, evalInterval, maxIters: 20 });
+        const half = await run({ ...options, evalInterval, maxIters: 10 });
+        await resume(half.out, 20);
+        assert.equal(remains(half.out), remains(whole.out));
+      }
+    });
+  }
+
+  test("stopped at any step, a run resumes as if it had not been", async () => {
+    const whole = remains((await run({ ...hard, maxIters: 12 })).out);
+    for (const at of [0, 1, 5, 6, 11]) {
+      let steps = 0;
+      const { out, stopped, state } = await run(
+        { ...hard, maxIters: 12 },
+        {
+          step: () => steps++,
+          stop: () => steps >= at,
+        },
+      );
+      assert.ok(stopped);
+      assert.is(state.step, at);
+      await resume(out);
+      assert.equal(remains(out), whole, `stopped at ${at}`);
+    }
+  });
+
+  test("a finished run does nothing again; torn and later metrics are dropped", async () => {
+    const { out } = await run({ maxIters: 7 });
+    const before = remains(out);
+    writeFileSync(
+      join(out, "metrics.jsonl"),
+      `${readFileSync(join(out, "metrics.jsonl"), "utf8")}{"step":8,"loss":1}\n{"step":9,`,
+    );
+    await resume(out);
+    assert.equal(remains(out), before);
+  });
+
+  test("a bit-equal run from the same seed, another from another", async () => {
+    const losses = async (seed: number) =>
+      readRows((await run({ maxIters: 4, seed, dropout: 0.1 })).out).map((row) => row.loss);
+    assert.equal(await losses(1), await losses(1));
+    assert.not.equal(await losses(1), await losses(2));
+  });
+
+  test("accumulation: a step's loss and gradient are the means over its batches", async () => {
+    let [loss, norm] = [0, 0];
+    const { out } = await run(
+      { maxIters: 1, gradAccum: 2 },
+      {
+        start({ model, tokens, device }: Run) {
+          const batches = [0, 1].map((site) =>
+            drawBatch(tokens.train, 4, 8, { site, step: 0, stream: "batch" }, device),
+          );
+          const [x, y] = (["x", "y"] as const).map((key) =>
+            cat(batches.map((batch) => batch[key])),
+          );
+          const whole = model.forward(x, y).loss as Tensor; // both batches as one
+          whole.backward();
+          loss = whole.item();
+          norm = optim.clipGradNorm(model.parameters(), Infinity);
+          for (const w of model.parameters()) w.grad = null;
+        },
+      },
+    );
+    const [row] = readRows(out);
+    assertClose([row.loss as number, row.gradNorm as number], [loss, norm], { rtol: 1e-5 });
+  });
+
+  test("decay: all parameters, or matrices only", async () => {
+    for (const decay of ["all", "matrices"] as const) {
+      // without a gradient's worth of learning, weights only shrink by lr decay
+      const { model } = await run({
+        maxIters: 1,
+        learningRate: 0.5,
+        weightDecay: 1,
+        decay,
+        beta1: 0,
+        beta2: 0,
+      });
+      const gain = [...model.namedParameters()]
+        .find(([name]) => name === "ln_f.weight")?.[1]
+        .data() as Float32Array;
+      // one step of AdamW moves an element by lr at most: 1 (decayed to 0.5 or not) -+ 0.5
+      const expected = decay === "all" ? [0, 1] : [0.5, 1.5];
+      assert.ok(
+        gain.every((w) => expected.some((e) => Math.abs(w - e) < 1e-3)),
+        `${decay}: ${gain}`,
+      );
+    }
+  });
+
+  test("the schedule is what metrics record", async () => {
+    const { out } = await run({
+      maxIters: 8,
+      warmupIters: 2,
+      lrDecayIters: 6,
+      learningRate: 0.3,
+      minLr: 0.03,
+    });
+    const rates = readRows(out).flatMap((row) => row.lr ?? []);
+    const cosine = (t: number) => 0.03 + 0.27 * 0.5 * (1 + Math.cos((Math.PI * (t - 2)) / 4));
+    assertClose(rates, [0.1, 0.2, 0.3, cosine(3), cosine(4), cosine(5), 0.03, 0.03]);
+  });
+
+  test("a loss that is no number stops the run, and leaves the good checkpoint", async () => {
+    const out = newFolder();
+    const error = await run({ out, maxIters: 50, learningRate: 1e30 }).catch((each) => each);
+    assert.instance(error, DivergedError);
+    assert.match(
+      error.message,
+      /^step \d+: the loss is (NaN|-?Infinity); the first tensor that is not finite is \S+/,
+    );
+    const saved = loadSafetensors(join(out, "last", "model.safetensors"));
+    assert.ok(Object.values(saved).every((w) => w.data().every(Number.isFinite)));
+  });
+
+  test("the first bad tensor is named: a weight with a NaN in it", async () => {
+    const error = await run(
+      { maxIters: 5 },
+      {
+        start({
+          model,
+        }: {
+          model: { h: { mlp: { c_fc: { weight: { fill(x: number): void } } } }[] };
+        }) {
+          model.h[0].mlp.c_fc.weight.fill(NaN);
+        },
+        evaluation() {},
+      },
+    ).catch((each) => each);
+    assert.match(
+      error.message,
+      "step 0: the loss is NaN; the first tensor that is not finite is weight h.0.mlp.c_fc.weight",
+    );
+  });
+
+  test("memory: after the second step nothing is allocated, nothing grows", async () => {
+    const allocations: number[] = [];
+    const bytes: number[] = [];
+    await run(
+      { maxIters: 1000, evalInterval: 2000, logInterval: 500, dropout: 0.1 },
+      {
+        step: () => {
+          allocations.push(on.pool.allocations);
+          bytes.push(on.pool.liveBytes);
+        },
+      },
+    );
+    assert.is(allocations.at(-1), allocations[2]);
+    assert.is(bytes.at(-1), bytes[2]);
+  });
+
+  test("wrong options are named, with the nearest right one", async () => {
+    const { out } = await run({ maxIters: 0 });
+    const cases: [object, RegExp][] = [
+      [{ learnRate: 1 }, /train: unknown option learnRate; did you mean learningRate\?/],
+      [
+        { preset: "lecture-0.3m" },
+        /preset is "lecture-0.3m", expected .*did you mean lecture-0.2m\?/,
+      ],
+      [{ batchSize: 0 }, /batchSize is 0, expected a whole number from 1 up/],
+      [{ batchSize: "4" }, /batchSize is "4", expected a whole number/],
+      [{ dropout: 1.5 }, /dropout is 1.5, expected a number from 0 to 0.99/],
+      [{ nHead: 3 }, /nEmbd is 16, expected a multiple of nHead, 3/],
+      [
+        { blockSize: 5000 },
+        /data: the train split of .* has \d+ tokens, expected more than blockSize, 5000/,
+      ],
+      [{ out }, /holds a run; --resume/],
+      [{ data: join(folder, "none") }, /cannot read .*none/],
+    ];
+    for (const [options, message] of cases) {
+      const error = await run(options as object).catch((each) => each);
+      assert.instance(error, Error);
+      assert.match(error.message, message);
+    }
+    const other = await train({ resume: out, batchSize: 8 }).catch((each) => each);
+    assert.instance(other, UsageError);
+    assert.match(other.message, "resume: batchSize is that of the run, and stays");
+    const none = await train({ resume: newFolder() }).catch((each) => each);
+    assert.match(none.message, /holds no run/);
+  });
+});

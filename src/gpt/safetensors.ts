@@ -1,7 +1,6 @@
-// The safetensors format, read and written: eight bytes with the length of a header, the header
-// (JSON: each tensor's dtype, shape and place), then the tensors' bytes. A file may come from
-// anywhere: its whole header is checked before memory for a tensor is asked for. The rules are
-// those of https://github.com/huggingface/safetensors#format
+// The safetensors format (https://github.com/huggingface/safetensors#format), read and written: the
+// length of a header, the header (JSON: each tensor's dtype, shape and place), the tensors' bytes.
+// A file may come from anywhere: its whole header is checked before memory is asked for a tensor.
 
 import * as fs from "node:fs";
 import { endianness } from "node:os";
@@ -190,7 +189,6 @@ function checkKeys(text: string): void {
   }
 }
 
-/** One tensor of the header, sound in itself. */
 function checkEntry(name: string, field: unknown) {
   const wrong: (fault: string) => never = (fault) => refuse(`tensor ${quote(name)} ${fault}`);
   if (!isObject(field)) wrong(`is ${quote(field)}, expected an object`);
@@ -229,7 +227,7 @@ function quote(said: unknown): string {
   return (JSON.stringify(said) ?? "missing").replace(/^(.{60}).+/s, "$1...");
 }
 
-/** A tensor's values in a dtype of ours. */
+/** The values in one of our dtypes. */
 function convert(name: string, dtype: unknown, values: Values): Buffer {
   if (dtype === "F64" || dtype === "F32" || dtype === "I32") return values as Buffer;
   const halves = values as Uint16Array; // F16, or BF16: the upper half of an f32

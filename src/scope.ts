@@ -62,7 +62,7 @@ function tensorsIn(value: unknown): Set<unknown> {
   const reached = new Set<unknown>([value]);
   for (const item of reached) {
     if (typeof item !== "object" || item === null || ArrayBuffer.isView(item)) continue;
-    if ("storage" in item) continue; // a tensor: what is behind it is not returned
+    if ("storage" in item && "free" in item) continue; // a tensor: what it leads to is not returned
     const inner = item instanceof Map ? [...item.keys(), ...item.values()] : item;
     for (const x of inner instanceof Set ? inner : Object.values(inner)) reached.add(x);
   }

@@ -1,14 +1,15 @@
 // A tensor is an array that remembers how it was made, and backward() walks that memory with the
-// chain rule. This page is all there is to automatic differentiation here. The ops, each with its
-// derivative beside it, are in ops/; they come to this page by one door, record().
+// chain rule. This page is all there is to the chain rule. The ops, each with its derivative beside
+// it, are in ops/; all of them end in record(), the door to this page.
 
-import type { DType, Storage } from "./device.ts";
-import { keep, scope } from "./scope.ts";
+import { type DType, expectPeer } from "./device.ts";
+import { keep, scope } from "./scope.ts"; // scope(fn) ends what fn made; nothing ends a kept one
 import { expectShape, fail, type Shape, show, sizeOf } from "./shape.ts";
-import { NDArray } from "./tensor/ndarray.ts";
+import { NDArray } from "./tensor/ndarray.ts"; // memory with a shape, to read and to write
 
 /**
- * Takes dy = d loss / d result; gives d loss / d input for each input, or false if none is wanted.
+ * Takes dy = d loss / d result, gives d loss / d input for each input; false where there is none,
+ * or where it is not worth computing since the input requires no gradient.
  */
 export type Backward = (dy: Tensor) => readonly (Tensor | false)[];
 
@@ -16,7 +17,7 @@ export type Backward = (dy: Tensor) => readonly (Tensor | false)[];
 export interface Node {
   readonly name: string;
   readonly inputs: readonly Tensor[];
-  readonly versions: readonly number[]; // of the inputs' memory: have they been changed since?
+  readonly versions: readonly number[]; // how often inputs and result had been written to
   readonly backward: Backward | null; // null once backward() has passed: a graph serves once
   readonly saved: readonly Tensor[]; // what backward needs beside inputs and result
 }
@@ -25,19 +26,23 @@ const FREED = "freed by backward(); read it before, or keep() it";
 let created = 0;
 let recording = true;
 
-/** An array of numbers that gradients can flow through. */
+/** An array of numbers with a gradient and a place in the graph. */
 export class Tensor extends NDArray {
-  /** Counts creations. Inputs are older than results: ids are a topological order of the graph. */
+  /** Inputs are made before results: these numbers put the graph into topological order. */
   readonly id = created++;
   requiresGrad = false;
   retainsGrad = false;
   node: Node | null = null; // null: a leaf, made by no op (a parameter, an input, a constant)
-  #grad: Tensor | null = null; // its memory is allocated once, and stays at one address for life
+  #grad: Tensor | null = null; // allocated once: captured steps write to it by its address
   #hasGrad = false;
 
-  /** Walks the graph back from here, and adds d this / d x to the .grad of every leaf x. */
+  /**
+   * Adds d this / d x to the .grad of every leaf x that this was made from, by walking the graph
+   * back from here. dy is the gradient of this itself, 1 if not given. The walk frees the graph and
+   * every result in it, except this one and those that were kept.
+   */
   backward(dy?: Tensor): void {
-    if (!this.requiresGrad) fail("backward: nothing x was made from requires a gradient");
+    if (!this.requiresGrad) fail("backward: nothing that x was made from requires a gradient");
     if (!dy && this.size !== 1)
       fail(`backward: x has shape ${show(this.shape)}, expected one element`);
     if (dy) expectShape("backward", "dy", dy.shape, this.shape);
@@ -63,10 +68,13 @@ export class Tensor extends NDArray {
 
   /** Copies dx into .grad, or adds it to what is there. */
   addGrad(dx: Tensor): void {
-    this.#grad ??= keep(empty(this));
+    expectShape("grad", "dx", dx.shape, this.shape);
+    expectPeer("grad", "dx", dx, this);
+    if (this.#grad?.device !== this.device) this.#grad = keep(empty(this));
     const { copy, accumulate } = this.device.kernels;
     if (this.#hasGrad) accumulate(dx.floats, this.#grad.floats, this.size);
     else copy(dx.floats, this.#grad.floats, this.size);
+    this.#grad.storage.version++;
     this.#hasGrad = true;
   }
 
@@ -78,15 +86,8 @@ export class Tensor extends NDArray {
 
   /** The same memory under the same shape, or another of its size, cut off from the graph. */
   detach(shape: Shape = this.shape): Tensor {
-    void this.buffer; // throws if freed
+    this.expectAlive();
     return new Tensor(this.storage.share(), shape);
-  }
-
-  /** Goes over to another memory, on any device; the gradient stays behind. */
-  moveTo(storage: Storage): void {
-    this.storage = storage;
-    this.#grad = null;
-    this.#hasGrad = false;
   }
 
   override get label(): string {
@@ -95,9 +96,8 @@ export class Tensor extends NDArray {
 }
 
 /**
- * The only way to make a differentiable tensor: a result, the inputs it was computed from, and how
- * a gradient flows back from the one to the others. `saved` lists tensors that only `backward`
- * needs.
+ * Makes a result differentiable, as nothing else does: `inputs` are what it was computed from, and
+ * `backward` is how a gradient flows back to them. `saved` lists tensors that only that needs.
  */
 export function record(
   name: string,
@@ -107,7 +107,7 @@ export function record(
   saved: readonly Tensor[] = [],
 ): Tensor {
   if (recording && inputs.some((x) => x.requiresGrad)) {
-    const versions = inputs.map((x) => x.storage.version);
+    const versions = [...inputs, result].map((x) => x.storage.version);
     result.requiresGrad = true;
     result.node = { name, inputs, versions, backward, saved };
   } else {
@@ -116,22 +116,28 @@ export function record(
   return result;
 }
 
-/** All tensors with a node that `root` was made from, newest first, itself included. */
+/**
+ * All tensors with a node that `root` was made from, newest first, itself included; all checked.
+ */
 function history(root: Tensor): Tensor[] {
   const reached = new Set([root]);
-  for (const { node } of reached) {
-    // the set grows while it is walked: no recursion, however long the chain
-    if (node) expectFresh(node);
-    for (const x of node?.inputs ?? []) if (x.requiresGrad) reached.add(x);
+  // the set grows while it is walked: no recursion, however long the chain
+  for (const y of reached) {
+    if (y.node) expectFresh(y, y.node);
+    for (const x of y.node?.inputs ?? []) if (x.requiresGrad) reached.add(x);
   }
   return [...reached].filter((y) => y.node).sort((a, b) => b.id - a.id);
 }
 
-/** Throws if a node has served already, or if an input is no longer what the op was given. */
-function expectFresh({ name, inputs, versions, backward }: Node): void {
+/** Throws if a graph has served already, or if what its derivative may read is gone or changed. */
+function expectFresh(y: Tensor, { name, inputs, versions, backward }: Node): void {
   if (!backward) fail(`backward: the graph of ${name} was freed by an earlier backward()`);
-  const changed = inputs.findIndex((x, i) => x.storage.version !== versions[i]);
-  if (changed >= 0) fail(`backward: input ${changed} of ${name} was changed in place since then`);
+  for (const [i, x] of [...inputs, y].entries()) {
+    const what = i < inputs.length ? `input ${i}` : "the result";
+    x.expectAlive(`backward: ${what} of ${name}`);
+    if (x.storage.version === versions[i]) continue;
+    fail(`backward: ${what} of ${name} was changed in place since then`);
+  }
 }
 
 /**
@@ -145,27 +151,28 @@ function passBack(y: Tensor, isRoot: boolean, waiting: Map<Tensor, Tensor>): voi
   const dy = waiting.get(y);
   if (dy && backward) {
     if (y.retainsGrad) y.addGrad(dy);
-    const firstOwn = created;
-    const grads = scope(() => backward(dy));
-    for (const [i, x] of inputs.entries()) {
-      const dx = grads[i];
-      if (!dx || !x.requiresGrad) continue;
-      expectShape("backward", `gradient of input ${i} of ${name}`, dx.shape, x.shape);
-      deposit(x, dx, waiting);
-    }
-    // older ones are somebody's
-    for (const dx of grads) if (dx && dx.id >= firstOwn) dx.free(FREED);
+    scope(() => {
+      const grads = backward(dy);
+      for (const [i, x] of inputs.entries()) {
+        const dx = grads[i];
+        if (!dx || !x.requiresGrad) continue;
+        expectShape("backward", `gradient of input ${i} of ${name}`, dx.shape, x.shape);
+        deposit(x, dx, waiting);
+      }
+      return inputs.map((x) => waiting.get(x)); // all else that was made in here ends
+    });
     dy.free(FREED);
   }
-  for (const x of isRoot ? saved : [...saved, y]) x.free(FREED);
-  y.node = { name, inputs: [], versions: [], backward: null, saved: [] };
+  for (const x of isRoot ? saved : [...saved, y]) x.free(FREED); // the root is the caller's
+  y.node = { name, inputs: [], versions: [], backward: null, saved: [] }; // not null: y is no leaf
 }
 
 /** Adds dx to the gradient of x: into .grad for a leaf, else to the sum that waits for x's turn. */
 function deposit(x: Tensor, dx: Tensor, waiting: Map<Tensor, Tensor>): void {
   const sum = waiting.get(x);
   if (!x.node) x.addGrad(dx);
-  else if (!sum) waiting.set(x, dx.detach());
+  else if (!sum)
+    waiting.set(x, dx.detach()); // a tensor of our own on the same memory
   else {
     const total = empty(x); // not in place: the sum's memory may be that of another gradient
     x.device.kernels.add(sum.floats, dx.floats, total.floats, x.size, x.size, x.size);
@@ -174,12 +181,13 @@ function deposit(x: Tensor, dx: Tensor, waiting: Map<Tensor, Tensor>): void {
   }
 }
 
-/** Runs `fn` without recording: what it makes has no graph and asks for no gradient. */
+/** Runs a synchronous `fn` without recording: what it makes has no graph and no gradient. */
 export function noGrad<T>(fn: () => T): T {
   const before = recording;
   recording = false;
   try {
-    return fn();
+    const result = fn();
+    return result instanceof Promise ? fail("noGrad: fn returned a promise") : result;
   } finally {
     recording = before;
   }

@@ -36,6 +36,12 @@ eachDevice("scope", (test, on) => {
     assert.throws(() => inner?.data(), /freed/);
   });
 
+  test("a dictionary with a tensor called storage is a dictionary", () => {
+    const dict = scope(() => ({ storage: make(), other: make() }));
+    assert.equal(dict.other.toArray(), [1, 1, 1, 1]);
+    assert.equal(dict.storage.toArray(), [1, 1, 1, 1]);
+  });
+
   test("kept tensors live, and so do shared memories of returned ones", () => {
     let kept: Tensor | undefined;
     const view = scope(() => {

@@ -217,6 +217,31 @@ eachDevice("tensor", (test, on) => {
     assert.is(b.grad, null);
   });
 
+  test("throws: a result changed in place, which its derivative may read", () => {
+    const y = exp(leaf([1]));
+    y.fill(0);
+    assert.throws(() => sum(y).backward(), /backward: the result of exp was changed in place/);
+  });
+
+  test("throws: an input that is gone, before anything has changed", () => {
+    const a = leaf([1, 2]);
+    const loss = scope(() => sum(exp(mul(a, a))));
+    assert.throws(
+      () => loss.backward(),
+      /backward: input 0 of sum was freed at the end of its scope/,
+    );
+    assert.equal([a.grad], [null]);
+  });
+
+  test("throws: a .grad of another shape, device or dtype; noGrad of a promise", () => {
+    const a = leaf([1, 2]);
+    assert.throws(() => {
+      a.grad = ones([3], { device: on });
+    }, /grad: dx has shape \[3\], expected \[2\]/);
+    assert.throws(() => a.addGrad(ones([2], { dtype: "i32", device: on })), /dx has dtype i32/);
+    assert.throws(() => noGrad(async () => 1), /noGrad: fn returned a promise/);
+  });
+
   test("throws: backward where it makes no sense", () => {
     assert.throws(
       () => leaf([1, 2]).mul(2).backward(),

@@ -33,7 +33,8 @@ export async function trainCommand(flags: Flags): Promise<number> {
   if (!given.resume) {
     const chosen = device(options.device ?? "auto");
     say(deviceLine(chosen, options.device));
-    if (!options.preset && !file) Object.assign(options, { ...defaultFor(chosen, say), ...given });
+    if (!options.preset && !file)
+      Object.assign(options, { ...defaultFor(chosen, given.maxIters, say), ...given });
   }
   const signals = onSignals();
   const isTerminal = process.stdout.isTTY && !quiet && !json;
@@ -74,14 +75,19 @@ function deviceLine(chosen: Device, asked = "auto"): string {
 }
 
 /** What is trained where nobody says what. */
-function defaultFor(chosen: Device, say: (line: string) => void): Partial<TrainConfig> {
+function defaultFor(
+  chosen: Device,
+  asked: number | undefined,
+  say: (line: string) => void,
+): Partial<TrainConfig> {
   const byDevice: Record<string, [keyof typeof presets, Partial<TrainConfig>]> = {
     cuda: ["lecture-10.8m", {}],
     cpu: ["laptop", {}],
   };
   const brief = { maxIters: 200, evalInterval: 50, evalIters: 10 };
   const [preset, others] = byDevice[chosen.name] ?? ["lecture-0.2m", brief];
-  const length = others.maxIters ? ` for ${others.maxIters} iterations` : "";
+  const iterations = asked ?? others.maxIters;
+  const length = iterations === undefined ? "" : ` for ${iterations} iterations`;
   say(`preset: ${preset}${length} (the default on ${chosen.name}; choose with --preset)`);
   return { preset, ...others };
 }

@@ -1,6 +1,6 @@
-// The GPT, top to bottom, with nanoGPT's names, so that its weights and GPT-2's fit. Sizes: B
-// sequences of T tokens, C = nEmbd numbers for each, V words in the vocabulary. Radford et al.
-// (2019), after Vaswani et al. (2017).
+// The GPT, from its parts to the whole, under nanoGPT's names for them. Sizes: B sequences of T
+// tokens, C = nEmbd numbers for each, V tokens in the vocabulary. Radford et al. (2019), after
+// Vaswani et al. (2017).
 
 import { Embedding, LayerNorm, Linear, Module } from "../nn/index.ts";
 import { cachedAttention, selfAttention } from "../ops/attention.ts";
@@ -14,7 +14,7 @@ import type { Tensor } from "../tensor.ts";
 import type { KVCache, LayerCache } from "./cache.ts";
 import { activations, configure, type GPTConfig, type GPTOptions } from "./config.ts";
 
-const init = zeros; // layers start empty: the GPT draws all weights at its end
+const init = zeros; // matrices start at 0: the GPT draws them all when it is built
 
 /** Each token looks back at the tokens before it, and takes from them what it looks for. */
 class CausalSelfAttention extends Module {
@@ -41,7 +41,7 @@ class CausalSelfAttention extends Module {
   }
 }
 
-/** Each token thinks for itself about what it has gathered. */
+/** Each token by itself works on what it gathered: to four times the width, and back. */
 class MLP extends Module {
   readonly c_fc: Linear;
   readonly c_proj: Linear;
@@ -85,14 +85,14 @@ class Block extends Module {
 /** Token ids in, for each position the logits of the next token out. */
 export class GPT extends Module {
   readonly config: GPTConfig;
-  readonly wte: Embedding;
-  readonly wpe: Embedding;
+  readonly wte: Embedding; // what a token is
+  readonly wpe: Embedding; // where it stands
   readonly h: Block[];
   readonly ln_f: LayerNorm;
   readonly lm_head: Linear;
 
-  /** With `init: false` the weights are 0 and wait for loadStateDict(). */
-  constructor(options: GPTOptions, { init: draws = true } = {}) {
+  /** Without `drawWeights` the matrices stay 0 and wait for loadStateDict(). */
+  constructor(options: GPTOptions, { drawWeights = true } = {}) {
     super();
     const config = configure(options);
     const { vocabSize, blockSize, nEmbd, nLayer, lmHeadBias, tieWeights } = config;
@@ -103,10 +103,13 @@ export class GPT extends Module {
     this.ln_f = new LayerNorm(nEmbd, { bias: config.bias });
     const weight = tieWeights ? this.wte.weight : undefined;
     this.lm_head = new Linear(nEmbd, vocabSize, { bias: lmHeadBias, weight, init });
-    if (draws) this.#drawWeights();
+    if (drawWeights) this.#drawWeights();
   }
 
-  /** idx, targets [B, T] of i32; logits [B, T, V] if wanted; loss [] if there are targets. */
+  /**
+   * idx, targets [B, T] of i32. Gives the logits [B, T, V] and, with targets, the loss []. Training
+   * asks for no logits: as nobody reads them, the loss may overwrite them with their gradient.
+   */
   forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
     expectOptions("forward", options, ["logits"]);
     const logits = this.lm_head.forward(this.hidden(idx)); // (B, T, V)
@@ -114,13 +117,13 @@ export class GPT extends Module {
     return { logits: (options.logits ?? true) ? logits : null, loss };
   }
 
-  /** What the head reads the next token from; `cache` holds, and takes up, the tokens before. */
+  /** The residual stream behind the last block (B, T, C); a cache holds the tokens before idx. */
   hidden(idx: Tensor, cache?: KVCache): Tensor {
     expectRank("forward", "idx", idx.shape, "BT");
     const start = cache?.used ?? 0;
     const end = start + idx.shape[1];
     const { blockSize, dropout: p, embeddingDropout } = this.config;
-    if (end > blockSize) fail(`forward: idx has ${end} tokens, expected at most ${blockSize}`);
+    if (end > blockSize) fail(`forward: idx ends at token ${end}, expected at most ${blockSize}`);
     const positions = slice(this.wpe.weight, { dim: 0, start, end }); // (T, C)
     let x = add(this.wte.forward(idx), positions); // (B, T, C)
     if (embeddingDropout) x = dropout(x, { p, training: this.training });
@@ -129,14 +132,16 @@ export class GPT extends Module {
     return this.ln_f.forward(x);
   }
 
-  /** Matrices from N(0, 0.02), those that add to the residual stream smaller; biases stay 0. */
+  /** Matrices with standard deviation 0.02, less where they add to the residual stream. */
   #drawWeights(): void {
     for (const [name, w] of this.namedParameters()) {
       if (w.shape.length < 2) continue;
       const small = this.config.scaleResidual && name.endsWith("c_proj.weight");
       const deviation = small ? 0.02 / Math.sqrt(2 * this.config.nLayer) : 0.02;
       const values = normal(w.size, { site: nextSite(), stream: "init" }).map((z) => z * deviation);
-      w.assign(tensor(values, { shape: w.shape, dtype: w.dtype, device: w.device }));
+      const drawn = tensor(values, { shape: w.shape, dtype: w.dtype, device: w.device });
+      w.assign(drawn);
+      drawn.free("copied");
     }
   }
 }

@@ -42,7 +42,7 @@ export async function loadGPT2(folder: string): Promise<GPT> {
       activationOf[activation] ?? fail(`loadGPT2: activation_function ${activation} is unknown`),
     tieWeights,
   };
-  const model = new GPT(options, { init: false });
+  const model = new GPT(options, { drawWeights: false });
   const dict: TensorDict = Object.create(null);
   for (const [name, x] of Object.entries(loadSafetensors(join(folder, "model.safetensors")))) {
     const own = name.replace(/^transformer\./, "");

@@ -72,7 +72,10 @@ export abstract class Module {
 
   /** Moves the parameters to a device; they stay the same tensors, without their gradients. */
   to(device: DeviceName | Device): this {
-    for (const each of this.parameters()) each.moveTo(keep(to(each.detach(), device)).storage);
+    for (const each of this.parameters()) {
+      each.moveTo(keep(to(each.detach(), device)).storage);
+      each.grad = null;
+    }
     return this;
   }
 }

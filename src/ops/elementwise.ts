@@ -13,57 +13,28 @@ export type Operand = Tensor | number;
 
 /** y = a + b */
 export function add(a: Operand, b: Operand): Tensor {
-  const { x, z, made } = operands("add", a, b);
-  return record(
-    "add",
-    pairwise("add", x, z),
-    [x, z],
-    (dy) => [x.requiresGrad && sumTo(dy, x.shape), z.requiresGrad && sumTo(dy, z.shape)],
-    made,
-  );
+  return binary("add", a, b, { da: (dy) => dy, db: (dy) => dy });
 }
 
 /** y = a - b */
 export function sub(a: Operand, b: Operand): Tensor {
-  const { x, z, made } = operands("sub", a, b);
-  return record(
-    "sub",
-    pairwise("sub", x, z),
-    [x, z],
-    (dy) => [x.requiresGrad && sumTo(dy, x.shape), z.requiresGrad && sumTo(neg(dy), z.shape)],
-    made,
-  );
+  return binary("sub", a, b, { da: (dy) => dy, db: (dy) => neg(dy) });
 }
 
 /** y = a b, element by element */
 export function mul(a: Operand, b: Operand): Tensor {
-  const { x, z, made } = operands("mul", a, b);
-  return record(
-    "mul",
-    pairwise("mul", x, z),
-    [x, z],
-    (dy) => [
-      x.requiresGrad && sumTo(mul(dy, z), x.shape),
-      z.requiresGrad && sumTo(mul(dy, x), z.shape),
-    ],
-    made,
-  );
+  return binary("mul", a, b, {
+    da: (dy, { b }) => mul(dy, b),
+    db: (dy, { a }) => mul(dy, a),
+  });
 }
 
 /** y = a / b */
 export function div(a: Operand, b: Operand): Tensor {
-  const { x, z, made } = operands("div", a, b);
-  const y = pairwise("div", x, z);
-  return record(
-    "div",
-    y,
-    [x, z],
-    (dy) => [
-      x.requiresGrad && sumTo(div(dy, z), x.shape),
-      z.requiresGrad && sumTo(neg(div(mul(dy, y), z)), z.shape), // -a / b^2 = -y / b
-    ],
-    made,
-  );
+  return binary("div", a, b, {
+    da: (dy, { b }) => div(dy, b),
+    db: (dy, { b, y }) => neg(div(mul(dy, y), b)), // -a / b^2 = -y / b
+  });
 }
 
 /** y = -x */
@@ -147,27 +118,22 @@ export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {})
 }
 
 /** y = a where cond is not 0, else b; cond is i32. All three broadcast. */
-export function where(cond: Tensor, a: Operand, b: Operand): Tensor {
-  const { x, z, made } = operands("where", a, b);
-  const shape = broadcast("where", broadcast("where", x.shape, z.shape), cond.shape);
-  const choose = (yes: Tensor, no: Tensor) => {
-    const y = empty(x, shape);
-    const [c, p, q] = [tile(cond, shape), tile(yes, shape), tile(no, shape)];
+export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
+  const { a, b, made } = operands("where", yes, no);
+  const shape = broadcast("where", broadcast("where", a.shape, b.shape), cond.shape);
+  const choose = (a: Tensor, b: Tensor) => {
+    const y = empty(a, shape);
+    const [c, p, q] = [tile(cond, shape), tile(a, shape), tile(b, shape)];
     const sizes = [c.size, p.size, q.size, y.size] as const;
-    x.device.kernels.where(c.ints, p.floats, q.floats, y.floats, ...sizes);
+    a.device.kernels.where(c.ints, p.floats, q.floats, y.floats, ...sizes);
     for (const each of [c, p, q]) each.free("an operand of where");
     return y;
   };
-  return record(
-    "where",
-    choose(x, z),
-    [x, z],
-    (dy) => [
-      x.requiresGrad && sumTo(choose(dy, constant(dy, 0)), x.shape),
-      z.requiresGrad && sumTo(choose(constant(dy, 0), dy), z.shape),
-    ],
-    made,
-  );
+  const backward = (dy: Tensor) => [
+    a.requiresGrad && sumTo(choose(dy, constant(dy, 0)), a.shape),
+    b.requiresGrad && sumTo(choose(constant(dy, 0), dy), b.shape),
+  ];
+  return record("where", choose(a, b), [a, b], backward, made);
 }
 
 /** x, with `value` wherever the mask (i32, broadcast to x) is not 0. */
@@ -206,24 +172,40 @@ export function constant(x: Tensor, value: number): Tensor {
 }
 
 /**
- * The operands as tensors that may meet; `made` are those made of numbers, which only the op needs.
+ * The operands as tensors that may meet; `made` are those made of numbers: only the op needs them.
  */
-function operands(op: string, a: Operand, b: Operand): { x: Tensor; z: Tensor; made: Tensor[] } {
-  const peer = a instanceof Tensor ? a : b;
+function operands(op: string, left: Operand, right: Operand) {
+  const peer = left instanceof Tensor ? left : right;
   if (!(peer instanceof Tensor))
-    fail(`${op}: a and b are ${typeof a}, ${typeof b}, expected a tensor`);
-  const [x, z] = [a, b].map((each) => (typeof each === "number" ? constant(peer, each) : each));
-  expectPeer(op, "a", x, peer);
-  expectPeer(op, "b", z, peer);
-  return { x, z, made: [x, z].filter((each) => each !== a && each !== b) };
+    fail(`${op}: a and b are ${typeof left}, ${typeof right}, expected a tensor`);
+  const [a, b] = [left, right].map((x) => (typeof x === "number" ? constant(peer, x) : x));
+  expectPeer(op, "a", a, peer);
+  expectPeer(op, "b", b, peer);
+  return { a, b, made: [a, b].filter((x) => x !== left && x !== right) };
 }
 
-function pairwise(op: "add" | "sub" | "mul" | "div", a: Tensor, b: Tensor): Tensor {
+type Slope = (dy: Tensor, at: { a: Tensor; b: Tensor; y: Tensor }) => Tensor;
+
+/**
+ * An op on two operands that broadcast. da and db give their gradients, in the shape of y still;
+ * what was broadcast is summed, and what is not wanted is not computed.
+ */
+function binary(
+  op: "add" | "sub" | "mul" | "div",
+  left: Operand,
+  right: Operand,
+  { da, db }: { da: Slope; db: Slope },
+): Tensor {
+  const { a, b, made } = operands(op, left, right);
   const y = empty(a, broadcast(op, a.shape, b.shape));
   const [p, q] = [tile(a, y.shape), tile(b, y.shape)];
   a.device.kernels[op](p.floats, q.floats, y.floats, p.size, q.size, y.size);
   for (const each of [p, q]) each.free(`an operand of ${op}`);
-  return y;
+  const backward = (dy: Tensor) => [
+    a.requiresGrad && sumTo(da(dy, { a, b, y }), a.shape),
+    b.requiresGrad && sumTo(db(dy, { a, b, y }), b.shape),
+  ];
+  return record(op, y, [a, b], backward, made);
 }
 
 /** The names of the kernels that have a signature. */

@@ -4,7 +4,7 @@
 
 import { expectPeer } from "../device.ts";
 import { around, axisOf, expectOptions, expectShape, fail, show, withAxis } from "../shape.ts";
-import { empty, record, type Tensor } from "../tensor.ts";
+import { type Backward, empty, record, type Tensor } from "../tensor.ts";
 import { expandTo } from "./broadcast.ts";
 import { add, div, exp, log, mul, neg, sqrt, sub } from "./elementwise.ts";
 import { transpose } from "./movement.ts";
@@ -91,8 +91,8 @@ export function logSoftmaxSpec(x: Tensor): Tensor {
 }
 
 /**
- * y = (x - mean) / sqrt(var + eps) w + b over the last axis.  w, b [n]. Ba, Kiros and Hinton
- * (2016).
+ * y = w (x - mean) / sqrt(var + eps) + b over the last axis, with the biased variance. x [..., n];
+ * w, b [n]. Ba, Kiros and Hinton (2016).
  */
 export function layerNorm(
   x: Tensor,
@@ -103,50 +103,22 @@ export function layerNorm(
   expectOptions("layerNorm", options, ["eps"]);
   const { eps = 1e-5 } = options;
   const [rows, n] = rowsOf("layerNorm", x);
-  for (const [name, each] of [
-    ["w", w],
-    ["b", b ?? w],
-  ] as const) {
-    expectPeer("layerNorm", name, each, x);
-    expectShape("layerNorm", name, each.shape, [n]);
-  }
+  expectRow("layerNorm", "w", w, x, n);
+  if (b) expectRow("layerNorm", "b", b, x, n);
   const { kernels } = x.device;
-  const [y, mean, rstd] = [empty(x), empty(x, [rows]), empty(x, [rows])];
-  kernels.layerNorm(
-    x.floats,
-    w.floats,
-    b && b.floats,
-    y.floats,
-    mean.floats,
-    rstd.floats,
-    rows,
-    n,
-    eps,
-  );
-  return record(
-    "layerNorm",
-    y,
-    b ? [x, w, b] : [x, w],
-    (dy) => {
-      const [dx, dw, db] = [empty(x), empty(w), b && empty(b)];
-      kernels.layerNormBackward(
-        x.floats,
-        w.floats,
-        mean.floats,
-        rstd.floats,
-        dy.floats,
-        dx.floats,
-        dw.floats,
-        db && db.floats,
-        rows,
-        n,
-      );
-      return db ? [dx, dw, db] : [dx, dw];
-    },
-    [mean, rstd],
-  );
+  const [y, mu, rstd] = [empty(x), empty(x, [rows]), empty(x, [rows])]; // rstd = 1 / deviation
+  const saved = () => [mu.floats, rstd.floats] as const;
+  kernels.layerNorm(x.floats, w.floats, b && b.floats, y.floats, ...saved(), rows, n, eps);
+  const backward: Backward = (dy) => {
+    const [dx, dw, db] = [empty(x), empty(w), b && empty(b)];
+    const results = [dx.floats, dw.floats, db && db.floats] as const;
+    kernels.layerNormBackward(x.floats, w.floats, ...saved(), dy.floats, ...results, rows, n);
+    return [dx, dw, db ?? false];
+  };
+  return record("layerNorm", y, b ? [x, w, b] : [x, w], backward, [mu, rstd]);
 }
 
+/** What layerNorm means, in small ops. */
 export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tensor {
   const centred = sub(x, mean(x, { dim: -1, keepdim: true }));
   const deviation = sqrt(add(variance(x, { dim: -1, keepdim: true }), eps));
@@ -156,7 +128,7 @@ export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tens
 /** y = x / sqrt(mean(x^2) + eps) w over the last axis.  w [n]. Zhang and Sennrich (2019). */
 export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): Tensor {
   expectOptions("rmsNorm", options, ["eps"]);
-  expectShape("rmsNorm", "w", w.shape, [rowsOf("rmsNorm", x)[1]]);
+  expectRow("rmsNorm", "w", w, x, rowsOf("rmsNorm", x)[1]);
   const square = mean(mul(x, x), { dim: -1, keepdim: true });
   return mul(div(x, sqrt(add(square, options.eps ?? 1e-5))), w);
 }
@@ -202,6 +174,12 @@ export function crossEntropy(
 /** For targets that all count, given as rows of 0 and a single 1. */
 export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
   return neg(mean(sum(mul(logSoftmaxSpec(x), oneHot), { dim: -1 })));
+}
+
+/** Throws unless v is a vector of n elements that may meet x. */
+function expectRow(op: string, argument: string, v: Tensor, x: Tensor, n: number): void {
+  expectPeer(op, argument, v, x);
+  expectShape(op, argument, v.shape, [n]);
 }
 
 /** x as rows of its last axis. */

@@ -37,9 +37,15 @@ export class NDArray {
     return this.#fate !== "";
   }
 
+  /** Throws if this was freed, and says why it was. */
+  expectAlive(label = this.label): void {
+    if (this.#fate) fail(`${label} was ${this.#fate}`);
+  }
+
   /** The memory, as kernels take it. */
   get buffer(): Buffer {
-    return this.#fate ? fail(`${this.label} was ${this.#fate}`) : this.storage.buffer;
+    this.expectAlive();
+    return this.storage.buffer;
   }
 
   get floats(): Floats {
@@ -56,7 +62,7 @@ export class NDArray {
 
   /** The elements, as a fresh typed array. */
   data(): Buffer {
-    void this.buffer; // throws if freed
+    this.expectAlive();
     return this.device.download(this.storage);
   }
 
@@ -79,6 +85,12 @@ export class NDArray {
     this.device.kernels.copy(x.buffer, this.buffer, this.size);
     this.storage.version++;
     return this;
+  }
+
+  /** Goes over to another memory, on any device. */
+  moveTo(storage: Storage): void {
+    storage.version = this.storage.version + 1; // a graph that was made with the old one is stale
+    this.storage = storage;
   }
 
   /** Ends this array. Its memory goes back to the pool when no other one shares it. */

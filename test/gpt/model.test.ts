@@ -52,7 +52,7 @@ eachDevice("GPT", (test, on) => {
         tieWeights,
         lmHeadBias,
       };
-      const model = new GPT(config, { init: false });
+      const model = new GPT(config, { drawWeights: false });
       return [sizeOf(model), sizeOf(model) - model.wpe.weight.size];
     };
     assert.is(count("lecture-0.2m", 65)[0], 209_729);
@@ -120,7 +120,7 @@ eachDevice("GPT", (test, on) => {
     );
     assert.throws(
       () => model.forward(ids([Array(9).fill(0)])),
-      /forward: idx has 9 tokens, expected at most 8/,
+      /forward: idx ends at token 9, expected at most 8/,
     );
     assert.throws(() => model.forward(x, x, { logit: false } as never), /unknown option logit/);
   });

@@ -73,7 +73,7 @@ const calls: Record<keyof Kernels, Call> = {
   cachedAttention: [
     F(3 * heads), F(B * 12 * 2 * C), Int32Array.of(2), out(heads), B, T, H, D, 12,
   ],
-  sgd: [F(n), F(n), F(n), P(1), P(1), n, 0.9, 0.1],
+  sgd: [F(n), F(n), F(n), P(1), n, 0.9, 0.1],
   adamw: [F(n), F(n), F(n), P(n), P(1), P(1), n, 0.9, 0.99, 1e-8, 0.1, 0.01],
   sumSquares: [F(n), P(1), n], clip: [F(n), P(1), n, 0.5],
   dropout: [F(n), out(n), draws, n, 5, 0.3],

@@ -151,11 +151,8 @@ export interface Kernels<F = Floats, I = Int32Array> {
   // 1: both lie in buffers, not in the call, so that a recorded step can be replayed with other
   // values
 
-  /**
-   * d = dw + weightDecay w; velocity = momentum velocity + d (d itself at step 1); w -= lr velocity
-   */
-  sgd(w: F, dw: F, velocity: F, lr: F, t: F, n: number, momentum: number,
-    weightDecay: number): void;
+  /** velocity = momentum velocity + dw + weightDecay w; w -= lr velocity */
+  sgd(w: F, dw: F, velocity: F, lr: F, n: number, momentum: number, weightDecay: number): void;
   /**
    * g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then
    * w -= lr weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)

@@ -17,17 +17,10 @@ export class SGD extends Optimizer<SGDOptions> {
     super(params, settled("SGD", defaults, options), ["velocity"]);
   }
 
-  protected override update({ w, dw, memory, lr, t, options }: Update<SGDOptions>): void {
-    w.device.kernels.sgd(
-      w.floats,
-      dw.floats,
-      memory.velocity.floats,
-      lr.floats,
-      t.floats,
-      w.size,
-      options.momentum,
-      options.weightDecay,
-    );
+  protected override update({ w, dw, memory, lr, options }: Update<SGDOptions>): void {
+    const { momentum, weightDecay } = options;
+    const velocity = memory.velocity.floats;
+    w.device.kernels.sgd(w.floats, dw.floats, velocity, lr.floats, w.size, momentum, weightDecay);
   }
 }
 

@@ -1,6 +1,7 @@
 // What optimizers share: groups of parameters, what they remember of each, and the learning rate
 // and step number as tensors, so that a captured step can be replayed with other values.
 
+import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
 import { expectOptions, expectShape, fail } from "../shape.ts";
 import { empty, Tensor } from "../tensor.ts";
@@ -35,6 +36,7 @@ export abstract class Optimizer<O extends { lr: number }> {
     this.#groups = groups.map(({ params, ...own }) => {
       expectOptions(op, own, Object.keys(options));
       const leaves = [...params];
+      if (leaves.length === 0) fail(`${op}: params is empty, expected parameters`);
       for (const w of leaves) {
         if (!(w instanceof Tensor) || !w.requiresGrad || w.node)
           fail(`${op}: params has something else than leaves that require a gradient`);
@@ -90,6 +92,9 @@ export abstract class Optimizer<O extends { lr: number }> {
     return dict;
   }
 
+  /**
+   * Takes over what stateDict() gave. Throws before anything is changed if a name or shape is off.
+   */
   loadStateDict(dict: Record<string, Tensor>): void {
     const own = this.stateDict();
     for (const [name, { shape }] of Object.entries(own)) {
@@ -98,7 +103,7 @@ export abstract class Optimizer<O extends { lr: number }> {
     }
     const unknown = Object.keys(dict).find((name) => !Object.hasOwn(own, name));
     if (unknown) fail(`loadStateDict: ${unknown} unknown`);
-    for (const [name, x] of Object.entries(own)) x.assign(dict[name]);
+    for (const [name, x] of Object.entries(own)) x.assign(to(dict[name].detach(), x.device));
   }
 }
 

@@ -64,7 +64,8 @@ export async function train(
   const begin = performance.now() - 1000 * run.state.elapsedSeconds;
   const elapsedSeconds = () => round((performance.now() - begin) / 1000);
   let { step, evaluation, bestValLoss } = run.state;
-  // with the evaluation at the end, which a longer run would not make
+  // best counts an evaluation made only because the run ends; the recorded bestValLoss does not,
+  // since the same run with more steps would not have made it
   let best = bestValLoss ?? Infinity;
   const save = (name: string) => {
     run.state = { ...run.state, step, evaluation, bestValLoss, elapsedSeconds: elapsedSeconds() };
@@ -148,13 +149,9 @@ function stepper(run: Run): (step: number) => { loss: number; gradNorm: number }
   return (step) => {
     beginStep(step);
     return scope(() => {
-      const places = Array.from({ length: gradAccum }, (_, site) => ({
-        site,
-        step,
-        stream: "batch",
-      }));
-      const batches = (places as Place[]).flatMap((place) => batchOf(run, tokens.train, place));
-      const { loss, norm } = gradients(...batches);
+      const place = (site: number): Place => ({ site, step, stream: "batch" });
+      const draw = (_: unknown, site: number) => batchOf(run, tokens.train, place(site));
+      const { loss, norm } = gradients(...Array.from({ length: gradAccum }, draw).flat());
       const value = loss.item();
       if (!Number.isFinite(value)) throw diverged(step, value, model);
       update();
@@ -174,11 +171,8 @@ function diverged(step: number, loss: number, model: LanguageModel): DivergedErr
   const named = [...model.namedParameters()];
   const weight = named.find(([, w]) => isBad(w));
   const gradient = named.find(([, w]) => isBad(w.grad));
-  const first = weight
-    ? `weight ${weight[0]}`
-    : gradient
-      ? `the gradient of ${gradient[0]}`
-      : "the loss";
+  const behind = gradient ? `the gradient of ${gradient[0]}` : "the loss";
+  const first = weight ? `weight ${weight[0]}` : behind;
   return new DivergedError(
     `step ${step}: the loss is ${loss}; the first tensor that is not finite is ${first}. ` +
       "The last checkpoint is from before. A lower learning rate or clipping may help a new run",

@@ -3,12 +3,11 @@
 import type { Floats } from "../contract.ts";
 
 export function sgd(
-  w: Floats, dw: Floats, velocity: Floats, lr: Floats, t: Floats, n: number,
-  momentum: number, weightDecay: number,
+  w: Floats, dw: Floats, velocity: Floats, lr: Floats, n: number, momentum: number,
+  weightDecay: number,
 ): void {
   for (let i = 0; i < n; i++) {
-    const d = dw[i] + weightDecay * w[i];
-    velocity[i] = t[0] === 1 ? d : momentum * velocity[i] + d;
+    velocity[i] = momentum * velocity[i] + dw[i] + weightDecay * w[i];
     w[i] -= lr[0] * velocity[i];
   }
 }

@@ -60,9 +60,9 @@ async function telling(hook: Hook, context: unknown): Promise<void> {
 /** Runs the suites one after the other, prints what failed, and adds up. */
 async function runAll(): Promise<Report> {
   const sum = { total: 0, passed: 0, skipped: 0 };
-  for (const suite of suites) {
+  for (const run of suites) {
     try {
-      const [errors, passed, skipped, total] = await suite();
+      const [errors, passed, skipped, total] = await run();
       sum.total += total;
       sum.passed += passed;
       sum.skipped += skipped;

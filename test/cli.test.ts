@@ -146,11 +146,16 @@ test("wrong usage is answered in one line, with the nearest right name, and exit
     [["train", "--device", "gpu"], /device is "gpu", expected auto, cuda, cpu, ts, cuda-emulator/],
     [["train", "file.txt"], /file.txt is no option/],
     [["train", "--config", "none.json"], /there is no file none.json/],
+    [["train", "--config", "bad.json"], /bad.json: device is "gpu", expected auto/],
+    [["train", "--config", "list.json"], /list.json is not a JSON object/],
+    [["train", "--config", "text.txt"], /text.txt is not JSON/],
     [["sample"], /--run DIR is missing/],
     [["sample", "--run", "nowhere"], /nowhere holds no run/],
     [["sample", "--run", "nowhere", "--top-p", "2"], /topP is 2, expected a number/],
     [["train", "--resume", "nowhere"], /nowhere holds no run/],
   ];
+  writeFileSync(join(folder, "bad.json"), '{ "device": "gpu" }');
+  writeFileSync(join(folder, "list.json"), "[1]");
   for (const [words, message] of cases) {
     const { code, err, out } = run(...words);
     assert.match(err, message);
@@ -205,10 +210,10 @@ for (const [signal, code] of [
       "--out",
       out,
     ]);
-    let text = "";
+    let [text, sent] = ["", false];
     child.stdout.on("data", (chunk) => {
       text += chunk;
-      if (/^iter 30/m.test(text)) child.kill(signal);
+      if (/^iter 30/m.test(text) && !sent) sent = child.kill(signal);
     });
     let err = "";
     child.stderr.on("data", (chunk) => (err += chunk));

@@ -70,7 +70,8 @@ test("JSON that is no tokenizer is refused", () => {
 test("a text is a file, or TINYBARD_DATA's, and must be UTF-8", async () => {
   const file = join(folder, "a.txt");
   writeFileSync(file, "To be, or not — ever");
-  assert.equal(await loadCorpus(file), { name: file, text: "To be, or not — ever" });
+  const corpus = { name: file, source: file, text: "To be, or not — ever" };
+  assert.equal(await loadCorpus(file), corpus);
   const before = process.env.TINYBARD_DATA;
   process.env.TINYBARD_DATA = file;
   assert.is((await loadCorpus()).text, "To be, or not — ever");

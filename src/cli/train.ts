@@ -8,7 +8,7 @@ import { train } from "../train/loop.ts";
 import type { Row } from "../train/metrics.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import type { Run } from "../train/run.ts";
-import { type Table, UsageError } from "../train/table.ts";
+import { check, type Table, UsageError } from "../train/table.ts";
 import { progressLine } from "./progress.ts";
 
 export const trainCommandTable: Table = {
@@ -43,6 +43,7 @@ export async function trainCommand(flags: Flags): Promise<number> {
   const result = await train(options, {
     start(started) {
       run = started;
+      if (given.resume) say(`device: ${run.device}, step ${run.state.step}`);
       say(`text: ${run.corpus}, ${run.tokens.train.length} + ${run.tokens.val.length} tokens`);
       say(`run: ${run.out}`);
     },
@@ -94,11 +95,16 @@ function defaultFor(
 
 function readOptions(file: string): Partial<TrainConfig> {
   if (!existsSync(file)) throw new UsageError(`config: there is no file ${file}`);
+  let options: unknown;
   try {
-    return JSON.parse(readFileSync(file, "utf8"));
+    options = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
     throw new UsageError(`config: ${file} is not JSON: ${(error as Error).message}`);
   }
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw new UsageError(`config: ${file} is not a JSON object of options`);
+  check(trainTable, options, file);
+  return options;
 }
 
 /** Remembers the first SIGINT or SIGTERM as an exit code; a second one ends the process at once. */

@@ -4,11 +4,13 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
 export interface Corpus {
   /** What the text is, for people. */
   name: string;
+  /** What loadCorpus() takes to find it again. */
+  source: string;
   text: string;
 }
 
@@ -41,7 +43,8 @@ function fromFile(file: string): Corpus {
   }
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return { name: sha256(bytes) === SHAKESPEARE.sha256 ? "Tiny Shakespeare" : file, text };
+    const name = sha256(bytes) === SHAKESPEARE.sha256 ? "Tiny Shakespeare" : file;
+    return { name, source: resolve(file), text };
   } catch (cause) {
     throw new Error(`data: ${file} is not a text in UTF-8`, { cause });
   }
@@ -63,7 +66,7 @@ async function shakespeare(): Promise<Corpus> {
   const { text } = fromFile(file);
   if (sha256(text) !== SHAKESPEARE.sha256)
     throw new Error(`data: ${file} is not Tiny Shakespeare any more; delete it`);
-  return { name: "Tiny Shakespeare", text };
+  return { name: "Tiny Shakespeare", source: "shakespeare", text };
 }
 
 /**
@@ -81,7 +84,11 @@ function mobyDick(): Corpus {
   }
   const plain: Record<string, string> = { "‘": "'", "’": "'", "“": '"', "”": '"', "—": "--" };
   const text = readFileSync(file, "utf8").replaceAll("\r\n", "\n");
-  return { name: "Moby-Dick", text: text.replace(/[‘’“”—]/g, (mark) => plain[mark]) };
+  return {
+    name: "Moby-Dick",
+    source: "moby-dick",
+    text: text.replace(/[‘’“”—]/g, (mark) => plain[mark]),
+  };
 }
 
 function cachedShakespeare(): string {

@@ -15,7 +15,6 @@ import { batchOf, evaluate, lossOf } from "./evaluate.ts";
 import { appendRow, drawLosses, type Row } from "./metrics.ts";
 import type { TrainConfig } from "./options.ts";
 import { type Run, resumeRun, startRun } from "./run.ts";
-import { UsageError } from "./table.ts";
 
 /** What a caller may watch, and how it may end a run early. */
 export interface TrainHooks {
@@ -51,10 +50,8 @@ export async function train(
   options: Partial<TrainConfig> & { resume?: string } = {},
   hooks: TrainHooks = {},
 ): Promise<TrainResult> {
-  const { resume, maxIters, ...others } = options;
-  const given = Object.entries(others).find(([, value]) => value !== undefined);
-  if (resume && given) throw new UsageError(`resume: ${given[0]} is that of the run, and stays`);
-  const run = await (resume ? resumeRun(resume, maxIters) : startRun({ ...others, maxIters }));
+  const { resume, ...others } = options;
+  const run = await (resume ? resumeRun(resume, others) : startRun(others));
   hooks.start?.(run);
   const { config, optimizer, out } = run;
   const takeStep = stepper(run);

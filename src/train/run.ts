@@ -33,8 +33,10 @@ export interface Run {
 
 /** A new run in a folder of its own. */
 export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
-  const config = settle({ from: "train", values: options });
-  const corpus = await loadCorpus(config.data);
+  const asked = settle({ from: "train", values: options });
+  const corpus = await loadCorpus(asked.data);
+  // the run goes on with this text on this device, whatever the defaults will be by then
+  const config = { ...asked, data: corpus.source, device: deviceOf(asked.device).name };
   const tokenizer = CharTokenizer.train(corpus.text);
   const run = assemble(config, config.out ?? newFolder(config), corpus, tokenizer);
   if (existsSync(join(run.out, "config.json")))
@@ -45,10 +47,16 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   return run;
 }
 
-/** A run as its last checkpoint left it; maxIters may be raised. */
-export async function resumeRun(out: string, maxIters?: number): Promise<Run> {
+/** A run as its last checkpoint left it. Of its options maxIters may be raised, others stay. */
+export async function resumeRun(out: string, options: Partial<TrainConfig> = {}): Promise<Run> {
   const recorded = readConfig(out);
-  const config = { ...recorded, maxIters: maxIters ?? recorded.maxIters };
+  const { maxIters = recorded.maxIters, ...others } = options;
+  for (const [key, value] of Object.entries(others)) {
+    const own = key === "out" ? out : recorded[key as keyof TrainConfig];
+    if (value === undefined || value === own) continue;
+    throw new UsageError(`resume: ${key} is ${own} in ${out}, and stays; only maxIters may change`);
+  }
+  const config = { ...recorded, maxIters };
   const saved = loadState(join(out, "last"));
   if (!saved) throw new UsageError(`resume: ${out} has no checkpoint yet`);
   if (config.maxIters < saved.step)

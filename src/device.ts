@@ -149,17 +149,3 @@ export function defaultDevice(): Device {
 export function setDefaultDevice(name: DeviceName | "auto" | Device): void {
   chosen = device(name);
 }
-
-/** Throws unless `other` may meet x in an op: a tensor of its device and its dtype. */
-export function expectPeer(op: string, argument: string, other: Placed, x: Placed): void {
-  if (!other?.device) fail(`${op}: ${argument} is ${typeof other}, expected a tensor`);
-  if (other.device !== x.device)
-    fail(`${op}: ${argument} is on ${other.device}, expected ${x.device}`);
-  if (other.dtype !== x.dtype)
-    fail(`${op}: ${argument} has dtype ${other.dtype}, expected ${x.dtype}`);
-}
-
-interface Placed {
-  readonly device: Device;
-  readonly dtype: DType;
-}

@@ -91,9 +91,20 @@ export function expectRank(op: string, argument: string, shape: Shape, pattern: 
 /** Throws unless every size is a whole number from 0 up, and their product can be counted. */
 export function expectSizes(op: string, shape: Shape): void {
   const sound = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
-  if (!Array.isArray(shape) || !shape.every(sound) || !Number.isSafeInteger(sizeOf(shape))) {
+  if (
+    !Array.isArray(shape) ||
+    !Array.from(shape).every(sound) ||
+    !Number.isSafeInteger(sizeOf(shape))
+  ) {
     fail(`${op}: shape is ${JSON.stringify(shape)}, expected a list of whole numbers from 0 up`);
   }
+}
+
+/** Throws unless a value is a number of at least `min`. */
+export function expectNumber(op: string, argument: string, value: number, min = -Infinity): void {
+  if (typeof value === "number" && value >= min) return;
+  const least = min > -Infinity ? ` from ${min} up` : "";
+  fail(`${op}: ${argument} is ${String(value)}, expected a number${least}`);
 }
 
 /**

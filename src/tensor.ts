@@ -2,10 +2,11 @@
 // chain rule. This page is all there is to the chain rule. The ops, each with its derivative beside
 // it, are in ops/; all of them end in record(), the door to this page.
 
-import { type DType, expectPeer } from "./device.ts";
+import type { DType } from "./device.ts";
 import { keep, scope } from "./scope.ts"; // scope(fn) ends what fn made; nothing ends a kept one
 import { expectShape, fail, type Shape, show, sizeOf } from "./shape.ts";
-import { NDArray } from "./tensor/ndarray.ts"; // memory with a shape, to read and to write
+// memory with a shape, to read and to write
+import { expectLike, NDArray } from "./tensor/ndarray.ts";
 
 /**
  * Takes dy = d loss / d result, gives d loss / d input for each input; false where there is none,
@@ -45,7 +46,7 @@ export class Tensor extends NDArray {
     if (!this.requiresGrad) fail("backward: nothing that x was made from requires a gradient");
     if (!dy && this.size !== 1)
       fail(`backward: x has shape ${show(this.shape)}, expected one element`);
-    if (dy) expectShape("backward", "dy", dy.shape, this.shape);
+    if (dy) expectLike("backward", "dy", dy, this);
     const path = history(this); // throws before anything has changed
     const waiting = new Map<Tensor, Tensor>();
     noGrad(() => {
@@ -68,8 +69,7 @@ export class Tensor extends NDArray {
 
   /** Copies dx into .grad, or adds it to what is there. */
   addGrad(dx: Tensor): void {
-    expectShape("grad", "dx", dx.shape, this.shape);
-    expectPeer("grad", "dx", dx, this);
+    expectLike("grad", "dx", dx, this);
     if (this.#grad?.device !== this.device) this.#grad = keep(empty(this));
     const { copy, accumulate } = this.device.kernels;
     if (this.#hasGrad) accumulate(dx.floats, this.#grad.floats, this.size);

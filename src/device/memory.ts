@@ -82,7 +82,8 @@ export class Pool {
   readonly #free = new Map<string, Buffer[]>();
 
   take(dtype: DType, length: number): Buffer {
-    if (dtype === "bf16") throw new TypeError("bf16 lives on cuda only; this device has f32");
+    if (dtype === "bf16") fail("dtype is bf16, which lives on cuda only; this device has f32");
+    if (!Object.hasOwn(arrays, dtype)) fail(`dtype is ${dtype}, expected f32, f64, i32 or bf16`);
     const waiting = this.#free.get(dtype + length)?.pop();
     const buffer = waiting ?? this.#allocate(dtype, length);
     if (waiting) this.freeBytes -= buffer.byteLength;

@@ -2,9 +2,9 @@
 // probabilities. Vaswani et al. (2017); the backward pass computes them again from lse, as in Dao
 // et al. (2022).
 
-import { expectPeer } from "../device.ts";
 import { nextSite } from "../random.ts";
 import { expectOptions, expectRank, expectShape, fail, show } from "../shape.ts";
+import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor.ts";
 import { dropout as drop, expectProbability, maskedFill, mul } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
@@ -25,6 +25,7 @@ export function attention(
   expectOptions("attention", options, ["causal", "dropout"]);
   const { causal = false, dropout = 0 } = options;
   expectProbability("attention", dropout);
+  for (const [name, each] of Object.entries({ q, k, v })) expectTensor("attention", name, each);
   expectRank("attention", "q", q.shape, "BHTD");
   expectRank("attention", "k", k.shape, "BHTD");
   const [B, H, Tq, D] = q.shape;
@@ -162,6 +163,7 @@ export function cachedAttention(
 }
 
 function projection(op: string, qkv: Tensor, nHead: number): [B: number, T: number, C: number] {
+  expectTensor(op, "qkv", qkv);
   expectRank(op, "qkv", qkv.shape, "BTC");
   const [B, T, width] = qkv.shape;
   if (!Number.isInteger(nHead) || nHead < 1 || width % (3 * nHead) !== 0)

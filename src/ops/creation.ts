@@ -8,8 +8,17 @@ import {
   defaultDevice,
   device,
 } from "../device.ts";
-import { nextSite, normal, uniform } from "../random.ts";
-import { expectOptions, expectSizes, fail, type Shape, show, sizeOf } from "../shape.ts";
+import { nextSite, normal, type Place, uniform } from "../random.ts";
+import {
+  expectNumber,
+  expectOptions,
+  expectSizes,
+  fail,
+  type Shape,
+  show,
+  sizeOf,
+} from "../shape.ts";
+import { expectTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor.ts";
 import { mul } from "./elementwise.ts";
 
@@ -34,6 +43,8 @@ export function tensor(
   options: Placement & { shape?: Shape } = {},
 ): Tensor {
   expectOptions("tensor", options, ["shape", ...placement]);
+  if ([DataView, BigInt64Array, BigUint64Array].some((odd) => values instanceof odd))
+    fail(`tensor: values is a ${values.constructor.name}, expected numbers`);
   const elements = ArrayBuffer.isView(values) ? (values as Float32Array) : flatten(values);
   const nested = ArrayBuffer.isView(values) ? [elements.length] : nesting(values);
   const shape = options.shape ?? nested;
@@ -56,6 +67,7 @@ export function ones(shape: Shape, options: Placement = {}): Tensor {
 /** All elements `value`. */
 export function full(shape: Shape, value: number, options: Placement = {}): Tensor {
   expectOptions("full", options, placement);
+  expectNumber("full", "value", value);
   expectSizes("full", shape);
   const where = device(options.device ?? defaultDevice());
   const x = new Tensor(where.empty(options.dtype ?? "f32", sizeOf(shape)), [...shape]).fill(value);
@@ -64,32 +76,29 @@ export function full(shape: Shape, value: number, options: Placement = {}): Tens
 
 /** start, start + 1, ... up to but not including end: arange(end) or arange(start, end). i32. */
 export function arange(start: number, end?: number | Placement, options: Placement = {}): Tensor {
-  if (typeof end !== "number") return arange(0, start, end);
+  if (typeof end !== "number") {
+    expectNumber("arange", "end", start);
+    return arange(0, start, end);
+  }
   expectOptions("arange", options, placement);
+  expectNumber("arange", "start", start);
+  expectNumber("arange", "end", end);
   const n = Math.max(0, Math.ceil(end - start));
   expectSizes("arange", [n]);
   const values = Array.from({ length: n }, (_, i) => start + i);
-  return place("arange", values, [n], { ...options, dtype: options.dtype ?? "i32" });
+  const dtype = options.dtype ?? (Number.isInteger(start) ? "i32" : "f32");
+  return place("arange", values, [n], { ...options, dtype });
 }
 
 /** Uniform over [0, 1), from the generator's next site. */
 export function rand(shape: Shape, options: Placement = {}): Tensor {
-  expectOptions("rand", options, placement);
-  expectSizes("rand", shape);
-  const values = uniform(sizeOf(shape), { site: nextSite(), stream: "init" });
-  return place("rand", values.map(Math.fround).map(belowOne), shape, options);
+  const belowOne = (u: number) => Math.min(Math.fround(u), 1 - 2 ** -24); // where f32 rounds to 1
+  return draw("rand", shape, options, (n, place) => uniform(n, place).map(belowOne));
 }
 
 /** Standard normal, from the generator's next site. */
 export function randn(shape: Shape, options: Placement = {}): Tensor {
-  expectOptions("randn", options, placement);
-  expectSizes("randn", shape);
-  return place(
-    "randn",
-    normal(sizeOf(shape), { site: nextSite(), stream: "init" }),
-    shape,
-    options,
-  );
+  return draw("randn", shape, options, normal);
 }
 
 /**
@@ -98,23 +107,46 @@ export function randn(shape: Shape, options: Placement = {}): Tensor {
  */
 export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
   expectOptions("tril", options, ["diagonal"]);
+  expectTensor("tril", "x", x);
+  const { diagonal = 0 } = options;
+  expectNumber("tril", "diagonal", diagonal);
   if (x.shape.length < 2) fail(`tril: x has shape ${show(x.shape)}, expected at least two axes`);
   const [rows, columns] = x.shape.slice(-2);
   const kept = (_: unknown, i: number) =>
-    i % columns <= Math.floor(i / columns) + (options.diagonal ?? 0) ? 1 : 0;
+    i % columns <= Math.floor(i / columns) + diagonal ? 1 : 0;
   const mask = Float64Array.from({ length: rows * columns }, kept);
   return mul(x, place("tril", mask, [rows, columns], { dtype: x.dtype, device: x.device }));
 }
 
-/** Rounding to f32 must not make a 1 of a number just below it. */
-function belowOne(u: number): number {
-  return Math.min(u, 1 - 2 ** -24);
+function draw(
+  op: string,
+  shape: Shape,
+  options: Placement,
+  numbers: (n: number, place: Place) => Float64Array,
+): Tensor {
+  expectOptions(op, options, placement);
+  expectSizes(op, shape);
+  if (options.dtype === "i32") fail(`${op}: dtype is i32, expected floats`);
+  const x = zeros(shape, options); // before the numbers are drawn: if too large, it fails here
+  const drawn = numbers(x.size, { site: nextSite(), stream: "init" });
+  const values = place(op, drawn, shape, { ...options, requiresGrad: false });
+  x.assign(values);
+  values.free("copied");
+  return x;
 }
 
 function place(op: string, values: ArrayLike<number>, shape: Shape, options: Placement): Tensor {
   const where = device(options.device ?? defaultDevice());
-  const x = new Tensor(where.upload(options.dtype ?? "f32", values), [...shape]);
+  if (options.dtype === "i32") expectIntegers(op, values);
+  const x = new Tensor(where.upload(options.dtype ?? "f32", values), shape);
   return demanding(op, x, options);
+}
+
+function expectIntegers(op: string, values: ArrayLike<number>): void {
+  if (values instanceof Int32Array) return;
+  for (let i = 0; i < values.length; i++)
+    if ((values[i] | 0) !== values[i])
+      fail(`${op}: element ${i} is ${values[i]}, expected a whole number of 32 bits`);
 }
 
 function demanding(op: string, x: Tensor, { requiresGrad = false }: Placement): Tensor {
@@ -137,7 +169,7 @@ function nesting(values: unknown): number[] {
   if (typeof values === "number") return [];
   if (!Array.isArray(values))
     return fail(`tensor: values has a ${typeof values}, expected numbers`);
-  const rows = values.map(nesting);
+  const rows = Array.from(values, nesting); // sees holes too
   const odd = rows.find((row) => show(row) !== show(rows[0]));
   if (odd) fail(`tensor: values has rows of shapes ${show(rows[0])} and ${show(odd)}`);
   return [values.length, ...(rows[0] ?? [])];
@@ -168,6 +200,7 @@ export function toArray(x: Tensor): Nested {
  * probs [n] or [rows, n]; gives i32 [count] or [rows, count].
  */
 export function multinomial(probs: Tensor, count: number): Tensor {
+  expectTensor("multinomial", "probs", probs);
   const n = probs.shape.at(-1) ?? 0;
   if (probs.shape.length > 2 || !Number.isInteger(count) || count < 1 || count > n)
     fail(

@@ -2,9 +2,10 @@
 // Two operands broadcast as in NumPy; the derivative of broadcasting is a sum over what was
 // repeated.
 
-import { expectPeer, type Floats, type Kernels } from "../device.ts";
+import type { Floats, Kernels } from "../device.ts";
 import { nextSite } from "../random.ts";
-import { broadcast, expectOptions, fail } from "../shape.ts";
+import { broadcast, expectNumber, expectOptions, fail, same, show } from "../shape.ts";
+import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, Tensor } from "../tensor.ts";
 import { sumTo, tile } from "./broadcast.ts";
 
@@ -74,7 +75,8 @@ export function cos(x: Tensor): Tensor {
 
 /** y = x^exponent, the exponent being a number */
 export function pow(x: Tensor, exponent: number): Tensor {
-  if (typeof exponent !== "number") fail(`pow: exponent is ${typeof exponent}, expected a number`);
+  expectTensor("pow", "x", x);
+  expectNumber("pow", "exponent", exponent);
   const y = empty(x);
   x.device.kernels.pow(x.floats, y.floats, x.size, exponent);
   return record("pow", y, [x], (dy) => [
@@ -119,6 +121,7 @@ export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {})
 
 /** y = a where cond is not 0, else b; cond is i32. All three broadcast. */
 export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
+  expectTensor("where", "cond", cond);
   const { a, b, made } = operands("where", yes, no);
   const shape = broadcast("where", broadcast("where", a.shape, b.shape), cond.shape);
   const choose = (a: Tensor, b: Tensor) => {
@@ -138,8 +141,13 @@ export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
 
 /** x, with `value` wherever the mask (i32, broadcast to x) is not 0. */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
-  const shape = broadcast("maskedFill", x.shape, mask.shape);
-  if (shape.length !== x.shape.length) fail("maskedFill: mask has more axes than x");
+  expectTensor("maskedFill", "x", x);
+  expectTensor("maskedFill", "mask", mask);
+  expectNumber("maskedFill", "value", value);
+  if (!same(broadcast("maskedFill", x.shape, mask.shape), x.shape))
+    fail(
+      `maskedFill: mask has shape ${show(mask.shape)}, expected one that fits in ${show(x.shape)}`,
+    );
   return where(mask, value, x);
 }
 
@@ -150,6 +158,7 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
 export function dropout(x: Tensor, options: { p?: number; training?: boolean } = {}): Tensor {
   expectOptions("dropout", options, ["p", "training"]);
   const { p = 0.5, training = true } = options;
+  expectTensor("dropout", "x", x);
   expectProbability("dropout", p);
   if (!training || p === 0) return x;
   const site = nextSite();
@@ -163,7 +172,7 @@ export function dropout(x: Tensor, options: { p?: number; training?: boolean } =
 }
 
 export function expectProbability(op: string, p: number): void {
-  if (!(p >= 0 && p <= 1)) fail(`${op}: p is ${p}, expected 0 to 1`);
+  if (typeof p !== "number" || !(p >= 0 && p <= 1)) fail(`${op}: p is ${p}, expected 0 to 1`);
 }
 
 /** A scalar of x's dtype and device. */
@@ -214,6 +223,7 @@ type Unary = Like<(x: Floats, y: Floats, n: number) => void>;
 type UnaryBackward = Like<(from: Floats, dy: Floats, dx: Floats, n: number) => void>;
 
 function map(kernel: Unary, x: Tensor): Tensor {
+  expectTensor(kernel, "x", x);
   const y = empty(x);
   x.device.kernels[kernel](x.floats, y.floats, x.size);
   return y;

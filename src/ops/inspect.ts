@@ -2,7 +2,8 @@
 // (toDot).
 
 import { normal, replay } from "../random.ts";
-import { expectOptions, show, sizeOf } from "../shape.ts";
+import { expectOptions, fail, show, sizeOf } from "../shape.ts";
+import { expectTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor.ts";
 import { tensor } from "./creation.ts";
 import { mul } from "./elementwise.ts";
@@ -29,9 +30,12 @@ export function checkGradient(
 ): GradientCheck {
   expectOptions("checkGradient", options, ["tolerance"]);
   const { tolerance = 1e-6 } = options;
+  if (!Array.isArray(inputs)) fail("checkGradient: inputs is no list, expected a list of tensors");
+  for (const [i, x] of inputs.entries()) expectTensor("checkGradient", `inputs[${i}]`, x);
   const step = 1e-5;
   const copies = inputs.map((x) => copyOf(x, x.data()));
   const y = replay(() => fn(...copies));
+  expectTensor("checkGradient", "what fn returns", y);
   const dy = tensor(normal(y.size, { site: 0, stream: "sample", seed: 1 }), {
     shape: y.shape,
     device: "ts",
@@ -71,6 +75,7 @@ function copyOf(x: Tensor, values: ArrayLike<number>): Tensor {
  * gradients.
  */
 export function toDot(root: Tensor): string {
+  expectTensor("toDot", "x", root);
   const reached = new Set([root]);
   const lines: string[] = [];
   for (const y of reached) {

@@ -1,8 +1,8 @@
 // Matrix products. The derivative of a product is two products: of dy with each operand transposed,
 // which costs no transposition, since the kernel takes its operands either way.
 
-import { expectPeer } from "../device.ts";
 import { broadcast, expectShape, fail, same, show, sizeOf } from "../shape.ts";
+import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
 import { add } from "./elementwise.ts";
@@ -13,6 +13,7 @@ import { reshape, transpose } from "./movement.ts";
  * b [..., K, N], c [..., M, N]. A vector counts as a row on the left, a column on the right.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  expectTensor("matmul", "a", a);
   expectPeer("matmul", "b", b, a);
   const [aRank, bRank] = [a.shape.length, b.shape.length];
   if (aRank === 0 || bRank === 0) fail("matmul: an operand is a scalar, expected a matrix");
@@ -41,11 +42,12 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 
 /** y = x w^T + b.  x [..., in], w [out, in], b [out], y [..., out] */
 export function linear(x: Tensor, w: Tensor, b: Tensor | null = null): Tensor {
+  expectTensor("linear", "x", x);
   expectPeer("linear", "w", w, x);
   if (w.shape.length !== 2) fail(`linear: w has shape ${show(w.shape)}, expected [out, in]`);
   const [N, K] = w.shape;
   if (x.shape.at(-1) !== K) fail(`linear: x has shape ${show(x.shape)}, expected [..., ${K}]`);
-  if (b) {
+  if (b !== null) {
     expectPeer("linear", "b", b, x);
     expectShape("linear", "b", b.shape, [N]);
   }

@@ -1,6 +1,6 @@
 // Movement ops: data moves, nothing is computed. The derivative moves dy back to where x came from.
 
-import { type Device, type DeviceName, type DType, device, expectPeer } from "../device.ts";
+import { type Device, type DeviceName, type DType, device } from "../device.ts";
 import {
   around,
   axisOf,
@@ -12,22 +12,30 @@ import {
   sizeOf,
   withAxis,
 } from "../shape.ts";
+import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, Tensor } from "../tensor.ts";
 
 /**
  * The same elements in the same order under another shape; one size may be -1. Shares x's memory.
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  expectTensor("reshape", "x", x);
+  const open = Array.isArray(shape) ? shape.filter((n) => n === -1).length : 0;
+  if (open > 1) fail(`reshape: shape is ${show(shape)}, expected at most one -1`);
+  expectSizes(
+    "reshape",
+    Array.isArray(shape) ? Array.from(shape, (n) => (n === -1 ? 1 : n)) : shape,
+  );
   const known = shape.reduce((size, n) => (n === -1 ? size : size * n), 1);
   const sizes = shape.map((n) => (n === -1 ? x.size / known : n));
   if (!sizes.every(Number.isInteger) || sizeOf(sizes) !== x.size)
     fail(`reshape: x has shape ${show(x.shape)}, expected one of the size of ${show(shape)}`);
-  expectSizes("reshape", sizes);
   return record("reshape", x.detach(sizes), [x], (dy) => [dy.detach(x.shape)]);
 }
 
 /** y[..., j, ..., i, ...] = x[..., i, ..., j, ...]: exchanges two axes. */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
+  expectTensor("transpose", "x", x);
   const rank = x.shape.length;
   const [i, j] = [axisOf("transpose", dim0, rank), axisOf("transpose", dim1, rank)];
   const dims = x.shape.map((_, axis) => (axis === i ? j : axis === j ? i : axis));
@@ -36,7 +44,9 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
 
 /** Axis i of the result is axis dims[i] of x. */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
-  const axes = dims.map((dim) => axisOf("permute", dim, x.shape.length));
+  expectTensor("permute", "x", x);
+  if (!Array.isArray(dims)) fail(`permute: dims are ${String(dims)}, expected a list of axes`);
+  const axes = Array.from(dims, (dim) => axisOf("permute", dim, x.shape.length));
   if (axes.length !== x.shape.length || new Set(axes).size !== axes.length)
     fail(`permute: dims are ${show(dims)}, expected each axis of ${show(x.shape)} once`);
   const inverse = axes.map((_, axis) => axes.indexOf(axis));
@@ -46,12 +56,14 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 /** Elements start to end - 1 of one axis; negative bounds count from its end. */
 export function slice(x: Tensor, options: { dim: number; start?: number; end?: number }): Tensor {
   expectOptions("slice", options, ["dim", "start", "end"]);
+  expectTensor("slice", "x", x);
   const axis = axisOf("slice", options.dim, x.shape.length);
   const { outer, n, inner } = around(x.shape, axis);
   const bound = (at: number) => Math.min(n, Math.max(0, at < 0 ? at + n : at));
-  const [start, end] = [bound(options.start ?? 0), bound(options.end ?? n)];
-  if (!Number.isInteger(start) || !Number.isInteger(end))
-    fail(`slice: start and end are ${options.start}, ${options.end}, expected whole numbers`);
+  const { start: first = 0, end: last = n } = options;
+  if (!Number.isInteger(first) || !Number.isInteger(last))
+    fail(`slice: start and end are ${first} and ${last}, expected whole numbers`);
+  const [start, end] = [bound(first), bound(last)];
   const count = Math.max(0, end - start);
   const y = empty(x, withAxis(x.shape, axis, count));
   x.device.kernels.slice(x.buffer, y.buffer, outer, n, inner, start, count);
@@ -65,7 +77,8 @@ export function slice(x: Tensor, options: { dim: number; start?: number; end?: n
 /** Tensors joined along one axis; their other sizes are equal. */
 export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
   expectOptions("cat", options, ["dim"]);
-  const first = list[0] ?? fail("cat: list is empty, expected at least one tensor");
+  expectList("cat", list);
+  const [first] = list;
   const axis = axisOf("cat", options.dim ?? 0, first.shape.length);
   for (const [i, x] of list.entries()) {
     expectPeer("cat", `list[${i}]`, x, first);
@@ -91,7 +104,8 @@ export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Te
 /** Tensors of one shape joined along a new axis. */
 export function stack(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
   expectOptions("stack", options, ["dim"]);
-  const rank = (list[0] ?? fail("stack: list is empty, expected at least one tensor")).shape.length;
+  expectList("stack", list);
+  const rank = list[0].shape.length;
   const axis = axisOf("stack", options.dim ?? 0, rank + 1);
   const lifted = list.map((x) =>
     reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]),
@@ -102,6 +116,7 @@ export function stack(list: readonly Tensor[], options: { dim?: number } = {}): 
 /** x cut into pieces of `size` along one axis; the last piece may be shorter. */
 export function split(x: Tensor, size: number, options: { dim?: number } = {}): Tensor[] {
   expectOptions("split", options, ["dim"]);
+  expectTensor("split", "x", x);
   if (!Number.isInteger(size) || size < 1) fail(`split: size is ${size}, expected 1 or more`);
   const axis = axisOf("split", options.dim ?? 0, x.shape.length);
   const pieces = Math.ceil(x.shape[axis] / size);
@@ -114,6 +129,8 @@ export function split(x: Tensor, size: number, options: { dim?: number } = {}): 
  * y[..., c] = w[idx[...], c].  idx any shape of i32, w [V, C]; an index outside of 0..V-1 throws.
  */
 export function embedding(idx: Tensor, w: Tensor): Tensor {
+  expectTensor("embedding", "idx", idx);
+  expectTensor("embedding", "w", w);
   if (idx.dtype !== "i32") fail(`embedding: idx has dtype ${idx.dtype}, expected i32`);
   if (w.shape.length !== 2) fail(`embedding: w has shape ${show(w.shape)}, expected [V, C]`);
   const [V, C] = w.shape;
@@ -134,6 +151,14 @@ export function to(x: Tensor, target: DeviceName | Device | DType): Tensor {
   if (there === x.device) return x;
   const y = new Tensor(there.upload(x.dtype, x.data()), x.shape);
   return record("to", y, [x], (dy) => [to(dy, x.device)]);
+}
+
+function expectList(op: string, list: readonly Tensor[]): void {
+  if (!Array.isArray(list) || list.length === 0)
+    fail(
+      `${op}: list is ${list?.length === 0 ? "empty" : typeof list}, expected a list of tensors`,
+    );
+  for (const [i, x] of list.entries()) expectTensor(op, `list[${i}]`, x);
 }
 
 function cast(x: Tensor, dtype: DType): Tensor {

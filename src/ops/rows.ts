@@ -2,8 +2,17 @@
 // with a kernel of their own carry their meaning in small ops beside them, named ...Spec; tests
 // hold the kernel and its gradient to it.
 
-import { expectPeer } from "../device.ts";
-import { around, axisOf, expectOptions, expectShape, fail, show, withAxis } from "../shape.ts";
+import {
+  around,
+  axisOf,
+  expectNumber,
+  expectOptions,
+  expectShape,
+  fail,
+  show,
+  withAxis,
+} from "../shape.ts";
+import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../tensor.ts";
 import { expandTo } from "./broadcast.ts";
 import { add, div, exp, log, mul, neg, sqrt, sub } from "./elementwise.ts";
@@ -102,9 +111,10 @@ export function layerNorm(
 ): Tensor {
   expectOptions("layerNorm", options, ["eps"]);
   const { eps = 1e-5 } = options;
+  expectNumber("layerNorm", "eps", eps, 0);
   const [rows, n] = rowsOf("layerNorm", x);
   expectRow("layerNorm", "w", w, x, n);
-  if (b) expectRow("layerNorm", "b", b, x, n);
+  if (b !== null) expectRow("layerNorm", "b", b, x, n);
   const { kernels } = x.device;
   const [y, mu, rstd] = [empty(x), empty(x, [rows]), empty(x, [rows])]; // rstd = 1 / deviation
   const saved = () => [mu.floats, rstd.floats] as const;
@@ -128,9 +138,11 @@ export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tens
 /** y = x / sqrt(mean(x^2) + eps) w over the last axis.  w [n]. Zhang and Sennrich (2019). */
 export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): Tensor {
   expectOptions("rmsNorm", options, ["eps"]);
+  const { eps = 1e-5 } = options;
+  expectNumber("rmsNorm", "eps", eps, 0);
   expectRow("rmsNorm", "w", w, x, rowsOf("rmsNorm", x)[1]);
   const square = mean(mul(x, x), { dim: -1, keepdim: true });
-  return mul(div(x, sqrt(add(square, options.eps ?? 1e-5))), w);
+  return mul(div(x, sqrt(add(square, eps))), w);
 }
 
 /**
@@ -145,6 +157,9 @@ export function crossEntropy(
   expectOptions("crossEntropy", options, ["ignoreIndex"]);
   const { ignoreIndex = -100 } = options;
   const [rows, n] = rowsOf("crossEntropy", x);
+  if (n === 0) fail("crossEntropy: x has no classes, expected at least one");
+  expectTensor("crossEntropy", "target", target);
+  expectNumber("crossEntropy", "ignoreIndex", ignoreIndex);
   expectShape("crossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
   const [loss, lse, count] = [empty(x, []), empty(x, [rows]), empty(x, [])];
@@ -184,6 +199,7 @@ function expectRow(op: string, argument: string, v: Tensor, x: Tensor, n: number
 
 /** x as rows of its last axis. */
 function rowsOf(op: string, x: Tensor): [rows: number, n: number] {
+  expectTensor(op, "x", x);
   const n = x.shape.at(-1) ?? fail(`${op}: x is a scalar, expected at least one axis`);
   return [n === 0 ? 0 : x.size / n, n];
 }
@@ -191,6 +207,7 @@ function rowsOf(op: string, x: Tensor): [rows: number, n: number] {
 /** An op on rows, along any axis: another than the last is brought to the end, and back. */
 function alongRows(op: "softmax" | "logSoftmax", x: Tensor, options: { dim?: number }): Tensor {
   expectOptions(op, options, ["dim"]);
+  expectTensor(op, "x", x);
   const axis = axisOf(op, options.dim ?? -1, x.shape.length);
   if (axis < x.shape.length - 1)
     return transpose(alongRows(op, transpose(x, axis, -1), {}), axis, -1);
@@ -207,6 +224,7 @@ function alongRows(op: "softmax" | "logSoftmax", x: Tensor, options: { dim?: num
 /** x seen as [outer, n, inner] around the axis to reduce, and the shape that is left. */
 function reduction(op: string, x: Tensor, options: Reduction) {
   expectOptions(op, options, ["dim", "keepdim"]);
+  expectTensor(op, "x", x);
   const { dim, keepdim = false } = options;
   if (dim === undefined) {
     const kept = x.shape.map(() => 1);

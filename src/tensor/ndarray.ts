@@ -12,7 +12,7 @@ export class NDArray {
 
   constructor(storage: Storage, shape: Shape) {
     this.storage = storage;
-    this.shape = shape;
+    this.shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape]);
     adopt(this);
   }
 
@@ -74,6 +74,7 @@ export class NDArray {
 
   /** Sets all elements, in place. */
   fill(value: number): this {
+    if (typeof value !== "number") fail(`fill: value is ${typeof value}, expected a number`);
     this.device.kernels.fill(this.buffer, value, this.size);
     this.storage.version++;
     return this;
@@ -81,6 +82,7 @@ export class NDArray {
 
   /** Takes over the values of x, of the same shape, in place. */
   assign(x: NDArray): this {
+    expectTensor("assign", "x", x);
     expectShape("assign", "x", x.shape, this.shape);
     this.device.kernels.copy(x.buffer, this.buffer, this.size);
     this.storage.version++;
@@ -99,4 +101,25 @@ export class NDArray {
     this.#fate = reason;
     this.storage.release();
   }
+}
+
+/** Throws unless x is a tensor, such as a program in plain JavaScript may fail to give. */
+export function expectTensor(op: string, argument: string, x: unknown): void {
+  const kind = x === null ? "null" : Array.isArray(x) ? "an array" : typeof x;
+  if (!(x instanceof NDArray)) fail(`${op}: ${argument} is ${kind}, expected a tensor`);
+}
+
+/** Throws unless `other` is a tensor of x's device, dtype and shape. */
+export function expectLike(op: string, argument: string, other: NDArray, x: NDArray): void {
+  expectPeer(op, argument, other, x);
+  expectShape(op, argument, other.shape, x.shape);
+}
+
+/** Throws unless `other` may meet x in an op: a tensor of its device and its dtype. */
+export function expectPeer(op: string, argument: string, other: NDArray, x: NDArray): void {
+  expectTensor(op, argument, other);
+  if (other.device !== x.device)
+    fail(`${op}: ${argument} is on ${other.device}, expected ${x.device}`);
+  if (other.dtype !== x.dtype)
+    fail(`${op}: ${argument} has dtype ${other.dtype}, expected ${x.dtype}`);
 }

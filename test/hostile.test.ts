@@ -1,0 +1,123 @@
+// Calls that plain JavaScript may make, and no type checker stops: each is answered by an error
+// that names the op and the argument, never by a number, a crash, or an accident deep inside.
+
+import * as tinybard from "tinybard";
+import { device, ones, randn, scope, tensor, zeros } from "tinybard";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+
+const test = suite("hostile calls");
+// biome-ignore lint/suspicious/noExplicitAny: the calls are wrong on purpose
+const T = tinybard as any;
+const f = (...shape: number[]) => randn(shape);
+const i = (...values: number[]) => tensor(values, { dtype: "i32" });
+const leaf = () => randn([3], { requiresGrad: true });
+const freed = () => {
+  let lost = f(3);
+  scope(() => {
+    lost = f(3);
+  });
+  return lost;
+};
+const fake = { device: device("ts"), dtype: "f32", shape: [2] };
+
+/** Each row: a call, and what its message must say. */
+// biome-ignore format: a call a row
+const calls: [() => unknown, RegExp][] = [
+  [() => T.tensor(), /tensor: values has a undefined/],
+  [() => T.tensor([1, [2]]), /tensor: values has rows of shapes/],
+  [() => T.tensor([1, 2], { dtype: "f16" }), /dtype is f16, expected f32, f64, i32 or bf16/],
+  [() => T.tensor([1, 2], { dtype: "constructor" }), /dtype is constructor/],
+  [() => T.tensor([1.5], { dtype: "i32" }), /tensor: element 0 is 1.5, expected a whole number/],
+  [() => T.tensor([Number.NaN], { dtype: "i32" }), /tensor: element 0 is NaN/],
+  [() => T.tensor(new Uint32Array([4e9])), /tensor: element 0 is 4000000000/],
+  [() => T.tensor(new BigInt64Array(2)), /tensor: values is a BigInt64Array/],
+  [() => T.tensor(new DataView(new ArrayBuffer(8))), /tensor: values is a DataView/],
+  [() => T.tensor(new Array(3)), /tensor: values has a undefined/],
+  [() => T.tensor([1, 2], true), /tensor: options are true/],
+  [() => T.zeros(new Array(2)), /full: shape is/],
+  [() => T.zeros([2 ** 53, 0]), /full: shape is/],
+  [() => T.full([2]), /full: value is undefined, expected a number/],
+  [() => T.full([2], "7"), /full: value is 7, expected a number/],
+  [() => T.randn([2], { dtype: "i32" }), /randn: dtype is i32/],
+  [() => T.randn([1e12]), /out of memory/],
+  [() => T.arange(), /arange: end is undefined/],
+  [() => T.arange("1", 3), /arange: start is 1, expected a number/],
+  [() => T.arange(2 ** 31, 2 ** 31 + 2), /arange: element 0 is 2147483648/],
+  [() => T.tril([[1, 2]]), /tril: x is an array, expected a tensor/],
+  [() => T.add(f(2), fake), /add: b is object, expected a tensor/],
+  [() => T.neg(1), /neg: x is number, expected a tensor/],
+  [() => T.exp([1]), /exp: x is an array/],
+  [() => T.pow(f(2), "2"), /pow: exponent is 2, expected a number/],
+  [() => T.where([1, 0], f(2), f(2)), /where: cond is an array/],
+  [() => T.maskedFill(f(2), null, 0), /maskedFill: mask is null/],
+  [() => T.maskedFill(f(2), i(1, 0), f(2)), /maskedFill: value is .*, expected a number/],
+  [() => T.maskedFill(f(1, 2), i(1, 0, 1, 0).reshape([2, 2]), 0), /maskedFill: mask has shape/],
+  [() => T.dropout(f(2), { p: "0.5" }), /dropout: p is 0.5/],
+  [() => T.sum([1, 2]), /sum: x is an array/],
+  [() => T.max(f(2), 0), /max: options are 0/],
+  [() => T.softmax(), /softmax: x is undefined/],
+  [() => T.layerNorm(f(2, 3), f(3), false), /layerNorm: b is boolean/],
+  [() => T.layerNorm(f(2, 3), f(3), f(3), { eps: -1 }), /layerNorm: eps is -1, expected/],
+  [() => T.rmsNorm(f(2, 3)), /rmsNorm: w is undefined/],
+  [() => T.crossEntropy(f(2, 3), [0, 1]), /crossEntropy: target is an array/],
+  [() => T.crossEntropy(f(2, 3), i(0, 1), { ignoreIndex: "0" }), /crossEntropy: ignoreIndex is 0/],
+  [() => T.crossEntropy(f(2, 0), i(7, 9)), /crossEntropy: x has no classes/],
+  [() => T.embedding(i(0), null), /embedding: w is null/],
+  [() => T.matmul(null, f(2)), /matmul: a is null/],
+  [() => T.matmul(f(2, 2), 3), /matmul: b is number/],
+  [() => T.linear(f(2, 3), f(4, 3), 0), /linear: b is number/],
+  [() => T.attention(f(1, 1, 2, 2)), /attention: k is undefined/],
+  [() => T.selfAttention(null, { nHead: 2 }), /selfAttention: qkv is null/],
+  [() => T.reshape(f(2, 3), 6), /reshape: shape is 6, expected a list/],
+  [() => T.reshape(f(1), [-1, -1]), /reshape: shape is \[-1, -1\], expected at most one -1/],
+  [() => T.reshape([1, 2], [2]), /reshape: x is an array/],
+  [() => T.permute(f(2, 3), 1, 0), /permute: dims are 1, expected a list/],
+  [() => T.permute(f(2), [1.5]), /permute: dim is 1.5/],
+  [() => T.slice(f(2, 3), { dim: 0, start: "1" }), /slice: start and end are 1 and 2/],
+  [() => T.slice(f(2, 3), { dim: 0, start: 0.5 }), /slice: start and end are 0.5 and 2/],
+  [() => T.cat(null), /cat: list is object, expected a list of tensors/],
+  [() => T.cat([[1], [2]]), /cat: list\[0\] is an array/],
+  [() => T.stack([f(2), null]), /stack: list\[1\] is null/],
+  [() => T.multinomial([0.5, 0.5], 1), /multinomial: probs is an array/],
+  [() => T.checkGradient(T.exp, f(2)), /checkGradient: inputs is no list/],
+  [() => T.checkGradient(() => 1, [f(2)]), /checkGradient: what fn returns is number/],
+  [() => T.toDot(1), /toDot: x is number/],
+  [() => leaf().exp().backward(2 as never), /backward: dy is number/],
+  [() => leaf().exp().backward(f(3).to("f64")), /backward: dy has dtype f64, expected f32/],
+  [() => { leaf().grad = 5 as never; }, /grad: dx is number/],
+  [() => leaf().fill("a" as never), /fill: value is string/],
+  [() => leaf().assign([1, 2, 3] as never), /assign: x is an array/],
+  [() => freed().add(1), /was freed at the end of its scope/],
+  [() => freed().data(), /was freed at the end of its scope/],
+  [() => { (f(3).shape as number[])[0] = 5; }, /read only/],
+];
+
+calls.forEach(([call, message], row) => {
+  test(`${row} ${String(call)
+    .replace(/^\(\) => /, "")
+    .slice(0, 60)}`, () => {
+    try {
+      call();
+    } catch (error) {
+      assert.instance(error, Error);
+      assert.match((error as Error).message, message);
+      return;
+    }
+    assert.unreachable("it was not refused");
+  });
+});
+
+test("what a caller does to a shape list later changes no tensor", () => {
+  const shape = [2, 3];
+  const made = [
+    zeros(shape),
+    ones(shape),
+    tensor([1, 2, 3, 4, 5, 6], { shape }),
+    f(6).reshape(shape),
+  ];
+  shape[0] = 9;
+  for (const x of made) assert.equal([...x.shape], [2, 3]);
+});
+
+test.run();

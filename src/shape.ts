@@ -100,9 +100,9 @@ export function expectSizes(op: string, shape: Shape): void {
   }
 }
 
-/** Throws unless a value is a number of at least `min`. */
+/** Throws unless a value is a number, of at least `min` if that is given. */
 export function expectNumber(op: string, argument: string, value: number, min = -Infinity): void {
-  if (typeof value === "number" && value >= min) return;
+  if (typeof value === "number" && (min === -Infinity || value >= min)) return;
   const least = min > -Infinity ? ` from ${min} up` : "";
   fail(`${op}: ${argument} is ${String(value)}, expected a number${least}`);
 }

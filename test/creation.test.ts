@@ -69,6 +69,11 @@ eachDevice("creation", (test, on) => {
       [0, 0],
       [1, 0],
     ]);
+    const infinite = full([2, 2], Infinity, { device: on });
+    assert.equal(tril(infinite).toArray(), [
+      [Infinity, 0],
+      [Infinity, Infinity],
+    ]);
     assert.ok(
       rand([100], { device: on })
         .data()

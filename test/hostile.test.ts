@@ -19,6 +19,7 @@ const freed = () => {
   });
   return lost;
 };
+const tiny = { vocabSize: 5, blockSize: 4, nLayer: 1, nHead: 1, nEmbd: 2 };
 const fake = { device: device("ts"), dtype: "f32", shape: [2] };
 
 /** Each row: a call, and what its message must say. */
@@ -52,7 +53,7 @@ const calls: [() => unknown, RegExp][] = [
   [() => T.where([1, 0], f(2), f(2)), /where: cond is an array/],
   [() => T.maskedFill(f(2), null, 0), /maskedFill: mask is null/],
   [() => T.maskedFill(f(2), i(1, 0), f(2)), /maskedFill: value is .*, expected a number/],
-  [() => T.maskedFill(f(1, 2), i(1, 0, 1, 0).reshape([2, 2]), 0), /maskedFill: mask has shape/],
+  [() => T.maskedFill(f(2), i(1, 0, 1), 0), /where: b has shape/],
   [() => T.dropout(f(2), { p: "0.5" }), /dropout: p is 0.5/],
   [() => T.sum([1, 2]), /sum: x is an array/],
   [() => T.max(f(2), 0), /max: options are 0/],
@@ -88,6 +89,12 @@ const calls: [() => unknown, RegExp][] = [
   [() => { leaf().grad = 5 as never; }, /grad: dx is number/],
   [() => leaf().fill("a" as never), /fill: value is string/],
   [() => leaf().assign([1, 2, 3] as never), /assign: x is an array/],
+  [() => new T.GPT(), /GPT: options are undefined/],
+  [() => new T.GPT({ vocabSize: 5 }), /GPT: blockSize is undefined/],
+  [() => new T.GPT(tiny).forward([[1]]), /forward: idx is an array/],
+  [() => new T.optim.AdamW([leaf()], { lr: "0.1" }), /AdamW: lr is 0.1, expected a number/],
+  [() => new T.optim.AdamW([leaf()], { betas: [0.9] }), /AdamW: betas are 0.9/],
+  [() => new T.optim.AdamW([leaf()], { weight_decay: 1 }), /AdamW: unknown option weight_decay/],
   [() => freed().add(1), /was freed at the end of its scope/],
   [() => freed().data(), /was freed at the end of its scope/],
   [() => { (f(3).shape as number[])[0] = 5; }, /read only/],
@@ -106,6 +113,19 @@ calls.forEach(([call, message], row) => {
     }
     assert.unreachable("it was not refused");
   });
+});
+
+test("an option that is undefined is one not given", () => {
+  const model = new T.GPT({ ...tiny, activation: undefined, dropout: undefined });
+  assert.is(model.config.activation, "gelu");
+  assert.is(new T.optim.AdamW([leaf()], { lr: undefined }).lr, 1e-3);
+});
+
+test("integers that an op reads are inputs too: a change in place is noticed", () => {
+  const idx = i(0, 1);
+  const y = T.embedding(idx, randn([3, 2], { requiresGrad: true }));
+  idx.fill(2);
+  assert.throws(() => y.sum().backward(), /backward: input 0 of embedding was changed in place/);
 });
 
 test("what a caller does to a shape list later changes no tensor", () => {

@@ -39,7 +39,7 @@ export async function* generate(model: LanguageModel, options: Generation): Asyn
   expectOptions("generate", options, known);
   const { prompt, maxNewTokens, seed, stop = [], temperature, topK, topP } = options;
   const { vocabSize, blockSize } = model.config;
-  const ids = Array.from(prompt);
+  const ids = Array.from(prompt ?? []);
   if (ids.length === 0) fail("generate: prompt is empty, expected at least one id");
   const odd = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
   if (odd !== undefined) fail(`generate: prompt has id ${odd}, expected 0 to ${vocabSize - 1}`);

@@ -10,6 +10,7 @@ import { slice } from "../ops/movement.ts";
 import { crossEntropy } from "../ops/rows.ts";
 import { nextSite, normal } from "../random.ts";
 import { expectOptions, expectRank, fail } from "../shape.ts";
+import { expectTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor.ts";
 import type { KVCache, LayerCache } from "./cache.ts";
 import { activations, configure, type GPTConfig, type GPTOptions } from "./config.ts";
@@ -119,6 +120,7 @@ export class GPT extends Module {
 
   /** The residual stream behind the last block (B, T, C); a cache holds the tokens before idx. */
   hidden(idx: Tensor, cache?: KVCache): Tensor {
+    expectTensor("forward", "idx", idx);
     expectRank("forward", "idx", idx.shape, "BT");
     const start = cache?.used ?? 0;
     const end = start + idx.shape[1];

@@ -20,7 +20,7 @@ import {
 } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor.ts";
-import { mul } from "./elementwise.ts";
+import { maskedFill } from "./elementwise.ts";
 
 /** Where and how a tensor is made: f32 on the default device unless said otherwise. */
 export interface Placement {
@@ -112,10 +112,10 @@ export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
   expectNumber("tril", "diagonal", diagonal);
   if (x.shape.length < 2) fail(`tril: x has shape ${show(x.shape)}, expected at least two axes`);
   const [rows, columns] = x.shape.slice(-2);
-  const kept = (_: unknown, i: number) =>
-    i % columns <= Math.floor(i / columns) + diagonal ? 1 : 0;
-  const mask = Float64Array.from({ length: rows * columns }, kept);
-  return mul(x, place("tril", mask, [rows, columns], { dtype: x.dtype, device: x.device }));
+  const isAbove = (_: unknown, i: number) =>
+    i % columns > Math.floor(i / columns) + diagonal ? 1 : 0;
+  const mask = Int32Array.from({ length: rows * columns }, isAbove);
+  return maskedFill(x, tensor(mask, { shape: [rows, columns], device: x.device }), 0);
 }
 
 function draw(

@@ -4,9 +4,9 @@
 
 import type { Floats, Kernels } from "../device.ts";
 import { nextSite } from "../random.ts";
-import { broadcast, expectNumber, expectOptions, fail, same, show } from "../shape.ts";
+import { broadcast, expectNumber, expectOptions, fail } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
-import { empty, record, Tensor } from "../tensor.ts";
+import { type Backward, empty, record, Tensor } from "../tensor.ts";
 import { sumTo, tile } from "./broadcast.ts";
 
 /** What add, sub, mul and div take: a number stands for a tensor of that value. */
@@ -132,22 +132,19 @@ export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
     for (const each of [c, p, q]) each.free("an operand of where");
     return y;
   };
-  const backward = (dy: Tensor) => [
+  const backward: Backward = (dy) => [
+    false,
     a.requiresGrad && sumTo(choose(dy, constant(dy, 0)), a.shape),
     b.requiresGrad && sumTo(choose(constant(dy, 0), dy), b.shape),
   ];
-  return record("where", choose(a, b), [a, b], backward, made);
+  return record("where", choose(a, b), [cond, a, b], backward, made);
 }
 
-/** x, with `value` wherever the mask (i32, broadcast to x) is not 0. */
+/** x, with `value` wherever the mask (i32) is not 0. Both broadcast. */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
   expectTensor("maskedFill", "x", x);
   expectTensor("maskedFill", "mask", mask);
   expectNumber("maskedFill", "value", value);
-  if (!same(broadcast("maskedFill", x.shape, mask.shape), x.shape))
-    fail(
-      `maskedFill: mask has shape ${show(mask.shape)}, expected one that fits in ${show(x.shape)}`,
-    );
   return where(mask, value, x);
 }
 

@@ -119,7 +119,7 @@ export function split(x: Tensor, size: number, options: { dim?: number } = {}): 
   expectTensor("split", "x", x);
   if (!Number.isInteger(size) || size < 1) fail(`split: size is ${size}, expected 1 or more`);
   const axis = axisOf("split", options.dim ?? 0, x.shape.length);
-  const pieces = Math.ceil(x.shape[axis] / size);
+  const pieces = Math.max(1, Math.ceil(x.shape[axis] / size));
   return Array.from({ length: pieces }, (_, i) =>
     slice(x, { dim: axis, start: i * size, end: (i + 1) * size }),
   );
@@ -136,10 +136,10 @@ export function embedding(idx: Tensor, w: Tensor): Tensor {
   const [V, C] = w.shape;
   const y = empty(w, [...idx.shape, C]);
   w.device.kernels.embedding(idx.ints, w.floats, y.floats, idx.size, V, C);
-  return record("embedding", y, [w], (dy) => {
+  return record("embedding", y, [idx, w], (dy) => {
     const dw = empty(w);
     w.device.kernels.embeddingBackward(idx.ints, dy.floats, dw.floats, idx.size, V, C);
-    return [dw];
+    return [false, dw];
   });
 }
 

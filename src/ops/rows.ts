@@ -45,7 +45,7 @@ export function variance(x: Tensor, options: Reduction & { unbiased?: boolean } 
   const { unbiased = false, ...where } = options;
   const { n } = reduction("var", x, where);
   const centred = sub(x, mean(x, { ...where, keepdim: true }));
-  return div(sum(mul(centred, centred), where), unbiased ? n - 1 : n);
+  return div(sum(mul(centred, centred), where), unbiased ? Math.max(0, n - 1) : n);
 }
 
 /** y = the largest element along dim; the gradient goes to the first of equals. */
@@ -168,19 +168,12 @@ export function crossEntropy(
   return record(
     "crossEntropy",
     loss,
-    [x],
+    [x, target],
     (dy) => {
       const dx = empty(x);
-      kernels.crossEntropyBackward(
-        x.floats,
-        target.ints,
-        lse.floats,
-        count.floats,
-        dy.floats,
-        dx.floats,
-        ...sizes,
-      );
-      return [dx];
+      const inputs = [x.floats, target.ints, lse.floats, count.floats, dy.floats] as const;
+      kernels.crossEntropyBackward(...inputs, dx.floats, ...sizes);
+      return [dx, false];
     },
     [lse, count],
   );

@@ -1,7 +1,7 @@
 // The update rules. Each is one kernel over a parameter. Options are PyTorch's; every parameter
 // given is decayed: who wants some spared makes two groups.
 
-import { expectOptions, fail } from "../shape.ts";
+import { expectNumber, expectOptions, fail } from "../shape.ts";
 import { Optimizer, type Params, type Update } from "./optimizer.ts";
 
 export interface SGDOptions {
@@ -81,9 +81,16 @@ function adam(update: Update<AdamOptions>, weightDecay: number, l2: number): voi
 }
 
 /** Options over defaults; an unknown one, or a number where options belong, is an error. */
-function settled<O extends { lr: number }>(op: string, defaults: O, options: Partial<O>): O {
+function settled<O extends { lr: number; betas?: readonly [number, number] }>(
+  op: string,
+  defaults: O,
+  options: Partial<O>,
+): O {
   expectOptions(op, options, Object.keys(defaults));
-  const all = { ...defaults, ...options };
-  if (!(all.lr >= 0)) fail(`${op}: lr is ${all.lr}, expected a number from 0 up`);
-  return all;
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const { betas, ...numbers } = { ...defaults, ...Object.fromEntries(given) };
+  for (const [key, value] of Object.entries(numbers)) expectNumber(op, key, value as number, 0);
+  if (betas && !(betas.length === 2 && betas.every((beta) => beta >= 0 && beta < 1)))
+    fail(`${op}: betas are ${betas}, expected two numbers from 0 up to 1`);
+  return { ...defaults, ...Object.fromEntries(given) };
 }

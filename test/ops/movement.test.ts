@@ -174,6 +174,7 @@ eachDevice("movement", (test, on) => {
     ]);
     assert.equal(slice(x, { dim: 0, start: 1, end: 2 }).toArray(), [[4, 5, 6, 7]]);
     assert.equal(slice(x, { dim: 0, start: 2, end: 1 }).shape, [0, 4]);
+    assert.equal(split(zeros([0, 2], { device: on }), 1)[0].shape.join(), "0,2");
     assert.equal(
       split(x, 3, { dim: -1 }).map((y) => y.shape),
       [

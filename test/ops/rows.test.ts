@@ -137,6 +137,7 @@ eachDevice("rows", (test, on) => {
     assertClose(mean(x, { dim: -1 }), [11 / 3, -2]);
     assertClose(variance(tensor([1, 2, 3, 4], { device: on })), [1.25]);
     assertClose(variance(tensor([1, 2, 3, 4], { device: on }), { unbiased: true }), [5 / 3]);
+    assert.ok(Number.isNaN(variance(zeros([0], { device: on }), { unbiased: true }).item()));
     assert.equal(max(x, { dim: 1 }).toArray(), [5, -1]);
     assert.equal(argmax(x, { dim: 1 }).toArray(), [1, 1]);
     assert.is(argmax(x).item(), 1);

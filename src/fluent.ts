@@ -3,7 +3,7 @@
 
 import { inspect } from "node:util";
 import * as attention from "./ops/attention.ts";
-import { toArray } from "./ops/creation.ts";
+import * as creation from "./ops/creation.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import * as matmul from "./ops/matmul.ts";
 import * as movement from "./ops/movement.ts";
@@ -50,7 +50,11 @@ const methods = {
   slice: movement.slice,
   split: movement.split,
   to: movement.to,
-  toArray,
+  where: elementwise.where,
+  embedding: movement.embedding,
+  tril: creation.tril,
+  multinomial: creation.multinomial,
+  toArray: creation.toArray,
 };
 
 type Rest<F> = F extends (x: Tensor, ...rest: infer R) => infer Y ? (...rest: R) => Y : never;
@@ -79,7 +83,7 @@ Object.defineProperty(Tensor.prototype, inspect.custom, {
         : "";
     const values = this.isFreed
       ? "freed"
-      : inspect(toArray(this), { depth: null, maxArrayLength: 8 });
+      : inspect(creation.toArray(this), { depth: null, maxArrayLength: 8 });
     return `tensor(${values}, shape [${this.shape}], ${this.dtype} on ${this.device}${gradient})`;
   },
 });

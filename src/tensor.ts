@@ -70,8 +70,9 @@ export class Tensor extends NDArray {
   /** Copies dx into .grad, or adds it to what is there. */
   addGrad(dx: Tensor): void {
     expectLike("grad", "dx", dx, this);
-    if (this.#grad?.device !== this.device) this.#grad = keep(empty(this));
-    const { copy, accumulate } = this.device.kernels;
+    const { device, dtype } = this;
+    if (this.#grad?.device !== device || this.#grad.dtype !== dtype) this.#grad = keep(empty(this));
+    const { copy, accumulate } = device.kernels;
     if (this.#hasGrad) accumulate(dx.floats, this.#grad.floats, this.size);
     else copy(dx.floats, this.#grad.floats, this.size);
     this.#grad.storage.version++;

@@ -51,6 +51,11 @@ eachDevice("nn", (test, on) => {
         /loadStateDict: weight has shape \[2, 4\], expected \[2, 3\]/,
       );
     assert.equal(b.bias?.data(), before);
+    const gone = zeros([2], { device: on });
+    gone.free("freed in this test");
+    const weights = ones([2, 3], { device: on });
+    assert.throws(() => b.loadStateDict({ weight: weights, bias: gone }), /bias was freed/);
+    assert.equal(b.weight.data(), a.weight.data());
   });
 
   test("train and eval reach everything inside", () => {
@@ -91,6 +96,19 @@ eachDevice("nn", (test, on) => {
       () => new nn.Linear(2, 2, { biass: true } as never),
       /Linear: unknown option biass/,
     );
+  });
+
+  test("to(f64): gradients are of the new size; to the same place: nothing", () => {
+    const layer = new nn.Linear(2, 1);
+    const step = (x: Tensor) => layer.forward(x).sum().backward();
+    step(ones([1, 2]));
+    layer.to("ts");
+    assert.equal(layer.weight.grad?.toArray(), [[1, 1]]);
+    layer.to("f64");
+    assert.equal([layer.weight.grad, layer.weight.dtype], [null, "f64"]);
+    step(ones([1, 2], { dtype: "f64" }));
+    assert.instance(layer.weight.grad?.data(), Float64Array);
+    assert.throws(() => layer.to("i32" as never), /to: target is i32/);
   });
 
   test("to() keeps the tensors, and so do optimizers made before", () => {

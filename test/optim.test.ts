@@ -68,6 +68,17 @@ eachDevice("optim", (test, on) => {
     assert.is(a.grad, null);
   });
 
+  test("Adam corrects each parameter's bias by its own count of updates", () => {
+    const [a, b] = [weight(), weight()];
+    const optimizer = new optim.Adam([a, b], { lr: 0.1 });
+    for (let i = 0; i < 3; i++) {
+      optimizer.zeroGrad();
+      sum(i < 2 ? a : a.add(b)).backward(); // b is left out at first
+      optimizer.step();
+    }
+    assertClose(b, [0.9, -2.1, 2.9], { rtol: 1e-6 }); // its first step: lr in the gradient's sign
+  });
+
   test("the state goes out and in again", () => {
     const options = { lr: 0.1 };
     const [a, b] = [weight(), weight()];
@@ -76,9 +87,9 @@ eachDevice("optim", (test, on) => {
     b.assign(a.detach());
     second.loadStateDict(first.stateDict());
     assert.equal(descend(b, second).data(), descend(a, first).data());
-    assert.equal(Object.keys(first.stateDict()), ["t", "0.m", "0.v"]);
-    assert.is(first.stateDict().t.item(), 6);
-    assert.throws(() => second.loadStateDict({}), /loadStateDict: t missing/);
+    assert.equal(Object.keys(first.stateDict()), ["0.m", "0.v", "0.t"]);
+    assert.is(first.stateDict()["0.t"].item(), 6);
+    assert.throws(() => second.loadStateDict({}), /loadStateDict: 0.m missing/);
   });
 
   test("clipGradNorm returns the norm before, and scales all gradients once", () => {
@@ -134,6 +145,16 @@ eachDevice("optim", (test, on) => {
       /SGD: unknown option learningRate/,
     );
     assert.throws(() => new optim.SGD([w], { lr: -1 }), /SGD: lr is -1/);
+    assert.throws(() => new optim.SGD([{ params: [w], lr: NaN }]), /SGD: lr is NaN/);
+    assert.throws(() => new optim.AdamW([w], { eps: "1e-8" } as never), /Adam: eps is 1e-8/);
+    assert.throws(() => new optim.AdamW(w as never), /AdamW: params is object, expected a list/);
+    assert.throws(() => new optim.AdamW([{ lr: 1 }] as never), /AdamW: a group has no params/);
+    const optimizer = new optim.SGD([w]);
+    assert.throws(() => {
+      optimizer.lr = Infinity;
+    }, /SGD: lr is Infinity, expected a finite number/);
+    assert.throws(() => optim.cosineSchedule({ lr: 1 } as never), /decayIters is undefined/);
+    assert.throws(() => clipGradNorm(w as never, 1), /clipGradNorm: params is no list/);
   });
 });
 

@@ -67,6 +67,9 @@ export function configure(options: GPTOptions): GPTConfig {
       fail(`GPT: ${key} is ${config[key]}, expected a whole number from 1 up`);
   if (config.nEmbd % config.nHead !== 0)
     fail(`GPT: nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
+  for (const [key, value] of Object.entries({ ...defaults, qkvBias }))
+    if (typeof config[key as keyof GPTConfig] !== typeof value)
+      fail(`GPT: ${key} is ${config[key as keyof GPTConfig]}, expected a ${typeof value}`);
   if (!(config.dropout >= 0 && config.dropout < 1))
     fail(`GPT: dropout is ${config.dropout}, expected 0 up to 1`);
   if (!Object.hasOwn(activations, config.activation))

@@ -2,9 +2,9 @@
 
 import { pick, tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
-import { nextSite, uniform } from "../random.ts";
+import { expectSeed, nextSite, uniform } from "../random.ts";
 import { scope } from "../scope.ts";
-import { expectOptions, fail } from "../shape.ts";
+import { expectNumber, expectOptions, fail } from "../shape.ts";
 import { noGrad } from "../tensor.ts";
 import type { LanguageModel } from "./bigram.ts";
 import { KVCache } from "./cache.ts";
@@ -41,11 +41,15 @@ export async function* generate(model: LanguageModel, options: Generation): Asyn
   const { vocabSize, blockSize } = model.config;
   const ids = Array.from(prompt ?? []);
   if (ids.length === 0) fail("generate: prompt is empty, expected at least one id");
-  const odd = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
-  if (odd !== undefined) fail(`generate: prompt has id ${odd}, expected 0 to ${vocabSize - 1}`);
-  if (!(maxNewTokens >= 0)) fail(`generate: maxNewTokens is ${maxNewTokens}, expected 0 or more`);
-  expectSampling({ temperature, topK, topP });
   const ends = new Set([stop].flat());
+  for (const [name, list] of Object.entries({ prompt: ids, stop: ends }))
+    for (const id of list)
+      if (!(Number.isInteger(id) && id >= 0 && id < vocabSize))
+        fail(`generate: ${name} has id ${id}, expected 0 to ${vocabSize - 1}`);
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0))
+    fail(`generate: maxNewTokens is ${maxNewTokens}, expected a whole number from 0 up`);
+  if (seed !== undefined) expectSeed("generate", seed);
+  expectSampling({ temperature, topK, topP });
   const cache = model instanceof GPT ? new KVCache(model.config, model.wte.weight.device) : null;
   const firstSite = seed === undefined ? nextSite() : 0;
   for (let i = 0; i < maxNewTokens; i++) {
@@ -63,7 +67,7 @@ export async function* generate(model: LanguageModel, options: Generation): Asyn
  * prompt.
  */
 function nextLogits(model: LanguageModel, ids: number[], cache: KVCache | null): ArrayLike<number> {
-  const { training } = model;
+  const modes = [...model.modules()].map((module) => ({ module, training: module.training }));
   model.eval();
   try {
     return scope(() =>
@@ -81,7 +85,7 @@ function nextLogits(model: LanguageModel, ids: number[], cache: KVCache | null):
       }),
     );
   } finally {
-    model.train(training);
+    for (const { module, training } of modes) module.training = training;
   }
 
   function row(tokens: number[]) {
@@ -112,7 +116,8 @@ export function sample(logits: ArrayLike<number>, u: number, options: Sampling =
 }
 
 function expectSampling({ temperature = 1, topK = 1, topP = 1 }: Sampling): void {
-  if (!(temperature >= 0)) fail(`generate: temperature is ${temperature}, expected 0 or more`);
+  expectNumber("generate", "temperature", temperature, 0);
+  expectNumber("generate", "topP", topP);
   if (!(Number.isInteger(topK) && topK > 0)) fail(`generate: topK is ${topK}, expected 1 or more`);
   if (!(topP > 0 && topP <= 1)) fail(`generate: topP is ${topP}, expected above 0 up to 1`);
 }

@@ -38,7 +38,7 @@ export interface Kernels<F = Floats, I = Int32Array> {
   tanhBackward(y: F, dy: F, dx: F, n: number): void;
   /** y = max(x, 0) */
   relu(x: F, y: F, n: number): void;
-  /** dx = y > 0 ? dy : 0 */
+  /** dx = y <= 0 ? 0 : dy */
   reluBackward(y: F, dy: F, dx: F, n: number): void;
   /** y = 1 / (1 + e^-x) */
   sigmoid(x: F, y: F, n: number): void;
@@ -92,12 +92,14 @@ export interface Kernels<F = Floats, I = Int32Array> {
   layerNormBackward(x: F, w: F, mean: F, rstd: F, dy: F, dx: F, dw: F, db: F | null, rows: number,
     n: number): void;
   /**
-   * loss[0] = mean of lse_r - x[r, target_r] over the count[0] rows whose target is not
-   * ignoreIndex; lse_r = log(sum(e^x_r)).  x [rows, n]; target, lse [rows]; loss, count [1]
+   * loss[0] = mean of max_r + lse_r - x[r, target_r] over the count[0] rows whose target is not
+   * ignoreIndex; max_r is the row's largest element, lse_r = log(sum(e^(x_r - max_r))): apart from
+   * each other, since f32 could not add them without loss. x [rows, n]; target, lse [rows]; loss,
+   * count [1]; throws if a target is not in 0..n-1
    */
   crossEntropy(x: F, target: I, loss: F, lse: F, count: F, rows: number, n: number,
     ignoreIndex: number): void;
-  /** dx[r, j] = (e^(x[r, j] - lse_r) - [j = target_r]) dy[0] / count[0]; 0 in ignored rows */
+  /** dx[r, j] = (e^(x[r, j] - max_r - lse_r) - [j = target_r]) dy[0] / count[0]; 0 if ignored */
   crossEntropyBackward(x: F, target: I, lse: F, count: F, dy: F, dx: F, rows: number, n: number,
     ignoreIndex: number): void;
 
@@ -147,14 +149,13 @@ export interface Kernels<F = Floats, I = Int32Array> {
   cachedAttention(qkv: F, cache: F, length: I, y: F, B: number, T: number, H: number, D: number,
     capacity: number): void;
 
-  // ---- optimizer: in place, over n elements. lr [1] is the learning rate, t [1] counts steps from
-  // 1: both lie in buffers, not in the call, so that a recorded step can be replayed with other
-  // values
+  // ---- optimizer: in place, over n elements. lr [1] is the learning rate, t [1] counts updates:
+  // both lie in buffers, not in the call, so that a recorded step can be replayed with other values
 
   /** velocity = momentum velocity + dw + weightDecay w; w -= lr velocity */
   sgd(w: F, dw: F, velocity: F, lr: F, n: number, momentum: number, weightDecay: number): void;
   /**
-   * g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then
+   * t += 1; g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then
    * w -= lr weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
    */
   adamw(w: F, dw: F, m: F, v: F, lr: F, t: F, n: number, beta1: number, beta2: number, eps: number,

@@ -5,7 +5,7 @@ import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
 import { linear } from "../ops/matmul.ts";
 import { embedding } from "../ops/movement.ts";
 import { layerNorm } from "../ops/rows.ts";
-import { expectOptions } from "../shape.ts";
+import { expectOptions, expectShape, fail } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module, parameter } from "./module.ts";
 
@@ -28,6 +28,7 @@ export class Linear extends Module {
     const bound = 1 / Math.sqrt(inputs);
     const init = options.init ?? ((shape) => add(mul(rand(shape), 2 * bound), -bound));
     this.weight = options.weight ?? parameter(init([outputs, inputs]));
+    expectShape("Linear", "weight", this.weight.shape, [outputs, inputs]);
     this.bias = (options.bias ?? true) ? parameter(init([outputs])) : null;
   }
 
@@ -94,6 +95,9 @@ export class Sequential extends Module {
 
   constructor(...layers: (Layer | ((x: Tensor) => Tensor))[]) {
     super();
+    for (const [i, each] of layers.entries())
+      if (!(each instanceof Module || typeof each === "function"))
+        fail(`Sequential: layer ${i} is neither a module nor a function`);
     this.layers = layers;
   }
 

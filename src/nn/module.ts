@@ -6,6 +6,7 @@ import type { Device, DeviceName } from "../device.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
 import { expectOptions, fail, same, show } from "../shape.ts";
+import { expectTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor.ts";
 
 /** The values of parameters by name. */
@@ -31,6 +32,11 @@ export abstract class Module {
     }
   }
 
+  /** This module and all inside it. */
+  *modules(): Generator<Module> {
+    for (const [, leaf] of leaves(this, "", new Set())) if (leaf instanceof Module) yield leaf;
+  }
+
   /** The parameters by name, sharing their memory. */
   stateDict(): StateDict {
     const dict: StateDict = Object.create(null);
@@ -45,6 +51,7 @@ export abstract class Module {
   loadStateDict(dict: StateDict, options: { strict?: boolean } = {}): void {
     expectOptions("loadStateDict", options, ["strict"]);
     const { strict = true } = options;
+    expectDict("loadStateDict", dict);
     const own = new Map(this.namedParameters());
     const missing = [...own.keys()].filter((name) => !Object.hasOwn(dict, name));
     const unknown = Object.keys(dict).filter((name) => !own.has(name));
@@ -61,7 +68,7 @@ export abstract class Module {
 
   /** Sets this module and those inside to training. */
   train(on = true): this {
-    for (const module of modulesIn(this)) module.training = on;
+    for (const module of this.modules()) module.training = on;
     return this;
   }
 
@@ -70,13 +77,25 @@ export abstract class Module {
     return this.train(false);
   }
 
-  /** Moves the parameters to a device; they stay the same tensors, without their gradients. */
-  to(device: DeviceName | Device): this {
+  /** Moves the parameters to a device, or to floats of another size; they stay the same tensors. */
+  to(target: DeviceName | Device | "f32" | "f64"): this {
+    if ((target as string) === "i32") fail("to: target is i32, expected a device, f32 or f64");
     for (const each of this.parameters()) {
-      each.moveTo(keep(to(each.detach(), device)).storage);
+      const moved = to(each.detach(), target);
+      if (moved.storage === each.storage) continue;
+      each.moveTo(keep(moved).storage);
       each.grad = null;
     }
     return this;
+  }
+}
+
+/** Throws unless every value of a dictionary is a tensor that can be read. */
+export function expectDict(op: string, dict: StateDict): void {
+  if (typeof dict !== "object" || dict === null) fail(`${op}: dict is ${dict}, expected tensors`);
+  for (const [name, x] of Object.entries(dict)) {
+    expectTensor(op, name, x);
+    x.expectAlive(`${op}: ${name}`);
   }
 }
 
@@ -103,8 +122,4 @@ function* leaves(value: unknown, path: string, seen: Set<unknown>): Generator<[s
   if (value instanceof Module) yield [path, value];
   for (const [field, inner] of Object.entries(value))
     yield* leaves(inner, path ? `${path}.${field}` : field, seen);
-}
-
-function* modulesIn(root: Module): Generator<Module> {
-  for (const [, leaf] of leaves(root, "", new Set())) if (leaf instanceof Module) yield leaf;
 }

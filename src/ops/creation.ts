@@ -85,9 +85,21 @@ export function arange(start: number, end?: number | Placement, options: Placeme
   expectNumber("arange", "end", end);
   const n = Math.max(0, Math.ceil(end - start));
   expectSizes("arange", [n]);
-  const values = Array.from({ length: n }, (_, i) => start + i);
-  const dtype = options.dtype ?? (Number.isInteger(start) ? "i32" : "f32");
-  return place("arange", values, [n], { ...options, dtype });
+  const dtype = options.dtype ?? (Number.isInteger(start) && Number.isInteger(end) ? "i32" : "f32");
+  // before the numbers are made: if too large, it fails here
+  const x = zeros([n], { ...options, dtype });
+  const values = place(
+    "arange",
+    new Float64Array(n).map((_, i) => start + i),
+    [n],
+    {
+      dtype,
+      device: x.device,
+    },
+  );
+  x.assign(values);
+  values.free("copied");
+  return x;
 }
 
 /** Uniform over [0, 1), from the generator's next site. */

@@ -2,7 +2,7 @@
 // given is decayed: who wants some spared makes two groups.
 
 import { expectNumber, expectOptions, fail } from "../shape.ts";
-import { Optimizer, type Params, type Update } from "./optimizer.ts";
+import { defined, Optimizer, type Params, type Update } from "./optimizer.ts";
 
 export interface SGDOptions {
   lr: number;
@@ -14,7 +14,11 @@ export interface SGDOptions {
 export class SGD extends Optimizer<SGDOptions> {
   constructor(params: Params<SGDOptions>, options: Partial<SGDOptions> = {}) {
     const defaults = { lr: 1e-3, momentum: 0, weightDecay: 0 };
-    super(params, settled("SGD", defaults, options), ["velocity"]);
+    super("SGD", params, over(defaults, "SGD", options), ["velocity"]);
+  }
+
+  protected override settle(options: SGDOptions): SGDOptions {
+    return expectSound("SGD", ["lr", "momentum", "weightDecay"], options);
   }
 
   protected override update({ w, dw, memory, lr, options }: Update<SGDOptions>): void {
@@ -31,66 +35,72 @@ export interface AdamOptions {
   weightDecay: number;
 }
 
+/** What Adam and AdamW share: all but the place of the decay. */
+abstract class AdamFamily extends Optimizer<AdamOptions> {
+  constructor(
+    op: string,
+    params: Params<AdamOptions>,
+    options: Partial<AdamOptions>,
+    weightDecay: number,
+  ) {
+    const defaults = { lr: 1e-3, betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay };
+    super(op, params, over(defaults, op, options), ["m", "v", "t"]);
+  }
+
+  protected override settle(options: AdamOptions): AdamOptions {
+    const { betas } = options;
+    if (!(Array.isArray(betas) && betas.length === 2 && betas.every((b) => b >= 0 && b < 1)))
+      fail(`Adam: betas are ${betas}, expected two numbers from 0 up to 1`);
+    return expectSound("Adam", ["lr", "betas", "eps", "weightDecay"], options);
+  }
+
+  protected adam(update: Update<AdamOptions>, weightDecay: number, l2: number): void {
+    const { w, dw, memory, lr, options } = update;
+    const [m, v, t] = [memory.m.floats, memory.v.floats, memory.t.floats];
+    const [beta1, beta2] = options.betas;
+    const reals = [beta1, beta2, options.eps, weightDecay, l2] as const;
+    w.device.kernels.adamw(w.floats, dw.floats, m, v, lr.floats, t, w.size, ...reals);
+  }
+}
+
 /**
  * Adam with the decay apart from the gradient: w shrinks by lr weightDecay. Loshchilov and Hutter
  * (2019).
  */
-export class AdamW extends Optimizer<AdamOptions> {
+export class AdamW extends AdamFamily {
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions> = {}) {
-    const defaults = { lr: 1e-3, betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay: 0.01 };
-    super(params, settled("AdamW", defaults, options), ["m", "v"]);
+    super("AdamW", params, options, 0.01);
   }
 
   protected override update(update: Update<AdamOptions>): void {
-    adam(update, update.options.weightDecay, 0);
+    this.adam(update, update.options.weightDecay, 0);
   }
 }
 
 /** Adam, its weightDecay being an L2 penalty, part of the gradient. Kingma and Ba (2015). */
-export class Adam extends Optimizer<AdamOptions> {
+export class Adam extends AdamFamily {
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions> = {}) {
-    const defaults = { lr: 1e-3, betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay: 0 };
-    super(params, settled("Adam", defaults, options), ["m", "v"]);
+    super("Adam", params, options, 0);
   }
 
   protected override update(update: Update<AdamOptions>): void {
-    adam(update, 0, update.options.weightDecay);
+    this.adam(update, 0, update.options.weightDecay);
   }
 }
 
-function adam(update: Update<AdamOptions>, weightDecay: number, l2: number): void {
-  const { w, dw, memory, lr, t, options } = update;
-  const {
-    betas: [beta1, beta2],
-    eps,
-  } = options;
-  w.device.kernels.adamw(
-    w.floats,
-    dw.floats,
-    memory.m.floats,
-    memory.v.floats,
-    lr.floats,
-    t.floats,
-    w.size,
-    beta1,
-    beta2,
-    eps,
-    weightDecay,
-    l2,
-  );
+/** Options over defaults; a number where options belong is an error. */
+function over<O extends object>(defaults: O, op: string, options: Partial<O>): O {
+  expectOptions(op, options, Object.keys(defaults));
+  return { ...defaults, ...defined(options) };
 }
 
-/** Options over defaults; an unknown one, or a number where options belong, is an error. */
-function settled<O extends { lr: number; betas?: readonly [number, number] }>(
-  op: string,
-  defaults: O,
-  options: Partial<O>,
-): O {
-  expectOptions(op, options, Object.keys(defaults));
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const { betas, ...numbers } = { ...defaults, ...Object.fromEntries(given) };
-  for (const [key, value] of Object.entries(numbers)) expectNumber(op, key, value as number, 0);
-  if (betas && !(betas.length === 2 && betas.every((beta) => beta >= 0 && beta < 1)))
-    fail(`${op}: betas are ${betas}, expected two numbers from 0 up to 1`);
-  return { ...defaults, ...Object.fromEntries(given) };
+/** Throws at an unknown option, or at one that should be a finite number from 0 up and is not. */
+function expectSound<O extends object>(op: string, known: string[], options: O): O {
+  expectOptions(op, options, known);
+  for (const [key, value] of Object.entries(options)) {
+    if (key === "betas") continue;
+    expectNumber(op, key, value, 0);
+    if (value === Infinity) fail(`${op}: ${key} is Infinity, expected a finite number`);
+  }
+  return options;
 }

@@ -2,6 +2,7 @@
 
 import { sqrt } from "../ops/elementwise.ts";
 import { fail } from "../shape.ts";
+import { expectTensor } from "../tensor/ndarray.ts";
 import { empty, noGrad, type Tensor } from "../tensor.ts";
 
 /**
@@ -17,7 +18,11 @@ export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number): number 
 /** clipGradNorm() with the norm as a tensor, for captured steps; null if nothing has a gradient. */
 export function clipGradients(params: Iterable<Tensor>, maxNorm: number): Tensor | null {
   if (!(maxNorm > 0)) fail(`clipGradNorm: maxNorm is ${maxNorm}, expected a number above 0`);
-  const grads = [...params].flatMap((w) => w.grad ?? []);
+  if (typeof params?.[Symbol.iterator] !== "function")
+    fail("clipGradNorm: params is no list, expected a list of parameters");
+  const list = [...params];
+  for (const [i, w] of list.entries()) expectTensor("clipGradNorm", `params[${i}]`, w);
+  const grads = list.flatMap((w) => w.grad ?? []);
   if (grads.length === 0) return null;
   const total = empty(grads[0], []).fill(0);
   const { sumSquares, clip } = total.device.kernels;

@@ -1,9 +1,10 @@
-// What optimizers share: groups of parameters, what they remember of each, and the learning rate
-// and step number as tensors, so that a captured step can be replayed with other values.
+// What optimizers share: groups of parameters, what they remember of each, and the learning rate as
+// a tensor, so that a captured step can be replayed with another.
 
+import { expectDict } from "../nn/module.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
-import { expectOptions, expectShape, fail } from "../shape.ts";
+import { expectShape, fail } from "../shape.ts";
 import { empty, Tensor } from "../tensor.ts";
 
 /** Parameters with options of their own; what a group leaves out is the optimizer's. */
@@ -17,7 +18,6 @@ export interface Update<O> {
   dw: Tensor;
   memory: Record<string, Tensor>;
   lr: Tensor;
-  t: Tensor;
   options: O;
 }
 
@@ -25,42 +25,42 @@ export interface Update<O> {
 export abstract class Optimizer<O extends { lr: number }> {
   readonly #groups: { params: Tensor[]; options: O; lr: Tensor }[];
   readonly #memory = new Map<Tensor, Record<string, Tensor>>();
-  readonly #t: Tensor;
-  readonly #one: Tensor;
 
-  constructor(params: Params<O>, options: O, memories: readonly string[]) {
-    const op = this.constructor.name;
+  /** `memories` names what is remembered: t is a number, all else has the parameter's shape. */
+  constructor(op: string, params: Params<O>, options: O, memories: readonly string[]) {
+    if (typeof (params as Iterable<Tensor>)?.[Symbol.iterator] !== "function")
+      fail(`${op}: params is ${typeof params}, expected a list of parameters`);
     const list = [...params];
     const groups =
       list[0] instanceof Tensor ? [{ params: list as Tensor[] }] : (list as Group<O>[]);
+    const remember = (w: Tensor, name: string) => kept(w, name === "t" ? [] : w.shape, 0);
     this.#groups = groups.map(({ params, ...own }) => {
-      expectOptions(op, own, Object.keys(options));
-      const leaves = [...params];
-      if (leaves.length === 0) fail(`${op}: params is empty, expected parameters`);
+      const settled = this.settle({ ...options, ...defined(own) });
+      const leaves = [...(params ?? [])];
+      if (leaves.length === 0) fail(`${op}: a group has no params, expected parameters`);
       for (const w of leaves) {
         if (!(w instanceof Tensor) || !w.requiresGrad || w.node)
           fail(`${op}: params has something else than leaves that require a gradient`);
         if (this.#memory.has(w)) fail(`${op}: params has a parameter twice`);
-        this.#memory.set(w, Object.fromEntries(memories.map((m) => [m, kept(w, w.shape, 0)])));
+        this.#memory.set(w, Object.fromEntries(memories.map((m) => [m, remember(w, m)])));
       }
-      const settled = { ...options, ...own };
       return { params: leaves, options: settled, lr: kept(leaves[0], [], settled.lr) };
     });
-    const first = this.#groups[0]?.params[0] ?? fail(`${op}: params is empty, expected parameters`);
-    this.#t = kept(first, [], 0);
-    this.#one = kept(first, [], 1);
+    if (this.#groups.length === 0) fail(`${op}: params is empty, expected parameters`);
   }
+
+  /** Throws unless the options of a group are sound; returns them. */
+  protected abstract settle(options: O): O;
 
   protected abstract update(update: Update<O>): void;
 
   /** Changes every parameter that has a gradient, in place. */
   step(): void {
-    this.#t.device.kernels.accumulate(this.#one.floats, this.#t.floats, 1);
     for (const { params, options, lr } of this.#groups) {
       for (const w of params) {
         if (!w.grad) continue;
         const memory = this.#memory.get(w) ?? {};
-        this.update({ w, dw: w.grad, memory, lr, t: this.#t, options });
+        this.update({ w, dw: w.grad, memory, lr, options });
         w.storage.version++;
       }
     }
@@ -78,15 +78,14 @@ export abstract class Optimizer<O extends { lr: number }> {
 
   set lr(value: number) {
     for (const group of this.#groups) {
-      group.options.lr = value;
+      group.options = this.settle({ ...group.options, lr: value });
       group.lr.fill(value);
     }
   }
 
-  /** The step number as `t`, and what is remembered of parameter i, as `i.m` and so on. */
+  /** What is remembered of parameter i, as `i.m` and so on. */
   stateDict(): Record<string, Tensor> {
     const dict: Record<string, Tensor> = Object.create(null);
-    dict.t = this.#t.detach();
     for (const [i, memory] of [...this.#memory.values()].entries())
       for (const [name, x] of Object.entries(memory)) dict[`${i}.${name}`] = x.detach();
     return dict;
@@ -96,6 +95,7 @@ export abstract class Optimizer<O extends { lr: number }> {
    * Takes over what stateDict() gave. Throws before anything is changed if a name or shape is off.
    */
   loadStateDict(dict: Record<string, Tensor>): void {
+    expectDict("loadStateDict", dict);
     const own = this.stateDict();
     for (const [name, { shape }] of Object.entries(own)) {
       if (!Object.hasOwn(dict, name)) fail(`loadStateDict: ${name} missing`);
@@ -109,4 +109,10 @@ export abstract class Optimizer<O extends { lr: number }> {
 
 function kept(like: Tensor, shape: readonly number[], value: number): Tensor {
   return keep(empty(like, shape).fill(value));
+}
+
+/** Options without those that are undefined: they count as not given. */
+export function defined<T extends object>(options: T): T {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given) as T;
 }

@@ -1,6 +1,6 @@
 // The learning rate over the steps of a run.
 
-import { expectOptions } from "../shape.ts";
+import { expectNumber, expectOptions } from "../shape.ts";
 
 export interface CosineOptions {
   lr: number;
@@ -16,6 +16,8 @@ export interface CosineOptions {
 export function cosineSchedule(options: CosineOptions): (step: number) => number {
   expectOptions("cosineSchedule", options, ["lr", "minLr", "warmupIters", "decayIters"]);
   const { lr, minLr = 0, warmupIters = 0, decayIters } = options;
+  for (const [key, value] of Object.entries({ lr, minLr, warmupIters, decayIters }))
+    expectNumber("cosineSchedule", key, value, 0);
   return (step) => {
     if (step < warmupIters) return (lr * (step + 1)) / (warmupIters + 1);
     if (step >= decayIters) return minLr;

@@ -15,6 +15,7 @@ import { batchOf, evaluate, lossOf } from "./evaluate.ts";
 import { appendRow, drawLosses, type Row } from "./metrics.ts";
 import type { TrainConfig } from "./options.ts";
 import { type Run, resumeRun, startRun } from "./run.ts";
+import { UsageError } from "./table.ts";
 
 /** What a caller may watch, and how it may end a run early. */
 export interface TrainHooks {
@@ -50,8 +51,10 @@ export async function train(
   options: Partial<TrainConfig> & { resume?: string } = {},
   hooks: TrainHooks = {},
 ): Promise<TrainResult> {
+  if (typeof options !== "object") throw new UsageError(`train: options are ${options}`);
   const { resume, ...others } = options;
-  const run = await (resume ? resumeRun(resume, others) : startRun(others));
+  const isNew = resume === undefined;
+  const run = await (isNew ? startRun(others) : resumeRun(resume, others));
   hooks.start?.(run);
   const { config, optimizer, out } = run;
   const takeStep = stepper(run);

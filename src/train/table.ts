@@ -49,7 +49,8 @@ function faultOf(
     const near = nearest(String(value), choices);
     return choices.join(", ") + (near ? ` (did you mean ${near}?)` : "");
   }
-  if (type === "string" || type === "boolean") return typeof value === type ? "" : `a ${type}`;
+  if (type === "boolean") return typeof value === "boolean" ? "" : "true or false";
+  if (type === "string") return typeof value === "string" && value ? "" : "some text";
   const number = value as number;
   const sound = type === "integer" ? Number.isSafeInteger(number) : Number.isFinite(number);
   if (sound && number >= min && number <= max) return "";

@@ -236,10 +236,16 @@ eachDevice("GPT", (test, on) => {
     assert.is((await run({ prompt: Array(20).fill(3), maxNewTokens: 2 })).length, 2);
     assert.equal(await run({ topK: 1 }), await run({ temperature: 0 }));
     assert.is((await run({ maxNewTokens: 0 })).length, 0);
-    assert.ok(model.training);
+    model.h[0].eval();
+    await run({ maxNewTokens: 1 });
+    assert.equal([model.training, model.h[0].training, model.h[1].training], [true, false, true]);
     for (const [bad, message] of [
       [{ prompt: [] }, /prompt is empty/],
       [{ prompt: [11] }, /prompt has id 11/],
+      [{ prompt: [1, undefined] }, /prompt has id undefined/],
+      [{ stop: 99 }, /stop has id 99/],
+      [{ seed: 1.5 }, /seed is 1.5/],
+      [{ maxNewTokens: 1.5 }, /maxNewTokens is 1.5/],
       [{ topP: 0 }, /topP is 0/],
       [{ topK: 0 }, /topK is 0/],
       [{ temperature: -1 }, /temperature is -1/],

@@ -190,6 +190,16 @@ eachDevice("rows", (test, on) => {
     );
   });
 
+  test("crossEntropy: neither loss nor gradient depends on what is added to all logits", () => {
+    for (const shift of [0, 1e3, 1e5]) {
+      const x = tensor([[shift + 1, shift + 2, shift + 3]], { device: on, requiresGrad: true });
+      const loss = crossEntropy(x, integers([0]));
+      loss.backward();
+      assertClose([loss.item()], [2.4076059644443806], { rtol: 1e-6 });
+      assertClose(x.grad as Tensor, [-0.9099694268296662, 0.24472847105479767, 0.6652409557748219]);
+    }
+  });
+
   test("wrong arguments are named", () => {
     const x = zeros([2, 4], { device: on });
     const w = zeros([3], { device: on });

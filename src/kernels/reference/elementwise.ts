@@ -95,7 +95,7 @@ export function relu(x: Floats, y: Floats, n: number): void {
 }
 
 export function reluBackward(y: Floats, dy: Floats, dx: Floats, n: number): void {
-  for (let i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : 0;
+  for (let i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : dy[i];
 }
 
 export function sigmoid(x: Floats, y: Floats, n: number): void {

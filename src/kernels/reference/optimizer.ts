@@ -16,6 +16,7 @@ export function adamw(
   w: Floats, dw: Floats, m: Floats, v: Floats, lr: Floats, t: Floats, n: number,
   beta1: number, beta2: number, eps: number, weightDecay: number, l2: number,
 ): void {
+  t[0] += 1;
   const stepSize = lr[0] / (1 - beta1 ** t[0]);
   const rootCorrection = Math.sqrt(1 - beta2 ** t[0]);
   const kept = 1 - lr[0] * weightDecay;

@@ -47,7 +47,8 @@ export function maxBackward(
 
 export function softmax(x: Floats, y: Floats, rows: number, n: number): void {
   for (let r = 0; r < rows; r++) {
-    const shift = logSumExp(x, r * n, n);
+    const largest = largestOf(x, r * n, n);
+    const shift = largest + logSum(x, r * n, n, largest);
     for (let i = r * n; i < (r + 1) * n; i++) y[i] = Math.exp(x[i] - shift);
   }
 }
@@ -62,7 +63,8 @@ export function softmaxBackward(y: Floats, dy: Floats, dx: Floats, rows: number,
 
 export function logSoftmax(x: Floats, y: Floats, rows: number, n: number): void {
   for (let r = 0; r < rows; r++) {
-    const shift = logSumExp(x, r * n, n);
+    const largest = largestOf(x, r * n, n);
+    const shift = largest + logSum(x, r * n, n, largest);
     for (let i = r * n; i < (r + 1) * n; i++) y[i] = x[i] - shift;
   }
 }
@@ -132,13 +134,15 @@ export function crossEntropy(
   let total = 0;
   let counted = 0;
   for (let r = 0; r < rows; r++) {
-    lse[r] = logSumExp(x, r * n, n);
+    const largest = largestOf(x, r * n, n);
+    const logTotal = logSum(x, r * n, n, largest);
+    lse[r] = logTotal;
     const t = target[r];
     if (t === ignoreIndex) continue;
     if (!(t >= 0 && t < n)) {
       throw new RangeError(`crossEntropy: target[${r}] is ${t}, expected 0 to ${n - 1}`);
     }
-    total += lse[r] - x[r * n + t];
+    total += logTotal + (largest - x[r * n + t]);
     counted++;
   }
   loss[0] = total / counted;
@@ -156,18 +160,22 @@ export function crossEntropyBackward(
       dx.fill(0, row, row + n);
       continue;
     }
-    for (let i = 0; i < n; i++) dx[row + i] = Math.exp(x[row + i] - lse[r]) * scale;
+    const largest = largestOf(x, row, n);
+    for (let i = 0; i < n; i++) dx[row + i] = Math.exp(x[row + i] - largest - lse[r]) * scale;
     dx[row + target[r]] -= scale;
   }
 }
 
-/** log(sum(e^x)) of n elements from `start`, shifted by their maximum so that no e^x overflows. */
-function logSumExp(x: Floats, start: number, n: number): number {
+/** The largest of n elements from `start`: subtracted before e^x, so that none overflows. */
+function largestOf(x: Floats, start: number, n: number): number {
   let largest = -Infinity;
   for (let i = start; i < start + n; i++) if (x[i] > largest) largest = x[i];
-  // a row of -Infinity (or NaN): no shift, no Infinity - Infinity
-  if (largest === -Infinity) largest = 0;
+  return largest === -Infinity ? 0 : largest; // nothing to subtract where all are -Infinity or NaN
+}
+
+/** log(sum(e^(x - largest))) of n elements from `start`. */
+function logSum(x: Floats, start: number, n: number, largest: number): number {
   let total = 0;
   for (let i = start; i < start + n; i++) total += Math.exp(x[i] - largest);
-  return largest + Math.log(total);
+  return Math.log(total);
 }

@@ -74,7 +74,10 @@ export function full(shape: Shape, value: number, options: Placement = {}): Tens
   return demanding("full", x, options);
 }
 
-/** start, start + 1, ... up to but not including end: arange(end) or arange(start, end). i32. */
+/**
+ * start, start + 1, ... up to but not including end: arange(end) or arange(start, end). i32, or f32
+ * if a bound is no whole number.
+ */
 export function arange(start: number, end?: number | Placement, options: Placement = {}): Tensor {
   if (typeof end !== "number") {
     expectNumber("arange", "end", start);
@@ -86,20 +89,8 @@ export function arange(start: number, end?: number | Placement, options: Placeme
   const n = Math.max(0, Math.ceil(end - start));
   expectSizes("arange", [n]);
   const dtype = options.dtype ?? (Number.isInteger(start) && Number.isInteger(end) ? "i32" : "f32");
-  // before the numbers are made: if too large, it fails here
-  const x = zeros([n], { ...options, dtype });
-  const values = place(
-    "arange",
-    new Float64Array(n).map((_, i) => start + i),
-    [n],
-    {
-      dtype,
-      device: x.device,
-    },
-  );
-  x.assign(values);
-  values.free("copied");
-  return x;
+  const count = (n: number) => new Float64Array(n).map((_, i) => start + i);
+  return computed("arange", [n], { ...options, dtype }, count);
 }
 
 /** Uniform over [0, 1), from the generator's next site. */
@@ -139,11 +130,21 @@ function draw(
   expectOptions(op, options, placement);
   expectSizes(op, shape);
   if (options.dtype === "i32") fail(`${op}: dtype is i32, expected floats`);
-  const x = zeros(shape, options); // before the numbers are drawn: if too large, it fails here
-  const drawn = numbers(x.size, { site: nextSite(), stream: "init" });
-  const values = place(op, drawn, shape, { ...options, requiresGrad: false });
-  x.assign(values);
-  values.free("copied");
+  const draws = (n: number) => numbers(n, { site: nextSite(), stream: "init" });
+  return computed(op, shape, options, draws);
+}
+
+/** Takes the memory before it computes what goes there: too much is refused at once. */
+function computed(
+  op: string,
+  shape: Shape,
+  options: Placement,
+  values: (n: number) => Float64Array,
+): Tensor {
+  const x = zeros(shape, options);
+  const made = place(op, values(x.size), shape, { dtype: x.dtype, device: x.device });
+  x.assign(made);
+  made.free("copied");
   return x;
 }
 
@@ -170,8 +171,7 @@ function demanding(op: string, x: Tensor, { requiresGrad = false }: Placement): 
 
 function dtypeOf(values: unknown): DType {
   if (values instanceof Float64Array) return "f64";
-  const integers = ArrayBuffer.isView(values) && !(values instanceof Float32Array);
-  return integers ? "i32" : "f32";
+  return ArrayBuffer.isView(values) && !(values instanceof Float32Array) ? "i32" : "f32";
 }
 
 /**

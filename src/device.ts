@@ -2,7 +2,7 @@
 // device("ts") always exists; the others need an addon, and say why when it is missing.
 
 import { type Buffer, Pool, Storage } from "./device/memory.ts";
-import { loadAddon } from "./kernels/addon.ts";
+import { whyNoAddon } from "./kernels/addon.ts";
 import type { DType, Kernels } from "./kernels/contract.ts";
 import { reference } from "./kernels/reference/index.ts";
 import { drawState } from "./random.ts";
@@ -105,8 +105,7 @@ let chosen: Device | null = null;
 function whyNot(name: DeviceName): string {
   if (name === "ts") return "";
   if (name === "cuda-emulator") return "no emulator: this version of tinybard has none yet";
-  const addon = loadAddon(name);
-  return "reason" in addon ? addon.reason : "";
+  return whyNoAddon(name);
 }
 
 /**

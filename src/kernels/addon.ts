@@ -1,13 +1,6 @@
-// Finds the native addons. When one cannot be had it says why, and what to do about it.
+// Tells of the native addons, which bring the kernels of the devices cpu and cuda.
 
-import type { Kernels } from "./contract.ts";
-
-export interface Addon {
-  kernels: Partial<Kernels>;
-}
-
-/** The addon of a device, or the reason why there is none. */
-export function loadAddon(name: "cpu" | "cuda"): Addon | { reason: string } {
-  const kind = name === "cpu" ? "C++" : "CUDA";
-  return { reason: `no ${kind} addon: this version of tinybard has none yet` };
+/** Why the addon of a device cannot be had; empty if it can. This version has none yet. */
+export function whyNoAddon(name: "cpu" | "cuda"): string {
+  return `no ${name === "cpu" ? "C++" : "CUDA"} addon: this version of tinybard has none yet`;
 }

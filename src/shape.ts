@@ -119,6 +119,12 @@ export function expectOptions(op: string, options: object, known: readonly strin
   }
 }
 
+/** Options without those that are undefined: they count as not given. */
+export function defined<T extends object>(options: T): T {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given) as T;
+}
+
 // the package, where dist/ and src/ lie, as stacks write it on every system: slashes, no slash
 // before C:
 const home = decodeURI(new URL("../", import.meta.url).pathname).replace(/^\/(?=\w:)/, "");

@@ -6,7 +6,7 @@ import type { DType } from "./device.ts";
 import { keep, scope } from "./scope.ts"; // scope(fn) ends what fn made; nothing ends a kept one
 import { expectShape, fail, type Shape, show, sizeOf } from "./shape.ts";
 // memory with a shape, to read and to write
-import { expectLike, NDArray } from "./tensor/ndarray.ts";
+import { expectPeer, NDArray } from "./tensor/ndarray.ts";
 
 /**
  * Takes dy = d loss / d result, gives d loss / d input for each input; false where there is none,
@@ -46,7 +46,7 @@ export class Tensor extends NDArray {
     if (!this.requiresGrad) fail("backward: nothing that x was made from requires a gradient");
     if (!dy && this.size !== 1)
       fail(`backward: x has shape ${show(this.shape)}, expected one element`);
-    if (dy) expectLike("backward", "dy", dy, this);
+    if (dy) expectPeer("backward", "dy", dy, this, this.shape);
     const path = history(this); // throws before anything has changed
     const waiting = new Map<Tensor, Tensor>();
     noGrad(() => {
@@ -69,7 +69,7 @@ export class Tensor extends NDArray {
 
   /** Copies dx into .grad, or adds it to what is there. */
   addGrad(dx: Tensor): void {
-    expectLike("grad", "dx", dx, this);
+    expectPeer("grad", "dx", dx, this, this.shape);
     const { device, dtype } = this;
     if (this.#grad?.device !== device || this.#grad.dtype !== dtype) this.#grad = keep(empty(this));
     const { copy, accumulate } = device.kernels;

@@ -146,7 +146,7 @@ eachDevice("optim", (test, on) => {
     );
     assert.throws(() => new optim.SGD([w], { lr: -1 }), /SGD: lr is -1/);
     assert.throws(() => new optim.SGD([{ params: [w], lr: NaN }]), /SGD: lr is NaN/);
-    assert.throws(() => new optim.AdamW([w], { eps: "1e-8" } as never), /Adam: eps is 1e-8/);
+    assert.throws(() => new optim.AdamW([w], { eps: "1e-8" } as never), /AdamW: eps is 1e-8/);
     assert.throws(() => new optim.AdamW(w as never), /AdamW: params is object, expected a list/);
     assert.throws(() => new optim.AdamW([{ lr: 1 }] as never), /AdamW: a group has no params/);
     const optimizer = new optim.SGD([w]);

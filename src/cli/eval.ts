@@ -2,31 +2,28 @@
 
 import { device } from "../device.ts";
 import { measureRun } from "../train/evaluate.ts";
-import { type Table, UsageError } from "../train/table.ts";
+import { type TrainConfig, trainTable } from "../train/options.ts";
+import { defaultsOf, type Table, UsageError } from "../train/table.ts";
 
 export const evalTable: Table = {
   run: { type: "string", help: "the folder of a run", value: "DIR" },
   iters: { type: "integer", help: "batches of each split", default: 200, min: 1, value: "N" },
   data: { type: "string", help: "another text (default: the run's own)", value: "FILE|NAME" },
-  device: { type: "string", help: "where to compute", default: "auto", value: "NAME" },
+  device: trainTable.device,
 };
 
 interface Flags {
   run?: string;
-  iters?: number;
+  iters: number;
   data?: string;
-  device?: string;
+  device: TrainConfig["device"];
 }
 
-export async function evaluateRun({
-  run,
-  iters = 200,
-  data,
-  device: name,
-}: Flags): Promise<number> {
+export async function evaluateRun(flags: Partial<Flags>): Promise<number> {
+  const { run, device: name, ...options } = { ...defaultsOf<Flags>(evalTable), ...flags };
   if (!run) throw new UsageError("eval: --run DIR is missing: the folder of a run");
-  const on = device((name ?? "auto") as "auto");
-  const { step, trainLoss, valLoss } = await measureRun(run, { iters, data, device: on });
+  const measured = await measureRun(run, { ...options, device: device(name) });
+  const { step, trainLoss, valLoss } = measured;
   console.log(`step ${step}: train loss ${trainLoss.toFixed(4)}, val loss ${valLoss.toFixed(4)}`);
   return 0;
 }

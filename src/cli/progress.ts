@@ -1,6 +1,7 @@
 // The one line that is rewritten while a model trains on a terminal.
 
 import type { Device } from "../device.ts";
+import type { LanguageModel } from "../gpt/bigram.ts";
 import { GPT } from "../gpt/model.ts";
 import { tensor } from "../ops/creation.ts";
 import { matmul } from "../ops/matmul.ts";
@@ -42,11 +43,16 @@ export function progressLine(): ProgressLine {
   };
 }
 
+/** How many numbers a model has learned. */
+export function parameterCount(model: LanguageModel): number {
+  return [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
+}
+
 /**
  * 6 floating-point operations a parameter, and those of attention: as in PaLM, appendix B (2022).
  */
 function flopsPerToken({ model }: Run): number {
-  const count = [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
+  const count = parameterCount(model);
   if (!(model instanceof GPT)) return 6 * count;
   const { nLayer, nEmbd, blockSize } = model.config;
   return 6 * (count - model.wpe.weight.size) + 12 * nLayer * nEmbd * blockSize;

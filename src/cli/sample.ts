@@ -1,9 +1,10 @@
 // tinybard sample: streams text from a trained model.
 
 import { device } from "../device.ts";
-import { generate } from "../gpt/generate.ts";
+import { generate, type Sampling } from "../gpt/generate.ts";
+import { type TrainConfig, trainTable } from "../train/options.ts";
 import { loadRun } from "../train/run.ts";
-import { type Table, UsageError } from "../train/table.ts";
+import { defaultsOf, type Table, UsageError } from "../train/table.ts";
 
 export const sampleTable: Table = {
   run: { type: "string", help: "the folder of a run", value: "DIR" },
@@ -18,27 +19,25 @@ export const sampleTable: Table = {
     max: 1,
   },
   seed: { type: "integer", help: "equal seeds, equal text", default: 1, min: 0, value: "N" },
-  device: { type: "string", help: "where to compute", default: "auto", value: "NAME" },
+  device: trainTable.device,
 };
 
-interface Flags {
+interface Flags extends Sampling {
   run?: string;
-  prompt?: string;
-  tokens?: number;
-  temperature?: number;
-  topK?: number;
-  topP?: number;
-  seed?: number;
-  device?: string;
+  prompt: string;
+  tokens: number;
+  seed: number;
+  device: TrainConfig["device"];
 }
 
-export async function sampleRun(flags: Flags): Promise<number> {
-  const { run, prompt = "\n", tokens = 500, seed = 1, device: name, ...sampling } = flags;
+export async function sampleRun(flags: Partial<Flags>): Promise<number> {
+  const all = { ...defaultsOf<Flags>(sampleTable), ...flags };
+  const { run, prompt, tokens, device: name, ...options } = all;
   if (!run) throw new UsageError("sample: --run DIR is missing: the folder of a run");
-  const { model, tokenizer } = loadRun(run, device((name ?? "auto") as "auto"));
+  const { model, tokenizer } = loadRun(run, device(name));
   const ids = tokenizer.encode(prompt);
   if (prompt.trim()) process.stdout.write(prompt);
-  for await (const id of generate(model, { prompt: ids, maxNewTokens: tokens, seed, ...sampling }))
+  for await (const id of generate(model, { prompt: ids, maxNewTokens: tokens, ...options }))
     process.stdout.write(tokenizer.decode([id]));
   process.stdout.write("\n");
   return 0;

@@ -9,7 +9,7 @@ import type { Row } from "../train/metrics.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import type { Run } from "../train/run.ts";
 import { check, type Table, UsageError } from "../train/table.ts";
-import { progressLine } from "./progress.ts";
+import { parameterCount, progressLine } from "./progress.ts";
 
 export const trainCommandTable: Table = {
   ...trainTable,
@@ -129,7 +129,7 @@ function plainLine({ step, tokensPerSecond }: Row, loss: number): string {
 
 /** A sample, the size of the model, and where it lies. */
 async function showEnd({ model, tokenizer, out, config }: Run): Promise<void> {
-  const count = [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
+  const count = parameterCount(model);
   const [millions, MB] = [(count / 1e6).toFixed(6), ((4 * count) / 1e6).toFixed(2)];
   console.log("\na sample:");
   const options = { prompt: [0], maxNewTokens: 200, seed: config.seed };

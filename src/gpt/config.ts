@@ -1,7 +1,7 @@
 // What a GPT can be told to be.
 
 import { gelu, relu, silu, tanh } from "../ops/elementwise.ts";
-import { expectOptions, fail } from "../shape.ts";
+import { defined, expectOptions, fail } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** What the MLP may have between its two layers. */
@@ -59,9 +59,8 @@ const defaults = {
 /** Fills in what is not given; throws where a value makes no model. */
 export function configure(options: GPTOptions): GPTConfig {
   expectOptions("GPT", options, [...sizes, ...Object.keys(defaults), "qkvBias"]);
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const qkvBias = options.bias ?? defaults.bias;
-  const config: GPTConfig = { ...defaults, qkvBias, ...(Object.fromEntries(given) as GPTOptions) };
+  const config: GPTConfig = { ...defaults, qkvBias, ...defined(options) };
   for (const key of sizes)
     if (!Number.isInteger(config[key]) || config[key] < 1)
       fail(`GPT: ${key} is ${config[key]}, expected a whole number from 1 up`);

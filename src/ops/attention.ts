@@ -30,13 +30,8 @@ export function attention(
   expectRank("attention", "k", k.shape, "BHTD");
   const [B, H, Tq, D] = q.shape;
   const Tk = k.shape[2];
-  for (const [name, each] of [
-    ["k", k],
-    ["v", v],
-  ] as const) {
-    expectPeer("attention", name, each, q);
-    expectShape("attention", name, each.shape, [B, H, Tk, D]);
-  }
+  for (const [name, each] of Object.entries({ k, v }))
+    expectPeer("attention", name, each, q, [B, H, Tk, D]);
   const { kernels } = q.device;
   const [y, lse] = [empty(q), empty(q, [B, H, Tq])];
   const site = dropout > 0 ? nextSite() : 0;

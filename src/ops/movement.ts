@@ -153,14 +153,6 @@ export function to(x: Tensor, target: DeviceName | Device | DType): Tensor {
   return record("to", y, [x], (dy) => [to(dy, x.device)]);
 }
 
-function expectList(op: string, list: readonly Tensor[]): void {
-  if (!Array.isArray(list) || list.length === 0)
-    fail(
-      `${op}: list is ${list?.length === 0 ? "empty" : typeof list}, expected a list of tensors`,
-    );
-  for (const [i, x] of list.entries()) expectTensor(op, `list[${i}]`, x);
-}
-
 function cast(x: Tensor, dtype: DType): Tensor {
   if (dtype === x.dtype) return x;
   const y = empty(x, x.shape, dtype);
@@ -197,4 +189,12 @@ function permuted(x: Tensor, dims: readonly number[]): Tensor {
     y = moved;
   }
   return y;
+}
+
+function expectList(op: string, list: readonly Tensor[]): void {
+  if (!Array.isArray(list) || list.length === 0)
+    fail(
+      `${op}: list is ${list?.length === 0 ? "empty" : typeof list}, expected a list of tensors`,
+    );
+  for (const [i, x] of list.entries()) expectTensor(op, `list[${i}]`, x);
 }

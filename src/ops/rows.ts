@@ -113,8 +113,8 @@ export function layerNorm(
   const { eps = 1e-5 } = options;
   expectNumber("layerNorm", "eps", eps, 0);
   const [rows, n] = rowsOf("layerNorm", x);
-  expectRow("layerNorm", "w", w, x, n);
-  if (b !== null) expectRow("layerNorm", "b", b, x, n);
+  expectPeer("layerNorm", "w", w, x, [n]);
+  if (b !== null) expectPeer("layerNorm", "b", b, x, [n]);
   const { kernels } = x.device;
   const [y, mu, rstd] = [empty(x), empty(x, [rows]), empty(x, [rows])]; // rstd = 1 / deviation
   const saved = () => [mu.floats, rstd.floats] as const;
@@ -140,7 +140,7 @@ export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): T
   expectOptions("rmsNorm", options, ["eps"]);
   const { eps = 1e-5 } = options;
   expectNumber("rmsNorm", "eps", eps, 0);
-  expectRow("rmsNorm", "w", w, x, rowsOf("rmsNorm", x)[1]);
+  expectPeer("rmsNorm", "w", w, x, [rowsOf("rmsNorm", x)[1]]);
   const square = mean(mul(x, x), { dim: -1, keepdim: true });
   return mul(div(x, sqrt(add(square, eps))), w);
 }
@@ -182,12 +182,6 @@ export function crossEntropy(
 /** For targets that all count, given as rows of 0 and a single 1. */
 export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
   return neg(mean(sum(mul(logSoftmaxSpec(x), oneHot), { dim: -1 })));
-}
-
-/** Throws unless v is a vector of n elements that may meet x. */
-function expectRow(op: string, argument: string, v: Tensor, x: Tensor, n: number): void {
-  expectPeer(op, argument, v, x);
-  expectShape(op, argument, v.shape, [n]);
 }
 
 /** x as rows of its last axis. */

@@ -1,8 +1,7 @@
 // The update rules. Each is one kernel over a parameter. Options are PyTorch's; every parameter
 // given is decayed: who wants some spared makes two groups.
 
-import { expectNumber, expectOptions, fail } from "../shape.ts";
-import { defined, Optimizer, type Params, type Update } from "./optimizer.ts";
+import { Optimizer, type Params, type Update } from "./optimizer.ts";
 
 export interface SGDOptions {
   lr: number;
@@ -14,11 +13,7 @@ export interface SGDOptions {
 export class SGD extends Optimizer<SGDOptions> {
   constructor(params: Params<SGDOptions>, options: Partial<SGDOptions> = {}) {
     const defaults = { lr: 1e-3, momentum: 0, weightDecay: 0 };
-    super("SGD", params, over(defaults, "SGD", options), ["velocity"]);
-  }
-
-  protected override settle(options: SGDOptions): SGDOptions {
-    return expectSound("SGD", ["lr", "momentum", "weightDecay"], options);
+    super("SGD", params, defaults, options, ["velocity"]);
   }
 
   protected override update({ w, dw, memory, lr, options }: Update<SGDOptions>): void {
@@ -44,14 +39,7 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
     weightDecay: number,
   ) {
     const defaults = { lr: 1e-3, betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay };
-    super(op, params, over(defaults, op, options), ["m", "v", "t"]);
-  }
-
-  protected override settle(options: AdamOptions): AdamOptions {
-    const { betas } = options;
-    if (!(Array.isArray(betas) && betas.length === 2 && betas.every((b) => b >= 0 && b < 1)))
-      fail(`Adam: betas are ${betas}, expected two numbers from 0 up to 1`);
-    return expectSound("Adam", ["lr", "betas", "eps", "weightDecay"], options);
+    super(op, params, defaults, options, ["m", "v", "t"]);
   }
 
   protected adam(update: Update<AdamOptions>, weightDecay: number, l2: number): void {
@@ -86,21 +74,4 @@ export class Adam extends AdamFamily {
   protected override update(update: Update<AdamOptions>): void {
     this.adam(update, 0, update.options.weightDecay);
   }
-}
-
-/** Options over defaults; a number where options belong is an error. */
-function over<O extends object>(defaults: O, op: string, options: Partial<O>): O {
-  expectOptions(op, options, Object.keys(defaults));
-  return { ...defaults, ...defined(options) };
-}
-
-/** Throws at an unknown option, or at one that should be a finite number from 0 up and is not. */
-function expectSound<O extends object>(op: string, known: string[], options: O): O {
-  expectOptions(op, options, known);
-  for (const [key, value] of Object.entries(options)) {
-    if (key === "betas") continue;
-    expectNumber(op, key, value, 0);
-    if (value === Infinity) fail(`${op}: ${key} is Infinity, expected a finite number`);
-  }
-  return options;
 }

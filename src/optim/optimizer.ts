@@ -4,7 +4,7 @@
 import { expectDict } from "../nn/module.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
-import { expectShape, fail } from "../shape.ts";
+import { defined, expectNumber, expectOptions, expectShape, fail } from "../shape.ts";
 import { empty, Tensor } from "../tensor.ts";
 
 /** Parameters with options of their own; what a group leaves out is the optimizer's. */
@@ -23,11 +23,21 @@ export interface Update<O> {
 
 /** Calls an update for each parameter that has a gradient. */
 export abstract class Optimizer<O extends { lr: number }> {
+  readonly #op: string;
   readonly #groups: { params: Tensor[]; options: O; lr: Tensor }[];
   readonly #memory = new Map<Tensor, Record<string, Tensor>>();
 
   /** `memories` names what is remembered: t is a number, all else has the parameter's shape. */
-  constructor(op: string, params: Params<O>, options: O, memories: readonly string[]) {
+  constructor(
+    op: string,
+    params: Params<O>,
+    defaults: O,
+    options: Partial<O>,
+    memories: readonly string[],
+  ) {
+    this.#op = op;
+    const known = Object.keys(defaults);
+    expectOptions(op, options, known);
     if (typeof (params as Iterable<Tensor>)?.[Symbol.iterator] !== "function")
       fail(`${op}: params is ${typeof params}, expected a list of parameters`);
     const list = [...params];
@@ -35,7 +45,9 @@ export abstract class Optimizer<O extends { lr: number }> {
       list[0] instanceof Tensor ? [{ params: list as Tensor[] }] : (list as Group<O>[]);
     const remember = (w: Tensor, name: string) => kept(w, name === "t" ? [] : w.shape, 0);
     this.#groups = groups.map(({ params, ...own }) => {
-      const settled = this.settle({ ...options, ...defined(own) });
+      expectOptions(op, own, known);
+      const settled = { ...defaults, ...defined(options), ...defined(own as Partial<O>) };
+      expectSound(op, settled);
       const leaves = [...(params ?? [])];
       if (leaves.length === 0) fail(`${op}: a group has no params, expected parameters`);
       for (const w of leaves) {
@@ -48,9 +60,6 @@ export abstract class Optimizer<O extends { lr: number }> {
     });
     if (this.#groups.length === 0) fail(`${op}: params is empty, expected parameters`);
   }
-
-  /** Throws unless the options of a group are sound; returns them. */
-  protected abstract settle(options: O): O;
 
   protected abstract update(update: Update<O>): void;
 
@@ -77,8 +86,9 @@ export abstract class Optimizer<O extends { lr: number }> {
   }
 
   set lr(value: number) {
+    expectSound(this.#op, { lr: value });
     for (const group of this.#groups) {
-      group.options = this.settle({ ...group.options, lr: value });
+      group.options.lr = value;
       group.lr.fill(value);
     }
   }
@@ -111,8 +121,13 @@ function kept(like: Tensor, shape: readonly number[], value: number): Tensor {
   return keep(empty(like, shape).fill(value));
 }
 
-/** Options without those that are undefined: they count as not given. */
-export function defined<T extends object>(options: T): T {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given) as T;
+/** Throws unless betas are two numbers from 0 up to 1, and all else is finite and from 0 up. */
+function expectSound(op: string, { betas, ...numbers }: { betas?: unknown; lr: number }): void {
+  for (const [key, value] of Object.entries(numbers)) {
+    expectNumber(op, key, value, 0);
+    if (value === Infinity) fail(`${op}: ${key} is Infinity, expected a finite number`);
+  }
+  const isPair = Array.isArray(betas) && betas.length === 2 && betas.every((b) => b >= 0 && b < 1);
+  if (betas !== undefined && !isPair)
+    fail(`${op}: betas are ${betas}, expected two numbers from 0 up to 1`);
 }

@@ -109,17 +109,21 @@ export function expectTensor(op: string, argument: string, x: unknown): void {
   if (!(x instanceof NDArray)) fail(`${op}: ${argument} is ${kind}, expected a tensor`);
 }
 
-/** Throws unless `other` is a tensor of x's device, dtype and shape. */
-export function expectLike(op: string, argument: string, other: NDArray, x: NDArray): void {
-  expectPeer(op, argument, other, x);
-  expectShape(op, argument, other.shape, x.shape);
-}
-
-/** Throws unless `other` may meet x in an op: a tensor of its device and its dtype. */
-export function expectPeer(op: string, argument: string, other: NDArray, x: NDArray): void {
+/**
+ * Throws unless `other` may meet x in an op: a tensor of its device, its dtype, and the shape if
+ * one is given.
+ */
+export function expectPeer(
+  op: string,
+  argument: string,
+  other: NDArray,
+  x: NDArray,
+  shape?: Shape,
+): void {
   expectTensor(op, argument, other);
   if (other.device !== x.device)
     fail(`${op}: ${argument} is on ${other.device}, expected ${x.device}`);
   if (other.dtype !== x.dtype)
     fail(`${op}: ${argument} has dtype ${other.dtype}, expected ${x.dtype}`);
+  if (shape) expectShape(op, argument, other.shape, shape);
 }

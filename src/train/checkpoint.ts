@@ -2,7 +2,7 @@
 // the run change together or not at all.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { encodeSafetensors, loadSafetensors, syncFolder, writeSynced } from "../gpt/safetensors.ts";
 import type { Module } from "../nn/index.ts";
 import type { AdamW } from "../optim/index.ts";
@@ -55,6 +55,13 @@ export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW)
   recover(folder);
   model.loadStateDict(loadSafetensors(join(folder, "model.safetensors")));
   optimizer?.loadStateDict(loadSafetensors(join(folder, "optimizer.safetensors")));
+}
+
+/** Puts a text in the place of a file: whatever happens, the file is the old or the new one. */
+export function replaceFile(file: string, text: string): void {
+  writeSynced(`${file}.tmp`, [new TextEncoder().encode(text)]);
+  renameSync(`${file}.tmp`, file);
+  syncFolder(dirname(file));
 }
 
 /** Completes or drops a checkpoint whose writing was cut short. */

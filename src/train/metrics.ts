@@ -1,7 +1,8 @@
 // The record of a run: metrics.jsonl, an object a line, and loss.svg, drawn from it.
 
-import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFile } from "./checkpoint.ts";
 
 export interface Row {
   step: number;
@@ -31,9 +32,8 @@ export function readRows(folder: string): Row[] {
 /** Drops the rows from `step` on: a run that resumes there writes them again. */
 export function dropRowsFrom(folder: string, step: number): void {
   const kept = readRows(folder).filter((row) => row.step < step);
-  const file = join(folder, "metrics.jsonl");
-  writeFileSync(`${file}.tmp`, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  renameSync(`${file}.tmp`, file);
+  const lines = kept.map((row) => `${JSON.stringify(row)}\n`);
+  replaceFile(join(folder, "metrics.jsonl"), lines.join(""));
 }
 
 const curves = [

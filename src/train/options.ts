@@ -2,7 +2,8 @@
 
 import { activations } from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
-import { check, type Option, UsageError } from "./table.ts";
+import { defined } from "../shape.ts";
+import { check, defaultsOf, type Option, UsageError } from "./table.ts";
 
 const devices = ["auto", "cuda", "cpu", "ts", "cuda-emulator"] as const;
 const models = ["gpt", "bigram"] as const;
@@ -94,22 +95,14 @@ export const trainTable: Record<keyof TrainConfig, Option> = {
   gradClip: real("largest norm of the gradient (0: any)", 0),
 };
 
-/**
- * The whole configuration from parts of it, later ones first in rank; each is checked, and `from`
- * says where it stands. Throws a UsageError.
- */
-export function settle(...parts: { from: string; values: Partial<TrainConfig> }[]): TrainConfig {
-  for (const { from, values } of parts) check(trainTable, values, from);
-  const given = Object.assign({}, ...parts.map(({ values }) => defined(values)));
-  const defaults = Object.entries(trainTable).map(([key, option]) => [key, option.default]);
-  const preset = given.preset && presets[given.preset as keyof typeof presets];
-  const config: TrainConfig = { ...defined(Object.fromEntries(defaults)), ...preset, ...given };
+/** Defaults < preset < the values given, which stand in `from`. Throws a UsageError. */
+export function settle(from: string, values: Partial<TrainConfig>): TrainConfig {
+  check(trainTable, values, from);
+  const preset = values.preset && presets[values.preset];
+  const defaults = defaultsOf<TrainConfig>(trainTable);
+  const config: TrainConfig = { ...defaults, ...preset, ...defined(values) };
   check(trainTable, config, `preset ${config.preset}`);
   if (config.nEmbd % config.nHead !== 0)
     throw new UsageError(`nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
   return config;
-}
-
-function defined<T extends object>(values: T): T {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
 }

@@ -2,7 +2,7 @@
 // and how a model comes out of such a folder again.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Device, device as deviceOf } from "../device.ts";
 import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
@@ -12,7 +12,7 @@ import { manualSeed } from "../random.ts";
 import { loadCorpus } from "../text/corpus.ts";
 import { CharTokenizer, type Tokenizer, tokenizerFromJSON } from "../text/tokenizer.ts";
 import { splitTokens } from "./batches.ts";
-import { loadCheckpoint, loadState, type RunState } from "./checkpoint.ts";
+import { loadCheckpoint, loadState, type RunState, replaceFile } from "./checkpoint.ts";
 import { dropRowsFrom } from "./metrics.ts";
 import { settle, type TrainConfig } from "./options.ts";
 import { UsageError } from "./table.ts";
@@ -33,7 +33,7 @@ export interface Run {
 
 /** A new run in a folder of its own. */
 export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
-  const asked = settle({ from: "train", values: options });
+  const asked = settle("train", options);
   const corpus = await loadCorpus(asked.data);
   // the run goes on with this text on this device, whatever the defaults will be by then
   const config = { ...asked, data: corpus.source, device: deviceOf(asked.device).name };
@@ -150,7 +150,7 @@ function buildOptimizer(config: TrainConfig, model: LanguageModel): AdamW {
 function readConfig(out: string): TrainConfig {
   const file = join(out, "config.json");
   if (!existsSync(file)) throw new UsageError(`run: ${out} holds no run: it has no config.json`);
-  return settle({ from: file, values: readJSON(file) as Partial<TrainConfig> });
+  return settle(file, readJSON(file) as Partial<TrainConfig>);
 }
 
 function readTokenizer(out: string): Tokenizer {
@@ -172,6 +172,5 @@ function readJSON(file: string): unknown {
 }
 
 function writeJSON(file: string, value: unknown): void {
-  writeFileSync(`${file}.tmp`, `${JSON.stringify(value, null, 2)}\n`);
-  renameSync(`${file}.tmp`, file);
+  replaceFile(file, `${JSON.stringify(value, null, 2)}\n`);
 }

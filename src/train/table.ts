@@ -1,6 +1,8 @@
 // A table of options: what each is called, may be, and is by default. One table drives the command
 // line, its help, JSON files and the record in a run's folder.
 
+import { defined } from "../shape.ts";
+
 /** Somebody asked for what there is not; the message names it and the nearest right thing. */
 export class UsageError extends Error {
   override name = "UsageError";
@@ -25,6 +27,12 @@ export type Table = Readonly<Record<string, Option>>;
 /** nEmbd -> n-embd */
 export function flagOf(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** What each option is when nobody says; those with no default are left out. T names the types. */
+export function defaultsOf<T>(table: Table): T {
+  const defaults = Object.entries(table).map(([key, option]) => [key, option.default]);
+  return defined(Object.fromEntries(defaults));
 }
 
 /** Throws unless every value is one its option allows; `from` says where the values stand. */

@@ -2,7 +2,7 @@
 // device("ts") always exists; the others need an addon, and say why when it is missing.
 
 import { type Buffer, Pool, Storage } from "./device/memory.ts";
-import { whyNoAddon } from "./kernels/addon.ts";
+import { type Addon, addonOf } from "./kernels/addon.ts";
 import type { DType, Kernels } from "./kernels/contract.ts";
 import { reference } from "./kernels/reference/index.ts";
 import { drawState } from "./random.ts";
@@ -16,17 +16,18 @@ export type DeviceName = "ts" | "cpu" | "cuda" | "cuda-emulator";
 export class Device {
   readonly name: DeviceName;
   readonly kernels: Kernels;
-  readonly pool = new Pool();
+  readonly addon: Addon | null;
+  readonly pool: Pool;
   /** Kernel calls so far on each floor, by name. */
   readonly calls = { native: new Map<string, number>(), ts: new Map<string, number>() };
   #capturing = false;
-  #draws: ReturnType<typeof drawState> = { state: new Int32Array(3), changes: -1 };
+  #draws: ReturnType<typeof drawState> = { state: new Int32Array(4), changes: -1 };
 
-  constructor(name: DeviceName, native: Partial<Kernels>) {
+  constructor(name: DeviceName, addon: Addon | null) {
     this.name = name;
-    this.kernels = counted({ ...reference, ...native }, (kernel) =>
-      kernel in native ? this.calls.native : this.calls.ts,
-    );
+    this.addon = addon;
+    this.pool = new Pool(addon?.alignment);
+    this.kernels = this.#count(addon?.kernels ?? {});
   }
 
   /** New memory; its content is undefined. */
@@ -78,34 +79,39 @@ export class Device {
     return this.name;
   }
 
+  /** All kernels, native where there is one and the data are no doubles; each call is counted. */
+  #count(native: Partial<Addon["kernels"]>): Kernels {
+    const tally = (calls: Map<string, number>, name: string) =>
+      calls.set(name, (calls.get(name) ?? 0) + 1);
+    const wrap = ([name, kernel]: [string, (...args: never[]) => void]) => {
+      const fast = native[name as keyof Kernels] as ((...args: never[]) => unknown) | undefined;
+      const call = (...args: never[]) => {
+        if (fast && !fast(...args)) tally(this.calls.native, name);
+        else {
+          tally(this.calls.ts, name);
+          kernel(...args);
+        }
+      };
+      return [name, call];
+    };
+    return Object.fromEntries(Object.entries(reference).map(wrap));
+  }
+
   #refuse(what: string): void {
     if (this.#capturing)
       fail(`${what} inside a captured step: pass tensors in, return them, and read them outside`);
   }
 }
 
-/** The same kernels, each counting its calls. */
-function counted(kernels: Kernels, floor: (name: string) => Map<string, number>): Kernels {
-  const wrap = ([name, kernel]: [string, (...args: never[]) => void]) => {
-    const calls = floor(name);
-    const call = (...args: never[]) => {
-      calls.set(name, (calls.get(name) ?? 0) + 1);
-      kernel(...args);
-    };
-    return [name, call];
-  };
-  return Object.fromEntries(Object.entries(kernels).map(wrap));
-}
-
 const made = new Map<DeviceName, Device>();
 const names: DeviceName[] = ["cuda", "cpu", "ts", "cuda-emulator"]; // fastest first
 let chosen: Device | null = null;
 
-/** Why a device cannot be had; empty if it can. */
-function whyNot(name: DeviceName): string {
-  if (name === "ts") return "";
+/** The addon of a device, null if it needs none; or why the device cannot be had. */
+function addonFor(name: DeviceName): Addon | null | string {
+  if (name === "ts") return null;
   if (name === "cuda-emulator") return "no emulator: this version of tinybard has none yet";
-  return whyNoAddon(name);
+  return addonOf(name);
 }
 
 /**
@@ -114,13 +120,13 @@ function whyNot(name: DeviceName): string {
  */
 export function device(name: DeviceName | "auto" | Device): Device {
   if (name instanceof Device) return name;
-  const wanted = name === "auto" ? names.find((each) => !whyNot(each)) : name;
+  const wanted = name === "auto" ? names.find((each) => typeof addonFor(each) !== "string") : name;
   if (!wanted || !names.includes(wanted)) {
     throw new TypeError(`device: name is ${name}, expected auto, ${names.join(", ")}`);
   }
-  const reason = whyNot(wanted);
-  if (reason) throw new Error(`device ${wanted} cannot be had: ${reason}`);
-  const found = made.get(wanted) ?? new Device(wanted, {});
+  const addon = addonFor(wanted);
+  if (typeof addon === "string") throw new Error(`device ${wanted} cannot be had: ${addon}`);
+  const found = made.get(wanted) ?? new Device(wanted, addon);
   made.set(wanted, found);
   return found;
 }
@@ -134,8 +140,11 @@ export function devices(): {
   missing: string[];
 }[] {
   return names.map((name) => {
-    const reason = whyNot(name);
-    return { name, available: !reason, reason, native: 0, missing: Object.keys(reference) };
+    const addon = addonFor(name);
+    const reason = typeof addon === "string" ? addon : "";
+    const kernels = typeof addon === "object" ? (addon?.kernels ?? {}) : {};
+    const missing = Object.keys(reference).filter((kernel) => !(kernel in kernels));
+    return { name, available: !reason, reason, native: Object.keys(kernels).length, missing };
   });
 }
 

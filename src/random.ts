@@ -36,10 +36,13 @@ export function nextSite(): number {
   return generator.site++;
 }
 
-/** The state that kernels draw from, [key low, key high, step], and a count of its changes. */
+/**
+ * The state that kernels draw from, [key low, key high, step, first site], and a count of its
+ * changes.
+ */
 export function drawState(): { state: Int32Array; changes: number } {
   const [low, high] = keyOf(generator.seed);
-  return { state: Int32Array.of(low, high, generator.step), changes: generator.changes };
+  return { state: Int32Array.of(low, high, generator.step, 0), changes: generator.changes };
 }
 
 function keyOf(seed: number): [number, number] {

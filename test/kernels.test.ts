@@ -19,10 +19,11 @@ const F = (n: number): Part => ({ kind: "in", n });
 const P = (n: number): Part => ({ kind: "positive", n });
 const I = (n: number, below: number): Part => ({ kind: "index", n, below });
 const out = (n: number): Part => ({ kind: "out", n });
-const draws = Int32Array.of(7, 0, 3);
+const draws = Int32Array.of(7, 0, 3, 2);
 const n = 37;
 
-type Call = (Part | number | boolean | null | Int32Array)[];
+type Call = (Part | Part[] | number | boolean | null | Int32Array)[];
+const two = [F(n), F(5)];
 const unary = [F(n), out(n), n];
 const backward = [F(n), F(n), out(n), n];
 const pairwise = [F(n), F(n), out(n), n, n, n];
@@ -30,7 +31,7 @@ const [B, H, T, D] = [2, 3, 9, 5];
 const C = H * D;
 const heads = B * H * T * D;
 const q = F(heads);
-const drop = [draws, 1, 0.2];
+const drop = [1, 0.2];
 
 /** A call of each kernel, in the order of the contract. */
 // biome-ignore format: a few kernels a row
@@ -47,6 +48,7 @@ const calls: Record<keyof Kernels, Call> = {
   sum: [F(2 * n * 3), out(6), 2, n, 3],
   max: [F(2 * n * 3), out(6), I(6, 1), 2, n, 3],
   maxBackward: [F(6), I(6, n), out(2 * n * 3), 2, n, 3],
+  linear: [F(5 * 7), F(6 * 7), F(6), out(30), out(30), 5, 6, 7, 2],
   softmax: [F(3 * n), out(3 * n), 3, n],
   softmaxBackward: [P(3 * n), F(3 * n), out(3 * n), 3, n],
   logSoftmax: [F(3 * n), out(3 * n), 3, n],
@@ -55,6 +57,14 @@ const calls: Record<keyof Kernels, Call> = {
   layerNormBackward: [
     F(3 * n), F(n), F(3), P(3), F(3 * n), out(3 * n), out(n), out(n), 3, n,
   ],
+  residualLayerNorm: [
+    F(3 * n), F(3 * n), F(n), F(n), out(3 * n), out(3 * n), out(3), out(3), draws, 3, n, 1e-5,
+    ...drop,
+  ],
+  residualLayerNormBackward: [
+    F(3 * n), F(n), F(3), P(3), F(3 * n), F(3 * n), out(3 * n), out(3 * n), out(n), out(n), draws,
+    3, n, ...drop,
+  ],
   crossEntropy: [F(3 * n), I(3, n), out(1), out(3), out(1), 3, n, -100],
   crossEntropyBackward: [F(3 * n), I(3, n), P(3), P(1), F(1), out(3 * n), 3, n, -100],
   copy: [F(n), out(n), n], fill: [out(n), 2.5, n],
@@ -62,34 +72,37 @@ const calls: Record<keyof Kernels, Call> = {
   slice: [F(60), out(24), 2, 5, 6, 1, 2], paste: [F(24), F(60), 2, 5, 6, 1, 2],
   embedding: [I(9, 4), F(4 * n), out(9 * n), 9, 4, n],
   embeddingBackward: [I(9, 4), F(9 * n), out(4 * n), 9, 4, n],
-  attention: [q, q, q, out(heads), out(B * H * T), B * H, T, T, D, true, ...drop],
+  attention: [q, q, q, out(heads), out(B * H * T), draws, B * H, T, T, D, true, ...drop],
   attentionBackward: [
-    q, q, q, q, P(B * H * T), q, out(heads), out(heads), out(heads), B * H, T, T, D, true, ...drop,
+    q, q, q, q, P(B * H * T), q, out(heads), out(heads), out(heads), draws, B * H, T, T, D,
+    true, ...drop,
   ],
-  selfAttention: [F(3 * heads), out(heads), out(B * H * T), B, T, H, D, true, ...drop],
+  selfAttention: [F(3 * heads), out(heads), out(B * H * T), draws, B, T, H, D, true, ...drop],
   selfAttentionBackward: [
-    F(3 * heads), q, P(B * H * T), q, out(3 * heads), B, T, H, D, true, ...drop,
+    F(3 * heads), q, P(B * H * T), q, out(3 * heads), draws, B, T, H, D, true, ...drop,
   ],
   cachedAttention: [
     F(3 * heads), F(B * 12 * 2 * C), Int32Array.of(2), out(heads), B, T, H, D, 12,
   ],
-  sgd: [F(n), F(n), F(n), P(1), n, 0.9, 0.1],
-  adamw: [F(n), F(n), F(n), P(n), P(1), P(1), n, 0.9, 0.99, 1e-8, 0.1, 0.01],
-  sumSquares: [F(n), P(1), n], clip: [F(n), P(1), n, 0.5],
+  sgd: [two, two, two, P(1), 0.9, 0.1],
+  adamw: [two, two, two, [P(n), P(5)], [P(1), P(1)], P(1), 0.9, 0.99, 1e-8, 0.1, 0.01],
+  sumSquares: [two, out(1)], clip: [two, P(1), 0.5],
   dropout: [F(n), out(n), draws, n, 5, 0.3],
 };
 
 /** The arguments, with fresh buffers of a float type. */
 function args(call: Call, Floats: typeof Float32Array | typeof Float64Array) {
-  return call.map((part, site) => {
+  const fresh = (part: Call[number], site: number): unknown => {
     if (part === null || typeof part !== "object") return part;
     if (part instanceof Int32Array) return part.slice();
+    if (Array.isArray(part)) return part.map((each, i) => fresh(each, site + 100 * (i + 1)));
     if (part.kind === "out") return new Floats(part.n).fill(NaN);
     const values = Float32Array.from(normal(part.n, { site, stream: "sample", seed: 3 }));
     if (part.kind === "index")
       return Int32Array.from(values, (x) => Math.floor(Math.abs(x) * 1e4) % part.below);
     return new Floats(part.kind === "positive" ? values.map((x) => Math.abs(x) + 0.5) : values);
-  });
+  };
+  return call.map(fresh);
 }
 
 eachDevice("kernels", (test, on) => {
@@ -103,7 +116,7 @@ eachDevice("kernels", (test, on) => {
       const run = (kernels: Kernels, floats: typeof Float32Array | typeof Float64Array) => {
         const list = args(call, floats);
         (kernels[name as keyof Kernels] as (...list: unknown[]) => void)(...list);
-        return list;
+        return list.flat();
       };
       const [actual, again, expected] = [
         run(on.kernels, Float32Array),

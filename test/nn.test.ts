@@ -102,7 +102,7 @@ eachDevice("nn", (test, on) => {
     const layer = new nn.Linear(2, 1);
     const step = (x: Tensor) => layer.forward(x).sum().backward();
     step(ones([1, 2]));
-    layer.to("ts");
+    layer.to(on);
     assert.equal(layer.weight.grad?.toArray(), [[1, 1]]);
     layer.to("f64");
     assert.equal([layer.weight.grad, layer.weight.dtype], [null, "f64"]);

@@ -11,6 +11,7 @@ import {
   devices,
   manualSeed,
   randn,
+  setDefaultDevice,
   sum,
   type Tensor,
   tensor,
@@ -31,7 +32,10 @@ export function eachDevice(name: string, body: (test: Test, on: Device) => void)
         .map((d) => d.name);
   for (const each of names) {
     const test = suite(`${name} on ${each}`);
-    test.before.each(() => manualSeed(1));
+    test.before.each(() => {
+      setDefaultDevice(each);
+      manualSeed(1);
+    });
     body(test, device(each));
     test.run();
   }

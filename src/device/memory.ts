@@ -80,6 +80,12 @@ export class Pool {
   /** Fills returned buffers with NaN, so that a test sees who reads memory after its end. */
   poison = process.env.TINYBARD_POISON === "1";
   readonly #free = new Map<string, Buffer[]>();
+  readonly #alignment: ((buffer: ArrayBuffer) => number) | undefined;
+
+  /** `alignment` tells where in a buffer a cache line begins, where vectors want to begin. */
+  constructor(alignment?: (buffer: ArrayBuffer) => number) {
+    this.#alignment = alignment;
+  }
 
   take(dtype: DType, length: number): Buffer {
     if (dtype === "bf16") fail("dtype is bf16, which lives on cuda only; this device has f32");
@@ -105,7 +111,9 @@ export class Pool {
   #allocate(dtype: keyof typeof arrays, length: number): Buffer {
     if (this.freeBytes > this.peakBytes) this.trim(); // sizes that are no longer asked for
     try {
-      const buffer = new arrays[dtype](length);
+      const bytes = length * arrays[dtype].BYTES_PER_ELEMENT;
+      const memory = new ArrayBuffer(bytes + (this.#alignment ? 64 : 0));
+      const buffer = new arrays[dtype](memory, this.#alignment?.(memory), length);
       this.allocations++;
       return buffer;
     } catch (cause) {

@@ -9,6 +9,10 @@
 /** Floats of a buffer: f32, or f64 where gradients are checked in double precision. */
 export type Floats = Float32Array | Float64Array;
 export type DType = "f32" | "f64" | "i32" | "bf16";
+export type List<T> = readonly T[];
+
+/** What `linear` may end in, by number. */
+export const activations = ["none", "relu", "gelu", "geluTanh"] as const;
 
 /** F is a buffer of floats, I one of 32-bit integers, as the device holds them. */
 export interface Kernels<F = Floats, I = Int32Array> {
@@ -65,6 +69,12 @@ export interface Kernels<F = Floats, I = Int32Array> {
    */
   matmul(a: F, b: F, c: F, batch: number, M: number, N: number, K: number, aStep: number,
     bStep: number, transA: boolean, transB: boolean, accumulate: boolean): void;
+  /**
+   * y = f(h), h = x w^T + b, f being activations[activation] below; h itself is kept where it is
+   * wanted.  x [M, K], w [N, K], b [N], h, y [M, N]
+   */
+  linear(x: F, w: F, b: F | null, h: F | null, y: F, M: number, N: number, K: number,
+    activation: number): void;
 
   // ---- rows: each output needs a whole row
 
@@ -91,6 +101,19 @@ export interface Kernels<F = Floats, I = Int32Array> {
   /** dx [rows, n], dw [n], db [n] */
   layerNormBackward(x: F, w: F, mean: F, rstd: F, dy: F, dx: F, dw: F, db: F | null, rows: number,
     n: number): void;
+  /**
+   * r = x + dropout(y), z = layerNorm(r): what joins a branch to the residual stream.  x, y, r, z
+   * [rows, n]; w, b [n]; mean, rstd [rows]; p = 0 drops nothing
+   */
+  residualLayerNorm(x: F, y: F, w: F, b: F | null, r: F, z: F, mean: F, rstd: F, draws: I,
+    rows: number, n: number, eps: number, site: number, p: number): void;
+  /**
+   * dx = dr + what flows back through the normalization, dy = dropout(dx).  dr may be null: then it
+   * is 0; dy may be null: then it is not wanted. dx, dy [rows, n]; dw, db [n]
+   */
+  residualLayerNormBackward(r: F, w: F, mean: F, rstd: F, dr: F | null, dz: F, dx: F,
+    dy: F | null, dw: F, db: F | null, draws: I, rows: number, n: number, site: number,
+    p: number): void;
   /**
    * loss[0] = mean of max_r + lse_r - x[r, target_r] over the count[0] rows whose target is not
    * ignoreIndex; max_r is the row's largest element, lse_r = log(sum(e^(x_r - max_r))): apart from
@@ -130,17 +153,18 @@ export interface Kernels<F = Floats, I = Int32Array> {
    * y_i = sum_j P_ij v_j, P = softmax(q k^T / sqrt D), per head; lse saves log(sum(e^scores)).
    * q, y [heads, Tq, D]; k, v [heads, Tk, D]; lse [heads, Tq]
    */
-  attention(q: F, k: F, v: F, y: F, lse: F, heads: number, Tq: number, Tk: number, D: number,
-    causal: boolean, draws: I, site: number, p: number): void;
-  attentionBackward(q: F, k: F, v: F, y: F, lse: F, dy: F, dq: F, dk: F, dv: F, heads: number,
-    Tq: number, Tk: number, D: number, causal: boolean, draws: I, site: number, p: number): void;
+  attention(q: F, k: F, v: F, y: F, lse: F, draws: I, heads: number, Tq: number, Tk: number,
+    D: number, causal: boolean, site: number, p: number): void;
+  attentionBackward(q: F, k: F, v: F, y: F, lse: F, dy: F, dq: F, dk: F, dv: F, draws: I,
+    heads: number, Tq: number, Tk: number, D: number, causal: boolean, site: number,
+    p: number): void;
   /**
    * The same in the layout of one projection: qkv [B, T, 3, H, D] and y [B, T, H, D]; lse [B, H, T]
    */
-  selfAttention(qkv: F, y: F, lse: F, B: number, T: number, H: number, D: number, causal: boolean,
-    draws: I, site: number, p: number): void;
-  selfAttentionBackward(qkv: F, y: F, lse: F, dy: F, dqkv: F, B: number, T: number, H: number,
-    D: number, causal: boolean, draws: I, site: number, p: number): void;
+  selfAttention(qkv: F, y: F, lse: F, draws: I, B: number, T: number, H: number, D: number,
+    causal: boolean, site: number, p: number): void;
+  selfAttentionBackward(qkv: F, y: F, lse: F, dy: F, dqkv: F, draws: I, B: number, T: number,
+    H: number, D: number, causal: boolean, site: number, p: number): void;
   /**
    * Writes the keys and values of T new tokens into the cache at length[0], then attends causally
    * over all that it holds. qkv [B, T, 3, H, D]; cache [B, capacity, 2, H, D]; y [B, T, H, D];
@@ -149,28 +173,31 @@ export interface Kernels<F = Floats, I = Int32Array> {
   cachedAttention(qkv: F, cache: F, length: I, y: F, B: number, T: number, H: number, D: number,
     capacity: number): void;
 
-  // ---- optimizer: in place, over n elements. lr [1] is the learning rate, t [1] counts updates:
-  // both lie in buffers, not in the call, so that a recorded step can be replayed with other values
+  // ---- optimizer: in place, over all elements of lists of buffers, the i-th ones of which belong
+  // to one parameter. lr [1] is the learning rate, each t [1] counts updates: they lie in buffers,
+  // not in the call, so that a recorded step can be replayed with other values
 
   /** velocity = momentum velocity + dw + weightDecay w; w -= lr velocity */
-  sgd(w: F, dw: F, velocity: F, lr: F, n: number, momentum: number, weightDecay: number): void;
+  sgd(w: List<F>, dw: List<F>, velocity: List<F>, lr: F, momentum: number,
+    weightDecay: number): void;
   /**
    * t += 1; g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then
    * w -= lr weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
    */
-  adamw(w: F, dw: F, m: F, v: F, lr: F, t: F, n: number, beta1: number, beta2: number, eps: number,
-    weightDecay: number, l2: number): void;
-  /** total[0] += sum(x^2) */
-  sumSquares(x: F, total: F, n: number): void;
+  adamw(w: List<F>, dw: List<F>, m: List<F>, v: List<F>, t: List<F>, lr: F, beta1: number,
+    beta2: number, eps: number, weightDecay: number, l2: number): void;
+  /** total[0] = sum(x^2) over the whole list */
+  sumSquares(x: List<F>, total: F): void;
   /** x *= min(1, maxNorm / (sqrt(total[0]) + 1e-6)) */
-  clip(x: F, total: F, n: number, maxNorm: number): void;
+  clip(x: List<F>, total: F, maxNorm: number): void;
 
   // ---- random
 
   /**
    * y_i = x_i scale, or 0 if the 16 bits of element i are below t = round(65536 p);
    * scale = 65536 / (65536 - t). The bits are those of word (i mod 8) div 2 (low half first) of
-   * Philox at counter (i div 8, site, step, dropout stream). draws = [key low, key high, step]
+   * Philox at counter (i div 8, draws[3] + site, step, dropout stream).
+   * draws = [key low, key high, step, first site]
    */
   dropout(x: F, y: F, draws: I, n: number, site: number, p: number): void;
 }

@@ -1,4 +1,4 @@
-// The update rules. Each is one kernel over a parameter. Options are PyTorch's; every parameter
+// The update rules. Each is one kernel over all parameters of a group. Options are PyTorch's; every parameter
 // given is decayed: who wants some spared makes two groups.
 
 import { Optimizer, type Params, type Update } from "./optimizer.ts";
@@ -16,10 +16,8 @@ export class SGD extends Optimizer<SGDOptions> {
     super("SGD", params, defaults, options, ["velocity"]);
   }
 
-  protected override update({ w, dw, memory, lr, options }: Update<SGDOptions>): void {
-    const { momentum, weightDecay } = options;
-    const velocity = memory.velocity.floats;
-    w.device.kernels.sgd(w.floats, dw.floats, velocity, lr.floats, w.size, momentum, weightDecay);
+  protected override update({ kernels, w, dw, memory, lr, options }: Update<SGDOptions>): void {
+    kernels.sgd(w, dw, memory.velocity, lr, options.momentum, options.weightDecay);
   }
 }
 
@@ -43,11 +41,9 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
   }
 
   protected adam(update: Update<AdamOptions>, weightDecay: number, l2: number): void {
-    const { w, dw, memory, lr, options } = update;
-    const [m, v, t] = [memory.m.floats, memory.v.floats, memory.t.floats];
-    const [beta1, beta2] = options.betas;
-    const reals = [beta1, beta2, options.eps, weightDecay, l2] as const;
-    w.device.kernels.adamw(w.floats, dw.floats, m, v, lr.floats, t, w.size, ...reals);
+    const { kernels, w, dw, memory, lr, options } = update;
+    const { m, v, t } = memory;
+    kernels.adamw(w, dw, m, v, t, lr, ...options.betas, options.eps, weightDecay, l2);
   }
 }
 

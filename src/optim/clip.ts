@@ -24,9 +24,10 @@ export function clipGradients(params: Iterable<Tensor>, maxNorm: number): Tensor
   for (const [i, w] of list.entries()) expectTensor("clipGradNorm", `params[${i}]`, w);
   const grads = list.flatMap((w) => w.grad ?? []);
   if (grads.length === 0) return null;
-  const total = empty(grads[0], []).fill(0);
+  const total = empty(grads[0], []);
   const { sumSquares, clip } = total.device.kernels;
-  for (const dw of grads) sumSquares(dw.floats, total.floats, dw.size);
-  if (maxNorm < Infinity) for (const dw of grads) clip(dw.floats, total.floats, dw.size, maxNorm);
+  const buffers = grads.map((dw) => dw.floats);
+  sumSquares(buffers, total.floats);
+  if (maxNorm < Infinity) clip(buffers, total.floats, maxNorm);
   return noGrad(() => sqrt(total));
 }

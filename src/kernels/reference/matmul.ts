@@ -2,6 +2,9 @@
 // eight loads serve sixteen multiply-adds (the plain triple loop needs two loads for each).
 
 import type { Floats } from "../contract.ts";
+import { gelu, geluTanh, relu } from "./elementwise.ts";
+
+const activations = [null, relu, gelu, geluTanh]; // by the contract's numbers
 
 export function matmul(
   a: Floats, b: Floats, c: Floats, batch: number, M: number, N: number, K: number,
@@ -27,6 +30,16 @@ export function matmul(
       }
     }
   }
+}
+
+export function linear(
+  x: Floats, w: Floats, b: Floats | null, h: Floats | null, y: Floats, M: number, N: number,
+  K: number, activation: number,
+): void {
+  if (b) for (let m = 0; m < M; m++) y.set(b.length === N ? b : b.subarray(0, N), m * N);
+  matmul(x, w, y, 1, M, N, K, 0, 0, false, true, b !== null);
+  h?.set(y.subarray(0, M * N));
+  activations[activation]?.(y, y, M * N);
 }
 
 /** c[0..3, 0..3] += sum over k of a[0..3, k] b[k, 0..3], at the places where the tile begins. */

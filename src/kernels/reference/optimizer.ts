@@ -1,41 +1,47 @@
-// Optimizer kernels: one pass over a parameter, in place.
+// Optimizer kernels: one pass over all parameters, in place.
 
-import type { Floats } from "../contract.ts";
+import type { Floats, List } from "../contract.ts";
 
 export function sgd(
-  w: Floats, dw: Floats, velocity: Floats, lr: Floats, n: number, momentum: number,
+  w: List<Floats>, dw: List<Floats>, velocity: List<Floats>, lr: Floats, momentum: number,
   weightDecay: number,
 ): void {
-  for (let i = 0; i < n; i++) {
-    velocity[i] = momentum * velocity[i] + dw[i] + weightDecay * w[i];
-    w[i] -= lr[0] * velocity[i];
+  for (let i = 0; i < w.length; i++) {
+    const [wi, dwi, vi] = [w[i], dw[i], velocity[i]];
+    for (let j = 0; j < wi.length; j++) {
+      vi[j] = momentum * vi[j] + dwi[j] + weightDecay * wi[j];
+      wi[j] -= lr[0] * vi[j];
+    }
   }
 }
 
 export function adamw(
-  w: Floats, dw: Floats, m: Floats, v: Floats, lr: Floats, t: Floats, n: number,
+  w: List<Floats>, dw: List<Floats>, m: List<Floats>, v: List<Floats>, t: List<Floats>, lr: Floats,
   beta1: number, beta2: number, eps: number, weightDecay: number, l2: number,
 ): void {
-  t[0] += 1;
-  const stepSize = lr[0] / (1 - beta1 ** t[0]);
-  const rootCorrection = Math.sqrt(1 - beta2 ** t[0]);
   const kept = 1 - lr[0] * weightDecay;
-  for (let i = 0; i < n; i++) {
-    const g = dw[i] + l2 * w[i];
-    m[i] = beta1 * m[i] + (1 - beta1) * g;
-    v[i] = beta2 * v[i] + (1 - beta2) * g * g;
-    w[i] = w[i] * kept - (stepSize * m[i]) / (Math.sqrt(v[i]) / rootCorrection + eps);
+  for (let i = 0; i < w.length; i++) {
+    const [wi, dwi, mi, vi] = [w[i], dw[i], m[i], v[i]];
+    t[i][0] += 1;
+    const stepSize = lr[0] / (1 - beta1 ** t[i][0]);
+    const rootCorrection = Math.sqrt(1 - beta2 ** t[i][0]);
+    for (let j = 0; j < wi.length; j++) {
+      const g = dwi[j] + l2 * wi[j];
+      mi[j] = beta1 * mi[j] + (1 - beta1) * g;
+      vi[j] = beta2 * vi[j] + (1 - beta2) * g * g;
+      wi[j] = wi[j] * kept - (stepSize * mi[j]) / (Math.sqrt(vi[j]) / rootCorrection + eps);
+    }
   }
 }
 
-export function sumSquares(x: Floats, total: Floats, n: number): void {
+export function sumSquares(x: List<Floats>, total: Floats): void {
   let sum = 0;
-  for (let i = 0; i < n; i++) sum += x[i] * x[i];
-  total[0] += sum;
+  for (const xi of x) for (let j = 0; j < xi.length; j++) sum += xi[j] * xi[j];
+  total[0] = sum;
 }
 
-export function clip(x: Floats, total: Floats, n: number, maxNorm: number): void {
+export function clip(x: List<Floats>, total: Floats, maxNorm: number): void {
   const scale = maxNorm / (Math.sqrt(total[0]) + 1e-6);
   if (scale >= 1) return;
-  for (let i = 0; i < n; i++) x[i] *= scale;
+  for (const xi of x) for (let j = 0; j < xi.length; j++) xi[j] *= scale;
 }

@@ -30,7 +30,7 @@ export function keepScales(
     const element = first + i;
     const index = Math.floor(element / 8);
     if (index !== drawn) {
-      philox(index, site, draws[2], streams.dropout, draws[0], draws[1], block);
+      philox(index, draws[3] + site, draws[2], streams.dropout, draws[0], draws[1], block);
       drawn = index;
     }
     const place = element % 8;

@@ -2,6 +2,7 @@
 // hold.
 
 import type { Floats } from "../contract.ts";
+import { dropout } from "./random.ts";
 
 export function sum(x: Floats, y: Floats, outer: number, n: number, inner: number): void {
   for (let o = 0; o < outer; o++) {
@@ -125,6 +126,26 @@ export function layerNormBackward(
   }
   dw.set(sumW);
   db?.set(sumB);
+}
+
+export function residualLayerNorm(
+  x: Floats, y: Floats, w: Floats, b: Floats | null, r: Floats, z: Floats, mean: Floats,
+  rstd: Floats, draws: Int32Array, rows: number, n: number, eps: number, site: number, p: number,
+): void {
+  if (p > 0) dropout(y, r, draws, rows * n, site, p);
+  else r.set(y.subarray(0, rows * n));
+  for (let i = 0; i < rows * n; i++) r[i] += x[i];
+  layerNorm(r, w, b, z, mean, rstd, rows, n, eps);
+}
+
+export function residualLayerNormBackward(
+  r: Floats, w: Floats, mean: Floats, rstd: Floats, dr: Floats | null, dz: Floats, dx: Floats,
+  dy: Floats | null, dw: Floats, db: Floats | null, draws: Int32Array, rows: number, n: number,
+  site: number, p: number,
+): void {
+  layerNormBackward(r, w, mean, rstd, dz, dx, dw, db, rows, n);
+  if (dr) for (let i = 0; i < rows * n; i++) dx[i] += dr[i];
+  if (dy) dropout(dx, dy, draws, rows * n, site, p);
 }
 
 export function crossEntropy(

@@ -1,0 +1,90 @@
+# The C++ addon: build/Release/cpu.node. The kernels are compiled once for each instruction set; which
+# of them runs is chosen when the addon is loaded, so that a build works on every processor of its kind.
+{
+  "variables": {
+    "families": [
+      "native/cpu/attention.cpp",
+      "native/cpu/elementwise.cpp",
+      "native/cpu/matmul.cpp",
+      "native/cpu/movement.cpp",
+      "native/cpu/optimizer.cpp",
+      "native/cpu/random.cpp",
+      "native/cpu/rows.cpp",
+      "native/cpu/table.cpp",
+      "native/cpu/tile.cpp",
+    ],
+  },
+  "target_defaults": {
+    "cflags": ["-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
+    "cflags_cc": ["-std=c++17"],
+    "cflags_cc!": ["-fno-exceptions", "-std=gnu++17", "-std=gnu++20"],
+    "xcode_settings": {
+      "GCC_OPTIMIZATION_LEVEL": "3",
+      "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+      "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+      "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+      "MACOSX_DEPLOYMENT_TARGET": "11.0",
+    },
+    "msvs_settings": {
+      "VCCLCompilerTool": { "ExceptionHandling": 1, "AdditionalOptions": ["/std:c++17", "/O2"] },
+    },
+    "defines": ["NAPI_VERSION=8"],
+  },
+  "targets": [
+    {
+      "target_name": "cpu",
+      "sources": [
+        "native/addon.cpp",
+        "native/call.cpp",
+        "native/recording.cpp",
+        "native/cpu/dispatch.cpp",
+        "native/cpu/parallel.cpp",
+      ],
+      "dependencies": ["scalar"],
+      "conditions": [
+        ["target_arch == 'x64'", { "defines": ["HAS_X64"], "dependencies": ["avx2", "avx512"] }],
+        ["target_arch == 'arm64'", { "defines": ["HAS_ARM64"], "dependencies": ["neon"] }],
+      ],
+    },
+    {
+      "target_name": "scalar",
+      "type": "static_library",
+      "sources": ["<@(families)"],
+      "defines": ["SIMD=scalar", "SIMD_SCALAR"],
+    },
+  ],
+  "conditions": [
+    ["target_arch == 'x64'", {
+      "targets": [
+        {
+          "target_name": "avx2",
+          "type": "static_library",
+          "sources": ["<@(families)"],
+          "defines": ["SIMD=avx2", "SIMD_AVX2"],
+          "cflags": ["-mavx2", "-mfma"],
+          "xcode_settings": { "OTHER_CFLAGS": ["-mavx2", "-mfma"] },
+          "msvs_settings": { "VCCLCompilerTool": { "AdditionalOptions": ["/arch:AVX2"] } },
+        },
+        {
+          "target_name": "avx512",
+          "type": "static_library",
+          "sources": ["<@(families)"],
+          "defines": ["SIMD=avx512", "SIMD_AVX512"],
+          "cflags": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
+          "xcode_settings": { "OTHER_CFLAGS": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"] },
+          "msvs_settings": { "VCCLCompilerTool": { "AdditionalOptions": ["/arch:AVX512"] } },
+        },
+      ],
+    }],
+    ["target_arch == 'arm64'", {
+      "targets": [
+        {
+          "target_name": "neon",
+          "type": "static_library",
+          "sources": ["<@(families)"],
+          "defines": ["SIMD=neon", "SIMD_NEON"],
+        },
+      ],
+    }],
+  ],
+}

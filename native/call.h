@@ -1,0 +1,44 @@
+// What kernels and their binder know of each other: the types of kernels.inc, and how a kernel
+// says that it cannot do what it was asked.
+#pragma once
+
+#include <cstdint>
+
+namespace tinybard {
+
+using f32 = float;
+using i32 = int32_t;
+/** An element of 4 bytes that is only moved. */
+using word = uint32_t;
+
+/** A buffer of either type. */
+struct any {
+  void* data;
+  bool isFloat;
+};
+
+/** Buffers of several tensors, lengths[i] elements each. */
+struct List {
+  float* const* data;
+  const int64_t* lengths;
+  int64_t count;
+  float* operator[](int64_t i) const { return data[i]; }
+};
+
+/** The last parameter of every kernel, so that all others may end in a comma. */
+struct End {};
+
+/** What the running kernel has said against its arguments. */
+struct Refusal {
+  bool isSet = false;
+  char message[160];
+};
+extern thread_local Refusal refusal;
+
+/** Tells the caller of the running kernel, as a RangeError, that nothing was done, and why. */
+void refuse(const char* format, ...);
+
+/** As JavaScript stores a number in an Int32Array: modulo 2^32, 0 for what is no finite number. */
+i32 toInt32(double x);
+
+} // namespace tinybard

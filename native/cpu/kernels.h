@@ -1,0 +1,13 @@
+// The declarations of all kernels, from kernels.inc, in the namespace of the instruction set that
+// is being compiled for.
+#pragma once
+
+#include "../call.h"
+#include "parallel.h"
+
+namespace tinybard::SIMD {
+
+#define KERNEL(name, buffers, sizes) void name(buffers sizes End);
+#include "../declare.inc"
+
+} // namespace tinybard::SIMD

@@ -1,0 +1,203 @@
+// The matrix product, from tiles (tile.h). Tiles want their operands in the cache, the columns of b
+// side by side. So where b is large, or transposed, a part of it is first packed: into panels of as
+// many columns as a tile has, one behind the other, each [k, PANEL]. A part is as large as half of
+// the L3 cache would hold; a thread has its own rows of c, and goes through them in blocks that,
+// with a panel, fit the L2 cache. (Goto and van de Geijn, "Anatomy of high-performance matrix
+// multiplication", 2008, whose loops these are, but for b being packed whole.)
+
+#include "kernels.h"
+#include "tile.h"
+#include "vecmath.h"
+
+namespace tinybard::SIMD {
+namespace {
+
+constexpr int64_t K_BLOCK = 384;       // of k in a tile: a panel's share is 48 KB with 16 lanes
+constexpr int64_t M_BLOCK = 8 * TILE_ROWS;
+constexpr int64_t PACKED = 1 << 20;    // floats of b that are packed at once
+constexpr int64_t SMALL_B = 1 << 15;   // floats of b that are not worth packing
+constexpr int64_t FEW_ROWS_B = 1 << 18; // the same where c has few rows
+constexpr int64_t SMALL = 1 << 16;     // multiply-adds that are not worth a second thread
+
+constexpr int RELU = 1, GELU = 2, GELU_TANH = 3; // `activation` of linear, 0 being none
+
+/** What happens to c when its sums are complete. */
+struct Finish {
+  float* h; // where the sums are kept, if anywhere, when c becomes the activation of them
+  int activation;
+
+  void operator()(float* c, int64_t at, int64_t step, int64_t rows, int64_t columns) const {
+    if (activation == 0) return;
+    for (int64_t r = 0; r < rows; r++) {
+      for (int64_t j = 0; j < columns; j += Vec::width) {
+        const int64_t place = at + r * step + j, lanes = lanesLeft(j, columns);
+        const Vec x = Vec::load(c + place, lanes);
+        if (h) x.store(h + place, lanes);
+        const Vec y = activation == RELU   ? max(Vec(0.0f), x)
+                      : activation == GELU ? gelu(x)
+                                           : geluTanh(x);
+        y.store(c + place, lanes);
+      }
+    }
+  }
+};
+
+struct Product {
+  Matrix a, b;
+  float* c;
+  int64_t M, N, K;
+  Start start;
+  const float* bias;
+  Finish finish;
+};
+
+/** Panels first to last - 1 of b's rows k ... k + K - 1 and columns n ... n + N - 1. */
+void pack(const Product& p, float* packed, int64_t k, int64_t K, int64_t n, int64_t N,
+          int64_t first, int64_t last) {
+  for (int64_t i = first; i < last; i++) {
+    const int64_t left = N - i * PANEL, columns = left < PANEL ? left : PANEL;
+    const float* from = p.b.from(k, n + i * PANEL).data;
+    float* to = packed + i * K * PANEL;
+    if (p.b.isTransposed) {
+      transposeInto(from, p.b.step, to, PANEL, columns, K);
+    } else {
+      for (int64_t j = 0; j < K; j++)
+        std::memcpy(to + j * PANEL, from + j * p.b.step, (size_t)columns * sizeof(float));
+    }
+  }
+}
+
+/** The rows m ... m + rows - 1 of a from k on as [K, rows]: what a tile takes at one k, together. */
+void packRows(const Matrix& a, float* to, int64_t m, int64_t rows, int64_t k, int64_t K) {
+  const Matrix from = a.from(m, k);
+  if (!a.isTransposed) return transposeInto(from.data, a.step, to, rows, rows, K);
+  for (int64_t j = 0; j < K; j++)
+    for (int64_t r = 0; r < rows; r += Vec::width) {
+      const int64_t lanes = lanesLeft(r, rows);
+      Vec::load(from.data + j * a.step + r, lanes).store(to + j * rows + r, lanes);
+    }
+}
+
+/** Rows m0 ... m1 - 1 of c, columns n ... n + N - 1: adds what k ... k + K - 1 gives. */
+void multiplyPacked(const Product& p, const float* packed, int64_t k, int64_t K, int64_t n,
+                    int64_t N, int64_t m0, int64_t m1) {
+  const int64_t tiles = tilesIn(m1 - m0), perBlock = M_BLOCK / TILE_ROWS;
+  // rows of a that lie a power of two apart would all fall into the same few sets of the L1 cache
+  const bool packsA = p.a.isTransposed || p.a.step % 512 == 0;
+  float* block = packsA ? scratch(1, M_BLOCK * K_BLOCK) : nullptr;
+  const auto row = [=](int64_t t) { return m0 + cut(m1 - m0, tiles, t); };
+  for (int64_t first = 0; first < tiles; first += perBlock) {
+    const int64_t last = first + perBlock < tiles ? first + perBlock : tiles;
+    for (int64_t kk = 0; kk < K; kk += K_BLOCK) {
+      const int64_t depth = K - kk < K_BLOCK ? K - kk : K_BLOCK;
+      const Start start = k + kk > 0 ? Start::c : p.start;
+      const bool isLast = k + kk + depth == p.K;
+      for (int64_t t = first; packsA && t < last; t++)
+        packRows(p.a, block + (row(t) - row(first)) * depth, row(t), row(t + 1) - row(t), k + kk,
+                 depth);
+      for (int64_t i = 0; i * PANEL < N; i++) {
+        const int64_t columns = N - i * PANEL < PANEL ? N - i * PANEL : PANEL;
+        const int64_t lanes = (columns - 1) % Vec::width + 1, column = n + i * PANEL;
+        const float* panel = packed + i * K * PANEL + kk * PANEL;
+        const float* bias = p.bias ? p.bias + column : nullptr;
+        for (int64_t t = first; t < last; t++) {
+          const int64_t m = row(t), rows = row(t + 1) - m, at = m * p.N + column;
+          const Matrix a = packsA ? Matrix{block + (m - row(first)) * depth, rows, true}
+                                  : p.a.from(m, k + kk);
+          tileOf((int)rows, columns, a.isTransposed)(a.data, a.step, panel, PANEL, p.c + at, p.N,
+                                                     depth, lanes, start, bias);
+          if (isLast) p.finish(p.c, at, p.N, rows, columns);
+        }
+      }
+    }
+  }
+}
+
+/** c = a b^T for a few rows of a: dot products along b's rows, which are read once. */
+void multiplyByDots(const Product& p) {
+  parallelFor(p.N, 4 * (1 + SMALL / 4 / (p.M * p.K + 1)), [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; n += 4) {
+      const int64_t columns = end - n < 4 ? end - n : 4;
+      for (int64_t m = 0; m < p.M; m++) {
+        const float *x = p.a.data + m * p.a.step, *w = p.b.data + n * p.b.step;
+        const int64_t second = columns > 1 ? p.b.step : 0, third = columns > 2 ? 2 * p.b.step : 0;
+        const int64_t fourth = columns > 3 ? 3 * p.b.step : 0;
+        Vec sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        for (int64_t k = 0; k < p.K; k += Vec::width) {
+          const int64_t lanes = lanesLeft(k, p.K);
+          const Vec xk = Vec::load(x + k, lanes);
+          sums[0] = fma(xk, Vec::load(w + k, lanes), sums[0]);
+          sums[1] = fma(xk, Vec::load(w + second + k, lanes), sums[1]);
+          sums[2] = fma(xk, Vec::load(w + third + k, lanes), sums[2]);
+          sums[3] = fma(xk, Vec::load(w + fourth + k, lanes), sums[3]);
+        }
+        float* c = p.c + m * p.N + n;
+        for (int64_t j = 0; j < columns; j++) {
+          const float first = p.start == Start::c      ? c[j]
+                              : p.start == Start::bias ? p.bias[n + j]
+                                                       : 0;
+          c[j] = first + sum(sums[j]);
+        }
+        p.finish(p.c, m * p.N + n, p.N, 1, columns);
+      }
+    }
+  });
+}
+
+/** By rows if there are enough of them for all threads, else by panels. */
+void multiplyInPlace(const Product& p) {
+  const int64_t grain = 1 + SMALL / (p.N * p.K + 1);
+  parallelFor(p.M, grain, [&](int64_t begin, int64_t end) {
+    multiply(p.a.from(begin, 0), p.b.data, p.b.step, p.c + begin * p.N, p.N, end - begin, p.N, p.K,
+             p.start, p.bias);
+    p.finish(p.c, begin * p.N, p.N, end - begin, p.N);
+  });
+}
+
+void compute(const Product& p) {
+  if (p.M * p.N == 0) return;
+  if (p.b.isTransposed && !p.a.isTransposed && p.M <= 4 && p.K > 0) return multiplyByDots(p);
+  if (!p.b.isTransposed && p.N * p.K <= (p.M <= 128 ? FEW_ROWS_B : SMALL_B))
+    return multiplyInPlace(p);
+  const int64_t kPart = p.K < 2 * K_BLOCK ? p.K : 4 * K_BLOCK;
+  const int64_t nPart = PACKED / (kPart + 1) / PANEL * PANEL + PANEL;
+  const int64_t grain = 1 + SMALL / (p.N * p.K + 1);
+  for (int64_t n = 0; n < p.N; n += nPart) {
+    const int64_t N = p.N - n < nPart ? p.N - n : nPart, panels = (N + PANEL - 1) / PANEL;
+    int64_t k = 0;
+    do { // once even if K is 0: c becomes what its sums start with
+      const int64_t K = p.K - k < kPart ? p.K - k : kPart;
+      float* packed = scratch(0, panels * PANEL * K);
+      parallelFor(panels, 1 + 8192 / (K * PANEL + 1), [&](int64_t begin, int64_t end) {
+        pack(p, packed, k, K, n, N, begin, end);
+      });
+      parallelFor(p.M, grain, [&](int64_t begin, int64_t end) {
+        multiplyPacked(p, packed, k, K, n, N, begin, end);
+      });
+      k += K;
+    } while (k < p.K);
+  }
+}
+
+} // namespace
+
+void matmul(const f32* a, const f32* b, f32* c, int64_t batch, int64_t M, int64_t N, int64_t K,
+            int64_t aStep, int64_t bStep, bool transA, bool transB, bool accumulate, End) {
+  const int64_t grain = 1 + SMALL / (M * N * K + 1);
+  parallelFor(batch, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      compute({{a + i * aStep, transA ? M : K, transA}, {b + i * bStep, transB ? K : N, transB},
+               c + i * M * N, M, N, K, accumulate ? Start::c : Start::zero, nullptr, {nullptr, 0}});
+    }
+  });
+}
+
+void linear(const f32* x, const f32* w, const f32* b, f32* h, f32* y, int64_t M, int64_t N,
+            int64_t K, int64_t activation, End) {
+  if (activation < 0 || activation > 3)
+    return refuse("linear: activation is %lld, expected 0 to 3", (long long)activation);
+  compute({{x, K, false}, {w, K, true}, y, M, N, K, b ? Start::bias : Start::zero, b,
+           {h, (int)activation}});
+}
+
+} // namespace tinybard::SIMD

@@ -1,0 +1,174 @@
+// The pool of parallel.h. A worker that has nothing to do spins for a short while, since the next
+// kernel mostly comes within microseconds, and then sleeps: waking it costs 5 to 50 microseconds.
+
+#include "parallel.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+namespace tinybard {
+namespace {
+
+constexpr auto SPIN = std::chrono::microseconds(100);
+
+/** Tells the processor that this is a loop that waits. */
+inline void rest() {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__) && !defined(_MSC_VER)
+  asm volatile("yield");
+#endif
+}
+
+struct Pool {
+  std::mutex running; // one run at a time
+  std::vector<std::thread> workers;
+
+  // the run that workers are told of: written before `round` grows, read after it is seen
+  Body body;
+  void* context;
+  int64_t n, step;
+  std::atomic<uint32_t> round{0};
+  std::atomic<int> busy{0};
+  bool ends = false;
+
+  std::mutex sleeping;
+  std::condition_variable wake;
+  std::atomic<int> sleepers{0};
+
+  /** The part of the present run that thread i has. */
+  void work(int i) {
+    const int64_t begin = i * step, end = begin + step < n ? begin + step : n;
+    if (begin < end) body(context, begin, end);
+  }
+
+  void announce() {
+    busy.store((int)workers.size(), std::memory_order_relaxed);
+    round.fetch_add(1, std::memory_order_seq_cst);
+    if (sleepers.load(std::memory_order_seq_cst) > 0) {
+      std::lock_guard<std::mutex> lock(sleeping);
+      wake.notify_all();
+    }
+  }
+
+  /** Waits until the run after `seen`; false if there will be none. */
+  bool waitAfter(uint32_t seen) {
+    const auto isNew = [&] { return round.load(std::memory_order_acquire) != seen; };
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 1; !isNew(); i++) {
+      rest();
+      if (i % 64 != 0 || std::chrono::steady_clock::now() - start < SPIN) continue;
+      std::unique_lock<std::mutex> lock(sleeping);
+      sleepers.fetch_add(1, std::memory_order_seq_cst);
+      wake.wait(lock, [&] { return round.load(std::memory_order_seq_cst) != seen; });
+      sleepers.fetch_sub(1, std::memory_order_relaxed);
+    }
+    return !ends;
+  }
+
+  void finish() {
+    for (int i = 1; busy.load(std::memory_order_acquire) > 0; i++) {
+      rest();
+      if (i % 4096 == 0) std::this_thread::yield(); // a worker may wait for this processor
+    }
+  }
+
+  void start(int count) {
+    ends = false;
+    for (int i = (int)workers.size() + 1; i < count; i++) {
+      workers.emplace_back([this, i, seen = round.load()]() mutable {
+        for (; waitAfter(seen); busy.fetch_sub(1, std::memory_order_release)) {
+          seen++;
+          work(i);
+        }
+      });
+    }
+  }
+
+  void stop() {
+    if (workers.empty()) return;
+    ends = true;
+    announce();
+    for (auto& worker : workers) worker.join();
+    workers.clear();
+  }
+};
+
+/** Never destroyed: a thread that is still there at the end of the process would touch it. */
+Pool& pool() {
+  static Pool& only = *new Pool;
+  return only;
+}
+
+std::atomic<int> wanted{1};
+thread_local bool isInside = false;
+
+struct Scratch {
+  float* data = nullptr;
+  int64_t floats = 0;
+  void release() {
+    if (data) ::operator delete(data, std::align_val_t(64));
+    data = nullptr;
+  }
+  ~Scratch() { release(); }
+};
+
+} // namespace
+
+int threadCount() { return wanted; }
+
+void setThreadCount(int count) {
+  stopThreads();
+  wanted = count < 1 ? 1 : count > 256 ? 256 : count;
+}
+
+void stopThreads() {
+  std::lock_guard<std::mutex> lock(pool().running);
+  pool().stop();
+}
+
+float* scratch(int place, int64_t floats) {
+  thread_local Scratch places[4];
+  Scratch& mine = places[place];
+  if (mine.floats < floats) {
+    mine.release();
+    mine.floats = 0;
+    mine.data = static_cast<float*>(::operator new((size_t)floats * 4, std::align_val_t(64)));
+    mine.floats = floats;
+  }
+  return mine.data;
+}
+
+void runParallel(int64_t n, int64_t grain, Body body, void* context) {
+  Pool& all = pool();
+  std::unique_lock<std::mutex> lock(all.running, std::defer_lock);
+  const int count = wanted;
+  if (count == 1 || isInside || !lock.try_lock()) {
+    body(context, 0, n);
+    return;
+  }
+  if ((int)all.workers.size() != count - 1) all.start(count);
+  const int64_t grains = (n + grain - 1) / grain;
+  all.body = body;
+  all.context = context;
+  all.n = n;
+  all.step = (grains + count - 1) / count * grain;
+  all.announce();
+  isInside = true;
+  all.work(0);
+  isInside = false;
+  all.finish();
+}
+
+} // namespace tinybard

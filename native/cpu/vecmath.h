@@ -1,0 +1,101 @@
+// Functions of a Vec: polynomials and rational functions, fitted to the least largest relative
+// error by iteratively reweighted least squares. Each states its largest error against the exact
+// value, in units in the last place (ulp) of a float; test/vecmath.test.ts measures it.
+#pragma once
+
+#include "simd.h"
+
+namespace tinybard::SIMD {
+
+/** c0 + c1 x + c2 x^2 + ... by Horner's rule */
+template <class... More>
+inline Vec polynomial(Vec x, float c0, More... more) {
+  if constexpr (sizeof...(more) == 0) return Vec(c0);
+  else return fma(x, polynomial(x, more...), Vec(c0));
+}
+
+constexpr float LN2_HIGH = 0.693359375f, LN2_LOW = -2.12194440e-4f; // their sum is ln 2
+
+/**
+ * e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2. Error 2 ulp; results below 2^-126 may
+ * be 0.
+ */
+inline Vec exp(Vec x) {
+  const Vec inside = max(Vec(-104.0f), min(Vec(89.0f), x)); // NaN passes both
+  const Vec n = round(inside * Vec(1.44269504f));
+  const Vec r = fma(n, Vec(-LN2_LOW), fma(n, Vec(-LN2_HIGH), inside));
+  const Vec q = polynomial(r, 0.49999994f, 0.16666521f, 0.041668389f, 0.0083687175f, 0.0013814596f);
+  return scale2(fma(r * r, q, r) + Vec(1.0f), n);
+}
+
+/** ln x = e ln 2 + ln(1 + f), x = 2^e (1 + f). Error 2 ulp; x below 2^-126 counts as 2^-126. */
+inline Vec log(Vec x) {
+  constexpr float smallest = 1.17549435e-38f;
+  Vec e;
+  const Vec f = split2(max(x, Vec(smallest)), &e) - Vec(1.0f);
+  const Vec q = polynomial(f, 0.33333331f, -0.25000823f, 0.20001227f, -0.16623357f, 0.14201762f,
+                           -0.13160195f, 0.1276155f, -0.076344296f);
+  const Vec square = f * f;
+  const Vec tail = fma(f * square, q, fma(e, Vec(LN2_LOW), Vec(-0.5f) * square));
+  const Vec y = fma(e, Vec(LN2_HIGH), f + tail);
+  const Vec edge = select(x == Vec(0.0f), Vec(-INFINITY), select(x == Vec(INFINITY), x, y));
+  return select(Vec(0.0f) <= x, edge, Vec(NAN));
+}
+
+/** 1 / (1 + e^-x). Error 3 ulp where the result is at least 2^-126. */
+inline Vec sigmoid(Vec x) { return Vec(1.0f) / (Vec(1.0f) + exp(-x)); }
+
+/** 1 - 2 / (e^2|x| + 1) with x's sign, and a polynomial near 0. Error 3 ulp. */
+inline Vec tanh(Vec x) {
+  const Vec size = abs(x), square = x * x;
+  const Vec q = polynomial(square, -0.33333284f, 0.13331491f, -0.053743497f, 0.020650579f,
+                           -0.005717037f);
+  const Vec large = withSign(Vec(1.0f) - Vec(2.0f) / (exp(size + size) + Vec(1.0f)), x);
+  return select(size < Vec(0.625f), fma(x * square, q, x), large);
+}
+
+/**
+ * e^(-x^2 / 2), the square being taken exactly, in two parts: rounded, it would cost 40 ulp far
+ * out. Error 3 ulp where the result is at least 2^-126.
+ */
+inline Vec gaussian(Vec x) {
+  const Vec size = min(Vec(20.0f), abs(x)); // NaN passes; behind 20 all is 0
+  const Vec square = size * size;
+  const Vec rest = fma(size, size, -square);
+  const Vec y = exp(Vec(-0.5f) * square);
+  return fma(y, Vec(-0.5f) * rest, y);
+}
+
+/**
+ * Phi(x) = erfc(-x / sqrt 2) / 2, the normal distribution function, given g = gaussian(x):
+ * erfc(z) = e^(-z^2) t q(t) for z >= 0, with t = 1 / (1 + z / 2). Error 8 ulp where g is exact.
+ */
+inline Vec normalCdf(Vec x, Vec g) {
+  const Vec z = abs(x) * Vec(0.70710678f);
+  const Vec t = Vec(1.0f) / fma(z, Vec(0.5f), Vec(1.0f));
+  const Vec q = polynomial(t, 0.28208435f, 0.28241211f, 0.2428351f, 0.20375256f, -0.029148635f,
+                           0.28173345f, -0.49040654f, 0.28612405f, -0.059386484f);
+  const Vec tail = Vec(0.5f) * g * t * q;
+  return select(Vec(0.0f) < x, Vec(1.0f) - tail, select(z == z, tail, x));
+}
+
+/** x Phi(x), and its derivative Phi(x) + x phi(x) with the normal density phi. */
+inline Vec gelu(Vec x) { return x * normalCdf(x, gaussian(x)); }
+inline Vec geluSlope(Vec x) {
+  const Vec g = gaussian(x);
+  return fma(x * g, Vec(0.39894228f), normalCdf(x, g));
+}
+
+/** x (1 + tanh u) / 2 = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3), and its derivative. */
+inline Vec geluTanh(Vec x) {
+  const Vec u2 = Vec(1.59576912f) * x * fma(x * x, Vec(0.044715f), Vec(1.0f));
+  return x * sigmoid(u2);
+}
+inline Vec geluTanhSlope(Vec x) {
+  const Vec square = x * x;
+  const Vec s = sigmoid(Vec(1.59576912f) * x * fma(square, Vec(0.044715f), Vec(1.0f)));
+  const Vec du2 = Vec(1.59576912f) * fma(square, Vec(0.134145f), Vec(1.0f));
+  return fma(x * s * (Vec(1.0f) - s), du2, s);
+}
+
+} // namespace tinybard::SIMD

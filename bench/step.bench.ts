@@ -13,13 +13,14 @@ const optimizer = new optim.AdamW(model.parameters(), { lr: preset.learningRate 
 const ids = Int32Array.from({ length: batchSize * blockSize }, (_, i) => (i * i) % 65);
 const x = tensor(ids, { shape: [batchSize, blockSize] });
 
-const step = () => {
+const captured = x.device.capture((x: Tensor) => {
   const loss = model.forward(x, x, { logits: false }).loss as Tensor;
   loss.backward();
   optimizer.step();
   optimizer.zeroGrad();
-  return loss.item();
-};
+  return loss;
+});
+const step = () => captured(x).item();
 for (let i = 0; i < 5; i++) scope(step);
 const times = Array.from({ length: Number(count) }, () => {
   const start = performance.now();

@@ -1,6 +1,7 @@
 // A device: its kernels, the memory they work on, and the pool that the memory comes from.
 // device("ts") always exists; the others need an addon, and say why when it is missing.
 
+import { Capture, type Tape } from "./device/capture.ts";
 import { type Buffer, Pool, Storage } from "./device/memory.ts";
 import { type Addon, addonOf } from "./kernels/addon.ts";
 import type { DType, Kernels } from "./kernels/contract.ts";
@@ -17,9 +18,11 @@ export class Device {
   readonly name: DeviceName;
   readonly kernels: Kernels;
   readonly addon: Addon | null;
-  readonly pool: Pool;
+  pool: Pool;
   /** Kernel calls so far on each floor, by name. */
   readonly calls = { native: new Map<string, number>(), ts: new Map<string, number>() };
+  /** What is noted while a step is recorded. */
+  tape: Tape | null = null;
   #capturing = false;
   #draws: ReturnType<typeof drawState> = { state: new Int32Array(4), changes: -1 };
 
@@ -53,6 +56,7 @@ export class Device {
    * The state that random kernels draw from. A new array after each change: old graphs keep theirs.
    */
   draws(): Int32Array {
+    if (this.tape) return this.tape.draws;
     const now = drawState();
     if (now.changes !== this.#draws.changes) this.#draws = now;
     return this.#draws.state;
@@ -60,19 +64,34 @@ export class Device {
 
   /**
    * Prepares a step for replay: `step` takes and returns tensors, and so does the function
-   * returned. On ts it just calls the step. Inside, nothing may pass between host and device:
-   * reading a tensor or making one from host data throws, here as on a device that records.
+   * returned. On ts it just calls the step; elsewhere a result holds until the next call. All else
+   * that the step reads is frozen in it, but the learning rate, the place of random draws and the
+   * mode of modules. Inside, nothing may pass between host and device: reading a tensor or making
+   * one from host data throws.
    */
   capture<I extends unknown[], R>(step: (...inputs: I) => R, _inputs?: I): (...inputs: I) => R {
+    const capture = new Capture(this, step);
     return (...inputs) => {
       const outer = this.#capturing;
       this.#capturing = true;
       try {
-        return step(...inputs);
+        return this.addon && !outer ? capture.run(inputs, structure) : step(...inputs);
       } finally {
         this.#capturing = outer;
       }
     };
+  }
+
+  /** Runs `fn` with a tape, on the tape's memory. */
+  taping<T>(tape: Tape, fn: () => T): T {
+    const { pool } = this;
+    Object.assign(this, { tape, pool: tape.pool });
+    tape.draws.set(drawState().state);
+    try {
+      return fn();
+    } finally {
+      Object.assign(this, { tape: null, pool });
+    }
   }
 
   toString(): string {
@@ -89,6 +108,7 @@ export class Device {
         if (fast && !fast(...args)) tally(this.calls.native, name);
         else {
           tally(this.calls.ts, name);
+          if (this.tape) this.tape.isComplete = false;
           kernel(...args);
         }
       };
@@ -106,6 +126,12 @@ export class Device {
 const made = new Map<DeviceName, Device>();
 const names: DeviceName[] = ["cuda", "cpu", "ts", "cuda-emulator"]; // fastest first
 let chosen: Device | null = null;
+let structure = 0;
+
+/** To be called when recorded steps no longer hold: a mode, or the memory of a tensor, changed. */
+export function restructured(): void {
+  structure++;
+}
 
 /** The addon of a device, null if it needs none; or why the device cannot be had. */
 function addonFor(name: DeviceName): Addon | null | string {

@@ -7,6 +7,7 @@ import * as creation from "./ops/creation.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import * as matmul from "./ops/matmul.ts";
 import * as movement from "./ops/movement.ts";
+import * as normalization from "./ops/rows/normalization.ts";
 import * as rows from "./ops/rows.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -37,8 +38,8 @@ const methods = {
   var: rows.variance,
   softmax: rows.softmax,
   logSoftmax: rows.logSoftmax,
-  layerNorm: rows.layerNorm,
-  rmsNorm: rows.rmsNorm,
+  layerNorm: normalization.layerNorm,
+  rmsNorm: normalization.rmsNorm,
   crossEntropy: rows.crossEntropy,
   matmul: matmul.matmul,
   linear: matmul.linear,

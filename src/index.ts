@@ -70,14 +70,13 @@ export {
   stack,
   transpose,
 } from "./ops/movement.ts";
+export { layerNorm, residualLayerNorm, rmsNorm } from "./ops/rows/normalization.ts";
 export {
   argmax,
   crossEntropy,
-  layerNorm,
   logSoftmax,
   max,
   mean,
-  rmsNorm,
   softmax,
   sum,
   variance as var,

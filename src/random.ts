@@ -31,9 +31,10 @@ export function beginStep(step: number): void {
   Object.assign(generator, { step, site: 0, changes: generator.changes + 1 });
 }
 
-/** A fresh number for a place of use. */
-export function nextSite(): number {
-  return generator.site++;
+/** A fresh number for a place of use, the first of `count` in a row. */
+export function nextSite(count = 1): number {
+  generator.site += count;
+  return generator.site - count;
 }
 
 /**

@@ -5,18 +5,18 @@
 import type { DType } from "./device.ts";
 import { keep, scope } from "./scope.ts"; // scope(fn) ends what fn made; nothing ends a kept one
 import { expectShape, fail, type Shape, show, sizeOf } from "./shape.ts";
-// memory with a shape, to read and to write
-import { expectPeer, NDArray } from "./tensor/ndarray.ts";
+import { expectPeer, NDArray } from "./tensor/ndarray.ts"; // memory with a shape
 
 /**
  * Takes dy = d loss / d result, gives d loss / d input for each input; false where there is none,
- * or where it is not worth computing since the input requires no gradient.
+ * or where it is not wanted. Of two results it takes two; undefined where nothing came of one.
  */
-export type Backward = (dy: Tensor) => readonly (Tensor | false)[];
+export type Backward = (...dy: Tensor[]) => readonly (Tensor | false)[];
 
 /** How a tensor was made: the edges of the graph from a result to its inputs. */
 export interface Node {
   readonly name: string;
+  readonly results: readonly Tensor[]; // one, mostly; the first one stands for all in the walk
   readonly inputs: readonly Tensor[];
   readonly versions: readonly number[]; // how often inputs and result had been written to
   readonly backward: Backward | null; // null once backward() has passed: a graph serves once
@@ -35,7 +35,7 @@ export class Tensor extends NDArray {
   retainsGrad = false;
   node: Node | null = null; // null: a leaf, made by no op (a parameter, an input, a constant)
   #grad: Tensor | null = null; // allocated once: captured steps write to it by its address
-  #hasGrad = false;
+  hasGrad = false;
 
   /**
    * Adds d this / d x to the .grad of every leaf x that this was made from, by walking the graph
@@ -53,17 +53,18 @@ export class Tensor extends NDArray {
       const one = empty(this).fill(1);
       deposit(this, dy ?? one, waiting);
       one.free(FREED);
-      for (const y of path) passBack(y, y === this, waiting);
+      for (const y of path) passBack(y.node as Node, this, waiting);
     });
   }
 
   /** d loss / d this, the sum over all backward() calls since it was last set to null. */
   get grad(): Tensor | null {
-    return this.#hasGrad ? this.#grad : null;
+    return this.hasGrad ? this.#grad : null;
   }
 
   set grad(dx: Tensor | null) {
-    this.#hasGrad = false;
+    this.device.tape?.note(this);
+    this.hasGrad = false;
     if (dx) this.addGrad(dx);
   }
 
@@ -73,10 +74,11 @@ export class Tensor extends NDArray {
     const { device, dtype } = this;
     if (this.#grad?.device !== device || this.#grad.dtype !== dtype) this.#grad = keep(empty(this));
     const { copy, accumulate } = device.kernels;
-    if (this.#hasGrad) accumulate(dx.floats, this.#grad.floats, this.size);
+    device.tape?.note(this);
+    if (this.hasGrad) accumulate(dx.floats, this.#grad.floats, this.size);
     else copy(dx.floats, this.#grad.floats, this.size);
-    this.#grad.storage.version++;
-    this.#hasGrad = true;
+    this.#grad.storage.touch();
+    this.hasGrad = true;
   }
 
   /** Asks for the .grad of a tensor that is not a leaf. */
@@ -97,63 +99,61 @@ export class Tensor extends NDArray {
 }
 
 /**
- * Makes a result differentiable, as nothing else does: `inputs` are what it was computed from, and
- * `backward` is how a gradient flows back to them. `saved` lists tensors that only that needs.
+ * Makes a result differentiable, as nothing else does: `inputs` are what it was computed from,
+ * `backward` is how a gradient flows back to them, `saved` lists what only that needs. Several
+ * results: the oldest first.
  */
-export function record(
+export function record<R extends Tensor | readonly Tensor[]>(
   name: string,
-  result: Tensor,
+  result: R,
   inputs: readonly Tensor[],
   backward: Backward,
   saved: readonly Tensor[] = [],
-): Tensor {
+): R {
+  const results: readonly Tensor[] = result instanceof Tensor ? [result] : result;
   if (recording && inputs.some((x) => x.requiresGrad)) {
-    const versions = [...inputs, result].map((x) => x.storage.version);
-    result.requiresGrad = true;
-    result.node = { name, inputs, versions, backward, saved };
+    const versions = [...inputs, ...results].map((x) => x.storage.version);
+    const node = { name, results, inputs, versions, backward, saved };
+    for (const y of results) Object.assign(y, { requiresGrad: true, node });
   } else {
     for (const x of saved) x.free("not saved: nothing required a gradient");
   }
   return result;
 }
 
-/**
- * All tensors with a node that `root` was made from, newest first, itself included; all checked.
- */
+/** All results that `root` was made from, newest first, itself included; all checked. */
 function history(root: Tensor): Tensor[] {
   const reached = new Set([root]);
   // the set grows while it is walked: no recursion, however long the chain
-  for (const y of reached) {
-    if (y.node) expectFresh(y, y.node);
-    for (const x of y.node?.inputs ?? []) if (x.requiresGrad) reached.add(x);
-  }
-  return [...reached].filter((y) => y.node).sort((a, b) => b.id - a.id);
+  for (const { node } of reached)
+    for (const x of node ? freshEnds(node) : []) if (x.requiresGrad) reached.add(x);
+  return [...reached].filter((y) => y.node?.results[0] === y).sort((a, b) => b.id - a.id);
 }
 
-/** Throws if a graph has served already, or if what its derivative may read is gone or changed. */
-function expectFresh(y: Tensor, { name, inputs, versions, backward }: Node): void {
+/** A node's tensors. Throws if it has served already, or if one of them is gone or changed. */
+function freshEnds({ name, results, inputs, versions, backward }: Node): readonly Tensor[] {
   if (!backward) fail(`backward: the graph of ${name} was freed by an earlier backward()`);
-  for (const [i, x] of [...inputs, y].entries()) {
+  for (const [i, x] of [...inputs, ...results].entries()) {
     const what = i < inputs.length ? `input ${i}` : "the result";
     x.expectAlive(`backward: ${what} of ${name}`);
     if (x.storage.version === versions[i]) continue;
     fail(`backward: ${what} of ${name} was changed in place since then`);
   }
+  return [...inputs, ...results];
 }
 
 /**
- * Sends the gradient of y through the op that made y, back to its inputs, and frees what nobody
- * needs any more. The gradient is complete: all that was made from y is newer than y, and had its
- * turn. (In b = a + a; c = b + b a walk by recursion would pass b's gradient on before its second
- * half came.)
+ * Sends the gradient of a result through its op, back to the inputs, and frees what nobody needs
+ * any more. The gradient is complete: all that was made from it is newer, and had its turn. (In
+ * b = a + a; c = b + b recursion would pass b's gradient on before its second half came.)
  */
-function passBack(y: Tensor, isRoot: boolean, waiting: Map<Tensor, Tensor>): void {
-  const { name, inputs, backward, saved } = y.node as Node;
-  const dy = waiting.get(y);
-  if (dy && backward) {
-    if (y.retainsGrad) y.addGrad(dy);
+function passBack(node: Node, root: Tensor, waiting: Map<Tensor, Tensor>): void {
+  const { name, results, inputs, backward, saved } = node;
+  const dys = results.map((y) => waiting.get(y));
+  if (backward && dys.some((dy) => dy)) {
+    for (const [i, y] of results.entries()) if (y.retainsGrad && dys[i]) y.addGrad(dys[i]);
     scope(() => {
-      const grads = backward(dy);
+      const grads = backward(...(dys as Tensor[]));
       for (const [i, x] of inputs.entries()) {
         const dx = grads[i];
         if (!dx || !x.requiresGrad) continue;
@@ -162,10 +162,11 @@ function passBack(y: Tensor, isRoot: boolean, waiting: Map<Tensor, Tensor>): voi
       }
       return inputs.map((x) => waiting.get(x)); // all else that was made in here ends
     });
-    dy.free(FREED);
+    for (const dy of dys) dy?.free(FREED);
   }
-  for (const x of isRoot ? saved : [...saved, y]) x.free(FREED); // the root is the caller's
-  y.node = { name, inputs: [], versions: [], backward: null, saved: [] }; // not null: y is no leaf
+  for (const x of [...saved, ...results]) if (x !== root) x.free(FREED); // that is the caller's
+  const spent = { inputs: [], versions: [], backward: null, saved: [] };
+  for (const y of results) y.node = { ...node, ...spent };
 }
 
 /** Adds dx to the gradient of x: into .grad for a leaf, else to the sum that waits for x's turn. */
@@ -182,7 +183,7 @@ function deposit(x: Tensor, dx: Tensor, waiting: Map<Tensor, Tensor>): void {
   }
 }
 
-/** Runs a synchronous `fn` without recording: what it makes has no graph and no gradient. */
+/** Runs a synchronous `fn` without recording: what it makes has no graph. */
 export function noGrad<T>(fn: () => T): T {
   const before = recording;
   recording = false;

@@ -23,6 +23,7 @@ export class Storage {
   /** Counts changes in place, so that backward() notices an input that is no longer what it was. */
   version = 0;
   kept = false;
+  readonly #pool: Pool;
   #owners = 1;
   #buffer: Buffer | null;
   #isOrphan = false;
@@ -31,7 +32,14 @@ export class Storage {
     this.device = device;
     this.dtype = dtype;
     this.length = length;
-    this.#buffer = device.pool.take(dtype, length);
+    this.#pool = device.pool;
+    this.#buffer = this.#pool.take(dtype, length);
+  }
+
+  /** To be called when the content changes. */
+  touch(): void {
+    this.device.tape?.note(this);
+    this.version++;
   }
 
   get buffer(): Buffer {
@@ -46,7 +54,7 @@ export class Storage {
   /** One owner less; the last one gives the memory back. */
   release(): void {
     if (--this.#owners > 0 || !this.#buffer) return;
-    this.device.pool.give(this.dtype, this.#buffer);
+    this.#pool.give(this.dtype, this.#buffer);
     this.#buffer = null;
     if (this.#isOrphan) collector.unregister(this);
   }
@@ -55,9 +63,8 @@ export class Storage {
   orphan(): void {
     if (this.#isOrphan || !this.#buffer) return;
     this.#isOrphan = true;
-    const { dtype } = this;
-    const { pool } = this.device;
-    collector.register(this, { pool, dtype, buffer: this.#buffer }, this);
+    const held = { pool: this.#pool, dtype: this.dtype, buffer: this.#buffer };
+    collector.register(this, held, this);
   }
 }
 

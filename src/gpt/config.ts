@@ -1,17 +1,9 @@
 // What a GPT can be told to be.
 
-import { gelu, relu, silu, tanh } from "../ops/elementwise.ts";
 import { defined, expectOptions, fail } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
 
 /** What the MLP may have between its two layers. */
-export const activations = {
-  relu,
-  gelu: (x: Tensor) => gelu(x),
-  "gelu-tanh": (x: Tensor) => gelu(x, { approximate: "tanh" }),
-  silu,
-  tanh,
-};
+export const activations = ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const;
 
 export interface GPTConfig {
   vocabSize: number;
@@ -32,7 +24,7 @@ export interface GPTConfig {
   /** The head is the token embedding, transposed. */
   tieWeights: boolean;
   lmHeadBias: boolean;
-  activation: keyof typeof activations;
+  activation: (typeof activations)[number];
   positions: "learned";
   /**
    * Starts the projections that add to the residual stream smaller, by sqrt(2 nLayer), as GPT-2
@@ -71,10 +63,8 @@ export function configure(options: GPTOptions): GPTConfig {
       fail(`GPT: ${key} is ${config[key as keyof GPTConfig]}, expected a ${typeof value}`);
   if (!(config.dropout >= 0 && config.dropout < 1))
     fail(`GPT: dropout is ${config.dropout}, expected 0 up to 1`);
-  if (!Object.hasOwn(activations, config.activation))
-    fail(
-      `GPT: activation is ${config.activation}, expected ${Object.keys(activations).join(", ")}`,
-    );
+  if (!activations.includes(config.activation))
+    fail(`GPT: activation is ${config.activation}, expected ${activations.join(", ")}`);
   if (config.positions !== "learned")
     fail(`GPT: positions is ${config.positions}, expected learned`);
   return config;

@@ -9,11 +9,12 @@ import { add, dropout } from "../ops/elementwise.ts";
 import { slice } from "../ops/movement.ts";
 import { crossEntropy } from "../ops/rows.ts";
 import { nextSite, normal } from "../random.ts";
+import { scope } from "../scope.ts";
 import { expectOptions, expectRank, fail } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor.ts";
 import type { KVCache, LayerCache } from "./cache.ts";
-import { activations, configure, type GPTConfig, type GPTOptions } from "./config.ts";
+import { configure, type GPTConfig, type GPTOptions } from "./config.ts";
 
 const init = zeros; // matrices start at 0: the GPT draws them all when it is built
 
@@ -21,24 +22,23 @@ const init = zeros; // matrices start at 0: the GPT draws them all when it is bu
 class CausalSelfAttention extends Module {
   readonly c_attn: Linear;
   readonly c_proj: Linear;
-  readonly config: GPTConfig;
+  readonly nHead: number;
 
-  constructor(config: GPTConfig) {
+  constructor({ nEmbd, nHead, bias, qkvBias }: GPTConfig) {
     super();
-    const { nEmbd, bias, qkvBias } = config;
-    this.config = config;
+    this.nHead = nHead;
     this.c_attn = new Linear(nEmbd, 3 * nEmbd, { bias: qkvBias, init });
     this.c_proj = new Linear(nEmbd, nEmbd, { bias, init });
   }
 
   /** `past`: the keys and values of the tokens before, when a text is read piece by piece. */
-  forward(x: Tensor, past?: LayerCache): Tensor {
-    const { nHead, dropout: p } = this.config;
+  forward(x: Tensor, dropout: number, past?: LayerCache): Tensor {
+    const { nHead } = this;
     const qkv = this.c_attn.forward(x); // (B, T, 3C)
     const y = past
       ? cachedAttention(qkv, past.kv, past.length, { nHead })
-      : selfAttention(qkv, { nHead, causal: true, dropout: this.training ? p : 0 }); // (B, T, C)
-    return dropout(this.c_proj.forward(y), { p, training: this.training });
+      : selfAttention(qkv, { nHead, causal: true, dropout }); // (B, T, C)
+    return this.c_proj.forward(y);
   }
 }
 
@@ -46,23 +46,22 @@ class CausalSelfAttention extends Module {
 class MLP extends Module {
   readonly c_fc: Linear;
   readonly c_proj: Linear;
-  readonly config: GPTConfig;
+  readonly activation: GPTConfig["activation"];
 
-  constructor(config: GPTConfig) {
+  constructor({ nEmbd, bias, activation }: GPTConfig) {
     super();
-    const { nEmbd, bias } = config;
-    this.config = config;
+    this.activation = activation;
     this.c_fc = new Linear(nEmbd, 4 * nEmbd, { bias, init });
     this.c_proj = new Linear(4 * nEmbd, nEmbd, { bias, init });
   }
 
   forward(x: Tensor): Tensor {
-    const h = activations[this.config.activation](this.c_fc.forward(x)); // (B, T, 4C)
-    return dropout(this.c_proj.forward(h), { p: this.config.dropout, training: this.training });
+    const { activation } = this;
+    return this.c_proj.forward(this.c_fc.forward(x, { activation })); // to (B, T, 4C), and back
   }
 }
 
-/** Communication, then computation; both add to the residual stream. */
+/** Communication, then computation: branches that join the residual stream at the next norm. */
 class Block extends Module {
   readonly ln_1: LayerNorm;
   readonly attn: CausalSelfAttention;
@@ -77,9 +76,11 @@ class Block extends Module {
     this.mlp = new MLP(config);
   }
 
-  forward(x: Tensor, past?: LayerCache): Tensor {
-    const y = add(x, this.attn.forward(this.ln_1.forward(x), past)); // (B, T, C)
-    return add(y, this.mlp.forward(this.ln_2.forward(y))); // (B, T, C)
+  /** Takes the stream, and the branch that has yet to join it with dropout p; gives the same. */
+  forward(x: Tensor, branch: Tensor | null, p: number, past?: LayerCache): [Tensor, Tensor] {
+    const [y, n] = this.ln_1.join(x, branch, p); // (B, T, C)
+    const [z, m] = this.ln_2.join(y, this.attn.forward(n, p, past), p); // (B, T, C)
+    return [z, this.mlp.forward(m)];
   }
 }
 
@@ -102,8 +103,8 @@ export class GPT extends Module {
     this.wpe = new Embedding(blockSize, nEmbd, { init });
     this.h = Array.from({ length: nLayer }, () => new Block(config));
     this.ln_f = new LayerNorm(nEmbd, { bias: config.bias });
-    const weight = tieWeights ? this.wte.weight : undefined;
-    this.lm_head = new Linear(nEmbd, vocabSize, { bias: lmHeadBias, weight, init });
+    const shared = tieWeights ? { weight: this.wte.weight } : {};
+    this.lm_head = new Linear(nEmbd, vocabSize, { bias: lmHeadBias, init, ...shared });
     if (drawWeights) this.#drawWeights();
   }
 
@@ -122,16 +123,18 @@ export class GPT extends Module {
   hidden(idx: Tensor, cache?: KVCache): Tensor {
     expectTensor("forward", "idx", idx);
     expectRank("forward", "idx", idx.shape, "BT");
+    const { blockSize, embeddingDropout } = this.config;
     const start = cache?.used ?? 0;
     const end = start + idx.shape[1];
-    const { blockSize, dropout: p, embeddingDropout } = this.config;
+    const p = this.training ? this.config.dropout : 0;
     if (end > blockSize) fail(`forward: idx ends at token ${end}, expected at most ${blockSize}`);
-    const positions = slice(this.wpe.weight, { dim: 0, start, end }); // (T, C)
-    let x = add(this.wte.forward(idx), positions); // (B, T, C)
-    if (embeddingDropout) x = dropout(x, { p, training: this.training });
-    for (const [i, block] of this.h.entries()) x = block.forward(x, cache?.layers[i]);
+    let x = add(this.wte.forward(idx), slice(this.wpe.weight, { dim: 0, start, end })); // (B, T, C)
+    let branch: Tensor | null = null;
+    if (embeddingDropout) x = dropout(x, { p });
+    for (const [i, block] of this.h.entries())
+      [x, branch] = block.forward(x, branch, p, cache?.layers[i]);
     cache?.advance(idx.shape[1]);
-    return this.ln_f.forward(x);
+    return this.ln_f.join(x, branch, p)[1];
   }
 
   /** Matrices with standard deviation 0.02, less where they add to the residual stream. */
@@ -141,9 +144,7 @@ export class GPT extends Module {
       const small = this.config.scaleResidual && name.endsWith("c_proj.weight");
       const deviation = small ? 0.02 / Math.sqrt(2 * this.config.nLayer) : 0.02;
       const values = normal(w.size, { site: nextSite(), stream: "init" }).map((z) => z * deviation);
-      const drawn = tensor(values, { shape: w.shape, dtype: w.dtype, device: w.device });
-      w.assign(drawn);
-      drawn.free("copied");
+      scope(() => w.assign(tensor(values, { shape: w.shape, dtype: w.dtype, device: w.device })));
     }
   }
 }

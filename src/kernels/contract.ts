@@ -11,9 +11,6 @@ export type Floats = Float32Array | Float64Array;
 export type DType = "f32" | "f64" | "i32" | "bf16";
 export type List<T> = readonly T[];
 
-/** What `linear` may end in, by number. */
-export const activations = ["none", "relu", "gelu", "geluTanh"] as const;
-
 /** F is a buffer of floats, I one of 32-bit integers, as the device holds them. */
 export interface Kernels<F = Floats, I = Int32Array> {
   // ---- elementwise: element i of the output comes from element i of the inputs; all have n
@@ -70,8 +67,8 @@ export interface Kernels<F = Floats, I = Int32Array> {
   matmul(a: F, b: F, c: F, batch: number, M: number, N: number, K: number, aStep: number,
     bStep: number, transA: boolean, transB: boolean, accumulate: boolean): void;
   /**
-   * y = f(h), h = x w^T + b, f being activations[activation] below; h itself is kept where it is
-   * wanted.  x [M, K], w [N, K], b [N], h, y [M, N]
+   * y = f(h), h = x w^T + b; h itself is kept where it is wanted, unless f is none. f by
+   * `activation`: 0 none, 1 relu, 2 gelu, 3 geluTanh.  x [M, K], w [N, K], b [N], h, y [M, N]
    */
   linear(x: F, w: F, b: F | null, h: F | null, y: F, M: number, N: number, K: number,
     activation: number): void;

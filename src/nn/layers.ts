@@ -2,9 +2,9 @@
 
 import { ones, rand, randn, zeros } from "../ops/creation.ts";
 import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
-import { linear } from "../ops/matmul.ts";
+import { type Activation, linear } from "../ops/matmul.ts";
 import { embedding } from "../ops/movement.ts";
-import { layerNorm } from "../ops/rows.ts";
+import { layerNorm, residualLayerNorm } from "../ops/rows/normalization.ts";
 import { expectOptions, expectShape, fail } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module, parameter } from "./module.ts";
@@ -32,8 +32,9 @@ export class Linear extends Module {
     this.bias = (options.bias ?? true) ? parameter(init([outputs])) : null;
   }
 
-  forward(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias);
+  /** `activation` is applied to the result, in the same pass over it where it can be. */
+  forward(x: Tensor, options: { activation?: Activation } = {}): Tensor {
+    return linear(x, this.weight, this.bias, options);
   }
 }
 
@@ -71,6 +72,12 @@ export class LayerNorm extends Module {
 
   forward(x: Tensor): Tensor {
     return layerNorm(x, this.weight, this.bias, { eps: this.eps });
+  }
+
+  /** Adds a branch to x, if there is one, dropping some of it; gives x, and it normalized. */
+  join(x: Tensor, branch: Tensor | null, dropout = 0): [x: Tensor, normalized: Tensor] {
+    if (!branch) return [x, this.forward(x)];
+    return residualLayerNorm(x, branch, this.weight, this.bias, { eps: this.eps, dropout });
   }
 }
 

@@ -2,7 +2,7 @@
 // its fields, each time they are asked for: plain class fields, arrays and nested modules all work,
 // and nothing has to be registered.
 
-import type { Device, DeviceName } from "../device.ts";
+import { type Device, type DeviceName, restructured } from "../device.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
 import { expectOptions, fail, same, show } from "../shape.ts";
@@ -68,7 +68,10 @@ export abstract class Module {
 
   /** Sets this module and those inside to training. */
   train(on = true): this {
-    for (const module of this.modules()) module.training = on;
+    for (const module of this.modules()) {
+      if (module.training !== on) restructured();
+      module.training = on;
+    }
     return this;
   }
 

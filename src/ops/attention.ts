@@ -153,7 +153,7 @@ export function cachedAttention(
     C / options.nHead,
     capacity,
   );
-  cache.storage.version++;
+  cache.storage.touch();
   return y;
 }
 

@@ -1,11 +1,11 @@
 // Matrix products. The derivative of a product is two products: of dy with each operand transposed,
 // which costs no transposition, since the kernel takes its operands either way.
 
-import { broadcast, fail, same, show, sizeOf } from "../shape.ts";
+import { broadcast, expectOptions, fail, same, show, sizeOf } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
-import { add } from "./elementwise.ts";
+import { add, gelu, relu, silu, tanh } from "./elementwise.ts";
 import { reshape, transpose } from "./movement.ts";
 
 /**
@@ -40,8 +40,41 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   ]);
 }
 
-/** y = x w^T + b.  x [..., in], w [out, in], b [out], y [..., out] */
-export function linear(x: Tensor, w: Tensor, b: Tensor | null = null): Tensor {
+/** What linear() may end in, as functions of their own. */
+const activations = {
+  none: (x: Tensor) => x,
+  relu,
+  gelu: (x: Tensor) => gelu(x),
+  "gelu-tanh": (x: Tensor) => gelu(x, { approximate: "tanh" }),
+  silu,
+  tanh,
+};
+export type Activation = keyof typeof activations;
+
+/** Those that the kernel applies itself: their number there, and the kernel of their derivative. */
+const fused = {
+  none: [0, null],
+  relu: [1, "reluBackward"],
+  gelu: [2, "geluBackward"],
+  "gelu-tanh": [3, "geluTanhBackward"],
+} as const;
+
+/**
+ * y = f(x w^T + b), f being the activation, by default none.  x [..., in], w [out, in], b [out],
+ * y [..., out]
+ */
+export function linear(
+  x: Tensor,
+  w: Tensor,
+  b: Tensor | null = null,
+  options: { activation?: Activation } = {},
+): Tensor {
+  expectOptions("linear", options, ["activation"]);
+  const { activation = "none" } = options;
+  if (!Object.hasOwn(activations, activation))
+    fail(`linear: activation is ${activation}, expected ${Object.keys(activations).join(", ")}`);
+  if (activation === "silu" || activation === "tanh")
+    return activations[activation](linear(x, w, b));
   expectTensor("linear", "x", x);
   expectPeer("linear", "w", w, x);
   if (w.shape.length !== 2) fail(`linear: w has shape ${show(w.shape)}, expected [out, in]`);
@@ -51,19 +84,29 @@ export function linear(x: Tensor, w: Tensor, b: Tensor | null = null): Tensor {
   const M = K === 0 ? sizeOf(x.shape.slice(0, -1)) : x.size / K;
   const { kernels } = x.device;
   const y = empty(x, [...x.shape.slice(0, -1), N]);
-  if (b) kernels.expand(b.floats, y.floats, 1, M, N);
-  kernels.matmul(x.floats, w.floats, y.floats, 1, M, N, K, 0, 0, false, true, b !== null);
-  return record("linear", y, b ? [x, w, b] : [x, w], (dy) => {
+  const [code, slope] = fused[activation];
+  const h = slope && slope !== "reluBackward" ? empty(y) : null; // relu's derivative needs y only
+  const results = [h && h.floats, y.floats] as const;
+  kernels.linear(x.floats, w.floats, b && b.floats, ...results, M, N, K, code);
+  const backward = (dy: Tensor) => {
+    const dh = slope ? empty(y) : dy;
+    if (slope) kernels[slope]((h ?? y).floats, dy.floats, dh.floats, M * N);
     const dx = x.requiresGrad && empty(x);
     const dw = w.requiresGrad && empty(w);
-    if (dx) kernels.matmul(dy.floats, w.floats, dx.floats, 1, M, K, N, 0, 0, false, false, false);
-    if (dw) kernels.matmul(dy.floats, x.floats, dw.floats, 1, N, K, M, 0, 0, true, false, false);
-    return b ? [dx, dw, b.requiresGrad && sumTo(dy, b.shape)] : [dx, dw];
-  });
+    if (dx) kernels.matmul(dh.floats, w.floats, dx.floats, 1, M, K, N, 0, 0, false, false, false);
+    if (dw) kernels.matmul(dh.floats, x.floats, dw.floats, 1, N, K, M, 0, 0, true, false, false);
+    return b ? [dx, dw, b.requiresGrad && sumTo(dh, b.shape)] : [dx, dw];
+  };
+  return record("linear", y, b ? [x, w, b] : [x, w], backward, h ? [h] : []);
 }
 
-export function linearSpec(x: Tensor, w: Tensor, b: Tensor): Tensor {
-  return add(matmul(x, transpose(w, 0, 1)), b);
+export function linearSpec(
+  x: Tensor,
+  w: Tensor,
+  b: Tensor,
+  activation: Activation = "none",
+): Tensor {
+  return activations[activation](add(matmul(x, transpose(w, 0, 1)), b));
 }
 
 /**

@@ -12,10 +12,10 @@ import {
   show,
   withAxis,
 } from "../shape.ts";
-import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
-import { type Backward, empty, record, type Tensor } from "../tensor.ts";
+import { expectTensor } from "../tensor/ndarray.ts";
+import { empty, record, type Tensor } from "../tensor.ts";
 import { expandTo } from "./broadcast.ts";
-import { add, div, exp, log, mul, neg, sqrt, sub } from "./elementwise.ts";
+import { div, exp, log, mul, neg, sub } from "./elementwise.ts";
 import { transpose } from "./movement.ts";
 
 /**
@@ -100,52 +100,6 @@ export function logSoftmaxSpec(x: Tensor): Tensor {
 }
 
 /**
- * y = w (x - mean) / sqrt(var + eps) + b over the last axis, with the biased variance. x [..., n];
- * w, b [n]. Ba, Kiros and Hinton (2016).
- */
-export function layerNorm(
-  x: Tensor,
-  w: Tensor,
-  b: Tensor | null = null,
-  options: { eps?: number } = {},
-): Tensor {
-  expectOptions("layerNorm", options, ["eps"]);
-  const { eps = 1e-5 } = options;
-  expectNumber("layerNorm", "eps", eps, 0);
-  const [rows, n] = rowsOf("layerNorm", x);
-  expectPeer("layerNorm", "w", w, x, [n]);
-  if (b !== null) expectPeer("layerNorm", "b", b, x, [n]);
-  const { kernels } = x.device;
-  const [y, mu, rstd] = [empty(x), empty(x, [rows]), empty(x, [rows])]; // rstd = 1 / deviation
-  const saved = () => [mu.floats, rstd.floats] as const;
-  kernels.layerNorm(x.floats, w.floats, b && b.floats, y.floats, ...saved(), rows, n, eps);
-  const backward: Backward = (dy) => {
-    const [dx, dw, db] = [empty(x), empty(w), b && empty(b)];
-    const results = [dx.floats, dw.floats, db && db.floats] as const;
-    kernels.layerNormBackward(x.floats, w.floats, ...saved(), dy.floats, ...results, rows, n);
-    return [dx, dw, db ?? false];
-  };
-  return record("layerNorm", y, b ? [x, w, b] : [x, w], backward, [mu, rstd]);
-}
-
-/** What layerNorm means, in small ops. */
-export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tensor {
-  const centred = sub(x, mean(x, { dim: -1, keepdim: true }));
-  const deviation = sqrt(add(variance(x, { dim: -1, keepdim: true }), eps));
-  return add(mul(div(centred, deviation), w), b);
-}
-
-/** y = x / sqrt(mean(x^2) + eps) w over the last axis.  w [n]. Zhang and Sennrich (2019). */
-export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): Tensor {
-  expectOptions("rmsNorm", options, ["eps"]);
-  const { eps = 1e-5 } = options;
-  expectNumber("rmsNorm", "eps", eps, 0);
-  expectPeer("rmsNorm", "w", w, x, [rowsOf("rmsNorm", x)[1]]);
-  const square = mean(mul(x, x), { dim: -1, keepdim: true });
-  return mul(div(x, sqrt(add(square, eps))), w);
-}
-
-/**
  * The mean of -log softmax(x)[target] over the rows whose target is not ignoreIndex (-100).
  * x [..., V], target [...] of i32; a target outside of 0..V-1 throws. Gives shape [].
  */
@@ -185,7 +139,7 @@ export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
 }
 
 /** x as rows of its last axis. */
-function rowsOf(op: string, x: Tensor): [rows: number, n: number] {
+export function rowsOf(op: string, x: Tensor): [rows: number, n: number] {
   expectTensor(op, "x", x);
   const n = x.shape.at(-1) ?? fail(`${op}: x is a scalar, expected at least one axis`);
   return [n === 0 ? 0 : x.size / n, n];

@@ -80,7 +80,7 @@ export abstract class Optimizer<O extends { lr: number }> {
       const memory = Object.fromEntries(this.#memories.map((name) => [name, remembered(name)]));
       const w = moved.map((w) => w.floats);
       this.update({ kernels: lr.device.kernels, w, dw, memory, lr: lr.floats, options });
-      for (const w of moved) w.storage.version++;
+      for (const w of moved) w.storage.touch();
     }
   }
 
@@ -97,6 +97,7 @@ export abstract class Optimizer<O extends { lr: number }> {
   set lr(value: number) {
     expectSound(this.#op, { lr: value });
     for (const group of this.#groups) {
+      if (group.options.lr === value) continue;
       group.options.lr = value;
       group.lr.fill(value);
     }

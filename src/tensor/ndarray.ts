@@ -1,6 +1,13 @@
 // Numbers in memory on a device, with a shape: what a tensor is before it learns to remember.
 
-import type { Buffer, Device, DType, Floats, Storage } from "../device.ts";
+import {
+  type Buffer,
+  type Device,
+  type DType,
+  type Floats,
+  restructured,
+  type Storage,
+} from "../device.ts";
 import { adopt } from "../scope.ts";
 import { expectShape, fail, type Shape, show } from "../shape.ts";
 
@@ -76,7 +83,7 @@ export class NDArray {
   fill(value: number): this {
     if (typeof value !== "number") fail(`fill: value is ${typeof value}, expected a number`);
     this.device.kernels.fill(this.buffer, value, this.size);
-    this.storage.version++;
+    this.storage.touch();
     return this;
   }
 
@@ -85,13 +92,14 @@ export class NDArray {
     expectTensor("assign", "x", x);
     expectShape("assign", "x", x.shape, this.shape);
     this.device.kernels.copy(x.buffer, this.buffer, this.size);
-    this.storage.version++;
+    this.storage.touch();
     return this;
   }
 
   /** Goes over to another memory, on any device. */
   moveTo(storage: Storage): void {
     storage.version = this.storage.version + 1; // a graph that was made with the old one is stale
+    restructured();
     this.storage = storage;
   }
 

@@ -28,7 +28,7 @@ export interface TrainConfig {
   qkvBias?: boolean;
   tieWeights: boolean;
   lmHeadBias: boolean;
-  activation: keyof typeof activations;
+  activation: (typeof activations)[number];
   scaleResidual: boolean;
   batchSize: number;
   gradAccum: number;
@@ -76,7 +76,7 @@ export const trainTable: Record<keyof TrainConfig, Option> = {
   qkvBias: flag("a bias in the projection to queries, keys, values (default: as --bias)"),
   tieWeights: flag("use the token embedding as the head", true),
   lmHeadBias: flag("a bias in the head", false),
-  activation: choice("the function in the MLP", Object.keys(activations), "gelu"),
+  activation: choice("the function in the MLP", activations, "gelu"),
   scaleResidual: flag("start residual projections smaller, as GPT-2 does", true),
   batchSize: count("sequences in a batch", 16),
   gradAccum: count("batches whose gradients make one step", 1),

@@ -62,7 +62,7 @@ eachDevice("matmul", (test, on) => {
   testOp(test, on, {
     name: "linear",
     f: (x, w, b) => linear(x, w, b),
-    spec: linearSpec,
+    spec: (x, w, b) => linearSpec(x, w, b),
     atol: 1e-5,
     shapes: [
       [[6, 5], [4, 5], [4]],
@@ -71,6 +71,18 @@ eachDevice("matmul", (test, on) => {
       [[5], [3, 5], [3]],
     ],
   });
+  for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const) {
+    testOp(test, on, {
+      name: `linear, then ${activation}`,
+      f: (x, w, b) => linear(x, w, b, { activation }),
+      spec: (x, w, b) => linearSpec(x, w, b, activation),
+      atol: 1e-5,
+      shapes: [
+        [[6, 5], [4, 5], [4]],
+        [[2, 29, 17], [33, 17], [33]],
+      ],
+    });
+  }
   testOp(test, on, {
     name: "linear without a bias",
     f: (x, w) => linear(x, w),

@@ -1,11 +1,13 @@
 import {
   argmax,
+  cat,
   crossEntropy,
   layerNorm,
   logSoftmax,
   max,
   mean,
   ones,
+  residualLayerNorm,
   rmsNorm,
   softmax,
   sum,
@@ -15,7 +17,8 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { crossEntropySpec, layerNormSpec, logSoftmaxSpec, softmaxSpec } from "#src/ops/rows.js";
+import { layerNormSpec, residualLayerNormSpec } from "#src/ops/rows/normalization.js";
+import { crossEntropySpec, logSoftmaxSpec, softmaxSpec } from "#src/ops/rows.js";
 import { assertClose, eachDevice, testOp } from "../support.js";
 
 const widths = [
@@ -91,6 +94,23 @@ eachDevice("rows", (test, on) => {
     rtol: 1e-4,
     atol: 1e-5,
   });
+  for (const dropout of [0, 0.3]) {
+    testOp(test, on, {
+      name: `residualLayerNorm with dropout ${dropout}`,
+      f: (x, y, w, b) => cat(residualLayerNorm(x, y, w, b, { dropout }), { dim: -1 }),
+      spec: (x, y, w, b) => cat(residualLayerNormSpec(x, y, w, b, dropout), { dim: -1 }),
+      shapes: widths.slice(1).map((s) => [s, s, s.slice(-1), s.slice(-1)]),
+      domain: (x) => 2 * x,
+    });
+  }
+  for (const result of [0, 1]) {
+    testOp(test, on, {
+      name: `residualLayerNorm, only result ${result} used`,
+      f: (x, y, w, b) => residualLayerNorm(x, y, w, b)[result],
+      spec: (x, y, w, b) => residualLayerNormSpec(x, y, w, b)[result],
+      shapes: [[[3, 5], [3, 5], [5], [5]]],
+    });
+  }
   testOp(test, on, {
     name: "layerNorm without a bias",
     f: (x, w) => layerNorm(x, w, null, { eps: 1e-3 }),

@@ -1,0 +1,103 @@
+// Normalization of rows, alone and together with what comes before it in a transformer: a branch
+// joins the residual stream, and the next branch starts with the sum, normalized.
+
+import { nextSite } from "../../random.ts";
+import { expectNumber, expectOptions } from "../../shape.ts";
+import { expectPeer } from "../../tensor/ndarray.ts";
+import { type Backward, empty, record, type Tensor } from "../../tensor.ts";
+import { add, div, dropout, expectProbability, mul, sqrt, sub } from "../elementwise.ts";
+import { mean, rowsOf, variance } from "../rows.ts";
+
+/**
+ * y = w (x - mean) / sqrt(var + eps) + b over the last axis, with the biased variance. x [..., n];
+ * w, b [n]. Ba, Kiros and Hinton (2016).
+ */
+export function layerNorm(
+  x: Tensor,
+  w: Tensor,
+  b: Tensor | null = null,
+  options: { eps?: number } = {},
+): Tensor {
+  expectOptions("layerNorm", options, ["eps"]);
+  const { eps = 1e-5 } = options;
+  expectNumber("layerNorm", "eps", eps, 0);
+  const [rows, n] = rowsOf("layerNorm", x);
+  expectPeer("layerNorm", "w", w, x, [n]);
+  if (b !== null) expectPeer("layerNorm", "b", b, x, [n]);
+  const { kernels } = x.device;
+  const [y, mu, rstd] = [empty(x), empty(x, [rows]), empty(x, [rows])]; // rstd = 1 / deviation
+  const saved = () => [mu.floats, rstd.floats] as const;
+  kernels.layerNorm(x.floats, w.floats, b && b.floats, y.floats, ...saved(), rows, n, eps);
+  const backward: Backward = (dy) => {
+    const [dx, dw, db] = [empty(x), empty(w), b && empty(b)];
+    const results = [dx.floats, dw.floats, db && db.floats] as const;
+    kernels.layerNormBackward(x.floats, w.floats, ...saved(), dy.floats, ...results, rows, n);
+    return [dx, dw, db ?? false];
+  };
+  return record("layerNorm", y, b ? [x, w, b] : [x, w], backward, [mu, rstd]);
+}
+
+/** What layerNorm means, in small ops. */
+export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tensor {
+  const centred = sub(x, mean(x, { dim: -1, keepdim: true }));
+  const deviation = sqrt(add(variance(x, { dim: -1, keepdim: true }), eps));
+  return add(mul(div(centred, deviation), w), b);
+}
+
+/** y = x / sqrt(mean(x^2) + eps) w over the last axis.  w [n]. Zhang and Sennrich (2019). */
+export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): Tensor {
+  expectOptions("rmsNorm", options, ["eps"]);
+  const { eps = 1e-5 } = options;
+  expectNumber("rmsNorm", "eps", eps, 0);
+  expectPeer("rmsNorm", "w", w, x, [rowsOf("rmsNorm", x)[1]]);
+  const square = mean(mul(x, x), { dim: -1, keepdim: true });
+  return mul(div(x, sqrt(add(square, eps))), w);
+}
+
+/**
+ * r = x + dropout(y), z = layerNorm(r), as [r, z].  x, y [..., n]; w, b [n]; `dropout` is the
+ * probability that an element of y is dropped.
+ */
+export function residualLayerNorm(
+  x: Tensor,
+  y: Tensor,
+  w: Tensor,
+  b: Tensor | null = null,
+  options: { eps?: number; dropout?: number } = {},
+): [r: Tensor, z: Tensor] {
+  expectOptions("residualLayerNorm", options, ["eps", "dropout"]);
+  const { eps = 1e-5, dropout: p = 0 } = options;
+  expectNumber("residualLayerNorm", "eps", eps, 0);
+  expectProbability("residualLayerNorm", p);
+  const [rows, n] = rowsOf("residualLayerNorm", x);
+  expectPeer("residualLayerNorm", "y", y, x, x.shape);
+  expectPeer("residualLayerNorm", "w", w, x, [n]);
+  if (b !== null) expectPeer("residualLayerNorm", "b", b, x, [n]);
+  const { kernels } = x.device;
+  const [r, z, mu, rstd] = [empty(x), empty(x), empty(x, [rows]), empty(x, [rows])];
+  const [draws, site] = [x.device.draws(), p > 0 ? nextSite() : 0];
+  const results = [r.floats, z.floats, mu.floats, rstd.floats] as const;
+  const inputs = [x.floats, y.floats, w.floats, b && b.floats] as const;
+  kernels.residualLayerNorm(...inputs, ...results, draws, rows, n, eps, site, p);
+  const backward = (dr?: Tensor, dz?: Tensor) => {
+    const [dx, dy, dw, db] = [empty(x), p > 0 && empty(x), empty(w), b && empty(b)];
+    const slope = dz ?? empty(x).fill(0);
+    const saved = [r.floats, w.floats, mu.floats, rstd.floats] as const;
+    const given = [dr ? dr.floats : null, slope.floats] as const;
+    const wanted = [dx.floats, dy ? dy.floats : null, dw.floats, db && db.floats] as const;
+    kernels.residualLayerNormBackward(...saved, ...given, ...wanted, draws, rows, n, site, p);
+    return b && db ? [dx, dy || dx, dw, db] : [dx, dy || dx, dw];
+  };
+  return record("residualLayerNorm", [r, z], b ? [x, y, w, b] : [x, y, w], backward, [mu, rstd]);
+}
+
+export function residualLayerNormSpec(
+  x: Tensor,
+  y: Tensor,
+  w: Tensor,
+  b: Tensor,
+  p = 0,
+): [r: Tensor, z: Tensor] {
+  const r = add(x, dropout(y, { p }));
+  return [r, layerNormSpec(r, w, b)];
+}

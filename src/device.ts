@@ -180,6 +180,12 @@ export function defaultDevice(): Device {
   return chosen;
 }
 
+/** How many threads the device cpu works with, the calling one among them. */
+export function setThreads(count: number): void {
+  const addon = addonOf("cpu");
+  if (typeof addon !== "string") addon.threads(count);
+}
+
 export function setDefaultDevice(name: DeviceName | "auto" | Device): void {
   chosen = device(name);
 }

@@ -73,10 +73,9 @@ export class Tensor extends NDArray {
     expectPeer("grad", "dx", dx, this, this.shape);
     const { device, dtype } = this;
     if (this.#grad?.device !== device || this.#grad.dtype !== dtype) this.#grad = keep(empty(this));
-    const { copy, accumulate } = device.kernels;
     device.tape?.note(this);
-    if (this.hasGrad) accumulate(dx.floats, this.#grad.floats, this.size);
-    else copy(dx.floats, this.#grad.floats, this.size);
+    const add = device.kernels[this.hasGrad ? "accumulate" : "copy"];
+    add(dx.floats, this.#grad.floats, this.size);
     this.#grad.storage.touch();
     this.hasGrad = true;
   }
@@ -165,8 +164,8 @@ function passBack(node: Node, root: Tensor, waiting: Map<Tensor, Tensor>): void 
     for (const dy of dys) dy?.free(FREED);
   }
   for (const x of [...saved, ...results]) if (x !== root) x.free(FREED); // that is the caller's
-  const spent = { inputs: [], versions: [], backward: null, saved: [] };
-  for (const y of results) y.node = { ...node, ...spent };
+  const spent = { ...node, inputs: [], versions: [], backward: null, saved: [] };
+  for (const y of results) y.node = spent;
 }
 
 /** Adds dx to the gradient of x: into .grad for a leaf, else to the sum that waits for x's turn. */

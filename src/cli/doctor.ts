@@ -11,7 +11,9 @@ export async function doctor(): Promise<number> {
   );
   const chosen = device("auto").name;
   for (const { name, available, reason, native, missing } of devices()) {
-    const kernels = `${native} native kernels, ${missing.length} in TypeScript`;
+    const addon = available ? device(name).addon : null;
+    const how = addon ? `, ${addon.simd}, threads: ${addon.threads()}` : "";
+    const kernels = `${native} native kernels, ${missing.length} in TypeScript${how}`;
     const mark = name === chosen ? " (what auto takes)" : "";
     console.log(
       `${name.padEnd(14)}${available ? `works: ${kernels}${mark}` : `missing: ${reason}`}`,

@@ -2,12 +2,24 @@
 // The program: a command and its options in, calls out. Exit codes: 0 done, 1 failed, 2 wrong
 // usage, 130 and 143 interrupted after saving.
 
-import { nearest, UsageError } from "../train/table.ts";
+import { setThreads } from "../device.ts";
+import { nearest, type Table, UsageError } from "../train/table.ts";
 import { help, parse } from "./arguments.ts";
 import { doctor } from "./doctor.ts";
 import { evalTable, evaluateRun } from "./eval.ts";
 import { sampleRun, sampleTable } from "./sample.ts";
 import { trainCommand, trainCommandTable } from "./train.ts";
+
+/** What every command takes. */
+const common: Table = {
+  threads: {
+    type: "integer",
+    help: "threads of the device cpu (default: one for each core)",
+    min: 1,
+    max: 256,
+    value: "N",
+  },
+};
 
 const commands = {
   train: { about: "train a model", table: trainCommandTable, run: trainCommand },
@@ -32,12 +44,15 @@ async function main([name, ...words]: string[]): Promise<number> {
     const near = nearest(name, Object.keys(commands));
     throw new UsageError(`unknown command ${name}${near ? `; did you mean ${near}?` : ""}`);
   }
-  const { table, run } = commands[name as keyof typeof commands];
+  const { table: own, run } = commands[name as keyof typeof commands];
+  const table = { ...own, ...common };
   if (words.includes("--help")) {
     console.log(help(`usage: tinybard ${name} [options]`, table));
     return 0;
   }
-  return run(parse(name, table, words));
+  const { threads, ...options } = parse(name, table, words);
+  if (typeof threads === "number") setThreads(threads);
+  return run(options);
 }
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -17,7 +17,7 @@ interface TensorLike extends Mortal {
   detach(): TensorLike;
 }
 
-/** Steps that need more memory than this run long: replaying would win nothing and cost all of it. */
+/** Steps that need more memory run long: a replay would win nothing, and cost all of it again. */
 const MOST_BYTES = 256e6;
 
 /** Something whose state a step changes: a leaf's `hasGrad`, a storage's `version`. */

@@ -47,7 +47,8 @@ const NO_CUDA = "no CUDA addon: this version of tinybard has none yet";
 const FIX = "npm run build:native";
 
 function load(): Addon | string {
-  const file = fileURLToPath(new URL("../../build/Release/cpu.node", import.meta.url));
+  const built = fileURLToPath(new URL("../../build/Release/cpu.node", import.meta.url));
+  const file = process.env.TINYBARD_ADDON ?? built; // another one: for sanitizers
   if (!existsSync(file)) return `no C++ addon: it has not been built; ${FIX}`;
   try {
     const { cpu } = require(file) as { cpu: Addon };

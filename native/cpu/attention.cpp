@@ -62,6 +62,7 @@ void attend(const Head& head, Rows q, Rows k, Rows v, Rows y) {
     const int64_t width = head.seen(last - 1);
     multiply({q[first], q.step, false}, keys, step, scores, step, last - first, width, D,
              Start::zero);
+    float tops[BLOCK], totals[BLOCK];
     for (int64_t i = first; i < last; i++) {
       const int64_t seen = head.seen(i);
       float* row = scores + (i - first) * step;
@@ -70,23 +71,26 @@ void attend(const Head& head, Rows q, Rows k, Rows v, Rows y) {
         const Vec s = Vec::load(row + j, lanes) * scale;
         top = max(select(Vec::first(lanes), s, Vec(-INFINITY)), top);
       });
-      const Vec shift = largest(top);
+      const Vec shift = tops[i - first] = seen > 0 ? largest(top) : 0;
       Vec total = 0.0f;
       across(seen, [&](int64_t j, int64_t lanes) {
         const Vec e = exp(fma(Vec::load(row + j, lanes), scale, -shift));
         e.store(row + j, lanes);
         total = total + select(Vec::first(lanes), e, Vec(0.0f));
       });
-      const float normalizer = sum(total);
-      head.lse[i] = seen > 0 ? largest(top) + std::log(normalizer) : 0;
+      totals[i - first] = seen > 0 ? sum(total) : 1;
       if (head.drops) keepScales(head.drop, keep, head.element + i * head.Tk, seen);
-      const Vec share = 1 / normalizer;
+      const Vec share = 1 / totals[i - first];
       across(seen, [&](int64_t j, int64_t lanes) {
         const Vec p = Vec::load(row + j, lanes) * share;
         (head.drops ? p * Vec::load(keep + j, lanes) : p).store(row + j, lanes);
       });
       for (int64_t j = seen; j < width; j++) row[j] = 0;
     }
+    across(last - first, [&](int64_t i, int64_t lanes) {
+      const Vec lse = Vec::load(tops + i, lanes) + log(Vec::load(totals + i, lanes));
+      lse.store(head.lse + first + i, lanes);
+    });
     multiply({scores, step, false}, v.data, v.step, y[first], y.step, last - first, D, width,
              Start::zero);
   }

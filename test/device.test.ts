@@ -1,4 +1,15 @@
-import { add, device, devices, setDefaultDevice, tensor, zeros } from "tinybard";
+import {
+  add,
+  device,
+  devices,
+  GPT,
+  generate,
+  optim,
+  setDefaultDevice,
+  type Tensor,
+  tensor,
+  zeros,
+} from "tinybard";
 import * as assert from "uvu/assert";
 import { eachDevice } from "./support.js";
 
@@ -27,6 +38,35 @@ eachDevice("device", (test, on) => {
     const before = count();
     add(zeros([2], { device: on }), 1);
     assert.is(count(), before + 1);
+  });
+
+  test("no kernel of training or generation is in TypeScript where there is an addon", async () => {
+    on.calls.ts.clear();
+    on.calls.native.clear();
+    for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const) {
+      const dropout = { dropout: 0.2, embeddingDropout: true };
+      const sizes = { vocabSize: 9, blockSize: 6, nLayer: 2, nHead: 2, nEmbd: 8 };
+      const model = new GPT({ ...sizes, ...dropout, activation });
+      const optimizer = new optim.AdamW(model.parameters());
+      const x = tensor([[1, 2, 3]], { dtype: "i32" });
+      (model.forward(x, x, { logits: false }).loss as Tensor).backward();
+      optim.clipGradNorm(model.parameters(), 1);
+      optimizer.step();
+      optimizer.zeroGrad();
+      for await (const id of generate(model, { prompt: [1], maxNewTokens: 8 })) assert.ok(id >= 0);
+    }
+    const [quick, slow] = on.addon
+      ? [on.calls.native, on.calls.ts]
+      : [on.calls.ts, on.calls.native];
+    assert.equal([...slow.keys()], []);
+    for (const kernel of ["linear", "selfAttention", "cachedAttention", "adamw", "clip"])
+      assert.ok((quick.get(kernel) ?? 0) > 0, kernel);
+  });
+
+  test("every kernel of the contract is native where there is an addon", () => {
+    const own = devices().find(({ name }) => name === on.name);
+    assert.is(own?.missing.length, on.addon ? 0 : Object.keys(on.kernels).length);
+    assert.is(own?.native, on.addon ? Object.keys(on.kernels).length : 0);
   });
 
   test("capture runs the step; inside, nothing passes between host and device", () => {

@@ -1,5 +1,5 @@
-// The update rules. Each is one kernel over all parameters of a group. Options are PyTorch's; every parameter
-// given is decayed: who wants some spared makes two groups.
+// The update rules. Each is one kernel over all parameters of a group. Options are PyTorch's; every
+// parameter given is decayed: who wants some spared makes two groups.
 
 import { Optimizer, type Params, type Update } from "./optimizer.ts";
 

@@ -1,9 +1,9 @@
 // The matrix product, from tiles (tile.h). Tiles want their operands in the cache, the columns of b
 // side by side. So where b is large, or transposed, a part of it is first packed: into panels of as
-// many columns as a tile has, one behind the other, each [k, PANEL]. A part is as large as half of
-// the L3 cache would hold; a thread has its own rows of c, and goes through them in blocks that,
-// with a panel, fit the L2 cache. (Goto and van de Geijn, "Anatomy of high-performance matrix
-// multiplication", 2008, whose loops these are, but for b being packed whole.)
+// many columns as a tile has, one behind the other, each [K, PANEL]. The part stays in the L3
+// cache; each thread has its own rows of c, and takes them in blocks that stay in its L2 cache with
+// a panel. (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008, have
+// these loops; there less of b is packed at a time, here it is shared by all threads.)
 
 #include "kernels.h"
 #include "tile.h"
@@ -12,12 +12,12 @@
 namespace tinybard::SIMD {
 namespace {
 
-constexpr int64_t K_BLOCK = 384;       // of k in a tile: a panel's share is 48 KB with 16 lanes
-constexpr int64_t M_BLOCK = 8 * TILE_ROWS;
-constexpr int64_t PACKED = 1 << 20;    // floats of b that are packed at once
-constexpr int64_t SMALL_B = 1 << 15;   // floats of b that are not worth packing
-constexpr int64_t FEW_ROWS_B = 1 << 18; // the same where c has few rows
-constexpr int64_t SMALL = 1 << 16;     // multiply-adds that are not worth a second thread
+constexpr int64_t K_BLOCK = 384;         // of k in a tile: 48 KB of a panel with 16 lanes
+constexpr int64_t M_BLOCK = 8 * TILE_ROWS; // rows in a block: 168 KB of a
+constexpr int64_t PACKED = 1 << 20;      // floats of b that are packed at once: 4 MB
+constexpr int64_t SMALL_B = 1 << 15;     // floats of b that are not worth packing
+constexpr int64_t FEW_ROWS_B = 1 << 18;  // the same where c has few rows
+constexpr int64_t SMALL = 1 << 16;       // multiply-adds that are not worth a second thread
 
 constexpr int RELU = 1, GELU = 2, GELU_TANH = 3; // `activation` of linear, 0 being none
 
@@ -144,13 +144,24 @@ void multiplyByDots(const Product& p) {
   });
 }
 
-/** By rows if there are enough of them for all threads, else by panels. */
+/** f(m0, m1, n0, n1) for parts of c [M, N]: some rows each, or panels where rows are too few. */
+template <class F>
+void eachPart(int64_t M, int64_t N, int64_t K, const F& f) {
+  if (M >= threadCount() * TILE_ROWS / 2) {
+    const int64_t grain = 1 + SMALL / (N * K + 1);
+    parallelFor(M, grain, [&](int64_t begin, int64_t end) { f(begin, end, (int64_t)0, N); });
+  } else {
+    const int64_t grain = (1 + SMALL / (M * K * PANEL + 1)) * PANEL;
+    parallelFor(N, grain, [&](int64_t begin, int64_t end) { f((int64_t)0, M, begin, end); });
+  }
+}
+
+/** c = a b with b where it lies. */
 void multiplyInPlace(const Product& p) {
-  const int64_t grain = 1 + SMALL / (p.N * p.K + 1);
-  parallelFor(p.M, grain, [&](int64_t begin, int64_t end) {
-    multiply(p.a.from(begin, 0), p.b.data, p.b.step, p.c + begin * p.N, p.N, end - begin, p.N, p.K,
-             p.start, p.bias);
-    p.finish(p.c, begin * p.N, p.N, end - begin, p.N);
+  eachPart(p.M, p.N, p.K, [&](int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+    multiply(p.a.from(m0, 0), p.b.data + n0, p.b.step, p.c + m0 * p.N + n0, p.N, m1 - m0, n1 - n0,
+             p.K, p.start, p.bias ? p.bias + n0 : nullptr);
+    p.finish(p.c, m0 * p.N + n0, p.N, m1 - m0, n1 - n0);
   });
 }
 
@@ -161,7 +172,6 @@ void compute(const Product& p) {
     return multiplyInPlace(p);
   const int64_t kPart = p.K < 2 * K_BLOCK ? p.K : 4 * K_BLOCK;
   const int64_t nPart = PACKED / (kPart + 1) / PANEL * PANEL + PANEL;
-  const int64_t grain = 1 + SMALL / (p.N * p.K + 1);
   for (int64_t n = 0; n < p.N; n += nPart) {
     const int64_t N = p.N - n < nPart ? p.N - n : nPart, panels = (N + PANEL - 1) / PANEL;
     int64_t k = 0;
@@ -171,8 +181,8 @@ void compute(const Product& p) {
       parallelFor(panels, 1 + 8192 / (K * PANEL + 1), [&](int64_t begin, int64_t end) {
         pack(p, packed, k, K, n, N, begin, end);
       });
-      parallelFor(p.M, grain, [&](int64_t begin, int64_t end) {
-        multiplyPacked(p, packed, k, K, n, N, begin, end);
+      eachPart(p.M, N, K, [&](int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+        multiplyPacked(p, packed + n0 * K, k, K, n + n0, n1 - n0, m0, m1);
       });
       k += K;
     } while (k < p.K);

@@ -91,10 +91,7 @@ export class Capture<I extends unknown[], R> {
 
   #record(inputs: I, structure: number): R {
     const { inputs: old, result: past } = this.#recorded ?? {};
-    for (const x of tensorsOf([old, past])) {
-      x.storage.kept = false;
-      x.free("freed: the step that gave it was recorded anew");
-    }
+    for (const x of tensorsOf([old, past])) x.storage.end();
     this.#recorded = null;
     const device = this.#device;
     const tape = new Tape(this.#pool);

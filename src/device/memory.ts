@@ -59,6 +59,12 @@ export class Storage {
     if (this.#isOrphan) collector.unregister(this);
   }
 
+  /** Gives the memory back now, whoever shares it: to read it is an error from here on. */
+  end(): void {
+    this.#owners = 1;
+    this.release();
+  }
+
   /** From now on the garbage collector gives the memory back, when nobody can reach it. */
   orphan(): void {
     if (this.#isOrphan || !this.#buffer) return;

@@ -19,38 +19,34 @@ export interface Losses {
 }
 
 /**
- * The mean losses over evalIters batches of both splits, without dropout; null if told to stop. The
- * batches hang on the step alone: equal steps, equal batches.
+ * Gives a function for the mean losses over evalIters batches of both splits, without dropout; null
+ * if it is told to stop. The batches hang on the step alone: equal steps, equal batches.
  */
-export async function evaluate(
+export function evaluator(
   run: Measured,
-  step: number,
-  stopping = () => false,
-): Promise<Losses | null> {
-  const {
-    config: { evalIters },
-    device,
-    model,
-    tokens,
-  } = run;
+): (step: number, stopping?: () => boolean) => Promise<Losses | null> {
+  const { device, model, tokens } = run;
+  const { evalIters } = run.config;
   const measure = device.capture((x: Tensor, y: Tensor) => noGrad(() => lossOf(model, x, y)));
-  const means = [];
-  model.eval();
-  try {
-    for (const [s, split] of [tokens.train, tokens.val].entries()) {
-      let sum = 0;
-      for (let i = 0; i < evalIters; i++) {
-        const place = { site: s * evalIters + i, step, stream: "evaluation" } as const;
-        sum += scope(() => measure(...batchOf(run, split, place)).item());
-        await nextTask(); // lets signals in
-        if (stopping()) return null;
+  return async (step, stopping = () => false) => {
+    const means = [];
+    model.eval();
+    try {
+      for (const [s, split] of [tokens.train, tokens.val].entries()) {
+        let sum = 0;
+        for (let i = 0; i < evalIters; i++) {
+          const place = { site: s * evalIters + i, step, stream: "evaluation" } as const;
+          sum += scope(() => measure(...batchOf(run, split, place)).item());
+          await nextTask(); // lets signals in
+          if (stopping()) return null;
+        }
+        means.push(sum / evalIters);
       }
-      means.push(sum / evalIters);
+    } finally {
+      model.train();
     }
-  } finally {
-    model.train();
-  }
-  return { trainLoss: means[0], valLoss: means[1] };
+    return { trainLoss: means[0], valLoss: means[1] };
+  };
 }
 
 /** The losses of a run's best checkpoint, on its own text or another. */
@@ -63,7 +59,7 @@ export async function measureRun(
   const { text } = await loadCorpus(data ?? config.data);
   const tokens = splitTokens(tokenizer.encode(text));
   const measured = { config: { ...config, evalIters: iters }, device, model, tokens };
-  const losses = (await evaluate(measured, state.step)) as Losses; // nobody tells it to stop
+  const losses = (await evaluator(measured)(state.step)) as Losses; // nobody tells it to stop
   return { step: state.step, ...losses };
 }
 

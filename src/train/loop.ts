@@ -11,7 +11,7 @@ import { beginStep, type Place } from "../random.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
-import { batchOf, evaluate, lossOf } from "./evaluate.ts";
+import { batchOf, evaluator, lossOf } from "./evaluate.ts";
 import { appendRow, drawLosses, type Row } from "./metrics.ts";
 import type { TrainConfig } from "./options.ts";
 import { type Run, resumeRun, startRun } from "./run.ts";
@@ -58,6 +58,7 @@ export async function train(
   hooks.start?.(run);
   const { config, optimizer, out } = run;
   const takeStep = stepper(run);
+  const evaluate = evaluator(run);
   const rate = scheduleOf(config);
   const stopping = () => hooks.stop?.() ?? false;
   const tokensPerStep = config.gradAccum * config.batchSize * config.blockSize;
@@ -89,7 +90,7 @@ export async function train(
     const ends = step >= config.maxIters;
     const isRegular = step % config.evalInterval === 0;
     if ((isRegular || ends) && !evaluation) {
-      evaluation = await evaluate(run, step, stopping);
+      evaluation = await evaluate(step, stopping);
       if (evaluation) {
         const isBest = evaluation.valLoss < best;
         best = Math.min(best, evaluation.valLoss);

@@ -165,17 +165,24 @@ void multiplyInPlace(const Product& p) {
   });
 }
 
+/** c where K is 0: what its sums start with. */
+void startOnly(const Product& p) {
+  for (int64_t at = 0; at < p.M * p.N; at++)
+    if (p.start != Start::c) p.c[at] = p.bias ? p.bias[at % p.N] : 0;
+  for (int64_t m = 0; m < p.M; m++) p.finish(p.c, m * p.N, p.N, 1, p.N);
+}
+
 void compute(const Product& p) {
   if (p.M * p.N == 0) return;
-  if (p.b.isTransposed && !p.a.isTransposed && p.M <= 4 && p.K > 0) return multiplyByDots(p);
+  if (p.K == 0) return startOnly(p);
+  if (p.b.isTransposed && !p.a.isTransposed && p.M <= 4) return multiplyByDots(p);
   if (!p.b.isTransposed && p.N * p.K <= (p.M <= 128 ? FEW_ROWS_B : SMALL_B))
     return multiplyInPlace(p);
   const int64_t kPart = p.K < 2 * K_BLOCK ? p.K : 4 * K_BLOCK;
   const int64_t nPart = PACKED / (kPart + 1) / PANEL * PANEL + PANEL;
   for (int64_t n = 0; n < p.N; n += nPart) {
     const int64_t N = p.N - n < nPart ? p.N - n : nPart, panels = (N + PANEL - 1) / PANEL;
-    int64_t k = 0;
-    do { // once even if K is 0: c becomes what its sums start with
+    for (int64_t k = 0; k < p.K; k += kPart) {
       const int64_t K = p.K - k < kPart ? p.K - k : kPart;
       float* packed = scratch(0, panels * PANEL * K);
       parallelFor(panels, 1 + 8192 / (K * PANEL + 1), [&](int64_t begin, int64_t end) {
@@ -184,8 +191,7 @@ void compute(const Product& p) {
       eachPart(p.M, N, K, [&](int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
         multiplyPacked(p, packed + n0 * K, k, K, n + n0, n1 - n0, m0, m1);
       });
-      k += K;
-    } while (k < p.K);
+    }
   }
 }
 

@@ -127,6 +127,7 @@ void sum(const f32* x, f32* y, int64_t outer, int64_t n, int64_t inner, End) {
 }
 
 void max(const f32* x, f32* y, i32* index, int64_t outer, int64_t n, int64_t inner, End) {
+  if (n == 0 && outer * inner > 0) return refuse("max: n is 0, expected at least one element");
   eachRow(outer, n * inner, [&](int64_t o) {
     for (int64_t i = 0; i < inner; i++) {
       const float* row = x + o * n * inner + i;

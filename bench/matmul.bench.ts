@@ -1,46 +1,43 @@
-// The matrix product at the shapes of lecture-0.2m, beside the plain triple loop. f32 only: in a
-// process that has seen doubles too, V8 compiles the kernels for both, and they run slower.
+// The products of each linear layer: y = x w^T, and the gradients dx = dy w and dw = dy^T x.
 
-import { Bench } from "tinybench";
-import { matmul } from "#src/kernels/reference/matmul.js";
+import type { Sizes } from "./models.ts";
+import { F, forModels, out, type Row } from "./row.ts";
 
-/** c = a b as it is defined: what the tiles are measured against. */
-function tripleLoop(
-  a: Float32Array,
-  b: Float32Array,
-  c: Float32Array,
-  M: number,
-  N: number,
-  K: number,
-): void {
-  for (let m = 0; m < M; m++) {
-    for (let n = 0; n < N; n++) {
-      let sum = 0;
-      for (let k = 0; k < K; k++) sum += a[m * K + k] * b[k * N + n];
-      c[m * N + n] = sum;
-    }
-  }
+/** The linear layers of a model. */
+export function layersOf({ C, V }: Sizes): [name: string, outputs: number, inputs: number][] {
+  return [
+    ["qkv", 3 * C, C],
+    ["proj", C, C],
+    ["fc", 4 * C, C],
+    ["out", C, 4 * C],
+    ["head", V, C],
+  ];
 }
 
-const shapes = [
-  [512, 64, 256],
-  [512, 64, 192],
-  [512, 256, 64],
-  [512, 64, 64],
-];
-
-console.log("M x K x N       triple loop          tiles   ratio");
-for (const [M, K, N] of shapes) {
-  const random = (n: number) => Float32Array.from({ length: n }, () => Math.random() - 0.5);
-  const [a, b, c] = [random(M * K), random(K * N), random(M * N)];
-  const bench = new Bench({ time: 1000, warmupTime: 300 });
-  bench.add("triple loop", () => tripleLoop(a, b, c, M, N, K));
-  bench.add("tiles", () => matmul(a, b, c, 1, M, N, K, 0, 0, false, false, false));
-  await bench.run();
-  const [plain, tiles] = bench.tasks.map(({ result }) =>
-    result.state === "completed" ? result.latency.p50 : Number.NaN,
-  );
-  const rate = (ms: number) => `${((2 * M * N * K) / ms / 1e6).toFixed(2)} GFLOP/s`;
-  const size = `${M} x ${K} x ${N}`.padEnd(14);
-  console.log(`${size}  ${rate(plain)}   ${rate(tiles)}   ${(plain / tiles).toFixed(2)}x`);
+/** c = op(a) op(b), which is [M, N]. */
+export function product(
+  name: string,
+  [M, N, K]: [number, number, number],
+  { transA = false, transB = false } = {},
+): Omit<Row, "model"> {
+  const buffers = [F(M * K), F(K * N), out(M * N)];
+  const args = [...buffers, 1, M, N, K, 0, 0, transA, transB, false];
+  return { kernel: "matmul", shape: `${name} ${M} x ${K} x ${N}`, args, flops: 2 * M * N * K };
 }
+
+const codes: Record<string, number> = { relu: 1, gelu: 2 };
+
+export const matmul = forModels((sizes) => {
+  const { M, activation, bias } = sizes;
+  return layersOf(sizes).flatMap(([name, N, K]) => {
+    const code = name === "fc" ? codes[activation] : 0;
+    const h = code === codes.gelu ? out(M * N) : null; // what its derivative is computed from
+    const args = [F(M * K), F(N * K), bias ? F(N) : null, h, out(M * N), M, N, K, code];
+    const shape = `${name} y ${M} x ${K} x ${N}${code ? ` ${activation}` : ""}`;
+    return [
+      { kernel: "linear", shape, args, flops: 2 * M * N * K },
+      product(`${name} dx`, [M, K, N]),
+      product(`${name} dw`, [N, K, M], { transA: true }),
+    ];
+  });
+});

@@ -1,35 +1,119 @@
-// A whole training step of a preset: forward, backward, AdamW. usage: step.bench.js [preset]
-// [steps]
+// A whole training step of a preset: draw a batch, forward, backward, AdamW, drop the gradients.
 
-import { GPT, optim, presets, scope, type Tensor, tensor } from "tinybard";
+import { readFileSync } from "node:fs";
+import { CharTokenizer, device, devices, manualSeed, scope, type Tensor } from "tinybard";
+import { beginStep, uniform } from "#src/random.js";
+import { drawBatch, splitTokens } from "#src/train/batches.js";
+import { type Table, UsageError } from "#src/train/table.js";
+import { median, readOptions, run, threads } from "./command.ts";
+import { build, isGPT, sizesOf } from "./models.ts";
 
-const [name = "lecture-0.2m", count = "25"] = process.argv.slice(2);
-const preset = presets[name as Exclude<keyof typeof presets, "bigram">];
-const { nLayer, nHead, nEmbd, blockSize, batchSize, activation, bias, tieWeights } = preset;
-const extra = "qkvBias" in preset ? { qkvBias: preset.qkvBias, lmHeadBias: preset.lmHeadBias } : {};
-const config = { nLayer, nHead, nEmbd, blockSize, activation, bias, tieWeights, ...extra };
-const model = new GPT({ vocabSize: 65, dropout: preset.dropout, ...config });
-const optimizer = new optim.AdamW(model.parameters(), { lr: preset.learningRate });
-const ids = Int32Array.from({ length: batchSize * blockSize }, (_, i) => (i * i) % 65);
-const x = tensor(ids, { shape: [batchSize, blockSize] });
+/** What --json prints. */
+export interface StepResult {
+  preset: string;
+  device: string;
+  threads: number;
+  /** The median, and the tenth percentile. */
+  msPerStep: number;
+  msP10: number;
+  steps: number;
+  tokensPerSecond: number;
+  loss: number;
+  /** The most that the process has held. */
+  peakMemoryMB: number;
+}
 
-const captured = x.device.capture((x: Tensor) => {
-  const loss = model.forward(x, x, { logits: false }).loss as Tensor;
-  loss.backward();
-  optimizer.step();
-  optimizer.zeroGrad();
-  return loss;
+interface Options {
+  device: "auto";
+  threads: number;
+  seconds?: number;
+  data?: string;
+  json: boolean;
+}
+
+const names = ["auto", ...devices().map(({ name }) => name)];
+const table: Table = {
+  device: {
+    type: "string",
+    help: "where to compute",
+    choices: names,
+    default: "auto",
+    value: "NAME",
+  },
+  threads,
+  seconds: { type: "number", help: "measure for so long instead", min: 0, value: "S" },
+  data: { type: "string", help: "a text to train on instead of random tokens", value: "FILE" },
+  json: { type: "boolean", help: "print a line of JSON instead of text", default: false },
+};
+const WARMUP = 5; // the first steps allocate, are recorded, and meet code that is not compiled yet
+const usage = "npm run bench:step -- [preset (lecture-0.2m)] [steps (25)] [options]";
+
+await run(async () => {
+  const { words, options } = readOptions<Options>(usage, table);
+  const [preset = "lecture-0.2m", steps = "25"] = words;
+  if (!isGPT(preset)) throw new UsageError(`bench:step: ${preset} is no preset of a GPT`);
+  if (!(Number.isInteger(Number(steps)) && Number(steps) > 0))
+    throw new UsageError(`bench:step: steps is ${steps}, expected a whole number from 1 up`);
+  const result = measure(preset, Number(steps), options);
+  const { msPerStep, msP10, tokensPerSecond } = result;
+  const figures = `${msPerStep.toFixed(2)} ms a step, ${tokensPerSecond} tokens/s`;
+  const line = `${preset} on ${result.device}: ${figures}, 10 % below ${msP10.toFixed(2)} ms`;
+  console.log(options.json ? JSON.stringify(result) : line);
 });
-const step = () => captured(x).item();
-for (let i = 0; i < 5; i++) scope(step);
-const times = Array.from({ length: Number(count) }, () => {
-  const start = performance.now();
-  scope(step);
-  return performance.now() - start;
-}).sort((a, b) => a - b);
-const median = times[times.length >> 1];
-const tokens = Math.round((1000 * ids.length) / median);
-console.log(
-  `${name} on ${x.device}: ${median.toFixed(1)} ms a step, ${tokens} tokens/s, ` +
-    `the fastest of ${count} ${times[0].toFixed(1)} ms`,
-);
+
+function measure(preset: string, count: number, options: Options): StepResult {
+  const on = device(options.device);
+  const threads = on.addon?.threads(options.threads) ?? 1;
+  manualSeed(1337);
+  const { model, optimizer } = build(preset, on);
+  const { B, T, M, V } = sizesOf(preset);
+  const tokens = tokensOf(V, options.data);
+  const captured = on.capture((x: Tensor, y: Tensor) => {
+    const loss = model.forward(x, y, { logits: false }).loss as Tensor;
+    loss.backward();
+    optimizer.step();
+    optimizer.zeroGrad();
+    return loss;
+  });
+  let [step, loss] = [0, 0];
+  const trainStep = () => {
+    const start = performance.now();
+    beginStep(step);
+    scope(() => {
+      const { x, y } = drawBatch(tokens, B, T, { site: 0, step, stream: "batch" }, on);
+      loss = captured(x, y).item();
+    });
+    step++;
+    return performance.now() - start;
+  };
+  for (let i = 0; i < WARMUP; i++) trainStep();
+  const end = performance.now() + 1000 * (options.seconds ?? 0);
+  const isLast = (ms: number[]) =>
+    options.seconds === undefined ? ms.length === count : performance.now() > end;
+  const ms: number[] = [];
+  do ms.push(trainStep());
+  while (!isLast(ms));
+  const msPerStep = median(ms);
+  return {
+    preset,
+    device: on.name,
+    threads,
+    msPerStep,
+    msP10: ms.toSorted((a, b) => a - b)[Math.floor(ms.length / 10)],
+    steps: ms.length,
+    tokensPerSecond: Math.round((1000 * M) / msPerStep),
+    loss,
+    peakMemoryMB: Math.round(process.resourceUsage().maxRSS / 1024),
+  };
+}
+
+/** The training part of a text, or a million random tokens. */
+function tokensOf(V: number, file?: string): Int32Array {
+  if (!file) return Int32Array.from(uniform(1e6, { site: 0, stream: "sample" }), (u) => u * V);
+  const text = readFileSync(file, "utf8");
+  const tokenizer = CharTokenizer.train(text);
+  const { vocabSize } = tokenizer;
+  if (vocabSize > V)
+    throw new UsageError(`bench:step: ${file} has ${vocabSize} different characters, of ${V}`);
+  return splitTokens(tokenizer.encode(text)).train;
+}

@@ -1,0 +1,21 @@
+// All rows, family by family, in the order of the contract.
+
+import { attention } from "./attention.bench.ts";
+import { elementwise } from "./elementwise.bench.ts";
+import { matmul } from "./matmul.bench.ts";
+import { movement } from "./movement.bench.ts";
+import { optimizer } from "./optimizer.bench.ts";
+import { random } from "./random.bench.ts";
+import type { Row } from "./row.ts";
+import { rows } from "./rows.bench.ts";
+
+const families = { elementwise, matmul, rows, movement, attention, optimizer, random };
+
+/** The rows whose family, kernel, shape and model, written one after the other, have the text. */
+export function select(text = ""): Row[] {
+  return Object.entries(families).flatMap(([family, all]) =>
+    all.filter(({ kernel, shape, model }) =>
+      `${family} ${kernel} ${shape} ${model}`.includes(text),
+    ),
+  );
+}

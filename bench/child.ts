@@ -1,0 +1,47 @@
+// Measures the kernels of one device, in a process of its own: what V8 has seen of another device
+// would change how it compiles. usage: child.js DEVICE THREADS TIME [FILTER]. Prints a line of JSON
+// for the device, then one for each row.
+
+import { type DeviceName, device as deviceOf } from "tinybard";
+import { select } from "./all.ts";
+import { run } from "./command.ts";
+import { ceilingOf, rateOf, timeOf } from "./measure.ts";
+
+/** What is printed of a device. */
+export interface Setting {
+  device: DeviceName;
+  /** The instruction set of its kernels. */
+  simd: string;
+  threads: number;
+}
+
+/** What is printed of a row. */
+export interface Result {
+  device: DeviceName;
+  model: string;
+  kernel: string;
+  shape: string;
+  ms: number;
+  rate: number;
+  unit: "GFLOP/s" | "GB/s";
+  /** The part of the device's ceiling on this machine that is reached. */
+  share: number;
+}
+
+const [name, threads, time, filter] = process.argv.slice(2);
+await run(async () => {
+  const device = deviceOf(name as DeviceName);
+  const { simd = "", threads: setThreads } = device.addon ?? {};
+  const setting = { device: device.name, simd, threads: setThreads?.(Number(threads)) ?? 1 };
+  console.log(JSON.stringify(setting satisfies Setting));
+  const ceiling = ceilingOf(device, Number(time));
+  for (const row of select(filter)) {
+    const { model, kernel, shape, flops } = row;
+    const ms = timeOf(row, device, Number(time));
+    const rate = rateOf(row, ms);
+    const unit = flops ? "GFLOP/s" : "GB/s";
+    const share = rate / ceiling(row);
+    const result: Result = { device: device.name, model, kernel, shape, ms, rate, unit, share };
+    console.log(JSON.stringify(result));
+  }
+});

@@ -17,18 +17,8 @@
 namespace tinybard {
 namespace {
 
-const Table* kernels = nullptr;
+std::atomic<const Table*> table{nullptr}; // of the first environment that asked
 std::atomic<int> environments{0};
-
-/** Calls a kernel with its arguments from slots. */
-template <class... Parameters, size_t... I>
-void invoke(void (*kernel)(Parameters...), const Slot* slots, std::index_sequence<I...>) {
-  kernel(slots[I].get<Parameters>()...);
-}
-template <class... Parameters>
-void invoke(void (*kernel)(Parameters...), const Slot* slots) {
-  invoke(kernel, slots, std::index_sequence_for<Parameters...>{});
-}
 
 // For each kernel: how a call's arguments are checked, sizes first, and how it is then run.
 #define in(T, name, length) call.buffer<T>(#name, length, false, false);
@@ -45,11 +35,11 @@ void invoke(void (*kernel)(Parameters...), const Slot* slots) {
 #define flag(name) call.flag(#name);
 #define KERNEL(name, buffers, sizes)                                                   \
   void check_##name(Call& call) {                                                      \
-    call.begin(#name, kernels->name);                                                  \
+    call.begin(#name, table.load()->name);                                             \
     sizes call.nowBuffers();                                                           \
     buffers                                                                            \
   }                                                                                    \
-  void run_##name(const Slot* slots) { invoke(kernels->name, slots); }
+  void run_##name(const Slot* slots) { invoke(table.load()->name, slots); }
 #include "kernels.inc"
 #undef KERNEL
 
@@ -77,24 +67,37 @@ constexpr Entry entries[] = {
 #undef real
 #undef flag
 
-/** A kernel as JavaScript calls it: true if it has doubles to work on, which are not for it. */
+/** A function as JavaScript calls it: no C++ exception may leave it. */
+template <napi_value (*f)(napi_env, napi_callback_info)>
+napi_value guarded(napi_env env, napi_callback_info info) {
+  try {
+    return f(env, info);
+  } catch (const std::bad_alloc&) {
+    napi_throw_range_error(env, nullptr, "out of memory: the addon has no room to work");
+    return nullptr;
+  }
+}
+
+/** A kernel: true if it was given doubles to work on, which are not for it. */
 napi_value callKernel(napi_env env, napi_callback_info info) {
   size_t count = Call::most;
-  napi_value arguments[Call::most];
+  napi_value arguments[Call::most], isDouble = nullptr;
   void* data;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   const Entry& entry = *static_cast<const Entry*>(data);
-  State& state = State::of(env);
-  Call call(env, state, arguments, count);
+  Call call(env, arguments, count);
   entry.check(call);
   if (call.throwIfWrong()) return nullptr;
-  napi_value isDouble = nullptr;
-  if (call.hasDoubles) napi_get_boolean(env, true, &isDouble);
-  else if (runGuarded(env, entry.run, call.slots) && state.recording)
-    state.recording->add(env, entry.run, call);
+  if (call.hasDoubles) {
+    napi_get_boolean(env, true, &isDouble);
+  } else if (runKernel(env, entry.run, call.slots)) {
+    const auto& recording = State::of(env).recording;
+    if (recording) recording->add(env, entry.run, call);
+  }
   return isDouble;
 }
 
+/** Begins a recording; one that is being made is given up. */
 napi_value startRecording(napi_env env, napi_callback_info) {
   State::of(env).recording = std::make_unique<Recording>(env);
   return nullptr;
@@ -102,57 +105,68 @@ napi_value startRecording(napi_env env, napi_callback_info) {
 
 /** Gives what was recorded since startRecording(); undefined if nothing was started. */
 napi_value stopRecording(napi_env env, napi_callback_info) {
-  Recording* recording = State::of(env).recording.release();
+  std::unique_ptr<Recording> recording = std::move(State::of(env).recording);
   napi_value result = nullptr;
   if (!recording) return nullptr;
   const auto end = [](napi_env, void* data, void*) { delete static_cast<Recording*>(data); };
-  napi_create_external(env, recording, end, nullptr, &result);
+  if (napi_create_external(env, recording.get(), end, nullptr, &result) != napi_ok) return nullptr;
+  recording.release(); // it is JavaScript's now
   napi_type_tag_object(env, result, &Recording::tag);
   return result;
 }
 
-napi_value replay(napi_env env, napi_callback_info info) {
-  size_t count = 1;
+/** The first argument, undefined if there is none; and how many there are. */
+napi_value argumentOf(napi_env env, napi_callback_info info, size_t* count) {
+  *count = 1;
   napi_value argument;
-  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  napi_get_cb_info(env, info, count, &argument, nullptr, nullptr);
+  return argument;
+}
+
+napi_value replay(napi_env env, napi_callback_info info) {
+  size_t count;
+  const napi_value argument = argumentOf(env, info, &count);
   napi_valuetype type;
   bool isOurs = false;
   napi_typeof(env, argument, &type);
   if (type == napi_external) napi_check_object_type_tag(env, argument, &Recording::tag, &isOurs);
   if (!isOurs) {
     napi_throw_type_error(env, nullptr, "replay: no recording was given");
-    return nullptr;
+  } else if (State::of(env).recording) {
+    napi_throw_error(env, nullptr, "replay: a replay cannot be recorded");
+  } else {
+    void* recording;
+    napi_get_value_external(env, argument, &recording);
+    static_cast<Recording*>(recording)->replay(env);
   }
-  void* recording;
-  napi_get_value_external(env, argument, &recording);
-  static_cast<Recording*>(recording)->replay(env);
   return nullptr;
 }
 
 /** threads(n?): sets how many threads work, if n is given; gives how many do. */
 napi_value threads(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument, result;
-  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  double wanted;
-  if (count == 1) {
-    if (napi_get_value_double(env, argument, &wanted) != napi_ok || !(wanted >= 1 && wanted <= 256)) {
-      napi_throw_range_error(env, nullptr, "threads: expected a number from 1 to 256");
+  size_t count;
+  const napi_value argument = argumentOf(env, info, &count);
+  double wanted = 0;
+  if (count > 0) {
+    napi_get_value_double(env, argument, &wanted);
+    if (!(wanted >= 1 && wanted <= 256 && wanted == (int)wanted)) {
+      napi_throw_range_error(env, nullptr, "threads: expected a whole number from 1 to 256");
       return nullptr;
     }
     setThreadCount((int)wanted);
   }
+  napi_value result;
   napi_create_int32(env, threadCount(), &result);
   return result;
 }
 
 /** alignment(buffer): the offset of the first byte of an ArrayBuffer on a cache line of its own. */
 napi_value alignment(napi_env env, napi_callback_info info) {
-  size_t count = 1, length;
-  napi_value argument, result;
+  size_t count, bytes;
+  const napi_value argument = argumentOf(env, info, &count);
+  napi_value result;
   void* data;
-  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  if (napi_get_arraybuffer_info(env, argument, &data, &length) != napi_ok) {
+  if (napi_get_arraybuffer_info(env, argument, &data, &bytes) != napi_ok) {
     napi_throw_type_error(env, nullptr, "alignment: expected an ArrayBuffer");
     return nullptr;
   }
@@ -176,36 +190,37 @@ napi_value object(napi_env env) {
   return result;
 }
 
-void setFunction(napi_env env, napi_value on, const char* name, napi_callback f, const void* data) {
-  napi_value function;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, f, const_cast<void*>(data), &function);
+template <napi_value (*f)(napi_env, napi_callback_info)>
+void setFunction(napi_env env, napi_value on, const char* name, const void* data = nullptr) {
+  napi_value function = nullptr;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, guarded<f>, const_cast<void*>(data), &function);
   napi_set_named_property(env, on, name, function);
 }
 
 napi_value init(napi_env env, napi_value exports) {
   const char *forced = std::getenv("TINYBARD_SIMD"), *reason = "";
-  if (!kernels) kernels = chooseTable(forced, &reason);
-  if (!kernels) {
+  if (!table) table = chooseTable(forced, &reason);
+  if (!table) {
     const std::string message = std::string("TINYBARD_SIMD is ") + forced + ": " + reason;
     napi_throw_error(env, nullptr, message.c_str());
     return nullptr;
   }
   environments++;
-  napi_add_env_cleanup_hook(env, leave, nullptr);
+  napi_add_env_cleanup_hook(env, leave, env); // a hook must differ from all others of a thread
   State::attach(env);
   const napi_value cpu = object(env), functions = object(env), signatures = object(env);
   for (const Entry& entry : entries) {
-    setFunction(env, functions, entry.name, callKernel, &entry);
+    setFunction<callKernel>(env, functions, entry.name, &entry);
     napi_set_named_property(env, signatures, entry.name, text(env, entry.signature));
   }
   napi_set_named_property(env, cpu, "kernels", functions);
   napi_set_named_property(env, cpu, "signatures", signatures);
-  napi_set_named_property(env, cpu, "simd", text(env, kernels->simd));
-  setFunction(env, cpu, "threads", threads, nullptr);
-  setFunction(env, cpu, "alignment", alignment, nullptr);
-  setFunction(env, cpu, "startRecording", startRecording, nullptr);
-  setFunction(env, cpu, "stopRecording", stopRecording, nullptr);
-  setFunction(env, cpu, "replay", replay, nullptr);
+  napi_set_named_property(env, cpu, "simd", text(env, table.load()->simd));
+  setFunction<threads>(env, cpu, "threads");
+  setFunction<alignment>(env, cpu, "alignment");
+  setFunction<startRecording>(env, cpu, "startRecording");
+  setFunction<stopRecording>(env, cpu, "stopRecording");
+  setFunction<replay>(env, cpu, "replay");
   napi_set_named_property(env, exports, "cpu", cpu);
   return exports;
 }

@@ -3,69 +3,33 @@
 
 #include <node_api.h>
 
-#include <deque>
+#include <algorithm>
 #include <memory>
 #include <string>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
-#include "call.h"
+#include "slot.h"
 
 namespace tinybard {
 
-/** A size, whose sums and products stop at the largest instead of overflowing. */
-class Size {
- public:
-  Size(int64_t n = 0) : n(n) {}
-  friend Size operator*(Size a, Size b) {
-    int64_t y;
-    return __builtin_mul_overflow(a.n, b.n, &y) ? INT64_MAX : y;
-  }
-  friend Size operator+(Size a, Size b) {
-    int64_t y;
-    return __builtin_add_overflow(a.n, b.n, &y) ? INT64_MAX : y;
-  }
+/**
+ * A size, or a length made of sizes: of doubles, which do not overflow. `room` is what the length
+ * would be if sizes of 0 were 1, for kernels multiply sizes also where a length is 0.
+ */
+struct Size {
+  double n, room;
+  Size(double n) : Size(n, std::max(n, 1.0)) {}
+  Size(double n, double room) : n(n), room(room) {}
+  friend Size operator*(Size a, Size b) { return {a.n * b.n, a.room * b.room}; }
+  friend Size operator+(Size a, Size b) { return {a.n + b.n, std::max(a.room, b.room)}; }
   friend Size operator-(Size a, Size b) { return a.n - b.n; }
-  friend bool operator==(Size a, Size b) { return a.n == b.n; }
-  int64_t value() const { return n; }
-
- private:
-  int64_t n;
 };
-
-/** An argument of a kernel. */
-struct Slot {
-  union {
-    void* pointer;
-    int64_t integer;
-    double real;
-    bool flag;
-  };
-  any either; // what `pointer` points to where the kernel takes any type
-  List list;
-
-  template <class T>
-  T get() const {
-    if constexpr (std::is_same_v<T, any*> || std::is_same_v<T, const any*>)
-      return const_cast<any*>(&either);
-    else if constexpr (std::is_pointer_v<T>) return static_cast<T>(pointer);
-    else if constexpr (std::is_same_v<T, List>) return list;
-    else if constexpr (std::is_same_v<T, double>) return real;
-    else if constexpr (std::is_same_v<T, bool>) return flag;
-    else if constexpr (std::is_same_v<T, int64_t>) return integer;
-    else return T{};
-  }
-};
-
-using Run = void (*)(const Slot*);
 
 class Recording;
 
 /** What the addon keeps for a JavaScript environment: the main thread's, or a worker's. */
 struct State {
   std::unique_ptr<Recording> recording; // that calls are added to now
-  napi_ref resizable;                   // the name of that property
 
   static void attach(napi_env env);
   static State& of(napi_env env);
@@ -78,8 +42,8 @@ class Call {
   Slot slots[most];
   bool hasDoubles = false;
 
-  Call(napi_env env, State& state, napi_value* arguments, size_t count)
-      : env(env), state(state), arguments(arguments), count(count) {}
+  Call(napi_env env, napi_value* arguments, size_t count)
+      : env(env), arguments(arguments), count(count) {}
 
   template <class... Parameters>
   void begin(const char* kernel, void (*)(Parameters...)) {
@@ -87,9 +51,10 @@ class Call {
       using T = std::remove_pointer_t<decltype(p)>;
       return std::is_pointer_v<T> || std::is_same_v<T, List>;
     };
+    static_assert(sizeof...(Parameters) - 1 <= most); // End is no argument
     name = kernel;
     at = (0 + ... + (int)isBuffer((Parameters*)nullptr));
-    expect(sizeof...(Parameters) - 1); // End is no argument
+    expect(sizeof...(Parameters) - 1);
   }
   /** From here on buffers are asked for, from the first argument on. */
   void nowBuffers() { at = 0; }
@@ -100,7 +65,7 @@ class Call {
   void flag(const char* what);
   template <class T>
   void buffer(const char* what, Size length, bool isWritten, bool mayBeNull) {
-    typed(what, length.value(), isWritten, mayBeNull, kindOf<T>());
+    typed(what, length, isWritten, mayBeNull, kindOf<T>());
   }
   void list(const char* what, bool isWritten, bool isScalar);
 
@@ -114,8 +79,8 @@ class Call {
     bool isWritten;
   };
   std::vector<Range> ranges;
-  std::deque<std::vector<float*>> pointers; // of lists
-  std::deque<std::vector<int64_t>> lengths; // of lists
+  std::vector<std::vector<float*>> pointers; // of lists
+  std::vector<std::vector<int64_t>> lengths; // of lists
 
  private:
   enum class Kind { f32, i32, word, any };
@@ -129,25 +94,26 @@ class Call {
 
   void expect(size_t arguments);
   void wrong(const char* what, const std::string& problem);
-  void typed(const char* what, int64_t length, bool isWritten, bool mayBeNull, Kind kind);
+  void typed(const char* what, Size length, bool isWritten, bool mayBeNull, Kind kind);
   /** A typed array: where it lies; null if it is none, or not fit. */
   void* view(napi_value value, const char* what, bool isWritten, napi_typedarray_type* type,
              int64_t* length);
   double number(const char* what, const char* expected, bool isWhole);
+  /** All memory must still be there, and none that is written to may be there twice. */
+  void checkRanges();
 
   napi_env env;
-  State& state;
   napi_value* arguments;
   size_t count;
   const char* name = "";
   size_t at = 0;
-  int wordType = -1; // that of the first buffer of words
+  int wordType = -1;    // that of the first buffer of words
   int64_t entries = -1; // of the first list
   std::string problem;
 };
 
-/** Runs a kernel; false after throwing to JavaScript what it said against it. */
-bool runGuarded(napi_env env, Run run, const Slot* slots);
+/** Runs a kernel; false after throwing to JavaScript what it said against its arguments. */
+bool runKernel(napi_env env, Run run, const Slot* slots);
 
 /** A list of calls. It keeps the memory that they work on alive. */
 class Recording {
@@ -171,10 +137,10 @@ class Recording {
     size_t bytes;
   };
   napi_env env;
-  std::deque<Step> steps;
+  std::vector<Step> steps;
   std::vector<Memory> memory;
-  std::deque<std::vector<float*>> pointers;
-  std::deque<std::vector<int64_t>> lengths;
+  std::vector<std::vector<float*>> pointers;
+  std::vector<std::vector<int64_t>> lengths;
 };
 
 } // namespace tinybard

@@ -145,10 +145,11 @@ void attendBackward(const Head& head, Rows q, Rows k, Rows v, Rows y, Rows dy, R
   }
 }
 
-/** f(head) for all heads, on all threads. */
+/** f(head) for all heads, on all threads; each does work D multiply-adds. */
 template <class F>
-void eachHead(int64_t heads, int64_t work, const F& f) {
-  parallelFor(heads, 1 + 32768 / (work + 1), [&](int64_t begin, int64_t end) {
+void eachHead(int64_t heads, int64_t work, int64_t D, const F& f) {
+  if (D == 0) return refuse("attention: D is 0, expected at least 1");
+  parallelFor(heads, 1 + 32768 / (work * D + 1), [&](int64_t begin, int64_t end) {
     for (int64_t h = begin; h < end; h++) f(h);
   });
 }
@@ -165,7 +166,7 @@ void attention(const f32* q, const f32* k, const f32* v, f32* y, f32* lse, const
                int64_t heads, int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site,
                double p, End) {
   const Drop drop(draws, site, p);
-  eachHead(heads, Tq * Tk * D, [&](int64_t h) {
+  eachHead(heads, Tq * Tk, D, [&](int64_t h) {
     const int64_t queries = h * Tq * D, keys = h * Tk * D;
     attend({Tq, Tk, D, causal, drop, p > 0, (uint64_t)(h * Tq * Tk), lse + h * Tq},
            rowsOf(q + queries, D), rowsOf(k + keys, D), rowsOf(v + keys, D),
@@ -178,7 +179,7 @@ void attentionBackward(const f32* q, const f32* k, const f32* v, const f32* y, c
                        int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site, double p,
                        End) {
   const Drop drop(draws, site, p);
-  eachHead(heads, Tq * Tk * D, [&](int64_t h) {
+  eachHead(heads, Tq * Tk, D, [&](int64_t h) {
     const int64_t queries = h * Tq * D, keys = h * Tk * D;
     attendBackward({Tq, Tk, D, causal, drop, p > 0, (uint64_t)(h * Tq * Tk),
                     const_cast<float*>(lse) + h * Tq},
@@ -191,7 +192,7 @@ void attentionBackward(const f32* q, const f32* k, const f32* v, const f32* y, c
 void selfAttention(const f32* qkv, f32* y, f32* lse, const i32* draws, int64_t B, int64_t T,
                    int64_t H, int64_t D, bool causal, int64_t site, double p, End) {
   const Drop drop(draws, site, p);
-  eachHead(B * H, T * T * D, [&](int64_t bh) {
+  eachHead(B * H, T * T, D, [&](int64_t bh) {
     const auto part = [&](int64_t i) { return partOf(qkv, bh, T, H, D, 3, i); };
     attend({T, T, D, causal, drop, p > 0, (uint64_t)(bh * T * T), lse + bh * T}, part(0), part(1),
            part(2), partOf(y, bh, T, H, D, 1, 0));
@@ -202,7 +203,7 @@ void selfAttentionBackward(const f32* qkv, const f32* y, const f32* lse, const f
                            const i32* draws, int64_t B, int64_t T, int64_t H, int64_t D,
                            bool causal, int64_t site, double p, End) {
   const Drop drop(draws, site, p);
-  eachHead(B * H, T * T * D, [&](int64_t bh) {
+  eachHead(B * H, T * T, D, [&](int64_t bh) {
     const auto part = [&](const float* x, int64_t i) { return partOf(x, bh, T, H, D, 3, i); };
     const auto whole = [&](const float* x) { return partOf(x, bh, T, H, D, 1, 0); };
     attendBackward({T, T, D, causal, drop, p > 0, (uint64_t)(bh * T * T),
@@ -223,7 +224,7 @@ void cachedAttention(const f32* qkv, f32* cache, const i32* length, f32* y, int6
       std::memcpy(cache + (b * capacity + past + t) * 2 * C, qkv + (b * T + t) * 3 * C + C,
                   (size_t)(2 * C) * sizeof(float));
   const Drop drop(nullptr, 0, 0);
-  eachHead(B * H, T * (past + T) * D, [&](int64_t bh) {
+  eachHead(B * H, T * (past + T), D, [&](int64_t bh) {
     const float* keys = cache + bh / H * capacity * 2 * C + bh % H * D;
     float* lse = scratch(2, T);
     attend({T, past + T, D, true, drop, false, 0, lse}, partOf(qkv, bh, T, H, D, 3, 0),

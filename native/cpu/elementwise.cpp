@@ -37,8 +37,14 @@ struct Repeated {
   int64_t place(int64_t i) const { return period == 1 ? 0 : i % period; }
 };
 
+/** Nothing repeated as often as may be still fills no result. */
+static void refuseNothing(const char* kernel) {
+  refuse("%s: an operand has 0 elements, expected at least 1", kernel);
+}
+
 template <class F>
-static void pairwise(Repeated a, Repeated b, float* y, int64_t n, const F& f) {
+static void pairwise(const char* kernel, Repeated a, Repeated b, float* y, int64_t n, const F& f) {
+  if (n > 0 && (a.period == 0 || b.period == 0)) return refuseNothing(kernel);
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end;) { // a stretch in which neither operand starts again
       int64_t stop = end - i;
@@ -55,23 +61,24 @@ static void pairwise(Repeated a, Repeated b, float* y, int64_t n, const F& f) {
 }
 
 void add(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n, End) {
-  pairwise({a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a + b; });
+  pairwise("add", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a + b; });
 }
 
 void sub(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n, End) {
-  pairwise({a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a - b; });
+  pairwise("sub", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a - b; });
 }
 
 void mul(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n, End) {
-  pairwise({a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a * b; });
+  pairwise("mul", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a * b; });
 }
 
 void div(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n, End) {
-  pairwise({a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a / b; });
+  pairwise("div", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a / b; });
 }
 
 void where(const i32* cond, const f32* a, const f32* b, f32* y, int64_t nc, int64_t na, int64_t nb,
            int64_t n, End) {
+  if (n > 0 && (nc == 0 || na == 0 || nb == 0)) return refuseNothing("where");
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
     int64_t c = begin % nc, p = begin % na, q = begin % nb;
     for (int64_t i = begin; i < end; i++) {
@@ -151,14 +158,11 @@ void sigmoidBackward(const f32* y, const f32* dy, f32* dx, int64_t n, End) {
 }
 
 void silu(const f32* x, f32* y, int64_t n, End) {
-  map(n, y, [](Vec x) { return x / (Vec(1.0f) + exp(-x)); }, x);
+  map(n, y, [](Vec x) { return silu(x); }, x);
 }
 
 void siluBackward(const f32* x, const f32* dy, f32* dx, int64_t n, End) {
-  map(n, dx, [](Vec x, Vec dy) {
-    const Vec s = sigmoid(x);
-    return dy * s * fma(x, Vec(1.0f) - s, Vec(1.0f));
-  }, x, dy);
+  map(n, dx, [](Vec x, Vec dy) { return dy * siluSlope(x); }, x, dy);
 }
 
 void gelu(const f32* x, f32* y, int64_t n, End) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -34,13 +35,15 @@ inline void rest() {
 struct Pool {
   std::mutex running; // one run at a time
   std::vector<std::thread> workers;
+  std::atomic<int> count{1}; // of threads that are to work, the caller among them
 
   // the run that workers are told of: written before `round` grows, read after it is seen
   Body body;
   void* context;
   int64_t n, step;
   std::atomic<uint32_t> round{0};
-  std::atomic<int> busy{0};
+  std::atomic<int> busy{0}; // workers that have not ended it
+  std::atomic<bool> lacksMemory{false}; // somewhere: the caller throws it when all have ended
   bool ends = false;
 
   std::mutex sleeping;
@@ -50,7 +53,11 @@ struct Pool {
   /** The part of the present run that thread i has. */
   void work(int i) {
     const int64_t begin = i * step, end = begin + step < n ? begin + step : n;
-    if (begin < end) body(context, begin, end);
+    try {
+      if (begin < end) body(context, begin, end);
+    } catch (const std::bad_alloc&) {
+      lacksMemory = true;
+    }
   }
 
   void announce() {
@@ -84,15 +91,19 @@ struct Pool {
     }
   }
 
-  void start(int count) {
+  void start() {
     ends = false;
-    for (int i = (int)workers.size() + 1; i < count; i++) {
-      workers.emplace_back([this, i, seen = round.load()]() mutable {
-        for (; waitAfter(seen); busy.fetch_sub(1, std::memory_order_release)) {
-          seen++;
-          work(i);
-        }
-      });
+    try {
+      for (int i = (int)workers.size() + 1; i < count; i++) {
+        workers.emplace_back([this, i, seen = round.load()]() mutable {
+          for (; waitAfter(seen); busy.fetch_sub(1, std::memory_order_release)) {
+            seen++;
+            work(i);
+          }
+        });
+      }
+    } catch (const std::system_error&) {
+      count = (int)workers.size() + 1; // the system gives no more
     }
   }
 
@@ -111,7 +122,6 @@ Pool& pool() {
   return only;
 }
 
-std::atomic<int> wanted{1};
 thread_local bool isInside = false;
 
 struct Scratch {
@@ -126,11 +136,12 @@ struct Scratch {
 
 } // namespace
 
-int threadCount() { return wanted; }
+int threadCount() { return pool().count; }
 
 void setThreadCount(int count) {
-  stopThreads();
-  wanted = count < 1 ? 1 : count > 256 ? 256 : count;
+  std::lock_guard<std::mutex> lock(pool().running);
+  pool().stop();
+  pool().count = count < 1 ? 1 : count > 256 ? 256 : count;
 }
 
 void stopThreads() {
@@ -153,13 +164,12 @@ float* scratch(int place, int64_t floats) {
 void runParallel(int64_t n, int64_t grain, Body body, void* context) {
   Pool& all = pool();
   std::unique_lock<std::mutex> lock(all.running, std::defer_lock);
-  const int count = wanted;
-  if (count == 1 || isInside || !lock.try_lock()) {
+  if (all.count == 1 || isInside || !lock.try_lock()) {
     body(context, 0, n);
     return;
   }
-  if ((int)all.workers.size() != count - 1) all.start(count);
-  const int64_t grains = (n + grain - 1) / grain;
+  all.start();
+  const int64_t grains = (n + grain - 1) / grain, count = all.count;
   all.body = body;
   all.context = context;
   all.n = n;
@@ -169,6 +179,7 @@ void runParallel(int64_t n, int64_t grain, Body body, void* context) {
   all.work(0);
   isInside = false;
   all.finish();
+  if (all.lacksMemory.exchange(false)) throw std::bad_alloc();
 }
 
 } // namespace tinybard

@@ -88,7 +88,9 @@ static void sumColumns(const float* x, float* y, int64_t begin, int64_t end, int
 }
 
 /** How many blocks a sum over rows is cut into. */
-static inline int64_t blocksOf(int64_t rows) { return rows < 64 ? 1 : rows < 2048 ? rows / 64 : 32; }
+static inline int64_t blocksOf(int64_t rows) {
+  return rows < 64 ? 1 : rows < 2048 ? rows / 64 : 32;
+}
 
 /** y[0..n) = the sum of the blocks' partial sums [blocks, n], in order. */
 static void addBlocks(const float* parts, float* y, int64_t blocks, int64_t step, int64_t n) {
@@ -116,7 +118,7 @@ void sum(const f32* x, f32* y, int64_t outer, int64_t n, int64_t inner, End) {
   const int64_t blocks = outer == 1 ? blocksOf(n) : 1;
   if (blocks > 1) {
     float* parts = scratch(0, blocks * inner);
-    parallelFor(blocks, 1 + GRAIN * blocks / (n * inner), [&](int64_t begin, int64_t end) {
+    parallelFor(blocks, 1 + GRAIN * blocks / (n * inner + 1), [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; b++)
         sumColumns(x, parts + b * inner, n * b / blocks, n * (b + 1) / blocks, inner);
     });

@@ -98,9 +98,10 @@ inline Words multiply(Words a, Words b, Words* low) {
 
 /** a = m 2^e with m from 1/sqrt 2 to sqrt 2; for normal a > 0. */
 inline Vec split2(Vec a, Vec* e) {
-  const Vec m = _mm512_getmant_ps(a.v, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);
-  *e = round(_mm512_getexp_ps((a / m).v));
-  return m;
+  const __m512i bits = _mm512_castps_si512(a.v), root = _mm512_set1_epi32(0x3f3504f3);
+  const __m512i n = _mm512_srai_epi32(_mm512_sub_epi32(bits, root), 23);
+  *e = _mm512_cvtepi32_ps(n);
+  return _mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_slli_epi32(n, 23)));
 }
 
 /** y[j, i] = x[i, j] for a square of width x width; rows are xStep and yStep floats apart. */
@@ -420,6 +421,15 @@ inline Vec split2(Vec a, Vec* e) {
 inline void transposeSquare(const float* x, int64_t, float* y, int64_t) { *y = *x; }
 
 #endif
+
+/** a b + c, the product being exact: what it was rounded by, if c is its negative. */
+inline Vec fmaExact(Vec a, Vec b, Vec c) {
+#if defined(SIMD_SCALAR)
+  return (float)((double)a.v * b.v + c.v);
+#else
+  return fma(a, b, c);
+#endif
+}
 
 inline Vec operator-(Vec a) { return Vec(0.0f) - a; }
 

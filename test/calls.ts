@@ -1,0 +1,89 @@
+// Calls of every kernel, made from the words of native/kernels.inc, which the addon exports as
+// `signatures`: for tests that want all kernels, at sizes of their own choice.
+
+import type { Addon } from "#src/kernels/addon.js";
+import { normal } from "#src/random.js";
+
+/** An argument of a kernel: in(f32, x, rows * n), size(rows). */
+export interface Word {
+  readonly kind: string;
+  readonly type: string;
+  readonly name: string;
+  readonly length: string;
+}
+
+export type Values = Record<string, number | boolean>;
+export type Numbers = Float32Array | Int32Array;
+type NumbersOf = Float32ArrayConstructor | Int32ArrayConstructor;
+/** New memory for an array of a type and length. */
+export type Room = (type: NumbersOf, length: number) => Numbers;
+
+const plain: Room = (type, length) => new type(length);
+
+/** What the sizes and numbers of a call are where nothing else is said: small and odd. */
+// biome-ignore format: a few kernels a row
+const usual: Values = {
+  n: 5, na: 5, nb: 1, nc: 5, batch: 2, M: 3, N: 5, K: 2, transA: false, transB: false,
+  accumulate: true, activation: 2, outer: 2, inner: 3, rows: 3, p: 0.2, q: 3, start: 1, count: 2,
+  V: 4, C: 3, heads: 2, Tq: 3, Tk: 4, D: 2, B: 2, T: 3, H: 2, capacity: 7, causal: true, site: 1,
+  eps: 1e-5, exponent: 2.5, value: 1.5, ignoreIndex: -100, momentum: 0.9, weightDecay: 0.1,
+  beta1: 0.9, beta2: 0.99, l2: 0.01, maxNorm: 0.5,
+};
+
+/** Numbers that only make sense, or only are well conditioned, above 0. */
+const positive = new Set(["rstd", "lse", "count", "total", "v", "t", "lr"]);
+const positiveOf: Record<string, string> = { div: "b", log: "x", pow: "x", sqrt: "x" };
+
+export function wordsOf(signature: string): Word[] {
+  const words = signature.matchAll(/(\w+)\(((?:[^()]|\([^()]*\))*)\)/g);
+  return [...words].map(([, kind, inside]) => {
+    const parts = inside.split(",").map((part) => part.trim());
+    const [type, name, length = ""] = parts.length > 1 ? parts : ["", ...parts];
+    return { kind, type, name, length };
+  });
+}
+
+export const isList = ({ kind }: Word) => /^(ins|inouts|scalars)$/.test(kind);
+export const isBuffer = ({ type }: Word) => type !== "";
+
+/** A kernel's arguments, random but for the sizes and numbers `given` and the lengths of `lists`. */
+export function argumentsOf(
+  { signatures }: Pick<Addon, "signatures">,
+  kernel: string,
+  given: Values = {},
+  { lists = [5, 3], room = plain } = {},
+): unknown[] {
+  const words = wordsOf(signatures[kernel]);
+  const values: Values = { ...usual, ...given };
+  if (kernel === "transpose" && !("p" in given)) values.p = 3; // a size there, elsewhere a share
+  values.aStep ??= (values.M as number) * (values.K as number);
+  values.bStep ??= (values.K as number) * (values.N as number);
+  return words.map((word, site) => {
+    if (!isBuffer(word)) return values[word.name];
+    const make = (n: number, at: number) => fill(kernel, word, room(typeOf(word), n), values, at);
+    if (isList(word))
+      return lists.map((n, i) => make(word.kind === "scalars" ? 1 : n, site + 20 * i));
+    return make(lengthOf(word, values), site);
+  });
+}
+
+const typeOf = ({ type }: Word) => (type === "i32" ? Int32Array : Float32Array);
+
+/** A length as kernels.inc writes it, which JavaScript reads too. */
+export function lengthOf({ length }: Word, values: Values): number {
+  return new Function(...Object.keys(values), `return ${length}`)(...Object.values(values));
+}
+
+function fill(kernel: string, { name, type }: Word, x: Numbers, values: Values, site: number) {
+  const random = normal(x.length, { site, stream: "sample", seed: 3 });
+  if (type !== "i32") {
+    const isPositive = positive.has(name) || positiveOf[kernel] === name;
+    x.set(isPositive ? random.map((each) => Math.abs(each) + 0.5) : random);
+    return x;
+  }
+  const below = { cond: 2, idx: values.V, index: values.n, target: values.n }[name] as number;
+  if (name === "draws") x.set([7, 0, 3, 2]);
+  else if (name === "length") x.fill((values.capacity as number) - (values.T as number));
+  else x.set(random.map((each) => Math.floor(Math.abs(each) * 1e4) % below));
+  return x;
+}

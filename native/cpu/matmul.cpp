@@ -18,6 +18,7 @@ constexpr int64_t PACKED = 1 << 20;      // floats of b that are packed at once:
 constexpr int64_t SMALL_B = 1 << 15;     // floats of b that are not worth packing
 constexpr int64_t FEW_ROWS_B = 1 << 18;  // the same where c has few rows
 constexpr int64_t SMALL = 1 << 16;       // multiply-adds that are not worth a second thread
+constexpr int64_t AHEAD = 1024;          // floats by which memory is asked for before its turn
 
 constexpr int RELU = 1, GELU = 2, GELU_TANH = 3; // `activation` of linear, 0 being none
 
@@ -113,35 +114,43 @@ void multiplyPacked(const Product& p, const float* packed, int64_t k, int64_t K,
   }
 }
 
-/** c = a b^T for a few rows of a: dot products along b's rows, which are read once. */
-void multiplyByDots(const Product& p) {
-  parallelFor(p.N, 4 * (1 + SMALL / 4 / (p.M * p.K + 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; n += 4) {
-      const int64_t columns = end - n < 4 ? end - n : 4;
-      for (int64_t m = 0; m < p.M; m++) {
-        const float *x = p.a.data + m * p.a.step, *w = p.b.data + n * p.b.step;
-        const int64_t second = columns > 1 ? p.b.step : 0, third = columns > 2 ? 2 * p.b.step : 0;
-        const int64_t fourth = columns > 3 ? 3 * p.b.step : 0;
-        Vec sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-        for (int64_t k = 0; k < p.K; k += Vec::width) {
-          const int64_t lanes = lanesLeft(k, p.K);
-          const Vec xk = Vec::load(x + k, lanes);
-          sums[0] = fma(xk, Vec::load(w + k, lanes), sums[0]);
-          sums[1] = fma(xk, Vec::load(w + second + k, lanes), sums[1]);
-          sums[2] = fma(xk, Vec::load(w + third + k, lanes), sums[2]);
-          sums[3] = fma(xk, Vec::load(w + fourth + k, lanes), sums[3]);
-        }
-        float* c = p.c + m * p.N + n;
-        for (int64_t j = 0; j < columns; j++) {
-          const float first = p.start == Start::c      ? c[j]
-                              : p.start == Start::bias ? p.bias[n + j]
-                                                       : 0;
-          c[j] = first + sum(sums[j]);
-        }
-        p.finish(p.c, m * p.N + n, p.N, 1, columns);
+/** Columns begin to end - 1 of c = a b^T for M rows of a: dot products with the rows of b. */
+template <int M>
+void dots(const Product& p, int64_t begin, int64_t end) {
+  constexpr int W = Vec::width, sums = M == 1 ? 4 : M == 2 ? 2 : 1; // chains of additions for each
+  for (int64_t n = begin; n < end; n++) {
+    const float* w = p.b.data + n * p.b.step;
+    Vec total[M][sums];
+    UNROLL for (int m = 0; m < M; m++) UNROLL for (int s = 0; s < sums; s++) total[m][s] = 0.0f;
+    int64_t k = 0;
+    for (; k + sums * W <= p.K; k += sums * W) {
+      UNROLL for (int s = 0; s < sums; s++) {
+        prefetch(w + k + s * W + AHEAD);
+        const Vec part = Vec::load(w + k + s * W);
+        UNROLL for (int m = 0; m < M; m++)
+          total[m][s] = fma(Vec::load(p.a.data + m * p.a.step + k + s * W), part, total[m][s]);
       }
     }
-  });
+    for (; k < p.K; k += W) {
+      const int64_t lanes = lanesLeft(k, p.K);
+      const Vec part = Vec::load(w + k, lanes);
+      UNROLL for (int m = 0; m < M; m++)
+        total[m][0] = fma(Vec::load(p.a.data + m * p.a.step + k, lanes), part, total[m][0]);
+    }
+    for (int m = 0; m < M; m++) {
+      float& c = p.c[m * p.N + n];
+      for (int s = 1; s < sums; s++) total[m][0] = total[m][0] + total[m][s];
+      c = (p.start == Start::c ? c : p.bias ? p.bias[n] : 0) + sum(total[m][0]);
+    }
+  }
+  for (int m = 0; m < M; m++) p.finish(p.c, m * p.N + begin, p.N, 1, end - begin);
+}
+
+/** c = a b^T for a few rows of a. The rows of b are read once, in order, as fast as they come. */
+void multiplyByDots(const Product& p) {
+  const auto f = p.M == 1 ? dots<1> : p.M == 2 ? dots<2> : p.M == 3 ? dots<3> : dots<4>;
+  parallelFor(p.N, 1 + SMALL / 4 / (p.M * p.K + 1),
+              [&](int64_t begin, int64_t end) { f(p, begin, end); });
 }
 
 /** f(m0, m1, n0, n1) for parts of c [M, N]: some rows each, or panels where rows are too few. */

@@ -422,6 +422,15 @@ inline void transposeSquare(const float* x, int64_t, float* y, int64_t) { *y = *
 
 #endif
 
+/** Asks for the memory at p, which may lie anywhere. */
+inline void prefetch(const float* p) {
+#if defined(_MSC_VER) && !defined(__clang__)
+  (void)p;
+#else
+  __builtin_prefetch(p);
+#endif
+}
+
 /** a b + c, the product being exact: what it was rounded by, if c is its negative. */
 inline Vec fmaExact(Vec a, Vec b, Vec c) {
 #if defined(SIMD_SCALAR)

@@ -3,8 +3,9 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
+import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { help, parse } from "#src/cli/arguments.js";
 import { fail } from "#src/shape.js";
@@ -78,6 +79,7 @@ export function warnIfBusy(): void {
 }
 
 export function writeJSON(file: string, value: unknown): void {
+  mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
 }
 

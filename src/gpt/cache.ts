@@ -15,14 +15,14 @@ export interface LayerCache {
 /** Has its whole capacity, blockSize, from the start: a token neither copies nor resizes it. */
 export class KVCache {
   readonly layers: readonly LayerCache[];
-  readonly #length: Tensor;
+  readonly length: Tensor; // [] of i32, on the device: the place of the next token
   #used = 0;
 
   constructor({ nLayer, nEmbd, blockSize }: GPTConfig, device: Device, batch = 1) {
     const length = keep(full([], 0, { dtype: "i32", device }));
     const layer = () => ({ kv: keep(zeros([batch, blockSize, 2 * nEmbd], { device })), length });
     this.layers = Array.from({ length: nLayer }, layer);
-    this.#length = length;
+    this.length = length;
   }
 
   /** How many tokens it holds. */
@@ -30,10 +30,10 @@ export class KVCache {
     return this.#used;
   }
 
-  /** Counts tokens that all blocks have now read. */
+  /** Counts tokens that all blocks have now read: to be called after each piece. */
   advance(tokens: number): void {
     this.#used += tokens;
-    this.#length.fill(this.#used);
+    this.length.fill(this.#used);
   }
 
   clear(): void {

@@ -1,11 +1,12 @@
 // Text from a model, a token at a time: read what is there, draw the next, append it.
 
+import type { Device } from "../device.ts";
 import { pick, tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
 import { expectSeed, nextSite, uniform } from "../random.ts";
 import { scope } from "../scope.ts";
 import { expectNumber, expectOptions, fail } from "../shape.ts";
-import { noGrad } from "../tensor.ts";
+import { noGrad, type Tensor } from "../tensor.ts";
 import type { LanguageModel } from "./bigram.ts";
 import { KVCache } from "./cache.ts";
 import { GPT } from "./model.ts";
@@ -50,10 +51,10 @@ export async function* generate(model: LanguageModel, options: Generation): Asyn
     fail(`generate: maxNewTokens is ${maxNewTokens}, expected a whole number from 0 up`);
   if (seed !== undefined) expectSeed("generate", seed);
   expectSampling({ temperature, topK, topP });
-  const cache = model instanceof GPT ? new KVCache(model.config, model.wte.weight.device) : null;
+  const read = model instanceof GPT ? cachedReader(model) : plainReader(model);
   const firstSite = seed === undefined ? nextSite() : 0;
   for (let i = 0; i < maxNewTokens; i++) {
-    const logits = nextLogits(model, ids.slice(-blockSize), cache);
+    const logits = read(ids.slice(-blockSize));
     const [u] = uniform(1, { site: firstSite, step: i, stream: "sample", seed });
     const id = sample(logits, u, { temperature, topK, topP });
     if (ends.has(id)) return;
@@ -62,37 +63,49 @@ export async function* generate(model: LanguageModel, options: Generation): Asyn
   }
 }
 
-/**
- * The logits of the token after `ids`, which are the ids of the call before and one more, or a
- * prompt.
- */
-function nextLogits(model: LanguageModel, ids: number[], cache: KVCache | null): ArrayLike<number> {
-  const modes = [...model.modules()].map((module) => ({ module, training: module.training }));
-  model.eval();
-  try {
-    return scope(() =>
-      noGrad(() => {
-        if (!(model instanceof GPT) || !cache) {
-          const { logits } = model.forward(row(ids)); // (1, T, V)
-          return (logits ?? fail("generate: the model gives no logits"))
-            .data()
-            .slice(-model.config.vocabSize);
-        }
-        if (cache.used >= ids.length) cache.clear(); // the window has moved: every position is new
-        const hidden = model.hidden(row(ids.slice(cache.used)), cache); // (1, T, C)
-        const last = slice(hidden, { dim: 1, start: -1 }); // (1, 1, C)
-        return model.lm_head.forward(last).data();
-      }),
-    );
-  } finally {
-    for (const { module, training } of modes) module.training = training;
-  }
+/** Gives the logits of the token after the ids it is given. */
+type Reader = (ids: number[]) => ArrayLike<number>;
 
-  function row(tokens: number[]) {
-    const { device } =
-      model.parameters().next().value ?? fail("generate: the model has no parameters");
-    return tensor(Int32Array.from(tokens), { shape: [1, tokens.length], device });
-  }
+/** Reads only what is new: the ids of the call before and one more, or a prompt. */
+function cachedReader(model: GPT): Reader {
+  const { device } = model.wte.weight;
+  const cache = new KVCache(model.config, device);
+  const read = device.capture((idx: Tensor) =>
+    noGrad(() => {
+      const hidden = model.hidden(idx, cache); // (1, T, C)
+      return model.lm_head.forward(slice(hidden, { dim: 1, start: -1 })); // (1, 1, V)
+    }),
+  );
+  return (ids) => {
+    if (cache.used >= ids.length) cache.clear(); // the window has moved: every position is new
+    const fresh = ids.slice(cache.used);
+    const logits = scope(() => read(row(fresh, device)).data());
+    cache.advance(fresh.length);
+    return logits;
+  };
+}
+
+/** Reads everything, for a model that has no cache. */
+function plainReader(model: LanguageModel): Reader {
+  return (ids) => {
+    const modes = [...model.modules()].map((module) => ({ module, training: module.training }));
+    const w = model.parameters().next().value ?? fail("generate: the model has no parameters");
+    model.eval();
+    try {
+      return scope(() => {
+        const { logits } = noGrad(() => model.forward(row(ids, w.device))); // (1, T, V)
+        return (logits ?? fail("generate: the model gives no logits"))
+          .data()
+          .slice(-model.config.vocabSize);
+      });
+    } finally {
+      for (const { module, training } of modes) module.training = training;
+    }
+  };
+}
+
+function row(ids: number[], device: Device): Tensor {
+  return tensor(Int32Array.from(ids), { shape: [1, ids.length], device });
 }
 
 /**

@@ -33,11 +33,10 @@ class CausalSelfAttention extends Module {
 
   /** `past`: the keys and values of the tokens before, when a text is read piece by piece. */
   forward(x: Tensor, dropout: number, past?: LayerCache): Tensor {
-    const { nHead } = this;
     const qkv = this.c_attn.forward(x); // (B, T, 3C)
     const y = past
-      ? cachedAttention(qkv, past.kv, past.length, { nHead })
-      : selfAttention(qkv, { nHead, causal: true, dropout }); // (B, T, C)
+      ? cachedAttention(qkv, past.kv, past.length, { nHead: this.nHead })
+      : selfAttention(qkv, { nHead: this.nHead, causal: true, dropout }); // (B, T, C)
     return this.c_proj.forward(y);
   }
 }
@@ -119,21 +118,22 @@ export class GPT extends Module {
     return { logits: (options.logits ?? true) ? logits : null, loss };
   }
 
-  /** The residual stream behind the last block (B, T, C); a cache holds the tokens before idx. */
+  /** The residual stream behind the last block (B, T, C); a cache holds what came before idx. */
   hidden(idx: Tensor, cache?: KVCache): Tensor {
     expectTensor("forward", "idx", idx);
     expectRank("forward", "idx", idx.shape, "BT");
     const { blockSize, embeddingDropout } = this.config;
-    const start = cache?.used ?? 0;
-    const end = start + idx.shape[1];
-    const p = this.training ? this.config.dropout : 0;
+    const [start, end] = [cache?.used ?? 0, (cache?.used ?? 0) + idx.shape[1]];
+    const p = this.training && !cache ? this.config.dropout : 0;
     if (end > blockSize) fail(`forward: idx ends at token ${end}, expected at most ${blockSize}`);
-    let x = add(this.wte.forward(idx), slice(this.wpe.weight, { dim: 0, start, end })); // (B, T, C)
+    const places =
+      cache && end - start === 1 // one token: its place is on the device, for a captured step
+        ? this.wpe.forward(cache.length)
+        : slice(this.wpe.weight, { dim: 0, start, end }); // (T, C)
+    let x = dropout(add(this.wte.forward(idx), places), { p: embeddingDropout ? p : 0 });
     let branch: Tensor | null = null;
-    if (embeddingDropout) x = dropout(x, { p });
     for (const [i, block] of this.h.entries())
       [x, branch] = block.forward(x, branch, p, cache?.layers[i]);
-    cache?.advance(idx.shape[1]);
     return this.ln_f.join(x, branch, p)[1];
   }
 

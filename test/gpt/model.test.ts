@@ -204,6 +204,7 @@ eachDevice("GPT", (test, on) => {
           const hidden = model.hidden(ids([text.slice(used, used + count)]), cache);
           const part = expected.slice({ dim: 1, start: used, end: used + count });
           assertClose(model.lm_head.forward(hidden), part, { rtol: 1e-5, atol: 1e-6 });
+          cache.advance(count);
         }
         assert.is(cache.used, 8);
       }

@@ -65,7 +65,8 @@ const Table* chooseTable(const char* forced, const char** reason) {
 #endif
   if (isWanted("scalar")) return &scalar::table;
   for (const char* known : {"avx512", "avx2", "neon"})
-    if (std::strcmp(forced, known) == 0) return *reason = "this processor does not have it", nullptr;
+    if (std::strcmp(forced, known) == 0)
+      return *reason = "this processor does not have it", nullptr;
   return *reason = "expected avx512, avx2, neon or scalar", nullptr;
 }
 

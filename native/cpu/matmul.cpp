@@ -68,7 +68,7 @@ void pack(const Product& p, float* packed, int64_t k, int64_t K, int64_t n, int6
   }
 }
 
-/** The rows m ... m + rows - 1 of a from k on as [K, rows]: what a tile takes at one k, together. */
+/** Rows m ... m + rows - 1 of a, from k on, as [K, rows]: what a tile takes at one k, together. */
 void packRows(const Matrix& a, float* to, int64_t m, int64_t rows, int64_t k, int64_t K) {
   const Matrix from = a.from(m, k);
   if (!a.isTransposed) return transposeInto(from.data, a.step, to, rows, rows, K);

@@ -46,7 +46,8 @@ static void transposeMatrix(const word* x, word* y, int64_t p, int64_t q) {
   parallelFor(q, 1 + GRAIN / (p + 1) / W * W, [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; j++) {
       if (j % W == 0 && j + W <= end && j < qWhole) {
-        for (int64_t i = 0; i < pWhole; i += W) transposeSquare(from + i * q + j, q, to + j * p + i, p);
+        for (int64_t i = 0; i < pWhole; i += W)
+          transposeSquare(from + i * q + j, q, to + j * p + i, p);
         for (int64_t k = j; k < j + W; k++)
           for (int64_t i = pWhole; i < p; i++) y[k * p + i] = x[i * q + k];
         j += W - 1;

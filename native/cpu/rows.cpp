@@ -199,8 +199,8 @@ void logSoftmaxBackward(const f32* y, const f32* dy, f32* dx, int64_t rows, int6
 }
 
 /** y = (x - mean) rstd w + b of one row that lies in the cache. */
-static inline void normalizeRow(const float* x, const float* w, const float* b, float* y, float* mean,
-                                float* rstd, int64_t n, double eps) {
+static inline void normalizeRow(const float* x, const float* w, const float* b, float* y,
+                                float* mean, float* rstd, int64_t n, double eps) {
   const Vec m = rowSum(n, [&](int64_t i, int64_t lanes) { return Vec::load(x + i, lanes); }) / n;
   const float squares = rowSum(n, [&](int64_t i, int64_t lanes) {
     const Vec d = select(Vec::first(lanes), Vec::load(x + i, lanes) - m, Vec(0.0f));

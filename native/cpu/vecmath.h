@@ -107,7 +107,7 @@ inline Vec geluTanh(Vec x) {
 }
 /** sigmoid(2 u) + x sigmoid'(2 u) 2 u'. Error 2 10^-6, absolute. */
 inline Vec geluTanhSlope(Vec x) {
-  const Vec square = min(Vec(1e6f), x * x); // from there on it is 0 or 1; and infinity times 0 is NaN
+  const Vec square = min(Vec(1e6f), x * x); // from there on 0 or 1; infinity times 0 is NaN
   const Vec s = sigmoid(Vec(1.59576912f) * x * fma(square, Vec(0.044715f), Vec(1.0f)));
   const Vec du2 = Vec(1.59576912f) * fma(square, Vec(0.134145f), Vec(1.0f));
   return fma(x * s * (Vec(1.0f) - s), du2, s);

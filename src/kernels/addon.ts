@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
+import { isMainThread } from "node:worker_threads";
 import type { Kernels } from "./contract.ts";
 import { reference } from "./reference/index.ts";
 
@@ -56,7 +57,8 @@ function load(): Addon | string {
       (kernel) => wordsOf(cpu.signatures?.[kernel]) !== parametersOf(kernel as keyof Kernels),
     );
     if (other) return `no C++ addon: the one there is of another version (${other}); ${FIX}`;
-    cpu.threads(Math.min(availableParallelism(), 256));
+    // all workers share the threads: who loads the addon later leaves the number as it was set
+    if (isMainThread || cpu.threads() === 1) cpu.threads(Math.min(availableParallelism(), 256));
     return cpu;
   } catch (error) {
     return `no C++ addon: ${(error as Error).message.split("\n")[0]}; ${FIX}`;

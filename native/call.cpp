@@ -1,4 +1,4 @@
-// The two things of call.h that need a body.
+// What of call.h needs a body.
 
 #include "call.h"
 
@@ -16,6 +16,17 @@ void refuse(const char* format, ...) {
   std::vsnprintf(refusal.message, sizeof refusal.message, format, arguments);
   va_end(arguments);
   refusal.isSet = true;
+}
+
+bool areWithin(const char* kernel, const char* what, const i32* index, int64_t count, int64_t n,
+               int64_t ignored) {
+  for (int64_t i = 0; i < count; i++) {
+    if ((index[i] >= 0 && index[i] < n) || index[i] == ignored) continue;
+    refuse("%s: %s[%lld] is %d, expected 0 to %lld", kernel, what, (long long)i, index[i],
+           (long long)n - 1);
+    return false;
+  }
+  return true;
 }
 
 i32 toInt32(double x) {

@@ -38,6 +38,10 @@ extern thread_local Refusal refusal;
 /** Tells the caller of the running kernel, as a RangeError, that nothing was done, and why. */
 void refuse(const char* format, ...);
 
+/** Whether all indices are from 0 to n - 1, or `ignored`; if not, refuses. */
+bool areWithin(const char* kernel, const char* what, const i32* index, int64_t count, int64_t n,
+               int64_t ignored = INT64_MIN);
+
 /** As JavaScript stores a number in an Int32Array: modulo 2^32, 0 for what is no finite number. */
 i32 toInt32(double x);
 

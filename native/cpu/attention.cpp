@@ -41,14 +41,6 @@ struct Head {
 
 inline int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
-/** f(j, lanes) for each vector of [0, n) */
-template <class F>
-inline void across(int64_t n, const F& f) {
-  int64_t j = 0;
-  for (; j + Vec::width <= n; j += Vec::width) f(j, (int64_t)Vec::width);
-  if (j < n) f(j, n - j);
-}
-
 /** y_i = sum_j P_ij v_j, P = softmax(q k^T / sqrt D) */
 void attend(const Head& head, Rows q, Rows k, Rows v, Rows y) {
   const int64_t step = padded(head.Tk), D = head.D;

@@ -82,11 +82,17 @@ void expand(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, End
   });
 }
 
+/** Whether count elements from `start` lie within n; if not, says so. */
+static bool isPart(const char* kernel, int64_t start, int64_t count, int64_t n) {
+  if (start + count <= n) return true;
+  refuse("%s: start %lld and count %lld, expected at most %lld together", kernel, (long long)start,
+         (long long)count, (long long)n);
+  return false;
+}
+
 void slice(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, int64_t start,
            int64_t count, End) {
-  if (start + count > n)
-    return refuse("slice: start %lld and count %lld, expected at most %lld together",
-                  (long long)start, (long long)count, (long long)n);
+  if (!isPart("slice", start, count, n)) return;
   parallelFor(outer, 1 + GRAIN / (count * inner + 1), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; o++)
       move(y + o * count * inner, x + (o * n + start) * inner, count * inner);
@@ -95,28 +101,15 @@ void slice(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, int6
 
 void paste(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, int64_t start,
            int64_t count, End) {
-  if (start + count > n)
-    return refuse("paste: start %lld and count %lld, expected at most %lld together",
-                  (long long)start, (long long)count, (long long)n);
+  if (!isPart("paste", start, count, n)) return;
   parallelFor(outer, 1 + GRAIN / (count * inner + 1), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; o++)
       move(y + (o * n + start) * inner, x + o * count * inner, count * inner);
   });
 }
 
-/** Whether all indices are within a table of V rows; if not, says so. */
-static bool areRows(const char* kernel, const i32* idx, int64_t rows, int64_t V) {
-  for (int64_t r = 0; r < rows; r++) {
-    if (idx[r] >= 0 && idx[r] < V) continue;
-    refuse("%s: idx[%lld] is %d, expected 0 to %lld", kernel, (long long)r, idx[r],
-           (long long)V - 1);
-    return false;
-  }
-  return true;
-}
-
 void embedding(const i32* idx, const f32* w, f32* y, int64_t rows, int64_t V, int64_t C, End) {
-  if (!areRows("embedding", idx, rows, V)) return;
+  if (!areWithin("embedding", "idx", idx, rows, V)) return;
   parallelFor(rows, 1 + GRAIN / (C + 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++)
       std::memcpy(y + r * C, w + idx[r] * C, (size_t)C * sizeof(f32));
@@ -125,7 +118,7 @@ void embedding(const i32* idx, const f32* w, f32* y, int64_t rows, int64_t V, in
 
 void embeddingBackward(const i32* idx, const f32* dy, f32* dw, int64_t rows, int64_t V, int64_t C,
                        End) {
-  if (!areRows("embeddingBackward", idx, rows, V)) return;
+  if (!areWithin("embeddingBackward", "idx", idx, rows, V)) return;
   std::memset(dw, 0, (size_t)(V * C) * sizeof(f32));
   const int64_t grain = rows * C < GRAIN ? C : Vec::width; // each thread has some of the columns
   parallelFor(C, grain, [&](int64_t begin, int64_t end) {

@@ -17,14 +17,6 @@ static void eachRow(int64_t rows, int64_t n, const F& f) {
   });
 }
 
-/** f(i, lanes) for each vector of a row. */
-template <class F>
-static inline void across(int64_t n, const F& f) {
-  int64_t i = 0;
-  for (; i + Vec::width <= n; i += Vec::width) f(i, (int64_t)Vec::width);
-  if (i < n) f(i, n - i);
-}
-
 /** The sum over a row of f(i, lanes), whose lanes behind the row must be 0. */
 template <class F>
 static inline float rowSum(int64_t n, const F& f) {
@@ -144,10 +136,7 @@ void max(const f32* x, f32* y, i32* index, int64_t outer, int64_t n, int64_t inn
 
 void maxBackward(const f32* dy, const i32* index, f32* dx, int64_t outer, int64_t n, int64_t inner,
                  End) {
-  for (int64_t at = 0; at < outer * inner; at++)
-    if (index[at] < 0 || index[at] >= n)
-      return refuse("maxBackward: index[%lld] is %d, expected 0 to %lld", (long long)at, index[at],
-                    (long long)n - 1);
+  if (!areWithin("maxBackward", "index", index, outer * inner, n)) return;
   eachRow(outer, n * inner, [&](int64_t o) {
     float* row = dx + o * n * inner;
     std::memset(row, 0, (size_t)(n * inner) * sizeof(float));
@@ -293,10 +282,7 @@ void layerNormBackward(const f32* x, const f32* w, const f32* mean, const f32* r
 
 void crossEntropy(const f32* x, const i32* target, f32* loss, f32* lse, f32* count, int64_t rows,
                   int64_t n, int64_t ignoreIndex, End) {
-  for (int64_t r = 0; r < rows; r++)
-    if (target[r] != ignoreIndex && (target[r] < 0 || target[r] >= n))
-      return refuse("crossEntropy: target[%lld] is %d, expected 0 to %lld", (long long)r, target[r],
-                    (long long)n - 1);
+  if (!areWithin("crossEntropy", "target", target, rows, n, ignoreIndex)) return;
   float* losses = scratch(0, rows);
   eachRow(rows, n, [&](int64_t r) {
     const float* row = x + r * n;
@@ -318,10 +304,7 @@ void crossEntropy(const f32* x, const i32* target, f32* loss, f32* lse, f32* cou
 void crossEntropyBackward(const f32* x, const i32* target, const f32* lse, const f32* count,
                           const f32* dy, f32* dx, int64_t rows, int64_t n, int64_t ignoreIndex,
                           End) {
-  for (int64_t r = 0; r < rows; r++)
-    if (target[r] != ignoreIndex && (target[r] < 0 || target[r] >= n))
-      return refuse("crossEntropyBackward: target[%lld] is %d, expected 0 to %lld", (long long)r,
-                    target[r], (long long)n - 1);
+  if (!areWithin("crossEntropyBackward", "target", target, rows, n, ignoreIndex)) return;
   const float scale = *dy / *count;
   eachRow(rows, n, [&](int64_t r) {
     const float* row = x + r * n;

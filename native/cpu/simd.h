@@ -344,4 +344,12 @@ inline Vec operator-(Vec a) { return Vec(0.0f) - a; }
 /** The part of a row from i on that a vector covers: width, or what is left of n. */
 inline int64_t lanesLeft(int64_t i, int64_t n) { return n - i < Vec::width ? n - i : Vec::width; }
 
+/** f(i, lanes) for each vector of a row of n elements. */
+template <class F>
+inline void across(int64_t n, const F& f) {
+  int64_t i = 0;
+  for (; i + Vec::width <= n; i += Vec::width) f(i, (int64_t)Vec::width);
+  if (i < n) f(i, n - i);
+}
+
 } // namespace tinybard::SIMD

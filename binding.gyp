@@ -38,6 +38,8 @@
         "native/call.cpp",
         "native/recording.cpp",
         "native/cpu/dispatch.cpp",
+        "native/cpu/floor.cpp",
+        "native/cpu/memory.cpp",
         "native/cpu/parallel.cpp",
       ],
       "dependencies": ["scalar"],

@@ -3,6 +3,7 @@
 // for the device, then one for each row.
 
 import { type DeviceName, device as deviceOf } from "tinybard";
+import { setThreads } from "#src/device.js";
 import { select } from "./all.ts";
 import { run } from "./command.ts";
 import { ceilingOf, rateOf, timeOf } from "./measure.ts";
@@ -31,8 +32,10 @@ export interface Result {
 const [name, threads, time, filter] = process.argv.slice(2);
 await run(async () => {
   const device = deviceOf(name as DeviceName);
-  const { simd = "", threads: setThreads } = device.addon ?? {};
-  const setting = { device: device.name, simd, threads: setThreads?.(Number(threads)) ?? 1 };
+  const addon = device.addon ?? { simd: "" };
+  const simd = "simd" in addon ? addon.simd : addon.processor;
+  const count = device.name === "cpu" ? setThreads(Number(threads)) : 1;
+  const setting = { device: device.name, simd, threads: count };
   console.log(JSON.stringify(setting satisfies Setting));
   const ceiling = ceilingOf(device, Number(time));
   for (const row of select(filter)) {

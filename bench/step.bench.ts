@@ -1,9 +1,19 @@
 // A whole training step of a preset: draw a batch, forward, backward, AdamW, drop the gradients.
 
 import { readFileSync } from "node:fs";
-import { CharTokenizer, device, devices, manualSeed, scope, type Tensor } from "tinybard";
+import {
+  CharTokenizer,
+  device,
+  devices,
+  keep,
+  manualSeed,
+  scope,
+  type Tensor,
+  tensor,
+} from "tinybard";
+import { setThreads } from "#src/device.js";
 import { beginStep, uniform } from "#src/random.js";
-import { drawBatch, splitTokens } from "#src/train/batches.js";
+import { drawBatch, placeOf, splitTokens } from "#src/train/batches.js";
 import { type Table, UsageError } from "#src/train/table.js";
 import { median, readOptions, run, threads } from "./command.ts";
 import { build, isGPT, sizesOf } from "./models.ts";
@@ -63,12 +73,13 @@ await run(async () => {
 
 function measure(preset: string, count: number, options: Options): StepResult {
   const on = device(options.device);
-  const threads = on.addon?.threads(options.threads) ?? 1;
+  const threads = on.name === "cpu" ? setThreads(options.threads) : 1;
   manualSeed(1337);
   const { model, optimizer } = build(preset, on);
   const { B, T, M, V } = sizesOf(preset);
-  const tokens = tokensOf(V, options.data);
-  const captured = on.capture((x: Tensor, y: Tensor) => {
+  const tokens = keep(tensor(tokensOf(V, options.data), { device: on }));
+  const captured = on.capture((place: Tensor) => {
+    const [x, y] = drawBatch(tokens, place, "batch", [B, T]);
     const loss = model.forward(x, y, { logits: false }).loss as Tensor;
     loss.backward();
     optimizer.step();
@@ -80,8 +91,7 @@ function measure(preset: string, count: number, options: Options): StepResult {
     const start = performance.now();
     beginStep(step);
     scope(() => {
-      const { x, y } = drawBatch(tokens, B, T, { site: 0, step, stream: "batch" }, on);
-      loss = captured(x, y).item();
+      loss = captured(placeOf({ site: 0, step }, on)).item();
     });
     step++;
     return performance.now() - start;

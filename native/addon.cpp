@@ -1,24 +1,23 @@
-// The door to JavaScript: exports { cpu }, whose kernels take typed arrays and numbers in the order
-// of the contract. Each call is checked against kernels.inc before its kernel sees it, so that no
-// call, however wrong, can harm the process. Calls can be recorded, and replayed in one call.
+// The door to JavaScript: exports { cpu } or { cuda }, whose kernels take buffers and numbers in
+// the order of the contract. Each call is checked against kernels.inc before its kernel sees it, so
+// that no call, however wrong, can harm the process. Calls can be recorded, and replayed at once.
 
 #include <node_api.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
 
-#include "cpu/parallel.h"
-#include "cpu/table.h"
+#include "door.h"
 #include "recording.h"
+#ifdef TINYBARD_CUDA
+#include "cuda/floor.h"
+#else
+#include "cpu/floor.h"
+#endif
 
 namespace tinybard {
 namespace {
-
-std::atomic<const Table*> table{nullptr}; // of the first environment that asked
-std::atomic<int> environments{0};
 
 // For each kernel: how a call's arguments are checked, sizes first, and how it is then run.
 #define in(T, name, length) call.buffer<T>(#name, length, false, false);
@@ -26,34 +25,38 @@ std::atomic<int> environments{0};
 #define inout(T, name, length) call.buffer<T>(#name, length, true, false);
 #define maybeIn(T, name, length) call.buffer<T>(#name, length, false, true);
 #define maybeOut(T, name, length) call.buffer<T>(#name, length, true, true);
-#define ins(T, name) call.list(#name, false, false);
-#define inouts(T, name) call.list(#name, true, false);
-#define scalars(T, name) call.list(#name, true, true);
+#define ins(T, name) call.list(#name, false, Type::T);
+#define inouts(T, name) call.list(#name, true, Type::T);
+#define maybeOuts(T, name) call.list(#name, true, Type::T, Call::Entries::maybeNone);
+#define scalars(T, name) call.list(#name, true, Type::T, Call::Entries::scalar);
 #define size(name) [[maybe_unused]] const Size name = call.size(#name);
 #define integer(name) call.integer(#name);
 #define real(name) call.real(#name);
 #define flag(name) call.flag(#name);
-#define KERNEL(name, buffers, sizes)                                                   \
-  void check_##name(Call& call) {                                                      \
-    call.begin(#name, table.load()->name);                                             \
-    sizes call.nowBuffers();                                                           \
-    buffers                                                                            \
-  }                                                                                    \
-  void run_##name(const Slot* slots) { invoke(table.load()->name, slots); }
+#define BIND(name, single, half, buffers, sizes)                        \
+  void check_##name(Call& call) {                                       \
+    call.begin(#name, ON_FLOOR(name, single));                          \
+    sizes call.nowBuffers();                                            \
+    buffers                                                             \
+  }                                                                     \
+  void run_##name(const Slot* slots) { invoke(ON_FLOOR(name, single), slots); } \
+  void halfRun_##name(const Slot* slots) { invoke(ON_FLOOR(name, half), slots); }
+#define KERNEL(name, buffers, sizes) BIND(name, , , buffers, sizes)
+#define KERNEL_F(name, buffers, sizes) BIND(name, <f32>, <cuda::bf16>, buffers, sizes)
+#define KERNEL_W(name, buffers, sizes) BIND(name, <uint32_t>, <uint16_t>, buffers, sizes)
 #include "kernels.inc"
-#undef KERNEL
 
 struct Entry {
   const char* name;
   const char* signature; // buffers, then sizes, as kernels.inc writes them
   void (*check)(Call&);
-  Run run;
+  Run run, halfRun; // with F f32, and bf16
 };
-#define KERNEL(name, buffers, sizes) {#name, #buffers " " #sizes, check_##name, run_##name},
+#define KERNEL(name, buffers, sizes) \
+  {#name, #buffers " " #sizes, check_##name, run_##name, halfRun_##name},
 constexpr Entry entries[] = {
 #include "kernels.inc"
 };
-#undef KERNEL
 #undef in
 #undef out
 #undef inout
@@ -61,22 +64,12 @@ constexpr Entry entries[] = {
 #undef maybeOut
 #undef ins
 #undef inouts
+#undef maybeOuts
 #undef scalars
 #undef size
 #undef integer
 #undef real
 #undef flag
-
-/** A function as JavaScript calls it: no C++ exception may leave it. */
-template <napi_value (*f)(napi_env, napi_callback_info)>
-napi_value guarded(napi_env env, napi_callback_info info) {
-  try {
-    return f(env, info);
-  } catch (const std::bad_alloc&) {
-    napi_throw_range_error(env, nullptr, "out of memory: the addon has no room to work");
-    return nullptr;
-  }
-}
 
 /** A kernel: true if it was given doubles to work on, which are not for it. */
 napi_value callKernel(napi_env env, napi_callback_info info) {
@@ -90,11 +83,12 @@ napi_value callKernel(napi_env env, napi_callback_info info) {
   if (call.throwIfWrong()) return nullptr;
   if (call.hasDoubles) {
     napi_get_boolean(env, true, &isDouble);
-  } else if (runKernel(env, entry.run, call.slots)) {
-    const auto& recording = State::of(env).recording;
-    if (recording) recording->add(env, entry.run, call);
+    return isDouble;
   }
-  return isDouble;
+  const Run run = call.isHalf ? entry.halfRun : entry.run;
+  const auto& recording = State::of(env).recording;
+  if (runKernel(env, run, call.slots) && recording) recording->add(env, run, call);
+  return nullptr;
 }
 
 /** Begins a recording; one that is being made is given up. */
@@ -113,14 +107,6 @@ napi_value stopRecording(napi_env env, napi_callback_info) {
   recording.release(); // it is JavaScript's now
   napi_type_tag_object(env, result, &Recording::tag);
   return result;
-}
-
-/** The first argument, undefined if there is none; and how many there are. */
-napi_value argumentOf(napi_env env, napi_callback_info info, size_t* count) {
-  *count = 1;
-  napi_value argument;
-  napi_get_cb_info(env, info, count, &argument, nullptr, nullptr);
-  return argument;
 }
 
 napi_value replay(napi_env env, napi_callback_info info) {
@@ -142,86 +128,20 @@ napi_value replay(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-/** threads(n?): sets how many threads work, if n is given; gives how many do. */
-napi_value threads(napi_env env, napi_callback_info info) {
-  size_t count;
-  const napi_value argument = argumentOf(env, info, &count);
-  double wanted = 0;
-  if (count > 0) {
-    napi_get_value_double(env, argument, &wanted);
-    if (!(wanted >= 1 && wanted <= 256 && wanted == (int)wanted)) {
-      napi_throw_range_error(env, nullptr, "threads: expected a whole number from 1 to 256");
-      return nullptr;
-    }
-    setThreadCount((int)wanted);
-  }
-  napi_value result;
-  napi_create_int32(env, threadCount(), &result);
-  return result;
-}
-
-/** alignment(buffer): the offset of the first byte of an ArrayBuffer on a cache line of its own. */
-napi_value alignment(napi_env env, napi_callback_info info) {
-  size_t count, bytes;
-  const napi_value argument = argumentOf(env, info, &count);
-  napi_value result;
-  void* data;
-  if (napi_get_arraybuffer_info(env, argument, &data, &bytes) != napi_ok) {
-    napi_throw_type_error(env, nullptr, "alignment: expected an ArrayBuffer");
-    return nullptr;
-  }
-  napi_create_uint32(env, (uint32_t)(-(uintptr_t)data % 64), &result);
-  return result;
-}
-
-void leave(void*) {
-  if (--environments == 0) stopThreads(); // the code that they run may be unloaded now
-}
-
-napi_value text(napi_env env, const char* s) {
-  napi_value result;
-  napi_create_string_utf8(env, s, NAPI_AUTO_LENGTH, &result);
-  return result;
-}
-
-napi_value object(napi_env env) {
-  napi_value result;
-  napi_create_object(env, &result);
-  return result;
-}
-
-template <napi_value (*f)(napi_env, napi_callback_info)>
-void setFunction(napi_env env, napi_value on, const char* name, const void* data = nullptr) {
-  napi_value function = nullptr;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, guarded<f>, const_cast<void*>(data), &function);
-  napi_set_named_property(env, on, name, function);
-}
-
 napi_value init(napi_env env, napi_value exports) {
-  const char *forced = std::getenv("TINYBARD_SIMD"), *reason = "";
-  if (!table) table = chooseTable(forced, &reason);
-  if (!table) {
-    const std::string message = std::string("TINYBARD_SIMD is ") + forced + ": " + reason;
-    napi_throw_error(env, nullptr, message.c_str());
-    return nullptr;
-  }
-  environments++;
-  napi_add_env_cleanup_hook(env, leave, env); // a hook must differ from all others of a thread
+  const napi_value device = object(env), functions = object(env), signatures = object(env);
+  if (!enter(env, device)) return nullptr;
   State::attach(env);
-  const napi_value cpu = object(env), functions = object(env), signatures = object(env);
   for (const Entry& entry : entries) {
     setFunction<callKernel>(env, functions, entry.name, &entry);
     napi_set_named_property(env, signatures, entry.name, text(env, entry.signature));
   }
-  napi_set_named_property(env, cpu, "kernels", functions);
-  napi_set_named_property(env, cpu, "signatures", signatures);
-  napi_set_named_property(env, cpu, "simd", text(env, table.load()->simd));
-  setFunction<threads>(env, cpu, "threads");
-  setFunction<alignment>(env, cpu, "alignment");
-  setFunction<startRecording>(env, cpu, "startRecording");
-  setFunction<stopRecording>(env, cpu, "stopRecording");
-  setFunction<replay>(env, cpu, "replay");
-  napi_set_named_property(env, exports, "cpu", cpu);
+  napi_set_named_property(env, device, "kernels", functions);
+  napi_set_named_property(env, device, "signatures", signatures);
+  setFunction<startRecording>(env, device, "startRecording");
+  setFunction<stopRecording>(env, device, "stopRecording");
+  setFunction<replay>(env, device, "replay");
+  napi_set_named_property(env, exports, FLOOR, device);
   return exports;
 }
 

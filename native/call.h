@@ -8,13 +8,16 @@ namespace tinybard {
 
 using f32 = float;
 using i32 = int32_t;
-/** An element of 4 bytes that is only moved. */
+/** An element of 4 bytes that is only moved: W on cpu. */
 using word = uint32_t;
 
-/** A buffer of either type. */
+/** What a buffer holds. */
+enum class Type { f32, i32, bf16, f64 };
+
+/** A buffer of any type but f64. */
 struct any {
   void* data;
-  bool isFloat;
+  Type type;
 };
 
 /** Buffers of several tensors, lengths[i] elements each. */

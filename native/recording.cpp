@@ -62,32 +62,23 @@ void Call::flag(const char* what) {
   slots[at++].flag = x;
 }
 
-void* Call::view(napi_value value, const char* what, bool isWritten, napi_typedarray_type* type,
-                 int64_t* length) {
-  void* data = nullptr;
-  size_t elements = 0;
-  napi_value buffer = nullptr, resizable;
-  bool isArray = false, isPlain = false, isDetached = false, canResize = false;
-  *length = 0;
-  napi_is_typedarray(env, value, &isArray);
-  if (!isArray) return wrong(what, "is no typed array"), nullptr;
-  napi_get_typedarray_info(env, value, type, &elements, &data, &buffer, nullptr);
-  napi_is_arraybuffer(env, buffer, &isPlain);
-  if (!isPlain) return wrong(what, "lies in shared memory, expected memory of its own"), nullptr;
-  if (elements == 0) napi_is_detached_arraybuffer(env, buffer, &isDetached);
-  if (isDetached) return wrong(what, "is detached"), nullptr;
-  if (napi_get_named_property(env, buffer, "resizable", &resizable) != napi_ok)
-    return wrong(what, "cannot be read"), nullptr;
-  napi_get_value_bool(env, resizable, &canResize); // undefined where Node has no such buffers
-  if (canResize) return wrong(what, "lies in a resizable buffer, expected a fixed one"), nullptr;
-  if (*type == napi_float64_array) hasDoubles = true;
-  else if (*type != napi_float32_array && *type != napi_int32_array)
-    return wrong(what, "is neither a Float32Array nor an Int32Array"), nullptr;
-  const auto begin = reinterpret_cast<uintptr_t>(data);
-  const size_t bytes = elements * (*type == napi_float64_array ? 8 : 4);
-  ranges.push_back({buffer, begin, begin + bytes, isWritten});
-  *length = (int64_t)elements;
-  return data;
+static const char* nameOf(Type type) {
+  constexpr const char* names[] = {"f32", "i32", "bf16", "f64"};
+  return names[(int)type];
+}
+
+bool Call::see(napi_value value, const char* what, bool isWritten, View* view) {
+  const char* reason = look(env, value, view);
+  if (reason) return wrong(what, reason), false;
+  if (view->type == Type::f64) hasDoubles = true;
+  ranges.push_back({view->owner, view->data, view->data + view->bytes(), isWritten});
+  return problem.empty();
+}
+
+void Call::expectType(const char* what, Type type, Type expected) {
+  const Type single = type == Type::f64 ? Type::f32 : type; // doubles are for another floor
+  if (single != expected)
+    wrong(what, std::string("has dtype ") + nameOf(type) + ", expected " + nameOf(expected));
 }
 
 void Call::typed(const char* what, Size length, bool isWritten, bool mayBeNull, Kind kind) {
@@ -99,45 +90,51 @@ void Call::typed(const char* what, Size length, bool isWritten, bool mayBeNull, 
     napi_typeof(env, value, &valueType);
     if (valueType == napi_null) return;
   }
-  napi_typedarray_type type = napi_float32_array;
-  int64_t elements;
-  slot.pointer = view(value, what, isWritten, &type, &elements);
-  slot.either = {slot.pointer, type == napi_float32_array};
-  if (!problem.empty()) return;
-  const bool isInteger = type == napi_int32_array;
-  if (kind == Kind::i32 && !isInteger) wrong(what, "is not an Int32Array");
-  if (kind == Kind::f32 && isInteger) wrong(what, "is an Int32Array, expected floats");
-  if (kind == Kind::word && wordType < 0) wordType = type;
-  if (kind == Kind::word && wordType != type) wrong(what, "has another type than x");
+  View view;
+  if (!see(value, what, isWritten, &view)) return;
+  slot.pointer = view.data;
+  slot.either = {view.data, view.type};
+  if (kind == Kind::i32) expectType(what, view.type, Type::i32);
+  if (kind == Kind::f32) expectType(what, view.type, Type::f32);
+  if (kind == Kind::F && view.type == Type::i32)
+    return wrong(what, "has dtype i32, expected floats");
+  if (kind == Kind::F || kind == Kind::W) {
+    if (!isChosen) chosen = view.type == Type::f64 ? Type::f32 : view.type;
+    isChosen = true;
+    isHalf = chosen == Type::bf16;
+    expectType(what, view.type, chosen);
+  }
   if (length.room > MOST_ELEMENTS) wrong(what, "has more elements than a buffer can have");
-  else if (elements < length.n)
-    wrong(what, "has " + std::to_string(elements) + " elements, expected " +
+  else if (view.length < length.n)
+    wrong(what, "has " + std::to_string(view.length) + " elements, expected " +
                     std::to_string((int64_t)length.n));
 }
 
-void Call::list(const char* what, bool isWritten, bool isScalar) {
+void Call::list(const char* what, bool isWritten, Type type, Entries kind) {
   Slot& slot = slots[at];
   const napi_value value = arguments[at++];
   uint32_t entriesHere = 0;
   bool isArray = false;
   napi_is_array(env, value, &isArray);
-  if (!isArray) return wrong(what, "is not a list of typed arrays");
+  if (!isArray) return wrong(what, "is not a list of buffers");
   napi_get_array_length(env, value, &entriesHere);
   if (entries < 0) entries = entriesHere;
-  if (entriesHere != entries) return wrong(what, "is a list of another length than the first");
+  const bool isNone = kind == Entries::maybeNone && entriesHere == 0;
+  if (entriesHere != entries && !isNone)
+    return wrong(what, "is a list of another length than the first");
   auto& to = pointers.emplace_back();
   auto& sizes = lengths.emplace_back();
   for (uint32_t i = 0; i < entriesHere && problem.empty(); i++) {
     napi_value element;
-    napi_typedarray_type type = napi_float32_array;
-    int64_t elements;
+    View view;
     if (napi_get_element(env, value, i, &element) != napi_ok) return wrong(what, "cannot be read");
-    to.push_back(static_cast<float*>(view(element, what, isWritten, &type, &elements)));
-    sizes.push_back(elements);
-    if (type == napi_int32_array) wrong(what, "has an Int32Array, expected floats");
-    const int64_t expected = isScalar ? 1 : lengths.front()[i];
-    if (elements != expected)
-      wrong(what, "has " + std::to_string(elements) + " elements at " + std::to_string(i) +
+    if (!see(element, what, isWritten, &view)) return;
+    to.push_back(reinterpret_cast<float*>(view.data));
+    sizes.push_back(view.length);
+    expectType(what, view.type, type);
+    const int64_t expected = kind == Entries::scalar ? 1 : lengths.front()[i];
+    if (view.length != expected)
+      wrong(what, "has " + std::to_string(view.length) + " elements at " + std::to_string(i) +
                       ", expected " + std::to_string(expected));
   }
   slot.list = {to.data(), sizes.data(), entriesHere};
@@ -145,16 +142,15 @@ void Call::list(const char* what, bool isWritten, bool isScalar) {
 
 void Call::checkRanges() {
   for (const Range& range : ranges) { // a getter may have run meanwhile, and given memory away
-    void* data = nullptr;
-    size_t bytes = 0;
-    napi_get_arraybuffer_info(env, range.buffer, &data, &bytes);
-    const auto begin = reinterpret_cast<uintptr_t>(data);
+    char* begin;
+    size_t bytes;
+    whole(env, range.owner, &begin, &bytes);
     if (range.begin < range.end && (range.begin < begin || range.end > begin + bytes))
       wrong("has", "an argument that was detached while others were read");
   }
   std::sort(ranges.begin(), ranges.end(),
             [](const Range& a, const Range& b) { return a.begin < b.begin; });
-  uintptr_t written = 0, any = 0;
+  char *written = nullptr, *any = nullptr;
   for (const Range& range : ranges) { // what is written to may overlap with nothing else
     if (range.begin == range.end) continue;
     if (range.begin < written || (range.isWritten && range.begin < any))
@@ -179,18 +175,18 @@ bool runKernel(napi_env env, Run run, const Slot* slots) {
 }
 
 Recording::~Recording() {
-  for (const Memory& each : memory) napi_delete_reference(env, each.buffer);
+  for (const Memory& each : memory) napi_delete_reference(env, each.owner);
 }
 
 void Recording::add(napi_env env, Run run, Call& call) {
   for (const Call::Range& range : call.ranges) {
-    void* data = nullptr;
-    size_t bytes = 0;
-    napi_get_arraybuffer_info(env, range.buffer, &data, &bytes);
+    char* data;
+    size_t bytes;
+    whole(env, range.owner, &data, &bytes);
     const auto isSame = [=](const Memory& each) { return each.data == data; };
     if (data == nullptr || std::any_of(memory.begin(), memory.end(), isSame)) continue;
     Memory& added = memory.emplace_back(Memory{nullptr, data, bytes});
-    napi_create_reference(env, range.buffer, 1, &added.buffer);
+    napi_create_reference(env, range.owner, 1, &added.owner);
   }
   // a list's slot points into vectors, whose memory stays where it is when they move
   for (auto& each : call.pointers) pointers.push_back(std::move(each));
@@ -200,18 +196,16 @@ void Recording::add(napi_env env, Run run, Call& call) {
 
 void Recording::replay(napi_env env) {
   for (const Memory& each : memory) {
-    napi_value buffer = nullptr;
-    void* data = nullptr;
-    size_t bytes = 0;
-    napi_get_reference_value(env, each.buffer, &buffer);
-    if (napi_get_arraybuffer_info(env, buffer, &data, &bytes) == napi_ok && data == each.data &&
-        bytes == each.bytes)
-      continue;
+    napi_value owner = nullptr;
+    char* data;
+    size_t bytes;
+    napi_get_reference_value(env, each.owner, &owner);
+    whole(env, owner, &data, &bytes);
+    if (data == each.data && bytes == each.bytes) continue;
     napi_throw_error(env, nullptr, "replay: memory that was recorded has been detached");
     return;
   }
-  for (const Step& step : steps)
-    if (!runKernel(env, step.run, step.slots.data())) return;
+  player->play(env, steps);
 }
 
 } // namespace tinybard

@@ -8,9 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "memory.h"
 #include "slot.h"
 
 namespace tinybard {
+
+struct F; // as kernels.inc has them
+struct W;
 
 /**
  * A size, or a length made of sizes: of doubles, which do not overflow. `room` is what the length
@@ -41,6 +45,7 @@ class Call {
   static constexpr size_t most = 20; // arguments
   Slot slots[most];
   bool hasDoubles = false;
+  bool isHalf = false; // F is bf16, or W is 2 bytes
 
   Call(napi_env env, napi_value* arguments, size_t count)
       : env(env), arguments(arguments), count(count) {}
@@ -67,15 +72,16 @@ class Call {
   void buffer(const char* what, Size length, bool isWritten, bool mayBeNull) {
     typed(what, length, isWritten, mayBeNull, kindOf<T>());
   }
-  void list(const char* what, bool isWritten, bool isScalar);
+  enum class Entries { alike, scalar, maybeNone };
+  void list(const char* what, bool isWritten, Type type, Entries kind = Entries::alike);
 
   /** Throws to JavaScript what is wrong with the call, if anything is. */
   bool throwIfWrong();
 
-  /** A part of an ArrayBuffer that the call works on. */
+  /** A part of a memory that the call works on. */
   struct Range {
-    napi_value buffer;
-    uintptr_t begin, end;
+    napi_value owner;
+    char *begin, *end;
     bool isWritten;
   };
   std::vector<Range> ranges;
@@ -83,21 +89,22 @@ class Call {
   std::vector<std::vector<int64_t>> lengths; // of lists
 
  private:
-  enum class Kind { f32, i32, word, any };
+  enum class Kind { f32, i32, F, W, any };
   template <class T>
   static constexpr Kind kindOf() {
-    return std::is_same_v<T, tinybard::f32>    ? Kind::f32
-           : std::is_same_v<T, tinybard::i32>  ? Kind::i32
-           : std::is_same_v<T, tinybard::word> ? Kind::word
-                                               : Kind::any;
+    return std::is_same_v<T, tinybard::f32>   ? Kind::f32
+           : std::is_same_v<T, tinybard::i32> ? Kind::i32
+           : std::is_same_v<T, tinybard::F>   ? Kind::F
+           : std::is_same_v<T, tinybard::W>   ? Kind::W
+                                              : Kind::any;
   }
 
   void expect(size_t arguments);
   void wrong(const char* what, const std::string& problem);
   void typed(const char* what, Size length, bool isWritten, bool mayBeNull, Kind kind);
-  /** A typed array: where it lies; null if it is none, or not fit. */
-  void* view(napi_value value, const char* what, bool isWritten, napi_typedarray_type* type,
-             int64_t* length);
+  /** A buffer and where it lies; false if it is none, or not fit. */
+  bool see(napi_value value, const char* what, bool isWritten, View* view);
+  void expectType(const char* what, Type type, Type expected);
   double number(const char* what, const char* expected, bool isWhole);
   /** All memory must still be there, and none that is written to may be there twice. */
   void checkRanges();
@@ -107,13 +114,29 @@ class Call {
   size_t count;
   const char* name = "";
   size_t at = 0;
-  int wordType = -1;    // that of the first buffer of words
+  bool isChosen = false; // what F, or W, is in this call:
+  Type chosen = Type::f32;
   int64_t entries = -1; // of the first list
   std::string problem;
 };
 
 /** Runs a kernel; false after throwing to JavaScript what it said against its arguments. */
 bool runKernel(napi_env env, Run run, const Slot* slots);
+
+/** A call that was made. */
+struct Step {
+  Run run;
+  std::vector<Slot> slots;
+};
+
+/** How the floor runs a list of calls again: one by one, or as something that it makes of them. */
+class Player {
+ public:
+  static std::unique_ptr<Player> make();
+  virtual ~Player() = default;
+  /** False after throwing to JavaScript. */
+  virtual bool play(napi_env env, const std::vector<Step>& steps) = 0;
+};
 
 /** A list of calls. It keeps the memory that they work on alive. */
 class Recording {
@@ -127,17 +150,14 @@ class Recording {
   void replay(napi_env env);
 
  private:
-  struct Step {
-    Run run;
-    std::vector<Slot> slots;
-  };
   struct Memory {
-    napi_ref buffer;
-    void* data;
+    napi_ref owner;
+    char* data;
     size_t bytes;
   };
   napi_env env;
   std::vector<Step> steps;
+  std::unique_ptr<Player> player = Player::make();
   std::vector<Memory> memory;
   std::vector<std::vector<float*>> pointers;
   std::vector<std::vector<int64_t>> lengths;

@@ -1,15 +1,17 @@
 // A device: its kernels, the memory they work on, and the pool that the memory comes from.
 // device("ts") always exists; the others need an addon, and say why when it is missing.
 
+import { type Buffer, deviceMemory, hostMemory, type Memory } from "./device/buffers.ts";
 import { Capture, type Tape } from "./device/capture.ts";
-import { type Buffer, Pool, Storage } from "./device/memory.ts";
+import { Pool, Storage } from "./device/memory.ts";
 import { type Addon, addonOf } from "./kernels/addon.ts";
 import type { DType, Kernels } from "./kernels/contract.ts";
 import { reference } from "./kernels/reference/index.ts";
 import { drawState } from "./random.ts";
 import { fail } from "./shape.ts";
 
-export { type Buffer, OutOfMemoryError, type Storage } from "./device/memory.ts";
+export type { Buffer } from "./device/buffers.ts";
+export { OutOfMemoryError, type Storage } from "./device/memory.ts";
 export type { DType, Floats, Kernels } from "./kernels/contract.ts";
 export type DeviceName = "ts" | "cpu" | "cuda" | "cuda-emulator";
 
@@ -18,18 +20,21 @@ export class Device {
   readonly name: DeviceName;
   readonly kernels: Kernels;
   readonly addon: Addon | null;
+  readonly memory: Memory;
   pool: Pool;
   /** Kernel calls so far on each floor, by name. */
   readonly calls = { native: new Map<string, number>(), ts: new Map<string, number>() };
   /** What is noted while a step is recorded. */
   tape: Tape | null = null;
   #capturing = false;
-  #draws: ReturnType<typeof drawState> = { state: new Int32Array(4), changes: -1 };
+  #draws: { at: Int32Array | null; changes: number } = { at: null, changes: -1 };
 
   constructor(name: DeviceName, addon: Addon | null) {
     this.name = name;
     this.addon = addon;
-    this.pool = new Pool(addon?.alignment);
+    const isDevice = addon !== null && "allocate" in addon;
+    this.memory = isDevice ? deviceMemory(addon) : hostMemory(addon?.alignment);
+    this.pool = new Pool(this.memory);
     this.kernels = this.#count(addon?.kernels ?? {});
   }
 
@@ -42,24 +47,26 @@ export class Device {
   upload(dtype: DType, values: ArrayLike<number>): Storage {
     this.#refuse("tensor(host data)");
     const storage = this.empty(dtype, values.length);
-    storage.buffer.set(values);
+    this.memory.write(storage.buffer, values);
     return storage;
   }
 
   /** A copy of the memory. */
   download(storage: Storage): Buffer {
     this.#refuse("item(), data() or toArray()");
-    return storage.buffer.slice();
+    return this.memory.read(storage.buffer);
   }
 
   /**
-   * The state that random kernels draw from. A new array after each change: old graphs keep theirs.
+   * The state that random kernels draw from. In a new place after each change: old graphs keep
+   * theirs.
    */
   draws(): Int32Array {
     if (this.tape) return this.tape.draws;
-    const now = drawState();
-    if (now.changes !== this.#draws.changes) this.#draws = now;
-    return this.#draws.state;
+    const { state, changes } = drawState();
+    if (!this.#draws.at || changes !== this.#draws.changes)
+      this.#draws = { at: this.place(state), changes };
+    return this.#draws.at as Int32Array;
   }
 
   /**
@@ -82,11 +89,18 @@ export class Device {
     };
   }
 
+  /** The numbers that tell kernels where a draw stands, in memory that no pool takes back. */
+  place(state: Int32Array): Int32Array {
+    const at = this.memory.allocate("i32", state.length) as Int32Array;
+    this.memory.write(at, state);
+    return at;
+  }
+
   /** Runs `fn` with a tape, on the tape's memory. */
   taping<T>(tape: Tape, fn: () => T): T {
     const { pool } = this;
     Object.assign(this, { tape, pool: tape.pool });
-    tape.draws.set(drawState().state);
+    this.memory.write(tape.draws, drawState().state);
     try {
       return fn();
     } finally {
@@ -135,9 +149,7 @@ export function restructured(): void {
 
 /** The addon of a device, null if it needs none; or why the device cannot be had. */
 function addonFor(name: DeviceName): Addon | null | string {
-  if (name === "ts") return null;
-  if (name === "cuda-emulator") return "no emulator: this version of tinybard has none yet";
-  return addonOf(name);
+  return name === "ts" ? null : addonOf(name);
 }
 
 /**
@@ -180,10 +192,10 @@ export function defaultDevice(): Device {
   return chosen;
 }
 
-/** How many threads the device cpu works with, the calling one among them. */
-export function setThreads(count: number): void {
+/** Sets how many threads the device cpu works with, the calling one among them; gives how many. */
+export function setThreads(count: number): number {
   const addon = addonOf("cpu");
-  if (typeof addon !== "string") addon.threads(count);
+  return typeof addon === "string" ? 1 : addon.threads(count);
 }
 
 export function setDefaultDevice(name: DeviceName | "auto" | Device): void {

@@ -7,6 +7,7 @@ import * as creation from "./ops/creation.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import * as matmul from "./ops/matmul.ts";
 import * as movement from "./ops/movement.ts";
+import * as loss from "./ops/rows/loss.ts";
 import * as normalization from "./ops/rows/normalization.ts";
 import * as rows from "./ops/rows.ts";
 import { Tensor } from "./tensor.ts";
@@ -40,7 +41,7 @@ const methods = {
   logSoftmax: rows.logSoftmax,
   layerNorm: normalization.layerNorm,
   rmsNorm: normalization.rmsNorm,
-  crossEntropy: rows.crossEntropy,
+  crossEntropy: loss.crossEntropy,
   matmul: matmul.matmul,
   linear: matmul.linear,
   attention: attention.attention,

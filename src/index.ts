@@ -70,10 +70,10 @@ export {
   stack,
   transpose,
 } from "./ops/movement.ts";
+export { classify, crossEntropy } from "./ops/rows/loss.ts";
 export { layerNorm, residualLayerNorm, rmsNorm } from "./ops/rows/normalization.ts";
 export {
   argmax,
-  crossEntropy,
   logSoftmax,
   max,
   mean,

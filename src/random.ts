@@ -46,6 +46,12 @@ export function drawState(): { state: Int32Array; changes: number } {
   return { state: Int32Array.of(low, high, generator.step, 0), changes: generator.changes };
 }
 
+/** A place as kernels take it: [key low, key high, step, site]. */
+export function placeState(place: Omit<Place, "stream">): Int32Array {
+  const { site, step = 0, seed = generator.seed } = place;
+  return Int32Array.of(...keyOf(seed), step, site);
+}
+
 function keyOf(seed: number): [number, number] {
   return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 }
@@ -82,7 +88,7 @@ export function philox(
 }
 
 /** The upper 32 bits of the 64-bit product of two unsigned 32-bit numbers, from 16-bit halves. */
-function mulHigh(a: number, b: number): number {
+export function mulHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;

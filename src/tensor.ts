@@ -6,26 +6,14 @@ import type { DType } from "./device.ts";
 import { keep, scope } from "./scope.ts"; // scope(fn) ends what fn made; nothing ends a kept one
 import { expectShape, fail, type Shape, show, sizeOf } from "./shape.ts";
 import { expectPeer, NDArray } from "./tensor/ndarray.ts"; // memory with a shape
+import { type Backward, freshEnds, type Node } from "./tensor/node.ts"; // how a tensor was made
 
-/**
- * Takes dy = d loss / d result, gives d loss / d input for each input; false where there is none,
- * or where it is not wanted. Of two results it takes two; undefined where nothing came of one.
- */
-export type Backward = (...dy: Tensor[]) => readonly (Tensor | false)[];
-
-/** How a tensor was made: the edges of the graph from a result to its inputs. */
-export interface Node {
-  readonly name: string;
-  readonly results: readonly Tensor[]; // one, mostly; the first one stands for all in the walk
-  readonly inputs: readonly Tensor[];
-  readonly versions: readonly number[]; // how often inputs and result had been written to
-  readonly backward: Backward | null; // null once backward() has passed: a graph serves once
-  readonly saved: readonly Tensor[]; // what backward needs beside inputs and result
-}
+export type { Backward } from "./tensor/node.ts";
 
 const FREED = "freed by backward(); read it before, or keep() it";
 let created = 0;
 let recording = true;
+const lent = new Set<Tensor>(); // whose .grad the op whose turn it is has been given to write to
 
 /** An array of numbers with a gradient and a place in the graph. */
 export class Tensor extends NDArray {
@@ -70,14 +58,31 @@ export class Tensor extends NDArray {
 
   /** Copies dx into .grad, or adds it to what is there. */
   addGrad(dx: Tensor): void {
-    expectPeer("grad", "dx", dx, this, this.shape);
-    const { device, dtype } = this;
-    if (this.#grad?.device !== device || this.#grad.dtype !== dtype) this.#grad = keep(empty(this));
-    device.tape?.note(this);
-    const add = device.kernels[this.hasGrad ? "accumulate" : "copy"];
-    add(dx.floats, this.#grad.floats, this.size);
-    this.#grad.storage.touch();
+    expectPeer("grad", "dx", dx, this, this.shape, [this.dtype, this.sumType]);
+    const grad = this.#ownGrad();
+    const { kernels, tape } = this.device;
+    tape?.note(this);
+    if (dx === grad)
+      lent.delete(this); // the op has written it
+    else if (this.hasGrad || lent.has(this))
+      kernels.accumulate(converted(dx, grad.dtype).floats, grad.floats, this.size);
+    else kernels.copy(dx.floats, grad.floats, this.size);
+    grad.storage.touch();
     this.hasGrad = true;
+  }
+
+  /** Room for a gradient of this that an op computes: its .grad itself, if nothing is there yet. */
+  emptyGrad(): Tensor {
+    const isFree = this.requiresGrad && !this.node && !this.hasGrad && !lent.has(this);
+    if (!isFree) return empty(this, this.shape, this.sumType);
+    lent.add(this);
+    return this.#ownGrad();
+  }
+
+  #ownGrad(): Tensor {
+    const isFit = this.#grad?.device === this.device && this.#grad.dtype === this.sumType;
+    if (!isFit) this.#grad = keep(empty(this, this.shape, this.sumType));
+    return this.#grad as Tensor;
   }
 
   /** Asks for the .grad of a tensor that is not a leaf. */
@@ -90,10 +95,6 @@ export class Tensor extends NDArray {
   detach(shape: Shape = this.shape): Tensor {
     this.expectAlive();
     return new Tensor(this.storage.share(), shape);
-  }
-
-  override get label(): string {
-    return `${this.node?.name ?? "tensor"} ${show(this.shape)}`;
   }
 }
 
@@ -113,7 +114,7 @@ export function record<R extends Tensor | readonly Tensor[]>(
   if (recording && inputs.some((x) => x.requiresGrad)) {
     const versions = [...inputs, ...results].map((x) => x.storage.version);
     const node = { name, results, inputs, versions, backward, saved };
-    for (const y of results) Object.assign(y, { requiresGrad: true, node });
+    for (const y of results) Object.assign(y, { requiresGrad: true, node, origin: name });
   } else {
     for (const x of saved) x.free("not saved: nothing required a gradient");
   }
@@ -129,18 +130,6 @@ function history(root: Tensor): Tensor[] {
   return [...reached].filter((y) => y.node?.results[0] === y).sort((a, b) => b.id - a.id);
 }
 
-/** A node's tensors. Throws if it has served already, or if one of them is gone or changed. */
-function freshEnds({ name, results, inputs, versions, backward }: Node): readonly Tensor[] {
-  if (!backward) fail(`backward: the graph of ${name} was freed by an earlier backward()`);
-  for (const [i, x] of [...inputs, ...results].entries()) {
-    const what = i < inputs.length ? `input ${i}` : "the result";
-    x.expectAlive(`backward: ${what} of ${name}`);
-    if (x.storage.version === versions[i]) continue;
-    fail(`backward: ${what} of ${name} was changed in place since then`);
-  }
-  return [...inputs, ...results];
-}
-
 /**
  * Sends the gradient of a result through its op, back to the inputs, and frees what nobody needs
  * any more. The gradient is complete: all that was made from it is newer, and had its turn. (In
@@ -151,6 +140,7 @@ function passBack(node: Node, root: Tensor, waiting: Map<Tensor, Tensor>): void 
   const dys = results.map((y) => waiting.get(y));
   if (backward && dys.some((dy) => dy)) {
     for (const [i, y] of results.entries()) if (y.retainsGrad && dys[i]) y.addGrad(dys[i]);
+    lent.clear();
     scope(() => {
       const grads = backward(...(dys as Tensor[]));
       for (const [i, x] of inputs.entries()) {
@@ -164,22 +154,27 @@ function passBack(node: Node, root: Tensor, waiting: Map<Tensor, Tensor>): void 
     for (const dy of dys) dy?.free(FREED);
   }
   for (const x of [...saved, ...results]) if (x !== root) x.free(FREED); // that is the caller's
-  const spent = { ...node, inputs: [], versions: [], backward: null, saved: [] };
-  for (const y of results) y.node = spent;
+  for (const y of results)
+    y.node = { ...node, inputs: [], versions: [], backward: null, saved: [] };
 }
 
 /** Adds dx to the gradient of x: into .grad for a leaf, else to the sum that waits for x's turn. */
 function deposit(x: Tensor, dx: Tensor, waiting: Map<Tensor, Tensor>): void {
-  const sum = waiting.get(x);
+  const [sum, given] = [waiting.get(x), x.node ? converted(dx, x.dtype) : dx];
   if (!x.node) x.addGrad(dx);
   else if (!sum)
-    waiting.set(x, dx.detach()); // a tensor of our own on the same memory
+    waiting.set(x, given.detach()); // a tensor of our own on the same memory
   else {
     const total = empty(x); // not in place: the sum's memory may be that of another gradient
-    x.device.kernels.add(sum.floats, dx.floats, total.floats, x.size, x.size, x.size);
+    x.device.kernels.add(sum.floats, given.floats, total.floats, x.size, x.size, x.size);
     sum.free(FREED);
     waiting.set(x, total);
   }
+}
+
+/** x itself, or its numbers in another dtype. */
+export function converted(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : empty(x, x.shape, dtype).assign(x);
 }
 
 /** Runs a synchronous `fn` without recording: what it makes has no graph. */

@@ -49,6 +49,9 @@ const calls: Record<keyof Kernels, Call> = {
   max: [F(2 * n * 3), out(6), I(6, 1), 2, n, 3],
   maxBackward: [F(6), I(6, n), out(2 * n * 3), 2, n, 3],
   linear: [F(5 * 7), F(6 * 7), F(6), out(30), out(30), 5, 6, 7, 2],
+  linearBackward: [
+    F(5 * 7), F(6 * 7), F(30), F(30), out(30), out(35), out(42), out(6), 5, 6, 7, 2,
+  ],
   softmax: [F(3 * n), out(3 * n), 3, n],
   softmaxBackward: [P(3 * n), F(3 * n), out(3 * n), 3, n],
   logSoftmax: [F(3 * n), out(3 * n), 3, n],
@@ -67,6 +70,12 @@ const calls: Record<keyof Kernels, Call> = {
   ],
   crossEntropy: [F(3 * n), I(3, n), out(1), out(3), out(1), 3, n, -100],
   crossEntropyBackward: [F(3 * n), I(3, n), P(3), P(1), F(1), out(3 * n), 3, n, -100],
+  classify: [
+    F(3 * 7), F(n * 7), F(n), I(3, n), out(1), out(1), F(3 * (n + 7)), 3, n, 7, -100,
+  ],
+  classifyBackward: [
+    F(3 * 7), F(n * 7), F(3 * (n + 7)), F(1), out(3 * 7), out(n * 7), out(n), 3, n, 7,
+  ],
   copy: [F(n), out(n), n], fill: [out(n), 2.5, n],
   transpose: [F(60), out(60), 2, 3, 5, 2], expand: [F(6), out(24), 2, 4, 3],
   slice: [F(60), out(24), 2, 5, 6, 1, 2], paste: [F(24), F(60), 2, 5, 6, 1, 2],
@@ -85,9 +94,11 @@ const calls: Record<keyof Kernels, Call> = {
     F(3 * heads), F(B * 12 * 2 * C), Int32Array.of(2), out(heads), B, T, H, D, 12,
   ],
   sgd: [two, two, two, P(1), 0.9, 0.1],
-  adamw: [two, two, two, [P(n), P(5)], [P(1), P(1)], P(1), 0.9, 0.99, 1e-8, 0.1, 0.01],
+  adamw: [two, two, two, [P(n), P(5)], [], [P(1), P(1)], P(1), null, 0.9, 0.99, 1e-8, 0.1, 0.01],
   sumSquares: [two, out(1)], clip: [two, P(1), 0.5],
+  watch: [F(1), F(1)],
   dropout: [F(n), out(n), draws, n, 5, 0.3],
+  drawBatch: [I(n, 100), draws, I(6, 1), I(6, 1), n, 2, 3, 1],
 };
 
 /** The arguments, with fresh buffers of a float type. */

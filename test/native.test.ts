@@ -4,7 +4,7 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Addon, addonOf } from "#src/kernels/addon.js";
+import { addonOf, type CpuAddon } from "#src/kernels/addon.js";
 import { reference } from "#src/kernels/reference/index.js";
 import { normal } from "#src/random.js";
 import { argumentsOf, type Numbers, type Values, wordsOf } from "./calls.js";
@@ -30,6 +30,7 @@ function drawSizes(signature: string, from: number[], seed: number): Values {
   if ("B" in values) Object.assign(values, { B: 1 + (B % 3), H: 1 + (H % 3) });
   if ("count" in values) values.n = start + count + n;
   if ("capacity" in values) values.capacity = T + capacity;
+  if ("stream" in values) values.n = T + n;
   values.activation = seed % 4;
   if ("aStep" in values) values.aStep = values.aStep > 8 ? values.M * values.K : 0;
   if ("bStep" in values) values.bStep = values.bStep > 8 ? values.K * values.N : 0;
@@ -57,7 +58,7 @@ function* largeSizes(signature: string): Generator<Values> {
     if (Object.keys(other).every((name) => names.has(name))) yield { ...sizes, ...other };
 }
 
-function define({ kernels, signatures, threads }: Addon): void {
+function define({ kernels, signatures, threads }: CpuAddon): void {
   const native = kernels as unknown as Kernels;
   const inDoubles = (x: unknown): unknown => {
     if (Array.isArray(x)) return x.map(inDoubles);
@@ -79,7 +80,7 @@ function define({ kernels, signatures, threads }: Addon): void {
     const what = `${kernel} ${JSON.stringify(values)}, nulls ${nulls}`;
     const args = argumentsOf({ signatures }, kernel, values, { lists });
     for (const [i, { kind, name }] of wordsOf(signatures[kernel]).entries()) {
-      if (!kind.startsWith("maybe")) continue;
+      if (!/^maybe(In|Out)$/.test(kind)) continue;
       if (nulls % 2 === 1 || (name === "h" && !values.activation)) args[i] = null;
       nulls >>= 1;
     }

@@ -4,7 +4,7 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Addon, addonOf } from "#src/kernels/addon.js";
+import { addonOf, type CpuAddon } from "#src/kernels/addon.js";
 import type { Kernels } from "#src/kernels/contract.js";
 import { reference } from "#src/kernels/reference/index.js";
 
@@ -72,7 +72,7 @@ function errorOf(y: number, exact: number): number {
   return Math.abs(y - exact) / ulpOf(exact);
 }
 
-function define({ kernels }: Addon): void {
+function define({ kernels }: CpuAddon): void {
   const native = kernels as Record<string, (...args: unknown[]) => void>;
   const ts = reference as unknown as typeof native;
 

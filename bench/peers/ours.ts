@@ -3,6 +3,7 @@
 // square one; ours.js generate PRESET THREADS SECONDS, as torch_generate.py: 200 tokens behind 16.
 
 import { type Device, device, GPT, generate, manualSeed } from "tinybard";
+import { setThreads } from "#src/device.js";
 import { median, run } from "../command.ts";
 import { layersOf, product } from "../matmul.bench.ts";
 import { rateOf, timeOf } from "../measure.ts";
@@ -20,7 +21,7 @@ export interface Product {
 const [mode, preset, threads, seconds] = process.argv.slice(2);
 await run(async () => {
   const on = device("cpu");
-  on.addon?.threads(Number(threads));
+  setThreads(Number(threads));
   if (mode === "gemm") gemm(on);
   else console.log(JSON.stringify({ tokensPerSecond: await tokensPerSecond(on, Number(seconds)) }));
 });

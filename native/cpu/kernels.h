@@ -7,6 +7,9 @@
 
 namespace tinybard::SIMD {
 
+using F = f32;
+using W = word;
+
 #define KERNEL(name, buffers, sizes) void name(buffers sizes End);
 #include "../declare.inc"
 

@@ -225,4 +225,17 @@ void linear(const f32* x, const f32* w, const f32* b, f32* h, f32* y, int64_t M,
            {h, (int)activation}});
 }
 
+void linearBackward(const f32* x, const f32* w, const f32* h, const f32* dy, f32* dh, f32* dx,
+                    f32* dw, f32* db, int64_t M, int64_t N, int64_t K, int64_t activation, End) {
+  if (activation < 0 || activation > 3)
+    return refuse("linearBackward: activation is %lld, expected 0 to 3", (long long)activation);
+  constexpr decltype(&reluBackward) slopes[] = {nullptr, reluBackward, geluBackward,
+                                                geluTanhBackward};
+  if (activation > 0 && h && dh) slopes[activation](h, dy, dh, M * N, End{});
+  const f32* g = dh ? dh : dy;
+  if (dx) matmul(g, w, dx, 1, M, K, N, 0, 0, false, false, false, End{});
+  if (dw) matmul(g, x, dw, 1, N, K, M, 0, 0, true, false, false, End{});
+  if (db) sum(g, db, 1, M, N, End{});
+}
+
 } // namespace tinybard::SIMD

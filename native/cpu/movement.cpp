@@ -18,8 +18,8 @@ void copy(const any* x, any* y, int64_t n, End) {
     const i32* xi = static_cast<const i32*>(x->data);
     f32* yf = static_cast<f32*>(y->data);
     i32* yi = static_cast<i32*>(y->data);
-    if (x->isFloat == y->isFloat) std::memcpy(yf + begin, xf + begin, bytes);
-    else if (y->isFloat)
+    if (x->type == y->type) std::memcpy(yf + begin, xf + begin, bytes);
+    else if (y->type == Type::f32)
       for (int64_t i = begin; i < end; i++) yf[i] = (f32)xi[i];
     else
       for (int64_t i = begin; i < end; i++) yi[i] = toInt32(xf[i]);
@@ -30,7 +30,7 @@ void fill(any* y, double value, int64_t n, End) {
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
     f32* yf = static_cast<f32*>(y->data);
     i32* yi = static_cast<i32*>(y->data);
-    if (y->isFloat)
+    if (y->type == Type::f32)
       for (int64_t i = begin; i < end; i++) yf[i] = (f32)value;
     else
       for (int64_t i = begin; i < end; i++) yi[i] = toInt32(value);

@@ -36,8 +36,9 @@ void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double 
   });
 }
 
-void adamw(List w, List dw, List m, List v, List t, const f32* lr, double beta1, double beta2,
-           double eps, double weightDecay, double l2, End) {
+void adamw(List w, List dw, List m, List v, List, List t, const f32* lr, const f32* guard,
+           double beta1, double beta2, double eps, double weightDecay, double l2, End) {
+  if (guard && *guard != 0) return;
   for (int64_t i = 0; i < t.count; i++) t[i][0] += 1;
   const Vec b1 = (float)beta1, b2 = (float)beta2, rest1 = (float)(1 - beta1);
   const Vec rest2 = (float)(1 - beta2), epsilon = (float)eps, penalty = (float)l2;
@@ -94,6 +95,10 @@ void clip(List x, const f32* total, double maxNorm, End) {
       (Vec::load(x[i] + j, lanes) * Vec((float)scale)).store(x[i] + j, lanes);
     }
   });
+}
+
+void watch(const f32* x, f32* guard, End) {
+  if (!std::isfinite(*x)) *guard = 1;
 }
 
 } // namespace tinybard::SIMD

@@ -1,5 +1,5 @@
-// Dropout, by Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, 2011): a vector of blocks goes through
-// the ten rounds side by side.
+// Dropout and the drawing of batches, by Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, 2011): a
+// vector of blocks goes through the ten rounds side by side.
 
 #include "random.h"
 
@@ -8,6 +8,18 @@
 
 namespace tinybard::SIMD {
 
+/** The ten rounds, from a counter to its four random words. */
+static inline void philox(Words& c0, Words& c1, Words& c2, Words& c3, uint32_t k0, uint32_t k1) {
+  for (int round = 0; round < 10; round++, k0 += 0x9e3779b9, k1 += 0xbb67ae85) {
+    Words low0, low1;
+    const Words high0 = multiply(c0, 0xd2511f53, &low0), high1 = multiply(c2, 0xcd9e8d57, &low1);
+    c0 = high1 ^ c1 ^ Words(k0);
+    c1 = low1;
+    c2 = high0 ^ c3 ^ Words(k1);
+    c3 = low0;
+  }
+}
+
 void Drop::scales(uint64_t i, float* out) const {
   constexpr uint32_t stream = 2; // dropout
   constexpr int W = Vec::width;
@@ -15,15 +27,7 @@ void Drop::scales(uint64_t i, float* out) const {
   for (int b = 0; b < blocks; b++) first[b] = (uint32_t)(i * blocks) + b;
   for (int b = 0; b < blocks; b += W) {
     Words c0 = Words::load(first + b), c1 = site, c2 = step, c3 = stream;
-    uint32_t k0 = key[0], k1 = key[1];
-    for (int round = 0; round < 10; round++, k0 += 0x9e3779b9, k1 += 0xbb67ae85) {
-      Words low0, low1;
-      const Words high0 = multiply(c0, 0xd2511f53, &low0), high1 = multiply(c2, 0xcd9e8d57, &low1);
-      c0 = high1 ^ c1 ^ Words(k0);
-      c1 = low1;
-      c2 = high0 ^ c3 ^ Words(k1);
-      c3 = low0;
-    }
+    philox(c0, c1, c2, c3, key[0], key[1]);
     // element 8 b + s of the site has half s of block b: eight streams, to be merged into one
     const Vec halves[8] = {lowHalves(c0), highHalves(c0), lowHalves(c1), highHalves(c1),
                            lowHalves(c2), highHalves(c2), lowHalves(c3), highHalves(c3)};
@@ -71,6 +75,31 @@ void dropout(const f32* x, f32* y, const i32* draws, int64_t n, int64_t site, do
   parallelFor(n, 16 * Drop::elements, [&](int64_t begin, int64_t end) {
     dropRow(drop, x + begin, y + begin, begin, end - begin);
   });
+}
+
+void drawBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n, int64_t B, int64_t T,
+               int64_t stream, End) {
+  if (n <= T)
+    return refuse("drawBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
+  constexpr int W = Vec::width;
+  uint32_t words[4][W]; // word j of W blocks in a row
+  for (int64_t b = 0; b < B; b++) {
+    const int64_t at = b % (4 * W);
+    if (at == 0) {
+      uint32_t first[W];
+      for (int i = 0; i < W; i++) first[i] = (uint32_t)(b / 4) + i;
+      Words c0 = Words::load(first), c1 = (uint32_t)place[3], c2 = (uint32_t)place[2];
+      Words c3 = (uint32_t)stream;
+      philox(c0, c1, c2, c3, place[0], place[1]);
+      c0.store(words[0]);
+      c1.store(words[1]);
+      c2.store(words[2]);
+      c3.store(words[3]);
+    }
+    const int64_t start = (int64_t)(words[at % 4][at / 4] * (uint64_t)(n - T) >> 32);
+    std::memcpy(x + b * T, tokens + start, (size_t)T * sizeof(i32));
+    std::memcpy(y + b * T, tokens + start + 1, (size_t)T * sizeof(i32));
+  }
 }
 
 } // namespace tinybard::SIMD

@@ -320,4 +320,26 @@ void crossEntropyBackward(const f32* x, const i32* target, const f32* lse, const
   });
 }
 
+void classify(const f32* x, const f32* w, const f32* b, const i32* target, f32* loss, f32* count,
+              f32* logits, int64_t rows, int64_t n, int64_t K, int64_t ignoreIndex, End) {
+  if (!areWithin("classify", "target", target, rows, n, ignoreIndex)) return;
+  linear(x, w, b, nullptr, logits, rows, n, K, 0, End{});
+  const f32 dy = 1;
+  f32* lse = scratch(1, rows);
+  crossEntropy(logits, target, loss, lse, count, rows, n, ignoreIndex, End{});
+  crossEntropyBackward(logits, target, lse, count, &dy, logits, rows, n, ignoreIndex, End{});
+}
+
+void classifyBackward(const f32* x, const f32* w, f32* logits, const f32* dy, f32* dx, f32* dw,
+                      f32* db, int64_t rows, int64_t n, int64_t K, End) {
+  const Vec scale = *dy;
+  if (*dy != 1)
+    eachRow(rows, n, [&](int64_t r) {
+      across(n, [&](int64_t i, int64_t lanes) {
+        (Vec::load(logits + r * n + i, lanes) * scale).store(logits + r * n + i, lanes);
+      });
+    });
+  linearBackward(x, w, nullptr, logits, nullptr, dx, dw, db, rows, n, K, 0, End{});
+}
+
 } // namespace tinybard::SIMD

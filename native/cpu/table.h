@@ -6,6 +6,8 @@
 namespace tinybard {
 
 struct Table {
+  using F = f32;
+  using W = word;
   const char* simd; // the name of the instruction set
 #define KERNEL(name, buffers, sizes) void (*name)(buffers sizes End);
 #include "../declare.inc"

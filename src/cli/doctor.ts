@@ -2,6 +2,13 @@
 
 import { availableParallelism, cpus } from "node:os";
 import { device, devices } from "../device.ts";
+import type { Addon } from "../kernels/addon.ts";
+
+/** What it runs on. */
+function describe(addon: Addon): string {
+  if ("simd" in addon) return `${addon.simd}, threads: ${addon.threads()}`;
+  return `${addon.processor}, matrix products: ${addon.matmul}`;
+}
 
 export async function doctor(): Promise<number> {
   const { platform, arch, version } = process;
@@ -12,7 +19,7 @@ export async function doctor(): Promise<number> {
   const chosen = device("auto").name;
   for (const { name, available, reason, native, missing } of devices()) {
     const addon = available ? device(name).addon : null;
-    const how = addon ? `, ${addon.simd}, threads: ${addon.threads()}` : "";
+    const how = addon ? `, ${describe(addon)}` : "";
     const kernels = `${native} native kernels, ${missing.length} in TypeScript${how}`;
     const mark = name === chosen ? " (what auto takes)" : "";
     console.log(

@@ -5,7 +5,7 @@
 
 import type { Device } from "../device.ts";
 import type { Recording } from "../kernels/addon.ts";
-import { nextSite } from "../random.ts";
+import { drawState, nextSite } from "../random.ts";
 import { keep, type Mortal, scope } from "../scope.ts";
 import { Pool, type Storage } from "./memory.ts";
 
@@ -17,7 +17,10 @@ interface TensorLike extends Mortal {
   detach(): TensorLike;
 }
 
-/** Steps that need more memory run long: a replay would win nothing, and cost all of it again. */
+/**
+ * Steps that need more of the host's memory run long: a replay would win nothing, and cost all of
+ * it again.
+ */
 const MOST_BYTES = 256e6;
 
 /** Something whose state a step changes: a leaf's `hasGrad`, a storage's `version`. */
@@ -27,14 +30,15 @@ type Changing = { hasGrad: boolean } | { version: number };
 export class Tape {
   readonly pool: Pool;
   /** Key, step and first site of random draws, at one address: set anew before each replay. */
-  readonly draws = new Int32Array(4);
+  readonly draws: Int32Array;
   /** False once a kernel has run that cannot be replayed. */
   isComplete = true;
   readonly before = new Map<Changing, boolean | number>();
   readonly firstSite = nextSite(0);
 
-  constructor(pool: Pool) {
+  constructor(device: Device, pool: Pool) {
     this.pool = pool;
+    this.draws = device.place(new Int32Array(4));
   }
 
   /** To be called before the state of something changes. */
@@ -65,13 +69,14 @@ export class Capture<I extends unknown[], R> {
   constructor(device: Device, step: (...inputs: I) => R) {
     this.#device = device;
     this.#step = step;
-    this.#pool = new Pool(device.addon?.alignment);
+    this.#pool = new Pool(device.memory);
   }
 
   run(inputs: I, structure: number): R {
     if (this.#bytes === null) return this.#measure(inputs);
     const isPlain = inputs.every((x) => isTensor(x) && !x.requiresGrad);
-    if (this.#bytes > MOST_BYTES || !isPlain) return this.#step(...inputs);
+    const most = this.#device.memory.isHost ? MOST_BYTES : Number.MAX_VALUE;
+    if (this.#bytes > most || !isPlain) return this.#step(...inputs);
     const recorded = this.#recorded;
     return recorded?.structure === structure && isSame(recorded, inputs)
       ? this.#replay(recorded, inputs)
@@ -94,7 +99,8 @@ export class Capture<I extends unknown[], R> {
     for (const x of tensorsOf([old, past])) x.storage.end();
     this.#recorded = null;
     const device = this.#device;
-    const tape = new Tape(this.#pool);
+    if (!device.memory.isHost) device.pool.trim(); // the step has memory of its own from here on
+    const tape = new Tape(device, this.#pool);
     const own = device.taping(tape, () => mapTensors(inputs, (x) => copyOf(x, device))) as I;
     copyInto(own, inputs, device);
     let result: unknown;
@@ -119,8 +125,9 @@ export class Capture<I extends unknown[], R> {
   #replay({ calls, tape, inputs: own, result, after, sites }: Recorded, inputs: I): R {
     const device = this.#device;
     copyInto(own, inputs, device);
-    tape.draws.set(device.draws());
-    tape.draws[3] = nextSite(sites) - tape.firstSite;
+    const draws = drawState().state;
+    draws[3] = nextSite(sites) - tape.firstSite;
+    device.memory.write(tape.draws, draws);
     device.addon?.replay(calls);
     for (const [owner, state] of after)
       if ("version" in owner)

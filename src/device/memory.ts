@@ -4,16 +4,12 @@
 import type { Device } from "../device.ts";
 import type { DType, Floats } from "../kernels/contract.ts";
 import { fail } from "../shape.ts";
-
-/** Memory as kernels take it. */
-export type Buffer = Floats | Int32Array;
+import type { Buffer, Memory } from "./buffers.ts";
 
 /** The device has no memory left for what was asked. Nothing is lost: free something and go on. */
 export class OutOfMemoryError extends Error {
   override name = "OutOfMemoryError";
 }
-
-const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
 
 /** A buffer, counted by the tensors that share it. */
 export class Storage {
@@ -26,6 +22,7 @@ export class Storage {
   readonly #pool: Pool;
   #owners = 1;
   #buffer: Buffer | null;
+  #half: Storage | null = null;
   #isOrphan = false;
 
   constructor(device: Device, dtype: DType, length: number) {
@@ -36,10 +33,29 @@ export class Storage {
     this.#buffer = this.#pool.take(dtype, length);
   }
 
-  /** To be called when the content changes. */
-  touch(): void {
+  /** To be called when the content changes; says whether that of `half` has been changed too. */
+  touch(withHalf = false): void {
     this.device.tape?.note(this);
     this.version++;
+    if (this.#half && !withHalf) this.#copyTo(this.#half);
+  }
+
+  get hasHalf(): boolean {
+    return this.#half !== null;
+  }
+
+  /** The same numbers in bf16, made when first asked for, and from then on kept like these. */
+  get half(): Buffer {
+    if (!this.#half) {
+      this.#half = new Storage(this.device, "bf16", this.length);
+      this.#half.orphan();
+      this.#copyTo(this.#half);
+    }
+    return this.#half.buffer;
+  }
+
+  #copyTo(other: Storage): void {
+    this.device.kernels.copy(this.buffer as Floats, other.buffer as Floats, this.length);
   }
 
   get buffer(): Buffer {
@@ -54,6 +70,7 @@ export class Storage {
   /** One owner less; the last one gives the memory back. */
   release(): void {
     if (--this.#owners > 0 || !this.#buffer) return;
+    this.#half?.end();
     this.#pool.give(this.dtype, this.#buffer);
     this.#buffer = null;
     if (this.#isOrphan) collector.unregister(this);
@@ -93,16 +110,13 @@ export class Pool {
   /** Fills returned buffers with NaN, so that a test sees who reads memory after its end. */
   poison = process.env.TINYBARD_POISON === "1";
   readonly #free = new Map<string, Buffer[]>();
-  readonly #alignment: ((buffer: ArrayBuffer) => number) | undefined;
+  readonly #memory: Memory;
 
-  /** `alignment` tells where in a buffer a cache line begins, where vectors want to begin. */
-  constructor(alignment?: (buffer: ArrayBuffer) => number) {
-    this.#alignment = alignment;
+  constructor(memory: Memory) {
+    this.#memory = memory;
   }
 
   take(dtype: DType, length: number): Buffer {
-    if (dtype === "bf16") fail("dtype is bf16, which lives on cuda only; this device has f32");
-    if (!Object.hasOwn(arrays, dtype)) fail(`dtype is ${dtype}, expected f32, f64, i32 or bf16`);
     const waiting = this.#free.get(dtype + length)?.pop();
     const buffer = waiting ?? this.#allocate(dtype, length);
     if (waiting) this.freeBytes -= buffer.byteLength;
@@ -112,7 +126,7 @@ export class Pool {
   }
 
   give(dtype: DType, buffer: Buffer): void {
-    if (this.poison) buffer.fill(NaN);
+    if (this.poison) this.#memory.write(buffer, new Float64Array(buffer.length).fill(NaN));
     const key = dtype + buffer.length;
     const stack = this.#free.get(key);
     if (stack) stack.push(buffer);
@@ -121,25 +135,28 @@ export class Pool {
     this.freeBytes += buffer.byteLength;
   }
 
-  #allocate(dtype: keyof typeof arrays, length: number): Buffer {
+  #allocate(dtype: DType, length: number): Buffer {
     if (this.freeBytes > this.peakBytes) this.trim(); // sizes that are no longer asked for
-    try {
-      const bytes = length * arrays[dtype].BYTES_PER_ELEMENT;
-      const memory = new ArrayBuffer(bytes + (this.#alignment ? 64 : 0));
-      const buffer = new arrays[dtype](memory, this.#alignment?.(memory), length);
-      this.allocations++;
-      return buffer;
-    } catch (cause) {
-      const MB = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
-      const wanted = MB(length * arrays[dtype].BYTES_PER_ELEMENT);
-      const message = `out of memory: ${wanted} asked for, ${MB(this.liveBytes)} in use`;
-      throw new OutOfMemoryError(message, { cause });
-    }
+    const buffer = this.#memory.allocate(dtype, length) ?? this.#afterTrim(dtype, length);
+    this.allocations++;
+    return buffer;
+  }
+
+  #afterTrim(dtype: DType, length: number): Buffer {
+    this.trim();
+    const buffer = this.#memory.allocate(dtype, length);
+    if (buffer) return buffer;
+    const MB = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+    const wanted = MB(length * bytesOf[dtype]);
+    throw new OutOfMemoryError(`out of memory: ${wanted} asked for, ${MB(this.liveBytes)} in use`);
   }
 
   /** Lets go of all buffers that wait. */
   trim(): void {
+    for (const buffer of [...this.#free.values()].flat()) this.#memory.free(buffer);
     this.#free.clear();
     this.freeBytes = 0;
   }
 }
+
+const bytesOf = { f32: 4, f64: 8, i32: 4, bf16: 2 };

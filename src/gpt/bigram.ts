@@ -1,7 +1,7 @@
 // The simplest language model: the next token depends on this one alone, by a table of logits.
 
 import { Embedding, Module } from "../nn/index.ts";
-import { crossEntropy } from "../ops/rows.ts";
+import { crossEntropy } from "../ops/rows/loss.ts";
 import { expectOptions } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 

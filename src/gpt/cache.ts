@@ -1,6 +1,6 @@
 // The keys and values of the tokens that a model has read: a new token need not read them again.
 
-import type { Device } from "../device.ts";
+import type { Device, DType } from "../device.ts";
 import { full, zeros } from "../ops/creation.ts";
 import { keep } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
@@ -18,9 +18,15 @@ export class KVCache {
   readonly length: Tensor; // [] of i32, on the device: the place of the next token
   #used = 0;
 
-  constructor({ nLayer, nEmbd, blockSize }: GPTConfig, device: Device, batch = 1) {
+  constructor(
+    { nLayer, nEmbd, blockSize }: GPTConfig,
+    { device, dtype = "f32", batch = 1 }: { device: Device; dtype?: DType; batch?: number },
+  ) {
     const length = keep(full([], 0, { dtype: "i32", device }));
-    const layer = () => ({ kv: keep(zeros([batch, blockSize, 2 * nEmbd], { device })), length });
+    const layer = () => ({
+      kv: keep(zeros([batch, blockSize, 2 * nEmbd], { device, dtype })),
+      length,
+    });
     this.layers = Array.from({ length: nLayer }, layer);
     this.length = length;
   }

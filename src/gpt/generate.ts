@@ -69,7 +69,7 @@ type Reader = (ids: number[]) => ArrayLike<number>;
 /** Reads only what is new: the ids of the call before and one more, or a prompt. */
 function cachedReader(model: GPT): Reader {
   const { device } = model.wte.weight;
-  const cache = new KVCache(model.config, device);
+  const cache = new KVCache(model.config, { device, dtype: model.dtype });
   const read = device.capture((idx: Tensor) =>
     noGrad(() => {
       const hidden = model.hidden(idx, cache); // (1, T, C)

@@ -1,13 +1,12 @@
-// The GPT, from its parts to the whole, under nanoGPT's names for them. Sizes: B sequences of T
-// tokens, C = nEmbd numbers for each, V tokens in the vocabulary. Radford et al. (2019), after
-// Vaswani et al. (2017).
+// The GPT, from its parts to the whole, under nanoGPT's names. Sizes: B sequences of T tokens, C =
+// nEmbd numbers for each, V tokens to know. Radford et al. (2019), after Vaswani et al. (2017).
 
 import { Embedding, LayerNorm, Linear, Module } from "../nn/index.ts";
 import { cachedAttention, selfAttention } from "../ops/attention.ts";
 import { tensor, zeros } from "../ops/creation.ts";
 import { add, dropout } from "../ops/elementwise.ts";
-import { slice } from "../ops/movement.ts";
-import { crossEntropy } from "../ops/rows.ts";
+import { slice, to } from "../ops/movement.ts";
+import { classify, crossEntropy } from "../ops/rows/loss.ts";
 import { nextSite, normal } from "../random.ts";
 import { scope } from "../scope.ts";
 import { expectOptions, expectRank, fail } from "../shape.ts";
@@ -55,8 +54,7 @@ class MLP extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const { activation } = this;
-    return this.c_proj.forward(this.c_fc.forward(x, { activation })); // to (B, T, 4C), and back
+    return this.c_proj.forward(this.c_fc.forward(x, { activation: this.activation })); // (B, T, C)
   }
 }
 
@@ -109,13 +107,15 @@ export class GPT extends Module {
 
   /**
    * idx, targets [B, T] of i32. Gives the logits [B, T, V] and, with targets, the loss []. Training
-   * asks for no logits: as nobody reads them, the loss may overwrite them with their gradient.
+   * asks for no logits: as nobody reads them, their gradient may take their place.
    */
   forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
     expectOptions("forward", options, ["logits"]);
-    const logits = this.lm_head.forward(this.hidden(idx)); // (B, T, V)
-    const loss = targets ? crossEntropy(logits, targets) : null;
-    return { logits: (options.logits ?? true) ? logits : null, loss };
+    const [x, { weight, bias }] = [this.hidden(idx), this.lm_head]; // (B, T, C)
+    if (options.logits === false)
+      return { logits: null, loss: targets ? classify(x, weight, bias, targets) : null };
+    const logits = this.lm_head.forward(x); // (B, T, V)
+    return { logits, loss: targets ? crossEntropy(logits, targets) : null };
   }
 
   /** The residual stream behind the last block (B, T, C); a cache holds what came before idx. */
@@ -129,7 +129,7 @@ export class GPT extends Module {
     const places =
       cache && end - start === 1 // one token: its place is on the device, for a captured step
         ? this.wpe.forward(cache.length)
-        : slice(this.wpe.weight, { dim: 0, start, end }); // (T, C)
+        : to(slice(this.wpe.weight, { dim: 0, start, end }), this.dtype); // (T, C)
     let x = dropout(add(this.wte.forward(idx), places), { p: embeddingDropout ? p : 0 });
     let branch: Tensor | null = null;
     for (const [i, block] of this.h.entries())

@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import type { Kernels } from "./contract.ts";
@@ -15,59 +16,108 @@ export type NativeKernels = {
 };
 
 /** What an addon exports for a device. */
-export interface Addon {
+interface Exports {
   readonly kernels: NativeKernels;
   /** The words of kernels.inc for each kernel: types, names and lengths of its arguments. */
   readonly signatures: Record<string, string>;
-  /** The instruction set that its kernels use here. */
-  readonly simd: string;
-  /** Sets how many threads work, if a number is given; gives how many do. */
-  threads(count?: number): number;
-  /** The offset of the first byte of a buffer that begins a cache line. */
-  alignment(buffer: ArrayBuffer): number;
   startRecording(): void;
   stopRecording(): Recording | undefined;
   /** Runs all calls of a recording again, in order, on the memory that they had. */
   replay(recording: Recording): void;
 }
 
+export interface CpuAddon extends Exports {
+  /** The instruction set that its kernels use here. */
+  readonly simd: string;
+  /** Sets how many threads work, if a number is given; gives how many do. */
+  threads(count?: number): number;
+  /** The offset of the first byte of a buffer that begins a cache line. */
+  alignment(buffer: ArrayBuffer): number;
+}
+
+/** Memory on the device: not to be read here. The collector frees it too. */
+export interface DeviceBuffer {
+  readonly length: number;
+  readonly byteLength: number;
+}
+
+export interface CudaAddon extends Exports {
+  /** The name of the processor, and what multiplies its matrices. */
+  readonly processor: string;
+  readonly matmul: string;
+  /** Null if there is no room. */
+  allocate(dtype: string, length: number): DeviceBuffer | null;
+  free(buffer: DeviceBuffer): void;
+  write(buffer: DeviceBuffer, values: Float64Array | Float32Array | Int32Array): void;
+  /** Waits for the device. Throws if a kernel was given an index out of range meanwhile. */
+  read(buffer: DeviceBuffer): Float32Array | Int32Array;
+  /** Waits until all kernels are done. */
+  synchronize(): void;
+  /** Counts since the start: launches of kernels, copies to the host, allocations. */
+  counts(): { launches: number; reads: number; allocations: number };
+  /** Sets whether products of f32 may round their factors to tf32. */
+  setTf32(on: boolean): void;
+}
+
+export type Addon = CpuAddon | CudaAddon;
+
 /** Calls of kernels that came between startRecording() and stopRecording(). */
 export type Recording = { readonly calls: unique symbol };
 
 const require = createRequire(import.meta.url);
+const root = fileURLToPath(new URL("../..", import.meta.url));
 const found = new Map<string, Addon | string>();
 
 /** The addon of a device, or the reason why it cannot be had. */
-export function addonOf(name: "cpu" | "cuda"): Addon | string {
-  const addon = found.get(name) ?? (name === "cpu" ? load() : NO_CUDA);
+export function addonOf(name: "cpu"): CpuAddon | string;
+export function addonOf(name: "cuda" | "cuda-emulator"): CudaAddon | string;
+export function addonOf(name: keyof typeof sources): Addon | string;
+export function addonOf(name: keyof typeof sources): Addon | string {
+  const addon = found.get(name) ?? load(name);
   found.set(name, addon);
   return addon;
 }
 
-const NO_CUDA = "no CUDA addon: this version of tinybard has none yet";
-const FIX = "npm run build:native";
+/** Where each addon lies, how it calls itself, and how it is built; another file for tests. */
+const sources = {
+  cpu: {
+    what: "C++ addon",
+    file: process.env.TINYBARD_ADDON ?? "build/Release/cpu.node",
+    fix: "npm run build:native",
+  },
+  cuda: {
+    what: "CUDA addon",
+    file: process.env.TINYBARD_CUDA_ADDON ?? "build-cuda/Release/cuda.node",
+    fix: "npm run build:cuda",
+  },
+  "cuda-emulator": {
+    what: "CUDA emulator",
+    file: process.env.TINYBARD_EMULATOR ?? "build-emulator/Release/cuda.node",
+    fix: "npm run build:emulator",
+  },
+};
 
-function load(): Addon | string {
-  const built = fileURLToPath(new URL("../../build/Release/cpu.node", import.meta.url));
-  const file = process.env.TINYBARD_ADDON ?? built; // another one: for sanitizers
-  if (!existsSync(file)) return `no C++ addon: it has not been built; ${FIX}`;
+function load(name: keyof typeof sources): Addon | string {
+  const { what, file, fix } = sources[name];
+  const path = resolve(root, file);
+  if (!existsSync(path)) return `no ${what}: it has not been built; ${fix}`;
   try {
-    const { cpu } = require(file) as { cpu: Addon };
+    const addon = require(path)[name === "cpu" ? "cpu" : "cuda"] as Addon;
     const other = Object.keys(reference).find(
-      (kernel) => wordsOf(cpu.signatures?.[kernel]) !== parametersOf(kernel as keyof Kernels),
+      (kernel) => wordsOf(addon.signatures?.[kernel]) !== parametersOf(kernel as keyof Kernels),
     );
-    if (other) return `no C++ addon: the one there is of another version (${other}); ${FIX}`;
-    // all workers share the threads: who loads the addon later leaves the number as it was set
-    if (isMainThread || cpu.threads() === 1) cpu.threads(Math.min(availableParallelism(), 256));
-    return cpu;
+    if (other) return `no ${what}: the one there is of another version (${other}); ${fix}`;
+    if ("threads" in addon && (isMainThread || addon.threads() === 1))
+      addon.threads(Math.min(availableParallelism(), 256)); // who loads it later leaves the number
+    return addon;
   } catch (error) {
-    return `no C++ addon: ${(error as Error).message.split("\n")[0]}; ${FIX}`;
+    return `no ${what}: ${(error as Error).message.split("\n")[0]}; ${fix}`;
   }
 }
 
 /** The names of a kernel's arguments as kernels.inc has them. */
 function wordsOf(signature = ""): string {
-  const words = signature.matchAll(/\b(?:[a-z]\w*)\((?:(?:f32|i32|word|any), *)?(\w+)/g);
+  const words = signature.matchAll(/\b[a-z]\w*\((?:(?:f32|i32|bf16|any|F|W), *)?(\w+)/gi);
   return [...words].map(([, name]) => name).join(" ");
 }
 

@@ -3,6 +3,7 @@
 //
 // A kernel is a plain function over flat buffers: inputs, outputs, saved values, then sizes. It
 // checks no shape (ops do) and allocates nothing. Outputs are overwritten unless the line says +=.
+// Gradients of weights (dw, db), statistics and scalars are f32 where the others are bf16.
 // The comment behind each kernel gives the buffers' shapes; [outer, n, inner] is a dense array seen
 // from one axis.
 
@@ -72,6 +73,12 @@ export interface Kernels<F = Floats, I = Int32Array> {
    */
   linear(x: F, w: F, b: F | null, h: F | null, y: F, M: number, N: number, K: number,
     activation: number): void;
+  /**
+   * dh = dy f'(h), dx = dh w, dw = dh^T x, db = the sums of dh's columns: those that are wanted. h
+   * is what f' is written in: y for relu, else what f was applied to. h, dh null: f is none, dh dy
+   */
+  linearBackward(x: F, w: F, h: F | null, dy: F, dh: F | null, dx: F | null, dw: F | null,
+    db: F | null, M: number, N: number, K: number, activation: number): void;
 
   // ---- rows: each output needs a whole row
 
@@ -122,6 +129,15 @@ export interface Kernels<F = Floats, I = Int32Array> {
   /** dx[r, j] = (e^(x[r, j] - max_r - lse_r) - [j = target_r]) dy[0] / count[0]; 0 if ignored */
   crossEntropyBackward(x: F, target: I, lse: F, count: F, dy: F, dx: F, rows: number, n: number,
     ignoreIndex: number): void;
+  /**
+   * crossEntropy of linear: logits = x w^T + b, overwritten by d loss / d logits.  x [rows, K],
+   * w [n, K], b [n], loss, count [1]; logits: room for [rows, n + 7], laid out as the floor likes
+   */
+  classify(x: F, w: F, b: F | null, target: I, loss: F, count: F, logits: F, rows: number,
+    n: number, K: number, ignoreIndex: number): void;
+  /** logits *= dy[0]; dx = logits w, dw = logits^T x, db = column sums: those that are wanted */
+  classifyBackward(x: F, w: F, logits: F, dy: F, dx: F | null, dw: F | null, db: F | null,
+    rows: number, n: number, K: number): void;
 
   // ---- movement: data moves, nothing is computed
 
@@ -179,14 +195,18 @@ export interface Kernels<F = Floats, I = Int32Array> {
     weightDecay: number): void;
   /**
    * t += 1; g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then
-   * w -= lr weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+   * w -= lr weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
+   * copies: w in bf16, where that is kept, else an empty list. Nothing at all if guard[0] is not 0
    */
-  adamw(w: List<F>, dw: List<F>, m: List<F>, v: List<F>, t: List<F>, lr: F, beta1: number,
-    beta2: number, eps: number, weightDecay: number, l2: number): void;
+  adamw(w: List<F>, dw: List<F>, m: List<F>, v: List<F>, copies: List<F>, t: List<F>, lr: F,
+    guard: F | null, beta1: number, beta2: number, eps: number, weightDecay: number,
+    l2: number): void;
   /** total[0] = sum(x^2) over the whole list */
   sumSquares(x: List<F>, total: F): void;
   /** x *= min(1, maxNorm / (sqrt(total[0]) + 1e-6)) */
   clip(x: List<F>, total: F, maxNorm: number): void;
+  /** guard[0] = 1 if x[0] is not finite; else it stays */
+  watch(x: F, guard: F): void;
 
   // ---- random
 
@@ -197,4 +217,10 @@ export interface Kernels<F = Floats, I = Int32Array> {
    * draws = [key low, key high, step, first site]
    */
   dropout(x: F, y: F, draws: I, n: number, site: number, p: number): void;
+  /**
+   * x, y [B, T]: pieces of the n tokens, and the same one token later. Piece b begins at the upper
+   * half of w (n - T), 64 bits, w being word b of Philox at place = [key low, key high, step, site]
+   */
+  drawBatch(tokens: I, place: I, x: I, y: I, n: number, B: number, T: number,
+    stream: number): void;
 }

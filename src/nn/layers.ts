@@ -49,7 +49,7 @@ export class Embedding extends Module {
   }
 
   forward(idx: Tensor): Tensor {
-    return embedding(idx, this.weight);
+    return embedding(idx, this.weight, { dtype: this.dtype });
   }
 }
 

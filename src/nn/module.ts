@@ -15,6 +15,8 @@ export type StateDict = Record<string, Tensor>;
 export abstract class Module {
   /** True while training: dropout drops. */
   training = true;
+  /** What it computes in; the parameters are f32 beside bf16 too. */
+  dtype: "f32" | "f64" | "bf16" = "f32";
 
   /** The tensors that training changes, a shared one once. */
   *parameters(): Generator<Tensor> {
@@ -80,11 +82,20 @@ export abstract class Module {
     return this.train(false);
   }
 
-  /** Moves the parameters to a device, or to floats of another size; they stay the same tensors. */
-  to(target: DeviceName | Device | "f32" | "f64"): this {
-    if ((target as string) === "i32") fail("to: target is i32, expected a device, f32 or f64");
+  /**
+   * Moves the parameters to a device, or to floats of another size; they stay the same tensors.
+   * bf16 is what is computed in from then on: the parameters themselves are f32, and so are their
+   * gradients.
+   */
+  to(target: DeviceName | Device | "f32" | "f64" | "bf16"): this {
+    if ((target as string) === "i32")
+      fail("to: target is i32, expected a device, f32, f64 or bf16");
+    if (target === "f32" || target === "f64" || target === "bf16") {
+      for (const module of this.modules()) module.dtype = target;
+      restructured();
+    }
     for (const each of this.parameters()) {
-      const moved = to(each.detach(), target);
+      const moved = to(each.detach(), target === "bf16" ? "f32" : target);
       if (moved.storage === each.storage) continue;
       each.moveTo(keep(moved).storage);
       each.grad = null;

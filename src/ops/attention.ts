@@ -33,7 +33,7 @@ export function attention(
   for (const [name, each] of Object.entries({ k, v }))
     expectPeer("attention", name, each, q, [B, H, Tk, D]);
   const { kernels } = q.device;
-  const [y, lse] = [empty(q), empty(q, [B, H, Tq])];
+  const [y, lse] = [empty(q), empty(q, [B, H, Tq], q.sumType)];
   const site = dropout > 0 ? nextSite() : 0;
   const sizes = [q.device.draws(), B * H, Tq, Tk, D, causal, site, dropout] as const;
   kernels.attention(q.floats, k.floats, v.floats, y.floats, lse.floats, ...sizes);
@@ -90,7 +90,7 @@ export function selfAttention(
   expectProbability("selfAttention", dropout);
   const [B, T, C] = projection("selfAttention", qkv, nHead);
   const { kernels } = qkv.device;
-  const [y, lse] = [empty(qkv, [B, T, C]), empty(qkv, [B, nHead, T])];
+  const [y, lse] = [empty(qkv, [B, T, C]), empty(qkv, [B, nHead, T], qkv.sumType)];
   const site = dropout > 0 ? nextSite() : 0;
   const sizes = [qkv.device.draws(), B, T, nHead, C / nHead, causal, site, dropout] as const;
   kernels.selfAttention(qkv.floats, y.floats, lse.floats, ...sizes);

@@ -1,8 +1,9 @@
 // Matrix products. The derivative of a product is two products: of dy with each operand transposed,
 // which costs no transposition, since the kernel takes its operands either way.
 
+import type { Floats } from "../device.ts";
 import { broadcast, expectOptions, fail, same, show, sizeOf } from "../shape.ts";
-import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
+import { expectPeer, expectTensor, expectWeight } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
 import { add, gelu, relu, silu, tanh } from "./elementwise.ts";
@@ -51,13 +52,11 @@ const activations = {
 };
 export type Activation = keyof typeof activations;
 
-/** Those that the kernel applies itself: their number there, and the kernel of their derivative. */
-const fused = {
-  none: [0, null],
-  relu: [1, "reluBackward"],
-  gelu: [2, "geluBackward"],
-  "gelu-tanh": [3, "geluTanhBackward"],
-} as const;
+/** Gradients as kernels take them: null where one is not wanted. */
+export type Wanted = [dx: Floats | null, dw: Floats | null, db: Floats | null];
+
+/** Those that the kernel applies itself, by their numbers there. */
+const fused = { none: 0, relu: 1, gelu: 2, "gelu-tanh": 3 } as const;
 
 /**
  * y = f(x w^T + b), f being the activation, by default none.  x [..., in], w [out, in], b [out],
@@ -76,26 +75,27 @@ export function linear(
   if (activation === "silu" || activation === "tanh")
     return activations[activation](linear(x, w, b));
   expectTensor("linear", "x", x);
-  expectPeer("linear", "w", w, x);
+  expectWeight("linear", "w", w, x);
   if (w.shape.length !== 2) fail(`linear: w has shape ${show(w.shape)}, expected [out, in]`);
   const [N, K] = w.shape;
   if (x.shape.at(-1) !== K) fail(`linear: x has shape ${show(x.shape)}, expected [..., ${K}]`);
-  if (b !== null) expectPeer("linear", "b", b, x, [N]);
+  if (b !== null) expectWeight("linear", "b", b, x, [N]);
   const M = K === 0 ? sizeOf(x.shape.slice(0, -1)) : x.size / K;
   const { kernels } = x.device;
   const y = empty(x, [...x.shape.slice(0, -1), N]);
-  const [code, slope] = fused[activation];
-  const h = slope && slope !== "reluBackward" ? empty(y) : null; // relu's derivative needs y only
+  const code = fused[activation];
+  const h = code > 1 ? empty(y) : null; // relu's derivative needs y only
   const results = [h && h.floats, y.floats] as const;
-  kernels.linear(x.floats, w.floats, b && b.floats, ...results, M, N, K, code);
+  const inputs = () => [x.floats, w.floatsLike(x)] as const;
+  kernels.linear(...inputs(), b && b.floatsLike(x), ...results, M, N, K, code);
   const backward = (dy: Tensor) => {
-    const dh = slope ? empty(y) : dy;
-    if (slope) kernels[slope]((h ?? y).floats, dy.floats, dh.floats, M * N);
     const dx = x.requiresGrad && empty(x);
-    const dw = w.requiresGrad && empty(w);
-    if (dx) kernels.matmul(dh.floats, w.floats, dx.floats, 1, M, K, N, 0, 0, false, false, false);
-    if (dw) kernels.matmul(dh.floats, x.floats, dw.floats, 1, N, K, M, 0, 0, true, false, false);
-    return b ? [dx, dw, b.requiresGrad && sumTo(dh, b.shape)] : [dx, dw];
+    const dw = w.requiresGrad && w.emptyGrad();
+    const db = b?.requiresGrad && b.emptyGrad();
+    const [from, dh] = code ? [(h ?? y).floats, empty(y).floats] : [null, null];
+    const wanted = [dx, dw, db].map((each) => (each ? each.floats : null)) as Wanted;
+    kernels.linearBackward(...inputs(), from, dy.floats, dh, ...wanted, M, N, K, code);
+    return b ? [dx, dw, db ?? false] : [dx, dw];
   };
   return record("linear", y, b ? [x, w, b] : [x, w], backward, h ? [h] : []);
 }

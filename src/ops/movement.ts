@@ -13,7 +13,7 @@ import {
   withAxis,
 } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
-import { empty, record, Tensor } from "../tensor.ts";
+import { converted, empty, record, Tensor } from "../tensor.ts";
 
 /**
  * The same elements in the same order under another shape; one size may be -1. Shares x's memory.
@@ -127,17 +127,19 @@ export function split(x: Tensor, size: number, options: { dim?: number } = {}): 
 
 /**
  * y[..., c] = w[idx[...], c].  idx any shape of i32, w [V, C]; an index outside of 0..V-1 throws.
+ * `dtype` bf16 gives y in bf16 where w is f32.
  */
-export function embedding(idx: Tensor, w: Tensor): Tensor {
+export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {}): Tensor {
+  expectOptions("embedding", options, ["dtype"]);
   expectTensor("embedding", "idx", idx);
   expectTensor("embedding", "w", w);
   if (idx.dtype !== "i32") fail(`embedding: idx has dtype ${idx.dtype}, expected i32`);
   if (w.shape.length !== 2) fail(`embedding: w has shape ${show(w.shape)}, expected [V, C]`);
   const [V, C] = w.shape;
-  const y = empty(w, [...idx.shape, C]);
-  w.device.kernels.embedding(idx.ints, w.floats, y.floats, idx.size, V, C);
+  const y = empty(w, [...idx.shape, C], options.dtype === "bf16" ? "bf16" : w.dtype);
+  w.device.kernels.embedding(idx.ints, w.floatsLike(y), y.floats, idx.size, V, C);
   return record("embedding", y, [idx, w], (dy) => {
-    const dw = empty(w);
+    const dw = w.emptyGrad();
     w.device.kernels.embeddingBackward(idx.ints, dy.floats, dw.floats, idx.size, V, C);
     return [false, dw];
   });
@@ -155,8 +157,7 @@ export function to(x: Tensor, target: DeviceName | Device | DType): Tensor {
 
 function cast(x: Tensor, dtype: DType): Tensor {
   if (dtype === x.dtype) return x;
-  const y = empty(x, x.shape, dtype);
-  x.device.kernels.copy(x.buffer, y.buffer, x.size);
+  const y = converted(x, dtype);
   return dtype === "i32" ? y : record("to", y, [x], (dy) => [cast(dy, x.dtype)]);
 }
 

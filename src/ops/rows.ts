@@ -1,21 +1,12 @@
-// Row ops: each output needs a whole row: sums, maxima, softmax, normalization, the loss. Those
-// with a kernel of their own carry their meaning in small ops beside them, named ...Spec; tests
-// hold the kernel and its gradient to it.
+// Row ops: each output needs a whole row: sums, maxima, softmax; normalization and the loss are in
+// rows/. Those with a kernel of their own carry their meaning in small ops beside them, named
+// ...Spec; tests hold the kernel and its gradient to it.
 
-import {
-  around,
-  axisOf,
-  expectNumber,
-  expectOptions,
-  expectShape,
-  fail,
-  show,
-  withAxis,
-} from "../shape.ts";
+import { around, axisOf, expectOptions, fail, show, withAxis } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor.ts";
 import { expandTo } from "./broadcast.ts";
-import { div, exp, log, mul, neg, sub } from "./elementwise.ts";
+import { div, exp, log, mul, sub } from "./elementwise.ts";
 import { transpose } from "./movement.ts";
 
 /**
@@ -97,45 +88,6 @@ export function logSoftmax(x: Tensor, options: { dim?: number } = {}): Tensor {
 
 export function logSoftmaxSpec(x: Tensor): Tensor {
   return log(softmaxSpec(x));
-}
-
-/**
- * The mean of -log softmax(x)[target] over the rows whose target is not ignoreIndex (-100).
- * x [..., V], target [...] of i32; a target outside of 0..V-1 throws. Gives shape [].
- */
-export function crossEntropy(
-  x: Tensor,
-  target: Tensor,
-  options: { ignoreIndex?: number } = {},
-): Tensor {
-  expectOptions("crossEntropy", options, ["ignoreIndex"]);
-  const { ignoreIndex = -100 } = options;
-  const [rows, n] = rowsOf("crossEntropy", x);
-  if (n === 0) fail("crossEntropy: x has no classes, expected at least one");
-  expectTensor("crossEntropy", "target", target);
-  expectNumber("crossEntropy", "ignoreIndex", ignoreIndex);
-  expectShape("crossEntropy", "target", target.shape, x.shape.slice(0, -1));
-  const { kernels } = x.device;
-  const [loss, lse, count] = [empty(x, []), empty(x, [rows]), empty(x, [])];
-  const sizes = [rows, n, ignoreIndex] as const;
-  kernels.crossEntropy(x.floats, target.ints, loss.floats, lse.floats, count.floats, ...sizes);
-  return record(
-    "crossEntropy",
-    loss,
-    [x, target],
-    (dy) => {
-      const dx = empty(x);
-      const inputs = [x.floats, target.ints, lse.floats, count.floats, dy.floats] as const;
-      kernels.crossEntropyBackward(...inputs, dx.floats, ...sizes);
-      return [dx, false];
-    },
-    [lse, count],
-  );
-}
-
-/** For targets that all count, given as rows of 0 and a single 1. */
-export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
-  return neg(mean(sum(mul(logSoftmaxSpec(x), oneHot), { dim: -1 })));
 }
 
 /** x as rows of its last axis. */

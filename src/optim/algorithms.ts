@@ -40,10 +40,14 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
     super(op, params, defaults, options, ["m", "v", "t"]);
   }
 
+  protected override get writesHalves(): boolean {
+    return true;
+  }
+
   protected adam(update: Update<AdamOptions>, weightDecay: number, l2: number): void {
-    const { kernels, w, dw, memory, lr, options } = update;
-    const { m, v, t } = memory;
-    kernels.adamw(w, dw, m, v, t, lr, ...options.betas, options.eps, weightDecay, l2);
+    const { kernels, w, dw, memory, copies, lr, guard, options } = update;
+    const [{ m, v, t }, { betas, eps }] = [memory, options];
+    kernels.adamw(w, dw, m, v, copies, t, lr, guard, ...betas, eps, weightDecay, l2);
   }
 }
 

@@ -23,6 +23,9 @@ export interface Update<O> {
   dw: Floats[];
   memory: Record<string, Floats[]>;
   lr: Floats;
+  /** Those of w in bf16, where they are kept; else none. */
+  copies: Floats[];
+  guard: Floats | null;
   options: O;
 }
 
@@ -32,6 +35,8 @@ export abstract class Optimizer<O extends { lr: number }> {
   readonly #memories: readonly string[];
   readonly #groups: { params: Tensor[]; options: O; lr: Tensor }[];
   readonly #memory = new Map<Tensor, Record<string, Tensor>>();
+  /** A number on the device [1]: once it is not 0, AdamW changes nothing any more. */
+  guard: Tensor | null = null;
 
   /** `memories` names what is remembered: t is a number, all else has the parameter's shape. */
   constructor(
@@ -70,6 +75,11 @@ export abstract class Optimizer<O extends { lr: number }> {
 
   protected abstract update(update: Update<O>): void;
 
+  /** Does update() write the copies in bf16? */
+  protected get writesHalves(): boolean {
+    return false;
+  }
+
   /** Changes every parameter that has a gradient, in place. */
   step(): void {
     for (const { params, options, lr } of this.#groups) {
@@ -79,8 +89,11 @@ export abstract class Optimizer<O extends { lr: number }> {
         moved.flatMap((w) => this.#memory.get(w)?.[name].floats ?? []);
       const memory = Object.fromEntries(this.#memories.map((name) => [name, remembered(name)]));
       const w = moved.map((w) => w.floats);
-      this.update({ kernels: lr.device.kernels, w, dw, memory, lr: lr.floats, options });
-      for (const w of moved) w.storage.touch();
+      const withHalf = this.writesHalves && moved.some((w) => w.storage.hasHalf);
+      const copies = withHalf ? moved.map((w) => w.storage.half as Floats) : [];
+      const [{ kernels }, guard] = [lr.device, this.guard && this.guard.floats];
+      this.update({ kernels, w, dw, memory, copies, lr: lr.floats, guard, options });
+      for (const w of moved) w.storage.touch(withHalf);
     }
   }
 

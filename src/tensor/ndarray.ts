@@ -15,6 +15,7 @@ import { expectShape, fail, type Shape, show } from "../shape.ts";
 export class NDArray {
   readonly shape: Shape;
   storage: Storage;
+  origin = "tensor"; // the op that made it
   #fate = ""; // why it can no longer be read
 
   constructor(storage: Storage, shape: Shape) {
@@ -37,7 +38,7 @@ export class NDArray {
 
   /** What messages call it. */
   get label(): string {
-    return `tensor ${show(this.shape)}`;
+    return `${this.origin} ${show(this.shape)}`;
   }
 
   get isFreed(): boolean {
@@ -56,15 +57,25 @@ export class NDArray {
   }
 
   get floats(): Floats {
-    const { buffer } = this;
-    if (buffer instanceof Int32Array) fail(`${this.label} has dtype i32, expected floats`);
-    return buffer;
+    if (this.dtype === "i32") fail(`${this.label} has dtype i32, expected floats`);
+    return this.buffer as Floats;
   }
 
   get ints(): Int32Array {
-    const { buffer } = this;
-    if (buffer instanceof Int32Array) return buffer;
-    return fail(`${this.label} has dtype ${this.dtype}, expected i32`);
+    if (this.dtype !== "i32") fail(`${this.label} has dtype ${this.dtype}, expected i32`);
+    return this.buffer as Int32Array;
+  }
+
+  /** The numbers in the dtype of x, as kernels take it: in bf16 those of an f32 array too. */
+  floatsLike(x: NDArray): Floats {
+    if (this.dtype === x.dtype) return this.floats;
+    this.expectAlive();
+    return this.storage.half as Floats;
+  }
+
+  /** The dtype of what must not be rounded: sums, statistics, gradients of weights. */
+  get sumType(): DType {
+    return this.dtype === "bf16" ? "f32" : this.dtype;
   }
 
   /** The elements, as a fresh typed array. */
@@ -119,7 +130,7 @@ export function expectTensor(op: string, argument: string, x: unknown): void {
 
 /**
  * Throws unless `other` may meet x in an op: a tensor of its device, its dtype, and the shape if
- * one is given.
+ * one is given. A weight may be f32 beside an x in bf16: `dtypes` are x.dtype and x.sumType then.
  */
 export function expectPeer(
   op: string,
@@ -127,11 +138,23 @@ export function expectPeer(
   other: NDArray,
   x: NDArray,
   shape?: Shape,
+  dtypes = [x.dtype],
 ): void {
   expectTensor(op, argument, other);
   if (other.device !== x.device)
     fail(`${op}: ${argument} is on ${other.device}, expected ${x.device}`);
-  if (other.dtype !== x.dtype)
-    fail(`${op}: ${argument} has dtype ${other.dtype}, expected ${x.dtype}`);
+  if (!dtypes.includes(other.dtype))
+    fail(`${op}: ${argument} has dtype ${other.dtype}, expected ${dtypes[0]}`);
   if (shape) expectShape(op, argument, other.shape, shape);
+}
+
+/** expectPeer() for a weight w of an op on x. */
+export function expectWeight(
+  op: string,
+  name: string,
+  w: NDArray,
+  x: NDArray,
+  shape?: Shape,
+): void {
+  expectPeer(op, name, w, x, shape, [x.dtype, x.sumType]);
 }

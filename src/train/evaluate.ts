@@ -3,11 +3,11 @@
 import { setImmediate as nextTask } from "node:timers/promises";
 import type { Device } from "../device.ts";
 import type { LanguageModel } from "../gpt/bigram.ts";
-import type { Place } from "../random.ts";
-import { scope } from "../scope.ts";
+import { tensor, zeros } from "../ops/creation.ts";
+import { keep, scope } from "../scope.ts";
 import { noGrad, type Tensor } from "../tensor.ts";
 import { loadCorpus } from "../text/corpus.ts";
-import { drawBatch, splitTokens } from "./batches.ts";
+import { drawBatch, placeOf, splitTokens } from "./batches.ts";
 import { loadRun, type Run } from "./run.ts";
 
 /** What an evaluation, or a batch, needs of a run. */
@@ -25,22 +25,27 @@ export interface Losses {
 export function evaluator(
   run: Measured,
 ): (step: number, stopping?: () => boolean) => Promise<Losses | null> {
-  const { device, model, tokens } = run;
+  const { device, model } = run;
   const { evalIters } = run.config;
-  const measure = device.capture((x: Tensor, y: Tensor) => noGrad(() => lossOf(model, x, y)));
+  const measures = [run.tokens.train, run.tokens.val].map((split) => {
+    const tokens = keep(tensor(split, { device }));
+    return device.capture((place: Tensor) =>
+      noGrad(() => lossOf(model, ...drawBatch(tokens, place, "evaluation", sizesOf(run)))),
+    );
+  });
+  const losses = keep(zeros([evalIters], { device }));
   return async (step, stopping = () => false) => {
     const means = [];
     model.eval();
     try {
-      for (const [s, split] of [tokens.train, tokens.val].entries()) {
-        let sum = 0;
+      for (const [s, measure] of measures.entries()) {
         for (let i = 0; i < evalIters; i++) {
-          const place = { site: s * evalIters + i, step, stream: "evaluation" } as const;
-          sum += scope(() => measure(...batchOf(run, split, place)).item());
+          const place = { site: s * evalIters + i, step };
+          scope(() => putAt(losses, i, measure(placeOf(place, device))));
           await nextTask(); // lets signals in
           if (stopping()) return null;
         }
-        means.push(sum / evalIters);
+        means.push(Array.from(losses.data()).reduce((sum, loss) => sum + loss, 0) / evalIters);
       }
     } finally {
       model.train();
@@ -67,8 +72,12 @@ export function lossOf(model: LanguageModel, x: Tensor, y: Tensor): Tensor {
   return model.forward(x, y, { logits: false }).loss as Tensor;
 }
 
-export function batchOf(run: Measured, split: Int32Array, place: Place): [x: Tensor, y: Tensor] {
-  const { batchSize, blockSize } = run.config;
-  const { x, y } = drawBatch(split, batchSize, blockSize, place, run.device);
-  return [x, y];
+export function sizesOf({ config }: Pick<Run, "config">): [B: number, T: number] {
+  return [config.batchSize, config.blockSize];
+}
+
+/** list[i] = x, without waiting for the device. */
+export function putAt(list: Tensor, i: number, x: Tensor): void {
+  list.device.kernels.paste(x.floats, list.floats, 1, list.size, 1, i, 1);
+  list.storage.touch();
 }

@@ -5,13 +5,15 @@
 import { join } from "node:path";
 import { setImmediate as nextTask } from "node:timers/promises";
 import type { LanguageModel } from "../gpt/bigram.ts";
+import { tensor, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { clipGradients, cosineSchedule } from "../optim/index.ts";
-import { beginStep, type Place } from "../random.ts";
-import { scope } from "../scope.ts";
+import { beginStep } from "../random.ts";
+import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
+import { drawBatch, placeOf } from "./batches.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
-import { batchOf, evaluator, lossOf } from "./evaluate.ts";
+import { evaluator, lossOf, putAt, sizesOf } from "./evaluate.ts";
 import { appendRow, drawLosses, type Row } from "./metrics.ts";
 import type { TrainConfig } from "./options.ts";
 import { type Run, resumeRun, startRun } from "./run.ts";
@@ -57,7 +59,7 @@ export async function train(
   const run = await (isNew ? startRun(others) : resumeRun(resume, others));
   hooks.start?.(run);
   const { config, optimizer, out } = run;
-  const takeStep = stepper(run);
+  const stepper = new Stepper(run);
   const evaluate = evaluator(run);
   const rate = scheduleOf(config);
   const stopping = () => hooks.stop?.() ?? false;
@@ -106,59 +108,113 @@ export async function train(
       return result(false);
     }
     if (stopping()) {
+      stepper.tell(); // a bad loss is not to be saved
       save("last");
       return result(true);
     }
     optimizer.lr = rate(step);
-    const start = performance.now();
-    const { loss, gradNorm } = takeStep(step);
-    seconds += (performance.now() - start) / 1000;
-    const tokensPerSecond = Math.round((++steps * tokensPerStep) / seconds);
-    const row = { step, loss, lr: optimizer.lr, gradNorm, tokensPerSecond };
     const isLogged = step % config.logInterval === 0 || evaluation !== null;
-    const full = { ...row, elapsedSeconds: elapsedSeconds(), ...evaluation };
-    hooks.step?.(full);
-    if (isLogged) {
-      log(full);
-      seconds = steps = 0;
+    const isLast = step + 1 >= config.maxIters || (step + 1) % config.evalInterval === 0;
+    const start = performance.now();
+    stepper.take(step);
+    steps++;
+    const told = isLogged || isLast || stepper.isFull ? stepper.tell() : [];
+    seconds += (performance.now() - start) / 1000;
+    const tokensPerSecond = Math.round((steps * tokensPerStep) / seconds);
+    for (const each of told) {
+      const isThis = each.step === step;
+      const { loss, gradNorm } = each;
+      const row = { step: each.step, loss, lr: rate(each.step), gradNorm, tokensPerSecond };
+      const full = { ...row, elapsedSeconds: elapsedSeconds(), ...(isThis && evaluation) };
+      hooks.step?.(full);
+      if (isThis && isLogged) {
+        log(full);
+        seconds = steps = 0;
+      }
     }
     evaluation = null;
     await nextTask(); // lets signals in, and the collector
   }
 }
 
-/** One step of training: the loss before it, and the norm of the gradient before clipping. */
-function stepper(run: Run): (step: number) => { loss: number; gradNorm: number } {
-  const { config, device, model, optimizer, tokens } = run;
-  const { gradAccum, gradClip } = config;
-  const gradients = device.capture((...batches: Tensor[]) =>
-    scope(() => {
-      const losses: Tensor[] = [];
-      for (let i = 0; i < batches.length; i += 2) {
-        const loss = mul(lossOf(model, batches[i], batches[i + 1]), 1 / gradAccum);
-        loss.backward();
-        losses.push(loss.detach());
-      }
-      const norm = clipGradients(model.parameters(), gradClip || Infinity);
-      return { loss: losses.reduce((sum, loss) => add(sum, loss)), norm };
-    }),
-  );
-  const update = device.capture(() => {
-    optimizer.step();
-    optimizer.zeroGrad();
-  });
-  return (step) => {
-    beginStep(step);
-    return scope(() => {
-      const place = (site: number): Place => ({ site, step, stream: "batch" });
-      const draw = (_: unknown, site: number) => batchOf(run, tokens.train, place(site));
-      const { loss, norm } = gradients(...Array.from({ length: gradAccum }, draw).flat());
-      const value = loss.item();
-      if (!Number.isFinite(value)) throw diverged(step, value, model);
-      update();
-      return { loss: value, gradNorm: norm?.item() ?? 0 };
+/** Losses and norms that are on the device until somebody reads them. */
+const MOST_UNREAD = 256;
+
+/** Takes steps of training; tells their losses, and the norms of the gradients before clipping. */
+class Stepper {
+  readonly #run: Run;
+  readonly #take: (...places: Tensor[]) => { loss: Tensor; norm: Tensor | null };
+  readonly #tokens: Tensor;
+  readonly #losses: Tensor;
+  readonly #norms: Tensor;
+  #steps: number[] = []; // taken, and not told yet
+
+  constructor(run: Run) {
+    const { device, optimizer } = run;
+    this.#run = run;
+    this.#tokens = keep(tensor(run.tokens.train, { device }));
+    this.#losses = keep(zeros([MOST_UNREAD], { device }));
+    this.#norms = keep(zeros([MOST_UNREAD], { device }));
+    const guard = keep(zeros([], { device })); // from the first bad loss on nothing is changed
+    optimizer.guard = guard;
+    this.#take = device.capture((...places: Tensor[]) =>
+      scope(() => {
+        const result = this.#gradients(places);
+        device.kernels.watch(result.loss.floats, guard.floats);
+        guard.storage.touch();
+        optimizer.step();
+        optimizer.zeroGrad();
+        return result;
+      }),
+    );
+  }
+
+  /** The loss of a step, whose gradients are left in the parameters. */
+  #gradients(places: Tensor[]): { loss: Tensor; norm: Tensor | null } {
+    const { config, model } = this.#run;
+    const losses = places.map((place) => {
+      const batch = drawBatch(this.#tokens, place, "batch", sizesOf(this.#run));
+      const loss = lossOf(model, ...batch);
+      const share = config.gradAccum > 1 ? mul(loss, 1 / config.gradAccum) : loss;
+      share.backward();
+      return share.detach();
     });
-  };
+    const norm = clipGradients(model.parameters(), config.gradClip || Infinity);
+    return { loss: losses.reduce((sum, loss) => add(sum, loss)), norm };
+  }
+
+  #placesOf(step: number): Tensor[] {
+    const { config, device } = this.#run;
+    beginStep(step);
+    return Array.from({ length: config.gradAccum }, (_, site) => placeOf({ site, step }, device));
+  }
+
+  take(step: number): void {
+    scope(() => {
+      const { loss, norm } = this.#take(...this.#placesOf(step));
+      putAt(this.#losses, this.#steps.length, loss);
+      if (norm) putAt(this.#norms, this.#steps.length, norm);
+    });
+    this.#steps.push(step);
+  }
+
+  /** Must they be told before the next step? Where it costs nothing, each is told at once. */
+  get isFull(): boolean {
+    return this.#run.device.memory.isHost || this.#steps.length === MOST_UNREAD;
+  }
+
+  /** Waits for the steps that were taken since the last time. Throws if the loss was no number. */
+  tell(): { step: number; loss: number; gradNorm: number }[] {
+    const [losses, norms] = [this.#losses.data(), this.#norms.data()];
+    const told = this.#steps.map((step, i) => ({ step, loss: losses[i], gradNorm: norms[i] }));
+    this.#steps = [];
+    for (const { step, loss } of told)
+      if (!Number.isFinite(loss)) {
+        scope(() => this.#gradients(this.#placesOf(step))); // once more, to see whose are bad
+        throw diverged(step, loss, this.#run.model);
+      }
+    return told;
+  }
 }
 
 function scheduleOf(config: TrainConfig): (step: number) => number {

@@ -198,7 +198,7 @@ eachDevice("GPT", (test, on) => {
       const text = [3, 1, 4, 1, 5, 9, 2, 6];
       const expected = model.forward(ids([text])).logits as Tensor;
       for (const pieces of [[8], [1, 1, 1, 1, 1, 1, 1, 1], [3, 1, 4]]) {
-        const cache = new KVCache(model.config, on);
+        const cache = new KVCache(model.config, { device: on });
         for (const count of pieces) {
           const { used } = cache;
           const hidden = model.hidden(ids([text.slice(used, used + count)]), cache);

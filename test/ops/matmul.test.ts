@@ -1,4 +1,4 @@
-import { linear, matmul, ones, randn, tensor, zeros } from "tinybard";
+import { linear, matmul, ones, randn, type Tensor, tensor, transpose, zeros } from "tinybard";
 import * as assert from "uvu/assert";
 import { linearSpec } from "#src/ops/matmul.js";
 import { assertClose, eachDevice, testOp } from "../support.js";
@@ -135,13 +135,25 @@ eachDevice("matmul", (test, on) => {
 
   test("no gradient is computed for an operand that wants none", () => {
     const x = randn([4, 8], { device: on });
-    const w = randn([3, 8], { device: on, requiresGrad: true });
+    const w = randn([8, 3], { device: on, requiresGrad: true });
     const count = () =>
       [on.calls.ts, on.calls.native].reduce((sum, calls) => sum + (calls.get("matmul") ?? 0), 0);
-    const y = linear(x, w);
+    const y = matmul(x, w);
     const before = count();
     y.backward(ones([4, 3], { device: on }));
     assert.is(count() - before, 1);
+  });
+
+  test("the gradient of a parameter that is used twice in an op has both shares", () => {
+    const w = randn([3, 3], { device: on, requiresGrad: true });
+    const twice = () => linear(w, w).sum().backward(); // y = w w^T
+    for (const _ of [1, 2]) twice();
+    const x = tensor(w.data(), { shape: [3, 3], device: on, requiresGrad: true });
+    for (const _ of [1, 2])
+      matmul(x, transpose(x, 0, 1))
+        .sum()
+        .backward();
+    assertClose(w.grad as Tensor, x.grad as Tensor, { atol: 1e-5 });
   });
 
   test("wrong operands are named", () => {

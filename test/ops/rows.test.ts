@@ -1,11 +1,14 @@
 import {
   argmax,
   cat,
+  classify,
   crossEntropy,
+  type Device,
   layerNorm,
   logSoftmax,
   max,
   mean,
+  mul,
   ones,
   residualLayerNorm,
   rmsNorm,
@@ -17,8 +20,9 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
+import { classifySpec, crossEntropySpec } from "#src/ops/rows/loss.js";
 import { layerNormSpec, residualLayerNormSpec } from "#src/ops/rows/normalization.js";
-import { crossEntropySpec, logSoftmaxSpec, softmaxSpec } from "#src/ops/rows.js";
+import { logSoftmaxSpec, softmaxSpec } from "#src/ops/rows.js";
 import { assertClose, eachDevice, testOp } from "../support.js";
 
 const widths = [
@@ -37,7 +41,8 @@ const widths = [
 const wb = widths.map((shape) => [shape, shape.slice(-1), shape.slice(-1)]);
 
 eachDevice("rows", (test, on) => {
-  const integers = (values: number[], device = on) => tensor(values, { dtype: "i32", device });
+  const integers = (values: number[], device: Device | "ts" = on) =>
+    tensor(values, { dtype: "i32", device });
 
   for (const dim of [undefined, 0, -1, 1]) {
     const shapes = [
@@ -137,6 +142,22 @@ eachDevice("rows", (test, on) => {
       shapes: [[4, n]],
     });
   }
+  testOp(test, on, {
+    name: "classify",
+    f: (x, w, b) => classify(x, w, b, integers([1, 4, 0], x.device)),
+    spec: (x, w, b) => classifySpec(x, w, b, integers([1, 4, 0], "ts")),
+    shapes: [[[3, 7], [5, 7], [5]]],
+  });
+  testOp(test, on, {
+    name: "classify with an ignored target and a scaled loss",
+    f: (x, w) => mul(classify(x, w, null, integers([1, -100, 4], x.device)), 3),
+    shapes: [
+      [
+        [3, 8],
+        [9, 8],
+      ],
+    ],
+  });
   testOp(test, on, {
     name: "crossEntropy with ignored targets",
     f: (x) => crossEntropy(x, integers([1, -100, 4], x.device)),

@@ -11,10 +11,11 @@ import {
   optim,
   type Tensor,
   type TrainConfig,
+  tensor,
   train,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { drawBatch } from "#src/train/batches.js";
+import { drawBatch, placeOf } from "#src/train/batches.js";
 import { loadState } from "#src/train/checkpoint.js";
 import { readRows } from "#src/train/metrics.js";
 import { loadRun, type Run } from "#src/train/run.js";
@@ -188,12 +189,11 @@ eachDevice("train", (test, on) => {
       { maxIters: 1, gradAccum: 2 },
       {
         start({ model, tokens, device }: Run) {
+          const text = tensor(tokens.train, { device });
           const batches = [0, 1].map((site) =>
-            drawBatch(tokens.train, 4, 8, { site, step: 0, stream: "batch" }, device),
+            drawBatch(text, placeOf({ site, step: 0 }, device), "batch", [4, 8]),
           );
-          const [x, y] = (["x", "y"] as const).map((key) =>
-            cat(batches.map((batch) => batch[key])),
-          );
+          const [x, y] = [0, 1].map((part) => cat(batches.map((batch) => batch[part])));
           const whole = model.forward(x, y).loss as Tensor; // both batches as one
           whole.backward();
           loss = whole.item();

@@ -7,9 +7,10 @@ import * as elementwise from "./elementwise.ts";
 import * as matmul from "./matmul.ts";
 import * as movement from "./movement.ts";
 import * as optimizer from "./optimizer.ts";
-import { dropout } from "./random.ts";
+import { drawBatch, dropout } from "./random.ts";
 import * as rows from "./rows.ts";
 
 export const reference: Kernels = {
   ...elementwise, ...matmul, ...rows, ...movement, ...attention, ...optimizer, dropout,
+  drawBatch,
 };

@@ -2,9 +2,12 @@
 // eight loads serve sixteen multiply-adds (the plain triple loop needs two loads for each).
 
 import type { Floats } from "../contract.ts";
-import { gelu, geluTanh, relu } from "./elementwise.ts";
+import {
+  gelu, geluBackward, geluTanh, geluTanhBackward, relu, reluBackward,
+} from "./elementwise.ts";
 
 const activations = [null, relu, gelu, geluTanh]; // by the contract's numbers
+const slopes = [null, reluBackward, geluBackward, geluTanhBackward];
 
 export function matmul(
   a: Floats, b: Floats, c: Floats, batch: number, M: number, N: number, K: number,
@@ -40,6 +43,20 @@ export function linear(
   matmul(x, w, y, 1, M, N, K, 0, 0, false, true, b !== null);
   h?.set(y.subarray(0, M * N));
   activations[activation]?.(y, y, M * N);
+}
+
+export function linearBackward(
+  x: Floats, w: Floats, h: Floats | null, dy: Floats, dh: Floats | null, dx: Floats | null,
+  dw: Floats | null, db: Floats | null, M: number, N: number, K: number, activation: number,
+): void {
+  if (h && dh) slopes[activation]?.(h, dy, dh, M * N);
+  const g = dh ?? dy;
+  if (dx) matmul(g, w, dx, 1, M, K, N, 0, 0, false, false, false);
+  if (dw) matmul(g, x, dw, 1, N, K, M, 0, 0, true, false, false);
+  if (!db) return;
+  const sums = new Float64Array(N);
+  for (let m = 0; m < M; m++) for (let n = 0; n < N; n++) sums[n] += g[m * N + n];
+  db.set(sums);
 }
 
 /** c[0..3, 0..3] += sum over k of a[0..3, k] b[k, 0..3], at the places where the tile begins. */

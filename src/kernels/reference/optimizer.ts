@@ -16,9 +16,11 @@ export function sgd(
 }
 
 export function adamw(
-  w: List<Floats>, dw: List<Floats>, m: List<Floats>, v: List<Floats>, t: List<Floats>, lr: Floats,
-  beta1: number, beta2: number, eps: number, weightDecay: number, l2: number,
+  w: List<Floats>, dw: List<Floats>, m: List<Floats>, v: List<Floats>, copies: List<Floats>,
+  t: List<Floats>, lr: Floats, guard: Floats | null, beta1: number, beta2: number, eps: number,
+  weightDecay: number, l2: number,
 ): void {
+  if (guard && guard[0] !== 0) return;
   const kept = 1 - lr[0] * weightDecay;
   for (let i = 0; i < w.length; i++) {
     const [wi, dwi, mi, vi] = [w[i], dw[i], m[i], v[i]];
@@ -31,6 +33,7 @@ export function adamw(
       vi[j] = beta2 * vi[j] + (1 - beta2) * g * g;
       wi[j] = wi[j] * kept - (stepSize * mi[j]) / (Math.sqrt(vi[j]) / rootCorrection + eps);
     }
+    copies[i]?.set(wi);
   }
 }
 
@@ -44,4 +47,8 @@ export function clip(x: List<Floats>, total: Floats, maxNorm: number): void {
   const scale = maxNorm / (Math.sqrt(total[0]) + 1e-6);
   if (scale >= 1) return;
   for (const xi of x) for (let j = 0; j < xi.length; j++) xi[j] *= scale;
+}
+
+export function watch(x: Floats, guard: Floats): void {
+  if (!Number.isFinite(x[0])) guard[0] = 1;
 }

@@ -1,7 +1,7 @@
-// Dropout: the mask is a function of (seed, site, step, index), so that the backward pass draws it
-// again instead of storing it.
+// What is drawn at random is a function of (seed, site, step, index): the backward pass of dropout
+// draws its mask again instead of storing it.
 
-import { philox, streams } from "../../random.ts";
+import { mulHigh, philox, streams } from "../../random.ts";
 import type { Floats } from "../contract.ts";
 
 export function dropout(
@@ -36,5 +36,19 @@ export function keepScales(
     const place = element % 8;
     const bits = (block[place >> 1] >>> (16 * (place & 1))) & 0xffff;
     out[i] = bits < threshold ? 0 : scale;
+  }
+}
+
+export function drawBatch(
+  tokens: Int32Array, place: Int32Array, x: Int32Array, y: Int32Array, n: number, B: number,
+  T: number, stream: number,
+): void {
+  if (!(n > T)) throw new RangeError(`drawBatch: n is ${n}, expected more than T, ${T}`);
+  const [low, high, step, site] = place;
+  for (let b = 0; b < B; b++) {
+    if (b % 4 === 0) philox(b / 4, site, step, stream, low, high, block);
+    const start = mulHigh(block[b % 4], n - T) >>> 0;
+    x.set(tokens.subarray(start, start + T), b * T);
+    y.set(tokens.subarray(start + 1, start + T + 1), b * T);
   }
 }

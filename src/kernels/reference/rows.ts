@@ -2,6 +2,7 @@
 // hold.
 
 import type { Floats } from "../contract.ts";
+import { linear, linearBackward } from "./matmul.ts";
 import { dropout } from "./random.ts";
 
 export function sum(x: Floats, y: Floats, outer: number, n: number, inner: number): void {
@@ -185,6 +186,24 @@ export function crossEntropyBackward(
     for (let i = 0; i < n; i++) dx[row + i] = Math.exp(x[row + i] - largest - lse[r]) * scale;
     dx[row + target[r]] -= scale;
   }
+}
+
+export function classify(
+  x: Floats, w: Floats, b: Floats | null, target: Int32Array, loss: Floats, count: Floats,
+  logits: Floats, rows: number, n: number, K: number, ignoreIndex: number,
+): void {
+  linear(x, w, b, null, logits, rows, n, K, 0);
+  const [lse, dy] = [new Float64Array(rows), Float64Array.of(1)];
+  crossEntropy(logits, target, loss, lse, count, rows, n, ignoreIndex);
+  crossEntropyBackward(logits, target, lse, count, dy, logits, rows, n, ignoreIndex);
+}
+
+export function classifyBackward(
+  x: Floats, w: Floats, logits: Floats, dy: Floats, dx: Floats | null, dw: Floats | null,
+  db: Floats | null, rows: number, n: number, K: number,
+): void {
+  for (let i = 0; i < rows * n; i++) logits[i] *= dy[0];
+  linearBackward(x, w, null, logits, null, dx, dw, db, rows, n, K, 0);
 }
 
 /** The largest of n elements from `start`: subtracted before e^x, so that none overflows. */

@@ -3,7 +3,7 @@
 
 import { nextSite } from "../../random.ts";
 import { expectNumber, expectOptions } from "../../shape.ts";
-import { expectPeer } from "../../tensor/ndarray.ts";
+import { expectPeer, expectWeight } from "../../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../../tensor.ts";
 import { add, div, dropout, expectProbability, mul, sqrt, sub } from "../elementwise.ts";
 import { mean, rowsOf, variance } from "../rows.ts";
@@ -22,19 +22,24 @@ export function layerNorm(
   const { eps = 1e-5 } = options;
   expectNumber("layerNorm", "eps", eps, 0);
   const [rows, n] = rowsOf("layerNorm", x);
-  expectPeer("layerNorm", "w", w, x, [n]);
-  if (b !== null) expectPeer("layerNorm", "b", b, x, [n]);
+  expectWeight("layerNorm", "w", w, x, [n]);
+  if (b !== null) expectWeight("layerNorm", "b", b, x, [n]);
   const { kernels } = x.device;
-  const [y, mu, rstd] = [empty(x), empty(x, [rows]), empty(x, [rows])]; // rstd = 1 / deviation
-  const saved = () => [mu.floats, rstd.floats] as const;
-  kernels.layerNorm(x.floats, w.floats, b && b.floats, y.floats, ...saved(), rows, n, eps);
+  const [y, [mu, rstd]] = [empty(x), statistics(x, rows)];
+  const weights = [w.floatsLike(x), b && b.floatsLike(x)] as const;
+  kernels.layerNorm(x.floats, ...weights, y.floats, mu.floats, rstd.floats, rows, n, eps);
   const backward: Backward = (dy) => {
-    const [dx, dw, db] = [empty(x), empty(w), b && empty(b)];
-    const results = [dx.floats, dw.floats, db && db.floats] as const;
-    kernels.layerNormBackward(x.floats, w.floats, ...saved(), dy.floats, ...results, rows, n);
+    const [dx, dw, db] = [empty(x), w.emptyGrad(), b && b.emptyGrad()];
+    const given = [x.floats, w.floatsLike(x), mu.floats, rstd.floats, dy.floats] as const;
+    kernels.layerNormBackward(...given, dx.floats, dw.floats, db && db.floats, rows, n);
     return [dx, dw, db ?? false];
   };
   return record("layerNorm", y, b ? [x, w, b] : [x, w], backward, [mu, rstd]);
+}
+
+/** Room for the means and the reciprocals of the deviations of all rows. */
+function statistics(x: Tensor, rows: number): [mean: Tensor, rstd: Tensor] {
+  return [empty(x, [rows], x.sumType), empty(x, [rows], x.sumType)];
 }
 
 /** What layerNorm means, in small ops. */
@@ -71,18 +76,18 @@ export function residualLayerNorm(
   expectProbability("residualLayerNorm", p);
   const [rows, n] = rowsOf("residualLayerNorm", x);
   expectPeer("residualLayerNorm", "y", y, x, x.shape);
-  expectPeer("residualLayerNorm", "w", w, x, [n]);
-  if (b !== null) expectPeer("residualLayerNorm", "b", b, x, [n]);
+  expectWeight("residualLayerNorm", "w", w, x, [n]);
+  if (b !== null) expectWeight("residualLayerNorm", "b", b, x, [n]);
   const { kernels } = x.device;
-  const [r, z, mu, rstd] = [empty(x), empty(x), empty(x, [rows]), empty(x, [rows])];
+  const [r, z, [mu, rstd]] = [empty(x), empty(x), statistics(x, rows)];
   const [draws, site] = [x.device.draws(), p > 0 ? nextSite() : 0];
   const results = [r.floats, z.floats, mu.floats, rstd.floats] as const;
-  const inputs = [x.floats, y.floats, w.floats, b && b.floats] as const;
+  const inputs = [x.floats, y.floats, w.floatsLike(x), b && b.floatsLike(x)] as const;
   kernels.residualLayerNorm(...inputs, ...results, draws, rows, n, eps, site, p);
   const backward = (dr?: Tensor, dz?: Tensor) => {
-    const [dx, dy, dw, db] = [empty(x), p > 0 && empty(x), empty(w), b && empty(b)];
+    const [dx, dy, dw, db] = [empty(x), p > 0 && empty(x), w.emptyGrad(), b && b.emptyGrad()];
     const slope = dz ?? empty(x).fill(0);
-    const saved = [r.floats, w.floats, mu.floats, rstd.floats] as const;
+    const saved = [r.floats, w.floatsLike(x), mu.floats, rstd.floats] as const;
     const given = [dr ? dr.floats : null, slope.floats] as const;
     const wanted = [dx.floats, dy ? dy.floats : null, dw.floats, db && db.floats] as const;
     kernels.residualLayerNormBackward(...saved, ...given, ...wanted, draws, rows, n, site, p);

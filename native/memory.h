@@ -5,7 +5,7 @@
 #include <node_api.h>
 
 #include <cstdint>
-#include <string>
+#include <memory>
 
 #include "call.h"
 
@@ -29,5 +29,8 @@ const char* look(napi_env env, napi_value value, View* view);
 
 /** The whole memory of an owner: where it begins, and how long it is; 0 once it is gone. */
 void whole(napi_env env, napi_value owner, char** data, size_t* bytes);
+
+/** What keeps the memory where it is even if its owner gives it back; null if nothing can. */
+std::shared_ptr<void> holdOf(napi_env env, napi_value owner);
 
 } // namespace tinybard

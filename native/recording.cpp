@@ -185,7 +185,7 @@ void Recording::add(napi_env env, Run run, Call& call) {
     whole(env, range.owner, &data, &bytes);
     const auto isSame = [=](const Memory& each) { return each.data == data; };
     if (data == nullptr || std::any_of(memory.begin(), memory.end(), isSame)) continue;
-    Memory& added = memory.emplace_back(Memory{nullptr, data, bytes});
+    Memory& added = memory.emplace_back(Memory{nullptr, data, bytes, holdOf(env, range.owner)});
     napi_create_reference(env, range.owner, 1, &added.owner);
   }
   // a list's slot points into vectors, whose memory stays where it is when they move
@@ -196,6 +196,7 @@ void Recording::add(napi_env env, Run run, Call& call) {
 
 void Recording::replay(napi_env env) {
   for (const Memory& each : memory) {
+    if (each.hold) continue;
     napi_value owner = nullptr;
     char* data;
     size_t bytes;

@@ -154,6 +154,7 @@ class Recording {
     napi_ref owner;
     char* data;
     size_t bytes;
+    std::shared_ptr<void> hold;
   };
   napi_env env;
   std::vector<Step> steps;

@@ -1,7 +1,7 @@
 // Calls of every kernel, made from the words of native/kernels.inc, which the addon exports as
 // `signatures`: for tests that want all kernels, at sizes of their own choice.
 
-import type { CpuAddon } from "#src/kernels/addon.js";
+import type { CudaAddon } from "#src/kernels/addon.js";
 import { normal } from "#src/random.js";
 
 /** An argument of a kernel: in(f32, x, rows * n), size(rows). */
@@ -49,7 +49,7 @@ export const isBuffer = ({ kind, type }: Word) => type !== "" && kind !== "maybe
 
 /** A kernel's arguments, random but for the sizes and numbers `given` and the lengths of `lists`. */
 export function argumentsOf(
-  { signatures }: Pick<CpuAddon, "signatures">,
+  { signatures }: Pick<CudaAddon, "signatures">,
   kernel: string,
   given: Values = {},
   { lists = [5, 3], room = plain } = {},
@@ -91,4 +91,51 @@ function fill(kernel: string, { name, type }: Word, x: Numbers, values: Values, 
   else if (name === "length") x.fill((values.capacity as number) - (values.T as number));
   else x.set(random.map((each) => Math.floor(Math.abs(each) * 1e4) % below));
   return x;
+}
+
+/** May the argument be null? */
+export const isMaybe = (kind: string) => /^maybe(In|Out)$/.test(kind);
+
+/** Sizes around every vector width and tile. */
+export const odd = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 40, 65];
+
+/** Odd sizes drawn for all words of a kernel, such that they go together. */
+export function drawSizes(signature: string, seed: number): Values {
+  const words = wordsOf(signature).filter(({ kind }) => kind === "size" || kind === "flag");
+  const draws = normal(words.length, { site: seed, stream: "sample", seed: 1 });
+  const drawn = words.map(({ name, kind }, i): [string, number | boolean] => {
+    const at = Math.floor(Math.abs(draws[i]) * 1e4);
+    return [name, kind === "flag" ? at % 2 === 1 : odd[at % odd.length]];
+  });
+  const values = Object.fromEntries(drawn) as Record<string, number>;
+  const { n, start, count, B, H, T, capacity } = values;
+  if ("B" in values) Object.assign(values, { B: 1 + (B % 3), H: 1 + (H % 3) });
+  if ("count" in values) values.n = start + count + n;
+  if ("capacity" in values) values.capacity = T + capacity;
+  if ("stream" in values) values.n = T + n;
+  values.activation = seed % 4;
+  if ("aStep" in values) values.aStep = values.aStep > 8 ? values.M * values.K : 0;
+  if ("bStep" in values) values.bStep = values.bStep > 8 ? values.K * values.N : 0;
+  return values;
+}
+
+/** Sizes at which several threads work, and the matrix product packs its operands. */
+// biome-ignore format: a few kernels a row
+export function* largeSizes(signature: string): Generator<Values> {
+  const names = new Set(wordsOf(signature).map(({ name }) => name));
+  const n = names.has("rows") ? 257 : names.has("outer") ? 61 : 40_001;
+  const sizes = {
+    n, na: n, nb: 7, nc: 3, batch: 1, M: 200, N: 330, K: 830, outer: 30, inner: 37, rows: 301, V: 50,
+    C: 91, count: 40, start: 9, heads: 7, Tq: 67, Tk: 81, D: 33, B: 3, T: 45, H: 5, capacity: 99,
+    activation: 2,
+    ...(names.has("q") && names.has("inner") && { p: 31, q: 33 }),
+  };
+  const others: Values[] = [
+    { transA: true }, { transB: true }, { transA: true, transB: true }, { transB: true, M: 3 },
+    { batch: 3, K: 20 }, { causal: false }, { inner: 1 }, { outer: 1 },
+    { inner: 1, outer: 1, n: 20_000 }, { inner: 1, outer: 1, p: 301, q: 203 },
+  ];
+  yield sizes;
+  for (const other of others)
+    if (Object.keys(other).every((name) => names.has(name))) yield { ...sizes, ...other };
 }

@@ -2,7 +2,7 @@
 // Natively written kernels are held to the same f64 reference.
 
 import * as assert from "uvu/assert";
-import type { Kernels } from "#src/device.js";
+import type { Buffer, Kernels } from "#src/device.js";
 import { reference } from "#src/kernels/reference/index.js";
 import { normal } from "#src/random.js";
 import { assertClose, eachDevice } from "./support.js";
@@ -74,7 +74,7 @@ const calls: Record<keyof Kernels, Call> = {
     F(3 * 7), F(n * 7), F(n), I(3, n), out(1), out(1), F(3 * (n + 7)), 3, n, 7, -100,
   ],
   classifyBackward: [
-    F(3 * 7), F(n * 7), F(3 * (n + 7)), F(1), out(3 * 7), out(n * 7), out(n), 3, n, 7,
+    F(3 * 7), F(40 * 7), F(3 * 47), F(1), out(3 * 7), out(40 * 7), out(40), 3, 40, 7,
   ],
   copy: [F(n), out(n), n], fill: [out(n), 2.5, n],
   transpose: [F(60), out(60), 2, 3, 5, 2], expand: [F(6), out(24), 2, 4, 3],
@@ -124,19 +124,29 @@ eachDevice("kernels", (test, on) => {
 
   for (const [name, call] of Object.entries(calls)) {
     test(`${name}: f32 as f64, and the same bits again`, () => {
-      const run = (kernels: Kernels, floats: typeof Float32Array | typeof Float64Array) => {
-        const list = args(call, floats);
-        (kernels[name as keyof Kernels] as (...list: unknown[]) => void)(...list);
+      type Run = (...list: unknown[]) => void;
+      const onDevice = () => {
+        const there = (x: unknown): unknown => {
+          if (Array.isArray(x)) return x.map(there);
+          if (!ArrayBuffer.isView(x)) return x;
+          const dtype = x instanceof Int32Array ? "i32" : "f32";
+          return on.upload(dtype, x as Float32Array).buffer;
+        };
+        const list = args(call, Float32Array).map(there);
+        (on.kernels[name as keyof Kernels] as Run)(...list);
+        const isBuffer = (x: unknown) => typeof x === "object" && x !== null;
+        return list.flat().map((x) => (isBuffer(x) ? on.memory.read(x as Buffer) : x));
+      };
+      const inDoubles = () => {
+        const list = args(call, Float64Array);
+        (reference[name as keyof Kernels] as Run)(...list);
         return list.flat();
       };
-      const [actual, again, expected] = [
-        run(on.kernels, Float32Array),
-        run(on.kernels, Float32Array),
-        run(reference, Float64Array),
-      ];
+      const [actual, again, expected] = [onDevice(), onDevice(), inDoubles()];
       assert.equal(actual, again);
       actual.forEach((part, i) => {
-        if (!ArrayBuffer.isView(part)) return;
+        const isPadded = name.startsWith("classify") && i === (name === "classify" ? 6 : 2);
+        if (!ArrayBuffer.isView(part) || isPadded) return; // laid out as the floor likes
         assertClose(part as Float32Array, expected[i] as Float64Array, {
           rtol: 1e-5,
           atol: 1e-5,

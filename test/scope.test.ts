@@ -77,7 +77,7 @@ eachDevice("scope", (test, on) => {
 
   test("freed memory is filled with NaN in tests, and taken again", () => {
     const { buffer } = scope(() => ({ buffer: make().buffer }));
-    assert.ok(Number.isNaN(buffer[0]), "poisoned");
+    assert.ok(Number.isNaN(on.memory.read(buffer)[0]), "poisoned");
     const again = make();
     assert.is(again.buffer, buffer);
   });

@@ -37,4 +37,6 @@ void whole(napi_env env, napi_value owner, char** data, size_t* bytes) {
   *data = static_cast<char*>(begin);
 }
 
+std::shared_ptr<void> holdOf(napi_env, napi_value) { return nullptr; }
+
 } // namespace tinybard

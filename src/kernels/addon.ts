@@ -8,7 +8,9 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import type { Kernels } from "./contract.ts";
+import { probe } from "./probe.ts";
 import { reference } from "./reference/index.ts";
+import { loadTuning } from "./tuning.ts";
 
 /** Kernels that return true, having done nothing, when they are given doubles. */
 export type NativeKernels = {
@@ -57,6 +59,11 @@ export interface CudaAddon extends Exports {
   counts(): { launches: number; reads: number; allocations: number };
   /** Sets whether products of f32 may round their factors to tf32. */
   setTf32(on: boolean): void;
+  /** Times the library's algorithms for the products that it has computed, and takes the best. */
+  tune(): void;
+  /** The algorithms in use as text, and the way back. */
+  matmulTable(): string;
+  setMatmulTable(text: string): void;
 }
 
 export type Addon = CpuAddon | CudaAddon;
@@ -102,6 +109,8 @@ function load(name: keyof typeof sources): Addon | string {
   const path = resolve(root, file);
   if (!existsSync(path)) return `no ${what}: it has not been built; ${fix}`;
   try {
+    const reason = name === "cuda" ? probe(path) : null;
+    if (reason) return `no ${what}: ${reason}; ${fix}`;
     const addon = require(path)[name === "cpu" ? "cpu" : "cuda"] as Addon;
     const other = Object.keys(reference).find(
       (kernel) => wordsOf(addon.signatures?.[kernel]) !== parametersOf(kernel as keyof Kernels),
@@ -109,6 +118,7 @@ function load(name: keyof typeof sources): Addon | string {
     if (other) return `no ${what}: the one there is of another version (${other}); ${fix}`;
     if ("threads" in addon && (isMainThread || addon.threads() === 1))
       addon.threads(Math.min(availableParallelism(), 256)); // who loads it later leaves the number
+    if ("setMatmulTable" in addon) loadTuning(addon);
     return addon;
   } catch (error) {
     return `no ${what}: ${(error as Error).message.split("\n")[0]}; ${fix}`;

@@ -15,7 +15,7 @@ export interface TrainConfig {
   tokenizer: string;
   out?: string;
   device: (typeof devices)[number];
-  dtype: string;
+  dtype: "f32" | "tf32" | "bf16";
   seed: number;
   model: (typeof models)[number];
   nLayer: number;
@@ -63,7 +63,7 @@ export const trainTable: Record<keyof TrainConfig, Option> = {
   tokenizer: choice("what a token is", ["char"], "char"),
   out: text("the run's folder (default: a new one under runs/)", "DIR"),
   device: choice("where to compute; auto: the fastest that works", devices, "auto"),
-  dtype: choice("the numbers' type", ["f32"], "f32"),
+  dtype: choice("the numbers' type; tf32 and bf16 on cuda", ["f32", "tf32", "bf16"], "f32"),
   seed: count("start of all random numbers", 1337, 0),
   model: choice("the kind of model", models, "gpt"),
   nLayer: count("blocks", 4),

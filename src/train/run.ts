@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type Device, device as deviceOf } from "../device.ts";
 import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
 import { GPT } from "../gpt/model.ts";
+import { loadTuning, saveTuning } from "../kernels/tuning.ts";
 import { AdamW } from "../optim/index.ts";
 import { manualSeed } from "../random.ts";
 import { loadCorpus } from "../text/corpus.ts";
@@ -44,6 +45,8 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   mkdirSync(run.out, { recursive: true });
   writeJSON(join(run.out, "tokenizer.json"), tokenizer.toJSON());
   writeJSON(join(run.out, "config.json"), config);
+  const { addon } = run.device;
+  if (addon && "matmulTable" in addon) saveTuning(addon, join(run.out, "matmul.txt"));
   return run;
 }
 
@@ -65,6 +68,8 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
   if (saved.textSha256 !== run.state.textSha256)
     throw new UsageError(`resume: ${run.corpus} is not the text that ${out} was trained on`);
   loadCheckpoint(join(out, "last"), run.model, run.optimizer);
+  const { addon } = run.device;
+  if (addon && "matmulTable" in addon) loadTuning(addon, join(out, "matmul.txt"));
   dropRowsFrom(out, saved.step);
   if (config.maxIters !== recorded.maxIters) writeJSON(join(out, "config.json"), config);
   // an evaluation that was made only because the run ended there is not one of the longer run
@@ -81,7 +86,7 @@ export function loadRun(
 ): { config: TrainConfig; tokenizer: Tokenizer; model: LanguageModel; state: RunState } {
   const config = readConfig(out);
   const tokenizer = readTokenizer(out);
-  const model = buildModel(config, tokenizer.vocabSize).to(device);
+  const model = settleDtype(buildModel(config, tokenizer.vocabSize).to(device), config, device);
   for (const checkpoint of [join(out, "best"), join(out, "last")]) {
     const state = loadState(checkpoint);
     if (!state) continue;
@@ -106,7 +111,9 @@ function assemble(
     );
   }
   const device = deviceOf(config.device);
-  const model = buildModel(config, tokenizer.vocabSize).to(device);
+  if (config.dtype !== "f32" && device.memory.isHost)
+    throw new UsageError(`dtype: ${config.dtype} lives on cuda, and ${device} has f32`);
+  const model = settleDtype(buildModel(config, tokenizer.vocabSize).to(device), config, device);
   const optimizer = buildOptimizer(config, model);
   const textSha256 = createHash("sha256").update(corpus.text).digest("hex");
   const state = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0, textSha256 };
@@ -134,6 +141,14 @@ function buildModel(config: TrainConfig, vocabSize: number): LanguageModel {
     activation,
     scaleResidual,
   });
+}
+
+/** What the model computes in: where the device has no bf16 and no tf32, in f32. */
+function settleDtype(model: LanguageModel, { dtype }: TrainConfig, device: Device): LanguageModel {
+  const { addon } = device;
+  if (!addon || !("setTf32" in addon)) return model;
+  addon.setTf32(dtype === "tf32");
+  return dtype === "bf16" ? model.to("bf16") : model;
 }
 
 /** AdamW over all parameters; biases and normalizations are spared the decay unless all decay. */

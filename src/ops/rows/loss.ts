@@ -1,4 +1,5 @@
-// The loss of a classifier: cross-entropy, alone and together with the layer that scores the classes.
+// The loss of a classifier: cross-entropy, alone and together with the layer that scores the
+// classes.
 
 import { expectNumber, expectOptions, expectShape, fail, show } from "../../shape.ts";
 import { expectTensor, expectWeight } from "../../tensor/ndarray.ts";

@@ -1,0 +1,118 @@
+// What the threads of a warp and of a block do together. Sums are in a fixed order, so that equal
+// inputs give equal bits.
+#pragma once
+
+#include "device.cuh"
+#include "vector.cuh"
+
+namespace tinybard::cuda {
+
+constexpr unsigned ALL = 0xffffffff; // all lanes of a warp
+constexpr int WARP = 32;
+
+__device__ inline int lane() { return threadIdx.x % WARP; }
+__device__ inline int warp() { return threadIdx.x / WARP; }
+
+/** The sum over the lanes of a warp, in every lane. */
+__device__ inline float warpSum(float x) {
+  for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL, x, step);
+  return x;
+}
+
+__device__ inline float warpMax(float x) {
+  for (int step = WARP / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(ALL, x, step));
+  return x;
+}
+
+/** The sum over a block of whole warps, in every thread. All threads must call it. */
+__device__ inline float blockSum(float x) {
+  SHARED(float, sums, [WARP]);
+  x = warpSum(x);
+  __syncthreads(); // of an earlier call: all have read
+  if (lane() == 0) sums[warp()] = x;
+  __syncthreads();
+  const int warps = (blockDim.x + WARP - 1) / WARP;
+  return warpSum(lane() < warps ? sums[lane()] : 0.0f);
+}
+
+__device__ inline float blockMax(float x) {
+  SHARED(float, largest, [WARP]);
+  x = warpMax(x);
+  __syncthreads();
+  if (lane() == 0) largest[warp()] = x;
+  __syncthreads();
+  const int warps = (blockDim.x + WARP - 1) / WARP;
+  return warpMax(lane() < warps ? largest[lane()] : -INFINITY);
+}
+
+/**
+ * Whether this block is the last of `blocks` to come here: then it sees what all others have
+ * written before. The counter is 0 at first, and again at the end. All threads must call it.
+ */
+__device__ inline bool isLastBlock(unsigned* counter, unsigned blocks) {
+  SHARED(bool, isLast, [1]);
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    isLast[0] = atomicAdd(counter, 1u) == blocks - 1;
+    if (isLast[0]) *counter = 0;
+  }
+  __syncthreads();
+  __threadfence();
+  return isLast[0];
+}
+
+constexpr int GROUP = 16; // slabs that are added at a time
+
+/** How many counters addSlabs takes for `count` slabs. */
+__host__ __device__ constexpr int64_t slabCounters(int64_t count) {
+  return 1 + parts(count, GROUP);
+}
+
+/** The first of `count` rows of n elements, `step` apart, becomes the sum of all. */
+template <int W>
+__device__ inline void addRows(float* x, int64_t step, int64_t n, int count) {
+  for (int64_t i = threadIdx.x * W; i < n; i += blockDim.x * W) {
+    Vector<float, W> sum = load<W>(x + i);
+#pragma unroll 16
+    for (int j = 1; j < count; j++) {
+      const Vector<float, W> more = load<W>(x + j * step + i);
+      for (int k = 0; k < W; k++) sum.at[k] += more.at[k];
+    }
+    store(x + i, sum);
+  }
+}
+
+/**
+ * To be called by `count` blocks, the i-th of which has written slabs[i step ... + n]: slabs[0 ... n]
+ * becomes the sum of all, in a fixed order. The last block of each group to come adds the group's
+ * slabs, the last of these adds the groups: true in that block. All threads must call it.
+ */
+__device__ inline bool addSlabs(float* slabs, int64_t step, int64_t n, int i, int count,
+                                unsigned* counters) {
+  const bool packed = arePacked<float>(n | step, slabs);
+  const int group = i / GROUP, first = group * GROUP, groups = (int)parts(count, GROUP);
+  const int members = count - first < GROUP ? count - first : GROUP;
+  if (!isLastBlock(counters + 1 + group, members)) return false;
+  if (packed) addRows<4>(slabs + first * step, step, n, members);
+  else addRows<1>(slabs + first * step, step, n, members);
+  if (!isLastBlock(counters, groups)) return false;
+  if (packed) addRows<4>(slabs, GROUP * step, n, groups);
+  else addRows<1>(slabs, GROUP * step, n, groups);
+  __syncthreads();
+  return true;
+}
+
+/** index, if it is from 0 to bound - 1; else 0, after noting the fault. */
+__device__ inline int checked(int index, int64_t bound, FaultyKernel kernel, int64_t at,
+                              Fault* fault) {
+  if (index >= 0 && index < bound) return index;
+  if (atomicCAS(&fault->kernel, 0, (int)kernel) == 0) {
+    fault->value = index;
+    fault->at = at;
+    fault->bound = bound;
+  }
+  return 0;
+}
+
+} // namespace tinybard::cuda

@@ -1,0 +1,101 @@
+// The kernels of the family matmul, and the choice of who multiplies.
+
+#include "../kernels.h"
+#include "blas.h"
+#include "task.cuh"
+
+namespace tinybard::cuda {
+namespace {
+
+bool tf32 = false;
+
+/** dh = dy f'(h) */
+template <class F>
+__global__ void activationBackward(const F* h, const F* dy, F* dh, int64_t n, Activation f,
+                                   bool byPacks) {
+  constexpr int W = Pack<F>::size;
+  const int64_t step = (int64_t)gridDim.x * blockDim.x * W;
+  for (int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * W; i < n; i += step) {
+    const int count = n - i < W ? (int)(n - i) : W;
+    float x[W], y[W];
+    loadFloats(x, h + i, byPacks && count == W, count);
+    loadFloats(y, dy + i, byPacks && count == W, count);
+#pragma unroll
+    for (int j = 0; j < W; j++) y[j] = activateBackward(f, x[j], y[j]);
+    storeFloats(dh + i, y, byPacks && count == W, count);
+  }
+}
+
+} // namespace
+
+void setTf32(bool on) { tf32 = on; }
+bool usesTf32() { return tf32; }
+
+template <class F, class C>
+void multiply(const Product<F, C>& p) {
+  if (p.M == 0 || p.batch == 0 || (p.N == 0 && !p.rowSums)) return;
+  if (multiplyByBlas(p) || refusal.isSet) return;
+  const Task<F, C> task(p);
+  if (p.M <= FEW_ROWS && !p.transA && p.transB && !p.rowSums) return multiplyFewRows(task);
+  if constexpr (sizeof(F) == 4) {
+    if (!tf32) return multiplyPlainly(task);
+  }
+  multiplyByTensorCores(task);
+}
+
+template void multiply(const Product<f32, f32>&);
+template void multiply(const Product<bf16, bf16>&);
+template void multiply(const Product<bf16, f32>&);
+
+template <class F>
+void matmul(const F* a, const F* b, F* c, int64_t batch, int64_t M, int64_t N, int64_t K,
+            int64_t aStep, int64_t bStep, bool transA, bool transB, bool accumulate, End) {
+  Product<F> p{a, b, c, M, N, K, transA ? M : K, transB ? K : N, N};
+  p.transA = transA;
+  p.transB = transB;
+  p.accumulate = accumulate;
+  p.batch = batch;
+  p.aStep = aStep;
+  p.bStep = bStep;
+  p.cStep = M * N;
+  multiply(p);
+}
+
+template <class F>
+void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N, int64_t K,
+            int64_t activation, End) {
+  if (activation < 0 || activation > 3)
+    return refuse("linear: activation is %lld, expected 0 to 3", (long long)activation);
+  Product<F> p{x, w, y, M, N, K, K, K, N};
+  p.transB = true;
+  p.bias = b;
+  p.h = h;
+  p.activation = (Activation)activation;
+  multiply(p);
+}
+
+template <class F>
+void linearBackward(const F* x, const F* w, const F* h, const F* dy, F* dh, F* dx, f32* dw, f32* db,
+                    int64_t M, int64_t N, int64_t K, int64_t activation, End) {
+  if (activation < 0 || activation > 3)
+    return refuse("linearBackward: activation is %lld, expected 0 to 3", (long long)activation);
+  const F* g = dy;
+  if (activation > 0 && h && dh) {
+    constexpr int W = Pack<F>::size;
+    launch(activationBackward<F>, gridFor(M * N, 256 * W, 16 * multiprocessors()), 256, 0, h, dy,
+           dh, M * N, (Activation)activation, arePacked<F>(0, h, dy, dh));
+    g = dh;
+  }
+  if (dx) multiply(Product<F>{g, w, dx, M, K, N, N, K, K});
+  if (!dw && !db) return;
+  Product<F, f32> p{g, x, dw, N, dw ? K : 0, M, N, K, K};
+  p.transA = true;
+  p.rowSums = db;
+  multiply(p);
+}
+
+FOR_FLOATS(matmul)
+FOR_FLOATS(linear)
+FOR_FLOATS(linearBackward)
+
+} // namespace tinybard::cuda

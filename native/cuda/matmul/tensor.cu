@@ -1,0 +1,10 @@
+// The product of bf16 on tensor cores.
+
+#include "tensor.cuh"
+
+namespace tinybard::cuda {
+
+template void multiplyByTensorCores(Task<bf16, bf16>);
+template void multiplyByTensorCores(Task<bf16, f32>);
+
+} // namespace tinybard::cuda

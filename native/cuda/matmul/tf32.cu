@@ -1,0 +1,9 @@
+// The product of f32, rounded to tf32, on tensor cores.
+
+#include "tensor.cuh"
+
+namespace tinybard::cuda {
+
+template void multiplyByTensorCores(Task<f32, f32>);
+
+} // namespace tinybard::cuda

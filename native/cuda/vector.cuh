@@ -1,0 +1,33 @@
+// Neighbouring elements that a thread moves at once: W of them, or one where that cannot be.
+#pragma once
+
+#include "device.cuh"
+
+namespace tinybard::cuda {
+
+/** W elements in registers, a power of 2, which 16-byte accesses move, or a smaller one. */
+template <class T, int W>
+struct alignas(W * sizeof(T) < 16 ? W * sizeof(T) : 16) Vector {
+  T at[W];
+};
+
+template <int W, class T>
+__device__ inline Vector<T, W> load(const T* x) {
+  return *reinterpret_cast<const Vector<T, W>*>(x);
+}
+
+template <int W, class T>
+__device__ inline void store(T* y, const Vector<T, W>& x) {
+  *reinterpret_cast<Vector<T, W>*>(y) = x;
+}
+
+/** This thread's number among all of the grid, and how many there are. */
+__device__ inline int64_t thread() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ inline int64_t threads() { return (int64_t)gridDim.x * blockDim.x; }
+
+constexpr int BLOCK = 256; // threads of a block that does elements one by one
+
+/** A grid of such blocks for n pieces of work: as many as the device runs side by side. */
+inline Dim gridOf(int64_t n) { return gridFor(n, BLOCK, 8 * multiprocessors()); }
+
+} // namespace tinybard::cuda

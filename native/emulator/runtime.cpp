@@ -1,0 +1,173 @@
+// The runtime of device.cuh for the emulator: its device memory lies in one piece of address space,
+// its stream does at once what it is asked, its graphs are lists of closures.
+
+#include <sys/mman.h>
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "../cuda/device.cuh"
+#include "check.h"
+#include "report.h"
+#include "runtime.h"
+
+namespace tinybard::cuda {
+
+struct Graph {
+  std::vector<std::function<void()>> steps;
+  bool isWhole = true; // nothing was asked for that a graph cannot do
+};
+
+namespace {
+
+constexpr size_t PAGE = 4096;
+
+/** Device memory. Pieces of one size are used again for that size; a page lies between any two. */
+struct Memory {
+  std::mutex mutex;
+  char *base = nullptr, *next = nullptr, *end = nullptr;
+  std::unordered_map<void*, size_t> sizes;
+  std::unordered_map<size_t, std::vector<char*>> spare;
+
+  Memory() {
+    for (size_t room = (size_t)1 << (emulator::checking ? 34 : 36); room >= (size_t)1 << 30;
+         room /= 2) {
+      void* const found = mmap(nullptr, room, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (found == MAP_FAILED) continue;
+      base = static_cast<char*>(found);
+      if (!emulator::checking || emulator::check::setMemory(base, room)) {
+        next = base + PAGE;
+        end = base + room;
+        return;
+      }
+      munmap(found, room);
+    }
+  }
+
+  char* take(size_t bytes) {
+    const size_t room = (bytes + PAGE - 1) / PAGE * PAGE;
+    std::lock_guard<std::mutex> lock(mutex);
+    char* piece;
+    std::vector<char*>& left = spare[room];
+    if (!left.empty()) {
+      piece = left.back();
+      left.pop_back();
+    } else {
+      if (room + PAGE > (size_t)(end - next)) return nullptr;
+      piece = next;
+      next += room + PAGE;
+    }
+    sizes[piece] = room;
+    if (emulator::checking) emulator::check::addBuffer(piece, bytes);
+    return piece;
+  }
+
+  void giveBack(void* piece) {
+    std::lock_guard<std::mutex> lock(mutex);
+    const auto found = sizes.find(piece);
+    if (found == sizes.end()) return emulator::note("release: no memory of the device");
+    madvise(piece, found->second, MADV_DONTNEED);
+    if (emulator::checking) emulator::check::removeBuffer(piece);
+    spare[found->second].push_back(static_cast<char*>(piece));
+    sizes.erase(found);
+  }
+};
+
+Memory& memory() {
+  static Memory& only = *new Memory;
+  return only;
+}
+
+std::unique_ptr<Graph> capturing;
+int64_t launched = 0;
+
+/** Says that a graph cannot do this; false if none is being captured. */
+bool isRefused(const char* what) {
+  if (!capturing) return false;
+  capturing->isWhole = false;
+  refuse("%s while a graph is captured", what);
+  return true;
+}
+
+} // namespace
+
+void* allocate(size_t bytes) {
+  if (isRefused("memory was asked for")) return nullptr;
+  return memory().take(bytes == 0 ? 1 : bytes);
+}
+
+void release(void* piece) {
+  if (piece) memory().giveBack(piece);
+}
+
+void copyToDevice(void* to, const void* from, size_t bytes) {
+  if (!capturing) {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+    return;
+  }
+  const char* const first = static_cast<const char*>(from);
+  capturing->steps.push_back([to, copy = std::vector<char>(first, first + bytes)] {
+    if (!copy.empty()) std::memcpy(to, copy.data(), copy.size());
+  });
+}
+
+void copyToHost(void* to, const void* from, size_t bytes) {
+  if (!isRefused("a copy to the host") && bytes > 0) std::memcpy(to, from, bytes);
+}
+
+void synchronize() { isRefused("a wait"); }
+
+const char* lastError() { return emulator::takeMessage(); }
+
+int64_t launches() { return launched; }
+
+int multiprocessors() { return 4; }
+
+void afterLaunch() {
+  launched++;
+  const std::string failure = emulator::failure();
+  if (!failure.empty()) refuse("%s", failure.c_str());
+}
+
+// ---- graphs
+
+void beginCapture() { capturing = std::make_unique<Graph>(); }
+
+bool isCapturing() { return capturing != nullptr; }
+
+Graph* endCapture() {
+  std::unique_ptr<Graph> graph = std::move(capturing);
+  return graph && graph->isWhole ? graph.release() : nullptr;
+}
+
+void run(Graph* graph) {
+  for (const auto& step : graph->steps) step();
+}
+
+void destroy(Graph* graph) { delete graph; }
+
+void emulator::limitBuffer(const void* begin, size_t bytes) {
+  if (!checking) return;
+  if (capturing) capturing->steps.push_back([=] { check::limitBuffer(begin, bytes); });
+  else check::limitBuffer(begin, bytes);
+}
+
+void emulator::submit(Launch&& launch) {
+  if (refusal.isSet || (size_t)launch.grid.x * launch.grid.y * launch.grid.z == 0) return;
+  if (capturing) {
+    capturing->steps.push_back([launch] {
+      runNow(launch);
+      launched++;
+    });
+  } else {
+    runNow(launch);
+    afterLaunch();
+  }
+}
+
+} // namespace tinybard::cuda

@@ -111,20 +111,11 @@ napi_value stopRecording(napi_env env, napi_callback_info) {
 
 napi_value replay(napi_env env, napi_callback_info info) {
   size_t count;
-  const napi_value argument = argumentOf(env, info, &count);
-  napi_valuetype type;
-  bool isOurs = false;
-  napi_typeof(env, argument, &type);
-  if (type == napi_external) napi_check_object_type_tag(env, argument, &Recording::tag, &isOurs);
-  if (!isOurs) {
-    napi_throw_type_error(env, nullptr, "replay: no recording was given");
-  } else if (State::of(env).recording) {
+  Recording* recording = Recording::of(env, argumentOf(env, info, &count));
+  if (!recording) napi_throw_type_error(env, nullptr, "replay: no recording was given");
+  else if (State::of(env).recording)
     napi_throw_error(env, nullptr, "replay: a replay cannot be recorded");
-  } else {
-    void* recording;
-    napi_get_value_external(env, argument, &recording);
-    static_cast<Recording*>(recording)->replay(env);
-  }
+  else recording->replay(env);
   return nullptr;
 }
 

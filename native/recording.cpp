@@ -194,7 +194,17 @@ void Recording::add(napi_env env, Run run, Call& call) {
   steps.push_back({run, {call.slots, call.slots + Call::most}});
 }
 
-void Recording::replay(napi_env env) {
+Recording* Recording::of(napi_env env, napi_value value) {
+  napi_valuetype type;
+  bool isOurs = false;
+  void* recording = nullptr;
+  napi_typeof(env, value, &type);
+  if (type == napi_external) napi_check_object_type_tag(env, value, &tag, &isOurs);
+  if (isOurs) napi_get_value_external(env, value, &recording);
+  return static_cast<Recording*>(recording);
+}
+
+bool Recording::replay(napi_env env) {
   for (const Memory& each : memory) {
     if (each.hold) continue;
     napi_value owner = nullptr;
@@ -204,9 +214,9 @@ void Recording::replay(napi_env env) {
     whole(env, owner, &data, &bytes);
     if (data == each.data && bytes == each.bytes) continue;
     napi_throw_error(env, nullptr, "replay: memory that was recorded has been detached");
-    return;
+    return false;
   }
-  player->play(env, steps);
+  return player->play(env, steps);
 }
 
 } // namespace tinybard

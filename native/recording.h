@@ -144,10 +144,12 @@ class Recording {
   static constexpr napi_type_tag tag = {0x74696e7962617264, 0x7265636f7264696e};
 
   explicit Recording(napi_env env) : env(env) {}
+  /** The one that JavaScript holds as this value; null if it is none. */
+  static Recording* of(napi_env env, napi_value value);
   ~Recording();
   void add(napi_env env, Run run, Call& call);
-  /** Runs all calls again, on the same memory, as long as it is still where it was. */
-  void replay(napi_env env);
+  /** Runs all calls again, on the same memory; false after throwing, if it is not where it was. */
+  bool replay(napi_env env);
 
  private:
   struct Memory {

@@ -62,6 +62,20 @@ __device__ inline bool isLastBlock(unsigned* counter, unsigned blocks) {
   return isLast[0];
 }
 
+/**
+ * In the last block of a grid in one dimension to come here, x becomes the sum over all threads of
+ * the grid: true there. `found` has room for a float of each block. All threads must call it.
+ */
+__device__ inline bool gridSum(float* x, float* found, unsigned* counter) {
+  const float mine = blockSum(*x);
+  if (threadIdx.x == 0) found[blockIdx.x] = mine;
+  if (!isLastBlock(counter, gridDim.x)) return false;
+  float sum = 0;
+  for (unsigned i = threadIdx.x; i < gridDim.x; i += blockDim.x) sum += found[i];
+  *x = blockSum(sum);
+  return true;
+}
+
 constexpr int GROUP = 16; // slabs that are added at a time
 
 /** How many counters addSlabs takes for `count` slabs. */
@@ -84,9 +98,9 @@ __device__ inline void addRows(float* x, int64_t step, int64_t n, int count) {
 }
 
 /**
- * To be called by `count` blocks, the i-th of which has written slabs[i step ... + n]: slabs[0 ... n]
- * becomes the sum of all, in a fixed order. The last block of each group to come adds the group's
- * slabs, the last of these adds the groups: true in that block. All threads must call it.
+ * To be called by `count` blocks, of which the i-th has written n elements from slabs[i step] on:
+ * those of slabs[0] become the sums of all, in a fixed order. The last block of each group to come
+ * adds the group's slabs, the last of these adds the groups: true there. All threads must call it.
  */
 __device__ inline bool addSlabs(float* slabs, int64_t step, int64_t n, int i, int count,
                                 unsigned* counters) {

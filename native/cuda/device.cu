@@ -97,6 +97,55 @@ const char* lastError() {
   return asked[0] ? asked : nullptr;
 }
 
+// ---- the device
+
+const char* whyUnavailable() {
+  static char reason[160];
+  int count = 0, device = 0, major = 0;
+  const cudaError_t found = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  if (found != cudaSuccess || count == 0) {
+    const char* why = found == cudaSuccess ? "none is listed" : cudaGetErrorString(found);
+    std::snprintf(reason, sizeof reason, "no NVIDIA GPU to work on (%s)", why);
+    return reason;
+  }
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  if (major >= 8) return nullptr;
+  return "the GPU is older than Ampere (compute capability 8.0), whose tensor cores it takes";
+}
+
+const char* processor() {
+  static const cudaDeviceProp properties = [] {
+    cudaDeviceProp found = {};
+    int device = 0;
+    isDone(cudaGetDevice(&device), "the device");
+    isDone(cudaGetDeviceProperties(&found, device), "the device");
+    return found;
+  }();
+  return properties.name;
+}
+
+int driverVersion() {
+  int version = 0;
+  isDone(cudaDriverGetVersion(&version), "the driver");
+  return version;
+}
+
+float timed(const std::function<void()>& work) {
+  cudaEvent_t begin, end;
+  float ms = 0;
+  cudaEventCreate(&begin);
+  cudaEventCreate(&end);
+  cudaEventRecord(begin, stream());
+  work();
+  cudaEventRecord(end, stream());
+  if (isDone(cudaEventSynchronize(end), "the device")) cudaEventElapsedTime(&ms, begin, end);
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  return ms;
+}
+
 // ---- launches
 
 int64_t launches() { return launched; }

@@ -7,7 +7,7 @@ namespace tinybard::cuda {
 namespace {
 
 template <int W, class T>
-__device__ inline Vector<T, W> repeated(T x) {
+__device__ inline Vector<T, W> allOf(T x) {
   Vector<T, W> same;
   for (int k = 0; k < W; k++) same.at[k] = x;
   return same;
@@ -23,7 +23,7 @@ struct Repeated {
   template <int W>
   __device__ Vector<T, W> get(int64_t i) const {
     if (W == 1 || period > 1) return load<W>(x + (i < period ? i : i % period));
-    return repeated<W>(*x);
+    return allOf<W>(*x);
   }
 
   /** Whether n elements can be had W at a time, but for fewer than W at the end. */

@@ -63,6 +63,27 @@ napi_value counts(napi_env env, napi_callback_info) {
   return result;
 }
 
+/** timeReplays(recording, count): milliseconds that the device takes for so many replays. */
+napi_value timeReplays(napi_env env, napi_callback_info info) {
+  size_t given = 2;
+  napi_value arguments[2], result;
+  double count = 0;
+  napi_get_cb_info(env, info, &given, arguments, nullptr, nullptr);
+  Recording* recording = Recording::of(env, arguments[0]);
+  napi_get_value_double(env, arguments[1], &count);
+  if (!recording || !(count >= 1 && count <= 1e6)) {
+    napi_throw_type_error(env, nullptr, "timeReplays: expected a recording, and how often");
+    return nullptr;
+  }
+  bool isGood = recording->replay(env); // what is made once is made now
+  const float ms = cuda::timed([&] {
+    for (double i = 0; i < count && isGood; i++) isGood = recording->replay(env);
+  });
+  if (!isGood || throwIfFaulty(env)) return nullptr;
+  napi_create_double(env, ms, &result);
+  return result;
+}
+
 napi_value setTf32(napi_env env, napi_callback_info info) {
   size_t count;
   bool on = false;
@@ -113,6 +134,7 @@ bool enter(napi_env env, napi_value cuda) {
   setFunction<readBuffer>(env, cuda, "read");
   setFunction<synchronize>(env, cuda, "synchronize");
   setFunction<counts>(env, cuda, "counts");
+  setFunction<timeReplays>(env, cuda, "timeReplays");
   setFunction<setTf32>(env, cuda, "setTf32");
   setFunction<tune>(env, cuda, "tune");
   setFunction<matmulTable>(env, cuda, "matmulTable");

@@ -130,13 +130,7 @@ __global__ void addSquares(Table table, f32* total, float* found, unsigned* coun
   float sum = 0;
   for (int64_t i = blockIdx.x; i < table.chunks; i += gridDim.x)
     eachOf(chunkOf(table, i), Squares{&sum});
-  sum = blockSum(sum);
-  if (threadIdx.x == 0) found[blockIdx.x] = sum;
-  if (!isLastBlock(counter, gridDim.x)) return;
-  sum = 0;
-  for (unsigned i = threadIdx.x; i < gridDim.x; i += BLOCK) sum += found[i];
-  sum = blockSum(sum);
-  if (threadIdx.x == 0) *total = sum;
+  if (gridSum(&sum, found, counter) && threadIdx.x == 0) *total = sum;
 }
 
 struct Scale {

@@ -1,4 +1,5 @@
-// Neighbouring elements that a thread moves at once: W of them, or one where that cannot be.
+// How kernels share out elements: a thread has W neighbouring ones at a time, or a single one where
+// they do not lie so that they can be moved at once.
 #pragma once
 
 #include "device.cuh"

@@ -14,6 +14,7 @@ namespace tinybard::cuda::emulator {
 
 __thread Block* block;
 __thread bool isInside;
+__thread const char* ownStack;
 
 namespace {
 
@@ -78,6 +79,7 @@ void Block::goOn(void** save) {
     spareFibers.pop_back();
     thread.stack = const_cast<Stacks&>(stacks).begin(thread.fiber, entry);
   }
+  ownStack = stacks.at(thread.fiber);
   tinybardSwitchStack(save, thread.stack);
 }
 
@@ -98,6 +100,7 @@ void Block::runThreads(int fiber) {
     if (next >= 0 && threads[next].fiber < 0) continue;
     spareFibers.push_back(fiber);
     void* never;
+    if (next >= 0) ownStack = stacks.at(threads[next].fiber);
     tinybardSwitchStack(&never, next < 0 ? home : threads[next].stack);
   }
 }
@@ -157,6 +160,7 @@ bool Block::run(const Launch& launched, uint3 index, uint64_t seed) {
   if (!isGivenUp && ended == count) checkRedZones();
   block = nullptr;
   isInside = false;
+  ownStack = nullptr;
   return !isGivenUp && ended == count;
 }
 

@@ -142,6 +142,9 @@ class Block {
 /** The block that the caller is a thread of; null outside of kernels. */
 EMULATOR_OWN Block* block;
 
+/** Where the running thread's stack begins: most accesses are to it, and need no check. */
+EMULATOR_OWN const char* ownStack;
+
 /**
  * Whether the emulator itself is at work, whose accesses are not those of a kernel. They may come
  * to be watched, since the linker keeps one copy of an inline function, maybe a kernel's.

@@ -234,7 +234,7 @@ void accessOf(int thread, How how, const void* address, size_t bytes, const void
 }
 
 void access(How how, const void* at, size_t bytes, const void* code) {
-  if (isInside) return;
+  if ((size_t)((const char*)at - ownStack) < Stacks::step || isInside) return;
   if (block) {
     const Inside inside("an access");
     accessOf(block->running(), how, at, bytes, code);

@@ -14,7 +14,7 @@ void tinybardSwitchStack(void** from, void* to);
 /** Stacks of equal size in one piece, each above a zone that must not be touched. */
 class Stacks {
  public:
-  static constexpr size_t room = 64 * 1024;
+  static constexpr size_t room = 64 * 1024, guard = 64 * 1024, step = guard + room;
 
   explicit Stacks(int count);
   ~Stacks();
@@ -23,6 +23,8 @@ class Stacks {
   /** Where tinybardSwitchStack() may go to call entry(), which must not return, on stack i. */
   void* begin(int i, void (*entry)());
 
+  /** Where stack i begins, with its guard. */
+  const char* at(int i) const { return base + i * step; }
   /** Which stack holds the address; -1: none. */
   int of(const void* address) const {
     const size_t offset = (size_t)((const char*)address - base);
@@ -30,7 +32,6 @@ class Stacks {
   }
 
  private:
-  static constexpr size_t guard = 64 * 1024, step = guard + room;
   char* base;
   size_t count;
   int guarded = 0; // stacks from 0 on that have their guard

@@ -1,4 +1,6 @@
-// The emulated device: it is always there.
+// The emulated device: it is always there, and its time is the processor's.
+
+#include <chrono>
 
 #include "../cuda/device.cuh"
 
@@ -6,5 +8,12 @@ namespace tinybard::cuda {
 
 const char* whyUnavailable() { return nullptr; }
 const char* processor() { return "the emulator"; }
+int driverVersion() { return 0; }
+
+float timed(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work(); // launches wait until they are done
+  return std::chrono::duration<float, std::milli>(std::chrono::steady_clock::now() - begin).count();
+}
 
 } // namespace tinybard::cuda

@@ -57,6 +57,8 @@ export interface CudaAddon extends Exports {
   synchronize(): void;
   /** Counts since the start: launches of kernels, copies to the host, allocations. */
   counts(): { launches: number; reads: number; allocations: number };
+  /** Milliseconds that the device takes for so many replays. */
+  timeReplays(recording: Recording, count: number): number;
   /** Sets whether products of f32 may round their factors to tf32. */
   setTf32(on: boolean): void;
   /** Times the library's algorithms for the products that it has computed, and takes the best. */

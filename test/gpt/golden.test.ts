@@ -4,9 +4,13 @@
 import { readFileSync } from "node:fs";
 import {
   CharTokenizer,
+  type Device,
+  device,
+  devices,
   GPT,
   type GPTOptions,
   loadSafetensors,
+  manualSeed,
   optim,
   scope,
   type Tensor,
@@ -27,13 +31,13 @@ eachDevice("golden GPT", (test, on) => {
     made.loadStateDict(loadSafetensors(fixture("gpt/init.safetensors")));
     return made;
   };
-  const batch = (step: number) => {
+  const batch = (step: number, device: Device = on) => {
     const piece = (shift: number) =>
       (golden.offsets[step] as number[]).flatMap((o) =>
         ids.slice(o + shift, o + shift + config.blockSize),
       );
     const make = (shift: number) =>
-      tensor(Int32Array.from(piece(shift)), { shape: [batchSize, config.blockSize], device: on });
+      tensor(Int32Array.from(piece(shift)), { shape: [batchSize, config.blockSize], device });
     return [make(0), make(1)];
   };
 
@@ -63,13 +67,13 @@ eachDevice("golden GPT", (test, on) => {
     assert.is(count, Object.keys(grads).length);
   });
 
-  run("50 steps as PyTorch's", () => {
-    const gpt = model();
+  /** A training step of the golden run, as a function of its number. */
+  const training = (gpt: GPT) => {
     const { lr, weightDecay, betas, eps } = golden.optimizer;
     const optimizer = new optim.AdamW(gpt.parameters(), { lr, weightDecay, betas, eps });
-    for (let step = 0; step < 50; step++) {
-      const [loss, gradNorm] = scope(() => {
-        const [x, y] = batch(step);
+    return (step: number) =>
+      scope(() => {
+        const [x, y] = batch(step, gpt.wte.weight.device);
         const out = gpt.forward(x, y).loss as Tensor;
         out.backward();
         const before = optim.clipGradNorm(gpt.parameters(), Infinity);
@@ -77,6 +81,13 @@ eachDevice("golden GPT", (test, on) => {
         optimizer.zeroGrad();
         return [out.item(), before];
       });
+  };
+
+  run("50 steps as PyTorch's", () => {
+    const gpt = model();
+    const take = training(gpt);
+    for (let step = 0; step < 50; step++) {
+      const [loss, gradNorm] = take(step);
       assertClose([loss], [golden.losses[step]], {
         rtol: 0,
         atol: step < 20 ? 1e-5 : 1e-3,
@@ -93,5 +104,30 @@ eachDevice("golden GPT", (test, on) => {
         distance(w, final[name].data()) < 0.05,
         `${name}: ${distance(w, final[name].data())}`,
       );
+  });
+
+  if (on.memory.isHost) return;
+  run("50 steps in bf16: losses within the noise of five seeds", () => {
+    const parts = (losses: number[]) =>
+      [10, 20, 30, 40].map((at) => mean(losses.slice(at, at + 10))); // ten steps each
+    const mean = (x: number[]) => x.reduce((a, b) => a + b, 0) / x.length;
+    const take = (step: (at: number) => number[]) =>
+      Array.from({ length: 50 }, (_, at) => step(at)[0]);
+    const cheap = device(
+      devices().some(({ name, available }) => name === "cpu" && available) ? "cpu" : "ts",
+    );
+    const inHalf = parts(take(training(model().to("bf16"))));
+    const exact = parts(golden.losses);
+    const others = [1, 2, 3, 4, 5].map((seed) => {
+      manualSeed(seed);
+      const other = new GPT({ ...config, scaleResidual: false } as GPTOptions);
+      return parts(take(training(other.to(cheap))));
+    });
+    for (const [i, loss] of inHalf.entries()) {
+      const center = mean(others.map((each) => each[i]));
+      const noise = Math.sqrt(mean(others.map((each) => (each[i] - center) ** 2)) * (5 / 4));
+      const off = Math.abs(loss - exact[i]);
+      assert.ok(off <= noise, `steps ${10 * (i + 1)}: off by ${off}, noise ${noise}`);
+    }
   });
 });

@@ -52,7 +52,7 @@ __device__ inline void stage(Tile<D> tile, int to, const Rows<const bf16>& x, in
     if (x.packed) {
       copyAsync(place, width > 0 ? from : x.data, width > 0 ? 16 : 0);
     } else {
-#pragma unroll 1
+#pragma unroll 4 // not 8, for registers
       for (int j = 0; j < 8; j++) place[j] = j < width ? from[j] : rounded<bf16>(0.0f);
     }
   }
@@ -111,7 +111,7 @@ __device__ inline void put(Tile<D> tile, int row, int column, const float (&c)[N
 
 /**
  * Writes c [16, 8 N] to the rows of x from `first`, columns from `column`, as far as x has them. It
- * goes by way of rows of the tile that are the warp's to overwrite, so that lanes write whole chunks.
+ * goes by way of rows of the tile that are the warp's to overwrite: so lanes write whole chunks.
  */
 template <int D, int N>
 __device__ inline void write(const Rows<bf16>& x, int first, int column, const float (&c)[N][4],

@@ -1,8 +1,8 @@
 // Attention by ordinary arithmetic, any D: what f32 is served by, and heads too large for the
 // kernels on tensor cores. A block owns 64 queries or keys of a head, and goes through the rows of
 // the other side 64 at a time. Of 64 x 64 scores a thread has 4 x 4: with (x, y) its place among
-// 16 x 16, rows 4 y + i and columns x + 16 j. A block makes 64 columns of its rows' results; if D is
-// larger, other blocks compute the same scores for the next 64.
+// 16 x 16, rows 4 y + i and columns x + 16 j. A block makes 64 columns of its rows' results; if D
+// is larger, other blocks compute the same scores for the next 64.
 
 #include "../block.cuh"
 #include "kept.cuh"

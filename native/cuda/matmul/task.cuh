@@ -18,6 +18,7 @@ struct Cut {
   int tiles() const { return rows * columns; }
 };
 
+/** A product, and what our own kernels have to know beside it. */
 template <class F, class C>
 struct Task : Product<F, C> {
   bool packsIn;  // a and b can be read by packs,
@@ -159,8 +160,7 @@ __device__ inline void finish(const Task<F, C>& task, int64_t batch, int64_t row
   }
   if (task.activation != Activation::none) {
     if (task.h) storeFloats(task.h + at, x, byPacks, count);
-#pragma unroll
-    for (int i = 0; i < W; i++) x[i] = activate(task.activation, x[i]);
+    activate(task.activation, x);
   }
   if (task.accumulate) {
     loadFloats(more, task.c + at, byPacks, count);

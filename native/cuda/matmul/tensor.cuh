@@ -23,7 +23,6 @@ struct Operand {
   static constexpr int ROWS = alongK ? EXTENT : DEPTH;
   static constexpr int CHUNKS = (alongK ? DEPTH : EXTENT) / CHUNK; // in a row
   static constexpr int BYTES = EXTENT * 128;
-
   static constexpr int AT_ONCE = THREADS / CHUNKS; // rows that all threads copy
 
   /** Where a chunk lies. */

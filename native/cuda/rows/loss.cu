@@ -8,17 +8,6 @@
 namespace tinybard::cuda {
 namespace {
 
-/** What all blocks have found together: in the last of them the sum, in all others nothing. */
-__device__ inline bool isTotal(float* total, float* found, unsigned* counter) {
-  const float mine = blockSum(*total);
-  if (threadIdx.x == 0) found[blockIdx.x] = mine;
-  if (!isLastBlock(counter, gridDim.x)) return false;
-  float sum = 0;
-  for (unsigned i = threadIdx.x; i < gridDim.x; i += blockDim.x) sum += found[i];
-  *total = blockSum(sum);
-  return true;
-}
-
 /** How many targets are not ignored, counted by a block. */
 __device__ inline float countOf(const i32* target, int64_t rows, int64_t ignored) {
   float count = 0;
@@ -48,7 +37,7 @@ __global__ void __launch_bounds__(S::threads, 2)
     const int own = checked(target[r], n, crossEntropy_, r, fault);
     total += lse[r] + (all.shift - toFloat(row.x[own]));
   }
-  if (!isTotal(&total, found, counter)) return;
+  if (!gridSum(&total, found, counter)) return;
   const float counted = countOf(target, rows, ignored);
   if (threadIdx.x != 0) return;
   *loss = total / counted;
@@ -106,7 +95,7 @@ __global__ void __launch_bounds__(S::threads, 2)
       store(logits + r * width + i, v);
     });
   }
-  if (!isTotal(&total, found, counter) || threadIdx.x != 0) return;
+  if (!gridSum(&total, found, counter) || threadIdx.x != 0) return;
   *loss = total / counted;
   *count = counted;
 }

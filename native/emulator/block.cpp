@@ -4,6 +4,8 @@
 #include "block.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 #include "check.h"
 #include "report.h"
@@ -77,7 +79,7 @@ void Block::goOn(void** save) {
   if (thread.fiber < 0) {
     thread.fiber = spareFibers.back();
     spareFibers.pop_back();
-    thread.stack = const_cast<Stacks&>(stacks).begin(thread.fiber, entry);
+    thread.stack = stacks.begin(thread.fiber, entry);
   }
   ownStack = stacks.at(thread.fiber);
   tinybardSwitchStack(save, thread.stack);
@@ -93,7 +95,6 @@ void Block::runThreads(int fiber) {
     launch->body(launch->arguments.get());
     isInside = true;
     for (Copy& copy : threads[current].copies) land(copy);
-    warps[current / LANES].ended |= 1u << current % LANES;
     ended++;
     const int next = choose();
     if (next >= 0) setRunning(next);
@@ -123,7 +124,7 @@ void Block::begin() {
   spareFibers.resize(MOST_THREADS);
   for (int i = 0; i < MOST_THREADS; i++) spareFibers[i] = MOST_THREADS - 1 - i;
   for (Warp& warp : warps) {
-    warp.ready = warp.ended = 0;
+    warp.ready = 0;
     for (auto& gathering : warp.open) warp.spare.push_back(std::move(gathering));
     warp.open.clear();
   }
@@ -299,8 +300,8 @@ void Block::reportStuck() {
   if (missing >= 0) {
     const Thread& other = threads[missing];
     what += "; thread " + text(other.index);
-    what += other.waitsAt ? std::string(" waits at ") + other.waitsAt->name + ", " + text(other.here)
-                          : " has ended";
+    if (!other.waitsAt) what += " has ended";
+    else what += std::string(" waits at ") + other.waitsAt->name + ", " + text(other.here);
   } else {
     what += "; the block has no such lanes";
   }

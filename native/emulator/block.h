@@ -60,7 +60,7 @@ struct SharedArray {
 };
 
 struct Warp {
-  unsigned ready, ended;
+  unsigned ready; // lanes that can go on
   std::vector<std::unique_ptr<Gathering>> open, spare;
 };
 
@@ -109,7 +109,7 @@ class Block {
   const Thread& thread(int i) const { return threads[i]; }
 
   Random random;
-  const Stacks stacks;
+  Stacks stacks;
 
  private:
   static void entry();

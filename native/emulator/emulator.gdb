@@ -18,7 +18,8 @@ define look
     set $running_r15 = $r15
   end
   # as tinybardSwitchStack() of fiber.cpp left them
-  set $left = (unsigned long*)'tinybard::cuda::emulator::block'->threads._M_impl._M_start[$arg0].stack
+  set $thread = 'tinybard::cuda::emulator::block'->threads._M_impl._M_start + $arg0
+  set $left = (unsigned long*)$thread->stack
   set $r15 = $left[0]
   set $r14 = $left[1]
   set $r13 = $left[2]

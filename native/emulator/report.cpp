@@ -3,7 +3,6 @@
 
 #include "report.h"
 
-#include <cxxabi.h>
 #include <dlfcn.h>
 #include <elf.h>
 
@@ -27,7 +26,7 @@ State& state() {
   return only;
 }
 
-/** The lines that addr2line has for an address: function, place, and so on outwards. */
+/** What addr2line has for an address: line 0 is its function, line 1 its place; empty: nothing. */
 std::string ask(const void* code, int line) {
   Dl_info info;
   if (!dladdr(code, &info) || !info.dli_fbase) return "";
@@ -35,21 +34,18 @@ std::string ask(const void* code, int line) {
   if (static_cast<const Elf64_Ehdr*>(info.dli_fbase)->e_type == ET_DYN) {
     at -= (uintptr_t)info.dli_fbase;
   }
-  char command[1024];
-  std::snprintf(command, sizeof command, "addr2line -Cfe '%s' %#lx 2>/dev/null", info.dli_fname,
-                (unsigned long)at);
-  std::FILE* const answer = popen(command, "r");
+  char offset[32];
+  std::snprintf(offset, sizeof offset, "%#lx", (unsigned long)at);
+  const std::string command = std::string("addr2line -Cfe '") + info.dli_fname + "' " + offset;
+  std::FILE* const answer = popen((command + " 2>/dev/null").c_str(), "r");
   if (!answer) return "";
-  char found[1024] = "";
-  for (int i = 0; i <= line; i++) {
-    found[0] = '\0';
-    if (!std::fgets(found, sizeof found, answer)) break;
+  std::string found;
+  for (int byte; (byte = std::fgetc(answer)) != EOF;) {
+    if (byte == '\n') line--;
+    else if (line == 0) found += (char)byte;
   }
-  while (std::fgetc(answer) != EOF) continue;
   pclose(answer);
-  std::string text = found;
-  if (!text.empty() && text.back() == '\n') text.pop_back();
-  return text.compare(0, 2, "??") == 0 ? "" : text;
+  return found.compare(0, 2, "??") == 0 ? "" : found;
 }
 
 std::string withoutFolder(const std::string& path) {

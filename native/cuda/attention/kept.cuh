@@ -1,6 +1,6 @@
 // Which probabilities dropout keeps, as bits in shared memory. One draw decides eight neighbours of
-// a row, which no layout of fragments gives to one thread in both passes; so threads draw in the
-// order of draws, every one once, and read their bits in whatever order they compute.
+// a row, which no layout of fragments gives to one thread in both passes; so threads share draws
+// out among them, and read bits in whatever order they compute.
 #pragma once
 
 #include "../random.cuh"

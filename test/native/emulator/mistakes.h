@@ -272,11 +272,12 @@ void testWatchedMistakes() {
               {"earlyCopy<false>: block (0,0,0), thread (", planted("early copy"),
                planted("read under a copy"), "shared tile"});
   twins("two blocks write the same", blocksRace<true>, blocksRace<false>,
-        {"blocksRace<false>: block (", "race at " + planted("blocks race"), "by block (", "writes byte"},
-        4);
-  expectFound("a last block without fences",
-              [&] { launch(total<true>, 9, 64, 0, x.device, y.device, y.device + 50, counters(1), 256); },
-              [&] { launch(total<false>, 9, 64, 0, x.device, y.device, y.device + 50, counters(1), 256); },
+        {"blocksRace<false>: block (", "race at " + planted("blocks race"), "by block (",
+         "writes byte"}, 4);
+  const auto sum = [&](auto kernel) {
+    launch(kernel, 9, 64, 0, x.device, y.device, y.device + 50, counters(1), 256);
+  };
+  expectFound("a last block without fences", [&] { sum(total<true>); }, [&] { sum(total<false>); },
               {"total<false>: block (", "race at " + planted("missing fence"), "written by block ("});
   Buffer<int> z(64);
   expectFound("another thread's stack", [&] { launch(otherStack<true>, 1, 64, 0, z.device); },

@@ -326,9 +326,9 @@ void testGraphs() {
   expect("a graph runs again, on what its buffers hold", z.get()[0] == 20 && z.host[1] == 150);
   expect("launches are counted within graphs", launches() == before + 4);
   destroy(graph);
-  for (const std::function<void()>& ask :
-       {std::function<void()>([] { allocate(1); }), std::function<void()>([] { workspace(1 << 30); }),
-        std::function<void()>([] { tableOf(std::vector<int>{1, 2, 3, 77}); })}) {
+  const std::function<void()> asks[] = {[] { allocate(1); }, [] { workspace(1 << 30); },
+                                        [] { tableOf(std::vector<int>{1, 2, 3, 77}); }};
+  for (const auto& ask : asks) {
     beginCapture();
     ask();
     const bool isRefused = refusal.isSet;
@@ -357,9 +357,9 @@ void testNumbers() {
                      bits(1.01171875f) == 0x3f82 && bits(3.4e38f) == 0x7f80 &&
                      toFloat(bf16{0x3fc0}) == 1.5f && packed(1, 2) == 0x40003f80);
   expect("tf32, __umulhi and others",
-         __uint_as_float(toTf32(1 + 1 / 2048.0f)) == 1 + 1 / 1024.0f && std::isnan(__uint_as_float(toTf32(NAN))) &&
-             __umulhi(0xffffffff, 0xffffffff) == 0xfffffffe && ::max(-1, 2) == 2 &&
-             ::min(3u, 2u) == 2 && rsqrtf(4) == 0.5f && __popc(7) == 3 && __clz(1) == 31);
+         __uint_as_float(toTf32(1 + 1 / 2048.0f)) == 1 + 1 / 1024.0f &&
+             std::isnan(__uint_as_float(toTf32(NAN))) && __umulhi(0xffffffff, 0xffffffff) == 0xfffffffe &&
+             ::max(-1, 2) == 2 && ::min(3u, 2u) == 2 && rsqrtf(4) == 0.5f && __popc(7) == 3 && __clz(1) == 31);
 }
 
 void testValues() {

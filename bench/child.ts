@@ -7,6 +7,7 @@ import { setThreads } from "#src/device.js";
 import { select } from "./all.ts";
 import { run } from "./command.ts";
 import { ceilingOf, rateOf, timeOf } from "./measure.ts";
+import { inHalf } from "./row.ts";
 
 /** What is printed of a device. */
 export interface Setting {
@@ -19,6 +20,7 @@ export interface Setting {
 /** What is printed of a row. */
 export interface Result {
   device: DeviceName;
+  dtype: string;
   model: string;
   kernel: string;
   shape: string;
@@ -29,7 +31,7 @@ export interface Result {
   share: number;
 }
 
-const [name, threads, time, filter] = process.argv.slice(2);
+const [name, threads, time, dtype, filter] = process.argv.slice(2);
 await run(async () => {
   const device = deviceOf(name as DeviceName);
   const addon = device.addon ?? { simd: "" };
@@ -37,14 +39,27 @@ await run(async () => {
   const count = device.name === "cpu" ? setThreads(Number(threads)) : 1;
   const setting = { device: device.name, simd, threads: count };
   console.log(JSON.stringify(setting satisfies Setting));
+  if ("setTf32" in addon) addon.setTf32(dtype === "tf32");
   const ceiling = ceilingOf(device, Number(time));
-  for (const row of select(filter)) {
-    const { model, kernel, shape, flops } = row;
+  for (const plain of select(filter)) {
+    const { model, kernel, shape, flops } = plain;
+    const signature = device.addon?.signatures[kernel] ?? "";
+    const row = dtype === "bf16" ? inHalf(plain, signature) : plain;
     const ms = timeOf(row, device, Number(time));
     const rate = rateOf(row, ms);
     const unit = flops ? "GFLOP/s" : "GB/s";
     const share = rate / ceiling(row);
-    const result: Result = { device: device.name, model, kernel, shape, ms, rate, unit, share };
+    const result: Result = {
+      device: device.name,
+      dtype,
+      model,
+      kernel,
+      shape,
+      ms,
+      rate,
+      unit,
+      share,
+    };
     console.log(JSON.stringify(result));
   }
 });

@@ -22,7 +22,10 @@ export function sizesOf(preset: string) {
 }
 export type Sizes = ReturnType<typeof sizesOf>;
 
-export const models = ["lecture-0.2m", "nanogpt-cpu", "lecture-2.7m"].map(sizesOf);
+/** Those of a laptop, or those that TINYBARD_BENCH_MODELS lists. */
+export const models = (process.env.TINYBARD_BENCH_MODELS ?? "lecture-0.2m,nanogpt-cpu,lecture-2.7m")
+  .split(",")
+  .map(sizesOf);
 
 /** What a preset says of its model. */
 export function modelOptions(preset: string): GPTOptions {

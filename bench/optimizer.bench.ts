@@ -19,7 +19,7 @@ export const optimizer = forModels(({ preset }) => {
     {
       kernel: "adamw",
       shape,
-      args: [changed, read, changed, squares, counts, lr, 0.9, 0.99, 1e-8, 0.1, 0],
+      args: [changed, read, changed, squares, [], counts, lr, null, 0.9, 0.99, 1e-8, 0.1, 0],
     },
     { kernel: "sumSquares", shape, args: [read, out(1)] },
     { kernel: "clip", shape, args: [changed, given(1), 1] }, // by 1 / (1 + 1e-6)

@@ -7,7 +7,7 @@ import { models, type Sizes } from "./models.ts";
 
 /** A buffer of a call: n numbers made of uniform ones, which pass through memory once or twice. */
 export interface Part {
-  dtype: "f32" | "i32";
+  dtype: "f32" | "i32" | "bf16";
   n: number;
   value: (u: number) => number;
   passes: 1 | 2;
@@ -56,9 +56,21 @@ export function forModels(rows: (sizes: Sizes) => Omit<Row, "model">[]): Row[] {
 export function bytesOf({ args, bytes }: Call): number {
   const moved = (arg: Arg): number => {
     if (Array.isArray(arg)) return arg.reduce((sum, part) => sum + moved(part), 0);
-    return typeof arg === "object" && arg !== null ? 4 * arg.n * arg.passes : 0;
+    const width = (part: Part) => (part.dtype === "bf16" ? 2 : 4);
+    return typeof arg === "object" && arg !== null ? width(arg) * arg.n * arg.passes : 0;
   };
   return bytes ?? args.reduce((sum: number, arg) => sum + moved(arg), 0);
+}
+
+/** The call with all floats in bf16 that a kernel takes so, by the words of kernels.inc. */
+export function inHalf<C extends Call>(call: C, signature: string): C {
+  const words = [...signature.matchAll(/\w+\((F|W|f32|i32|bf16|any), *\w+/g)];
+  const half = (arg: Arg, type = ""): Arg => {
+    if (typeof arg !== "object" || arg === null || Array.isArray(arg)) return arg;
+    return /^(F|W|any)$/.test(type) && arg.dtype === "f32" ? { ...arg, dtype: "bf16" } : arg;
+  };
+  const args = call.args.map((arg, i) => half(arg, words[i]?.[1]));
+  return { ...call, args, ...(call.bytes && { bytes: call.bytes / 2 }) };
 }
 
 /** The arguments on a device, in memory from its pool, which is aligned as that of tensors. */

@@ -14,10 +14,12 @@ interface Options {
   filter?: string;
   time: number;
   threads: number;
+  dtype: string;
   json?: string;
   svg?: string;
 }
 
+const dtypes = ["f32", "tf32", "bf16"];
 const names = devices().map(({ name }) => name);
 const table: Table = {
   device: { type: "string", help: "measure this device only", choices: names, value: "NAME" },
@@ -28,20 +30,29 @@ const table: Table = {
   },
   time: { type: "number", help: "milliseconds for a row", default: 200, min: 1, value: "MS" },
   threads,
+  dtype: {
+    type: "string",
+    help: "the numbers' type on cuda",
+    choices: dtypes,
+    default: "f32",
+    value: "NAME",
+  },
   json: { type: "string", help: "write all figures to a file", value: "FILE" },
   svg: { type: "string", help: "draw how much faster than ts each kernel is", value: "FILE" },
 };
 
 await run(async () => {
   const { options } = readOptions<Options>("npm run bench -- [options]", table);
-  const { device, filter = "", time, threads, json, svg } = options;
+  const { device, filter = "", time, threads, dtype, json, svg } = options;
+  if (device === "cuda") process.env.TINYBARD_BENCH_MODELS ??= "lecture-10.8m,gpt2";
   if (select(filter).length === 0) throw new UsageError(`bench: no row has the text ${filter}`);
   warnIfBusy();
   const settings: Setting[] = [];
   const results: Row[] = [];
   for (const name of device ? [device] : available()) {
     const child = fileURLToPath(new URL("child.js", import.meta.url));
-    const words = [child, name, threads, time, filter].map(String);
+    const type = name.startsWith("cuda") ? dtype : "f32";
+    const words = [child, name, threads, time, type, filter].map(String);
     for await (const row of jsonLines<Setting | Result>(process.execPath, words)) {
       if ("kernel" in row) {
         results.push(withRatio(row, results));
@@ -57,9 +68,12 @@ await run(async () => {
   if (svg) writeFileSync(svg, bars(results));
 });
 
-/** The devices that work here, that which the others are compared with first. */
+/**
+ * The devices that work here, that which the others are compared with first. The emulator is no
+ * measure of anything.
+ */
 function available(): string[] {
-  const working = devices().filter((each) => each.available);
+  const working = devices().filter((each) => each.available && each.name !== "cuda-emulator");
   return working.map(({ name }) => name).sort((a, b) => Number(b === "ts") - Number(a === "ts"));
 }
 

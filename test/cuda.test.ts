@@ -86,16 +86,25 @@ function define(addon: CudaAddon): void {
     return doubles.flat().filter(ArrayBuffer.isView) as (Float64Array | Int32Array)[];
   };
 
-  /** classify() in two steps: the scores are results of the first, and are rounded. */
-  const classified = (args: Args) => {
-    const [x, w, b, target, loss, count, logits, rows, n, K, ignoreIndex] = args as never[];
-    const scores = compute("linear", [x, w, b, null, logits, rows, n, K, 0]).at(-1) as Float64Array;
-    const lse = new Float32Array(rows);
-    const two = [rounded(scores), target, loss, lse, count, rows, n, ignoreIndex];
-    const [, , meanLoss, , counted] = compute("crossEntropy", two);
-    return [x, w, b, target, meanLoss, counted, logits].filter(
-      ArrayBuffer.isView,
-    ) as Float64Array[];
+  /** Two steps in one kernel: the result of the first is one of its results, and is rounded. */
+  const inSteps: Record<string, (args: Args) => unknown[]> = {
+    classify(args) {
+      const [x, w, b, target, loss, count, logits, rows, n, K, ignoreIndex] = args as never[];
+      const scores = compute("linear", [x, w, b, null, logits, rows, n, K, 0]).at(-1);
+      const lse = new Float32Array(rows);
+      const two = [rounded(scores as Float64Array), target, loss, lse, count, rows, n, ignoreIndex];
+      const [, , meanLoss, , counted] = compute("crossEntropy", two);
+      return [x, w, b, target, meanLoss, counted, logits];
+    },
+    residualLayerNorm(args) {
+      const [x, y, w, b, , z, mean, rstd, draws, rows, n, eps] = args as never[];
+      const [first] = [args.slice(0, 4), args.slice(4)].map((part) =>
+        part.filter(ArrayBuffer.isView),
+      );
+      const r = rounded(compute("residualLayerNorm", args)[first.length] as Float64Array);
+      const two = compute("layerNorm", [r, w, b, z, mean, rstd, rows, n, eps]);
+      return [x, y, w, b, r, ...two.slice(-3), draws];
+    },
   };
 
   const check = (kernel: string, values: Values, lists: number[], nulls: number, dtype: DType) => {
@@ -118,7 +127,10 @@ function define(addon: CudaAddon): void {
     for (const [i, x] of run(kernel, words, halves, dtype).entries())
       assert.equal(x, actual[i], `${what}: other bits`);
     const exact = compute(kernel, args);
-    const ideal = kernel === "classify" ? classified(halves) : compute(kernel, halves);
+    const steps = inSteps[kernel]?.(halves).filter(ArrayBuffer.isView) as
+      | Float64Array[]
+      | undefined;
+    const ideal = steps ?? compute(kernel, halves);
     const flat = words.flatMap((word, i) =>
       Array.isArray(args[i]) ? args[i].map(() => word) : ArrayBuffer.isView(args[i]) ? [word] : [],
     );

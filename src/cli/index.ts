@@ -5,10 +5,12 @@
 import { setThreads } from "../device.ts";
 import { nearest, type Table, UsageError } from "../train/table.ts";
 import { help, parse } from "./arguments.ts";
+import { bench } from "./bench.ts";
 import { doctor } from "./doctor.ts";
 import { evalTable, evaluateRun } from "./eval.ts";
 import { sampleRun, sampleTable } from "./sample.ts";
 import { trainCommand, trainCommandTable } from "./train.ts";
+import { tune, tuneTable } from "./tune.ts";
 
 /** What every command takes. */
 const common: Table = {
@@ -25,14 +27,14 @@ const commands = {
   train: { about: "train a model", table: trainCommandTable, run: trainCommand },
   sample: { about: "write text with a trained model", table: sampleTable, run: sampleRun },
   eval: { about: "measure a trained model's losses", table: evalTable, run: evaluateRun },
+  tune: { about: "time the GPU's matrix products, once for all runs", table: tuneTable, run: tune },
   doctor: { about: "tell what devices there are, and what others need", table: {}, run: doctor },
 };
 
 async function main([name, ...words]: string[]): Promise<number> {
   if (name === undefined || name === "--help" || name === "help") {
-    const lines = Object.entries(commands).map(
-      ([each, { about }]) => `  ${each.padEnd(8)}${about}`,
-    );
+    const all = { ...commands, bench: { about: "time every kernel, as npm run bench does" } };
+    const lines = Object.entries(all).map(([each, { about }]) => `  ${each.padEnd(8)}${about}`);
     console.log(
       ["usage: tinybard COMMAND [options]; COMMAND --help tells its options", "", ...lines].join(
         "\n",
@@ -40,6 +42,7 @@ async function main([name, ...words]: string[]): Promise<number> {
     );
     return name === undefined ? 2 : 0;
   }
+  if (name === "bench") return bench(words); // a program with options of its own
   if (!Object.hasOwn(commands, name)) {
     const near = nearest(name, Object.keys(commands));
     throw new UsageError(`unknown command ${name}${near ? `; did you mean ${near}?` : ""}`);

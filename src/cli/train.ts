@@ -9,6 +9,7 @@ import type { Row } from "../train/metrics.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import type { Run } from "../train/run.ts";
 import { check, type Table, UsageError } from "../train/table.ts";
+import { buildCudaOnce } from "./cuda.ts";
 import { parameterCount, progressLine } from "./progress.ts";
 
 export const trainCommandTable: Table = {
@@ -31,6 +32,7 @@ export async function trainCommand(flags: Flags): Promise<number> {
   const options = { ...(file ? readOptions(file) : {}), ...given };
   const say = (line: string) => json || console.log(line);
   if (!given.resume) {
+    if ((options.device ?? "auto") === "auto") await buildCudaOnce(say);
     const chosen = device(options.device ?? "auto");
     say(deviceLine(chosen, options.device));
     if (!options.preset && !file)

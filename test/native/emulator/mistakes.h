@@ -278,7 +278,8 @@ void testWatchedMistakes() {
     launch(kernel, 9, 64, 0, x.device, y.device, y.device + 50, counters(1), 256);
   };
   expectFound("a last block without fences", [&] { sum(total<true>); }, [&] { sum(total<false>); },
-              {"total<false>: block (", "race at " + planted("missing fence"), "written by block ("});
+              {"total<false>: block (", "race at " + planted("missing fence"),
+               "written by block ("});
   Buffer<int> z(64);
   expectFound("another thread's stack", [&] { launch(otherStack<true>, 1, 64, 0, z.device); },
               [&] { launch(otherStack<false>, 1, 64, 0, z.device); },

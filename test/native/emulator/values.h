@@ -356,10 +356,11 @@ void testNumbers() {
                      bits(NAN) == 0x7fff && bits(1.00390625f) == 0x3f80 &&
                      bits(1.01171875f) == 0x3f82 && bits(3.4e38f) == 0x7f80 &&
                      toFloat(bf16{0x3fc0}) == 1.5f && packed(1, 2) == 0x40003f80);
-  expect("tf32, __umulhi and others",
-         __uint_as_float(toTf32(1 + 1 / 2048.0f)) == 1 + 1 / 1024.0f &&
-             std::isnan(__uint_as_float(toTf32(NAN))) && __umulhi(0xffffffff, 0xffffffff) == 0xfffffffe &&
-             ::max(-1, 2) == 2 && ::min(3u, 2u) == 2 && rsqrtf(4) == 0.5f && __popc(7) == 3 && __clz(1) == 31);
+  expect("tf32", __uint_as_float(toTf32(1 + 1 / 2048.0f)) == 1 + 1 / 1024.0f &&
+                     std::isnan(__uint_as_float(toTf32(NAN))));
+  expect("__umulhi and others", __umulhi(0xffffffff, 0xffffffff) == 0xfffffffe &&
+                                    ::max(-1, 2) == 2 && ::min(3u, 2u) == 2 &&
+                                    rsqrtf(4) == 0.5f && __popc(7) == 3 && __clz(1) == 31);
 }
 
 void testValues() {

@@ -18,6 +18,9 @@ namespace tinybard {
 namespace scalar { extern const Table table; }
 namespace neon { extern const Table table; }
 
+using F = f32; // what they are on cpu
+using W = word;
+
 namespace {
 
 /** The arguments of one call, the same for the same seed. */
@@ -43,6 +46,7 @@ class Case {
     if (name == "capacity") x += sizes["T"];
     if (name == "aStep") x = sizes["M"] * sizes["K"];
     if (name == "bStep") x = random() % 2 * sizes["K"] * sizes["N"];
+    if (name == "T" && sizes.count("n")) x = sizes["n"] / 2; // a piece of n tokens
     if (name == "B" || name == "H" || name == "heads") x = x % 3 + 1;
     return sizes[name] = numbers.emplace_back().integer = x;
   }
@@ -55,7 +59,7 @@ class Case {
     Slot& slot = buffers.emplace_back();
     if constexpr (std::is_same_v<T, i32>) slot.pointer = newIntegers(name, length);
     else slot.pointer = newFloats(name, length);
-    slot.either = {slot.pointer, true};
+    slot.either = {slot.pointer, Type::f32};
   }
   void list(const std::string& name, bool isScalar) {
     static const int64_t some[] = {17, 1, 130, 66}, ones[] = {1, 1, 1, 1};
@@ -63,13 +67,15 @@ class Case {
     for (int i = 0; i < 4; i++) to.push_back(newFloats(name, isScalar ? 1 : some[i]));
     buffers.emplace_back().list = {to.data(), isScalar ? ones : some, 4};
   }
+  void noList() { buffers.emplace_back().list = {nullptr, nullptr, 0}; }
 
  private:
   float* newFloats(const std::string& name, int64_t length) {
     const bool isPositive = std::string(" rstd lse count total v t lr ").find(" " + name + " ") < 99;
     std::uniform_real_distribution<float> draw(isPositive ? 0.5f : -2, 2);
     auto& data = floats.emplace_back();
-    for (int64_t i = 0; i <= length; i++) data.push_back(draw(random)); // one more, not to be touched
+    for (int64_t i = 0; i <= length; i++) // one more, not to be touched
+      data.push_back(name == "guard" ? 0 : draw(random));
     return data.data();
   }
   i32* newIntegers(const std::string& name, int64_t length) {
@@ -113,6 +119,7 @@ struct Entry {
 #define maybeOut in
 #define ins(T, name) c.list(#name, false);
 #define inouts ins
+#define maybeOuts(T, name) c.noList();
 #define scalars(T, name) c.list(#name, true);
 #define size(name) [[maybe_unused]] const int64_t name = c.size(#name);
 #define integer(name) c.integer();

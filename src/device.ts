@@ -7,6 +7,7 @@ import { Pool, Storage } from "./device/memory.ts";
 import { type Addon, addonOf } from "./kernels/addon.ts";
 import type { DType, Kernels } from "./kernels/contract.ts";
 import { reference } from "./kernels/reference/index.ts";
+import { loadTuning, saveTuning } from "./kernels/tuning.ts";
 import { drawState } from "./random.ts";
 import { fail } from "./shape.ts";
 
@@ -106,6 +107,15 @@ export class Device {
     } finally {
       Object.assign(this, { tape: null, pool });
     }
+  }
+
+  /** Writes down which algorithms multiply matrices, where there is a choice; and the way back. */
+  saveTuning(file?: string): void {
+    if (this.addon && "matmulTable" in this.addon) saveTuning(this.addon, file);
+  }
+
+  loadTuning(file?: string): void {
+    if (this.addon && "matmulTable" in this.addon) loadTuning(this.addon, file);
   }
 
   toString(): string {

@@ -19,7 +19,7 @@ namespace {
 
 constexpr napi_type_tag tag = {0x74696e7962617264, 0x6275666665720000};
 
-/** A piece of the device's memory; null once it has been given back. A recording may still use it. */
+/** A piece of the device's memory; null once it was given back. A recording may still use it. */
 struct Block {
   std::shared_ptr<char> data;
   int64_t length;

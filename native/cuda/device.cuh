@@ -15,7 +15,7 @@
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-/** An array that the threads of a block share, at a multiple of 16: SHARED(float, tile, [8][36]); */
+/** An array that a block's threads share, at a multiple of 16: SHARED(float, tile, [8][36]); */
 #define SHARED(T, name, sizes) __shared__ __align__(16) T name sizes
 /** T* name: the shared memory whose size launch() was given. It begins at a multiple of 128. */
 #define DYNAMIC_SHARED(T, name)                               \

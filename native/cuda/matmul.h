@@ -36,7 +36,7 @@ struct Product {
 template <class F, class C>
 void multiply(const Product<F, C>& product);
 
-/** Whether products of f32 round their factors to tf32, for the tensor cores' sake. At first not. */
+/** Whether products of f32 round their factors to tf32, for the tensor cores; at first not. */
 void setTf32(bool on);
 bool usesTf32();
 

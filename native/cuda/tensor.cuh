@@ -46,8 +46,9 @@ __device__ inline void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint
 }
 
 /**
- * Four matrices [8, 8] of bf16 from shared memory: lane 8 i + r gives the address of row r of matrix
- * i, 16 bytes at a multiple of 16; lane 4 g + t gets of each matrix the elements (g, 2t), (g, 2t + 1).
+ * Four matrices [8, 8] of bf16 from shared memory: lane 8 i + r gives the address of row r of
+ * matrix i, 16 bytes at a multiple of 16; lane 4 g + t gets of each matrix the elements (g, 2t) and
+ * (g, 2t + 1).
  */
 __device__ inline void loadMatrices(uint32_t (&x)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"

@@ -93,7 +93,7 @@ inline To bitsAs(From x) {
 #define SHARED(T, name, sizes)                                    \
   typedef T name##Array sizes;                                    \
   static const ::tinybard::cuda::emulator::Site name##Site = {    \
-      #name, sizeof(name##Array), 16};                    \
+      #name, sizeof(name##Array), 16};                            \
   name##Array& name = *static_cast<name##Array*>(                 \
       ::tinybard::cuda::emulator::sharedArray(name##Site))
 #define DYNAMIC_SHARED(T, name) \

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { device } from "../device.ts";
 import { presets } from "../gpt/presets.ts";
-import { saveTuning, tuningFile } from "../kernels/tuning.ts";
+import { tuningFile } from "../kernels/tuning.ts";
 import { train } from "../train/loop.ts";
 import type { TrainConfig } from "../train/options.ts";
 import type { Table } from "../train/table.ts";
@@ -30,14 +30,15 @@ export const tuneTable: Table = {
 };
 
 export async function tune(options: Partial<TrainConfig>): Promise<number> {
-  const { addon } = device("cuda");
+  const on = device("cuda");
+  const { addon } = on;
   if (!addon || !("tune" in addon)) return 1;
   const folder = mkdtempSync(join(tmpdir(), "tinybard-tune-"));
   try {
     const brief = { maxIters: 1, evalIters: 1, device: "cuda", out: join(folder, "run") } as const;
     await train({ ...options, ...brief }); // each product is met once
     addon.tune();
-    saveTuning(addon);
+    on.saveTuning();
     const count = addon.matmulTable().trim().split("\n").filter(Boolean).length;
     console.log(`${count} products of ${addon.matmul} on ${addon.processor}: ${tuningFile()}`);
   } finally {

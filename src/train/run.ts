@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { type Device, device as deviceOf } from "../device.ts";
 import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
 import { GPT } from "../gpt/model.ts";
-import { loadTuning, saveTuning } from "../kernels/tuning.ts";
 import { AdamW } from "../optim/index.ts";
 import { manualSeed } from "../random.ts";
 import { loadCorpus } from "../text/corpus.ts";
@@ -45,8 +44,7 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   mkdirSync(run.out, { recursive: true });
   writeJSON(join(run.out, "tokenizer.json"), tokenizer.toJSON());
   writeJSON(join(run.out, "config.json"), config);
-  const { addon } = run.device;
-  if (addon && "matmulTable" in addon) saveTuning(addon, join(run.out, "matmul.txt"));
+  run.device.saveTuning(join(run.out, "matmul.txt"));
   return run;
 }
 
@@ -68,8 +66,7 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
   if (saved.textSha256 !== run.state.textSha256)
     throw new UsageError(`resume: ${run.corpus} is not the text that ${out} was trained on`);
   loadCheckpoint(join(out, "last"), run.model, run.optimizer);
-  const { addon } = run.device;
-  if (addon && "matmulTable" in addon) loadTuning(addon, join(out, "matmul.txt"));
+  run.device.loadTuning(join(out, "matmul.txt"));
   dropRowsFrom(out, saved.step);
   if (config.maxIters !== recorded.maxIters) writeJSON(join(out, "config.json"), config);
   // an evaluation that was made only because the run ended there is not one of the longer run

@@ -112,7 +112,7 @@ function load(name: keyof typeof sources): Addon | string {
   if (!existsSync(path)) return `no ${what}: it has not been built; ${fix}`;
   try {
     const reason = name === "cuda" ? probe(path) : null;
-    if (reason) return `no ${what}: ${reason}; ${fix}`;
+    if (reason) return `the ${what} does not work here: ${reason}`;
     const addon = require(path)[name === "cpu" ? "cpu" : "cuda"] as Addon;
     const other = Object.keys(reference).find(
       (kernel) => wordsOf(addon.signatures?.[kernel]) !== parametersOf(kernel as keyof Kernels),

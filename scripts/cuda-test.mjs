@@ -1,11 +1,14 @@
 // All tests of the CUDA floor on a GPU. usage: npm run test:cuda
-// The whole suite on the device cuda; then the ops and some training steps under compute-sanitizer,
-// where it is installed: memcheck sees accesses out of bounds, racecheck races in shared memory.
+// The whole suite on the device cuda; matrix products once more by our own kernels; then the ops and
+// some training steps under compute-sanitizer, where it is installed: memcheck sees accesses out of
+// bounds, racecheck races in shared memory.
 
 import { isThere, run } from "./compile.mjs";
 
 const suite = (...filters) => ["dist-test/run.js", "--device", "cuda", ...filters];
 let failures = (await run(process.execPath, suite("--timeout", "600"))) === 0 ? 0 : 1;
+const products = suite("--timeout", "600", "cuda.test", "ops/matmul", "resident");
+if ((await run(process.execPath, products, { TINYBARD_MATMUL: "own" })) !== 0) failures++;
 if (isThere("compute-sanitizer", "--version")) {
   for (const tool of ["memcheck", "racecheck"]) {
     console.log(`\n== compute-sanitizer --tool ${tool}`);

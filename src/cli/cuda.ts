@@ -11,8 +11,8 @@ const path = (file: string) => fileURLToPath(new URL(`../../${file}`, import.met
 export async function buildCudaOnce(say: (line: string) => unknown): Promise<void> {
   const isTried = existsSync(path("build-cuda/build.log")); // whatever came of it
   if (isTried || process.env.TINYBARD_CUDA === "skip" || process.env.TINYBARD_CUDA_ADDON) return;
-  if (!existsSync(path("scripts/cuda.cjs")) || !answers("nvidia-smi", "-L", /GPU 0/)) return;
-  if (!answers("nvcc", "--version") && !existsSync("/usr/local/cuda/bin/nvcc")) {
+  if (!existsSync(path("scripts/cuda.cjs")) || gpuHere() === null) return;
+  if (compilerHere() === null) {
     say("cuda: there is a GPU, but no compiler for it (nvcc): install the CUDA toolkit");
     return;
   }
@@ -30,8 +30,19 @@ export async function buildCudaOnce(say: (line: string) => unknown): Promise<voi
   clearInterval(clock);
 }
 
-/** Does a command work, and say what is expected? */
-function answers(command: string, word: string, expected = /./): boolean {
-  const { status, stdout } = spawnSync(command, [word], { encoding: "utf8" });
-  return status === 0 && expected.test(stdout);
+/** The name of the first GPU, null if none is listed. */
+export function gpuHere(): string | null {
+  return said("nvidia-smi", "-L", /^GPU 0: (.*?) \(UUID/m);
+}
+
+/** The version of the CUDA compiler, on the path or where toolkits are installed; null: none. */
+export function compilerHere(): string | null {
+  const version = (nvcc: string) => said(nvcc, "--version", /release ([\d.]+)/);
+  return version("nvcc") ?? version("/usr/local/cuda/bin/nvcc");
+}
+
+/** What a command prints at a place; null where there is no such command. */
+function said(command: string, word: string, place: RegExp): string | null {
+  const { stdout } = spawnSync(command, [word], { encoding: "utf8" });
+  return place.exec(stdout ?? "")?.[1] ?? null;
 }

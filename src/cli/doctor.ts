@@ -1,9 +1,9 @@
 // tinybard doctor: what devices there are; for each that is missing, why, and what to do.
 
-import { spawnSync } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { device, devices } from "../device.ts";
 import type { Addon } from "../kernels/addon.ts";
+import { compilerHere, gpuHere } from "./cuda.ts";
 
 /** What it runs on. */
 function describe(addon: Addon): string {
@@ -27,15 +27,7 @@ export async function doctor(): Promise<number> {
       `${name.padEnd(14)}${available ? `works: ${kernels}${mark}` : `missing: ${reason}`}`,
     );
   }
-  const gpu = said("nvidia-smi", "-L", /^GPU 0: (.*?) \(UUID/m);
-  const nvcc = said("nvcc", "--version", /release ([\d.]+)/);
-  console.log(`GPU: ${gpu ?? "none that nvidia-smi lists"}`);
-  console.log(`nvcc: ${nvcc ?? "not found: the CUDA toolkit brings it"}`);
+  console.log(`GPU: ${gpuHere() ?? "none that nvidia-smi lists"}`);
+  console.log(`nvcc: ${compilerHere() ?? "not found: the CUDA toolkit brings it"}`);
   return 0;
-}
-
-/** What a command prints at a place; null where there is no such command. */
-function said(command: string, word: string, place: RegExp): string | null {
-  const { stdout } = spawnSync(command, [word], { encoding: "utf8" });
-  return place.exec(stdout ?? "")?.[1] ?? null;
 }

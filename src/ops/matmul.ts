@@ -52,8 +52,15 @@ const activations = {
 };
 export type Activation = keyof typeof activations;
 
-/** Gradients as kernels take them: null where one is not wanted. */
-export type Wanted = [dx: Floats | null, dw: Floats | null, db: Floats | null];
+/** Room for the gradients of a layer that are wanted, and the same as kernels take it. */
+export function layerGrads(x: Tensor, w: Tensor, b: Tensor | null) {
+  const dx = x.requiresGrad && empty(x);
+  const dw = w.requiresGrad && w.emptyGrad();
+  const db = b !== null && b.requiresGrad && b.emptyGrad();
+  const floats = (each: Tensor | false): Floats | null => (each ? each.floats : null);
+  const wanted = [floats(dx), floats(dw), floats(db)] as const;
+  return { grads: b ? [dx, dw, db] : [dx, dw], wanted };
+}
 
 /** Those that the kernel applies itself, by their numbers there. */
 const fused = { none: 0, relu: 1, gelu: 2, "gelu-tanh": 3 } as const;
@@ -89,13 +96,10 @@ export function linear(
   const inputs = () => [x.floats, w.floatsLike(x)] as const;
   kernels.linear(...inputs(), b && b.floatsLike(x), ...results, M, N, K, code);
   const backward = (dy: Tensor) => {
-    const dx = x.requiresGrad && empty(x);
-    const dw = w.requiresGrad && w.emptyGrad();
-    const db = b?.requiresGrad && b.emptyGrad();
+    const { grads, wanted } = layerGrads(x, w, b);
     const [from, dh] = code ? [(h ?? y).floats, empty(y).floats] : [null, null];
-    const wanted = [dx, dw, db].map((each) => (each ? each.floats : null)) as Wanted;
     kernels.linearBackward(...inputs(), from, dy.floats, dh, ...wanted, M, N, K, code);
-    return b ? [dx, dw, db ?? false] : [dx, dw];
+    return grads;
   };
   return record("linear", y, b ? [x, w, b] : [x, w], backward, h ? [h] : []);
 }

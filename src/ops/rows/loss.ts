@@ -5,7 +5,7 @@ import { expectNumber, expectOptions, expectShape, fail, show } from "../../shap
 import { expectTensor, expectWeight } from "../../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../../tensor.ts";
 import { mul, neg } from "../elementwise.ts";
-import { linear, type Wanted } from "../matmul.ts";
+import { layerGrads, linear } from "../matmul.ts";
 import { logSoftmaxSpec, mean, rowsOf, sum } from "../rows.ts";
 
 /**
@@ -78,11 +78,9 @@ export function classify(
   kernels.classify(...inputs(), bias, target.ints, ...results, rows, n, K, ignoreIndex);
   count.free("only the kernel needs it");
   const backward: Backward = (dy) => {
-    const [dx, dw] = [x.requiresGrad && empty(x), w.requiresGrad && w.emptyGrad()];
-    const db = b?.requiresGrad && b.emptyGrad();
-    const wanted = [dx, dw, db].map((each) => (each ? each.floats : null)) as Wanted;
+    const { grads, wanted } = layerGrads(x, w, b);
     kernels.classifyBackward(...inputs(), logits.floats, dy.floats, ...wanted, rows, n, K);
-    return b ? [dx, dw, db ?? false] : [dx, dw];
+    return grads;
   };
   return record("classify", loss, b ? [x, w, b] : [x, w], backward, [logits]);
 }

@@ -85,6 +85,7 @@ export * as optim from "./optim/index.ts";
 export { manualSeed } from "./random.ts";
 export { keep, scope } from "./scope.ts";
 export { noGrad, Tensor } from "./tensor.ts";
+export { type Corpus, loadCorpus } from "./text/corpus.ts";
 export { CharTokenizer, type Tokenizer } from "./text/tokenizer.ts";
 export { DivergedError, type TrainResult, train } from "./train/loop.ts";
 export type { TrainConfig } from "./train/options.ts";

@@ -228,7 +228,7 @@ void residualLayerNorm(const f32* x, const f32* y, const f32* w, const f32* b, f
 
 /**
  * dx = rstd (g - mean(g) - xHat mean(g xHat)) + more, with g = dy w and xHat = (x - mean) rstd, for
- * a row; adds dy xHat to dw and dy to db.
+ * a row; adds dy xHat to dw and dy to db, unless they are null.
  */
 static inline void normalizeRowBackward(const float* x, const float* w, float mean, float rstd,
                                         const float* dy, const float* more, float* dx, float* dw,
@@ -240,6 +240,7 @@ static inline void normalizeRowBackward(const float* x, const float* w, float me
     const Vec dyi = Vec::load(dy + i, lanes), g = dyi * Vec::load(w + i, lanes);
     sumG = sumG + g;
     sumGX = fma(g, xHat, sumGX);
+    if (!dw) return;
     fma(dyi, xHat, Vec::load(dw + i, lanes)).store(dw + i, lanes);
     (Vec::load(db + i, lanes) + dyi).store(db + i, lanes);
   });
@@ -258,19 +259,23 @@ void residualLayerNormBackward(const f32* r, const f32* w, const f32* mean, cons
                                End) {
   const Drop drop(draws, site, dy ? p : 0);
   const int64_t blocks = blocksOf(rows), step = (n + 15) / 16 * 16;
-  float* parts = scratch(0, 2 * blocks * step); // of dw, then of db, for each block
-  std::memset(parts, 0, (size_t)(2 * blocks * step) * sizeof(float));
+  float* parts = nullptr; // of dw, then of db, for each block
+  if (dw || db) {
+    parts = scratch(0, 2 * blocks * step);
+    std::memset(parts, 0, (size_t)(2 * blocks * step) * sizeof(float));
+  }
   parallelFor(blocks, 1 + GRAIN * blocks / (rows * n + 1), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       for (int64_t i = rows * b / blocks; i < rows * (b + 1) / blocks; i++) {
         const int64_t at = i * n;
         normalizeRowBackward(r + at, w, mean[i], rstd[i], dz + at, dr ? dr + at : nullptr, dx + at,
-                             parts + b * step, parts + (blocks + b) * step, n);
+                             parts ? parts + b * step : nullptr,
+                             parts ? parts + (blocks + b) * step : nullptr, n);
         if (dy) dropRow(drop, dx + at, dy + at, at, n);
       }
     }
   });
-  addBlocks(parts, dw, blocks, step, n);
+  if (dw) addBlocks(parts, dw, blocks, step, n);
   if (db) addBlocks(parts + blocks * step, db, blocks, step, n);
 }
 

@@ -102,9 +102,9 @@ export interface Kernels<F = Floats, I = Int32Array> {
    */
   layerNorm(x: F, w: F, b: F | null, y: F, mean: F, rstd: F, rows: number, n: number,
     eps: number): void;
-  /** dx [rows, n], dw [n], db [n] */
-  layerNormBackward(x: F, w: F, mean: F, rstd: F, dy: F, dx: F, dw: F, db: F | null, rows: number,
-    n: number): void;
+  /** dx [rows, n]; dw, db [n]: those of the two that are wanted */
+  layerNormBackward(x: F, w: F, mean: F, rstd: F, dy: F, dx: F, dw: F | null, db: F | null,
+    rows: number, n: number): void;
   /**
    * r = x + dropout(y), z = layerNorm(r): what joins a branch to the residual stream.  x, y, r, z
    * [rows, n]; w, b [n]; mean, rstd [rows]; p = 0 drops nothing
@@ -113,10 +113,10 @@ export interface Kernels<F = Floats, I = Int32Array> {
     rows: number, n: number, eps: number, site: number, p: number): void;
   /**
    * dx = dr + what flows back through the normalization, dy = dropout(dx).  dr may be null: then it
-   * is 0; dy may be null: then it is not wanted. dx, dy [rows, n]; dw, db [n]
+   * is 0; of dy, dw and db those are given that are wanted. dx, dy [rows, n]; dw, db [n]
    */
   residualLayerNormBackward(r: F, w: F, mean: F, rstd: F, dr: F | null, dz: F, dx: F,
-    dy: F | null, dw: F, db: F | null, draws: I, rows: number, n: number, site: number,
+    dy: F | null, dw: F | null, db: F | null, draws: I, rows: number, n: number, site: number,
     p: number): void;
   /**
    * loss[0] = mean of max_r + lse_r - x[r, target_r] over the count[0] rows whose target is not

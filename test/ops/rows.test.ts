@@ -1,4 +1,5 @@
 import {
+  add,
   argmax,
   cat,
   classify,
@@ -10,6 +11,7 @@ import {
   mean,
   mul,
   ones,
+  randn,
   residualLayerNorm,
   rmsNorm,
   softmax,
@@ -238,6 +240,26 @@ eachDevice("rows", (test, on) => {
       loss.backward();
       assertClose([loss.item()], [2.4076059644443806], { rtol: 1e-6 });
       assertClose(x.grad as Tensor, [-0.9099694268296662, 0.24472847105479767, 0.6652409557748219]);
+    }
+  });
+
+  test("a frozen scale or shift gets no gradient, and changes none of the others", () => {
+    for (const n of [5, 48, 200, 4200]) {
+      const [x, y, w, b] = [[3, n], [3, n], [n], [n]].map((shape) => randn(shape, { device: on }));
+      const gradients = (frozen: readonly Tensor[]) => {
+        for (const each of [x, y, w, b]) {
+          each.requiresGrad = !frozen.includes(each);
+          each.grad = null;
+        }
+        const [r, z] = residualLayerNorm(x, y, w, b);
+        sum(mul(layerNorm(add(r, z), w, b), z)).backward();
+        return [x, y, w, b].map((each) => each.grad?.data());
+      };
+      const all = gradients([]);
+      for (const frozen of [[w], [b], [w, b]]) {
+        const expected = all.map((dx, i) => (frozen.includes([x, y, w, b][i]) ? undefined : dx));
+        assert.equal(gradients(frozen), expected, `n ${n}`);
+      }
     }
   });
 

@@ -80,7 +80,10 @@ __global__ void __launch_bounds__(S::threads, 1)
   }
 }
 
-/** What flows back: dz, dr (or null) come in; dx, and dy = dropout(dx) (or null) go out. */
+/**
+ * What flows back: dz, dr (or null) come in; dx goes out, and those of dy = dropout(dx), dw and db
+ * that are not null.
+ */
 template <class F>
 struct Gradients {
   const F *dr, *dz;
@@ -102,10 +105,11 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
                       f32* slabs, unsigned* counters, int64_t rows, int n) {
   constexpr int W = S::W, P = S::P > 0 ? S::P : 1;
   constexpr bool isHeld = S::P > 0;
+  const bool isWanted = d.dw || d.db;
   f32* slab = slabs + (int64_t)blockIdx.x * 2 * n;
   Vector<float, W> dw[P] = {}, db[P] = {};
   const Row<F, S> scale(w, n);
-  if (!isHeld) {
+  if (!isHeld && isWanted) {
     S::each(n, [&](int i, int p) {
       store(slab + i, dw[p]);
       store(slab + n + i, db[p]);
@@ -119,7 +123,7 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
     float sumG = 0, sumGX = 0;
     S::each(width, [&](int i, int p) {
       const Vector<F, W> xi = x.at(i, p), dzi = dz.at(i, p), wi = scale.at(i, p);
-      if (!isHeld) {
+      if (!isHeld && isWanted) {
         dw[0] = load<W>(slab + i);
         db[0] = load<W>(slab + n + i);
       }
@@ -131,7 +135,7 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
         dw[p].at[k] = fmaf(dzk, xHat, dw[p].at[k]);
         db[p].at[k] += dzk;
       }
-      if (!isHeld) {
+      if (!isHeld && isWanted) {
         store(slab + i, dw[0]);
         store(slab + n + i, db[0]);
       }
@@ -155,6 +159,7 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
       if (d.dy) store(d.dy + at + i, dy);
     });
   }
+  if (!isWanted) return;
   if constexpr (S::teams > 1) {
     DYNAMIC_SHARED(float, sums);
     for (int team = 0; team < S::teams; team++) { // one after another: the order is fixed
@@ -177,7 +182,7 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
   }
   if (!addSlabs(slabs, 2 * n, 2 * n, blockIdx.x, gridDim.x, counters)) return;
   for (int i = threadIdx.x; i < n; i += S::threads) {
-    d.dw[i] = slabs[i];
+    if (d.dw) d.dw[i] = slabs[i];
     if (d.db) d.db[i] = slabs[n + i];
   }
 }

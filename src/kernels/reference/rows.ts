@@ -100,8 +100,8 @@ export function layerNorm(
 }
 
 export function layerNormBackward(
-  x: Floats, w: Floats, mean: Floats, rstd: Floats, dy: Floats, dx: Floats, dw: Floats,
-  db: Floats | null, rows: number, n: number,
+  x: Floats, w: Floats, mean: Floats, rstd: Floats, dy: Floats, dx: Floats,
+  dw: Floats | null, db: Floats | null, rows: number, n: number,
 ): void {
   const [sumW, sumB] = [new Float64Array(n), new Float64Array(n)];
   for (let r = 0; r < rows; r++) {
@@ -121,11 +121,11 @@ export function layerNormBackward(
     for (let i = 0; i < n; i++) {
       const xHat = (x[row + i] - m) * s;
       dx[row + i] = s * (dy[row + i] * w[i] - meanG - xHat * meanGX);
-      sumW[i] += dy[row + i] * xHat;
-      sumB[i] += dy[row + i];
+      if (dw) sumW[i] += dy[row + i] * xHat;
+      if (db) sumB[i] += dy[row + i];
     }
   }
-  dw.set(sumW);
+  dw?.set(sumW);
   db?.set(sumB);
 }
 
@@ -141,8 +141,8 @@ export function residualLayerNorm(
 
 export function residualLayerNormBackward(
   r: Floats, w: Floats, mean: Floats, rstd: Floats, dr: Floats | null, dz: Floats, dx: Floats,
-  dy: Floats | null, dw: Floats, db: Floats | null, draws: Int32Array, rows: number, n: number,
-  site: number, p: number,
+  dy: Floats | null, dw: Floats | null, db: Floats | null, draws: Int32Array, rows: number,
+  n: number, site: number, p: number,
 ): void {
   layerNormBackward(r, w, mean, rstd, dz, dx, dw, db, rows, n);
   if (dr) for (let i = 0; i < rows * n; i++) dx[i] += dr[i];

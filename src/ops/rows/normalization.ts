@@ -29,12 +29,20 @@ export function layerNorm(
   const weights = [w.floatsLike(x), b && b.floatsLike(x)] as const;
   kernels.layerNorm(x.floats, ...weights, y.floats, mu.floats, rstd.floats, rows, n, eps);
   const backward: Backward = (dy) => {
-    const [dx, dw, db] = [empty(x), w.emptyGrad(), b && b.emptyGrad()];
+    const [dx, { grads, wanted }] = [empty(x), weightGrads(w, b)];
     const given = [x.floats, w.floatsLike(x), mu.floats, rstd.floats, dy.floats] as const;
-    kernels.layerNormBackward(...given, dx.floats, dw.floats, db && db.floats, rows, n);
-    return [dx, dw, db ?? false];
+    kernels.layerNormBackward(...given, dx.floats, ...wanted, rows, n);
+    return [dx, ...grads];
   };
   return record("layerNorm", y, b ? [x, w, b] : [x, w], backward, [mu, rstd]);
+}
+
+/** Room for the gradients of scale and shift that are wanted, and the same as kernels take it. */
+function weightGrads(w: Tensor, b: Tensor | null) {
+  const dw = w.requiresGrad && w.emptyGrad();
+  const db = b !== null && b.requiresGrad && b.emptyGrad();
+  const wanted = [dw ? dw.floats : null, db ? db.floats : null] as const;
+  return { grads: b ? [dw, db] : [dw], wanted };
 }
 
 /** Room for the means and the reciprocals of the deviations of all rows. */
@@ -85,13 +93,13 @@ export function residualLayerNorm(
   const inputs = [x.floats, y.floats, w.floatsLike(x), b && b.floatsLike(x)] as const;
   kernels.residualLayerNorm(...inputs, ...results, draws, rows, n, eps, site, p);
   const backward = (dr?: Tensor, dz?: Tensor) => {
-    const [dx, dy, dw, db] = [empty(x), p > 0 && empty(x), w.emptyGrad(), b && b.emptyGrad()];
+    const [dx, dy, { grads, wanted }] = [empty(x), p > 0 && empty(x), weightGrads(w, b)];
     const slope = dz ?? empty(x).fill(0);
     const saved = [r.floats, w.floatsLike(x), mu.floats, rstd.floats] as const;
     const given = [dr ? dr.floats : null, slope.floats] as const;
-    const wanted = [dx.floats, dy ? dy.floats : null, dw.floats, db && db.floats] as const;
-    kernels.residualLayerNormBackward(...saved, ...given, ...wanted, draws, rows, n, site, p);
-    return b && db ? [dx, dy || dx, dw, db] : [dx, dy || dx, dw];
+    const results = [dx.floats, dy ? dy.floats : null, ...wanted] as const;
+    kernels.residualLayerNormBackward(...saved, ...given, ...results, draws, rows, n, site, p);
+    return [dx, dy || dx, ...grads];
   };
   return record("residualLayerNorm", [r, z], b ? [x, y, w, b] : [x, y, w], backward, [mu, rstd]);
 }

@@ -22,7 +22,7 @@ export {
   saveSafetensors,
   type TensorDict,
 } from "./gpt/safetensors.ts";
-export { loadGPT2 } from "./gpt/weights.ts";
+export { GPT2Error, loadGPT2, saveGPT2 } from "./gpt/weights.ts";
 export * as nn from "./nn/index.ts";
 export { attention, selfAttention } from "./ops/attention.ts";
 export {

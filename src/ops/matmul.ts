@@ -52,6 +52,11 @@ const activations = {
 };
 export type Activation = keyof typeof activations;
 
+/** y = f(x), f being an activation by its name. */
+export function activate(x: Tensor, activation: Activation): Tensor {
+  return activations[activation](x);
+}
+
 /** Room for the gradients of a layer that are wanted, and the same as kernels take it. */
 export function layerGrads(x: Tensor, w: Tensor, b: Tensor | null) {
   const dx = x.requiresGrad && empty(x);

@@ -1,0 +1,112 @@
+// LoRA, low-rank adaptation: a trained layer stays as it is, and beside it a product of two thin
+// matrices learns what a new task needs. Hu et al. (2021).
+
+import { restructured } from "../device.ts";
+import { rand, zeros } from "../ops/creation.ts";
+import { add, mul } from "../ops/elementwise.ts";
+import { type Activation, activate, linear, matmul } from "../ops/matmul.ts";
+import { scope } from "../scope.ts";
+import { expectNumber, expectOptions, fail } from "../shape.ts";
+import { noGrad, Tensor } from "../tensor.ts";
+import { Linear } from "./layers.ts";
+import { type Module, parameter, type StateDict } from "./module.ts";
+
+export interface LoRAOptions {
+  /** The rows of A and the columns of B: what the change of the weight has in rank, at most. */
+  rank: number;
+  /** The change is scaled by alpha / rank; by default alpha is rank. */
+  alpha?: number;
+}
+
+/**
+ * y = x w^T + b + (alpha / rank) (x A^T) B^T.  A [rank, in], uniform within 1 / sqrt(in) of 0 at
+ * first; B [out, rank], at first 0: then y is what it was. Weight and bias are the base layer's own
+ * tensors, and frozen.
+ */
+export class LoRALinear extends Linear {
+  override readonly bias: Tensor | null;
+  readonly lora_A: Tensor;
+  readonly lora_B: Tensor;
+  readonly scale: number;
+
+  constructor(base: Linear, options: LoRAOptions) {
+    const [outputs, inputs] = base.weight.shape;
+    super(inputs, outputs, { weight: base.weight, bias: false });
+    expectOptions("LoRALinear", options, ["rank", "alpha"]);
+    const { rank, alpha = rank } = options;
+    if (!Number.isInteger(rank) || rank < 1)
+      fail(`LoRALinear: rank is ${rank}, expected a whole number from 1 up`);
+    expectNumber("LoRALinear", "alpha", alpha);
+    const { device } = base.weight;
+    const bound = 1 / Math.sqrt(inputs);
+    this.bias = base.bias;
+    this.lora_A = parameter(add(mul(rand([rank, inputs], { device }), 2 * bound), -bound));
+    this.lora_B = parameter(zeros([outputs, rank], { device }));
+    this.scale = alpha / rank;
+    this.dtype = base.dtype;
+    freeze([base]);
+  }
+
+  override forward(x: Tensor, options: { activation?: Activation } = {}): Tensor {
+    expectOptions("forward", options, ["activation"]);
+    const low = mul(linear(x, this.lora_A), this.scale); // (..., rank)
+    const y = add(super.forward(x), linear(low, this.lora_B)); // (..., out)
+    return activate(y, options.activation ?? "none");
+  }
+
+  /** Adds (alpha / rank) B A to the weight, in place, and gives a plain layer around it. */
+  merge(): Linear {
+    const [outputs, inputs] = this.weight.shape;
+    scope(() =>
+      noGrad(() => {
+        const change = mul(matmul(this.lora_B, this.lora_A), this.scale); // [out, in]
+        this.weight.assign(add(this.weight, change));
+      }),
+    );
+    const plain = new Linear(inputs, outputs, { weight: this.weight, bias: false });
+    return Object.assign(plain, { bias: this.bias, dtype: this.dtype, training: this.training });
+  }
+}
+
+/** Takes modules out of training: their parameters get no gradient, and need no optimizer. */
+export function freeze(modules: Iterable<Module>): void {
+  for (const module of modules) for (const w of module.parameters()) w.requiresGrad = false;
+}
+
+/** Puts adapters in the place of all linear layers inside a module. */
+export function adapt(module: Module, options: LoRAOptions): void {
+  replace(module, (layer) =>
+    layer instanceof LoRALinear ? layer : new LoRALinear(layer, options),
+  );
+}
+
+/** Merges all adapters in a module: plain layers stand in their places again. */
+export function mergeAdapters(module: Module): void {
+  replace(module, (layer) => (layer instanceof LoRALinear ? layer.merge() : layer));
+}
+
+/** The parameters of the adapters in a module, by name; none if it has no adapters. */
+export function adapterState(module: Module): StateDict {
+  const own = new Set<Tensor>();
+  for (const each of module.modules())
+    if (each instanceof LoRALinear) own.add(each.lora_A).add(each.lora_B);
+  const dict: StateDict = Object.create(null);
+  for (const [name, w] of module.namedParameters()) if (own.has(w)) dict[name] = w.detach();
+  return dict;
+}
+
+/** Puts change(layer) in the place of each linear layer inside a module, also within arrays. */
+function replace(root: Module, change: (layer: Linear) => Linear): void {
+  const changed = new Map<unknown, unknown>(); // what stands for each; a shared layer stays shared
+  const visit = (holder: object) => {
+    for (const [key, inner] of Object.entries(holder)) {
+      if (typeof inner !== "object" || inner === null || inner instanceof Tensor) continue;
+      const isNew = !changed.has(inner);
+      if (isNew) changed.set(inner, inner instanceof Linear ? change(inner) : inner);
+      if (inner instanceof Linear) Object.assign(holder, { [key]: changed.get(inner) });
+      else if (isNew) visit(inner);
+    }
+  };
+  visit(root);
+  restructured();
+}

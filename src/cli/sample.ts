@@ -2,8 +2,8 @@
 
 import { device } from "../device.ts";
 import { generate, type Sampling } from "../gpt/generate.ts";
+import { loadRun } from "../train/load.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
-import { loadRun } from "../train/run.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";
 
 export const sampleTable: Table = {

@@ -8,7 +8,8 @@ import { keep, scope } from "../scope.ts";
 import { noGrad, type Tensor } from "../tensor.ts";
 import { loadCorpus } from "../text/corpus.ts";
 import { drawBatch, placeOf, splitTokens } from "./batches.ts";
-import { loadRun, type Run } from "./run.ts";
+import { loadRun } from "./load.ts";
+import type { Run } from "./run.ts";
 
 /** What an evaluation, or a batch, needs of a run. */
 type Measured = Pick<Run, "config" | "device" | "model" | "tokens">;

@@ -1,18 +1,16 @@
-// A run: all that training works on, made from options or from the folder of a run that goes on;
-// and how a model comes out of such a folder again.
+// A run: all that training works on, made from options or from the folder of a run that goes on.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Device, device as deviceOf } from "../device.ts";
-import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
-import { GPT } from "../gpt/model.ts";
+import type { LanguageModel } from "../gpt/bigram.ts";
 import { AdamW } from "../optim/index.ts";
-import { manualSeed } from "../random.ts";
 import { loadCorpus } from "../text/corpus.ts";
-import { CharTokenizer, type Tokenizer, tokenizerFromJSON } from "../text/tokenizer.ts";
+import { CharTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { splitTokens } from "./batches.ts";
 import { loadCheckpoint, loadState, type RunState, replaceFile } from "./checkpoint.ts";
+import { buildModel, readConfig, readTokenizer, settleDtype } from "./load.ts";
 import { dropRowsFrom } from "./metrics.ts";
 import { settle, type TrainConfig } from "./options.ts";
 import { UsageError } from "./table.ts";
@@ -74,25 +72,6 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
   return { ...run, state: { ...saved, evaluation: isOwn ? saved.evaluation : null } };
 }
 
-/**
- * A trained model and its tokenizer: the checkpoint with the best validation loss, else the last.
- */
-export function loadRun(
-  out: string,
-  device: Device = deviceOf("auto"),
-): { config: TrainConfig; tokenizer: Tokenizer; model: LanguageModel; state: RunState } {
-  const config = readConfig(out);
-  const tokenizer = readTokenizer(out);
-  const model = settleDtype(buildModel(config, tokenizer.vocabSize).to(device), config, device);
-  for (const checkpoint of [join(out, "best"), join(out, "last")]) {
-    const state = loadState(checkpoint);
-    if (!state) continue;
-    loadCheckpoint(checkpoint, model);
-    return { config, tokenizer, model, state };
-  }
-  throw new UsageError(`run: ${out} has no checkpoint yet`);
-}
-
 function assemble(
   config: TrainConfig,
   out: string,
@@ -117,37 +96,6 @@ function assemble(
   return { out, config, corpus: corpus.name, tokens, tokenizer, device, model, optimizer, state };
 }
 
-/** The model that a configuration describes, its weights drawn from the seed. */
-function buildModel(config: TrainConfig, vocabSize: number): LanguageModel {
-  manualSeed(config.seed);
-  if (config.model === "bigram") return new BigramLanguageModel(vocabSize, config.blockSize);
-  const { blockSize, nLayer, nHead, nEmbd, dropout, embeddingDropout, bias } = config;
-  const { qkvBias = bias, tieWeights, lmHeadBias, activation, scaleResidual } = config;
-  return new GPT({
-    vocabSize,
-    blockSize,
-    nLayer,
-    nHead,
-    nEmbd,
-    dropout,
-    embeddingDropout,
-    bias,
-    qkvBias,
-    tieWeights,
-    lmHeadBias,
-    activation,
-    scaleResidual,
-  });
-}
-
-/** What the model computes in: where the device has no bf16 and no tf32, in f32. */
-function settleDtype(model: LanguageModel, { dtype }: TrainConfig, device: Device): LanguageModel {
-  const { addon } = device;
-  if (!addon || !("setTf32" in addon)) return model;
-  addon.setTf32(dtype === "tf32");
-  return dtype === "bf16" ? model.to("bf16") : model;
-}
-
 /** AdamW over all parameters; biases and normalizations are spared the decay unless all decay. */
 function buildOptimizer(config: TrainConfig, model: LanguageModel): AdamW {
   const { learningRate: lr, beta1, beta2, weightDecay, decay } = config;
@@ -159,28 +107,10 @@ function buildOptimizer(config: TrainConfig, model: LanguageModel): AdamW {
   return new AdamW(filled, { lr, betas: [beta1, beta2], weightDecay });
 }
 
-function readConfig(out: string): TrainConfig {
-  const file = join(out, "config.json");
-  if (!existsSync(file)) throw new UsageError(`run: ${out} holds no run: it has no config.json`);
-  return settle(file, readJSON(file) as Partial<TrainConfig>);
-}
-
-function readTokenizer(out: string): Tokenizer {
-  return tokenizerFromJSON(readJSON(join(out, "tokenizer.json")));
-}
-
 /** runs/lecture-0.2m-2026-01-31-12.30.00 */
 function newFolder({ preset, model }: TrainConfig): string {
   const time = new Date().toISOString().slice(0, 19).replace("T", "-").replaceAll(":", ".");
   return join("runs", `${preset ?? model}-${time}`);
-}
-
-function readJSON(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, "utf8"));
-  } catch (cause) {
-    throw new Error(`cannot read ${file}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function writeJSON(file: string, value: unknown): void {

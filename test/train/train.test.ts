@@ -17,8 +17,9 @@ import {
 import * as assert from "uvu/assert";
 import { drawBatch, placeOf } from "#src/train/batches.js";
 import { loadState } from "#src/train/checkpoint.js";
+import { loadRun } from "#src/train/load.js";
 import { readRows } from "#src/train/metrics.js";
-import { loadRun, type Run } from "#src/train/run.js";
+import type { Run } from "#src/train/run.js";
 import { UsageError } from "#src/train/table.js";
 import { assertClose, eachDevice } from "../support.js";
 

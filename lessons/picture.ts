@@ -1,5 +1,5 @@
 // Small pictures for the lessons: each is made twice, of characters for the terminal and as an SVG.
-// A heat map of a matrix, and a chart of curves; graph.ts has a third kind.
+// A heat map of a matrix, and a chart of curves; graph.ts draws graphs.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -31,12 +31,14 @@ export interface HeatmapOptions {
   /** The values that are drawn empty and full: at first, 0 or the least, and the greatest. */
   low?: number;
   high?: number;
+  /** A mark to be set on each cell; empty for none. */
+  marks?: readonly (readonly string[])[];
 }
 
 /** A matrix, the darker the greater. A NaN is drawn empty. */
 export function heatmap(values: readonly number[][], options: HeatmapOptions = {}): Picture {
   const finite = values.flat().filter(Number.isFinite);
-  const { title = "", rows = [], columns = [] } = options;
+  const { title = "", rows = [], columns = [], marks = [] } = options;
   const { low = Math.min(0, ...finite), high = Math.max(...finite) } = options;
   const share = (x: number) => Math.min(1, Math.max(0, (x - low) / (high - low || 1))) || 0;
 
@@ -44,7 +46,10 @@ export function heatmap(values: readonly number[][], options: HeatmapOptions = {
   const margin = Math.max(0, ...rows.map((name) => [...name].length));
   const isNarrow = columns.length > 0 && columns.every((name) => [...name].length <= 2);
   const lines = values.map((row, i) => {
-    const cells = row.map((x) => shades[Math.round(share(x) * (shades.length - 1))].repeat(2));
+    const cells = row.map((x, j) => {
+      const shade = shades[Math.round(share(x) * (shades.length - 1))];
+      return marks[i]?.[j] ? marks[i][j].slice(0, 2).padEnd(2, shade) : shade.repeat(2);
+    });
     return `${(rows[i] ?? "").padStart(margin)} │${cells.join("")}│`;
   });
   const names = columns.map((name) => name.padEnd(2)).join("");
@@ -61,8 +66,14 @@ export function heatmap(values: readonly number[][], options: HeatmapOptions = {
   const size = [left + cell * values[0].length + 8, top + cell * values.length + 8] as const;
   const [width, height] = [size[0] - left - 8, size[1] - top - 8];
   const frame = `<rect x="${left}" y="${top}" width="${width}" height="${height}"`;
-  const marks = [
+  const words = [
     label(left, 15, title),
+    ...marks.flatMap((row, i) =>
+      row.map((mark, j) => {
+        const [x, y] = [left + cell * (j + 0.5), top + cell * (i + 0.5) + 4];
+        return mark && label(x, y, mark, "middle", COLORS[1]);
+      }),
+    ),
     ...rows.map((name, i) => label(left - 5, top + cell * (i + 0.5) + 4, name, "end")),
     ...columns.map((name, j) => label(left + cell * (j + 0.5), top - 5, name, "middle")),
     `${frame} fill="none" stroke="${GREY}"/>`,
@@ -70,7 +81,10 @@ export function heatmap(values: readonly number[][], options: HeatmapOptions = {
   const text = [...(title ? [title] : []), ...head, ...lines].join("\n");
   return {
     text,
-    svg: document(Math.max(size[0], 14 + left + 7 * title.length), size[1], [...rects, ...marks]),
+    svg: document(Math.max(size[0], 14 + left + 7 * title.length), size[1], [
+      ...rects,
+      ...words.filter(Boolean),
+    ]),
   };
 }
 

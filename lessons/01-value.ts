@@ -127,7 +127,8 @@ export async function lesson() {
   };
   console.log("a neuron, and what its output feels of each number in it:");
   show(graph(output, look), "lesson-01-neuron");
-  console.log(toDot(output, look).split("\n").slice(0, 4).join("\n"), "\n  ... for Graphviz\n");
+  const dot = toDot(output, look);
+  console.log(`for Graphviz, ${dot.split("\n").length} lines from\n${dot.slice(0, 71)}...\n`);
 
   // What a gradient says can be tried: move a number by a little, and see what the output does.
   const h = 1e-6;
@@ -146,7 +147,7 @@ export async function lesson() {
   e.add(-1).mul(e.add(1).pow(-1)).backward();
   console.log(`tanh in five ops: gradient ${digits(n.grad)} of n, and in one`, output.slopes[0]);
 
-  // A value that is used twice. Setting gradients instead of adding them would lose one of the ways.
+  // A value that is used twice. Setting gradients, not adding them, would lose one of the ways.
   const a = new Value(3);
   a.add(a).backward();
   console.log(`a + a: gradient ${a.grad} of a`);

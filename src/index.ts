@@ -22,9 +22,14 @@ export {
   saveSafetensors,
   type TensorDict,
 } from "./gpt/safetensors.ts";
+export {
+  EncoderDecoder,
+  type EncoderDecoderConfig,
+  type EncoderDecoderOptions,
+} from "./gpt/transformer.ts";
 export { GPT2Error, loadGPT2, saveGPT2 } from "./gpt/weights.ts";
 export * as nn from "./nn/index.ts";
-export { attention, selfAttention } from "./ops/attention.ts";
+export { attention, rotary, selfAttention } from "./ops/attention.ts";
 export {
   arange,
   full,
@@ -59,7 +64,7 @@ export {
   where,
 } from "./ops/elementwise.ts";
 export { checkGradient, type GradientCheck, toDot } from "./ops/inspect.ts";
-export { linear, matmul } from "./ops/matmul.ts";
+export { linear, matmul, swiglu } from "./ops/matmul.ts";
 export {
   cat,
   embedding,

@@ -93,6 +93,10 @@ const calls: Record<keyof Kernels, Call> = {
   cachedAttention: [
     F(3 * heads), F(B * 12 * 2 * C), Int32Array.of(2), out(heads), B, T, H, D, 12,
   ],
+  rotary: [
+    F(B * T * 3 * H * 6), F(12 * 6), Int32Array.of(2), out(B * T * 3 * H * 6), B, T, 3, H, 3, 12, 2,
+    true,
+  ],
   sgd: [two, two, two, P(1), 0.9, 0.1],
   adamw: [two, two, two, [P(n), P(5)], [], [P(1), P(1)], P(1), null, 0.9, 0.99, 1e-8, 0.1, 0.01],
   sumSquares: [two, out(1)], clip: [two, P(1), 0.5],

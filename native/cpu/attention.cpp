@@ -11,7 +11,8 @@
 namespace tinybard::SIMD {
 namespace {
 
-constexpr int64_t BLOCK = 32; // queries
+constexpr int64_t BLOCK = 32;    // queries
+constexpr int64_t GRAIN = 16384; // elements: fewer are not worth a second thread
 
 /** The rows of one head: row t is data[t step ... t step + D - 1]. */
 struct Rows {
@@ -152,6 +153,12 @@ inline Rows partOf(const float* data, int64_t bh, int64_t T, int64_t H, int64_t 
   return rowsOf(data + bh / H * T * parts * H * D + part * H * D + bh % H * D, parts * H * D);
 }
 
+/** More tokens than there are places for. */
+void refuseTokens(const char* kernel, int64_t past, int64_t T, int64_t capacity) {
+  refuse("%s: %lld + %lld tokens, expected at most %lld", kernel, (long long)past, (long long)T,
+         (long long)capacity);
+}
+
 } // namespace
 
 void attention(const f32* q, const f32* k, const f32* v, f32* y, f32* lse, const i32* draws,
@@ -208,9 +215,7 @@ void selfAttentionBackward(const f32* qkv, const f32* y, const f32* lse, const f
 void cachedAttention(const f32* qkv, f32* cache, const i32* length, f32* y, int64_t B, int64_t T,
                      int64_t H, int64_t D, int64_t capacity, End) {
   const int64_t C = H * D, past = *length;
-  if (past < 0 || past + T > capacity)
-    return refuse("cachedAttention: %lld + %lld tokens, expected at most %lld", (long long)past,
-                  (long long)T, (long long)capacity);
+  if (past < 0 || past + T > capacity) return refuseTokens("cachedAttention", past, T, capacity);
   for (int64_t b = 0; b < B; b++)
     for (int64_t t = 0; t < T; t++)
       std::memcpy(cache + (b * capacity + past + t) * 2 * C, qkv + (b * T + t) * 3 * C + C,
@@ -221,6 +226,33 @@ void cachedAttention(const f32* qkv, f32* cache, const i32* length, f32* y, int6
     float* lse = scratch(2, T);
     attend({T, past + T, D, true, drop, false, 0, lse}, partOf(qkv, bh, T, H, D, 3, 0),
            rowsOf(keys, 2 * C), rowsOf(keys + C, 2 * C), partOf(y, bh, T, H, D, 1, 0));
+  });
+}
+
+void rotary(const f32* x, const f32* table, const i32* length, f32* y, int64_t B, int64_t T,
+            int64_t parts, int64_t H, int64_t half, int64_t capacity, int64_t turned, bool inverse,
+            End) {
+  const int64_t past = length ? *length : 0;
+  if (past < 0 || past + T > capacity) return refuseTokens("rotary", past, T, capacity);
+  const Vec sign = inverse ? -1.0f : 1.0f;
+  parallelFor(B * T * parts, 1 + GRAIN / (2 * H * half + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; part++) {
+      const float* from = x + part * H * 2 * half;
+      float* to = y + part * H * 2 * half;
+      const float* angles = table + (past + part / parts % T) * 2 * half;
+      if (part % parts >= turned) {
+        std::memcpy(to, from, (size_t)(H * 2 * half) * sizeof(float));
+        continue;
+      }
+      for (int64_t h = 0; h < H; h++, from += 2 * half, to += 2 * half)
+        for (int64_t i = 0; i < half; i += Vec::width) {
+          const int64_t n = lanesLeft(i, half);
+          const Vec a = Vec::load(from + i, n), b = Vec::load(from + half + i, n);
+          const Vec cos = Vec::load(angles + i, n), sin = sign * Vec::load(angles + half + i, n);
+          (a * cos - b * sin).store(to + i, n);
+          (a * sin + b * cos).store(to + half + i, n);
+        }
+    }
   });
 }
 

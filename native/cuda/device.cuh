@@ -79,7 +79,7 @@ struct Fault {
   int kernel, value;
   long long at, bound;
 };
-enum FaultyKernel { noKernel, embedding_, embeddingBackward_, crossEntropy_, classify_ };
+enum FaultyKernel { noKernel, embedding_, embeddingBackward_, crossEntropy_, classify_, rotary_ };
 /** Where kernels note it. */
 Fault* faults();
 

@@ -186,6 +186,16 @@ export interface Kernels<F = Floats, I = Int32Array> {
   cachedAttention(qkv: F, cache: F, length: I, y: F, B: number, T: number, H: number, D: number,
     capacity: number): void;
 
+  /**
+   * Turns pairs of channels by angles that grow with a token's place, in all parts of x but those
+   * from `turned` on, which are copied: (a, b) to (a cos - b sin, a sin + b cos), or back if
+   * `inverse`. a is x[.., 0, i], b is x[.., 1, i]; x, y [B, T, parts, H, 2, half]; table
+   * [capacity, 2, half]: the cosines and the sines of each place. Token t has place length[0] + t,
+   * t if length is null; throws if it is not below capacity
+   */
+  rotary(x: F, table: F, length: I | null, y: F, B: number, T: number, parts: number, H: number,
+    half: number, capacity: number, turned: number, inverse: boolean): void;
+
   // ---- optimizer: in place, over all elements of lists of buffers, the i-th ones of which belong
   // to one parameter. lr [1] is the learning rate, each t [1] counts updates: they lie in buffers,
   // not in the call, so that a recorded step can be replayed with other values

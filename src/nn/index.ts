@@ -1,6 +1,23 @@
 // The namespace nn.
 
-export { Dropout, Embedding, LayerNorm, Linear, Sequential } from "./layers.ts";
+export { type AttentionOptions, MultiHeadAttention, type Past } from "./attention.ts";
+export {
+  type BlockOptions,
+  DecoderBlock,
+  EncoderBlock,
+  MLP,
+  type Norm,
+  normOf,
+} from "./blocks.ts";
+export {
+  Dropout,
+  Embedding,
+  type Init,
+  LayerNorm,
+  Linear,
+  RMSNorm,
+  Sequential,
+} from "./layers.ts";
 export {
   adapt,
   adapterState,
@@ -9,4 +26,5 @@ export {
   type LoRAOptions,
   mergeAdapters,
 } from "./lora.ts";
-export { Module, type StateDict } from "./module.ts";
+export { evaluating, Module, type StateDict } from "./module.ts";
+export { rotaryTable, sinusoidalTable } from "./positions.ts";

@@ -4,7 +4,8 @@ import { ones, rand, randn, zeros } from "../ops/creation.ts";
 import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
 import { type Activation, linear } from "../ops/matmul.ts";
 import { embedding } from "../ops/movement.ts";
-import { layerNorm, residualLayerNorm } from "../ops/rows/normalization.ts";
+import { layerNorm, residualLayerNorm, rmsNorm } from "../ops/rows/normalization.ts";
+import { keep } from "../scope.ts";
 import { expectOptions, expectShape, fail } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module, parameter } from "./module.ts";
@@ -42,10 +43,12 @@ export class Linear extends Module {
 export class Embedding extends Module {
   readonly weight: Tensor;
 
-  constructor(count: number, size: number, options: { init?: Init } = {}) {
+  /** A `fixed` table is no parameter: nothing trains it, and no checkpoint holds it. */
+  constructor(count: number, size: number, options: { init?: Init; fixed?: boolean } = {}) {
     super();
-    expectOptions("Embedding", options, ["init"]);
-    this.weight = parameter((options.init ?? randn)([count, size]));
+    expectOptions("Embedding", options, ["init", "fixed"]);
+    const weight = (options.init ?? randn)([count, size]);
+    this.weight = options.fixed ? keep(weight) : parameter(weight);
   }
 
   forward(idx: Tensor): Tensor {
@@ -78,6 +81,29 @@ export class LayerNorm extends Module {
   join(x: Tensor, branch: Tensor | null, dropout = 0): [x: Tensor, normalized: Tensor] {
     if (!branch) return [x, this.forward(x)];
     return residualLayerNorm(x, branch, this.weight, this.bias, { eps: this.eps, dropout });
+  }
+}
+
+/** Divides the last axis by its root mean square, then scales it (weight, at first 1). */
+export class RMSNorm extends Module {
+  readonly weight: Tensor;
+  readonly eps: number;
+
+  constructor(size: number, options: { eps?: number } = {}) {
+    super();
+    expectOptions("RMSNorm", options, ["eps"]);
+    this.weight = parameter(ones([size]));
+    this.eps = options.eps ?? 1e-5;
+  }
+
+  forward(x: Tensor): Tensor {
+    return rmsNorm(x, this.weight, { eps: this.eps });
+  }
+
+  /** As LayerNorm's. */
+  join(x: Tensor, branch: Tensor | null, p = 0): [x: Tensor, normalized: Tensor] {
+    const y = branch ? add(x, dropout(branch, { p })) : x;
+    return [y, this.forward(y)];
   }
 }
 

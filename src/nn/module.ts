@@ -28,10 +28,8 @@ export abstract class Module {
    * h.0.attn.c_attn.weight.
    */
   *namedParameters(): Generator<[name: string, parameter: Tensor]> {
-    const seen = new Set<unknown>();
-    for (const [name, leaf] of leaves(this, "", seen)) {
-      if (leaf instanceof Tensor) yield [name, leaf];
-    }
+    for (const [name, leaf] of leaves(this, "", new Set()))
+      if (leaf instanceof Tensor && parameters.has(leaf)) yield [name, leaf];
   }
 
   /** This module and all inside it. */
@@ -83,7 +81,8 @@ export abstract class Module {
   }
 
   /**
-   * Moves the parameters to a device, or to floats of another size; they stay the same tensors.
+   * Moves the parameters, and what tables lie beside them, to a device, or to floats of another
+   * size; they stay the same tensors.
    * bf16 is what is computed in from then on: the parameters themselves are f32, and so are their
    * gradients.
    */
@@ -94,13 +93,25 @@ export abstract class Module {
       for (const module of this.modules()) module.dtype = target;
       restructured();
     }
-    for (const each of this.parameters()) {
+    for (const [, each] of leaves(this, "", new Set())) {
+      if (!(each instanceof Tensor) || each.dtype === "i32") continue;
       const moved = to(each.detach(), target === "bf16" ? "f32" : target);
       if (moved.storage === each.storage) continue;
       each.moveTo(keep(moved).storage);
       each.grad = null;
     }
     return this;
+  }
+}
+
+/** What fn gives while a module and those inside evaluate: each goes back to its own mode. */
+export function evaluating<T>(module: Module, fn: () => T): T {
+  const modes = [...module.modules()].map((each) => ({ each, training: each.training }));
+  module.eval();
+  try {
+    return fn();
+  } finally {
+    for (const { each, training } of modes) each.training = training;
   }
 }
 
@@ -128,7 +139,7 @@ function* leaves(value: unknown, path: string, seen: Set<unknown>): Generator<[s
   seen.add(value);
   if (value instanceof Tensor) {
     if (value.requiresGrad && !value.node) parameters.add(value);
-    if (parameters.has(value)) yield [path, value];
+    if (!value.node) yield [path, value];
     return;
   }
   const plain = Object.getPrototypeOf(value) === Object.prototype;

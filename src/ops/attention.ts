@@ -6,9 +6,9 @@ import { nextSite } from "../random.ts";
 import { expectOptions, expectRank, expectShape, fail, show } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor.ts";
-import { dropout as drop, expectProbability, maskedFill, mul } from "./elementwise.ts";
+import { add, dropout as drop, expectProbability, maskedFill, mul, sub } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
-import { permute, reshape, split, transpose } from "./movement.ts";
+import { cat, permute, reshape, slice, split, transpose } from "./movement.ts";
 import { softmax } from "./rows.ts";
 
 /**
@@ -155,6 +155,53 @@ export function cachedAttention(
   );
   cache.storage.touch();
   return y;
+}
+
+/**
+ * Turns queries and keys by angles that grow with their places, so that a score depends on how far
+ * apart two tokens are, not on where they stand. x [B, T, parts nHead D]: one part by itself, or
+ * parts side by side of which the last, the values, stays as it is. `table` [places, D] is that of
+ * rotaryTable(); token t stands at place length + t, length being a [] of i32, by default 0.
+ * Su et al. (2021).
+ */
+export function rotary(
+  x: Tensor,
+  table: Tensor,
+  options: { nHead: number; length?: Tensor | null },
+): Tensor {
+  expectOptions("rotary", options, ["nHead", "length"]);
+  const { nHead, length } = options;
+  expectTensor("rotary", "x", x);
+  expectRank("rotary", "x", x.shape, "BTC");
+  expectPeer("rotary", "table", table, x, undefined, [x.sumType]);
+  const [[B, T, width], [capacity, D = 0]] = [x.shape, table.shape];
+  const parts = width / (nHead * D);
+  if (table.shape.length !== 2 || D % 2 !== 0 || !Number.isInteger(parts) || parts < 1)
+    fail(
+      `rotary: x has shape ${show(x.shape)}, expected [B, T, parts nHead D] with nHead ${nHead}, ` +
+        `D even as in table ${show(table.shape)}`,
+    );
+  const sizes = [B, T, parts, nHead, D / 2, capacity, Math.max(1, parts - 1)] as const;
+  const turn = (from: Tensor, inverse: boolean) => {
+    const to = empty(x);
+    const place = length ? length.ints : null;
+    x.device.kernels.rotary(from.floats, table.floats, place, to.floats, ...sizes, inverse);
+    return to;
+  };
+  return record("rotary", turn(x, false), [x], (dy) => [turn(dy, true)]);
+}
+
+/** rotary() of one part, from place 0, in small ops. */
+export function rotarySpec(x: Tensor, table: Tensor, options: { nHead: number }): Tensor {
+  const [[B, T], [, D]] = [x.shape, table.shape];
+  const half = { dim: -1, start: 0, end: D / 2 };
+  const rest = { dim: -1, start: D / 2 };
+  const heads = permute(reshape(x, [B, T, options.nHead, D]), [0, 2, 1, 3]); // (B, H, T, D)
+  const [a, b] = [slice(heads, half), slice(heads, rest)];
+  const angles = slice(table, { dim: 0, end: T });
+  const [cos, sin] = [slice(angles, half), slice(angles, rest)]; // (T, D / 2)
+  const turned = [sub(mul(a, cos), mul(b, sin)), add(mul(a, sin), mul(b, cos))];
+  return reshape(permute(cat(turned, { dim: -1 }), [0, 2, 1, 3]), x.shape);
 }
 
 function projection(op: string, qkv: Tensor, nHead: number): [B: number, T: number, C: number] {

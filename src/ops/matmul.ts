@@ -6,8 +6,8 @@ import { broadcast, expectOptions, fail, same, show, sizeOf } from "../shape.ts"
 import { expectPeer, expectTensor, expectWeight } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
-import { add, gelu, relu, silu, tanh } from "./elementwise.ts";
-import { reshape, transpose } from "./movement.ts";
+import { add, gelu, mul, relu, silu, tanh } from "./elementwise.ts";
+import { reshape, split, transpose } from "./movement.ts";
 
 /**
  * c = a b over the last two axes; the axes before them are batches and broadcast. a [..., M, K],
@@ -41,6 +41,15 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   ]);
 }
 
+/** y = silu(a) b, a and b being the halves of x.  x [..., 2n], y [..., n]. Shazeer (2020). */
+export function swiglu(x: Tensor): Tensor {
+  expectTensor("swiglu", "x", x);
+  const width = x.shape.at(-1) ?? 1;
+  if (width % 2 !== 0) fail(`swiglu: x has shape ${show(x.shape)}, expected [..., 2n]`);
+  const [a, b] = split(x, width / 2, { dim: -1 });
+  return mul(silu(a), b);
+}
+
 /** What linear() may end in, as functions of their own. */
 const activations = {
   none: (x: Tensor) => x,
@@ -49,6 +58,7 @@ const activations = {
   "gelu-tanh": (x: Tensor) => gelu(x, { approximate: "tanh" }),
   silu,
   tanh,
+  swiglu,
 };
 export type Activation = keyof typeof activations;
 
@@ -68,11 +78,11 @@ export function layerGrads(x: Tensor, w: Tensor, b: Tensor | null) {
 }
 
 /** Those that the kernel applies itself, by their numbers there. */
-const fused = { none: 0, relu: 1, gelu: 2, "gelu-tanh": 3 } as const;
+const fused: Partial<Record<Activation, number>> = { none: 0, relu: 1, gelu: 2, "gelu-tanh": 3 };
 
 /**
  * y = f(x w^T + b), f being the activation, by default none.  x [..., in], w [out, in], b [out],
- * y [..., out]
+ * y [..., out], for swiglu [..., out / 2]
  */
 export function linear(
   x: Tensor,
@@ -84,8 +94,8 @@ export function linear(
   const { activation = "none" } = options;
   if (!Object.hasOwn(activations, activation))
     fail(`linear: activation is ${activation}, expected ${Object.keys(activations).join(", ")}`);
-  if (activation === "silu" || activation === "tanh")
-    return activations[activation](linear(x, w, b));
+  const code = fused[activation];
+  if (code === undefined) return activations[activation](linear(x, w, b));
   expectTensor("linear", "x", x);
   expectWeight("linear", "w", w, x);
   if (w.shape.length !== 2) fail(`linear: w has shape ${show(w.shape)}, expected [out, in]`);
@@ -95,7 +105,6 @@ export function linear(
   const M = K === 0 ? sizeOf(x.shape.slice(0, -1)) : x.size / K;
   const { kernels } = x.device;
   const y = empty(x, [...x.shape.slice(0, -1), N]);
-  const code = fused[activation];
   const h = code > 1 ? empty(y) : null; // relu's derivative needs y only
   const results = [h && h.floats, y.floats] as const;
   const inputs = () => [x.floats, w.floatsLike(x)] as const;

@@ -1,6 +1,8 @@
 import {
   attention,
+  cat,
   manualSeed,
+  nn,
   ones,
   randn,
   selfAttention,
@@ -9,7 +11,13 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { attentionSpec, cachedAttention, selfAttentionSpec } from "#src/ops/attention.js";
+import {
+  attentionSpec,
+  cachedAttention,
+  rotary,
+  rotarySpec,
+  selfAttentionSpec,
+} from "#src/ops/attention.js";
 import { noGrad } from "#src/tensor.js";
 import { assertClose, assertSame, eachDevice, testOp } from "../support.js";
 
@@ -77,6 +85,52 @@ eachDevice("attention", (test, on) => {
     f: (q, k, v) => attention(q, k, v, { dropout: 0.5 }),
     shapes: cross,
     atol: 1e-5,
+  });
+
+  const tableFor = (x: Tensor, D: number) => nn.rotaryTable(40, D).to(x.device).to(x.dtype);
+  testOp(test, on, {
+    name: "rotary",
+    f: (x) => rotary(x, tableFor(x, 6), { nHead: 2 }),
+    spec: (x) => rotarySpec(x, tableFor(x, 6), { nHead: 2 }),
+    shapes: [
+      [2, 5, 12],
+      [1, 1, 12],
+      [3, 40, 12],
+    ],
+  });
+  testOp(test, on, {
+    name: "rotary of queries, keys and values",
+    f: (x) => rotary(x, tableFor(x, 34), { nHead: 1 }),
+    spec: (x) => {
+      const table = tableFor(x, 34);
+      const [q, k, v] = x.split(34, { dim: 2 });
+      return cat([rotarySpec(q, table, { nHead: 1 }), rotarySpec(k, table, { nHead: 1 }), v], {
+        dim: 2,
+      });
+    },
+    shapes: [[2, 7, 102]],
+  });
+
+  test("rotary: by hand, at a place, and what scores depend on", () => {
+    const table = nn.rotaryTable(40, 4).to(on);
+    const x = tensor([1, 2, 0, 3], { shape: [1, 1, 4], device: on });
+    const at = (x: Tensor, place: number) =>
+      rotary(x, table, { nHead: 1, length: tensor(place, { dtype: "i32", device: on }) });
+    // channels 0 and 2 turn by 1 a place, channels 1 and 3 by 10000^(-2 / 4) = 0.01
+    const [c, s] = [Math.cos(0.07), Math.sin(0.07)];
+    const turned = [Math.cos(7), 2 * c - 3 * s, Math.sin(7), 2 * s + 3 * c];
+    assertClose(at(x, 7), turned, { rtol: 1e-5, atol: 1e-6 });
+    const y = randn([1, 1, 4], { device: on });
+    const score = (i: number, j: number) => at(x, i).mul(at(y, j)).sum().item();
+    for (const shift of [1, 5, 30])
+      assertClose([score(3 + shift, 1 + shift)], [score(3, 1)], { rtol: 1e-4, atol: 1e-5 });
+    assert.ok(Math.abs(score(3, 1) - score(4, 1)) > 1e-3);
+    assert.throws(() => at(x, 40).data(), /rotary: (40 \+ 1 tokens|place\[0\] is 40), expected/);
+    assert.throws(
+      () => rotary(zeros([1, 2, 6], { device: on }), table, { nHead: 1 }),
+      /rotary: x has shape \[1, 2, 6\], expected \[B, T, parts nHead D\] with nHead 1/,
+    );
+    assert.throws(() => nn.rotaryTable(3, 5), /rotaryTable: size is 5, expected an even number/);
   });
 
   test("dropout drops what dropout() drops of the probabilities", () => {

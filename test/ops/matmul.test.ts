@@ -1,4 +1,14 @@
-import { linear, matmul, ones, randn, type Tensor, tensor, transpose, zeros } from "tinybard";
+import {
+  linear,
+  matmul,
+  ones,
+  randn,
+  swiglu,
+  type Tensor,
+  tensor,
+  transpose,
+  zeros,
+} from "tinybard";
 import * as assert from "uvu/assert";
 import { linearSpec } from "#src/ops/matmul.js";
 import { assertClose, eachDevice, testOp } from "../support.js";
@@ -72,7 +82,7 @@ eachDevice("matmul", (test, on) => {
       [[5], [3, 5], [3]],
     ],
   });
-  for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const) {
+  for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const) {
     testOp(test, on, {
       name: `linear, then ${activation}`,
       f: (x, w, b) => linear(x, w, b, { activation }),
@@ -80,10 +90,18 @@ eachDevice("matmul", (test, on) => {
       atol: 1e-5,
       shapes: [
         [[6, 5], [4, 5], [4]],
-        [[2, 29, 17], [33, 17], [33]],
+        activation === "swiglu" ? [[2, 29, 17], [34, 17], [34]] : [[2, 29, 17], [33, 17], [33]],
       ],
     });
   }
+
+  test("swiglu: by hand", () => {
+    const x = tensor([[1, -2, 3, 0.5]], { device: on });
+    const silu = (a: number) => a / (1 + Math.exp(-a));
+    assertClose(swiglu(x), [silu(1) * 3, silu(-2) * 0.5]);
+    assert.throws(() => swiglu(zeros([2, 3], { device: on })), /swiglu: x has shape \[2, 3\]/);
+  });
+
   testOp(test, on, {
     name: "linear without a bias",
     f: (x, w) => linear(x, w),

@@ -6,6 +6,7 @@ import { expectNumber, expectOptions } from "../../shape.ts";
 import { expectPeer, expectWeight } from "../../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../../tensor.ts";
 import { add, div, dropout, expectProbability, mul, sqrt, sub } from "../elementwise.ts";
+import { to } from "../movement.ts";
 import { mean, rowsOf, variance } from "../rows.ts";
 
 /**
@@ -62,9 +63,9 @@ export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): T
   expectOptions("rmsNorm", options, ["eps"]);
   const { eps = 1e-5 } = options;
   expectNumber("rmsNorm", "eps", eps, 0);
-  expectPeer("rmsNorm", "w", w, x, [rowsOf("rmsNorm", x)[1]]);
+  expectWeight("rmsNorm", "w", w, x, [rowsOf("rmsNorm", x)[1]]);
   const square = mean(mul(x, x), { dim: -1, keepdim: true });
-  return mul(div(x, sqrt(add(square, eps))), w);
+  return mul(div(x, sqrt(add(square, eps))), to(w, x.dtype));
 }
 
 /**

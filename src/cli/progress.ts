@@ -54,8 +54,9 @@ export function parameterCount(model: LanguageModel): number {
 function flopsPerToken({ model }: Run): number {
   const count = parameterCount(model);
   if (!(model instanceof GPT)) return 6 * count;
-  const { nLayer, nEmbd, blockSize } = model.config;
-  return 6 * (count - model.wpe.weight.size) + 12 * nLayer * nEmbd * blockSize;
+  const { nLayer, nEmbd, blockSize, positions } = model.config;
+  const table = positions === "learned" ? blockSize * nEmbd : 0;
+  return 6 * (count - table) + 12 * nLayer * nEmbd * blockSize;
 }
 
 /**

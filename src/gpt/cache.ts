@@ -1,20 +1,15 @@
 // The keys and values of the tokens that a model has read: a new token need not read them again.
 
 import type { Device, DType } from "../device.ts";
+import type { Past } from "../nn/index.ts";
 import { full, zeros } from "../ops/creation.ts";
 import { keep } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
 import type { GPTConfig } from "./config.ts";
 
-/** What attention in one block needs of it. */
-export interface LayerCache {
-  readonly kv: Tensor; // [B, blockSize, 2C]
-  readonly length: Tensor; // [] of i32: the tokens read so far, the same tensor for all blocks
-}
-
 /** Has its whole capacity, blockSize, from the start: a token neither copies nor resizes it. */
 export class KVCache {
-  readonly layers: readonly LayerCache[];
+  readonly layers: readonly Past[]; // of one block each, with the same length
   readonly length: Tensor; // [] of i32, on the device: the place of the next token
   #used = 0;
 

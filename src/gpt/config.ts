@@ -3,7 +3,15 @@
 import { defined, expectOptions, fail } from "../shape.ts";
 
 /** What the MLP may have between its two layers. */
-export const activations = ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const;
+export const activations = ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const;
+
+/**
+ * How it tells where a token stands: a learned table, one of sinusoids (Vaswani et al., 2017),
+ * queries and keys that are turned (Su et al., 2021), or not at all.
+ */
+export const positionKinds = ["learned", "sinusoidal", "rotary", "none"] as const;
+/** How the residual stream is normalized before a branch reads it. */
+export const norms = ["layer", "rms"] as const;
 
 export interface GPTConfig {
   vocabSize: number;
@@ -25,7 +33,8 @@ export interface GPTConfig {
   tieWeights: boolean;
   lmHeadBias: boolean;
   activation: (typeof activations)[number];
-  positions: "learned";
+  positions: (typeof positionKinds)[number];
+  norm: (typeof norms)[number];
   /**
    * Starts the projections that add to the residual stream smaller, by sqrt(2 nLayer), as GPT-2
    * does.
@@ -45,6 +54,7 @@ const defaults = {
   lmHeadBias: false,
   activation: "gelu",
   positions: "learned",
+  norm: "layer",
   scaleResidual: true,
 } as const;
 
@@ -63,10 +73,14 @@ export function configure(options: GPTOptions): GPTConfig {
       fail(`GPT: ${key} is ${config[key as keyof GPTConfig]}, expected a ${typeof value}`);
   if (!(config.dropout >= 0 && config.dropout < 1))
     fail(`GPT: dropout is ${config.dropout}, expected 0 up to 1`);
-  if (!activations.includes(config.activation))
-    fail(`GPT: activation is ${config.activation}, expected ${activations.join(", ")}`);
-  if (config.positions !== "learned")
-    fail(`GPT: positions is ${config.positions}, expected learned`);
+  const choices = { activation: activations, positions: positionKinds, norm: norms };
+  for (const [key, allowed] of Object.entries(choices)) {
+    const value = config[key as keyof typeof choices];
+    if (!(allowed as readonly string[]).includes(value))
+      fail(`GPT: ${key} is ${value}, expected ${allowed.join(", ")}`);
+  }
+  if (config.positions === "rotary" && (config.nEmbd / config.nHead) % 2 !== 0)
+    fail(`GPT: nEmbd / nHead is ${config.nEmbd / config.nHead}, expected an even number of rotary`);
   return config;
 }
 

@@ -1,6 +1,7 @@
 // Text from a model, a token at a time: read what is there, draw the next, append it.
 
 import type { Device } from "../device.ts";
+import { evaluating } from "../nn/index.ts";
 import { pick, tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
 import { expectSeed, nextSite, uniform } from "../random.ts";
@@ -88,19 +89,14 @@ function cachedReader(model: GPT): Reader {
 /** Reads everything, for a model that has no cache. */
 function plainReader(model: LanguageModel): Reader {
   return (ids) => {
-    const modes = [...model.modules()].map((module) => ({ module, training: module.training }));
     const w = model.parameters().next().value ?? fail("generate: the model has no parameters");
-    model.eval();
-    try {
-      return scope(() => {
+    const read = () =>
+      scope(() => {
         const { logits } = noGrad(() => model.forward(row(ids, w.device))); // (1, T, V)
-        return (logits ?? fail("generate: the model gives no logits"))
-          .data()
-          .slice(-model.config.vocabSize);
+        const all = (logits ?? fail("generate: the model gives no logits")).data();
+        return all.slice(-model.config.vocabSize);
       });
-    } finally {
-      for (const { module, training } of modes) module.training = training;
-    }
+    return evaluating(model, read);
   };
 }
 

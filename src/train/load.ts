@@ -36,6 +36,7 @@ export function buildModel(config: TrainConfig, vocabSize: number): LanguageMode
   if (config.model === "bigram") return new BigramLanguageModel(vocabSize, config.blockSize);
   const { blockSize, nLayer, nHead, nEmbd, dropout, embeddingDropout, bias } = config;
   const { qkvBias = bias, tieWeights, lmHeadBias, activation, scaleResidual } = config;
+  const { positions, norm } = config;
   return new GPT({
     vocabSize,
     blockSize,
@@ -49,6 +50,8 @@ export function buildModel(config: TrainConfig, vocabSize: number): LanguageMode
     tieWeights,
     lmHeadBias,
     activation,
+    positions,
+    norm,
     scaleResidual,
   });
 }

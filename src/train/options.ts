@@ -1,6 +1,6 @@
 // The options of training, and how they are settled: defaults < preset < file < flags.
 
-import { activations } from "../gpt/config.ts";
+import { activations, norms, positionKinds } from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
 import { defined } from "../shape.ts";
 import { check, defaultsOf, type Option, UsageError } from "./table.ts";
@@ -29,6 +29,8 @@ export interface TrainConfig {
   tieWeights: boolean;
   lmHeadBias: boolean;
   activation: (typeof activations)[number];
+  positions: (typeof positionKinds)[number];
+  norm: (typeof norms)[number];
   scaleResidual: boolean;
   batchSize: number;
   gradAccum: number;
@@ -77,6 +79,8 @@ export const trainTable: Record<keyof TrainConfig, Option> = {
   tieWeights: flag("use the token embedding as the head", true),
   lmHeadBias: flag("a bias in the head", false),
   activation: choice("the function in the MLP", activations, "gelu"),
+  positions: choice("how it tells where a token stands", positionKinds, "learned"),
+  norm: choice("what normalizes the residual stream", norms, "layer"),
   scaleResidual: flag("start residual projections smaller, as GPT-2 does", true),
   batchSize: count("sequences in a batch", 16),
   gradAccum: count("batches whose gradients make one step", 1),

@@ -53,7 +53,7 @@ eachDevice("GPT", (test, on) => {
         lmHeadBias,
       };
       const model = new GPT(config, { drawWeights: false });
-      return [sizeOf(model), sizeOf(model) - model.wpe.weight.size];
+      return [sizeOf(model), sizeOf(model) - (model.wpe?.weight.size ?? 0)];
     };
     assert.is(count("lecture-0.2m", 65)[0], 209_729);
     assert.is(count("lecture-2.7m", 65)[0], 2_697_281);
@@ -178,8 +178,16 @@ eachDevice("GPT", (test, on) => {
       /GPT: activation is swish, expected relu/,
     );
     assert.throws(
-      () => new GPT({ ...tiny, positions: "rotary" as never }),
-      /GPT: positions is rotary, expected learned/,
+      () => new GPT({ ...tiny, positions: "absolute" as never }),
+      /GPT: positions is absolute, expected learned, sinusoidal, rotary, none/,
+    );
+    assert.throws(
+      () => new GPT({ ...tiny, norm: "batch" as never }),
+      /GPT: norm is batch, expected layer, rms/,
+    );
+    assert.throws(
+      () => new GPT({ ...tiny, nHead: 4, positions: "rotary" }),
+      /GPT: nEmbd \/ nHead is 3, expected an even number/,
     );
   });
 

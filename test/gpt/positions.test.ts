@@ -1,0 +1,119 @@
+// The GPT with other positions, norms and activations than GPT-2's.
+
+import {
+  GPT,
+  type GPTOptions,
+  generate,
+  manualSeed,
+  type nn,
+  setDefaultDevice,
+  type Tensor,
+  tensor,
+} from "tinybard";
+import * as assert from "uvu/assert";
+import { KVCache } from "#src/gpt/cache.js";
+import { AdamW } from "#src/optim/index.js";
+import { noGrad } from "#src/tensor.js";
+import { assertClose, eachDevice } from "../support.js";
+
+const tiny = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 12 };
+const kinds: Partial<GPTOptions>[] = [
+  { positions: "sinusoidal" },
+  { positions: "rotary" },
+  { positions: "none" },
+  { norm: "rms" },
+  { activation: "swiglu" },
+  { positions: "rotary", norm: "rms", activation: "swiglu", bias: false },
+];
+const count = (model: nn.Module) => [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
+
+eachDevice("GPT, other kinds", (test, on) => {
+  const ids = (rows: number[][]) => tensor(rows, { dtype: "i32", device: on });
+  /** Larger weights than at the start, so that positions tell. */
+  const make = (options: Partial<GPTOptions>) => {
+    const model = new GPT({ ...tiny, ...options }).to(on);
+    for (const w of model.parameters()) if (w.shape.length > 1) w.assign(w.detach().mul(10));
+    return model;
+  };
+
+  for (const kind of kinds) {
+    const name = JSON.stringify(kind);
+
+    test(`${name}: piece by piece with a cache as all at once`, () => {
+      const model = make(kind);
+      const text = [3, 1, 4, 1, 5, 9, 2, 6];
+      const whole = model.hidden(ids([text]));
+      noGrad(() => {
+        for (const pieces of [[1, 1, 1, 1, 1, 1, 1, 1], [3, 1, 4], [8]]) {
+          const cache = new KVCache(model.config, { device: on });
+          for (const n of pieces) {
+            const [start, end] = [cache.used, cache.used + n];
+            const y = model.hidden(ids([text.slice(start, end)]), cache);
+            cache.advance(n);
+            assertClose(y, whole.slice({ dim: 1, start, end }), { rtol: 1e-4, atol: 1e-5 });
+          }
+        }
+      });
+    });
+
+    test(`${name}: learns, as on the reference`, () => {
+      const losses = ["ts", on.name].map((device) => {
+        setDefaultDevice(device as "ts");
+        manualSeed(3);
+        const model = new GPT({ ...tiny, ...kind });
+        const optimizer = new AdamW(model.parameters(), { lr: 1e-2 });
+        const [x, y] = [
+          [0, 1, 2, 3, 4, 5, 6, 7],
+          [1, 2, 3, 4, 5, 6, 7, 8],
+        ].map((row) => tensor([row], { dtype: "i32" }));
+        return Array.from({ length: 30 }, () => {
+          const loss = model.forward(x, y, { logits: false }).loss as Tensor;
+          const value = loss.item();
+          loss.backward();
+          optimizer.step();
+          optimizer.zeroGrad();
+          return value;
+        });
+      });
+      assertClose(losses[1], losses[0], { rtol: 1e-2, atol: 1e-3 });
+      assert.ok(losses[1][29] < 0.5, `${losses[1][29]}`);
+    });
+  }
+
+  test("what kinds have no table have fewer parameters, and names are nanoGPT's still", () => {
+    const learned = count(make({}));
+    for (const positions of ["sinusoidal", "rotary", "none"] as const) {
+      const model = make({ positions });
+      assert.is(learned - count(model), 8 * 12);
+      assert.not(Object.keys(model.stateDict()).includes("wpe.weight"));
+    }
+    const names = Object.keys(make({ norm: "rms" }).stateDict());
+    assert.ok(names.includes("h.1.ln_2.weight") && !names.includes("h.1.ln_2.bias"));
+  });
+
+  test("without positions the order of the past does not matter to one layer; else it does", () => {
+    const last = (positions: GPTOptions["positions"], text: number[]) =>
+      noGrad(() => {
+        manualSeed(5);
+        return make({ positions, nLayer: 1 })
+          .hidden(ids([text]))
+          .slice({ dim: 1, start: -1 })
+          .data();
+      });
+    const moved = (positions: GPTOptions["positions"]) => {
+      const [a, b] = [last(positions, [3, 1, 4, 2]), last(positions, [4, 3, 1, 2])];
+      return Math.max(...a.map((x, i) => Math.abs(x - b[i])));
+    };
+    assert.ok(moved("none") < 1e-5, `${moved("none")}`);
+    for (const positions of ["learned", "sinusoidal", "rotary"] as const)
+      assert.ok(moved(positions) > 1e-2, `${positions}: ${moved(positions)}`);
+  });
+
+  test("rotary: generation goes on past the block", async () => {
+    const model = make({ positions: "rotary" });
+    const drawn = [];
+    for await (const id of generate(model, { prompt: [1, 2], maxNewTokens: 20, seed: 1 }))
+      drawn.push(id);
+    assert.is(drawn.length, 20);
+  });
+});

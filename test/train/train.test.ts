@@ -137,6 +137,8 @@ eachDevice("train", (test, on) => {
     ["plain", {}],
     ["with dropout, accumulation, clipping, schedule", hard],
     ["bigram", { model: "bigram" }],
+    ["turned, gated", { ...hard, positions: "rotary", norm: "rms", activation: "swiglu" }],
+    ["sinusoids", { positions: "sinusoidal" }],
   ] as const) {
     test(`20 steps equal 10 + resume + 10, byte for byte: ${what}`, async () => {
       for (const evalInterval of [5, 500]) {

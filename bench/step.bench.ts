@@ -138,5 +138,5 @@ function tokensOf(V: number, file?: string): Int32Array {
   const { vocabSize } = tokenizer;
   if (vocabSize > V)
     throw new UsageError(`bench:step: ${file} has ${vocabSize} different characters, of ${V}`);
-  return splitTokens(tokenizer.encode(text)).train;
+  return splitTokens(text, tokenizer).train;
 }

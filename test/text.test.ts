@@ -7,7 +7,7 @@ import { CharTokenizer } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { loadCorpus } from "#src/text/corpus.js";
-import { tokenizerFromJSON } from "#src/text/tokenizer.js";
+import { tokenizerFromJSON } from "#src/text/kinds.js";
 
 const test = suite("text");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-text-"));

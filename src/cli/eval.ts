@@ -4,6 +4,7 @@ import { device } from "../device.ts";
 import { measureRun } from "../train/evaluate.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";
+import { textLossLines } from "./textloss.ts";
 
 export const evalTable: Table = {
   run: { type: "string", help: "the folder of a run", value: "DIR" },
@@ -23,7 +24,8 @@ export async function evaluateRun(flags: Partial<Flags>): Promise<number> {
   const { run, device: name, ...options } = { ...defaultsOf<Flags>(evalTable), ...flags };
   if (!run) throw new UsageError("eval: --run DIR is missing: the folder of a run");
   const measured = await measureRun(run, { ...options, device: device(name) });
-  const { step, trainLoss, valLoss } = measured;
+  const { step, trainLoss, valLoss, ...rest } = measured;
   console.log(`step ${step}: train loss ${trainLoss.toFixed(4)}, val loss ${valLoss.toFixed(4)}`);
+  for (const line of textLossLines(valLoss, rest)) console.log(line);
   return 0;
 }

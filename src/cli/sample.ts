@@ -2,13 +2,14 @@
 
 import { device } from "../device.ts";
 import { generate, type Sampling } from "../gpt/generate.ts";
+import { decodeStream, plainPrompt } from "../text/tokenizer.ts";
 import { loadRun } from "../train/load.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";
 
 export const sampleTable: Table = {
   run: { type: "string", help: "the folder of a run", value: "DIR" },
-  prompt: { type: "string", help: "the text to go on from", default: "\n", value: "TEXT" },
+  prompt: { type: "string", help: "the text to go on from (default: a line break)", value: "TEXT" },
   tokens: { type: "integer", help: "how many tokens to write", default: 500, min: 1, value: "N" },
   temperature: { type: "number", help: "0: always the likeliest", default: 1, min: 0, value: "X" },
   topK: { type: "integer", help: "draw from the N likeliest tokens only", min: 1, value: "N" },
@@ -24,7 +25,7 @@ export const sampleTable: Table = {
 
 interface Flags extends Sampling {
   run?: string;
-  prompt: string;
+  prompt?: string;
   tokens: number;
   seed: number;
   device: TrainConfig["device"];
@@ -35,10 +36,10 @@ export async function sampleRun(flags: Partial<Flags>): Promise<number> {
   const { run, prompt, tokens, device: name, ...options } = all;
   if (!run) throw new UsageError("sample: --run DIR is missing: the folder of a run");
   const { model, tokenizer } = loadRun(run, device(name));
-  const ids = tokenizer.encode(prompt);
-  if (prompt.trim()) process.stdout.write(prompt);
-  for await (const id of generate(model, { prompt: ids, maxNewTokens: tokens, ...options }))
-    process.stdout.write(tokenizer.decode([id]));
+  const ids = prompt === undefined ? plainPrompt(tokenizer) : tokenizer.encode(prompt);
+  if (prompt?.trim()) process.stdout.write(prompt);
+  const drawn = generate(model, { prompt: ids, maxNewTokens: tokens, ...options });
+  for await (const text of decodeStream(tokenizer, drawn, ids)) process.stdout.write(text);
   process.stdout.write("\n");
   return 0;
 }

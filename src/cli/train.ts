@@ -4,13 +4,15 @@ import { existsSync, readFileSync } from "node:fs";
 import { type Device, device, devices } from "../device.ts";
 import { generate } from "../gpt/generate.ts";
 import type { presets } from "../gpt/presets.ts";
-import { train } from "../train/loop.ts";
+import { decodeStream, plainPrompt } from "../text/tokenizer.ts";
+import { type TrainResult, train } from "../train/loop.ts";
 import type { Row } from "../train/metrics.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import type { Run } from "../train/run.ts";
 import { check, type Table, UsageError } from "../train/table.ts";
 import { buildCudaOnce } from "./cuda.ts";
 import { parameterCount, progressLine } from "./progress.ts";
+import { textLossLines } from "./textloss.ts";
 
 export const trainCommandTable: Table = {
   ...trainTable,
@@ -130,12 +132,15 @@ function plainLine({ step, tokensPerSecond }: Row, loss: number): string {
 }
 
 /** A sample, the size of the model, and where it lies. */
-async function showEnd({ model, tokenizer, out, config }: Run): Promise<void> {
+async function showEnd(result: TrainResult): Promise<void> {
+  const { model, tokenizer, out, config, valLoss } = result;
+  for (const line of textLossLines(valLoss, result)) console.log(line);
   const count = parameterCount(model);
   const [millions, MB] = [(count / 1e6).toFixed(6), ((4 * count) / 1e6).toFixed(2)];
   console.log("\na sample:");
-  const options = { prompt: [0], maxNewTokens: 200, seed: config.seed };
-  for await (const id of generate(model, options)) process.stdout.write(tokenizer.decode([id]));
+  const prompt = plainPrompt(tokenizer);
+  const ids = generate(model, { prompt, maxNewTokens: 200, seed: config.seed });
+  for await (const text of decodeStream(tokenizer, ids, prompt)) process.stdout.write(text);
   console.log(`\n\n${millions} M parameters, model size ${MB} MB`);
   console.log(`more: npm run sample -- --run ${out}`);
 }

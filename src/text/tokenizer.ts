@@ -1,83 +1,51 @@
-// Text to token ids and back. A tokenizer is trained on a text, and travels with the model as JSON.
+// What a tokenizer is: text to token ids and back. It is trained on a text, and travels with the
+// model as JSON.
 
-/** What training and generation need of a tokenizer. */
 export interface Tokenizer {
   readonly vocabSize: number;
   encode(text: string): number[];
   decode(ids: Iterable<number>): string;
-  toJSON(): { type: string };
+  /** Decodes ids one by one, where a single id need not be whole characters. */
+  decoder(): Decoder;
+  toJSON(): object;
 }
 
-/** A token is a character (a Unicode code point); ids are positions in the sorted vocabulary. */
-export class CharTokenizer implements Tokenizer {
-  readonly characters: readonly string[];
-  readonly #ids: Map<string, number>;
+/** Remembers what the ids so far have left open. All it gives, joined, is what decode() gives. */
+export interface Decoder {
+  /** The text that an id adds. */
+  write(id: number): string;
+  /** What is left open when no more ids come. */
+  end(): string;
+}
 
-  /** `characters` is the vocabulary, a string of different characters. */
-  constructor(characters: Iterable<string>) {
-    this.characters = [...characters];
-    this.#ids = new Map(this.characters.map((character, id) => [character, id]));
-    const odd = this.characters.find(
-      (each, id) => [...each].length !== 1 || this.#ids.get(each) !== id,
-    );
-    if (odd !== undefined)
-      throw new TypeError(`CharTokenizer: ${JSON.stringify(odd)} is no single new character`);
-  }
+/** A tokenizer's file or JSON is not what it should be; the message says where. */
+export class TokenizerError extends Error {
+  override name = "TokenizerError";
+}
 
-  /** The tokenizer of all characters that a text has. */
-  static train(text: string): CharTokenizer {
-    const byCodePoint = (a: string, b: string) => (a.codePointAt(0) ?? 0) - (b.codePointAt(0) ?? 0);
-    return new CharTokenizer([...new Set(text)].sort(byCodePoint));
-  }
+/** Yields the text of ids as they come, such as those of generate(), which go on from a prompt. */
+export async function* decodeStream(
+  tokenizer: Tokenizer,
+  ids: AsyncIterable<number> | Iterable<number>,
+  prompt: Iterable<number> = [],
+): AsyncGenerator<string> {
+  const decoder = tokenizer.decoder();
+  for (const id of prompt) decoder.write(id);
+  for await (const id of ids) yield decoder.write(id);
+  yield decoder.end();
+}
 
-  static fromJSON(json: unknown): CharTokenizer {
-    const { type, characters } = (json ?? {}) as { type?: unknown; characters?: unknown };
-    if (
-      type !== "char" ||
-      !Array.isArray(characters) ||
-      !characters.every((c) => typeof c === "string")
-    )
-      throw new TypeError("CharTokenizer: JSON is not that of a character tokenizer");
-    return new CharTokenizer(characters);
-  }
-
-  get vocabSize(): number {
-    return this.characters.length;
-  }
-
-  /** Throws at a character that the vocabulary lacks, with its name and position. */
-  encode(text: string): number[] {
-    const ids: number[] = [];
-    for (const character of text) {
-      const id = this.#ids.get(character);
-      if (id === undefined) throw new RangeError(unknown(character, ids.length));
-      ids.push(id);
-    }
-    return ids;
-  }
-
-  decode(ids: Iterable<number>): string {
-    const characterOf = (id: number) => {
-      const character = this.characters[id];
-      if (character === undefined)
-        throw new RangeError(`decode: id ${id} is unknown, expected 0 to ${this.vocabSize - 1}`);
-      return character;
-    };
-    return Array.from(ids, characterOf).join("");
-  }
-
-  toJSON(): { type: "char"; characters: readonly string[] } {
-    return { type: "char", characters: this.characters };
+/** A prompt for where nobody gives one: a line break, or the first token if that is unknown. */
+export function plainPrompt(tokenizer: Tokenizer): number[] {
+  try {
+    const ids = tokenizer.encode("\n");
+    return tokenizer.decode(ids) === "\n" ? ids : [0];
+  } catch {
+    return [0];
   }
 }
 
-function unknown(character: string, position: number): string {
-  const code = character.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0");
-  const name = `${JSON.stringify(character)} (U+${code})`;
-  return `encode: character ${name} at position ${position} is not in the vocabulary`;
-}
-
-/** Any tokenizer from its JSON. */
-export function tokenizerFromJSON(json: unknown): Tokenizer {
-  return CharTokenizer.fromJSON(json);
+/** The error of an id that stands for nothing. */
+export function unknownId(id: number, vocabSize: number): RangeError {
+  return new RangeError(`decode: id ${id} is unknown, expected 0 to ${vocabSize - 1}`);
 }

@@ -5,12 +5,41 @@ import type { Device } from "../device.ts";
 import { tensor } from "../ops/creation.ts";
 import { type Place, placeState, streams } from "../random.ts";
 import { empty, type Tensor } from "../tensor.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 
-/** The first nine tenths of the tokens are learned from, the rest tells how well. */
-export function splitTokens(ids: readonly number[]): { train: Int32Array; val: Int32Array } {
-  const cut = Math.floor(0.9 * ids.length);
-  const all = Int32Array.from(ids);
-  return { train: all.subarray(0, cut), val: all.subarray(cut) };
+/**
+ * The first nine tenths of a text are learned from, the rest tells how well. It is cut by its
+ * characters (code points) as nanoGPT does it, so that the parts are the same for every tokenizer.
+ */
+export function splitText(text: string): { train: string; val: string } {
+  const wanted = Math.floor(0.9 * lengthOf(text));
+  let cut = 0;
+  for (let n = 0; n < wanted; n++) cut += isPair(text, cut) ? 2 : 1;
+  return { train: text.slice(0, cut), val: text.slice(cut) };
+}
+
+/** How many characters a text has. */
+export function lengthOf(text: string): number {
+  let pairs = 0;
+  for (let i = 0; i < text.length; i++) if (isPair(text, i)) pairs++;
+  return text.length - pairs;
+}
+
+/** Is there a character that takes two of JavaScript's? */
+function isPair(text: string, at: number): boolean {
+  return (text.codePointAt(at) as number) > 0xffff;
+}
+
+/** The tokens of both parts of a text. */
+export function splitTokens(
+  text: string,
+  tokenizer: Tokenizer,
+): { train: Int32Array; val: Int32Array } {
+  const { train, val } = splitText(text);
+  return {
+    train: Int32Array.from(tokenizer.encode(train)),
+    val: Int32Array.from(tokenizer.encode(val)),
+  };
 }
 
 /** What is drawn, and by which numbers, as a tensor: [4] of i32. */

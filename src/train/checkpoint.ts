@@ -15,6 +15,8 @@ export interface RunState {
   elapsedSeconds: number;
   /** Of the text that is learned from: a run goes on only with the same. */
   textSha256: string;
+  /** Of the tokenizer's JSON; runs from before there were several have none. */
+  tokenizerSha256?: string;
 }
 
 // In this order they are written under temporary names, and then renamed. So a first temporary file

@@ -7,7 +7,7 @@ import { tensor, zeros } from "../ops/creation.ts";
 import { keep, scope } from "../scope.ts";
 import { noGrad, type Tensor } from "../tensor.ts";
 import { loadCorpus } from "../text/corpus.ts";
-import { drawBatch, placeOf, splitTokens } from "./batches.ts";
+import { drawBatch, lengthOf, placeOf, splitText, splitTokens } from "./batches.ts";
 import { loadRun } from "./load.ts";
 import type { Run } from "./run.ts";
 
@@ -59,14 +59,28 @@ export function evaluator(
 export async function measureRun(
   out: string,
   options: { iters: number; data?: string; device: Device },
-): Promise<Losses & { step: number }> {
+): Promise<Losses & Pick<Run, "text" | "tokens" | "tokenizer"> & { step: number }> {
   const { device, iters, data } = options;
   const { config, tokenizer, model, state } = loadRun(out, device);
   const { text } = await loadCorpus(data ?? config.data);
-  const tokens = splitTokens(tokenizer.encode(text));
+  const tokens = splitTokens(text, tokenizer);
   const measured = { config: { ...config, evalIters: iters }, device, model, tokens };
   const losses = (await evaluator(measured)(state.step)) as Losses; // nobody tells it to stop
-  return { step: state.step, ...losses };
+  return { step: state.step, ...losses, text, tokens, tokenizer };
+}
+
+/**
+ * A mean loss per token as one per character, and in bits per byte of UTF-8: unlike the loss per
+ * token, these can be compared between tokenizers.
+ */
+export function lossOfText(
+  valLoss: number,
+  { text, tokens }: Pick<Run, "text" | "tokens">,
+): { perCharacter: number; bitsPerByte: number } {
+  const { val } = splitText(text);
+  const total = valLoss * tokens.val.length;
+  const bytes = Buffer.byteLength(val);
+  return { perCharacter: total / lengthOf(val), bitsPerByte: total / Math.LN2 / bytes };
 }
 
 export function lossOf(model: LanguageModel, x: Tensor, y: Tensor): Tensor {

@@ -1,12 +1,14 @@
 // How a model comes out of the folder of a run again, with its tokenizer.
 
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Device, device as deviceOf } from "../device.ts";
 import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
 import { GPT } from "../gpt/model.ts";
 import { manualSeed } from "../random.ts";
-import { type Tokenizer, tokenizerFromJSON } from "../text/tokenizer.ts";
+import { tokenizerFromJSON } from "../text/kinds.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import { loadCheckpoint, loadState, type RunState } from "./checkpoint.ts";
 import { settle, type TrainConfig } from "./options.ts";
 import { UsageError } from "./table.ts";
@@ -19,11 +21,11 @@ export function loadRun(
   device: Device = deviceOf("auto"),
 ): { config: TrainConfig; tokenizer: Tokenizer; model: LanguageModel; state: RunState } {
   const config = readConfig(out);
-  const tokenizer = readTokenizer(out);
-  const model = settleDtype(buildModel(config, tokenizer.vocabSize).to(device), config, device);
   for (const checkpoint of [join(out, "best"), join(out, "last")]) {
     const state = loadState(checkpoint);
     if (!state) continue;
+    const tokenizer = readTokenizer(out, state);
+    const model = settleDtype(buildModel(config, tokenizer.vocabSize).to(device), config, device);
     loadCheckpoint(checkpoint, model);
     return { config, tokenizer, model, state };
   }
@@ -74,8 +76,21 @@ export function readConfig(out: string): TrainConfig {
   return settle(file, readJSON(file) as Partial<TrainConfig>);
 }
 
-export function readTokenizer(out: string): Tokenizer {
-  return tokenizerFromJSON(readJSON(join(out, "tokenizer.json")));
+/** The tokenizer of a run; it must be the one that the model of a checkpoint has learned with. */
+export function readTokenizer(out: string, { tokenizerSha256 }: RunState): Tokenizer {
+  const tokenizer = tokenizerFromJSON(readJSON(join(out, "tokenizer.json")));
+  if (tokenizerSha256 && tokenizerSha256 !== sumOf(tokenizer))
+    throw new UsageError(`run: ${out} has another tokenizer.json than its model was trained with`);
+  return tokenizer;
+}
+
+/** What a checkpoint knows its tokenizer by. */
+export function sumOf(tokenizer: Tokenizer): string {
+  return sha256(JSON.stringify(tokenizer));
+}
+
+export function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 function readJSON(file: string): unknown {

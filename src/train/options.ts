@@ -3,6 +3,7 @@
 import { activations, norms, positionKinds } from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
 import { defined } from "../shape.ts";
+import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../text/kinds.ts";
 import { check, defaultsOf, type Option, UsageError } from "./table.ts";
 
 const devices = ["auto", "cuda", "cpu", "ts", "cuda-emulator"] as const;
@@ -12,7 +13,8 @@ const models = ["gpt", "bigram"] as const;
 export interface TrainConfig {
   preset?: keyof typeof presets;
   data?: string;
-  tokenizer: string;
+  tokenizer: TokenizerKind;
+  vocabSize?: number;
   out?: string;
   device: (typeof devices)[number];
   dtype: "f32" | "tf32" | "bf16";
@@ -62,7 +64,12 @@ const choice = (help: string, choices: readonly string[], value?: string) =>
 export const trainTable: Record<keyof TrainConfig, Option> = {
   preset: choice("a known configuration, which the other options change", Object.keys(presets)),
   data: text("the text: a file, shakespeare or moby-dick", "FILE|NAME"),
-  tokenizer: choice("what a token is", ["char"], "char"),
+  tokenizer: choice("what a token is", tokenizerKinds, "char"),
+  vocabSize: {
+    type: "integer",
+    help: "tokens that there are to be (word: 4096, bpe: 1024; others have their own number)",
+    value: "N",
+  },
   out: text("the run's folder (default: a new one under runs/)", "DIR"),
   device: choice("where to compute; auto: the fastest that works", devices, "auto"),
   dtype: choice("the numbers' type; tf32 and bf16 on cuda", ["f32", "tf32", "bf16"], "f32"),
@@ -108,5 +115,13 @@ export function settle(from: string, values: Partial<TrainConfig>): TrainConfig 
   check(trainTable, config, `preset ${config.preset}`);
   if (config.nEmbd % config.nHead !== 0)
     throw new UsageError(`nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
+  const { tokenizer, vocabSize } = config;
+  const least = vocabSizes[tokenizer]?.least ?? Infinity;
+  if (vocabSize !== undefined && vocabSize < least) {
+    const expected = least < Infinity ? `${least} or more` : "none: it has a size of its own";
+    throw new UsageError(
+      `vocabSize is ${vocabSize} for tokenizer ${tokenizer}, expected ${expected}`,
+    );
+  }
   return config;
 }

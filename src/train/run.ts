@@ -1,16 +1,16 @@
 // A run: all that training works on, made from options or from the folder of a run that goes on.
 
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Device, device as deviceOf } from "../device.ts";
 import type { LanguageModel } from "../gpt/bigram.ts";
 import { AdamW } from "../optim/index.ts";
 import { loadCorpus } from "../text/corpus.ts";
-import { CharTokenizer, type Tokenizer } from "../text/tokenizer.ts";
-import { splitTokens } from "./batches.ts";
+import { makeTokenizer } from "../text/kinds.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { splitText, splitTokens } from "./batches.ts";
 import { loadCheckpoint, loadState, type RunState, replaceFile } from "./checkpoint.ts";
-import { buildModel, readConfig, readTokenizer, settleDtype } from "./load.ts";
+import { buildModel, readConfig, readTokenizer, settleDtype, sha256, sumOf } from "./load.ts";
 import { dropRowsFrom } from "./metrics.ts";
 import { settle, type TrainConfig } from "./options.ts";
 import { UsageError } from "./table.ts";
@@ -21,6 +21,7 @@ export interface Run {
   config: TrainConfig;
   /** The name of the text. */
   corpus: string;
+  text: string;
   tokens: { train: Int32Array; val: Int32Array };
   tokenizer: Tokenizer;
   device: Device;
@@ -35,7 +36,9 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   const corpus = await loadCorpus(asked.data);
   // the run goes on with this text on this device, whatever the defaults will be by then
   const config = { ...asked, data: corpus.source, device: deviceOf(asked.device).name };
-  const tokenizer = CharTokenizer.train(corpus.text);
+  // characters are those of the whole text, as nanoGPT has it: none may be unknown later
+  const learned = config.tokenizer === "char" ? corpus.text : splitText(corpus.text).train;
+  const tokenizer = makeTokenizer(config.tokenizer, learned, config.vocabSize);
   const run = assemble(config, config.out ?? newFolder(config), corpus, tokenizer);
   if (existsSync(join(run.out, "config.json")))
     throw new UsageError(`out: ${run.out} holds a run; --resume ${run.out} goes on with it`);
@@ -60,7 +63,7 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
   if (!saved) throw new UsageError(`resume: ${out} has no checkpoint yet`);
   if (config.maxIters < saved.step)
     throw new UsageError(`resume: maxIters is ${config.maxIters}, expected ${saved.step} or more`);
-  const run = assemble(config, out, await loadCorpus(config.data), readTokenizer(out));
+  const run = assemble(config, out, await loadCorpus(config.data), readTokenizer(out, saved));
   if (saved.textSha256 !== run.state.textSha256)
     throw new UsageError(`resume: ${run.corpus} is not the text that ${out} was trained on`);
   loadCheckpoint(join(out, "last"), run.model, run.optimizer);
@@ -78,7 +81,7 @@ function assemble(
   corpus: { name: string; text: string },
   tokenizer: Tokenizer,
 ): Run {
-  const tokens = splitTokens(tokenizer.encode(corpus.text));
+  const tokens = splitTokens(corpus.text, tokenizer);
   for (const [name, { length }] of Object.entries(tokens)) {
     if (length > config.blockSize) continue;
     const expected = `expected more than blockSize, ${config.blockSize}`;
@@ -91,9 +94,10 @@ function assemble(
     throw new UsageError(`dtype: ${config.dtype} lives on cuda, and ${device} has f32`);
   const model = settleDtype(buildModel(config, tokenizer.vocabSize).to(device), config, device);
   const optimizer = buildOptimizer(config, model);
-  const textSha256 = createHash("sha256").update(corpus.text).digest("hex");
-  const state = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0, textSha256 };
-  return { out, config, corpus: corpus.name, tokens, tokenizer, device, model, optimizer, state };
+  const { name, text } = corpus;
+  const sums = { textSha256: sha256(text), tokenizerSha256: sumOf(tokenizer) };
+  const state = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0, ...sums };
+  return { out, config, corpus: name, text, tokens, tokenizer, device, model, optimizer, state };
 }
 
 /** AdamW over all parameters; biases and normalizations are spared the decay unless all decay. */

@@ -3,11 +3,15 @@
 import { parseArgs } from "node:util";
 import { check, flagOf, type Table, UsageError, unknownOption } from "../train/table.ts";
 
-/** The values of flags, each as its option in the table says. Throws a UsageError. */
+/**
+ * The values of flags, each as its option in the table says; a word that is no flag is the value of
+ * the option `operand`. Throws a UsageError.
+ */
 export function parse(
   command: string,
   table: Table,
   words: readonly string[],
+  operand?: string,
 ): Record<string, unknown> {
   const keys = new Map(Object.keys(table).map((key) => [flagOf(key), key]));
   const options = Object.fromEntries(
@@ -23,6 +27,10 @@ export function parse(
   });
   const values: Record<string, unknown> = {};
   for (const token of tokens) {
+    if (token.kind === "positional" && operand && values[operand] === undefined) {
+      values[operand] = token.value;
+      continue;
+    }
     if (token.kind === "positional")
       throw new UsageError(`${command}: ${token.value} is no option; options begin with --`);
     if (token.kind !== "option") continue;

@@ -8,6 +8,8 @@ import { help, parse } from "./arguments.ts";
 import { bench } from "./bench.ts";
 import { doctor } from "./doctor.ts";
 import { evalTable, evaluateRun } from "./eval.ts";
+import { exportModel, exportTable } from "./export.ts";
+import { importModel, importTable } from "./import.ts";
 import { sampleRun, sampleTable } from "./sample.ts";
 import { trainCommand, trainCommandTable } from "./train.ts";
 import { tune, tuneTable } from "./tune.ts";
@@ -27,6 +29,8 @@ const commands = {
   train: { about: "train a model", table: trainCommandTable, run: trainCommand },
   sample: { about: "write text with a trained model", table: sampleTable, run: sampleRun },
   eval: { about: "measure a trained model's losses", table: evalTable, run: evaluateRun },
+  import: { about: "take in a GPT-2 of Hugging Face", table: importTable, run: importModel },
+  export: { about: "write a GPT-2 for Hugging Face", table: exportTable, run: exportModel },
   tune: { about: "time the GPU's matrix products, once for all runs", table: tuneTable, run: tune },
   doctor: { about: "tell what devices there are, and what others need", table: {}, run: doctor },
 };
@@ -53,7 +57,7 @@ async function main([name, ...words]: string[]): Promise<number> {
     console.log(help(`usage: tinybard ${name} [options]`, table));
     return 0;
   }
-  const { threads, ...options } = parse(name, table, words);
+  const { threads, ...options } = parse(name, table, words, name === "import" ? "from" : undefined);
   if (typeof threads === "number") setThreads(threads);
   return run(options);
 }

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { type Device, device, devices } from "../device.ts";
 import { generate } from "../gpt/generate.ts";
 import type { presets } from "../gpt/presets.ts";
+import type { Module } from "../nn/index.ts";
 import { decodeStream, plainPrompt } from "../text/tokenizer.ts";
 import { type TrainResult, train } from "../train/loop.ts";
 import type { Row } from "../train/metrics.ts";
@@ -37,7 +38,7 @@ export async function trainCommand(flags: Flags): Promise<number> {
     if ((options.device ?? "auto") === "auto") await buildCudaOnce(say);
     const chosen = device(options.device ?? "auto");
     say(deviceLine(chosen, options.device));
-    if (!options.preset && !file)
+    if (!options.preset && !options.initFrom && !file)
       Object.assign(options, { ...defaultFor(chosen, given.maxIters, say), ...given });
   }
   const signals = onSignals();
@@ -49,6 +50,7 @@ export async function trainCommand(flags: Flags): Promise<number> {
       run = started;
       if (given.resume) say(`device: ${run.device}, step ${run.state.step}`);
       say(`text: ${run.corpus}, ${run.tokens.train.length} + ${run.tokens.val.length} tokens`);
+      if (run.config.initFrom) say(`from: ${run.config.initFrom}, ${trained(run.model)}`);
       say(`run: ${run.out}`);
     },
     evaluation({ step, trainLoss, valLoss }) {
@@ -125,6 +127,15 @@ function onSignals(): { code: number } {
     });
   }
   return signals;
+}
+
+/** `3,072 of 209,729 parameters are trained` */
+function trained(model: Module): string {
+  const [count, all] = [
+    [...model.parameters()].filter((w) => w.requiresGrad),
+    [...model.parameters()],
+  ].map((list) => list.reduce((sum, w) => sum + w.size, 0).toLocaleString("en"));
+  return `${count} of ${all} parameters are trained`;
 }
 
 function plainLine({ step, tokensPerSecond }: Row, loss: number): string {

@@ -38,6 +38,11 @@ const sizes = { vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, 
  * GPT2Error for a folder that holds something else, before memory is asked for the model.
  */
 export async function loadGPT2(folder: string): Promise<GPT> {
+  return readGPT2(folder);
+}
+
+/** loadGPT2() for those who need not wait. */
+export function readGPT2(folder: string): GPT {
   const options = readConfig(folder);
   const dict = readWeights(folder, options.tieWeights);
   const expected = shapesOf(options, Object.keys(dict).length);
@@ -103,9 +108,9 @@ function exported(model: GPT): TensorDict {
 
 /** config.json as transformers writes it. */
 function configOf(config: GPTConfig, endOfText: number | null) {
-  const { activation, positions, dropout, embeddingDropout } = config;
-  if (positions !== "learned")
-    fail(`saveGPT2: positions is ${positions}, and GPT-2's are learned ones`);
+  const { activation, positions, norm, dropout, embeddingDropout } = config;
+  if (positions !== "learned") fail(`saveGPT2: positions is ${positions}, and GPT-2's are learned`);
+  if (norm !== "layer") fail(`saveGPT2: norm is ${norm}, and GPT-2's is layer`);
   const named = Object.entries(activationOf).find(([, ours]) => ours === activation);
   return {
     model_type: "gpt2",
@@ -177,8 +182,8 @@ function readWeights(folder: string, tieWeights: boolean): TensorDict {
   return dict;
 }
 
-/** The files that hold the weights: one, or shards. */
-function weightFiles(folder: string): string[] {
+/** The files in a folder that hold the weights: one, or shards. */
+export function weightFiles(folder: string): string[] {
   const [whole, index] = ["model.safetensors", "model.safetensors.index.json"];
   if (existsSync(join(folder, whole))) return [whole];
   if (!existsSync(join(folder, index))) refuseFolder(folder, `there is no ${whole}`);

@@ -7,9 +7,9 @@ import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, activate, linear, matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
 import { expectNumber, expectOptions, fail } from "../shape.ts";
-import { noGrad, Tensor } from "../tensor.ts";
+import { noGrad, type Tensor } from "../tensor.ts";
 import { Linear } from "./layers.ts";
-import { type Module, parameter, type StateDict } from "./module.ts";
+import { Module, parameter, type StateDict } from "./module.ts";
 
 export interface LoRAOptions {
   /** The rows of A and the columns of B: what the change of the weight has in rank, at most. */
@@ -100,11 +100,14 @@ function replace(root: Module, change: (layer: Linear) => Linear): void {
   const changed = new Map<unknown, unknown>(); // what stands for each; a shared layer stays shared
   const visit = (holder: object) => {
     for (const [key, inner] of Object.entries(holder)) {
-      if (typeof inner !== "object" || inner === null || inner instanceof Tensor) continue;
       const isNew = !changed.has(inner);
-      if (isNew) changed.set(inner, inner instanceof Linear ? change(inner) : inner);
-      if (inner instanceof Linear) Object.assign(holder, { [key]: changed.get(inner) });
-      else if (isNew) visit(inner);
+      if (inner instanceof Linear) {
+        if (isNew) changed.set(inner, change(inner));
+        Object.assign(holder, { [key]: changed.get(inner) });
+      } else if (isNew && (inner instanceof Module || Array.isArray(inner))) {
+        changed.set(inner, inner);
+        visit(inner);
+      }
     }
   };
   visit(root);

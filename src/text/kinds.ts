@@ -3,10 +3,11 @@
 import { BPETokenizer } from "./bpe.ts";
 import { CharTokenizer } from "./char.ts";
 import { loadGPT2Tokenizer } from "./gpt2.ts";
+import { IdTokenizer } from "./ids.ts";
 import { type Tokenizer, TokenizerError } from "./tokenizer.ts";
 import { WordTokenizer } from "./word.ts";
 
-export const tokenizerKinds = ["char", "word", "bpe", "gpt2"] as const;
+export const tokenizerKinds = ["char", "word", "bpe", "gpt2", "ids"] as const;
 export type TokenizerKind = (typeof tokenizerKinds)[number];
 
 /** For the kinds whose size can be chosen, the smallest and the usual one. */
@@ -27,6 +28,8 @@ export function makeTokenizer(kind: TokenizerKind, text: string, vocabSize?: num
       return BPETokenizer.train(text, { vocabSize: size });
     case "gpt2":
       return loadGPT2Tokenizer();
+    case "ids":
+      return IdTokenizer.train(text);
   }
 }
 
@@ -34,6 +37,7 @@ export function makeTokenizer(kind: TokenizerKind, text: string, vocabSize?: num
 export function tokenizerFromJSON(json: unknown): Tokenizer {
   const { type, model } = (json ?? {}) as { type?: unknown; model?: unknown };
   if (type === "char") return CharTokenizer.fromJSON(json);
+  if (type === "ids") return IdTokenizer.fromJSON(json);
   if (type === "word") return WordTokenizer.fromJSON(json);
   if (type === undefined && model !== undefined) return BPETokenizer.fromJSON(json);
   throw new TokenizerError("tokenizer: JSON is that of no tokenizer known here");

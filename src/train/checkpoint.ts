@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { encodeSafetensors, loadSafetensors, syncFolder, writeSynced } from "../gpt/safetensors.ts";
-import type { Module } from "../nn/index.ts";
+import { adapterState, type Module, type StateDict } from "../nn/index.ts";
 import type { AdamW } from "../optim/index.ts";
 
 /** Where a run stands. The losses are those of the evaluation at this step, if there was one. */
@@ -17,6 +17,8 @@ export interface RunState {
   textSha256: string;
   /** Of the tokenizer's JSON; runs from before there were several have none. */
   tokenizerSha256?: string;
+  /** Of the weights that adapters stand on: they mean something with these only. */
+  baseSha256?: string;
 }
 
 // In this order they are written under temporary names, and then renamed. So a first temporary file
@@ -24,11 +26,14 @@ export interface RunState {
 // left.
 const files = ["state.json", "optimizer.safetensors", "model.safetensors"];
 
-/** Writes a checkpoint into a folder, in the place of the one there. */
+/**
+ * Writes a checkpoint into a folder, in the place of the one there. Of a model with adapters it
+ * holds these alone: all else is as it was. Without an optimizer nobody can go on from it.
+ */
 export function saveCheckpoint(
   folder: string,
   model: Module,
-  optimizer: AdamW,
+  optimizer: AdamW | null,
   state: RunState,
 ): void {
   mkdirSync(folder, { recursive: true });
@@ -36,10 +41,13 @@ export function saveCheckpoint(
   const metadata = { step: String(state.step) };
   const contents = [
     [new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`)],
-    encodeSafetensors(optimizer.stateDict(), metadata),
-    encodeSafetensors(model.stateDict(), metadata),
+    optimizer && encodeSafetensors(optimizer.stateDict(), metadata),
+    encodeSafetensors(savedState(model), metadata),
   ];
-  for (const [i, name] of files.entries()) writeSynced(join(folder, `${name}.tmp`), contents[i]);
+  for (const [i, name] of files.entries()) {
+    const chunks = contents[i];
+    if (chunks) writeSynced(join(folder, `${name}.tmp`), chunks);
+  }
   syncFolder(folder);
   commit(folder);
 }
@@ -55,8 +63,19 @@ export function loadState(folder: string): RunState | null {
 /** Loads the weights of the checkpoint in a folder and, if one is given, the optimizer's memory. */
 export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW): void {
   recover(folder);
-  model.loadStateDict(loadSafetensors(join(folder, "model.safetensors")));
+  const dict = loadSafetensors(join(folder, "model.safetensors"));
+  const saved = savedState(model);
+  const isKnown = (name: string) => name in saved;
+  const stray = Object.keys({ ...dict, ...saved }).find((name) => !(name in dict && isKnown(name)));
+  if (stray) throw new Error(`${folder}: ${stray} is ${isKnown(stray) ? "missing" : "unknown"}`);
+  model.loadStateDict(dict, { strict: false });
   optimizer?.loadStateDict(loadSafetensors(join(folder, "optimizer.safetensors")));
+}
+
+/** What a checkpoint holds of a model. */
+function savedState(model: Module): StateDict {
+  const adapters = adapterState(model);
+  return Object.keys(adapters).length > 0 ? adapters : model.stateDict();
 }
 
 /** Puts a text in the place of a file: whatever happens, the file is the old or the new one. */

@@ -6,40 +6,95 @@ import { join } from "node:path";
 import { type Device, device as deviceOf } from "../device.ts";
 import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
 import { GPT } from "../gpt/model.ts";
+import { isGPT2Folder } from "../gpt/weights.ts";
+import { mergeAdapters } from "../nn/index.ts";
 import { manualSeed } from "../random.ts";
 import { tokenizerFromJSON } from "../text/kinds.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { loadCheckpoint, loadState, type RunState } from "./checkpoint.ts";
+import { importGPT2 } from "./import.ts";
+import { begin, type Initial } from "./initial.ts";
 import { settle, type TrainConfig } from "./options.ts";
 import { UsageError } from "./table.ts";
 
 /**
- * A trained model and its tokenizer: the checkpoint with the best validation loss, else the last.
+ * A trained model and its tokenizer: the checkpoint with the best validation loss, else the last;
+ * adapters are merged.
  */
 export function loadRun(
   out: string,
   device: Device = deviceOf("auto"),
-): { config: TrainConfig; tokenizer: Tokenizer; model: LanguageModel; state: RunState } {
+): Initial & { state: RunState } {
   const config = readConfig(out);
   for (const checkpoint of [join(out, "best"), join(out, "last")]) {
     const state = loadState(checkpoint);
     if (!state) continue;
     const tokenizer = readTokenizer(out, state);
-    const model = settleDtype(buildModel(config, tokenizer.vocabSize).to(device), config, device);
+    const base = baseOf(out, config, state, device);
+    const model = prepare(config, tokenizer.vocabSize, device, base, { drawWeights: false });
     loadCheckpoint(checkpoint, model);
-    return { config, tokenizer, model, state };
+    mergeAdapters(model);
+    const files = [join(checkpoint, "model.safetensors")];
+    return { folder: out, files, config, tokenizer, model, state };
   }
   throw new UsageError(`run: ${out} has no checkpoint yet`);
 }
 
-/** The model that a configuration describes, its weights drawn from the seed. */
-export function buildModel(config: TrainConfig, vocabSize: number): LanguageModel {
+/** The model in the folder of a run, or of Hugging Face's GPT-2. */
+export function loadInitial(folder: string, device: Device): Initial {
+  return isGPT2Folder(folder) ? importGPT2(folder, device) : loadRun(folder, device);
+}
+
+/** What the adapters of a run stand on, if it has some. Throws unless it is as it was. */
+export function baseOf(
+  out: string,
+  { loraRank, initFrom }: TrainConfig,
+  state: RunState,
+  device: Device,
+): Initial | null {
+  if (loraRank === undefined || initFrom === undefined) return null;
+  const base = `${out} holds adapters for the model in ${initFrom}`;
+  if (!existsSync(join(initFrom, "config.json")))
+    throw new UsageError(`run: ${base}, which is not there any more`);
+  const initial = loadInitial(initFrom, device);
+  if (digestOf(initial) !== state.baseSha256)
+    throw new UsageError(`run: ${base}, which has other weights now`);
+  return initial;
+}
+
+/** The SHA-256 of the files of weights, one after the other. */
+export function digestOf({ files }: Initial): string {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(readFileSync(file));
+  return hash.digest("hex");
+}
+
+/** The model of a run before its first step: built, given the initial weights, frozen, adapted. */
+export function prepare(
+  config: TrainConfig,
+  vocabSize: number,
+  device: Device,
+  initial: Initial | null,
+  options: { drawWeights?: boolean } = {},
+): LanguageModel {
+  const model = buildModel(config, vocabSize, options).to(device);
+  settleDtype(model, config, device);
+  begin(model, config, initial);
+  return model;
+}
+
+/** The model that a configuration describes, its weights drawn from the seed, if at all. */
+function buildModel(
+  config: TrainConfig,
+  vocabSize: number,
+  options: { drawWeights?: boolean },
+): LanguageModel {
   manualSeed(config.seed);
   if (config.model === "bigram") return new BigramLanguageModel(vocabSize, config.blockSize);
   const { blockSize, nLayer, nHead, nEmbd, dropout, embeddingDropout, bias } = config;
   const { qkvBias = bias, tieWeights, lmHeadBias, activation, scaleResidual } = config;
   const { positions, norm } = config;
-  return new GPT({
+  const gpt = {
     vocabSize,
     blockSize,
     nLayer,
@@ -55,15 +110,12 @@ export function buildModel(config: TrainConfig, vocabSize: number): LanguageMode
     positions,
     norm,
     scaleResidual,
-  });
+  };
+  return new GPT(gpt, options);
 }
 
 /** What the model computes in: where the device has no bf16 and no tf32, in f32. */
-export function settleDtype(
-  model: LanguageModel,
-  { dtype }: TrainConfig,
-  device: Device,
-): LanguageModel {
+function settleDtype(model: LanguageModel, { dtype }: TrainConfig, device: Device): LanguageModel {
   const { addon } = device;
   if (!addon || !("setTf32" in addon)) return model;
   addon.setTf32(dtype === "tf32");

@@ -1,7 +1,7 @@
 // A run: all that training works on, made from options or from the folder of a run that goes on.
 
 import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type Device, device as deviceOf } from "../device.ts";
 import type { LanguageModel } from "../gpt/bigram.ts";
 import { AdamW } from "../optim/index.ts";
@@ -10,7 +10,17 @@ import { makeTokenizer } from "../text/kinds.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { splitText, splitTokens } from "./batches.ts";
 import { loadCheckpoint, loadState, type RunState, replaceFile } from "./checkpoint.ts";
-import { buildModel, readConfig, readTokenizer, settleDtype, sha256, sumOf } from "./load.ts";
+import { expectTunable, type Initial, inherit, tokenizerFor } from "./initial.ts";
+import {
+  baseOf,
+  digestOf,
+  loadInitial,
+  prepare,
+  readConfig,
+  readTokenizer,
+  sha256,
+  sumOf,
+} from "./load.ts";
 import { dropRowsFrom } from "./metrics.ts";
 import { settle, type TrainConfig } from "./options.ts";
 import { UsageError } from "./table.ts";
@@ -32,14 +42,19 @@ export interface Run {
 
 /** A new run in a folder of its own. */
 export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
-  const asked = settle("train", options);
+  const initial = initialOf(options);
+  const asked = settle("train", initial ? inherit(options, initial) : options);
+  expectTunable(asked);
   const corpus = await loadCorpus(asked.data);
   // the run goes on with this text on this device, whatever the defaults will be by then
   const config = { ...asked, data: corpus.source, device: deviceOf(asked.device).name };
+  if (initial) config.initFrom = resolve(initial.folder);
   // characters are those of the whole text, as nanoGPT has it: none may be unknown later
   const learned = config.tokenizer === "char" ? corpus.text : splitText(corpus.text).train;
-  const tokenizer = makeTokenizer(config.tokenizer, learned, config.vocabSize);
-  const run = assemble(config, config.out ?? newFolder(config), corpus, tokenizer);
+  const tokenizer = initial
+    ? tokenizerFor(initial, corpus, config)
+    : makeTokenizer(config.tokenizer, learned, config.vocabSize);
+  const run = assemble(config, config.out ?? newFolder(config), corpus, tokenizer, initial);
   if (existsSync(join(run.out, "config.json")))
     throw new UsageError(`out: ${run.out} holds a run; --resume ${run.out} goes on with it`);
   mkdirSync(run.out, { recursive: true });
@@ -61,9 +76,13 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
   const config = { ...recorded, maxIters };
   const saved = loadState(join(out, "last"));
   if (!saved) throw new UsageError(`resume: ${out} has no checkpoint yet`);
+  if (!existsSync(join(out, "last", "optimizer.safetensors")))
+    throw new UsageError(`resume: ${out} was imported, not trained; --init-from ${out} trains it`);
   if (config.maxIters < saved.step)
     throw new UsageError(`resume: maxIters is ${config.maxIters}, expected ${saved.step} or more`);
-  const run = assemble(config, out, await loadCorpus(config.data), readTokenizer(out, saved));
+  const base = baseOf(out, config, saved, deviceOf(config.device));
+  const corpus = await loadCorpus(config.data);
+  const run = assemble(config, out, corpus, readTokenizer(out, saved), base);
   if (saved.textSha256 !== run.state.textSha256)
     throw new UsageError(`resume: ${run.corpus} is not the text that ${out} was trained on`);
   loadCheckpoint(join(out, "last"), run.model, run.optimizer);
@@ -80,6 +99,7 @@ function assemble(
   out: string,
   corpus: { name: string; text: string },
   tokenizer: Tokenizer,
+  initial: Initial | null,
 ): Run {
   const tokens = splitTokens(corpus.text, tokenizer);
   for (const [name, { length }] of Object.entries(tokens)) {
@@ -92,18 +112,25 @@ function assemble(
   const device = deviceOf(config.device);
   if (config.dtype !== "f32" && device.memory.isHost)
     throw new UsageError(`dtype: ${config.dtype} lives on cuda, and ${device} has f32`);
-  const model = settleDtype(buildModel(config, tokenizer.vocabSize).to(device), config, device);
+  const model = prepare(config, tokenizer.vocabSize, device, initial);
   const optimizer = buildOptimizer(config, model);
   const { name, text } = corpus;
   const sums = { textSha256: sha256(text), tokenizerSha256: sumOf(tokenizer) };
-  const state = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0, ...sums };
+  const base = initial && config.loraRank ? { baseSha256: digestOf(initial) } : {};
+  const start = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0 };
+  const state = { ...start, ...sums, ...base };
   return { out, config, corpus: name, text, tokens, tokenizer, device, model, optimizer, state };
 }
 
-/** AdamW over all parameters; biases and normalizations are spared the decay unless all decay. */
+/** What a new run begins with, where it is told to. */
+function initialOf({ initFrom, device }: Partial<TrainConfig>): Initial | null {
+  return initFrom === undefined ? null : loadInitial(initFrom, deviceOf(device ?? "auto"));
+}
+
+/** AdamW over all that is trained; biases and normalizations are spared the decay unless all decay. */
 function buildOptimizer(config: TrainConfig, model: LanguageModel): AdamW {
   const { learningRate: lr, beta1, beta2, weightDecay, decay } = config;
-  const parameters = [...model.parameters()];
+  const parameters = [...model.parameters()].filter((w) => w.requiresGrad);
   const decays = parameters.filter((w) => decay === "all" || w.shape.length >= 2);
   const spared = parameters.filter((w) => !decays.includes(w));
   const groups = [{ params: decays }, { params: spared, weightDecay: 0 }];

@@ -1,6 +1,14 @@
 // GPT-2 folders: those that transformers writes, ours, and those that nobody should trust.
 
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -8,6 +16,7 @@ import {
   type GPTOptions,
   loadGPT2,
   loadSafetensors,
+  nn,
   saveGPT2,
   saveSafetensors,
   type Tensor,
@@ -103,6 +112,22 @@ eachDevice("GPT-2 folders", (test, on) => {
   });
 
   test("what GPT-2 cannot hold is named", () => {
+    for (const [options, message] of [
+      [{ positions: "rotary" }, /saveGPT2: positions is rotary, and GPT-2's are learned/],
+      [{ positions: "none" }, /saveGPT2: positions is none/],
+      [{ norm: "rms" }, /saveGPT2: norm is rms, and GPT-2's is layer/],
+      [{ activation: "swiglu" }, /saveGPT2: GPT-2 has no activation swiglu/],
+    ] as [Partial<GPTOptions>, RegExp][]) {
+      const path = fresh();
+      assert.throws(() => saveGPT2(path, model(options)), message);
+      assert.not(existsSync(path));
+    }
+    const adapted = model();
+    nn.adapt(adapted.h[0], { rank: 1 });
+    assert.throws(
+      () => saveGPT2(fresh(), adapted),
+      /GPT-2 has no place for h.0.attn.c_attn.lora_A/,
+    );
     const head = model({ lmHeadBias: true });
     assert.throws(() => saveGPT2(fresh(), head), /lm_head.bias has values other than 0/);
     head.lm_head.bias?.fill(0);

@@ -1,0 +1,82 @@
+// GPT-2 as Hugging Face's transformers keeps it, made into what a run can begin with, or into the
+// folder of a run, which sample, eval, export and quantize take as one that was trained here.
+
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import type { Device } from "../device.ts";
+import { GPT } from "../gpt/model.ts";
+import { GPT2Error, readGPT2, weightFiles } from "../gpt/weights.ts";
+import { scope } from "../scope.ts";
+import { loadBPE } from "../text/files.ts";
+import { loadGPT2Tokenizer } from "../text/gpt2.ts";
+import { IdTokenizer } from "../text/ids.ts";
+import { tokenizerFromJSON } from "../text/kinds.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { replaceFile, saveCheckpoint } from "./checkpoint.ts";
+import { fitted, type Initial } from "./initial.ts";
+import { settle, type TrainConfig } from "./options.ts";
+import { UsageError } from "./table.ts";
+
+/** How many tokens GPT-2's own vocabulary has. */
+const GPT2_TOKENS = 50257;
+
+/** A vocabulary of ours beside a model of theirs: what a character tokenizer is exported as. */
+export const ownVocabulary = "tinybard-tokenizer.json";
+
+/**
+ * The GPT-2 in a folder. Its tokenizer is that of the folder's tinybard-tokenizer.json,
+ * tokenizer.json, or vocab.json and merges.txt; without these GPT-2's own where the size is that of
+ * GPT-2, else ids as they are. Rows of the embedding beyond the vocabulary, as nanoGPT pads it, are
+ * left out. Throws a GPT2Error.
+ */
+export function importGPT2(folder: string, device: Device): Initial {
+  const whole = readGPT2(folder).to(device);
+  const tokenizer = vocabularyOf(folder, whole.config.vocabSize);
+  const { vocabSize } = tokenizer;
+  const model = vocabSize < whole.config.vocabSize ? withoutPadding(whole, vocabSize) : whole;
+  const { vocabSize: _, ...options } = model.config;
+  const kind = (tokenizer.toJSON() as { type?: TrainConfig["tokenizer"] }).type ?? "bpe";
+  const config = settle("import", { preset: "gpt2", ...options, tokenizer: kind });
+  const files = weightFiles(folder).map((file) => join(folder, file));
+  return { folder, files, config, tokenizer, model };
+}
+
+/** Writes the GPT-2 in a folder as the folder of a run. */
+export function importRun(folder: string, out: string, device: Device): Initial {
+  if (existsSync(join(out, "config.json")))
+    throw new UsageError(`out: ${out} holds a run or a model already`);
+  const imported = importGPT2(folder, device);
+  const { config, tokenizer, model } = imported;
+  mkdirSync(out, { recursive: true });
+  const start = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0, textSha256: "" };
+  saveCheckpoint(join(out, "last"), model, null, start);
+  for (const [name, value] of Object.entries({ tokenizer, config: { ...config, out } }))
+    replaceFile(join(out, `${name}.json`), `${JSON.stringify(value, null, 2)}\n`);
+  return imported;
+}
+
+/** runs/gpt2 for a folder of that name. */
+export function importedName(folder: string): string {
+  return join("runs", basename(resolve(folder)));
+}
+
+function vocabularyOf(folder: string, vocabSize: number): Tokenizer {
+  const has = (name: string) => existsSync(join(folder, name));
+  const tokenizer = has(ownVocabulary)
+    ? tokenizerFromJSON(JSON.parse(readFileSync(join(folder, ownVocabulary), "utf8")))
+    : has("tokenizer.json") || has("vocab.json")
+      ? loadBPE(folder)
+      : vocabSize === GPT2_TOKENS
+        ? loadGPT2Tokenizer()
+        : new IdTokenizer(vocabSize);
+  if (tokenizer.vocabSize <= vocabSize) return tokenizer;
+  const sizes = `${tokenizer.vocabSize} tokens, and vocab_size is ${vocabSize}`;
+  throw new GPT2Error(`${folder}: the vocabulary has ${sizes}`);
+}
+
+function withoutPadding(whole: GPT, vocabSize: number): GPT {
+  const model = new GPT({ ...whole.config, vocabSize }, { drawWeights: false });
+  model.to(whole.wte.weight.device);
+  scope(() => model.loadStateDict(fitted(model.stateDict(), whole.stateDict())));
+  return model;
+}

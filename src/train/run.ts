@@ -127,7 +127,7 @@ function initialOf({ initFrom, device }: Partial<TrainConfig>): Initial | null {
   return initFrom === undefined ? null : loadInitial(initFrom, deviceOf(device ?? "auto"));
 }
 
-/** AdamW over all that is trained; biases and normalizations are spared the decay unless all decay. */
+/** AdamW over what is trained; biases and normalizations are spared the decay unless all decay. */
 function buildOptimizer(config: TrainConfig, model: LanguageModel): AdamW {
   const { learningRate: lr, beta1, beta2, weightDecay, decay } = config;
   const parameters = [...model.parameters()].filter((w) => w.requiresGrad);

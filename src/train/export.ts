@@ -24,8 +24,12 @@ export function exportRun(run: string, out: string, device: Device): Initial {
   const { model, tokenizer } = exported;
   if (!(model instanceof GPT))
     throw new UsageError(`export: the model of ${run} is a bigram, which GPT-2 cannot hold`);
-  saveGPT2(out, model);
-  if (tokenizer instanceof BPETokenizer) saveBPE(out, tokenizer);
-  else writeFileSync(join(out, ownVocabulary), `${JSON.stringify(tokenizer, null, 2)}\n`);
+  if (tokenizer instanceof BPETokenizer) {
+    saveGPT2(out, model, { endOfText: tokenizer.vocabulary.special.get("<|endoftext|>") });
+    saveBPE(out, tokenizer);
+  } else {
+    saveGPT2(out, model);
+    writeFileSync(join(out, ownVocabulary), `${JSON.stringify(tokenizer, null, 2)}\n`);
+  }
   return exported;
 }

@@ -17,9 +17,6 @@ import { fitted, type Initial } from "./initial.ts";
 import { settle, type TrainConfig } from "./options.ts";
 import { UsageError } from "./table.ts";
 
-/** How many tokens GPT-2's own vocabulary has. */
-const GPT2_TOKENS = 50257;
-
 /** A vocabulary of ours beside a model of theirs: what a character tokenizer is exported as. */
 export const ownVocabulary = "tinybard-tokenizer.json";
 
@@ -61,17 +58,18 @@ export function importedName(folder: string): string {
 }
 
 function vocabularyOf(folder: string, vocabSize: number): Tokenizer {
-  const has = (name: string) => existsSync(join(folder, name));
-  const tokenizer = has(ownVocabulary)
-    ? tokenizerFromJSON(JSON.parse(readFileSync(join(folder, ownVocabulary), "utf8")))
-    : has("tokenizer.json") || has("vocab.json")
-      ? loadBPE(folder)
-      : vocabSize === GPT2_TOKENS
-        ? loadGPT2Tokenizer()
-        : new IdTokenizer(vocabSize);
+  const tokenizer = readVocabulary(folder, vocabSize);
   if (tokenizer.vocabSize <= vocabSize) return tokenizer;
   const sizes = `${tokenizer.vocabSize} tokens, and vocab_size is ${vocabSize}`;
   throw new GPT2Error(`${folder}: the vocabulary has ${sizes}`);
+}
+
+function readVocabulary(folder: string, vocabSize: number): Tokenizer {
+  const has = (name: string) => existsSync(join(folder, name));
+  if (has(ownVocabulary))
+    return tokenizerFromJSON(JSON.parse(readFileSync(join(folder, ownVocabulary), "utf8")));
+  if (has("tokenizer.json") || has("vocab.json") || has("merges.txt")) return loadBPE(folder);
+  return vocabSize === 50257 ? loadGPT2Tokenizer() : new IdTokenizer(vocabSize);
 }
 
 function withoutPadding(whole: GPT, vocabSize: number): GPT {

@@ -47,17 +47,21 @@ const inherited = [
 export function inherit(given: Partial<TrainConfig>, initial: Initial): Partial<TrainConfig> {
   const { folder, config } = initial;
   const own: Partial<TrainConfig> = { ...config, qkvBias: config.qkvBias ?? config.bias };
-  const stays = (key: keyof TrainConfig, rule: string) => {
-    throw new UsageError(`initFrom: ${key} is ${own[key]} in ${folder}, ${rule}`);
+  const refuse = (what: string) => {
+    throw new UsageError(`initFrom: ${what}`);
   };
   for (const key of inherited)
-    if (given[key] !== undefined && given[key] !== own[key]) stays(key, "and stays");
+    if (given[key] !== undefined && given[key] !== own[key])
+      refuse(`${key} is ${own[key]} in ${folder}, and stays`);
+  if (given.vocabSize !== undefined && given.vocabSize !== initial.tokenizer.vocabSize)
+    refuse(`vocabSize is ${initial.tokenizer.vocabSize} in ${folder}, and stays`);
   const { blockSize = config.blockSize } = given;
-  if (blockSize > config.blockSize) stays("blockSize", "and may only be less");
+  if (blockSize > config.blockSize)
+    refuse(`blockSize is ${config.blockSize} in ${folder}, and may only be less`);
   const preset: Partial<TrainConfig> = given.preset ? presets[given.preset] : {};
   const learningRate = preset.learningRate ?? config.learningRate / 10;
   const model = Object.fromEntries(inherited.map((key) => [key, own[key]]));
-  return { learningRate, ...given, ...model, blockSize };
+  return { learningRate, ...given, ...model, vocabSize: config.vocabSize, blockSize };
 }
 
 /** Throws a UsageError where options of fine-tuning do not go together. */

@@ -49,11 +49,9 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   // the run goes on with this text on this device, whatever the defaults will be by then
   const config = { ...asked, data: corpus.source, device: deviceOf(asked.device).name };
   if (initial) config.initFrom = resolve(initial.folder);
-  // characters are those of the whole text, as nanoGPT has it: none may be unknown later
-  const learned = config.tokenizer === "char" ? corpus.text : splitText(corpus.text).train;
   const tokenizer = initial
     ? tokenizerFor(initial, corpus, config)
-    : makeTokenizer(config.tokenizer, learned, config.vocabSize);
+    : newTokenizer(config, corpus.text);
   const run = assemble(config, config.out ?? newFolder(config), corpus, tokenizer, initial);
   if (existsSync(join(run.out, "config.json")))
     throw new UsageError(`out: ${run.out} holds a run; --resume ${run.out} goes on with it`);
@@ -80,9 +78,9 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
     throw new UsageError(`resume: ${out} was imported, not trained; --init-from ${out} trains it`);
   if (config.maxIters < saved.step)
     throw new UsageError(`resume: maxIters is ${config.maxIters}, expected ${saved.step} or more`);
+  const tokenizer = readTokenizer(out, saved);
   const base = baseOf(out, config, saved, deviceOf(config.device));
-  const corpus = await loadCorpus(config.data);
-  const run = assemble(config, out, corpus, readTokenizer(out, saved), base);
+  const run = assemble(config, out, await loadCorpus(config.data), tokenizer, base);
   if (saved.textSha256 !== run.state.textSha256)
     throw new UsageError(`resume: ${run.corpus} is not the text that ${out} was trained on`);
   loadCheckpoint(join(out, "last"), run.model, run.optimizer);
@@ -127,7 +125,13 @@ function initialOf({ initFrom, device }: Partial<TrainConfig>): Initial | null {
   return initFrom === undefined ? null : loadInitial(initFrom, deviceOf(device ?? "auto"));
 }
 
-/** AdamW over what is trained; biases and normalizations are spared the decay unless all decay. */
+/** A tokenizer for a text. Characters: those of all of it, as nanoGPT has it: none is new. */
+function newTokenizer({ tokenizer, vocabSize }: TrainConfig, text: string): Tokenizer {
+  const learned = tokenizer === "char" || tokenizer === "ids" ? text : splitText(text).train;
+  return makeTokenizer(tokenizer, learned, vocabSize);
+}
+
+/** AdamW over all that is trained; biases and normalizations are spared decay unless all decay. */
 function buildOptimizer(config: TrainConfig, model: LanguageModel): AdamW {
   const { learningRate: lr, beta1, beta2, weightDecay, decay } = config;
   const parameters = [...model.parameters()].filter((w) => w.requiresGrad);

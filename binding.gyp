@@ -8,6 +8,7 @@
       "native/cpu/matmul.cpp",
       "native/cpu/movement.cpp",
       "native/cpu/optimizer.cpp",
+      "native/cpu/quantized.cpp",
       "native/cpu/random.cpp",
       "native/cpu/rows.cpp",
       "native/cpu/table.cpp",

@@ -29,6 +29,15 @@ bool areWithin(const char* kernel, const char* what, const i32* index, int64_t c
   return true;
 }
 
+bool areQuantized(const char* kernel, int64_t K, int64_t groups, int64_t bits) {
+  const int64_t most = (K + 31) / 32;
+  if (bits != 8 && bits != 4) refuse("%s: bits is %lld, expected 8 or 4", kernel, (long long)bits);
+  else if (groups != 1 && groups != most)
+    refuse("%s: groups is %lld, expected 1 or %lld", kernel, (long long)groups, (long long)most);
+  else return true;
+  return false;
+}
+
 i32 toInt32(double x) {
   if (!std::isfinite(x)) return 0;
   const double rest = std::fmod(std::trunc(x), 4294967296.0);

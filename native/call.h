@@ -45,6 +45,9 @@ void refuse(const char* format, ...);
 bool areWithin(const char* kernel, const char* what, const i32* index, int64_t count, int64_t n,
                int64_t ignored = INT64_MIN);
 
+/** Whether the contract's quantized matrices, K columns wide, can be such; if not, refuses. */
+bool areQuantized(const char* kernel, int64_t K, int64_t groups, int64_t bits);
+
 /** As JavaScript stores a number in an Int32Array: modulo 2^32, 0 for what is no finite number. */
 i32 toInt32(double x);
 

@@ -4,6 +4,7 @@
 #include <node_api.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct Size {
   friend Size operator*(Size a, Size b) { return {a.n * b.n, a.room * b.room}; }
   friend Size operator+(Size a, Size b) { return {a.n + b.n, std::max(a.room, b.room)}; }
   friend Size operator-(Size a, Size b) { return a.n - b.n; }
+  friend Size operator>>(Size a, int bits) {
+    return {std::floor(std::ldexp(a.n, -bits)), std::floor(std::ldexp(a.room, -bits))};
+  }
 };
 
 class Recording;

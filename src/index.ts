@@ -16,6 +16,7 @@ export type { GPTConfig, GPTOptions } from "./gpt/config.ts";
 export { type Generation, generate } from "./gpt/generate.ts";
 export { GPT } from "./gpt/model.ts";
 export { presets } from "./gpt/presets.ts";
+export { quantize } from "./gpt/quantize.ts";
 export {
   loadSafetensors,
   SafetensorsError,
@@ -75,6 +76,13 @@ export {
   stack,
   transpose,
 } from "./ops/movement.ts";
+export {
+  dequantize,
+  embeddingQuantized,
+  linearQuantized,
+  type QuantizedMatrix,
+  quantizeMatrix,
+} from "./ops/quantized.ts";
 export { classify, crossEntropy } from "./ops/rows/loss.ts";
 export { layerNorm, residualLayerNorm, rmsNorm } from "./ops/rows/normalization.ts";
 export {

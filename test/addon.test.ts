@@ -308,6 +308,7 @@ function define(cpu: CpuAddon): void {
     const places: Record<string, [place: number, below: number]> = {
       embedding: [0, 4],
       embeddingBackward: [0, 4],
+      embeddingQuantized: [0, 4],
       crossEntropy: [1, 5],
       crossEntropyBackward: [1, 5],
       maxBackward: [1, 5],
@@ -340,6 +341,12 @@ function define(cpu: CpuAddon): void {
       ["slice", { start: 2 ** 53 - 1 }],
       ["linear", { activation: 4 }],
       ["linear", { activation: -1 }],
+      ["linearQuantized", { activation: 4 }],
+      ["linearQuantized", { bits: 3 }],
+      ["linearQuantized", { bits: 0 }],
+      ["linearQuantized", { groups: 3 }],
+      ["embeddingQuantized", { bits: 5 }],
+      ["embeddingQuantized", { groups: 0 }],
     ];
     for (const [name, given] of wrong) {
       const { args, fence } = fenced(name, given);

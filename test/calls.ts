@@ -28,7 +28,7 @@ const usual: Values = {
   V: 4, C: 3, heads: 2, Tq: 3, Tk: 4, D: 2, B: 2, T: 3, H: 2, capacity: 7, causal: true, site: 1,
   parts: 3, half: 2, turned: 2, inverse: true, eps: 1e-5, exponent: 2.5, value: 1.5, stream: 1,
   ignoreIndex: -100, momentum: 0.9, weightDecay: 0.1, beta1: 0.9, beta2: 0.99, l2: 0.01,
-  maxNorm: 0.5,
+  maxNorm: 0.5, groups: 1, bits: 8,
 };
 
 /** Numbers that only make sense, or only are well conditioned, above 0. */
@@ -36,7 +36,7 @@ const positive = new Set(["rstd", "lse", "count", "total", "v", "t", "lr"]);
 const positiveOf: Record<string, string> = { div: "b", log: "x", pow: "x", sqrt: "x" };
 
 export function wordsOf(signature: string): Word[] {
-  const words = signature.matchAll(/(\w+)\(((?:[^()]|\([^()]*\))*)\)/g);
+  const words = signature.matchAll(/(\w+)\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)/g);
   return [...words].map(([, kind, inside]) => {
     const parts = inside.split(",").map((part) => part.trim());
     const [type, name, length = ""] = parts.length > 1 ? parts : ["", ...parts];
@@ -89,6 +89,8 @@ function fill(kernel: string, { name, type }: Word, x: Numbers, values: Values, 
   if (name === "draws") x.set([7, 0, 3, 2]);
   else if (name === "place") x.set([7, 0, 3, 2]);
   else if (name === "tokens") x.set(random.map((each) => Math.floor(Math.abs(each) * 1e4)));
+  else if (name === "w")
+    x.set(random.map((each) => each * 2 ** 31)); // numbers of 4 or 8 bits
   else if (name === "length") x.fill((values.capacity as number) - (values.T as number));
   else x.set(random.map((each) => Math.floor(Math.abs(each) * 1e4) % below));
   return x;
@@ -115,6 +117,10 @@ export function drawSizes(signature: string, seed: number): Values {
   if ("capacity" in values) values.capacity = T + capacity;
   if ("stream" in values) values.n = T + n;
   values.activation = seed % 4;
+  if ("bits" in values) {
+    values.bits = seed % 2 ? 4 : 8;
+    values.groups = seed % 3 ? 1 : Math.ceil((values.K ?? values.C) / 32);
+  }
   if ("aStep" in values) values.aStep = values.aStep > 8 ? values.M * values.K : 0;
   if ("bStep" in values) values.bStep = values.bStep > 8 ? values.K * values.N : 0;
   return values;
@@ -130,10 +136,13 @@ export function* largeSizes(signature: string): Generator<Values> {
     C: 91, count: 40, start: 9, heads: 7, Tq: 67, Tk: 81, D: 33, B: 3, T: 45, H: 5, capacity: 99,
     activation: 2,
     ...(names.has("q") && names.has("inner") && { p: 31, q: 33 }),
+    groups: 1, bits: 8,
   };
+  const groups = Math.ceil((names.has("K") ? sizes.K : sizes.C) / 32);
   const others: Values[] = [
     { transA: true }, { transB: true }, { transA: true, transB: true }, { transB: true, M: 3 },
     { batch: 3, K: 20 }, { causal: false }, { inner: 1 }, { outer: 1 },
+    { bits: 4, groups }, { bits: 8, groups, M: 3 }, { bits: 4, groups, M: 1 },
     { inner: 1, outer: 1, n: 20_000 }, { inner: 1, outer: 1, p: 301, q: 203 },
   ];
   yield sizes;

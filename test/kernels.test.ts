@@ -81,6 +81,8 @@ const calls: Record<keyof Kernels, Call> = {
   slice: [F(60), out(24), 2, 5, 6, 1, 2], paste: [F(24), F(60), 2, 5, 6, 1, 2],
   embedding: [I(9, 4), F(4 * n), out(9 * n), 9, 4, n],
   embeddingBackward: [I(9, 4), F(9 * n), out(4 * n), 9, 4, n],
+  linearQuantized: [F(5 * 37), I(6 * 10, 2 ** 30), F(6), F(6), out(30), 5, 6, n, 1, 8, 2],
+  embeddingQuantized: [I(9, 4), I(4 * 5, 2 ** 30), F(4 * 2), out(9 * n), 9, 4, n, 2, 4],
   attention: [q, q, q, out(heads), out(B * H * T), draws, B * H, T, T, D, true, ...drop],
   attentionBackward: [
     q, q, q, q, P(B * H * T), q, out(heads), out(heads), out(heads), draws, B * H, T, T, D,
@@ -114,7 +116,7 @@ function args(call: Call, Floats: typeof Float32Array | typeof Float64Array) {
     if (part.kind === "out") return new Floats(part.n).fill(NaN);
     const values = Float32Array.from(normal(part.n, { site, stream: "sample", seed: 3 }));
     if (part.kind === "index")
-      return Int32Array.from(values, (x) => Math.floor(Math.abs(x) * 1e4) % part.below);
+      return Int32Array.from(values, (x) => Math.floor(Math.abs(x) * 1e9) % part.below);
     return new Floats(part.kind === "positive" ? values.map((x) => Math.abs(x) + 0.5) : values);
   };
   return call.map(fresh);

@@ -1,5 +1,5 @@
 // Words: as many unsigned 32-bit integers as a Vec has floats, and the few things that a random
-// generator does with them.
+// generator does with them; and how vectors come out of words that small numbers are packed into.
 #pragma once
 
 #include "simd.h"
@@ -38,6 +38,19 @@ inline Words multiply(Words a, Words b, Words* low) {
   *low = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
   return _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
 }
+/** Of the numbers of 8 bits that p is packed with, those from k on, a multiple of the width. */
+inline Vec eights(const int32_t* p, int64_t k) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)(p + k / 4))));
+}
+/** The same for numbers of 4 bits. */
+inline Vec fours(const int32_t* p, int64_t k) {
+  const __m512i from = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+  const __m512i down = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+  const __m512 values = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+  const __m128i both = _mm_loadl_epi64((const __m128i*)(p + k / 8));
+  const __m512i words = _mm512_permutexvar_epi32(from, _mm512_castsi128_si512(both));
+  return _mm512_permutexvar_ps(_mm512_srlv_epi32(words, down), values); // by their lowest 4 bits
+}
 
 #elif defined(SIMD_AVX2)
 
@@ -65,6 +78,14 @@ inline Words multiply(Words a, Words b, Words* low) {
   const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(a.v, 32), b.v);
   *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
   return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+}
+inline Vec eights(const int32_t* p, int64_t k) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)(p + k / 4))));
+}
+inline Vec fours(const int32_t* p, int64_t k) {
+  const __m256i up = _mm256_setr_epi32(28, 24, 20, 16, 12, 8, 4, 0);
+  const __m256i tops = _mm256_sllv_epi32(_mm256_set1_epi32(p[k / 8]), up);
+  return _mm256_cvtepi32_ps(_mm256_srai_epi32(tops, 28));
 }
 
 #elif defined(SIMD_NEON)
@@ -94,6 +115,15 @@ inline Words multiply(Words a, Words b, Words* low) {
   *low = halves.val[0];
   return halves.val[1];
 }
+inline Vec eights(const int32_t* p, int64_t k) {
+  const int16x8_t halves = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(p[k / 4])));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(halves)));
+}
+inline Vec fours(const int32_t* p, int64_t k) {
+  const int32_t up[4] = {28, 24, 20, 16};
+  const int32x4_t word = vdupq_n_s32(p[k / 8] >> 4 * (k % 8));
+  return vcvtq_f32_s32(vshrq_n_s32(vshlq_s32(word, vld1q_s32(up)), 28));
+}
 
 #else // scalar: any processor
 
@@ -116,6 +146,12 @@ inline Words multiply(Words a, Words b, Words* low) {
   const uint64_t product = (uint64_t)a.v * b.v;
   *low = (uint32_t)product;
   return (uint32_t)(product >> 32);
+}
+inline Vec eights(const int32_t* p, int64_t k) {
+  return (float)(int8_t)((uint32_t)p[k / 4] >> 8 * (k % 4));
+}
+inline Vec fours(const int32_t* p, int64_t k) {
+  return (float)((int32_t)((uint32_t)p[k / 8] << (28 - 4 * (k % 8))) >> 28);
 }
 
 #endif

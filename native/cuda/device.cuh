@@ -79,7 +79,9 @@ struct Fault {
   int kernel, value;
   long long at, bound;
 };
-enum FaultyKernel { noKernel, embedding_, embeddingBackward_, crossEntropy_, classify_, rotary_ };
+enum FaultyKernel {
+  noKernel, embedding_, embeddingBackward_, crossEntropy_, classify_, rotary_, embeddingQuantized_
+};
 /** Where kernels note it. */
 Fault* faults();
 

@@ -15,7 +15,7 @@ import {
 } from "../nn/index.ts";
 import { zeros } from "../ops/creation.ts";
 import { add, dropout } from "../ops/elementwise.ts";
-import { classify, crossEntropy } from "../ops/rows/loss.ts";
+import { crossEntropy } from "../ops/rows/loss.ts";
 import { expectOptions, expectRank, fail } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor.ts";
@@ -88,9 +88,9 @@ export class GPT extends Module {
    */
   forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
     expectOptions("forward", options, ["logits"]);
-    const [x, { weight, bias }] = [this.hidden(idx), this.lm_head]; // (B, T, C)
+    const x = this.hidden(idx); // (B, T, C)
     if (options.logits === false)
-      return { logits: null, loss: targets ? classify(x, weight, bias, targets) : null };
+      return { logits: null, loss: targets ? this.lm_head.classify(x, targets) : null };
     const logits = this.lm_head.forward(x); // (B, T, V)
     return { logits, loss: targets ? crossEntropy(logits, targets) : null };
   }

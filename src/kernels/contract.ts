@@ -159,6 +159,19 @@ export interface Kernels<F = Floats, I = Int32Array> {
   /** dw[v] = sum of dy[r] over the rows with idx[r] = v, in the order of rows */
   embeddingBackward(idx: I, dy: F, dw: F, rows: number, V: number, C: number): void;
 
+  // ---- quantized: weights of a few bits, read as they lie. w is Q [N, K], the whole numbers from
+  // -2^(bits-1) to 2^(bits-1) - 1 that `bits`, 8 or 4, can hold, packed into words of 32: each row
+  // begins with a new word, its first number in the lowest bits. What they stand for is
+  // W[n, k] = scale[n, g] Q[n, k]: scale [N, groups] has one number for a row (groups = 1, g = 0),
+  // or one for each 32 columns (groups = K / 32, rounded up, g = k div 32)
+
+  /** y = f(x W^T + b); f by `activation`, as in linear.  x [M, K], b [N], y [M, N] */
+  linearQuantized(x: F, w: I, scale: F, b: F | null, y: F, M: number, N: number, K: number,
+    groups: number, bits: number, activation: number): void;
+  /** y[r] = W[idx[r]].  idx [rows], W [V, C], y [rows, C]; throws if an index is not in 0..V-1 */
+  embeddingQuantized(idx: I, w: I, scale: F, y: F, rows: number, V: number, C: number,
+    groups: number, bits: number): void;
+
   // ---- attention: rows of tiles. Causal: query i sees key j <= i + Tk - Tq. Dropout: as `dropout`
   // does for element ((b H + h) Tq + i) Tk + j of the probabilities.
 

@@ -28,3 +28,4 @@ export {
 } from "./lora.ts";
 export { evaluating, Module, type StateDict } from "./module.ts";
 export { rotaryTable, sinusoidalTable } from "./positions.ts";
+export { QuantizedEmbedding, QuantizedLinear } from "./quantized.ts";

@@ -4,6 +4,7 @@ import { ones, rand, randn, zeros } from "../ops/creation.ts";
 import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
 import { type Activation, linear } from "../ops/matmul.ts";
 import { embedding } from "../ops/movement.ts";
+import { classify } from "../ops/rows/loss.ts";
 import { layerNorm, residualLayerNorm, rmsNorm } from "../ops/rows/normalization.ts";
 import { keep } from "../scope.ts";
 import { expectOptions, expectShape, fail } from "../shape.ts";
@@ -36,6 +37,11 @@ export class Linear extends Module {
   /** `activation` is applied to the result, in the same pass over it where it can be. */
   forward(x: Tensor, options: { activation?: Activation } = {}): Tensor {
     return linear(x, this.weight, this.bias, options);
+  }
+
+  /** The cross-entropy of forward(x) with target classes, without keeping what forward() gives. */
+  classify(x: Tensor, targets: Tensor): Tensor {
+    return classify(x, this.weight, this.bias, targets);
   }
 }
 

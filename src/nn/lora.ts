@@ -5,6 +5,7 @@ import { restructured } from "../device.ts";
 import { rand, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, activate, linear, matmul } from "../ops/matmul.ts";
+import { crossEntropy } from "../ops/rows/loss.ts";
 import { scope } from "../scope.ts";
 import { expectNumber, expectOptions, fail } from "../shape.ts";
 import { noGrad, type Tensor } from "../tensor.ts";
@@ -54,6 +55,10 @@ export class LoRALinear extends Linear {
     return activate(y, options.activation ?? "none");
   }
 
+  override classify(x: Tensor, targets: Tensor): Tensor {
+    return crossEntropy(this.forward(x), targets);
+  }
+
   /** Adds (alpha / rank) B A to the weight, in place, and gives a plain layer around it. */
   merge(): Linear {
     const [outputs, inputs] = this.weight.shape;
@@ -75,14 +80,14 @@ export function freeze(modules: Iterable<Module>): void {
 
 /** Puts adapters in the place of all linear layers inside a module. */
 export function adapt(module: Module, options: LoRAOptions): void {
-  replace(module, (layer) =>
+  replaceLinear(module, (layer) =>
     layer instanceof LoRALinear ? layer : new LoRALinear(layer, options),
   );
 }
 
 /** Merges all adapters in a module: plain layers stand in their places again. */
 export function mergeAdapters(module: Module): void {
-  replace(module, (layer) => (layer instanceof LoRALinear ? layer.merge() : layer));
+  replaceLinear(module, (layer) => (layer instanceof LoRALinear ? layer.merge() : layer));
 }
 
 /** The parameters of the adapters in a module, by name; none if it has no adapters. */
@@ -96,7 +101,7 @@ export function adapterState(module: Module): StateDict {
 }
 
 /** Puts change(layer) in the place of each linear layer inside a module, also within arrays. */
-function replace(root: Module, change: (layer: Linear) => Linear): void {
+export function replaceLinear(root: Module, change: (layer: Linear) => Linear): void {
   const changed = new Map<unknown, unknown>(); // what stands for each; a shared layer stays shared
   const visit = (holder: object) => {
     for (const [key, inner] of Object.entries(holder)) {

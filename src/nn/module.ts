@@ -58,9 +58,11 @@ export abstract class Module {
     if (strict && missing.length > 0) fail(`loadStateDict: ${missing.join(", ")} missing`);
     if (strict && unknown.length > 0) fail(`loadStateDict: ${unknown.join(", ")} unknown`);
     const pairs = [...own].filter(([name]) => Object.hasOwn(dict, name));
-    for (const [name, { shape }] of pairs) {
+    for (const [name, { shape, dtype }] of pairs) {
       if (!same(dict[name].shape, shape))
         fail(`loadStateDict: ${name} has shape ${show(dict[name].shape)}, expected ${show(shape)}`);
+      if ((dict[name].dtype === "i32") !== (dtype === "i32"))
+        fail(`loadStateDict: ${name} has dtype ${dict[name].dtype}, expected ${dtype}`);
     }
     for (const [name, parameter] of pairs)
       parameter.assign(to(dict[name].detach(), parameter.device));
@@ -89,12 +91,13 @@ export abstract class Module {
   to(target: DeviceName | Device | "f32" | "f64" | "bf16"): this {
     if ((target as string) === "i32")
       fail("to: target is i32, expected a device, f32, f64 or bf16");
-    if (target === "f32" || target === "f64" || target === "bf16") {
+    const isDType = target === "f32" || target === "f64" || target === "bf16";
+    if (isDType) {
       for (const module of this.modules()) module.dtype = target;
       restructured();
     }
     for (const [, each] of leaves(this, "", new Set())) {
-      if (!(each instanceof Tensor) || each.dtype === "i32") continue;
+      if (!(each instanceof Tensor) || (isDType && each.dtype === "i32")) continue;
       const moved = to(each.detach(), target === "bf16" ? "f32" : target);
       if (moved.storage === each.storage) continue;
       each.moveTo(keep(moved).storage);
@@ -129,6 +132,13 @@ const parameters = new WeakSet<Tensor>(); // a parameter stays one while it is f
 /** Makes a tensor a parameter: it asks for gradients, and no scope ends it. */
 export function parameter(x: Tensor): Tensor {
   x.requiresGrad = true;
+  parameters.add(x);
+  return keep(x);
+}
+
+/** Makes a tensor part of a module, as a parameter is, but not to be trained. */
+export function constant(x: Tensor): Tensor {
+  x.requiresGrad = false;
   parameters.add(x);
   return keep(x);
 }

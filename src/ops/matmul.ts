@@ -77,8 +77,15 @@ export function layerGrads(x: Tensor, w: Tensor, b: Tensor | null) {
   return { grads: b ? [dx, dw, db] : [dx, dw], wanted };
 }
 
-/** Those that the kernel applies itself, by their numbers there. */
+/** Those that a kernel applies itself, by their numbers there. */
 const fused: Partial<Record<Activation, number>> = { none: 0, relu: 1, gelu: 2, "gelu-tanh": 3 };
+
+/** The number of an activation for kernels; undefined if it takes an op of its own. */
+export function codeOf(op: string, activation: Activation): number | undefined {
+  if (!Object.hasOwn(activations, activation))
+    fail(`${op}: activation is ${activation}, expected ${Object.keys(activations).join(", ")}`);
+  return fused[activation];
+}
 
 /**
  * y = f(x w^T + b), f being the activation, by default none.  x [..., in], w [out, in], b [out],
@@ -92,10 +99,8 @@ export function linear(
 ): Tensor {
   expectOptions("linear", options, ["activation"]);
   const { activation = "none" } = options;
-  if (!Object.hasOwn(activations, activation))
-    fail(`linear: activation is ${activation}, expected ${Object.keys(activations).join(", ")}`);
-  const code = fused[activation];
-  if (code === undefined) return activations[activation](linear(x, w, b));
+  const code = codeOf("linear", activation);
+  if (code === undefined) return activate(linear(x, w, b), activation);
   expectTensor("linear", "x", x);
   expectWeight("linear", "w", w, x);
   if (w.shape.length !== 2) fail(`linear: w has shape ${show(w.shape)}, expected [out, in]`);

@@ -46,6 +46,8 @@ class Case {
     if (name == "capacity") x += sizes["T"];
     if (name == "aStep") x = sizes["M"] * sizes["K"];
     if (name == "bStep") x = random() % 2 * sizes["K"] * sizes["N"];
+    if (name == "bits") x = random() % 2 ? 8 : 4;
+    if (name == "groups") x = random() % 2 ? 1 : (sizes[sizes.count("K") ? "K" : "C"] + 31) / 32;
     if (name == "T" && sizes.count("n")) x = sizes["n"] / 2; // a piece of n tokens
     if (name == "B" || name == "H" || name == "heads") x = x % 3 + 1;
     return sizes[name] = numbers.emplace_back().integer = x;
@@ -83,7 +85,8 @@ class Case {
     if (name == "length") below = sizes["capacity"] - sizes["T"] + 1;
     if (name == "idx") below = sizes["V"];
     auto& data = integers.emplace_back();
-    for (int64_t i = 0; i <= length; i++) data.push_back((i32)(random() % below));
+    for (int64_t i = 0; i <= length; i++)
+      data.push_back((i32)(name == "w" ? random() : random() % below)); // w: of small numbers
     return data.data();
   }
 

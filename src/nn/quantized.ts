@@ -1,0 +1,56 @@
+// Layers whose weights have few bits. They stand in the place of Linear and Embedding in a model
+// that has been trained; what they hold is saved and moved with it, and not trained.
+
+import type { Activation } from "../ops/matmul.ts";
+import {
+  type Bits,
+  embeddingQuantized,
+  linearQuantized,
+  type QuantizedMatrix,
+} from "../ops/quantized.ts";
+import { crossEntropy } from "../ops/rows/loss.ts";
+import type { Tensor } from "../tensor.ts";
+import { constant, Module } from "./module.ts";
+
+/** A matrix that a module holds. */
+abstract class Quantized extends Module implements QuantizedMatrix {
+  readonly weight: Tensor;
+  readonly scale: Tensor;
+  readonly columns: number;
+  readonly bits: Bits;
+
+  constructor({ weight, scale, columns, bits }: QuantizedMatrix) {
+    super();
+    this.weight = constant(weight);
+    this.scale = constant(scale);
+    this.columns = columns;
+    this.bits = bits;
+  }
+}
+
+/** y = x W^T + b.  W [out, in] */
+export class QuantizedLinear extends Quantized {
+  readonly bias: Tensor | null;
+
+  constructor(matrix: QuantizedMatrix, bias: Tensor | null = null) {
+    super(matrix);
+    this.bias = bias && constant(bias);
+  }
+
+  /** `activation` is applied to the result, as in Linear. */
+  forward(x: Tensor, options: { activation?: Activation } = {}): Tensor {
+    return linearQuantized(x, this, this.bias, options);
+  }
+
+  /** The cross-entropy of forward(x) with target classes. */
+  classify(x: Tensor, targets: Tensor): Tensor {
+    return crossEntropy(this.forward(x), targets);
+  }
+}
+
+/** y = W[idx].  W [count, size] */
+export class QuantizedEmbedding extends Quantized {
+  forward(idx: Tensor): Tensor {
+    return embeddingQuantized(idx, this, { dtype: this.dtype });
+  }
+}

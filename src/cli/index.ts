@@ -10,6 +10,7 @@ import { doctor } from "./doctor.ts";
 import { evalTable, evaluateRun } from "./eval.ts";
 import { exportModel, exportTable } from "./export.ts";
 import { importModel, importTable } from "./import.ts";
+import { quantizeCommand, quantizeTable } from "./quantize.ts";
 import { sampleRun, sampleTable } from "./sample.ts";
 import { trainCommand, trainCommandTable } from "./train.ts";
 import { tune, tuneTable } from "./tune.ts";
@@ -31,6 +32,11 @@ const commands = {
   eval: { about: "measure a trained model's losses", table: evalTable, run: evaluateRun },
   import: { about: "take in a GPT-2 of Hugging Face", table: importTable, run: importModel },
   export: { about: "write a GPT-2 for Hugging Face", table: exportTable, run: exportModel },
+  quantize: {
+    about: "make a trained model smaller: 8 or 4 bits for each weight",
+    table: quantizeTable,
+    run: quantizeCommand,
+  },
   tune: { about: "time the GPU's matrix products, once for all runs", table: tuneTable, run: tune },
   doctor: { about: "tell what devices there are, and what others need", table: {}, run: doctor },
 };

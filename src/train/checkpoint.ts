@@ -3,7 +3,14 @@
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { encodeSafetensors, loadSafetensors, syncFolder, writeSynced } from "../gpt/safetensors.ts";
+import {
+  encodeSafetensors,
+  loadSafetensors,
+  readSafetensors,
+  syncFolder,
+  type TensorDict,
+  writeSynced,
+} from "../gpt/safetensors.ts";
 import { adapterState, type Module, type StateDict } from "../nn/index.ts";
 import type { AdamW } from "../optim/index.ts";
 
@@ -62,14 +69,23 @@ export function loadState(folder: string): RunState | null {
 
 /** Loads the weights of the checkpoint in a folder and, if one is given, the optimizer's memory. */
 export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW): void {
+  loadWeights(folder, model, readWeights(folder).tensors);
+  optimizer?.loadStateDict(loadSafetensors(join(folder, "optimizer.safetensors")));
+}
+
+/** The weights of the checkpoint in a folder, and what is said of them. */
+export function readWeights(folder: string): ReturnType<typeof readSafetensors> {
   recover(folder);
-  const dict = loadSafetensors(join(folder, "model.safetensors"));
+  return readSafetensors(join(folder, "model.safetensors"));
+}
+
+/** Gives a model the weights that were read from a folder: all that a checkpoint holds of it. */
+export function loadWeights(folder: string, model: Module, dict: TensorDict): void {
   const saved = savedState(model);
   const isKnown = (name: string) => name in saved;
   const stray = Object.keys({ ...dict, ...saved }).find((name) => !(name in dict && isKnown(name)));
   if (stray) throw new Error(`${folder}: ${stray} is ${isKnown(stray) ? "missing" : "unknown"}`);
   model.loadStateDict(dict, { strict: false });
-  optimizer?.loadStateDict(loadSafetensors(join(folder, "optimizer.safetensors")));
 }
 
 /** What a checkpoint holds of a model. */

@@ -1,0 +1,83 @@
+// tinybard quantize: a trained model with weights of a few bits, and what that gains and costs.
+
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Device, device } from "../device.ts";
+import { generate } from "../gpt/generate.ts";
+import type { Bits } from "../ops/quantized.ts";
+import { measureRun } from "../train/evaluate.ts";
+import { loadRun } from "../train/load.ts";
+import { type TrainConfig, trainTable } from "../train/options.ts";
+import { quantizeRun } from "../train/quantize.ts";
+import { defaultsOf, type Table, UsageError } from "../train/table.ts";
+
+export const quantizeTable: Table = {
+  run: { type: "string", help: "the folder of a run", value: "DIR" },
+  bits: { type: "integer", help: "of each weight: 8, or 4", default: 8, value: "N" },
+  out: { type: "string", help: "the new folder (default: --run's, then -8bit)", value: "DIR" },
+  iters: {
+    type: "integer",
+    help: "batches to measure losses on",
+    default: 200,
+    min: 1,
+    value: "N",
+  },
+  tokens: { type: "integer", help: "to measure speed on", default: 500, min: 1, value: "N" },
+  data: { type: "string", help: "another text (default: the run's own)", value: "FILE|NAME" },
+  device: trainTable.device,
+};
+
+interface Flags {
+  run?: string;
+  bits: Bits;
+  out?: string;
+  iters: number;
+  tokens: number;
+  data?: string;
+  device: TrainConfig["device"];
+}
+
+export async function quantizeCommand(flags: Partial<Flags>): Promise<number> {
+  const all = { ...defaultsOf<Flags>(quantizeTable), ...flags };
+  const { run, bits, device: name, ...options } = all;
+  if (!run) throw new UsageError("quantize: --run DIR is missing: the folder of a run");
+  if (bits !== 8 && bits !== 4) throw new UsageError(`quantize: bits is ${bits}, expected 8 or 4`);
+  const on = device(name);
+  const out = options.out ?? `${run.replace(/[/\\]+$/, "")}-${bits}bit`;
+  quantizeRun(run, { out, bits, device: on });
+  console.log(`${on}: ${out}`);
+  console.log(rowOf(["bits", "MB", "train loss", "val loss", "tokens/s"]));
+  for (const [folder, width] of [
+    [run, 32],
+    [out, bits],
+  ] as const) {
+    const { trainLoss, valLoss } = await measureRun(folder, { ...options, device: on });
+    const speed = await tokensPerSecond(folder, on, options.tokens);
+    const [size, losses] = [bytesOf(folder) / 1e6, [trainLoss, valLoss]];
+    console.log(
+      rowOf([width, size.toFixed(2), ...losses.map((x) => x.toFixed(4)), speed.toFixed(0)]),
+    );
+  }
+  return 0;
+}
+
+function rowOf(cells: (string | number)[]): string {
+  return cells.map((cell) => String(cell).padStart(10)).join("  ");
+}
+
+/** The size of the file of weights that loadRun() reads. */
+function bytesOf(run: string): number {
+  const files = ["best", "last"].map((folder) => join(run, folder, "model.safetensors"));
+  return statSync(files.find((file) => existsSync(file)) as string).size;
+}
+
+/** How fast a model writes, a token at a time; the first ones, which warm up, are not counted. */
+async function tokensPerSecond(run: string, device: Device, count: number): Promise<number> {
+  const { model } = loadRun(run, device);
+  const warmUp = 10;
+  let written = 0;
+  let start = 0;
+  for await (const _ of generate(model, { prompt: [0], maxNewTokens: warmUp + count, seed: 1 }))
+    if (++written === warmUp) start = performance.now();
+  return (1000 * count) / (performance.now() - start);
+}

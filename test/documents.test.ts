@@ -35,7 +35,11 @@ const documents = ["README.md", "CONTRIBUTING.md"].concat(
 );
 const program = ["train", "sample", "eval", "doctor", "import", "export", "quantize"];
 /** Options that make a command brief. */
-const fewer: Record<string, string[]> = { train: ["--max-iters", "2"], eval: ["--iters", "2"] };
+const fewer: Record<string, string[]> = {
+  train: ["--max-iters", "2"],
+  eval: ["--iters", "2"],
+  quantize: ["--iters", "2", "--tokens", "20"],
+};
 
 /** The blocks of a document in a language. */
 function blocks(file: string, language: string): string[] {

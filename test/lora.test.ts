@@ -94,6 +94,38 @@ eachDevice("LoRA", (test) => {
     }
   });
 
+  test("a layer that shares its weight gets no adapter, and nothing is changed", () => {
+    const model = new GPT(config); // its head is its embedding
+    const names = () => [...model.namedParameters()].map(([name]) => name);
+    const before = names();
+    const message = (op: string) =>
+      new RegExp(
+        `${op}: a linear layer shares its weight \\[11, 8\\] with another layer, expected`,
+      );
+    assert.throws(() => nn.adapt(model, { rank: 2 }), message("adapt"));
+    assert.equal(names(), before);
+    assert.ok([...model.parameters()].every((w) => w.requiresGrad));
+
+    const byHand = Object.assign(model, { lm_head: new nn.LoRALinear(model.lm_head, { rank: 2 }) });
+    const { lm_head: head } = byHand;
+    head.lora_B.assign(randn([11, 2]));
+    const weight = model.wte.weight.data();
+    assert.throws(() => nn.mergeAdapters(model), message("mergeAdapters"));
+    assert.equal(model.wte.weight.data(), weight);
+    assert.is(model.lm_head, head);
+  });
+
+  test("a whole GPT whose head is its own: merged and unmerged give equal logits", () => {
+    const model = new GPT({ ...config, tieWeights: false });
+    nn.adapt(model, { rank: 2 });
+    for (const w of Object.values(nn.adapterState(model))) w.assign(randn([...w.shape]).mul(0.1));
+    assert.is(Object.keys(nn.adapterState(model)).length, (3 * 4 + 1) * 2);
+    const [x] = batch();
+    const apart = model.forward(x).logits as Tensor;
+    nn.mergeAdapters(model);
+    assertClose(model.forward(x).logits as Tensor, apart, { rtol: 1e-4, atol: 1e-6 });
+  });
+
   test("layers in arrays and shared ones; wrong options", () => {
     const shared = new nn.Linear(3, 3);
     const module = new nn.Sequential(shared, new nn.Sequential(new nn.Linear(3, 2)), shared);

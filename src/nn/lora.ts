@@ -7,7 +7,7 @@ import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, activate, linear, matmul } from "../ops/matmul.ts";
 import { crossEntropy } from "../ops/rows/loss.ts";
 import { scope } from "../scope.ts";
-import { expectNumber, expectOptions, fail } from "../shape.ts";
+import { expectNumber, expectOptions, fail, show } from "../shape.ts";
 import { noGrad, type Tensor } from "../tensor.ts";
 import { Linear } from "./layers.ts";
 import { Module, parameter, type StateDict } from "./module.ts";
@@ -78,8 +78,12 @@ export function freeze(modules: Iterable<Module>): void {
   for (const module of modules) for (const w of module.parameters()) w.requiresGrad = false;
 }
 
-/** Puts adapters in the place of all linear layers inside a module. */
+/**
+ * Puts adapters in the place of all linear layers inside a module. None may share its weight with
+ * another layer, as the head of a GPT with tied weights does: adapt the blocks of such a model.
+ */
 export function adapt(module: Module, options: LoRAOptions): void {
+  expectOwnWeights("adapt", module, Linear);
   replaceLinear(module, (layer) =>
     layer instanceof LoRALinear ? layer : new LoRALinear(layer, options),
   );
@@ -87,6 +91,7 @@ export function adapt(module: Module, options: LoRAOptions): void {
 
 /** Merges all adapters in a module: plain layers stand in their places again. */
 export function mergeAdapters(module: Module): void {
+  expectOwnWeights("mergeAdapters", module, LoRALinear);
   replaceLinear(module, (layer) => (layer instanceof LoRALinear ? layer.merge() : layer));
 }
 
@@ -98,6 +103,25 @@ export function adapterState(module: Module): StateDict {
   const dict: StateDict = Object.create(null);
   for (const [name, w] of module.namedParameters()) if (own.has(w)) dict[name] = w.detach();
   return dict;
+}
+
+type Kind = abstract new (...options: never[]) => Linear;
+
+/**
+ * Throws if the weight of a layer of this kind is another layer's too: what an adapter learns is
+ * for its own layer, and merged it would change the other.
+ */
+function expectOwnWeights(op: string, module: Module, kind: Kind): void {
+  const owners = new Map<unknown, number>();
+  const modules = [...module.modules()];
+  for (const each of modules)
+    if ("weight" in each) owners.set(each.weight, (owners.get(each.weight) ?? 0) + 1);
+  for (const each of modules)
+    if (each instanceof kind && owners.get(each.weight) !== 1)
+      fail(
+        `${op}: a linear layer shares its weight ${show(each.weight.shape)} with another layer, ` +
+          "expected one of its own; adapt the modules without it, as the blocks h of a GPT",
+      );
 }
 
 /** Puts change(layer) in the place of each linear layer inside a module, also within arrays. */

@@ -2,7 +2,7 @@
 // every text has tokens. How merges are learned stands in learn.ts, how they are made in merges.ts.
 
 import { expectOptions } from "../shape.ts";
-import { byteOrder, splitWords, toBytes, toText } from "./bytes.ts";
+import { byteOrder, splitWords, toBytes, toText, unspell } from "./bytes.ts";
 import { learnMerges } from "./learn.ts";
 import { Merges } from "./merges.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "./tokenizer.ts";
@@ -25,7 +25,10 @@ export class BPETokenizer implements Tokenizer {
   readonly #merges = new Merges();
   readonly #words = new Map<string, readonly number[]>();
 
-  /** Throws a TokenizerError if a byte, or what a merge makes, is no token. */
+  /**
+   * Throws a TokenizerError if a byte, or what a merge makes, is no token, or if files could not
+   * tell a special token from an ordinary one.
+   */
   constructor(vocabulary: Vocabulary) {
     const { tokens, merges, special } = vocabulary;
     this.vocabulary = vocabulary;
@@ -37,6 +40,11 @@ export class BPETokenizer implements Tokenizer {
       if (id !== undefined) return id;
       throw new TokenizerError(`BPETokenizer: there is no token for ${JSON.stringify(token)}`);
     };
+    for (const name of special.keys())
+      if (ids.has(unspell(name) ?? "")) {
+        const which = `special token ${JSON.stringify(name)}`;
+        throw new TokenizerError(`BPETokenizer: ${which} is written as an ordinary one is`);
+      }
     this.#byteIds = new Map(byteOrder.map((byte) => [byte, idOf(byte)]));
     for (const [i, [left, right]] of merges.entries())
       if (!this.#merges.add(left, right, idOf(tokens[left] + tokens[right])))

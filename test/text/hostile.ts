@@ -1,0 +1,38 @@
+// Texts that break tokenizers: what looks like one character and is many, what is no character,
+// white space of every kind, and names of special tokens.
+
+import fc from "fast-check";
+
+export const hostileTexts: readonly string[] = [
+  "",
+  "\u0000",
+  "a\u0000\u0000b",
+  "a\r\n\r\nb\r\n",
+  "👨‍👩‍👧‍👦 🏳️‍🌈 👍🏽",
+  "e\u0301\u0301 n\u0303 \u0301",
+  "\ufeffhi \ufeff x",
+  "a \u0085 b\u0085c",
+  "x\u2028y\u2029 z\u00a0\u3000!",
+  "\ud800 a\udfff\ud800\ud800 b",
+  "漢字かな交じり文 한국어 العربية",
+  "<|endoftext|> <|endoftext|",
+  "I'll don't WE'VE s's 'tis''",
+  `${" ".repeat(300)}a${"\n".repeat(300)}`,
+  "a".repeat(5000),
+  "1234567890".repeat(50),
+  "\ufffd\u{10ffff}\uffff",
+];
+
+/** Any characters, lone surrogates among them, and those above by themselves in any order. */
+export const strangeText = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc
+    .array(fc.nat({ max: 0xffff }), { maxLength: 20 })
+    .map((units) => String.fromCharCode(...units)),
+  fc.string({ unit: fc.constantFrom(...new Set(hostileTexts.join("")), "\ud83d", "\ude00") }),
+);
+
+/** A text with U+FFFD in the place of each lone surrogate, as UTF-8 has it. */
+export function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, "\ufffd");
+}

@@ -3,6 +3,7 @@
 
 import {
   Embedding,
+  type Init,
   type LayerNorm,
   Linear,
   MLP,
@@ -24,8 +25,6 @@ import { configure, type GPTConfig, type GPTOptions } from "./config.ts";
 import { drawWeights } from "./init.ts";
 import { placesOf, placeTable } from "./positions.ts";
 
-const init = zeros; // matrices start at 0: the GPT draws them all when it is built
-
 /** Communication, then computation: branches that join the residual stream at the next norm. */
 class Block extends Module {
   readonly ln_1: LayerNorm | RMSNorm;
@@ -34,7 +33,11 @@ class Block extends Module {
   readonly mlp: MLP; // each token by itself works on what it gathered
 
   /** `rotary`: the angles by which attention turns queries and keys, if it does. */
-  constructor({ nEmbd, nHead, activation, ...config }: GPTConfig, rotary: Tensor | null) {
+  constructor(
+    { nEmbd, nHead, activation, ...config }: GPTConfig,
+    rotary: Tensor | null,
+    init: Init,
+  ) {
     super();
     const { bias, qkvBias, dropout } = config;
     this.ln_1 = normOf(nEmbd, config);
@@ -66,8 +69,14 @@ export class GPT extends Module {
   readonly ln_f: LayerNorm | RMSNorm;
   readonly lm_head: Linear;
 
-  /** Without `draw` the matrices stay 0 and wait for loadStateDict(). */
-  constructor(options: GPTOptions, { drawWeights: draw = true } = {}) {
+  /**
+   * Without `drawWeights` the matrices stay 0, or what `init` makes them, and wait for
+   * loadStateDict().
+   */
+  constructor(
+    options: GPTOptions,
+    { drawWeights: draw = true, init = zeros }: { drawWeights?: boolean; init?: Init } = {},
+  ) {
     super();
     const config = configure(options);
     const { vocabSize, blockSize, nEmbd, nHead, nLayer, positions, tieWeights } = config;
@@ -75,7 +84,7 @@ export class GPT extends Module {
     this.wte = new Embedding(vocabSize, nEmbd, { init });
     this.wpe = placeTable(config);
     const angles = positions === "rotary" ? rotaryTable(blockSize, nEmbd / nHead) : null;
-    this.h = Array.from({ length: nLayer }, () => new Block(config, angles));
+    this.h = Array.from({ length: nLayer }, () => new Block(config, angles, init));
     this.ln_f = normOf(nEmbd, config);
     const shared = tieWeights ? { weight: this.wte.weight } : {};
     this.lm_head = new Linear(nEmbd, vocabSize, { bias: config.lmHeadBias, init, ...shared });

@@ -15,6 +15,7 @@ import { scope } from "../scope.ts";
 import { expectOptions, fail } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { LanguageModel } from "./bigram.ts";
+import type { GPTOptions } from "./config.ts";
 import { GPT } from "./model.ts";
 
 /**
@@ -26,9 +27,9 @@ export function quantize(model: GPT, options: { bits: Bits }): GPT {
   expectOptions("quantize", options, ["bits"]);
   const { bits } = options;
   if (!(model instanceof GPT)) fail("quantize: the model is no GPT");
-  if (model.lm_head instanceof QuantizedLinear) fail("quantize: the model is quantized already");
+  if (isQuantized(model)) fail("quantize: the model is quantized already");
   return scope(() => {
-    const small = withoutWeights(new GPT(model.config, { drawWeights: false }), bits);
+    const small = quantizedGPT(model.config, bits);
     const dict = model.stateDict();
     for (const name of Object.keys(small.stateDict()).filter((each) => each.endsWith(".scale"))) {
       const own = name.replace(/scale$/, "weight");
@@ -41,19 +42,14 @@ export function quantize(model: GPT, options: { bits: Bits }): GPT {
   });
 }
 
-/**
- * The model that a file of weights is for, which says in its metadata how many bits they have, if
- * they are quantized: `model` itself, its layers changed if need be, waiting for loadStateDict().
- */
-export function fitted<M extends LanguageModel>(model: M, metadata: Record<string, string>): M {
-  const { bits } = metadata;
-  if (bits === undefined) return model;
-  if (!(model instanceof GPT)) fail("quantize: only a GPT can be quantized");
-  return withoutWeights(model, Number(bits) as Bits);
+/** Has a model weights of a few bits? */
+export function isQuantized(model: LanguageModel): boolean {
+  return model instanceof GPT && model.lm_head instanceof QuantizedLinear;
 }
 
-/** The model, with quantized layers, all 0; the memory of those before them is given back. */
-function withoutWeights<M extends GPT>(model: M, bits: Bits): M {
+/** A GPT of quantized layers, all 0, that waits for loadStateDict(). */
+export function quantizedGPT(options: GPTOptions, bits: Bits): GPT {
+  const model = new GPT(options, { drawWeights: false, init: shapeAlone });
   const matrices = new Map<Tensor, QuantizedMatrix>(); // one where two layers share a weight
   const matrixLike = (w: Tensor) => {
     const matrix = matrices.get(w) ?? emptyMatrix(w, bits);
@@ -62,11 +58,17 @@ function withoutWeights<M extends GPT>(model: M, bits: Bits): M {
   };
   replaceLinear(model, ({ weight, bias }) => new QuantizedLinear(matrixLike(weight), bias));
   Object.assign(model, { wte: new QuantizedEmbedding(matrixLike(model.wte.weight)) });
-  const { pool } = model.wte.weight.device;
-  for (const w of matrices.keys()) w.storage.end();
-  pool.trim();
   for (const each of model.parameters()) constant(each);
   return model;
+}
+
+/** A matrix without memory, so that there is never a whole model of floats; a bias is 0. */
+function shapeAlone(shape: number[]): Tensor {
+  const x = zeros(shape);
+  if (shape.length < 2) return x;
+  x.storage.end();
+  x.device.pool.trim();
+  return x;
 }
 
 function emptyMatrix({ shape, device }: Tensor, bits: Bits): QuantizedMatrix {

@@ -10,6 +10,7 @@ import { fail, type Shape, same, show } from "../shape.ts";
 import { noGrad } from "../tensor.ts";
 import type { GPTConfig, GPTOptions } from "./config.ts";
 import { GPT } from "./model.ts";
+import { isQuantized } from "./quantize.ts";
 import { loadSafetensors, saveSafetensors, type TensorDict } from "./safetensors.ts";
 
 /** A folder that holds no GPT-2, or none that we can be. The message names it and what is wrong. */
@@ -75,6 +76,7 @@ export function saveGPT2(
   model: GPT,
   { endOfText = null }: { endOfText?: number | null } = {},
 ): void {
+  if (isQuantized(model)) fail("saveGPT2: the model is quantized, expected weights of floats");
   const config = configOf(model.config, endOfText);
   const dict = noGrad(() => exported(model));
   mkdirSync(folder, { recursive: true });

@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../device.ts";
 import { GPT } from "../gpt/model.ts";
+import { isQuantized } from "../gpt/quantize.ts";
 import { saveGPT2 } from "../gpt/weights.ts";
 import { BPETokenizer } from "../text/bpe.ts";
 import { saveBPE } from "../text/files.ts";
@@ -24,6 +25,8 @@ export function exportRun(run: string, out: string, device: Device): Initial {
   const { model, tokenizer } = exported;
   if (!(model instanceof GPT))
     throw new UsageError(`export: the model of ${run} is a bigram, which GPT-2 cannot hold`);
+  if (isQuantized(model))
+    throw new UsageError(`export: the model of ${run} is quantized; export the one it is of`);
   if (tokenizer instanceof BPETokenizer) {
     saveGPT2(out, model, { endOfText: tokenizer.vocabulary.special.get("<|endoftext|>") });
     saveBPE(out, tokenizer);

@@ -4,6 +4,7 @@
 import type { LanguageModel } from "../gpt/bigram.ts";
 import { GPT } from "../gpt/model.ts";
 import { presets } from "../gpt/presets.ts";
+import { isQuantized } from "../gpt/quantize.ts";
 import { adapt, freeze, type Module, type StateDict } from "../nn/index.ts";
 import { cat, slice } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
@@ -50,6 +51,8 @@ export function inherit(given: Partial<TrainConfig>, initial: Initial): Partial<
   const refuse = (what: string) => {
     throw new UsageError(`initFrom: ${what}`);
   };
+  if (isQuantized(initial.model))
+    refuse(`${folder} holds a quantized model; train the one it is of`);
   for (const key of inherited)
     if (given[key] !== undefined && given[key] !== own[key])
       refuse(`${key} is ${own[key]} in ${folder}, and stays`);

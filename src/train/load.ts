@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { type Device, device as deviceOf } from "../device.ts";
 import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
 import { GPT } from "../gpt/model.ts";
-import { fitted } from "../gpt/quantize.ts";
+import { quantizedGPT } from "../gpt/quantize.ts";
 import { isGPT2Folder } from "../gpt/weights.ts";
 import { mergeAdapters } from "../nn/index.ts";
+import type { Bits } from "../ops/quantized.ts";
 import { manualSeed } from "../random.ts";
 import { scope } from "../scope.ts";
 import { tokenizerFromJSON } from "../text/kinds.ts";
@@ -35,8 +36,9 @@ export function loadRun(
     const base = baseOf(out, config, state, device);
     const model = scope(() => {
       const { tensors, metadata } = readWeights(checkpoint);
-      const built = prepare(config, tokenizer.vocabSize, device, base, { drawWeights: false });
-      const model = settleDtype(fitted(built, metadata), config, device);
+      const bits = bitsOf(checkpoint, metadata);
+      const options = { drawWeights: false, bits };
+      const model = prepare(config, tokenizer.vocabSize, device, base, options);
       loadWeights(checkpoint, model, tensors);
       return model;
     });
@@ -45,6 +47,13 @@ export function loadRun(
     return { folder: out, files, config, tokenizer, model, state };
   }
   throw new UsageError(`run: ${out} has no checkpoint yet`);
+}
+
+/** How many bits the weights of a checkpoint have, if they are quantized. */
+function bitsOf(checkpoint: string, { bits }: Record<string, string>): Bits | undefined {
+  if (bits !== undefined && bits !== "8" && bits !== "4")
+    throw new Error(`${checkpoint}: bits is ${bits}, expected 8 or 4`);
+  return bits ? (Number(bits) as Bits) : undefined;
 }
 
 /** The model in the folder of a run, or of Hugging Face's GPT-2. */
@@ -82,7 +91,7 @@ export function prepare(
   vocabSize: number,
   device: Device,
   initial: Initial | null,
-  options: { drawWeights?: boolean } = {},
+  options: Building = {},
 ): LanguageModel {
   const model = buildModel(config, vocabSize, options).to(device);
   settleDtype(model, config, device);
@@ -90,11 +99,17 @@ export function prepare(
   return model;
 }
 
+/** How a model waits for weights that are to be loaded: 0, or quantized. */
+interface Building {
+  drawWeights?: boolean;
+  bits?: Bits;
+}
+
 /** The model that a configuration describes, its weights drawn from the seed, if at all. */
 function buildModel(
   config: TrainConfig,
   vocabSize: number,
-  options: { drawWeights?: boolean },
+  { drawWeights, bits }: Building,
 ): LanguageModel {
   manualSeed(config.seed);
   if (config.model === "bigram") return new BigramLanguageModel(vocabSize, config.blockSize);
@@ -118,7 +133,7 @@ function buildModel(
     norm,
     scaleResidual,
   };
-  return new GPT(gpt, options);
+  return bits ? quantizedGPT(gpt, bits) : new GPT(gpt, { drawWeights });
 }
 
 /** What the model computes in: where the device has no bf16 and no tf32, in f32. */

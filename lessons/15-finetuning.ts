@@ -11,7 +11,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { CharTokenizer, type GPT, loadCorpus, manualSeed, nn } from "tinybard";
 import { chart, show } from "./picture.ts";
-import { fit, lossOn, tinyGPT, tokensOf } from "./tiny.ts";
+import { fit, lossOn, parameterCount, tinyGPT, tokensOf } from "./tiny.ts";
 
 /** The source of this library, one file behind the other. */
 function ownSource(): string {
@@ -23,11 +23,6 @@ function ownSource(): string {
     .sort()
     .map((file) => readFileSync(new URL(file, folder), "utf8"))
     .join("\n");
-}
-
-/** How many numbers training changes. */
-function trainable(model: GPT): number {
-  return [...model.parameters()].reduce((sum, w) => sum + (w.requiresGrad ? w.size : 0), 0);
 }
 
 export async function lesson() {
@@ -73,7 +68,7 @@ export async function lesson() {
 
   // The same 60 steps for each, and the two losses that matter.
   const results: Record<string, { prose: number; code: number; weights: number }> = {};
-  const row = (label: string, model: GPT, weights = trainable(model)) => {
+  const row = (label: string, model: GPT, weights = parameterCount(model)) => {
     const losses = { prose: lossOn(model, prose.val), code: lossOn(model, source.val), weights };
     results[label] = losses;
     const columns = [losses.prose.toFixed(2), losses.code.toFixed(2), String(weights)];

@@ -1,11 +1,13 @@
-// What the last lessons share, so that each can begin where it has something to tell: a text as
-// tokens, a tiny GPT, a plain training loop, and the loss on text that was not trained on.
+// What the lessons that train share, so that each can begin where it has something to tell: a text
+// as tokens, batches of it, a plain training loop, the loss on text that was not trained on, and
+// text that a model writes. Lesson 4 explains all of it. From lesson 11 on there is a tiny GPT too.
 
 import {
   CharTokenizer,
   GPT,
   type GPTOptions,
-  type LanguageModel,
+  multinomial,
+  type nn,
   noGrad,
   optim,
   rand,
@@ -27,6 +29,18 @@ export function tokensOf(text: string, tokenizer = CharTokenizer.train(text)): T
   return { tokenizer, train: ids.subarray(0, cut), val: ids.subarray(cut) };
 }
 
+/** What can be trained here: logits of ids (B, T), and a loss where the next ids are given. */
+export interface Trainable extends nn.Module {
+  readonly config: { readonly blockSize: number };
+  forward(x: Tensor, y?: Tensor | null): { logits: Tensor | null; loss: Tensor | null };
+}
+
+/** The models of lessons 4 to 9 are all trained so, and differ in their parts alone. */
+export const budget = { steps: 500, batchSize: 16 };
+
+/** How many tokens they look at. */
+export const blockSize = 16;
+
 /**
  * A GPT of some 30,000 parameters that looks back at 32 tokens. Its head is not tied to the
  * embedding: in a few hundred steps two small matrices get further than a shared one.
@@ -45,29 +59,44 @@ export function pieces(ids: Int32Array, starts: ArrayLike<number>, T: number): [
   return [from(0), from(1)];
 }
 
-/** Trains with AdamW on pieces drawn at random; the rate falls from `lr` to 0 in a line. */
+/** B pieces of T tokens from random places. */
+export function batchOf(ids: Int32Array, B: number, T: number): [Tensor, Tensor] {
+  const starts = rand([B])
+    .data()
+    .map((u) => Math.floor(u * (ids.length - T)));
+  return pieces(ids, starts, T);
+}
+
+/**
+ * Trains with AdamW on pieces drawn at random; the rate falls from `lr` to 0 in a line. Gives the
+ * losses as points of a curve, each the mean of 25 steps.
+ */
 export function fit(
-  model: LanguageModel,
+  model: Trainable,
   ids: Int32Array,
   { steps, lr, batchSize = 16 }: { steps: number; lr: number; batchSize?: number },
-): void {
+): [step: number, loss: number][] {
   const T = model.config.blockSize;
   const trained = [...model.parameters()].filter((w) => w.requiresGrad);
   const optimizer = new optim.AdamW(trained, { lr });
+  const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
     optimizer.lr = lr * (1 - step / steps);
-    const starts = rand([batchSize])
-      .data()
-      .map((u) => Math.floor(u * (ids.length - T)));
-    const { loss } = model.forward(...pieces(ids, starts, T));
-    (loss as Tensor).backward();
+    const loss = model.forward(...batchOf(ids, batchSize, T)).loss as Tensor;
+    loss.backward();
     optimizer.step();
     optimizer.zeroGrad();
+    losses.push(loss.item());
   }
+  const mean = (part: number[]) => part.reduce((sum, loss) => sum + loss, 0) / part.length;
+  return Array.from({ length: Math.floor(steps / 25) }, (_, i) => [
+    25 * (i + 1),
+    mean(losses.slice(25 * i, 25 * (i + 1))),
+  ]);
 }
 
 /** The mean loss over `count` pieces that lie evenly over the tokens: no chance in it. */
-export function lossOn(model: LanguageModel, ids: Int32Array, count = 64): number {
+export function lossOn(model: Trainable, ids: Int32Array, count = 64): number {
   const T = model.config.blockSize;
   const starts = Array.from({ length: count }, (_, i) =>
     Math.floor((i * (ids.length - T - 1)) / count),
@@ -76,4 +105,23 @@ export function lossOn(model: LanguageModel, ids: Int32Array, count = 64): numbe
   const loss = scope(() => noGrad(() => model.forward(...pieces(ids, starts, T)).loss?.item()));
   model.train();
   return loss as number;
+}
+
+/** Draws a character from what the model says, appends it, and asks again. */
+export function write(model: Trainable, tokenizer: CharTokenizer, count: number): string {
+  const ids = tokenizer.encode("\n");
+  model.eval();
+  for (let i = 0; i < count; i++) {
+    const x = tensor([ids.slice(-model.config.blockSize)], { dtype: "i32" });
+    const logits = noGrad(() => model.forward(x).logits) as Tensor; // (1, T, V)
+    const last = logits.slice({ dim: 1, start: -1 }).softmax({ dim: -1 }); // (1, 1, V)
+    ids.push(multinomial(last.reshape([logits.shape[2]]), 1).item());
+  }
+  model.train();
+  return tokenizer.decode(ids.slice(1));
+}
+
+/** The number of numbers that training changes. */
+export function parameterCount(model: nn.Module): number {
+  return [...model.parameters()].reduce((sum, w) => sum + (w.requiresGrad ? w.size : 0), 0);
 }

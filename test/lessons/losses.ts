@@ -1,0 +1,25 @@
+// The validation losses that lessons 4 to 9 should come to, on Tiny Shakespeare and on Moby-Dick;
+// that they fall from row to row, and that a lesson came near its own.
+
+import { loadCorpus } from "tinybard";
+import * as assert from "uvu/assert";
+
+/** From the first row of the table to the last, each with the lesson's loss on both texts. */
+const expected: readonly (readonly [name: string, shakespeare: number, mobyDick: number])[] = [
+  ["bigram", 2.489, 2.481],
+];
+
+/** How far a loss may lie from the figure: devices round differently, and training amplifies it. */
+const margin = 0.015;
+
+/** Asserts a lesson's loss, on the two texts that are known. */
+export async function expectLoss(name: string, loss: number): Promise<void> {
+  const { name: text } = await loadCorpus();
+  const column = ["", "Tiny Shakespeare", "Moby-Dick"].indexOf(text);
+  if (column < 1) return;
+  const losses = expected.map((row) => row[column] as number);
+  const i = expected.findIndex(([each]) => each === name);
+  assert.ok(Math.abs(loss - losses[i]) < margin, `${name}: loss ${loss}, expected ${losses[i]}`);
+  for (let row = 1; row < losses.length; row++)
+    assert.ok(losses[row] < losses[row - 1] - 2 * margin, `${expected[row][0]} on ${text}`);
+}

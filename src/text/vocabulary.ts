@@ -2,6 +2,7 @@
 // down: tokenizer.json, and GPT-2's own vocab.json with merges.txt. Files may come from anywhere:
 // whatever is wrong in them is a TokenizerError.
 
+import { inspect } from "node:util";
 import { spell, toBytes, toText, unspell } from "./bytes.ts";
 import { TokenizerError } from "./tokenizer.ts";
 
@@ -53,9 +54,9 @@ export function toHuggingFace({ tokens, merges, special }: Vocabulary): object {
 export function fromHuggingFace(json: unknown): Vocabulary {
   const { model, added_tokens: added = [], ...steps } = fieldsOf("tokenizer.json", json);
   const { vocab, merges, type, ...settings } = fieldsOf("model", model);
-  if (type !== "BPE") fail(`model has type ${JSON.stringify(type)}, expected "BPE"`);
+  if (type !== "BPE") fail(`model has type ${show(type)}, expected "BPE"`);
   for (const key of ["unk_token", "continuing_subword_prefix", "end_of_word_suffix", "dropout"])
-    if (settings[key]) fail(`model has ${key} ${JSON.stringify(settings[key])}, expected none`);
+    if (settings[key]) fail(`model has ${key} ${show(settings[key])}, expected none`);
   for (const key of ["byte_fallback", "ignore_merges"])
     if (settings[key]) fail(`model has ${key}, expected a model without`);
   if (steps.normalizer) fail("normalizer is not null: it would change the text");
@@ -68,7 +69,7 @@ export function fromHuggingFace(json: unknown): Vocabulary {
 /** Throws unless a step is that of byte-level BPE and adds nothing to the text. */
 function expectPlain(name: string, value: unknown): void {
   const { type, add_prefix_space: prefix, use_regex: splits = true } = fieldsOf(name, value);
-  if (type !== "ByteLevel") fail(`${name} has type ${JSON.stringify(type)}, expected "ByteLevel"`);
+  if (type !== "ByteLevel") fail(`${name} has type ${show(type)}, expected "ByteLevel"`);
   if (name !== "pre_tokenizer") return;
   if (prefix !== false) fail(`${name} puts a space before the text, expected none`);
   if (splits !== true) fail(`${name} does not cut words by GPT-2's pattern`);
@@ -80,9 +81,9 @@ function addedTokens(list: unknown): Map<string, number> {
   for (const each of list) {
     const { id, content, special: isSpecial, ...flags } = fieldsOf("added token", each);
     if (typeof content !== "string" || content === "" || typeof id !== "number")
-      fail(`added token ${JSON.stringify(each)} has no content or no id`);
+      fail(`added token ${show(each)} has no content or no id`);
     if (isSpecial !== true || flags.single_word || flags.lstrip || flags.rstrip)
-      fail(`added token ${JSON.stringify(content)} is no plain special token`);
+      fail(`added token ${show(content)} is no plain special token`);
     special.set(content, id);
   }
   return special;
@@ -138,20 +139,20 @@ function build(
   const all = new Map([...ids, ...special]);
   const tokens: string[] = Array(all.size);
   for (const [word, id] of all) {
-    const show = `token ${JSON.stringify(word)}`;
+    const name = `token ${show(word)}`;
     const token = special.has(word) ? toBytes(word) : unspell(word);
-    if (!token) fail(`${show} is no word of bytes`);
+    if (!token) fail(`${name} is no word of bytes`);
     if (!(Number.isInteger(id) && id >= 0 && id < all.size))
-      fail(`${show} has id ${JSON.stringify(id)}, expected 0 to ${all.size - 1}`);
+      fail(`${name} has id ${show(id)}, expected 0 to ${all.size - 1}`);
     if (tokens[id] !== undefined)
-      fail(`${show} has id ${id}, which is that of ${JSON.stringify(toText(tokens[id]))}`);
+      fail(`${name} has id ${id}, which is that of ${show(toText(tokens[id]))}`);
     tokens[id] = token;
   }
   const pairs = merges.map((each, i): [left: number, right: number] => {
     const words: unknown[] = typeof each === "string" ? each.split(" ") : [each].flat();
     const [left, right] = words.map((word) => ids.get(word as string));
     if (words.length !== 2 || left === undefined || right === undefined)
-      fail(`merge ${i + 1} is ${JSON.stringify(each)}, expected two tokens`);
+      fail(`merge ${i + 1} is ${show(each)}, expected two tokens`);
     return [left, right];
   });
   return { tokens, merges: pairs, special };
@@ -161,6 +162,12 @@ function fieldsOf(name: string, value: unknown): Fields {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     fail(`${name} is no JSON object`);
   return value as Fields;
+}
+
+/** A value for a message. JSON.stringify has no end to its depth, but the stack has. */
+function show(value: unknown): string {
+  if (typeof value !== "object") return JSON.stringify(value);
+  return inspect(value, { depth: 1, breakLength: Infinity });
 }
 
 function fail(message: string): never {

@@ -44,6 +44,20 @@ void dequantize(const Quantized& q, int64_t row, int64_t k, int64_t count, float
   });
 }
 
+/** total[m] += scale (x[m] . Q) over the columns of a whole group in 4 bits, for M rows of x. */
+template <int M>
+inline void addGroup(const i32* w, Vec scale, const float* x, int64_t K, Vec* total) {
+  Vec part[M];
+  UNROLL for (int64_t k = 0; k < GROUP; k += Vec::width) {
+    const Vec v = fours(w, k);
+    UNROLL for (int m = 0; m < M; m++) {
+      const Vec row = Vec::load(x + m * K + k);
+      part[m] = k == 0 ? row * v : fma(row, v, part[m]);
+    }
+  }
+  UNROLL for (int m = 0; m < M; m++) total[m] = fma(part[m], scale, total[m]);
+}
+
 /** Columns begin to end - 1 of y = x W^T + b for M rows of x. */
 template <int bits, int M>
 void dots(const Quantized& q, const float* x, const float* b, float* y, int64_t N, int64_t begin,
@@ -52,9 +66,17 @@ void dots(const Quantized& q, const float* x, const float* b, float* y, int64_t 
   const int64_t words = q.words(), size = q.groups == 1 ? q.K : GROUP;
   for (int64_t n = begin; n < end; n++) {
     const i32* w = q.w + n * words;
-    Vec total[M];
-    UNROLL for (int m = 0; m < M; m++) total[m] = 0.0f;
-    for (int64_t group = 0; group < q.groups; group++) {
+    const f32* scale = q.scale + n * q.groups;
+    Vec total[M], other[M]; // two chains of additions, where a group makes but a link
+    UNROLL for (int m = 0; m < M; m++) total[m] = other[m] = 0.0f;
+    int64_t group = 0;
+    for (; bits == 4 && (group + 2) * GROUP <= q.K; group += 2) {
+      const int64_t k = group * GROUP;
+      addGroup<M>(w + k / 8, scale[group], x + k, q.K, total);
+      addGroup<M>(w + k / 8 + 4, scale[group + 1], x + k + GROUP, q.K, other);
+    }
+    UNROLL for (int m = 0; m < M; m++) total[m] = total[m] + other[m];
+    for (; group < q.groups; group++) {
       const int64_t stop = (group + 1) * size < q.K ? (group + 1) * size : q.K;
       Vec part[M][sums];
       UNROLL for (int m = 0; m < M; m++) UNROLL for (int s = 0; s < sums; s++) part[m][s] = 0.0f;
@@ -71,7 +93,7 @@ void dots(const Quantized& q, const float* x, const float* b, float* y, int64_t 
       for (; k < stop; k += W) add(k, 0, lanesLeft(k, stop));
       UNROLL for (int m = 0; m < M; m++) {
         for (int s = 1; s < sums; s++) part[m][0] = part[m][0] + part[m][s];
-        total[m] = fma(part[m][0], Vec(q.scale[n * q.groups + group]), total[m]);
+        total[m] = fma(part[m][0], Vec(scale[group]), total[m]);
       }
     }
     for (int m = 0; m < M; m++) y[m * N + n] = (b ? b[n] : 0) + sum(total[m]);

@@ -5,11 +5,21 @@ import { elementwise } from "./elementwise.bench.ts";
 import { matmul } from "./matmul.bench.ts";
 import { movement } from "./movement.bench.ts";
 import { optimizer } from "./optimizer.bench.ts";
+import { quantized } from "./quantized.bench.ts";
 import { random } from "./random.bench.ts";
 import type { Row } from "./row.ts";
 import { rows } from "./rows.bench.ts";
 
-const families = { elementwise, matmul, rows, movement, attention, optimizer, random };
+const families = {
+  elementwise,
+  matmul,
+  rows,
+  movement,
+  quantized,
+  attention,
+  optimizer,
+  random,
+};
 
 /** The rows whose family, kernel, shape and model, written one after the other, have the text. */
 export function select(text = ""): Row[] {

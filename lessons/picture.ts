@@ -44,15 +44,16 @@ export function heatmap(values: readonly number[][], options: HeatmapOptions = {
 
   const shades = " ·░▒▓█";
   const margin = Math.max(0, ...rows.map((name) => [...name].length));
-  const isNarrow = columns.length > 0 && columns.every((name) => [...name].length <= 2);
+  const wide = Math.max(2, ...marks.flat().map((mark) => mark.length + 1));
+  const isNarrow = columns.length > 0 && columns.every((name) => [...name].length <= wide);
   const lines = values.map((row, i) => {
     const cells = row.map((x, j) => {
       const shade = shades[Math.round(share(x) * (shades.length - 1))];
-      return marks[i]?.[j] ? marks[i][j].slice(0, 2).padEnd(2, shade) : shade.repeat(2);
+      return (marks[i]?.[j] ?? "").padEnd(wide, shade);
     });
     return `${(rows[i] ?? "").padStart(margin)} │${cells.join("")}│`;
   });
-  const names = columns.map((name) => name.padEnd(2)).join("");
+  const names = columns.map((name) => name.padEnd(wide)).join("");
   const head = isNarrow ? [`${" ".repeat(margin)}  ${names}`] : [];
 
   const cell = Math.max(6, Math.min(24, Math.floor(560 / Math.max(values[0].length, 1))));

@@ -35,7 +35,10 @@ export interface Trainable extends nn.Module {
   forward(x: Tensor, y?: Tensor | null): { logits: Tensor | null; loss: Tensor | null };
 }
 
-/** The models of lessons 4 to 9 are all trained so, and differ in their parts alone. */
+/**
+ * The models of lessons 4 to 9 are all trained so, and differ in their parts alone. The rate is
+ * each one's best among 0.01, 0.02, 0.03 and 0.1.
+ */
 export const budget = { steps: 500, batchSize: 16 };
 
 /** How many tokens they look at. */

@@ -7,10 +7,12 @@ import * as assert from "uvu/assert";
 /** From the first row of the table to the last, each with the lesson's loss on both texts. */
 const expected: readonly (readonly [name: string, shakespeare: number, mobyDick: number])[] = [
   ["bigram", 2.489, 2.481],
+  ["one head", 2.419, 2.458],
+  ["heads", 2.315, 2.311],
 ];
 
 /** How far a loss may lie from the figure: devices round differently, and training amplifies it. */
-const margin = 0.015;
+const margin = 0.01;
 
 /** Asserts a lesson's loss, on the two texts that are known. */
 export async function expectLoss(name: string, loss: number): Promise<void> {

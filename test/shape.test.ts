@@ -3,7 +3,7 @@ import { add, mul, ones, randn, sum, type Tensor, tensor, zeros } from "tinybard
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { around, axisOf, broadcast, expectOptions, isTail, sizeOf } from "#src/shape.js";
-import { assertClose } from "./support.js";
+import { assertClose, saying } from "./support.js";
 
 const test = suite("shape");
 
@@ -11,7 +11,7 @@ test("sizes, axes, and the view around an axis", () => {
   assert.is(sizeOf([]), 1);
   assert.is(sizeOf([2, 0, 3]), 0);
   assert.is(axisOf("op", -1, 3), 2);
-  assert.throws(() => axisOf("op", 3, 3), "op: dim is 3, expected -3 to 2");
+  assert.throws(() => axisOf("op", 3, 3), saying("op: dim is 3, expected -3 to 2"));
   assert.equal(around([2, 3, 4, 5], 1), { outer: 2, n: 3, inner: 20 });
 });
 
@@ -21,7 +21,7 @@ test("broadcast, as NumPy", () => {
   assert.equal(broadcast("op", [1, 5], [0, 1]), [0, 5]);
   assert.throws(
     () => broadcast("op", [2, 3], [4]),
-    "op: b has shape [4], expected one that broadcasts with [2, 3]",
+    saying("op: b has shape [4], expected one that broadcasts with [2, 3]"),
   );
 });
 
@@ -38,11 +38,11 @@ test("isTail: whether repeating the elements is broadcasting", () => {
 test("an unknown option is an error that names the known ones", () => {
   assert.throws(
     () => expectOptions("op", { lr: 1, mom: 2 }, ["lr", "momentum"]),
-    "op: unknown option mom, expected lr, momentum",
+    saying("op: unknown option mom, expected lr, momentum"),
   );
   assert.throws(
     () => expectOptions("op", 3 as never, ["lr"]),
-    "op: options are 3, expected an object such as { lr: ... }",
+    saying("op: options are 3, expected an object such as { lr: ... }"),
   );
 });
 

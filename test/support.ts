@@ -147,6 +147,14 @@ export function assertSame(
   });
 }
 
+/** Is this the error that was meant? A string alone would be no expectation for assert.throws(). */
+export function saying(message: string): (error: Error) => boolean {
+  return (error) => {
+    assert.is(error.message, message);
+    return true;
+  };
+}
+
 /** Where test data lies, in the sources. */
 export function fixture(path: string): string {
   return fileURLToPath(new URL(`../test/golden/${path}`, import.meta.url));

@@ -8,6 +8,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { loadCorpus } from "#src/text/corpus.js";
 import { tokenizerFromJSON } from "#src/text/kinds.js";
+import { saying } from "./support.js";
 
 const test = suite("text");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-text-"));
@@ -36,7 +37,10 @@ test("an unknown character is refused by name and position", () => {
   );
   assert.throws(() => tokenizer.encode("a\u{1F600}"), /"\u{1F600}" \(U\+1F600\) at position 1/u);
   for (const id of [3, -1, 0.5])
-    assert.throws(() => tokenizer.decode([id]), `decode: id ${id} is unknown, expected 0 to 2`);
+    assert.throws(
+      () => tokenizer.decode([id]),
+      saying(`decode: id ${id} is unknown, expected 0 to 2`),
+    );
 });
 
 test("law: every string of known characters comes back; so does the tokenizer from JSON", () => {

@@ -27,7 +27,7 @@ import { measureRun } from "#src/train/evaluate.js";
 import { exportRun } from "#src/train/export.js";
 import { loadRun } from "#src/train/load.js";
 import { quantizeRun } from "#src/train/quantize.js";
-import { assertClose, eachDevice, shakespeare } from "../support.js";
+import { assertClose, eachDevice, saying, shakespeare } from "../support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-quantize-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -136,15 +136,21 @@ eachDevice("quantized GPT", (test, on) => {
   test("what would need floats refuses it", async () => {
     const run = await quantized(8);
     const small = loadRun(run, on).model as GPT;
-    assert.throws(() => quantize(small, { bits: 4 }), "quantize: the model is quantized already");
+    assert.throws(
+      () => quantize(small, { bits: 4 }),
+      saying("quantize: the model is quantized already"),
+    );
     assert.throws(() => saveGPT2(newFolder(), small), /saveGPT2: the model is quantized/);
     assert.throws(() => exportRun(run, newFolder(), on), /export: the model of .* is quantized/);
     const error = await newRun({ initFrom: run }).catch((error) => error);
     assert.is(error.name, "UsageError");
     assert.match(error.message, /initFrom: .* holds a quantized model/);
     assert.throws(() => quantizeRun(run, { out: newFolder(), bits: 8, device: on }), /already/);
-    assert.throws(() => quantize(modelOf(sizes), { bits: 3 as 4 }), "bits is 3, expected 8 or 4");
-    assert.throws(() => quantize({} as GPT, { bits: 8 }), "quantize: the model is no GPT");
+    assert.throws(
+      () => quantize(modelOf(sizes), { bits: 3 as 4 }),
+      saying("quantize: bits is 3, expected 8 or 4"),
+    );
+    assert.throws(() => quantize({} as GPT, { bits: 8 }), saying("quantize: the model is no GPT"));
   });
 
   test("a file that contradicts itself, or the configuration, is named", async () => {

@@ -9,6 +9,7 @@ import { byteOrder, splitWords, toBytes } from "#src/text/bytes.js";
 import { learnMerges } from "#src/text/learn.js";
 import { Merges } from "#src/text/merges.js";
 import { decodeStream, plainPrompt } from "#src/text/tokenizer.js";
+import { saying } from "../support.js";
 import { hostileTexts, strangeText, wellFormed } from "./hostile.ts";
 
 const test = suite("text/bpe");
@@ -169,7 +170,10 @@ test("a character of several tokens comes with its last one", async () => {
   for await (const part of decodeStream(bytes, ids.slice(1, 5), ids.slice(0, 1))) parts.push(part);
   assert.equal(parts, ["é", "", "", "", "\ufffd"]);
   for (const id of [256, -1, 1.5])
-    assert.throws(() => bytes.decode([id]), `decode: id ${id} is unknown, expected 0 to 255`);
+    assert.throws(
+      () => bytes.decode([id]),
+      saying(`decode: id ${id} is unknown, expected 0 to 255`),
+    );
   assert.equal(plainPrompt(bytes), [idOf("\n")]);
 });
 
@@ -209,7 +213,7 @@ test("a special token may not be written in files as an ordinary one is", () => 
   for (const specialTokens of [["a"], ["Ġ"], ["Ġab"]])
     assert.throws(
       () => BPETokenizer.train(" ab ab", { vocabSize: 300, specialTokens }),
-      `BPETokenizer: special token "${specialTokens[0]}" is written as an ordinary one is`,
+      saying(`BPETokenizer: special token "${specialTokens[0]}" is written as an ordinary one is`),
     );
 });
 
@@ -217,7 +221,7 @@ test("options that make no sense are refused", () => {
   for (const vocabSize of [255, 300.5, Number.NaN, Infinity])
     assert.throws(
       () => BPETokenizer.train("a", { vocabSize }),
-      `BPETokenizer.train: vocabSize is ${vocabSize}, expected a whole number from 256 up`,
+      saying(`BPETokenizer.train: vocabSize is ${vocabSize}, expected a whole number from 256 up`),
     );
   assert.throws(
     () => BPETokenizer.train("a", { vocabSize: 256, specialTokens: [END] }),

@@ -1,5 +1,8 @@
 // The pool of parallel.h. A worker that has nothing to do spins for a short while, since the next
 // kernel mostly comes within microseconds, and then sleeps: waking it costs 5 to 50 microseconds.
+// Nobody waits for a worker to come: parts that are not taken when the caller has done its own, the
+// caller does too. So a processor that is busy with another program costs time, but not a wait of
+// milliseconds for each kernel.
 
 #include "parallel.h"
 
@@ -42,35 +45,42 @@ struct Pool {
   void* context;
   int64_t n, step;
   std::atomic<uint32_t> round{0};
-  std::atomic<int> busy{0}; // workers that have not ended it
+  std::unique_ptr<std::atomic<uint32_t>[]> taken; // of each part: the last round it was taken in
+  std::atomic<int> open{0}; // parts that are not done
   std::atomic<bool> lacksMemory{false}; // somewhere: the caller throws it when all have ended
-  bool ends = false;
+  std::atomic<bool> ends{false};
 
   std::mutex sleeping;
   std::condition_variable wake;
   std::atomic<int> sleepers{0};
 
-  /** The part of the present run that thread i has. */
-  void work(int i) {
+  /**
+   * Does part i of a run, unless somebody else does. Only the first to ask finds the round before:
+   * whoever comes late, perhaps when other runs have begun, touches nothing of them.
+   */
+  void work(int i, uint32_t now) {
+    uint32_t before = now - 1;
+    if (!taken[i].compare_exchange_strong(before, now, std::memory_order_acq_rel)) return;
     const int64_t begin = i * step, end = begin + step < n ? begin + step : n;
     try {
       if (begin < end) body(context, begin, end);
     } catch (const std::bad_alloc&) {
       lacksMemory = true;
     }
+    open.fetch_sub(1, std::memory_order_release);
   }
 
-  void announce() {
-    busy.store((int)workers.size(), std::memory_order_relaxed);
-    round.fetch_add(1, std::memory_order_seq_cst);
+  uint32_t announce() {
+    const uint32_t now = round.fetch_add(1, std::memory_order_seq_cst) + 1;
     if (sleepers.load(std::memory_order_seq_cst) > 0) {
       std::lock_guard<std::mutex> lock(sleeping);
       wake.notify_all();
     }
+    return now;
   }
 
-  /** Waits until the run after `seen`; false if there will be none. */
-  bool waitAfter(uint32_t seen) {
+  /** Waits for a run after `seen`, and gives the latest. */
+  uint32_t waitAfter(uint32_t seen) {
     const auto isNew = [&] { return round.load(std::memory_order_acquire) != seen; };
     const auto start = std::chrono::steady_clock::now();
     for (int i = 1; !isNew(); i++) {
@@ -81,24 +91,29 @@ struct Pool {
       wake.wait(lock, [&] { return round.load(std::memory_order_seq_cst) != seen; });
       sleepers.fetch_sub(1, std::memory_order_relaxed);
     }
-    return !ends;
+    return round.load(std::memory_order_acquire);
   }
 
   void finish() {
-    for (int i = 1; busy.load(std::memory_order_acquire) > 0; i++) {
+    for (int i = 1; open.load(std::memory_order_acquire) > 0; i++) {
       rest();
       if (i % 4096 == 0) std::this_thread::yield(); // a worker may wait for this processor
     }
   }
 
   void start() {
+    if (!workers.empty()) return;
     ends = false;
+    const uint32_t now = round.load();
+    taken = std::make_unique<std::atomic<uint32_t>[]>((size_t)count);
+    for (int i = 0; i < count; i++) taken[i] = now;
     try {
-      for (int i = (int)workers.size() + 1; i < count; i++) {
-        workers.emplace_back([this, i, seen = round.load()]() mutable {
-          for (; waitAfter(seen); busy.fetch_sub(1, std::memory_order_release)) {
-            seen++;
-            work(i);
+      for (int i = 1; i < count; i++) {
+        workers.emplace_back([this, i, seen = now]() mutable {
+          for (;;) {
+            seen = waitAfter(seen);
+            if (ends) return;
+            work(i, seen);
           }
         });
       }
@@ -174,9 +189,10 @@ void runParallel(int64_t n, int64_t grain, Body body, void* context) {
   all.context = context;
   all.n = n;
   all.step = (grains + count - 1) / count * grain;
-  all.announce();
+  all.open.store((int)count, std::memory_order_relaxed);
+  const uint32_t now = all.announce();
   isInside = true;
-  all.work(0);
+  for (int i = 0; i < count; i++) all.work(i, now);
   isInside = false;
   all.finish();
   if (all.lacksMemory.exchange(false)) throw std::bad_alloc();

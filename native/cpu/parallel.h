@@ -1,5 +1,6 @@
 // Threads: one pool for the process, the calling thread included. Work is cut the same way each
-// time, so that each thread finds in its cache what it left there, and no result hangs on timing.
+// time and mostly done by the same threads: each finds in its cache what it left there, and no
+// result hangs on timing.
 #pragma once
 
 #include <cstdint>

@@ -61,22 +61,36 @@ export function saveCheckpoint(
 
 /** The state of the checkpoint in a folder; null if there is none. */
 export function loadState(folder: string): RunState | null {
-  if (!existsSync(folder)) return null;
-  recover(folder);
-  const file = join(folder, "state.json");
+  const file = current(folder, "state.json");
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
+}
+
+/**
+ * The state and the weights of the checkpoint in a folder, of the same step; null if there is none.
+ * Somebody may be writing the next one meanwhile.
+ */
+export function readCheckpoint(
+  folder: string,
+): { state: RunState; weights: ReturnType<typeof readSafetensors> } | null {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const state = loadState(folder);
+      if (!state) return null;
+      const weights = readSafetensors(current(folder, "model.safetensors"));
+      const { step } = weights.metadata;
+      if (step === undefined || step === String(state.step)) return { state, weights };
+      if (attempt === 5)
+        throw new Error(`${folder}: the weights are of step ${step}, the state of ${state.step}`);
+    } catch (error) {
+      if (attempt === 5) throw error; // else a file may have got its name just now
+    }
+  }
 }
 
 /** Loads the weights of the checkpoint in a folder and, if one is given, the optimizer's memory. */
 export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW): void {
-  loadWeights(folder, model, readWeights(folder).tensors);
-  optimizer?.loadStateDict(loadSafetensors(join(folder, "optimizer.safetensors")));
-}
-
-/** The weights of the checkpoint in a folder, and what is said of them. */
-export function readWeights(folder: string): ReturnType<typeof readSafetensors> {
-  recover(folder);
-  return readSafetensors(join(folder, "model.safetensors"));
+  loadWeights(folder, model, loadSafetensors(current(folder, "model.safetensors")));
+  optimizer?.loadStateDict(loadSafetensors(current(folder, "optimizer.safetensors")));
 }
 
 /** Gives a model the weights that were read from a folder: all that a checkpoint holds of it. */
@@ -101,8 +115,17 @@ export function replaceFile(file: string, text: string): void {
   syncFolder(dirname(file));
 }
 
-/** Completes or drops a checkpoint whose writing was cut short. */
-function recover(folder: string): void {
+/**
+ * Where a file of a checkpoint lies for one who only reads: under its temporary name, if its
+ * writing was cut short when all were written. A reader repairs nothing, since the writer may live.
+ */
+function current(folder: string, name: string): string {
+  const [first, file] = [files[0], name].map((each) => join(folder, `${each}.tmp`));
+  return !existsSync(first) && existsSync(file) ? file : join(folder, name);
+}
+
+/** Completes or drops a checkpoint whose writing was cut short: for who writes the next one. */
+export function recover(folder: string): void {
   const [first, ...rest] = files.map((name) => join(folder, `${name}.tmp`));
   if (existsSync(first)) for (const file of [...rest, first]) rmSync(file, { force: true });
   else if (rest.some((file) => existsSync(file))) commit(folder);

@@ -14,37 +14,38 @@ import { manualSeed } from "../random.ts";
 import { scope } from "../scope.ts";
 import { tokenizerFromJSON } from "../text/kinds.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { loadState, loadWeights, type RunState, readWeights } from "./checkpoint.ts";
+import { loadWeights, type RunState, readCheckpoint } from "./checkpoint.ts";
 import { importGPT2 } from "./import.ts";
 import { begin, type Initial } from "./initial.ts";
 import { settle, type TrainConfig } from "./options.ts";
 import { UsageError } from "./table.ts";
 
 /**
- * A trained model and its tokenizer: the checkpoint with the best validation loss, else the last;
- * adapters are merged.
+ * A trained model and its tokenizer: the checkpoint with the best validation loss, else the last,
+ * or in the order that is asked for; adapters are merged.
  */
 export function loadRun(
   out: string,
   device: Device = deviceOf("auto"),
+  checkpoints: readonly string[] = ["best", "last"],
 ): Initial & { state: RunState } {
   const config = readConfig(out);
-  for (const checkpoint of [join(out, "best"), join(out, "last")]) {
-    const state = loadState(checkpoint);
-    if (!state) continue;
-    const tokenizer = readTokenizer(out, state);
-    const base = baseOf(out, config, state, device);
-    const model = scope(() => {
-      const { tensors, metadata } = readWeights(checkpoint);
-      const bits = bitsOf(checkpoint, metadata);
-      const options = { drawWeights: false, bits };
+  for (const checkpoint of checkpoints.map((name) => join(out, name))) {
+    const loaded = scope(() => {
+      const read = readCheckpoint(checkpoint);
+      if (!read) return null;
+      const { state, weights } = read;
+      const tokenizer = readTokenizer(out, state);
+      const base = baseOf(out, config, state, device);
+      const options = { drawWeights: false, bits: bitsOf(checkpoint, weights.metadata) };
       const model = prepare(config, tokenizer.vocabSize, device, base, options);
-      loadWeights(checkpoint, model, tensors);
-      return model;
+      loadWeights(checkpoint, model, weights.tensors);
+      return { tokenizer, model, state };
     });
-    mergeAdapters(model);
+    if (!loaded) continue;
+    mergeAdapters(loaded.model);
     const files = [join(checkpoint, "model.safetensors")];
-    return { folder: out, files, config, tokenizer, model, state };
+    return { folder: out, files, config, ...loaded };
   }
   throw new UsageError(`run: ${out} has no checkpoint yet`);
 }

@@ -9,7 +9,7 @@ import { loadCorpus } from "../text/corpus.ts";
 import { makeTokenizer } from "../text/kinds.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { splitText, splitTokens } from "./batches.ts";
-import { loadCheckpoint, loadState, type RunState, replaceFile } from "./checkpoint.ts";
+import { loadCheckpoint, loadState, type RunState, recover, replaceFile } from "./checkpoint.ts";
 import { expectTunable, type Initial, inherit, tokenizerFor } from "./initial.ts";
 import {
   baseOf,
@@ -72,6 +72,7 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
     throw new UsageError(`resume: ${key} is ${own} in ${out}, and stays; only maxIters may change`);
   }
   const config = { ...recorded, maxIters };
+  for (const name of ["best", "last"]) recover(join(out, name));
   const saved = loadState(join(out, "last"));
   if (!saved) throw new UsageError(`resume: ${out} has no checkpoint yet`);
   if (!existsSync(join(out, "last", "optimizer.safetensors")))

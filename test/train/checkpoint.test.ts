@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { loadSafetensors, nn, optim } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { loadCheckpoint, loadState } from "#src/train/checkpoint.js";
+import { loadCheckpoint, loadState, readCheckpoint, recover } from "#src/train/checkpoint.js";
 
 const test = suite("checkpoint");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-checkpoint-"));
@@ -31,10 +31,20 @@ function saveUntilKilled(at: { milliseconds: number } | { rename: number }): Pro
   return new Promise((resolve) => child.on("close", () => resolve(reported)));
 }
 
-/** Asserts that the folder has one whole checkpoint, of the step reported or the one after. */
+/**
+ * Asserts that the folder has one whole checkpoint, of the step reported or the one after: for a
+ * reader, who changes nothing, and then for who goes on.
+ */
 function assertWhole(reported: number): void {
   // as it lies
   for (const name of ["model", "optimizer"]) loadSafetensors(join(folder, `${name}.safetensors`));
+  const before = readdirSync(folder);
+  const read = readCheckpoint(folder);
+  for (const w of Object.values(read?.weights.tensors ?? {}))
+    assert.ok(w.data().every((each) => each === read?.state.step));
+  assert.equal(readdirSync(folder), before);
+  recover(folder);
+  assert.is(loadState(folder)?.step, read?.state.step);
   const step = loadState(folder)?.step as number;
   assert.ok(step === reported || step === reported + 1, `step ${step}, reported ${reported}`);
   const model = new nn.Linear(512, 512);
@@ -59,6 +69,25 @@ test("killed between write and rename, or between two renames", async () => {
     assert.is(reported, 1);
     assertWhole(reported);
   }
+});
+
+test("read while the next ones are written: always one whole, and no harm done", async () => {
+  const saving = saveUntilKilled({ milliseconds: 1500 });
+  const seen = new Set<number>();
+  let isOver = false;
+  void saving.then(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    const read = readCheckpoint(folder);
+    const { step } = read?.state ?? { step: -1 };
+    seen.add(step);
+    for (const w of Object.values(read?.weights.tensors ?? {}))
+      assert.ok(w.data().every((each) => each === step));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(seen.size > 5, `read ${seen.size} checkpoints`);
+  assertWhole(await saving);
 });
 
 test("killed in the first checkpoint of all: there is none yet, or it is whole", async () => {

@@ -60,19 +60,29 @@ export function fromHuggingFace(json: unknown): Vocabulary {
   for (const key of ["byte_fallback", "ignore_merges"])
     if (settings[key]) fail(`model has ${key}, expected a model without`);
   if (steps.normalizer) fail("normalizer is not null: it would change the text");
-  expectPlain("pre_tokenizer", steps.pre_tokenizer);
-  if (steps.post_processor) expectPlain("post_processor", steps.post_processor);
+  expectPlain(steps.pre_tokenizer);
+  if (steps.post_processor) expectIdle(steps.post_processor);
   if (!Array.isArray(merges)) fail("merges is no list");
   return build(idsOf(vocab), merges, addedTokens(added));
 }
 
-/** Throws unless a step is that of byte-level BPE and adds nothing to the text. */
-function expectPlain(name: string, value: unknown): void {
-  const { type, add_prefix_space: prefix, use_regex: splits = true } = fieldsOf(name, value);
-  if (type !== "ByteLevel") fail(`${name} has type ${show(type)}, expected "ByteLevel"`);
-  if (name !== "pre_tokenizer") return;
-  if (prefix !== false) fail(`${name} puts a space before the text, expected none`);
-  if (splits !== true) fail(`${name} does not cut words by GPT-2's pattern`);
+/** Throws unless words are cut by byte-level BPE's own step, and nothing is put before the text. */
+function expectPlain(step: unknown): void {
+  const fields = fieldsOf("pre_tokenizer", step);
+  const { type, add_prefix_space: prefix, use_regex: splits = true } = fields;
+  if (type !== "ByteLevel") fail(`pre_tokenizer has type ${show(type)}, expected "ByteLevel"`);
+  if (prefix !== false) fail("pre_tokenizer puts a space before the text, expected none");
+  if (splits !== true) fail("pre_tokenizer does not cut words by GPT-2's pattern");
+}
+
+/** Throws if the last step adds tokens. That of transformers 5 is a template of the text alone. */
+function expectIdle(step: unknown): void {
+  const { type, single } = fieldsOf("post_processor", step);
+  if (type === "ByteLevel") return; // about places in the text only
+  if (type !== "TemplateProcessing") fail(`post_processor has type ${show(type)}, expected none`);
+  const [first, ...more] = Array.isArray(single) ? single : [];
+  if (more.length > 0 || !("Sequence" in fieldsOf("post_processor's template", first)))
+    fail("post_processor adds tokens to the text, expected none");
 }
 
 function addedTokens(list: unknown): Map<string, number> {

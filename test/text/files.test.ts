@@ -89,7 +89,14 @@ test("other ways to write the same: merges as lists, special tokens in the vocab
   json.post_processor = { type: "ByteLevel", add_prefix_space: true, trim_offsets: false };
   json.pre_tokenizer = { type: "ByteLevel", add_prefix_space: false };
   assert.equal(BPETokenizer.fromJSON(json).vocabulary, learned.vocabulary);
+  const [single, pair] = [template("A"), template("A", "B")]; // transformers 5 writes this one
+  json.post_processor = { type: "TemplateProcessing", single, pair, special_tokens: {} };
+  assert.equal(BPETokenizer.fromJSON(json).vocabulary, learned.vocabulary);
 });
+
+function template(...ids: string[]): object[] {
+  return ids.map((id, i) => ({ Sequence: { id, type_id: i } }));
+}
 
 /** What is wrong with a tokenizer.json, and what is said of it. */
 const wrong: [change: (json: Written) => void, message: RegExp][] = [
@@ -103,7 +110,15 @@ const wrong: [change: (json: Written) => void, message: RegExp][] = [
   [(json) => (json.pre_tokenizer = null), /pre_tokenizer is no JSON object/],
   [(json) => (json.pre_tokenizer = { type: "ByteLevel" }), /puts a space before the text/],
   [(json) => ((json.pre_tokenizer as Written).use_regex = false), /does not cut words/],
-  [(json) => (json.post_processor = { type: "TemplateProcessing" }), /post_processor has type/],
+  [(json) => (json.post_processor = { type: "BertProcessing" }), /post_processor has type "Bert/],
+  [(json) => (json.post_processor = { type: "TemplateProcessing" }), /template is no JSON object/],
+  [
+    (json) => {
+      const single = [...template("A"), { SpecialToken: { id: END, type_id: 0 } }];
+      json.post_processor = { type: "TemplateProcessing", single };
+    },
+    /post_processor adds tokens to the text/,
+  ],
   [(json) => (json.added_tokens = {} as never), /added_tokens is no list/],
   [(json) => (json.added_tokens[0].content = ""), /has no content or no id/],
   [(json) => (json.added_tokens[0].id = "280"), /has no content or no id/],

@@ -106,5 +106,6 @@ export { loadGPT2Tokenizer } from "./text/gpt2.ts";
 export { tokenizerFromJSON } from "./text/kinds.ts";
 export { type Decoder, decodeStream, type Tokenizer, TokenizerError } from "./text/tokenizer.ts";
 export { WordTokenizer } from "./text/word.ts";
-export { DivergedError, type TrainResult, train } from "./train/loop.ts";
+export { type TrainResult, train } from "./train/loop.ts";
 export type { TrainConfig } from "./train/options.ts";
+export { DivergedError } from "./train/stepper.ts";

@@ -2,9 +2,9 @@
 
 import { device } from "../device.ts";
 import { exportRun } from "../train/export.ts";
+import { parameterCount } from "../train/mfu.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";
-import { parameterCount } from "./progress.ts";
 
 export const exportTable: Table = {
   run: { type: "string", help: "the folder of a run", value: "DIR" },

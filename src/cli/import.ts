@@ -2,9 +2,9 @@
 
 import { device } from "../device.ts";
 import { importedName, importRun } from "../train/import.ts";
+import { parameterCount } from "../train/mfu.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";
-import { parameterCount } from "./progress.ts";
 
 export const importTable: Table = {
   from: { type: "string", help: "the folder: config.json, model.safetensors", value: "DIR" },

@@ -6,6 +6,7 @@ import { setThreads } from "../device.ts";
 import { nearest, type Table, UsageError } from "../train/table.ts";
 import { help, parse } from "./arguments.ts";
 import { bench } from "./bench.ts";
+import { dashboardCommand, dashboardTable } from "./dashboard.ts";
 import { doctor } from "./doctor.ts";
 import { evalTable, evaluateRun } from "./eval.ts";
 import { exportModel, exportTable } from "./export.ts";
@@ -37,6 +38,11 @@ const commands = {
     table: quantizeTable,
     run: quantizeCommand,
   },
+  dashboard: {
+    about: "show runs in the browser: curves, and the model from inside",
+    table: dashboardTable,
+    run: dashboardCommand,
+  },
   tune: { about: "time the GPU's matrix products, once for all runs", table: tuneTable, run: tune },
   doctor: { about: "tell what devices there are, and what others need", table: {}, run: doctor },
 };
@@ -44,7 +50,7 @@ const commands = {
 async function main([name, ...words]: string[]): Promise<number> {
   if (name === undefined || name === "--help" || name === "help") {
     const all = { ...commands, bench: { about: "time every kernel, as npm run bench does" } };
-    const lines = Object.entries(all).map(([each, { about }]) => `  ${each.padEnd(8)}${about}`);
+    const lines = Object.entries(all).map(([each, { about }]) => `  ${each.padEnd(11)}${about}`);
     console.log(
       ["usage: tinybard COMMAND [options]; COMMAND --help tells its options", "", ...lines].join(
         "\n",

@@ -8,11 +8,14 @@ import type { Module } from "../nn/index.ts";
 import { decodeStream, plainPrompt } from "../text/tokenizer.ts";
 import { type TrainResult, train } from "../train/loop.ts";
 import type { Row } from "../train/metrics.ts";
+import { multiplyRate, parameterCount } from "../train/mfu.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import type { Run } from "../train/run.ts";
 import { check, type Table, UsageError } from "../train/table.ts";
+import { type Dashboard, openDashboard } from "../web/dashboard.ts";
 import { buildCudaOnce } from "./cuda.ts";
-import { parameterCount, progressLine } from "./progress.ts";
+import { dashboardTable } from "./dashboard.ts";
+import { progressLine } from "./progress.ts";
 import { textLossLines } from "./textloss.ts";
 
 export const trainCommandTable: Table = {
@@ -21,6 +24,8 @@ export const trainCommandTable: Table = {
   resume: { type: "string", help: "go on with the run in a folder", value: "DIR" },
   quiet: { type: "boolean", help: "print evaluations only" },
   json: { type: "boolean", help: "print the lines of metrics.jsonl instead of text" },
+  dashboard: { type: "boolean", help: "show the run in the browser, at --port" },
+  port: dashboardTable.port,
 };
 
 interface Flags extends Partial<TrainConfig> {
@@ -28,10 +33,12 @@ interface Flags extends Partial<TrainConfig> {
   resume?: string;
   quiet?: boolean;
   json?: boolean;
+  dashboard?: boolean;
+  port?: number;
 }
 
 export async function trainCommand(flags: Flags): Promise<number> {
-  const { config: file, quiet = false, json = false, ...given } = flags;
+  const { config: file, quiet = false, json = false, dashboard: isShown, port, ...given } = flags;
   const options = { ...(file ? readOptions(file) : {}), ...given };
   const say = (line: string) => json || console.log(line);
   if (!given.resume) {
@@ -44,33 +51,52 @@ export async function trainCommand(flags: Flags): Promise<number> {
   const signals = onSignals();
   const isTerminal = process.stdout.isTTY && !quiet && !json;
   let run: Run | undefined;
+  let dashboard: Dashboard | undefined;
   const progress = progressLine();
   const result = await train(options, {
-    start(started) {
+    async start(started) {
       run = started;
       if (given.resume) say(`device: ${run.device}, step ${run.state.step}`);
       say(`text: ${run.corpus}, ${run.tokens.train.length} + ${run.tokens.val.length} tokens`);
       if (run.config.initFrom) say(`from: ${run.config.initFrom}, ${trained(run.model)}`);
       say(`run: ${run.out}`);
+      if (!isShown) return;
+      dashboard = await dashboardOf(run, port);
+      say(`dashboard: ${dashboard.url}`);
     },
     evaluation({ step, trainLoss, valLoss }) {
       if (isTerminal) progress.clear();
       say(`step ${step}: train loss ${trainLoss.toFixed(4)}, val loss ${valLoss.toFixed(4)}`);
     },
-    step: (row) => isTerminal && progress.show(row, run as Run),
+    step(row) {
+      dashboard?.hooks.step(row);
+      if (isTerminal) progress.show(row, run as Run);
+    },
     logged(row) {
       if (json) console.log(JSON.stringify(row));
       else if (!isTerminal && !quiet && row.loss !== undefined) say(plainLine(row, row.loss));
     },
-    stop: () => signals.code !== 0,
+    stop: () => signals.code !== 0 || (dashboard?.hooks.stop() ?? false),
+    save: () => dashboard?.hooks.save() ?? false,
+    saved: (step) => dashboard?.hooks.saved(step),
+    paused: () => dashboard?.hooks.paused() ?? false,
   });
   if (isTerminal) progress.clear();
-  if (result.stopped) {
+  dashboard?.end(result.stopped ? "stopped" : "ended", result.state.step);
+  if (result.stopped)
     console.error(`stopped at step ${result.state.step}, saved; go on with --resume ${result.out}`);
-    return signals.code;
+  else if (!json) await showEnd(result);
+  if (dashboard && signals.code === 0) {
+    say("the dashboard stays as long as somebody looks at it; Ctrl-C ends it");
+    await Promise.race([dashboard.alone(), signals.given]);
   }
-  if (!json) await showEnd(result);
-  return 0;
+  await dashboard?.close();
+  return result.stopped ? signals.code : 0;
+}
+
+function dashboardOf({ out, model, device, config, state }: Run, port = 7860): Promise<Dashboard> {
+  const live = { parameters: parameterCount(model), peak: multiplyRate(device) };
+  return openDashboard({ run: out, port, live, step: state.step, maxIters: config.maxIters });
 }
 
 /** `device: ts (no C++ addon: REASON)`: what was taken, and why nothing faster. */
@@ -114,8 +140,12 @@ function readOptions(file: string): Partial<TrainConfig> {
 }
 
 /** Remembers the first SIGINT or SIGTERM as an exit code; a second one ends the process at once. */
-function onSignals(): { code: number } {
-  const signals = { code: 0 };
+function onSignals(): { code: number; given: Promise<void> } {
+  let tell = () => {};
+  const given = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const signals = { code: 0, given };
   for (const [name, code] of [
     ["SIGINT", 130],
     ["SIGTERM", 143],
@@ -123,6 +153,7 @@ function onSignals(): { code: number } {
     process.on(name, () => {
       if (signals.code) process.exit(code);
       signals.code = code;
+      tell();
       console.error(`\n${name}: saving; once more to end without`);
     });
   }

@@ -78,3 +78,14 @@ export function drawLosses(folder: string): void {
   const svg = [head, background, ...ticks, ...lines, ...legend, "</svg>", ""].join("\n");
   writeFileSync(join(folder, "loss.svg"), svg);
 }
+
+const columns = [
+  ...["step", "elapsedSeconds", "loss", "lr", "gradNorm", "tokensPerSecond"],
+  ...["trainLoss", "valLoss"],
+] as (keyof Row)[];
+
+/** Rows as comma-separated values, RFC 4180; what a row does not have is left empty. */
+export function csvOf(rows: readonly Row[]): string {
+  const lines = rows.map((row) => columns.map((name) => row[name] ?? "").join(","));
+  return [columns.join(","), ...lines, ""].join("\r\n");
+}

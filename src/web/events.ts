@@ -1,0 +1,178 @@
+// Server-sent events: what happens in the runs that a page looks at. Each page has a place in each
+// run's metrics.jsonl and is sent what stands behind it, as fast as it reads; who is slow or gone
+// keeps nobody waiting.
+
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import type { ServerResponse } from "node:http";
+import { join } from "node:path";
+import type { Events, Row } from "./protocol.ts";
+import type { Runs } from "./runs.ts";
+
+/** At most so many bytes of a file are read and sent at a time. */
+const PIECE = 256 * 1024;
+const LOOK_AGAIN = 250; // milliseconds
+const HEARTBEAT = 10_000;
+
+/** `A:120,B:0`: the places that a page has read to, by run. */
+export function placesIn(text: string): Map<string, number> {
+  const places = new Map<string, number>();
+  for (const each of text.split(",").filter(Boolean)) {
+    const [name, place = "0"] = each.split(":").map(decodeURIComponent);
+    places.set(name, /^\d{1,15}$/.test(place) ? Number(place) : 0);
+  }
+  return places;
+}
+
+/** One page that listens. */
+class Listener {
+  readonly #response: ServerResponse;
+  readonly #runs: Runs;
+  readonly #places: Map<string, number>;
+  #isFull = false;
+
+  constructor(response: ServerResponse, runs: Runs, places: Map<string, number>) {
+    this.#response = response;
+    this.#runs = runs;
+    this.#places = places;
+    response.on("drain", () => {
+      this.#isFull = false;
+      this.catchUp();
+    });
+  }
+
+  send<K extends keyof Events>(name: K, data: Events[K]): void {
+    const id = [...this.#places].map(([run, at]) => `${encodeURIComponent(run)}:${at}`).join(",");
+    const text = `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
+    this.#isFull = !this.#response.write(text);
+  }
+
+  beat(): void {
+    if (!this.#isFull) this.#response.write(": still here\n\n");
+  }
+
+  end(error: Error): void {
+    this.#response.destroy(error);
+  }
+
+  /** Sends all that was written since the last time, until the page's buffer is full. */
+  catchUp(): void {
+    for (const [run, place] of this.#places) {
+      for (let at = place; !this.#isFull; ) {
+        const piece = pieceOf(join(this.#runs.folderOf(run), "metrics.jsonl"), at);
+        if (piece === "shorter") {
+          at = 0;
+          this.#places.set(run, at);
+          this.send("restart", { run });
+          continue;
+        }
+        if (piece.rows.length === 0) break;
+        at = piece.next;
+        this.#places.set(run, at);
+        this.send("rows", { run, ...piece });
+      }
+    }
+  }
+}
+
+/** The whole lines of a file behind a place, and where the next begins. */
+function pieceOf(file: string, at: number): { rows: Row[]; next: number } | "shorter" {
+  if (!existsSync(file)) return { rows: [], next: at };
+  const fd = openSync(file, "r");
+  try {
+    const { size } = fstatSync(fd);
+    if (size < at) return "shorter";
+    const bytes = Buffer.alloc(Math.min(PIECE, size - at));
+    const count = readSync(fd, bytes, 0, bytes.length, at);
+    const end = bytes.subarray(0, count).lastIndexOf("\n") + 1;
+    const lines = bytes.toString("utf8", 0, end).split("\n").filter(Boolean);
+    return { rows: lines.flatMap(rowOf), next: at + end };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A line as a row; none if it is damaged, or if the place was not the beginning of a line. */
+function rowOf(line: string): Row[] {
+  try {
+    const row = JSON.parse(line);
+    return Number.isFinite(row?.step) ? [row] : [];
+  } catch {
+    return [];
+  }
+}
+
+/** All pages that listen, and what one that comes later is told first. */
+export class Broadcast {
+  readonly #runs: Runs;
+  readonly #counted: (pages: number) => void;
+  readonly #listeners = new Set<Listener>();
+  readonly #glimpses: Events["glimpse"][] = [];
+  readonly #timers: NodeJS.Timeout[];
+  #status: Events["status"] | null = null;
+  #names: string;
+
+  /** `counted` is told how many pages listen, when that has changed. */
+  constructor(runs: Runs, counted: (pages: number) => void) {
+    this.#runs = runs;
+    this.#counted = counted;
+    this.#names = runs.names().join();
+    this.#timers = [
+      setInterval(() => this.#lookAgain(), LOOK_AGAIN),
+      setInterval(() => this.#each((listener) => listener.beat()), HEARTBEAT),
+    ];
+  }
+
+  /** From now on `response` is a page's stream of events. */
+  add(response: ServerResponse, places: Map<string, number>): void {
+    for (const run of places.keys()) this.#runs.folderOf(run); // throws while it can be told
+    response.writeHead(200, {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-store",
+    });
+    const listener = new Listener(response, this.#runs, places);
+    response.on("close", () => {
+      this.#listeners.delete(listener);
+      this.#counted(this.#listeners.size);
+    });
+    this.#listeners.add(listener);
+    this.#counted(this.#listeners.size);
+    response.write("retry: 1000\n\n");
+    if (this.#status) listener.send("status", this.#status);
+    for (const glimpse of this.#glimpses)
+      if (places.has(glimpse.run)) listener.send("glimpse", glimpse);
+    listener.catchUp();
+  }
+
+  status(status: Events["status"]): void {
+    this.#status = status;
+    this.#each((listener) => listener.send("status", status));
+  }
+
+  glimpse(glimpse: Events["glimpse"]): void {
+    this.#glimpses.push(glimpse);
+    this.#each((listener) => listener.send("glimpse", glimpse));
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  #lookAgain(): void {
+    const names = this.#runs.names().join();
+    if (names !== this.#names) this.#each((listener) => listener.send("runs", {}));
+    this.#names = names;
+    this.#each((listener) => listener.catchUp());
+  }
+
+  /** What goes wrong with one page, or the run that it looks at, is no matter of the others. */
+  #each(tell: (listener: Listener) => void): void {
+    for (const listener of this.#listeners) {
+      try {
+        tell(listener);
+      } catch (error) {
+        this.#listeners.delete(listener);
+        listener.end(error as Error);
+      }
+    }
+  }
+}

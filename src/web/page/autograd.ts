@@ -1,0 +1,3 @@
+export function autogradView(root: HTMLElement): void {
+  root.textContent = "";
+}

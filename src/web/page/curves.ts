@@ -1,0 +1,3 @@
+export function curvesView(root: HTMLElement): void {
+  root.textContent = "";
+}

@@ -1,0 +1,3 @@
+export function modelView(root: HTMLElement): void {
+  root.textContent = "";
+}

@@ -1,0 +1,145 @@
+// What the dashboard's server and its page say to each other, in JSON unless said otherwise.
+//
+//   GET  /runs                      RunInfo[], the newest first
+//   GET  /events?after=A:120,B:0    server-sent events: runs A and B from those bytes of their
+//                                   metrics.jsonl on; each event is one of those below
+//   GET  /runs/NAME/metrics.csv     the rows as a table
+//   GET  /runs/NAME/table/wte|wpe   Table, the rows of an embedding
+//   POST /control                   Control, to the run that is being trained: 202, or 409 without
+//                                   one; a status tells when it has been done
+//   POST /tokens                    Text -> Look
+//   POST /attention                 AttentionQuestion -> f32 in binary: (H, T, T)
+//   POST /logits                    LogitsQuestion -> f32 in binary: (V)
+//   POST /generate                  GenerateQuestion -> lines of Written, as they are written
+//   POST /graph                     { code } -> Graph
+//
+// What is refused has a status from 400 on and { error }.
+
+import type { Row } from "../train/metrics.ts";
+
+export type { Row };
+
+export interface RunInfo {
+  /** The name of its folder, by which it is asked for. */
+  name: string;
+  config: Record<string, unknown>;
+  /** It is being trained by the process that shows the dashboard, and takes commands. */
+  isLive: boolean;
+  hasCheckpoint: boolean;
+  parameters: number | null;
+  flopsPerToken: number | null;
+  /** Operations per second of the device in a product of matrices: what MFU is a share of. */
+  peak: number | null;
+}
+
+/** The events of /events, by name; the id of each holds what /events is to be asked after. */
+export interface Events {
+  /** More rows of a run, and how many bytes of its file are read by then. */
+  rows: { run: string; rows: Row[]; next: number };
+  /** The file of a run has become shorter, since it was resumed from before: all comes anew. */
+  restart: { run: string };
+  /** What a run was up to at an evaluation. */
+  glimpse: Glimpse & { run: string };
+  /** Where the run that is being trained stands. */
+  status: Status;
+  /** There are other runs than before: ask for /runs. */
+  runs: Record<string, never>;
+}
+
+export interface Status {
+  run: string;
+  state: "training" | "paused" | "stopped" | "ended";
+  step: number;
+  maxIters: number;
+  /** The step of the last checkpoint that was saved on request. */
+  saved: number | null;
+}
+
+/** A sample, and how numbers spread in each parameter, seen from the checkpoint of a step. */
+export interface Glimpse {
+  step: number;
+  sample: string;
+  histograms: { name: string; weight: Histogram; gradient: Histogram | null }[];
+}
+
+/** How many values lie in each of equally wide bins between `low` and `high`. */
+export interface Histogram {
+  low: number;
+  high: number;
+  counts: number[];
+}
+
+export interface Control {
+  action: "pause" | "resume" | "save" | "stop";
+}
+
+export interface Text {
+  run: string;
+  text: string;
+}
+
+/** The tokens of a text, and what its model can be asked for. */
+export interface Look {
+  tokens: { id: number; text: string }[];
+  /** All tokens' texts by id, for a vocabulary of no more than 1,000; else only those asked for. */
+  vocabulary: string[] | null;
+  step: number;
+  layers: number;
+  heads: number;
+  blockSize: number;
+}
+
+export interface AttentionQuestion extends Text {
+  layer: number;
+}
+
+/** The logits of what follows the token at a position of the text. */
+export interface LogitsQuestion extends Text {
+  position: number;
+}
+
+export interface GenerateQuestion extends Text {
+  tokens: number;
+  temperature: number;
+  topK?: number;
+  topP?: number;
+  seed?: number;
+}
+
+/** A token that was written, and the probability that the model had given it. */
+export interface Written {
+  id: number;
+  text: string;
+  probability: number;
+}
+
+/** Rows of an embedding, each with its label; of a large one the first. */
+export interface Table {
+  labels: string[];
+  rows: number[][];
+  /** How many rows there are in all. */
+  total: number;
+}
+
+/** A small expression's graph, laid out, and backward() node by node. */
+export interface Graph {
+  nodes: GraphNode[];
+  edges: { from: number; to: number; points: [x: number, y: number][] }[];
+  width: number;
+  height: number;
+  /** What each step of backward() changes: the gradients after it, by the index of a node. */
+  steps: { node: number; note: string; gradients: { node: number; values: number[] }[] }[];
+}
+
+export interface GraphNode {
+  /** The variable that holds it, if one does. */
+  name: string | null;
+  /** The op that made it; null for a leaf. */
+  op: string | null;
+  shape: number[];
+  values: number[];
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}

@@ -1,0 +1,114 @@
+// The runs that the dashboard shows: the folder of one, and those beside it. It only reads them.
+
+import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { readConfig } from "../train/load.ts";
+import { flopsPerToken } from "../train/mfu.ts";
+import type { TrainConfig } from "../train/options.ts";
+import { Refusal } from "./check.ts";
+import type { RunInfo } from "./protocol.ts";
+
+/** The run that is being trained by this process. */
+export interface Live {
+  name: string;
+  parameters: number;
+  /** Operations per second of its device. */
+  peak: number;
+}
+
+export class Runs {
+  /** The folder that holds the runs. */
+  readonly #folder: string;
+  readonly live: Live | null;
+  /** What takes long to find out of a run, and does not change. */
+  readonly #parameters = new Map<string, number | null>();
+
+  constructor(run: string, live: Omit<Live, "name"> | null) {
+    this.#folder = dirname(resolve(run));
+    this.live = live && { name: basename(resolve(run)), ...live };
+  }
+
+  /** The names of all runs, the newest first. */
+  names(): string[] {
+    const isRun = (name: string) => existsSync(join(this.#folder, name, "config.json"));
+    const age = (name: string) => statSync(join(this.#folder, name, "config.json")).mtimeMs;
+    const names = readdirSync(this.#folder).filter(isRun);
+    return names
+      .map((name) => [name, age(name)] as const)
+      .sort((a, b) => b[1] - a[1])
+      .map(([name]) => name);
+  }
+
+  /** The folder of a run. Throws a Refusal for a name that is none: no path leads elsewhere. */
+  folderOf(name: string): string {
+    const isPlain = name !== "" && basename(name) === name && name !== "." && name !== "..";
+    const folder = join(this.#folder, name);
+    if (!isPlain || /[\\\0]/.test(name) || !existsSync(join(folder, "config.json")))
+      throw new Refusal(404, `there is no run ${name.slice(0, 80)}`);
+    return folder;
+  }
+
+  /** What is known of a run before its rows; null if its folder cannot be read. */
+  info(name: string): RunInfo | null {
+    const folder = this.folderOf(name);
+    let config: TrainConfig;
+    try {
+      config = readConfig(folder);
+    } catch {
+      return null; // one run that cannot be read is no reason to show none
+    }
+    const isLive = name === this.live?.name;
+    const parameters = isLive ? (this.live?.parameters ?? null) : this.#parametersOf(name, config);
+    return {
+      name,
+      config: { ...config },
+      isLive,
+      hasCheckpoint: weightsOf(folder) !== undefined,
+      parameters,
+      flopsPerToken: parameters === null ? null : flopsPerToken(parameters, config),
+      peak: config.device === "cuda" && !isLive ? null : (this.live?.peak ?? null),
+    };
+  }
+
+  #parametersOf(name: string, config: TrainConfig): number | null {
+    const known = this.#parameters.get(name);
+    if (known !== undefined) return known;
+    const file = weightsOf(this.folderOf(name));
+    if (!file || config.loraRank !== undefined) return null; // adapters are not all of it
+    const count = countIn(file, config.tieWeights);
+    this.#parameters.set(name, count);
+    return count;
+  }
+}
+
+function weightsOf(folder: string): string | undefined {
+  const files = ["best", "last"].map((name) => join(folder, name, "model.safetensors"));
+  return files.find((file) => existsSync(file));
+}
+
+/** The numbers in a file of weights, from its header; null if they are no floats. */
+function countIn(file: string, tieWeights: boolean): number | null {
+  const fd = openSync(file, "r");
+  try {
+    const head = Buffer.alloc(8);
+    readSync(fd, head, 0, 8, 0);
+    const length = Number(head.readBigUInt64LE());
+    if (length > 16 * 2 ** 20) return null;
+    const text = Buffer.alloc(length);
+    readSync(fd, text, 0, length, 8);
+    const { __metadata__: _, ...entries } = JSON.parse(text.toString("utf8"));
+    let count = 0;
+    for (const [name, { dtype, shape }] of Object.entries<{ dtype: string; shape: number[] }>(
+      entries,
+    )) {
+      if (dtype !== "F32") return null;
+      const isShared = tieWeights && name === "lm_head.weight" && "wte.weight" in entries;
+      if (!isShared) count += shape.reduce((product, n) => product * n, 1);
+    }
+    return count;
+  } catch {
+    return null;
+  } finally {
+    closeSync(fd);
+  }
+}

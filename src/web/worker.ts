@@ -1,0 +1,44 @@
+// The thread that the dashboard lives in: a step of training may take seconds, and the page goes on
+// answering.
+
+import { parentPort, workerData } from "node:worker_threads";
+import { Broadcast } from "./events.ts";
+import type { Control, Status } from "./protocol.ts";
+import { type Live, Runs } from "./runs.ts";
+import { serve } from "./server.ts";
+import { watchRoutes } from "./watch.ts";
+
+/** What the thread is started with. */
+export interface Start {
+  /** The folder of a run: it and those beside it are shown. */
+  run: string;
+  port: number;
+  /** It is being trained by the thread that starts this one. */
+  live: Omit<Live, "name"> | null;
+}
+
+/** What it is told, and what it tells. */
+export type ToWorker = { status: Status };
+export type FromWorker =
+  | { url: string }
+  | { failed: string }
+  | { control: Control["action"] }
+  | { pages: number };
+
+const { run, port, live } = workerData as Start;
+const tell = (message: FromWorker) => parentPort?.postMessage(message);
+const runs = new Runs(run, live);
+const broadcast = new Broadcast(runs, (pages) => tell({ pages }));
+const routes = {
+  ...watchRoutes(runs, broadcast, (action) => {
+    if (live) tell({ control: action });
+    return live !== null;
+  }),
+};
+parentPort?.on("message", ({ status }: ToWorker) => broadcast.status(status));
+try {
+  const { url } = await serve(routes, port);
+  tell({ url });
+} catch (error) {
+  tell({ failed: (error as Error).message });
+}

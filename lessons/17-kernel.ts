@@ -1,4 +1,4 @@
-// Lesson 17: a kernel, from TypeScript to SIMD to CUDA
+// Lesson 17: A kernel, from TypeScript to SIMD to CUDA
 //
 // Nearly all the time of a GPT goes into one operation, c = a b for matrices: n^3 multiplications
 // and as many additions for n x n. Every version below does exactly these; the slowest and the

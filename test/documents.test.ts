@@ -33,7 +33,7 @@ const documents = ["README.md", "CONTRIBUTING.md"].concat(
     .map((name) => `docs/${name}.md`)
     .filter((file) => existsSync(join(root, file))),
 );
-const program = ["train", "sample", "eval", "doctor", "import", "export", "quantize"];
+const program = ["train", "sample", "eval", "doctor", "import", "export", "quantize", "lesson"];
 /** Options that make a command brief. */
 const fewer: Record<string, string[]> = {
   train: ["--max-iters", "2"],
@@ -65,13 +65,13 @@ for (const file of documents) {
   }
 }
 
-/** `npm run NAME -- WORDS` in a document's shell blocks, for the commands of the program. */
+/** `npm run NAME -- WORDS` in a document's shell blocks, for the program's commands and lessons. */
 function commandsOf(file: string): { line: string; name: string; words: string[] }[] {
   const lines = blocks(file, "sh").join("").replaceAll("\\\n", " ").split("\n");
   return lines.flatMap((line) => {
-    const [, name, rest = ""] = /^npm run (\w+)(?: -- (.*))?$/.exec(line) ?? [];
+    const [, name, rest = ""] = /^npm run (\w+)(?: (?:-- )?(.*))?$/.exec(line) ?? [];
     if (!program.includes(name)) return [];
-    const words = rest.replace(/ #.*$/, "").match(/"[^"]*"|\S+/g) ?? [];
+    const words = rest.replace(/ #.*$| -- /, " ").match(/"[^"]*"|\S+/g) ?? [];
     return { line, name, words: words.map((word) => word.replaceAll('"', "")) };
   });
 }
@@ -90,7 +90,9 @@ for (const file of documents) {
     for (const { line, name, words } of commands) {
       const isNew = name === "train" && !words.includes("--resume");
       const brief = [...(fewer[name] ?? []), ...(isNew ? ["--eval-iters", "1"] : [])];
-      const all = [join(root, "dist", "cli", "index.js"), name, ...words, ...brief];
+      const script = name === "lesson" ? ["lessons", "run.js"] : ["cli", "index.js"];
+      const all = [join(root, "dist", ...script), ...(name === "lesson" ? [] : [name])];
+      all.push(...words, ...brief);
       const run = spawnSync(process.execPath, all, { cwd, env, encoding: "utf8" });
       assert.is(run.status, 0, `${line}: ${run.stderr}`);
       assert.ok(run.stdout.length > 0, line);

@@ -1,5 +1,5 @@
-// The routes for looking at runs: which there are, their events, their rows as a table, and commands
-// to the one that is being trained.
+// The routes for looking at runs: which there are, their events, their rows as a table, and
+// commands to the one that is being trained.
 
 import { csvOf, readRows } from "../train/metrics.ts";
 import { fieldsOf, Refusal } from "./check.ts";

@@ -5,14 +5,15 @@ import { loadCorpus } from "tinybard";
 import * as assert from "uvu/assert";
 
 /** From the first row of the table to the last, each with the lesson's loss on both texts. */
-const expected: readonly (readonly [name: string, shakespeare: number, mobyDick: number])[] = [
-  ["bigram", 2.483, 2.47],
-  ["one head", 2.386, 2.386],
-  ["heads", 2.235, 2.215],
-  ["+ feed-forward", 2.178, 2.173],
-  ["+ residual", 2.147, 2.1],
-  ["+ normalization", 2.104, 2.077],
-];
+export const expected: readonly (readonly [name: string, shakespeare: number, mobyDick: number])[] =
+  [
+    ["bigram", 2.483, 2.47],
+    ["one head", 2.386, 2.386],
+    ["heads", 2.235, 2.215],
+    ["+ feed-forward", 2.178, 2.173],
+    ["+ residual", 2.147, 2.1],
+    ["+ normalization", 2.104, 2.077],
+  ];
 
 /** How far a loss may lie from the figure: devices round differently, and training amplifies it. */
 const margin = 0.03;

@@ -103,10 +103,10 @@ export async function lesson() {
   addLoss(name, "+ residual", { lesson: 9, loss: one.loss, parameters: parameterCount(one.model) });
 
   // What does normalization buy? At each kind's best rate a hundredth of the loss, the mean of six
-  // seeds on two texts. Another seed alone changes twice that: over half of the fall of the row below
-  // is chance, and other seeds show a rise. But who knows the best rate? A part that reads
-  // numbers of variance 1, whatever the stream has grown to, learns sooner where steps are small,
-  // and is upset less where they are too large; between, at 0.03, it gains nothing.
+  // seeds on two texts. Another seed alone changes twice that: most of what the row below falls
+  // is chance, and other seeds show a rise. But who knows the best rate? A part that reads numbers
+  // of variance 1, whatever the stream has grown to, learns sooner where steps are small, and is
+  // upset less where they are too large; between, at 0.03, it gains nothing.
   const normalized = (p = 0) => new NormalizedBlock(32, 4, p);
   const normal = trained([normalized()], { ...budget, lr: 0.01 });
   console.log(`\none block with normalization: ${normal.loss.toFixed(3)}`);

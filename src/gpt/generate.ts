@@ -31,12 +31,23 @@ export interface Generation extends Sampling {
   stop?: number | readonly number[];
 }
 
+/** A token that was drawn, and the logits (V) that it was drawn from. */
+export interface Drawn {
+  id: number;
+  logits: ArrayLike<number>;
+}
+
 /**
  * Yields the ids of new tokens, one by one. A GPT reads each token once, by a KV cache, until its
  * block is full; from then on it reads the last blockSize tokens anew for each, since their
  * positions shift.
  */
 export async function* generate(model: LanguageModel, options: Generation): AsyncGenerator<number> {
+  for await (const { id } of draw(model, options)) yield id;
+}
+
+/** generate(), each id with what the model said: for who asks how probable it was. */
+export async function* draw(model: LanguageModel, options: Generation): AsyncGenerator<Drawn> {
   const known = ["prompt", "maxNewTokens", "temperature", "topK", "topP", "seed", "stop"];
   expectOptions("generate", options, known);
   const { prompt, maxNewTokens, seed, stop = [], temperature, topK, topP } = options;
@@ -60,7 +71,7 @@ export async function* generate(model: LanguageModel, options: Generation): Asyn
     const id = sample(logits, u, { temperature, topK, topP });
     if (ends.has(id)) return;
     ids.push(id);
-    yield id;
+    yield { id, logits };
   }
 }
 
@@ -125,6 +136,13 @@ export function sample(logits: ArrayLike<number>, u: number, options: Sampling =
   const rank = pick(weights.subarray(0, count), u);
   let before = rank - falling.indexOf(falling[rank]); // equal logits rank by their index
   for (let i = 0; ; i++) if (logits[i] === falling[rank] && before-- === 0) return i;
+}
+
+/** softmax(logits)[id]: the model's own probability, before any temperature or cut. */
+export function probabilityOf(logits: ArrayLike<number>, id: number): number {
+  const all = Array.from(logits);
+  const greatest = all.reduce((a, b) => Math.max(a, b));
+  return Math.exp(all[id] - greatest) / all.reduce((sum, x) => sum + Math.exp(x - greatest), 0);
 }
 
 function expectSampling({ temperature = 1, topK = 1, topP = 1 }: Sampling): void {

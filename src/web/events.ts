@@ -40,6 +40,10 @@ class Listener {
     });
   }
 
+  get runs(): string[] {
+    return [...this.#places.keys()];
+  }
+
   send<K extends keyof Events>(name: K, data: Events[K]): void {
     const id = [...this.#places].map(([run, at]) => `${encodeURIComponent(run)}:${at}`).join(",");
     const text = `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
@@ -120,6 +124,11 @@ export class Broadcast {
       setInterval(() => this.#lookAgain(), LOOK_AGAIN),
       setInterval(() => this.#each((listener) => listener.beat()), HEARTBEAT),
     ];
+  }
+
+  /** The runs that some page looks at. */
+  watched(): Set<string> {
+    return new Set([...this.#listeners].flatMap((listener) => listener.runs));
   }
 
   /** From now on `response` is a page's stream of events. */

@@ -2,7 +2,9 @@
 // answering.
 
 import { parentPort, workerData } from "node:worker_threads";
+import { type Device, device, setDefaultDevice } from "../device.ts";
 import { Broadcast } from "./events.ts";
+import { watchCheckpoints } from "./glimpse.ts";
 import type { Control, Status } from "./protocol.ts";
 import { type Live, Runs } from "./runs.ts";
 import { serve } from "./server.ts";
@@ -28,6 +30,8 @@ export type FromWorker =
 const { run, port, live } = workerData as Start;
 const tell = (message: FromWorker) => parentPort?.postMessage(message);
 const runs = new Runs(run, live);
+const computing = processor();
+setDefaultDevice(computing);
 const broadcast = new Broadcast(runs, (pages) => tell({ pages }));
 const routes = {
   ...watchRoutes(runs, broadcast, (action) => {
@@ -38,7 +42,17 @@ const routes = {
 parentPort?.on("message", ({ status }: ToWorker) => broadcast.status(status));
 try {
   const { url } = await serve(routes, port);
+  watchCheckpoints(runs, broadcast, computing);
   tell({ url });
 } catch (error) {
   tell({ failed: (error as Error).message });
+}
+
+/** The processor: the GPU, and its memory, are left to training. */
+function processor(): Device {
+  try {
+    return device("cpu");
+  } catch {
+    return device("ts");
+  }
 }

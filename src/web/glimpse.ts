@@ -1,0 +1,100 @@
+// What a run is up to, seen from its checkpoints: a sample of what it writes, and how the numbers in
+// each parameter and in its gradient spread. It is computed here, so that training loses no step.
+
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Device } from "../device.ts";
+import { generate } from "../gpt/generate.ts";
+import { tensor } from "../ops/creation.ts";
+import { beginStep, manualSeed } from "../random.ts";
+import { scope } from "../scope.ts";
+import { loadCorpus } from "../text/corpus.ts";
+import { decodeStream, plainPrompt } from "../text/tokenizer.ts";
+import { drawBatch, placeOf, splitTokens } from "../train/batches.ts";
+import { lossOf } from "../train/evaluate.ts";
+import { loadRun } from "../train/load.ts";
+import type { Broadcast } from "./events.ts";
+import type { Glimpse, Histogram } from "./protocol.ts";
+import type { Runs } from "./runs.ts";
+
+const BINS = 40;
+const SAMPLE = 200; // tokens
+/** Of the batch of the step to come as many tokens are looked at for the gradient. */
+const MOST_TOKENS = 4096;
+const LOOK_AGAIN = 500; // milliseconds
+
+/** Looks at each checkpoint of the runs that pages listen to; gives a function that ends it. */
+export function watchCheckpoints(runs: Runs, broadcast: Broadcast, device: Device): () => void {
+  const seen = new Map<string, number>();
+  let timer: NodeJS.Timeout;
+  const look = async () => {
+    for (const run of broadcast.watched()) {
+      try {
+        const folder = runs.folderOf(run);
+        const time = timeOf(folder);
+        if (time === undefined || seen.get(run) === time) continue;
+        seen.set(run, time);
+        const glimpse = await glimpseOf(folder, device);
+        broadcast.glimpse({ run, ...glimpse });
+      } catch {
+        // a run that is deleted, or was made with files that are gone: nothing is to be seen of it
+      }
+    }
+    timer = setTimeout(look, LOOK_AGAIN);
+  };
+  timer = setTimeout(look, 0);
+  return () => clearTimeout(timer);
+}
+
+/** When the last checkpoint of a run was written. */
+function timeOf(folder: string): number | undefined {
+  const files = ["last", "best"].map((name) => join(folder, name, "state.json"));
+  const file = files.find((each) => existsSync(each));
+  return file === undefined ? undefined : statSync(file).mtimeMs;
+}
+
+/**
+ * What the last checkpoint of a run shows. The gradients are those of the batch that comes next in
+ * its training; there are none where weights have few bits, or are frozen.
+ */
+export async function glimpseOf(folder: string, device: Device): Promise<Glimpse> {
+  const loaded = loadRun(folder, device, ["last", "best"]);
+  const { model, tokenizer, config, state } = loaded;
+  const prompt = plainPrompt(tokenizer);
+  const ids = generate(model, { prompt, maxNewTokens: SAMPLE, seed: config.seed });
+  let sample = "";
+  for await (const text of decodeStream(tokenizer, ids, prompt)) sample += text;
+
+  if ([...model.parameters()].some((w) => w.requiresGrad)) {
+    const { text } = await loadCorpus(config.data);
+    const { train } = splitTokens(text, tokenizer);
+    const B = Math.max(1, Math.min(config.batchSize, Math.floor(MOST_TOKENS / config.blockSize)));
+    manualSeed(config.seed);
+    beginStep(state.step);
+    scope(() => {
+      const place = placeOf({ site: 0, step: state.step }, device);
+      const batch = drawBatch(tensor(train, { device }), place, "batch", [B, config.blockSize]);
+      lossOf(model, ...batch).backward();
+    });
+  }
+  const histograms = [...model.namedParameters()].map(([name, w]) => ({
+    name,
+    weight: histogramOf(w.data()),
+    gradient: w.grad && histogramOf(w.grad.data()),
+  }));
+  return { step: state.step, sample, histograms };
+}
+
+/** How many values lie in each of 40 equally wide bins from the least to the greatest. */
+export function histogramOf(values: ArrayLike<number>): Histogram {
+  let [low, high] = [Infinity, -Infinity];
+  const numbers = Float64Array.from(values).filter(Number.isFinite);
+  for (const x of numbers) {
+    low = Math.min(low, x);
+    high = Math.max(high, x);
+  }
+  const counts = new Array<number>(BINS).fill(0);
+  const scale = BINS / (high - low || 1);
+  for (const x of numbers) counts[Math.min(BINS - 1, Math.floor((x - low) * scale))]++;
+  return numbers.length > 0 ? { low, high, counts } : { low: 0, high: 0, counts };
+}

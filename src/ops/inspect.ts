@@ -70,23 +70,25 @@ function copyOf(x: Tensor, values: ArrayLike<number>): Tensor {
   return tensor(data, { shape: x.shape, device: "ts", requiresGrad: floats });
 }
 
+/** All that the given tensors were made from, and they themselves, first; each once. */
+export function madeFrom(...results: readonly Tensor[]): Tensor[] {
+  const reached = new Set(results);
+  for (const { node } of reached) for (const x of node?.inputs ?? []) reached.add(x);
+  return [...reached];
+}
+
 /**
  * All that `root` was made from, newest below: its ops, shapes, and small values with their
  * gradients.
  */
 export function toDot(root: Tensor): string {
   expectTensor("toDot", "x", root);
-  const reached = new Set([root]);
-  const lines: string[] = [];
-  for (const y of reached) {
-    lines.push(`  t${y.id} [shape=box label="${label(y)}"];`);
-    if (!y.node) continue;
-    lines.push(`  op${y.id} [label="${y.node.name}"];`, `  op${y.id} -> t${y.id};`);
-    for (const x of y.node.inputs) {
-      lines.push(`  t${x.id} -> op${y.id};`);
-      reached.add(x);
-    }
-  }
+  const lines = madeFrom(root).flatMap((y) => {
+    const box = `  t${y.id} [shape=box label="${label(y)}"];`;
+    if (!y.node) return box;
+    const op = [`  op${y.id} [label="${y.node.name}"];`, `  op${y.id} -> t${y.id};`];
+    return [box, ...op, ...y.node.inputs.map((x) => `  t${x.id} -> op${y.id};`)];
+  });
   return ["digraph {", "  rankdir=LR;", ...lines, "}"].join("\n");
 }
 

@@ -11,7 +11,7 @@
 //   POST /attention                 AttentionQuestion -> f32 in binary: (H, T, T)
 //   POST /logits                    LogitsQuestion -> f32 in binary: (V)
 //   POST /generate                  GenerateQuestion -> lines of Written, as they are written
-//   POST /graph                     { code } -> Graph
+//   POST /graph                     GraphQuestion -> Graph
 //
 // What is refused has a status from 400 on and { error }.
 
@@ -121,23 +121,54 @@ export interface Table {
   total: number;
 }
 
-/** A small expression's graph, laid out, and backward() node by node. */
+/** The lines of a small program; see syntax.ts for the language. */
+export interface GraphQuestion {
+  code: string;
+  /** f64 if not given. */
+  dtype?: "f32" | "f64";
+  /** Which way values flow, to the right (LR, if not given) or down (TB). */
+  direction?: "LR" | "TB";
+}
+
+/** JSON has no numbers that are not finite. */
+export type Value = number | "NaN" | "Infinity" | "-Infinity";
+
+/** The graph behind an expression, laid out, and backward() node by node. */
 export interface Graph {
+  /** Inputs before results. */
   nodes: GraphNode[];
+  /** From an input to a result: twice, if it is used twice. */
   edges: { from: number; to: number; points: [x: number, y: number][] }[];
   width: number;
   height: number;
-  /** What each step of backward() changes: the gradients after it, by the index of a node. */
-  steps: { node: number; note: string; gradients: { node: number; values: number[] }[] }[];
+  /** How a node's box is divided: a head for names, then rows of values, then of gradients. */
+  box: { head: number; row: number; cell: number; padding: number };
+  steps: BackwardStep[];
+}
+
+/** The turn of one node in backward(): what it sends to its inputs. */
+export interface BackwardStep {
+  node: number;
+  /** In words, such as `d x += d y * w`. */
+  notes: string[];
+  /** The gradients that have changed, as they are now. */
+  gradients: { node: number; values: Value[] }[];
 }
 
 export interface GraphNode {
-  /** The variable that holds it, if one does. */
-  name: string | null;
+  /** What notes call it: its variable, its value if it is a plain number, or v1, v2... */
+  label: string;
+  isVariable: boolean;
   /** The op that made it; null for a leaf. */
   op: string | null;
+  /** What the op was given beside its inputs: `dim = 0`, or an exponent. */
+  detail: string | null;
+  requiresGrad: boolean;
   shape: number[];
-  values: number[];
+  values: Value[];
+  /** How many rows and columns of its values there is room for in the box. */
+  grid: [rows: number, columns: number];
+  /** The middle of its box. */
   x: number;
   y: number;
   width: number;

@@ -5,6 +5,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { type Device, device, setDefaultDevice } from "../device.ts";
 import { Broadcast } from "./events.ts";
 import { watchCheckpoints } from "./glimpse.ts";
+import { graphRoutes } from "./graph.ts";
 import type { Control, Status } from "./protocol.ts";
 import { type Live, Runs } from "./runs.ts";
 import { serve } from "./server.ts";
@@ -38,6 +39,7 @@ const routes = {
     if (live) tell({ control: action });
     return live !== null;
   }),
+  ...graphRoutes,
 };
 parentPort?.on("message", ({ status }: ToWorker) => broadcast.status(status));
 try {

@@ -1,0 +1,233 @@
+// The graph of an expression: its steps of backward() give the library's own gradients, bit for
+// bit, and its notes say what is done.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { madeFrom } from "#src/ops/inspect.js";
+import { evaluate } from "#src/web/expression.js";
+import { graphOf, graphRoutes } from "#src/web/graph.js";
+import type { Graph, Value } from "#src/web/protocol.js";
+import { serve } from "#src/web/server.js";
+import { assertClose } from "../support.js";
+
+const test = suite("graph");
+
+const codes = {
+  neuron: "x = [1, -2]\nw = [0.5, 1]\nb = 0.1\ny = tanh(w @ x + b)\nloss = (y - 1) ** 2",
+  twice: "a = 3\nb = a + a\nc = b * b\nd = c + b",
+  shared: "x = [[1, 2], [3, 4]]\ny = x @ x\nz = sum(y * x) - sum(y)",
+  broadcast: "x = [[1, 2, 3], [4, 5, 6]]\nb = [0.5, -1, 2]\nc = [[2], [-3]]\ny = sum((x * b + c) / b - c)",
+  crossEntropy: "z = [1, 2, 0.5]\ne = exp(z)\np = e / sum(e)\nloss = -log(p @ [0, 1, 0])",
+  softmax: "z = [1, 2, 0.5]\nt = [0, 1, 0]\nloss = -sum(t * logSoftmax(z)) + sum(softmax(z) ** 3)",
+  network: `x = [[0.5, -1], [1, 2]]\nw1 = [[1, -1, 0.5], [0.3, 2, -1]]\nb1 = [0.1, 0.2, 0.3]
+h = gelu(x @ w1 + b1)\nw2 = [[1], [-1], [0.5]]\ny = sigmoid(h @ w2)\nloss = mean((y - [[1], [0]]) ** 2)`,
+  others: `x = [0.5, 2, -1]\ny = relu(x) + silu(x) + sin(x) * cos(x) - abs(x)
+z = sqrt(exp(y)) / max(y)\nm = [[1, 2], [3, 5]]\nv = var(transpose(m) @ m, dim = 0)\nr = sum(z) + max(v) * mean(-z)`,
+}; // biome-ignore format: code in lines
+
+/** The gradients that the steps end with, by node. */
+function endOf({ steps }: Graph): Map<number, Value[]> {
+  const all = steps.flatMap(({ gradients }) => gradients);
+  return new Map(all.map(({ node, values }) => [node, values]));
+}
+
+for (const [name, code] of Object.entries(codes)) {
+  for (const dtype of ["f64", "f32"] as const) {
+    test(`${name}, ${dtype}: the steps end in the gradients of Tensor.backward(), to the bit`, () => {
+      const graph = graphOf(code, { dtype });
+      const { root, variables } = evaluate(code, { dtype });
+      const tensors = madeFrom(root, ...variables.values()).sort((a, b) => a.id - b.id);
+      for (const x of tensors) if (x.node) x.retainGrad();
+      const values = tensors.map((x) => Array.from(x.data()));
+      root.backward();
+      assert.is(graph.nodes.length, tensors.length);
+      const end = endOf(graph);
+      for (const [i, x] of tensors.entries()) {
+        assert.equal(graph.nodes[i].values, values[i]);
+        const grad = x.grad && Array.from(x.grad.data());
+        assert.equal(end.get(i) ?? null, grad, `${graph.nodes[i].label} of ${name}`);
+      }
+      assert.ok(end.size > 3);
+    });
+  }
+
+  test(`${name}: the gradients of its leaves are central differences`, () => {
+    const graph = graphOf(code);
+    const end = endOf(graph);
+    const leaves = [...code.matchAll(/^(\w+) = (\[.*\]|[\d.]+)$/gm)];
+    assert.ok(leaves.length > 0);
+    for (const [line, label, literal] of leaves) {
+      let at = -1;
+      const count = [...literal.matchAll(/-?[\d.]+/g)].length;
+      const slopes = Array.from({ length: count }, (_, i) => {
+        const loss = (h: number) => {
+          at = -1;
+          const moved = literal.replace(/-?[\d.]+/g, (x) => (++at === i ? `${Number(x) + h}` : x));
+          return evaluate(code.replace(line, `${label} = ${moved}`)).root.item();
+        };
+        return (loss(1e-5) - loss(-1e-5)) / 2e-5;
+      });
+      const node = graph.nodes.findIndex((each) => each.label === label);
+      assertClose(end.get(node) as number[], slopes, { rtol: 1e-6, atol: 1e-8, what: label });
+    }
+  });
+}
+
+test("each op has one turn, after all that was made from it; the root's gradient comes first", () => {
+  for (const code of Object.values(codes)) {
+    const { nodes, edges, steps } = graphOf(code);
+    assert.equal(steps[0].gradients, [{ node: steps[0].node, values: [1] }]);
+    const turns = steps.slice(1).map(({ node }) => node);
+    assert.is(new Set(turns).size, turns.length);
+    const wanted = nodes.filter(({ op, requiresGrad }) => op && requiresGrad).length;
+    assert.is(turns.length, wanted);
+    for (const { from, to } of edges)
+      if (turns.includes(from)) assert.ok(turns.indexOf(to) < turns.indexOf(from));
+  }
+});
+
+test("a value used twice feels both ways, one after the other", () => {
+  const { nodes, edges, steps } = graphOf(codes.twice);
+  assert.equal(nodes.map(({ label }) => label), ["a", "b", "c", "d"]); // biome-ignore format: short
+  assert.is(edges.filter(({ from, to }) => from === 0 && to === 1).length, 2);
+  const said = steps.map(({ notes, gradients }) => [
+    notes.join("; "),
+    ...gradients.map(({ node, values }) => `${nodes[node].label} ${values}`),
+  ]);
+  assert.equal(said, [
+    ["dd = 1", "d 1"],
+    ["dc += dd; db += dd", "c 1", "b 1"],
+    ["db += dc * b; db += dc * b", "b 13"],
+    ["da += db; da += db", "a 26"],
+  ]);
+});
+
+test("a note, computed, is what its step has added", () => {
+  let checked = 0;
+  for (const code of Object.values(codes)) {
+    const { nodes, steps } = graphOf(code);
+    const grads = new Map<number, Value[]>();
+    const index = new Map(nodes.map(({ label }, i) => [label, i]));
+    for (const { notes, gradients } of steps) {
+      const changed = new Map(gradients.map(({ node, values }) => [node, values]));
+      const parsed = notes.map((note) => /^d(\w+) \+= ([^,]*)$/.exec(note));
+      for (const [node, values] of changed) {
+        const own = notes.flatMap((note, i) =>
+          note.startsWith(`d${nodes[node].label} += `) ? [parsed[i]?.[2]] : [],
+        );
+        if (own.length === 0 || own.includes(undefined)) continue; // in words
+        const names = new Set(own.join(" ").match(/[a-z_]\w*/gi) ?? []);
+        const lines = [...names].flatMap((name) => {
+          const isValue = index.has(name);
+          const i = index.get(isValue ? name : name.slice(1));
+          if (i === undefined) return []; // a function
+          const numbers = isValue ? nodes[i].values : grads.get(i);
+          return `${name} = ${literal(numbers as number[], nodes[i].shape)}`;
+        });
+        const { root } = evaluate(
+          [...lines, own.map((term) => `(${term})`).join(" + ")].join("\n"),
+        );
+        const before = grads.get(node) ?? nodes[node].values.map(() => 0);
+        const sum = (before as number[]).map((each, j) => each + root.data()[j % root.size]);
+        assertClose(values as number[], sum, { rtol: 1e-12, what: notes.join("; ") });
+        checked++;
+      }
+      for (const [node, values] of changed) grads.set(node, values);
+    }
+  }
+  assert.ok(checked > 40, `${checked} notes were computed`);
+});
+
+/** Values as the language writes them. */
+function literal(values: number[], shape: number[]): string {
+  if (shape.length === 0) return values[0].toFixed(17);
+  const step = values.length / shape[0];
+  const rows = Array.from({ length: shape[0] }, (_, i) =>
+    literal(values.slice(i * step, (i + 1) * step), shape.slice(1)),
+  );
+  return `[${rows.join(", ")}]`;
+}
+
+test("the boxes do not overlap and lie within the picture, in both directions", () => {
+  for (const direction of ["LR", "TB"] as const) {
+    const { nodes, edges, width, height } = graphOf(codes.network, { direction });
+    for (const [i, a] of nodes.entries()) {
+      assert.ok(a.x - a.width / 2 >= 0 && a.x + a.width / 2 <= width, a.label);
+      assert.ok(a.y - a.height / 2 >= 0 && a.y + a.height / 2 <= height, a.label);
+      for (const b of nodes.slice(i + 1)) {
+        const apart =
+          Math.abs(a.x - b.x) >= (a.width + b.width) / 2 ||
+          Math.abs(a.y - b.y) >= (a.height + b.height) / 2;
+        assert.ok(apart, `${a.label} lies over ${b.label}`);
+      }
+    }
+    const axis = direction === "LR" ? "x" : "y";
+    for (const { from, to } of edges) assert.ok(nodes[from][axis] < nodes[to][axis]);
+  }
+});
+
+test("labels: variables, plain numbers, and numbers for the rest that no variable has", () => {
+  const { nodes } = graphOf("v1 = 2\nunused = [1, 2]\ny = exp(v1 * 3) ** 2");
+  const labels = nodes.map(({ label }) => label);
+  assert.equal(labels.sort(), ["3", "unused", "v1", "v2", "v3", "y"]);
+  assert.is(nodes.find(({ op }) => op === "pow")?.detail, "2");
+  const { nodes: reduced } = graphOf("x = [[1, 2]]\nsum(sum(x, dim = 0))");
+  assert.is(reduced.find(({ detail }) => detail)?.detail, "dim = 0");
+});
+
+test("numbers that are not finite arrive as such", () => {
+  const { nodes, steps } = graphOf("x = [0, 1]\ny = sum(1 / x)");
+  assert.equal(nodes.find(({ op }) => op === "div")?.values, ["Infinity", 1]);
+  assert.equal(steps.at(-1)?.gradients[0].values, ["-Infinity", -1]);
+  const text = JSON.stringify(graphOf("x = 0\ny = x / 0 * 0"));
+  assert.not.match(text, /null,null|\[null/);
+  assert.match(text, /"NaN"/);
+});
+
+test("what has no backward() is told so", () => {
+  assert.throws(
+    () => graphOf("x = [1, 2]\ny = x * 2"),
+    /^line 2, column 1: the last line has shape \[2\]/,
+  );
+  assert.throws(() => graphOf("y = exp([1])"), /nothing here requires a gradient/);
+  assert.is(graphOf("x = 2").steps.length, 1);
+});
+
+test("POST /graph answers with a graph, and refuses what is none with its place", async () => {
+  const { server, url } = await serve(graphRoutes, 7891);
+  const ask = async (body: unknown) => {
+    const headers = { "content-type": "application/json" };
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    const response = await fetch(`${url}graph`, { method: "POST", headers, body: text });
+    const answer = (await response.json()) as Graph & { error: string };
+    return { status: response.status, answer };
+  };
+  try {
+    const good = await ask({ code: codes.neuron, dtype: "f32", direction: "TB" });
+    assert.is(good.status, 200);
+    assert.equal(good.answer, graphOf(codes.neuron, { dtype: "f32", direction: "TB" }));
+    const refused: [body: unknown, status: number, error: RegExp][] = [
+      [{ code: "x = [" }, 400, /^line 1, column 6: found the end of the line, expected a number/],
+      [{ code: "x = 1\n__proto__ = constructor" }, 400, /^line 2, column 13: constructor has no/],
+      [{ code: 1 }, 400, /^code is number, expected string$/],
+      [{}, 400, /^code is undefined, expected string$/],
+      ['{"code": "x = 1", "__proto__": {}}', 400, /^unknown field __proto__$/],
+      [{ code: "x = 1", dtype: "bf16" }, 400, /^dtype is none of f32, f64$/],
+      [{ code: "x = 1", direction: "up" }, 400, /^direction is none of LR, TB$/],
+      [{ code: "[".repeat(60_000) }, 400, /the code has 60000 characters, expected at most 2000$/],
+      [{ code: "(".repeat(2000) }, 400, /expected at most 40 brackets in one another$/],
+      [{ code: "1".repeat(10 ** 6) }, 413, /more than 65536 bytes/],
+    ];
+    for (const [body, status, error] of refused) {
+      const { status: got, answer } = await ask(body);
+      assert.is(got, status, JSON.stringify(body).slice(0, 80));
+      assert.match(answer.error, error);
+    }
+    const slowest = await ask({ code: `x = 1\ny = x${" * x".repeat(97)}` });
+    assert.is(slowest.answer.steps.length, 98);
+  } finally {
+    server.close();
+  }
+});
+
+test.run();

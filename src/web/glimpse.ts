@@ -1,5 +1,5 @@
-// What a run is up to, seen from its checkpoints: a sample of what it writes, and how the numbers in
-// each parameter and in its gradient spread. It is computed here, so that training loses no step.
+// What a run is up to, seen from its checkpoints: a sample of what it writes, and how the numbers
+// in each parameter and in its gradient spread. Computed here, so that training loses no step.
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -4,11 +4,12 @@
 //   GET  /events?after=A:120,B:0    server-sent events: runs A and B from those bytes of their
 //                                   metrics.jsonl on; each event is one of those below
 //   GET  /runs/NAME/metrics.csv     the rows as a table
-//   GET  /runs/NAME/table/wte|wpe   Table, the rows of an embedding
+//   GET  /runs/NAME/model           Model, as the run's checkpoint has it now
+//   GET  /runs/NAME/table/TABLE     f32 in binary: (rows, columns) of one of Model.tables
 //   POST /control                   Control, to the run that is being trained: 202, or 409 without
 //                                   one; a status tells when it has been done
 //   POST /tokens                    Text -> Look
-//   POST /attention                 AttentionQuestion -> f32 in binary: (H, T, T)
+//   POST /attention                 Text -> f32 in binary: (layers, heads, T, T), T tokens of Look
 //   POST /logits                    LogitsQuestion -> f32 in binary: (V)
 //   POST /generate                  GenerateQuestion -> lines of Written, as they are written
 //   POST /graph                     GraphQuestion -> Graph
@@ -73,52 +74,53 @@ export interface Control {
   action: "pause" | "resume" | "save" | "stop";
 }
 
+/** A model that can be looked into. */
+export interface Model {
+  /** The step of its checkpoint. */
+  step: number;
+  /** 0 for a bigram: no attention. */
+  layers: number;
+  heads: number;
+  /** Of a text no more than its last so many tokens are looked at. */
+  window: number;
+  /** What each token stands for, by id. */
+  vocabulary: string[];
+  /** Its embeddings, by name; of a large one the first rows, of `total`. */
+  tables: Record<string, { rows: number; columns: number; total: number }>;
+}
+
 export interface Text {
   run: string;
   text: string;
 }
 
-/** The tokens of a text, and what its model can be asked for. */
+/** The tokens of a text that are looked at: the last ones, behind `before` others. */
 export interface Look {
   tokens: { id: number; text: string }[];
-  /** All tokens' texts by id, for a vocabulary of no more than 1,000; else only those asked for. */
-  vocabulary: string[] | null;
+  before: number;
+  /** The step of the checkpoint that is looked into: it may be a newer one than before. */
   step: number;
-  layers: number;
-  heads: number;
-  blockSize: number;
 }
 
-export interface AttentionQuestion extends Text {
-  layer: number;
-}
-
-/** The logits of what follows the token at a position of the text. */
+/** The logits of what follows the token at a position, counted from the first that is looked at. */
 export interface LogitsQuestion extends Text {
   position: number;
 }
 
 export interface GenerateQuestion extends Text {
   tokens: number;
-  temperature: number;
+  temperature?: number;
   topK?: number;
   topP?: number;
   seed?: number;
 }
 
-/** A token that was written, and the probability that the model had given it. */
+/** A token that was written, and the probability that the model itself had given it. */
 export interface Written {
   id: number;
+  /** What it adds to the text: nothing yet, if it is the first part of a character. */
   text: string;
   probability: number;
-}
-
-/** Rows of an embedding, each with its label; of a large one the first. */
-export interface Table {
-  labels: string[];
-  rows: number[][];
-  /** How many rows there are in all. */
-  total: number;
 }
 
 /** The lines of a small program; see syntax.ts for the language. */

@@ -1,6 +1,7 @@
 // What a part of the server offers, and the ways to answer.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Writable } from "node:stream";
 
 export interface Asked {
   request: IncomingMessage;
@@ -54,8 +55,12 @@ export function sendJSON(response: ServerResponse, value: unknown, status = 200)
 
 /** f32 as they lie in memory, little-endian. */
 export function sendNumbers(response: ServerResponse, values: Float32Array): void {
-  const { buffer, byteOffset, byteLength } = values;
-  send(response, "application/octet-stream", Buffer.from(buffer, byteOffset, byteLength));
+  send(response, "application/octet-stream", bytesOf(values));
+}
+
+/** Numbers as they lie in memory. */
+export function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 export function send(
@@ -68,3 +73,23 @@ export function send(
   response.writeHead(status, { "content-type": type, "content-length": length });
   response.end(content);
 }
+
+/**
+ * Writes a part of an answer, waits until the client has taken it, and lets others have their turn.
+ * False: the client is gone.
+ */
+export async function write(response: Writable, content: string | Buffer): Promise<boolean> {
+  if (response.destroyed) return false;
+  if (response.write(content)) await new Promise((next) => setImmediate(next));
+  else
+    await new Promise<void>((next) => {
+      const done = () => {
+        for (const event of events) response.off(event, done);
+        next();
+      };
+      for (const event of events) response.on(event, done);
+    });
+  return !response.destroyed;
+}
+
+const events = ["drain", "close"];

@@ -6,6 +6,7 @@ import { type Device, device, setDefaultDevice } from "../device.ts";
 import { Broadcast } from "./events.ts";
 import { watchCheckpoints } from "./glimpse.ts";
 import { graphRoutes } from "./graph.ts";
+import { lookRoutes } from "./look.ts";
 import type { Control, Status } from "./protocol.ts";
 import { type Live, Runs } from "./runs.ts";
 import { serve } from "./server.ts";
@@ -40,6 +41,7 @@ const routes = {
     return live !== null;
   }),
   ...graphRoutes,
+  ...lookRoutes(runs, computing),
 };
 parentPort?.on("message", ({ status }: ToWorker) => broadcast.status(status));
 try {

@@ -1,0 +1,172 @@
+// The routes for looking into a model: its tokens, where it attends, what it expects next, what it
+// writes, its tables.
+
+import type { Device } from "../device.ts";
+import type { BigramLanguageModel, LanguageModel } from "../gpt/bigram.ts";
+import { draw, probabilityOf } from "../gpt/generate.ts";
+import { attentionMaps } from "../gpt/inspect.ts";
+import { GPT } from "../gpt/model.ts";
+import type { Embedding } from "../nn/index.ts";
+import { arange, tensor } from "../ops/creation.ts";
+import { scope } from "../scope.ts";
+import { noGrad, type Tensor } from "../tensor.ts";
+import { plainPrompt, type Tokenizer } from "../text/tokenizer.ts";
+import { fieldsOf, Refusal } from "./check.ts";
+import { type Loaded, Models } from "./models.ts";
+import type { GenerateQuestion, LogitsQuestion, Look, Model, Text, Written } from "./protocol.ts";
+import { bytesOf, type Routes, sendJSON, sendNumbers, write } from "./routes.ts";
+import type { Runs } from "./runs.ts";
+
+/** The most tokens that are looked at, and numbers in all attention maps of them: 128 MB. */
+const [MOST_TOKENS, MOST_WEIGHTS] = [512, 2 ** 25];
+/** The most rows of a table that are shown. */
+const MOST_ROWS = 1024;
+
+const text = { run: { kind: "string" }, text: { kind: "string" } } as const;
+const position = { kind: "integer", min: 0, max: MOST_TOKENS - 1 } as const;
+const generation = {
+  tokens: { kind: "integer", min: 1, max: 10_000 },
+  temperature: { kind: "number", min: 0, max: 100, optional: true },
+  topK: { kind: "integer", min: 1, optional: true },
+  topP: { kind: "number", min: 1e-9, max: 1, optional: true },
+  seed: { kind: "integer", min: 0, max: 2 ** 32 - 1, optional: true },
+} as const;
+
+/** The models compute on `device`. */
+export function lookRoutes(runs: Runs, device: Device): Routes {
+  const models = new Models(runs, device);
+  return {
+    "GET /runs/:run/model": ({ response, parts }) =>
+      models.use(parts.run, (loaded) => sendJSON(response, describe(loaded))),
+
+    "GET /runs/:run/table/:name": ({ response, parts }) =>
+      models.use(parts.run, ({ model }) => {
+        const table = tablesOf(model).get(parts.name);
+        if (!table) throw new Refusal(404, `there is no table ${parts.name.slice(0, 80)}`);
+        const { rows } = sizeOf(table, model);
+        const read = () => noGrad(() => table.forward(arange(rows, { device })));
+        sendNumbers(response, floatsOf(read));
+      }),
+
+    "POST /tokens": ({ response, body }) => {
+      const question = fieldsOf<Text>(body, text);
+      return models.use(question.run, (loaded) => {
+        const { ids, before } = seen(loaded, question.text);
+        const tokens = ids.map((id) => ({ id, text: loaded.tokenizer.decode([id]) }));
+        sendJSON(response, { tokens, before, step: loaded.step } satisfies Look);
+      });
+    },
+
+    "POST /attention": ({ response, body }) => {
+      const question = fieldsOf<Text>(body, text);
+      return models.use(question.run, async (loaded) => {
+        const { model } = loaded;
+        if (!(model instanceof GPT))
+          throw new Refusal(400, "a bigram has no attention: it looks at one token alone");
+        const { ids } = seen(loaded, question.text);
+        if (ids.length === 0) throw new Refusal(400, "the text has no tokens");
+        const idx = tensor(Int32Array.from(ids), { shape: [1, ids.length], device });
+        response.writeHead(200, { "content-type": "application/octet-stream" });
+        for (const map of attentionMaps(model, idx)) {
+          const bytes = bytesOf(floatsOf(() => map));
+          map.free("it is sent");
+          if (!(await write(response, bytes))) return;
+        }
+        response.end();
+      });
+    },
+
+    "POST /logits": ({ response, body }) => {
+      const question = fieldsOf<LogitsQuestion>(body, { ...text, position });
+      return models.use(question.run, async (loaded) => {
+        const { ids } = seen(loaded, question.text);
+        const prompt = ids.slice(0, question.position + 1);
+        if (prompt.length <= question.position)
+          throw new Refusal(400, `position is ${question.position}, of ${ids.length} tokens`);
+        for await (const { logits } of draw(loaded.model, { prompt, maxNewTokens: 1, seed: 0 }))
+          sendNumbers(response, Float32Array.from(logits));
+      });
+    },
+
+    "POST /generate": ({ response, body }) => {
+      const question = fieldsOf<GenerateQuestion>(body, { ...text, ...generation });
+      const { run, text: beginning, tokens: maxNewTokens, ...sampling } = question;
+      return models.use(run, async ({ model, tokenizer }) => {
+        const ids = encode(tokenizer, beginning);
+        const prompt = ids.length > 0 ? ids : plainPrompt(tokenizer);
+        const decoder = tokenizer.decoder();
+        for (const id of prompt) decoder.write(id);
+        response.writeHead(200, {
+          "content-type": "application/x-ndjson",
+          "cache-control": "no-store",
+        });
+        let left = maxNewTokens;
+        for await (const { id, logits } of draw(model, { prompt, maxNewTokens, ...sampling })) {
+          const end = --left === 0 ? () => decoder.end() : () => "";
+          const text = decoder.write(id) + end();
+          const line: Written = { id, text, probability: probabilityOf(logits, id) };
+          if (!(await write(response, `${JSON.stringify(line)}\n`))) return;
+        }
+        response.end();
+      });
+    },
+  };
+}
+
+function describe(loaded: Loaded): Model {
+  const { model, tokenizer, step } = loaded;
+  const { nLayer: layers, nHead: heads } =
+    model instanceof GPT ? model.config : { nLayer: 0, nHead: 0 };
+  const sizes = [...tablesOf(model)].map(([name, table]) => [name, sizeOf(table, model)]);
+  return {
+    step,
+    layers,
+    heads,
+    window: windowOf(loaded),
+    vocabulary: Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.decode([id])),
+    tables: Object.fromEntries(sizes),
+  };
+}
+
+/** The embeddings of a model by the names of its fields, floats or quantized. */
+function tablesOf(model: LanguageModel): Map<string, Embedding> {
+  const tables: Record<string, Embedding | null> =
+    model instanceof GPT
+      ? { wte: model.wte, wpe: model.wpe }
+      : { token_embedding_table: (model as BigramLanguageModel).token_embedding_table };
+  return new Map(Object.entries(tables).flatMap(([name, each]) => (each ? [[name, each]] : [])));
+}
+
+/** How many rows of a table are shown, of how many, and how long they are. */
+function sizeOf({ weight }: Embedding, model: LanguageModel): Model["tables"][string] {
+  const columns = model instanceof GPT ? model.config.nEmbd : model.config.vocabSize;
+  const [total] = weight.shape;
+  return { rows: Math.min(MOST_ROWS, total), columns, total };
+}
+
+/** How many tokens of a text are looked at. */
+function windowOf({ model }: Loaded): number {
+  if (!(model instanceof GPT)) return MOST_TOKENS;
+  const { blockSize, nLayer, nHead } = model.config;
+  return Math.min(blockSize, MOST_TOKENS, Math.floor(Math.sqrt(MOST_WEIGHTS / (nLayer * nHead))));
+}
+
+/** The tokens of a text that are looked at, and how many are before them. */
+function seen(loaded: Loaded, text: string): { ids: number[]; before: number } {
+  const all = encode(loaded.tokenizer, text);
+  const ids = all.slice(-windowOf(loaded));
+  return { ids, before: all.length - ids.length };
+}
+
+/** What a tokenizer cannot take, such as a character that it lacks, is refused in its words. */
+function encode(tokenizer: Tokenizer, text: string): number[] {
+  try {
+    return tokenizer.encode(text);
+  } catch (error) {
+    throw new Refusal(400, (error as Error).message);
+  }
+}
+
+function floatsOf(make: () => Tensor): Float32Array {
+  return scope(() => make().data() as Float32Array);
+}

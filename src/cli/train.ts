@@ -12,6 +12,7 @@ import { multiplyRate, parameterCount } from "../train/mfu.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import type { Run } from "../train/run.ts";
 import { check, type Table, UsageError } from "../train/table.ts";
+import { EventFile } from "../train/tensorboard.ts";
 import { type Dashboard, openDashboard } from "../web/dashboard.ts";
 import { buildCudaOnce } from "./cuda.ts";
 import { dashboardTable } from "./dashboard.ts";
@@ -25,6 +26,7 @@ export const trainCommandTable: Table = {
   quiet: { type: "boolean", help: "print evaluations only" },
   json: { type: "boolean", help: "print the lines of metrics.jsonl instead of text" },
   dashboard: { type: "boolean", help: "show the run in the browser, at --port" },
+  tensorboard: { type: "boolean", help: "write what TensorBoard reads into the run's folder" },
   port: dashboardTable.port,
 };
 
@@ -34,11 +36,13 @@ interface Flags extends Partial<TrainConfig> {
   quiet?: boolean;
   json?: boolean;
   dashboard?: boolean;
+  tensorboard?: boolean;
   port?: number;
 }
 
 export async function trainCommand(flags: Flags): Promise<number> {
-  const { config: file, quiet = false, json = false, dashboard: isShown, port, ...given } = flags;
+  const { config: file, quiet = false, json = false, port, ...rest } = flags;
+  const { dashboard: isShown, tensorboard, ...given } = rest;
   const options = { ...(file ? readOptions(file) : {}), ...given };
   const say = (line: string) => json || console.log(line);
   if (!given.resume) {
@@ -52,6 +56,7 @@ export async function trainCommand(flags: Flags): Promise<number> {
   const isTerminal = process.stdout.isTTY && !quiet && !json;
   let run: Run | undefined;
   let dashboard: Dashboard | undefined;
+  let events: EventFile | undefined;
   const progress = progressLine();
   const result = await train(options, {
     async start(started) {
@@ -60,6 +65,7 @@ export async function trainCommand(flags: Flags): Promise<number> {
       say(`text: ${run.corpus}, ${run.tokens.train.length} + ${run.tokens.val.length} tokens`);
       if (run.config.initFrom) say(`from: ${run.config.initFrom}, ${trained(run.model)}`);
       say(`run: ${run.out}`);
+      if (tensorboard) events = new EventFile(run.out, run.config, run.state.step);
       if (!isShown) return;
       dashboard = await dashboardOf(run, port);
       say(`dashboard: ${dashboard.url}`);
@@ -73,6 +79,7 @@ export async function trainCommand(flags: Flags): Promise<number> {
       if (isTerminal) progress.show(row, run as Run);
     },
     logged(row) {
+      events?.row(row);
       if (json) console.log(JSON.stringify(row));
       else if (!isTerminal && !quiet && row.loss !== undefined) say(plainLine(row, row.loss));
     },

@@ -27,12 +27,20 @@ export function exportRun(run: string, out: string, device: Device): Initial {
     throw new UsageError(`export: the model of ${run} is a bigram, which GPT-2 cannot hold`);
   if (isQuantized(model))
     throw new UsageError(`export: the model of ${run} is quantized; export the one it is of`);
+  const write = (name: string, value: unknown) =>
+    writeFileSync(join(out, name), `${JSON.stringify(value, null, 2)}\n`);
   if (tokenizer instanceof BPETokenizer) {
-    saveGPT2(out, model, { endOfText: tokenizer.vocabulary.special.get("<|endoftext|>") });
+    const end = "<|endoftext|>";
+    const endOfText = tokenizer.vocabulary.special.get(end);
+    saveGPT2(out, model, { endOfText });
     saveBPE(out, tokenizer);
+    // unless told, transformers adds such a token, with an id beyond the model's embedding
+    const token = endOfText === undefined ? null : end;
+    const settings = { bos_token: token, eos_token: token, unk_token: token };
+    write("tokenizer_config.json", { tokenizer_class: "GPT2Tokenizer", ...settings });
   } else {
     saveGPT2(out, model);
-    writeFileSync(join(out, ownVocabulary), `${JSON.stringify(tokenizer, null, 2)}\n`);
+    write(ownVocabulary, tokenizer);
   }
   return exported;
 }

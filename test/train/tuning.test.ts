@@ -197,6 +197,9 @@ eachDevice("fine-tuning", (test, on) => {
     exportRun(trained.out, out, on);
     for (const file of ["tokenizer.json", "vocab.json", "merges.txt"])
       assert.ok(existsSync(join(out, file)), file);
+    // transformers would else add <|endoftext|> as token 260 of 260
+    const settings = JSON.parse(readFileSync(join(out, "tokenizer_config.json"), "utf8"));
+    assert.equal([settings.bos_token, settings.eos_token, settings.unk_token], [null, null, null]);
     rmSync(join(out, "tokenizer.json")); // the older two files say the same
     const { tokenizer, config } = importRun(out, back, on);
     assert.is(config.tokenizer, "bpe");

@@ -224,7 +224,8 @@ function isConv1D(name: string): boolean {
   return /\.(c_attn|c_proj|c_fc)\.weight$/.test(name);
 }
 
-function readJSON(folder: string, file: string): Record<string, unknown> {
+/** The JSON object in a file of a folder. Throws a GPT2Error. */
+export function readJSON(folder: string, file: string): Record<string, unknown> {
   let json: unknown;
   try {
     json = JSON.parse(readFileSync(join(folder, file), "utf8"));

@@ -102,7 +102,9 @@ export class NDArray {
   assign(x: NDArray): this {
     expectTensor("assign", "x", x);
     expectShape("assign", "x", x.shape, this.shape);
-    this.device.kernels.copy(x.buffer, this.buffer, this.size);
+    const [from, to] = [x.buffer, this.buffer];
+    if (from === to) return this; // its own values, as a state dict holds them; kernels refuse it
+    this.device.kernels.copy(from, to, this.size);
     this.storage.touch();
     return this;
   }

@@ -1,11 +1,11 @@
 // GPT-2 as Hugging Face's transformers keeps it, made into what a run can begin with, or into the
 // folder of a run, which sample, eval, export and quantize take as one that was trained here.
 
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { Device } from "../device.ts";
 import { GPT } from "../gpt/model.ts";
-import { GPT2Error, readGPT2, weightFiles } from "../gpt/weights.ts";
+import { GPT2Error, readGPT2, readJSON, weightFiles } from "../gpt/weights.ts";
 import { scope } from "../scope.ts";
 import { loadBPE } from "../text/files.ts";
 import { loadGPT2Tokenizer } from "../text/gpt2.ts";
@@ -66,8 +66,7 @@ function vocabularyOf(folder: string, vocabSize: number): Tokenizer {
 
 function readVocabulary(folder: string, vocabSize: number): Tokenizer {
   const has = (name: string) => existsSync(join(folder, name));
-  if (has(ownVocabulary))
-    return tokenizerFromJSON(JSON.parse(readFileSync(join(folder, ownVocabulary), "utf8")));
+  if (has(ownVocabulary)) return tokenizerFromJSON(readJSON(folder, ownVocabulary));
   if (has("tokenizer.json") || has("vocab.json") || has("merges.txt")) return loadBPE(folder);
   return vocabSize === 50257 ? loadGPT2Tokenizer() : new IdTokenizer(vocabSize);
 }

@@ -69,7 +69,8 @@ export function inherit(given: Partial<TrainConfig>, initial: Initial): Partial<
 
 /** Throws a UsageError where options of fine-tuning do not go together. */
 export function expectTunable(config: TrainConfig): void {
-  const { initFrom, extendVocab, freeze: frozen, loraRank, loraAlpha, model, nLayer } = config;
+  const { initFrom, extendVocab, freeze: frozen, loraRank, loraAlpha, model } = config;
+  const { nLayer, nEmbd } = config;
   const refuse = (what: string) => {
     throw new UsageError(what);
   };
@@ -81,6 +82,9 @@ export function expectTunable(config: TrainConfig): void {
   if (isPartial && extendVocab)
     refuse("extendVocab: new embeddings must be trained, and --freeze and --lora-rank freeze them");
   if ((frozen ?? 0) > nLayer) refuse(`freeze: is ${frozen}, expected at most nLayer, ${nLayer}`);
+  if (loraRank === undefined) return;
+  if (frozen === nLayer) refuse(`freeze: is ${frozen}, and leaves loraRank no block to adapt`);
+  if (loraRank > nEmbd) refuse(`loraRank: is ${loraRank}, expected at most nEmbd, ${nEmbd}`);
 }
 
 /**

@@ -89,6 +89,8 @@ eachDevice("fine-tuning", (test, on) => {
     await fails({ loraAlpha: 2 }, /loraAlpha: needs --lora-rank/);
     await fails({ loraRank: 2, extendVocab: true }, /extendVocab: new embeddings must be trained/);
     await fails({ freeze: 3 }, /freeze: is 3, expected at most nLayer, 2/);
+    await fails({ freeze: 2, loraRank: 2 }, /freeze: is 2, and leaves loraRank no block to adapt/);
+    await fails({ loraRank: 17 }, /loraRank: is 17, expected at most nEmbd, 16/); // no matrix has more
     await fails({ initFrom: "nowhere" }, /nowhere holds no run/);
     await fails({ initFrom: undefined, model: "bigram", freeze: 0 }, /bigram has no blocks/);
   });
@@ -249,6 +251,8 @@ eachDevice("fine-tuning", (test, on) => {
       () => importRun(small, newFolder(), on),
       /the vocabulary has 22 tokens, and vocab_size is 20/,
     );
+    writeFileSync(join(small, "tinybard-tokenizer.json"), "{");
+    assert.throws(() => importRun(small, newFolder(), on), /cannot read tinybard-tokenizer.json: /);
   });
 
   test("a bigram is not exported", async () => {

@@ -27,6 +27,7 @@ export function readAssets(): Map<string, Asset> {
   const files = {
     "/": join(sources, "index.html"),
     "/style.css": join(sources, "style.css"),
+    "/curves.css": join(sources, "curves.css"),
     "/uplot.js": join(uplot, "uPlot.esm.js"),
     "/uplot.css": join(uplot, "uPlot.min.css"),
     ...Object.fromEntries(

@@ -1,3 +1,111 @@
-export function curvesView(root: HTMLElement): void {
-  root.textContent = "";
+// The view of how runs learn: a list to choose from, charts of those chosen, and what the one that
+// is being trained is up to.
+
+import type { RunInfo } from "../protocol.ts";
+import { Charts } from "./charts.ts";
+import { RunControl } from "./control.ts";
+import { element } from "./element.ts";
+import type { EventStream } from "./events.ts";
+import type { View } from "./figures.ts";
+import { Glimpses } from "./glimpses.ts";
+import { Options } from "./options.ts";
+import { RunList } from "./runs.ts";
+import { Series } from "./series.ts";
+import { ask } from "./server.ts";
+import { Toolbar } from "./toolbar.ts";
+
+export function curvesView(root: HTMLElement, stream: EventStream): void {
+  const all = new Map<string, Series>();
+  const view: View = {
+    x: "step",
+    isLog: false,
+    smoothing: 0.9,
+    range: null,
+    hidden: new Set(),
+  };
+  const control = new RunControl();
+  const list = new RunList(look);
+  const toolbar = new Toolbar(view, changed);
+  const charts = new Charts(view, () => toolbar.update());
+  const options = new Options();
+  const glimpses = new Glimpses();
+  const problem = element("p", { class: "error", role: "status" });
+  root.append(
+    control.root,
+    element(
+      "div",
+      { class: "curves" },
+      element(
+        "aside",
+        { "aria-label": "runs" },
+        element("section", { class: "card" }, element("h3", {}, "Runs"), problem, list.root),
+        options.root,
+      ),
+      element("div", { class: "main" }, toolbar.root, charts.root, glimpses.root),
+    ),
+  );
+
+  stream.on("rows", ({ run, rows }) => {
+    seriesOf(run).append(rows);
+    charts.redraw();
+  });
+  stream.on("restart", ({ run }) => {
+    seriesOf(run).clear();
+    charts.redraw();
+  });
+  stream.on("glimpse", (glimpse) => {
+    glimpses.add(glimpse);
+    glimpses.choose(names());
+  });
+  stream.on("status", (status) => control.hear(status));
+  stream.on("runs", reload);
+  stream.watch((connection) => {
+    control.reach(connection === "open");
+    // the server may be another one, with other runs
+    if (connection === "open" || connection === "refused") reload();
+  });
+
+  function changed(): void {
+    toolbar.update();
+    charts.redraw();
+  }
+
+  function seriesOf(run: string): Series {
+    const series = all.get(run) ?? new Series();
+    all.set(run, series);
+    return series;
+  }
+
+  function names(): string[] {
+    return list.chosen.map(({ info }) => info.name);
+  }
+
+  async function reload(): Promise<void> {
+    let infos: RunInfo[];
+    try {
+      infos = await ask<RunInfo[]>("/runs");
+    } catch (error) {
+      problem.textContent = (error as Error).message;
+      return;
+    }
+    problem.textContent = infos.length ? "" : "There are no runs yet.";
+    const before = names().join("/");
+    list.update(infos);
+    control.setLive(infos.some(({ isLive }) => isLive));
+    if (names().join("/") === before) show();
+    else look();
+  }
+
+  /** Hears the runs that are chosen, and shows them. */
+  function look(): void {
+    stream.look(names());
+    show();
+  }
+
+  function show(): void {
+    const { chosen } = list;
+    charts.show(chosen.map((run) => ({ ...run, series: seriesOf(run.info.name) })));
+    options.show(chosen);
+    glimpses.choose(names());
+  }
 }

@@ -2,10 +2,12 @@
 
 import { autogradView } from "./autograd.ts";
 import { curvesView } from "./curves.ts";
+import { type Connection, EventStream } from "./events.ts";
 import { modelView } from "./model.ts";
 
+const stream = new EventStream();
 const views: Record<string, (root: HTMLElement) => void> = {
-  curves: curvesView,
+  curves: (root) => curvesView(root, stream),
   model: modelView,
   autograd: autogradView,
 };
@@ -37,3 +39,16 @@ for (const [i, tab] of tabs.entries()) {
   });
 }
 show(tabs.find((tab) => `#${panelOf(tab).id}` === location.hash) ?? tabs[0]);
+
+const words: Record<Connection, string> = {
+  opening: "connecting…",
+  open: "connected",
+  lost: "connection lost, reconnecting…",
+  refused: "connection lost, reconnecting…",
+};
+stream.look([]);
+stream.watch((connection) => {
+  const told = document.getElementById("connection") as HTMLElement;
+  told.textContent = words[connection];
+  told.dataset.state = connection === "refused" ? "lost" : connection;
+});

@@ -1,0 +1,82 @@
+// What a run was up to at each evaluation: a sample of what it writes, and how its numbers spread.
+
+import type { Glimpse } from "../protocol.ts";
+import { element } from "./element.ts";
+import { histograms } from "./histograms.ts";
+import { integer } from "./numbers.ts";
+
+const NEWEST = "newest";
+
+export class Glimpses {
+  readonly root: HTMLElement;
+  readonly #runs = new Map<string, Map<number, Glimpse>>();
+  readonly #run = element("select", { "aria-label": "run" });
+  readonly #step = element("select", { "aria-label": "step" });
+  readonly #sample = element("pre", { class: "sample-text", tabindex: 0, "aria-label": "sample" });
+  readonly #histograms = element("div", { class: "histograms" });
+  readonly #nothing = element(
+    "p",
+    { class: "soft" },
+    "A sample and histograms come with each evaluation of a run that is trained here.",
+  );
+  readonly #details: HTMLDetailsElement;
+  #shown: Glimpse | null = null;
+
+  constructor() {
+    for (const select of [this.#run, this.#step])
+      select.addEventListener("change", () => this.#show());
+    this.#details = element(
+      "details",
+      { open: true },
+      element("summary", {}, "Weights (left) and gradients (right) of each parameter"),
+      this.#histograms,
+    );
+    const head = element("div", { class: "row head" }, element("h3", {}, "At an evaluation"));
+    head.append(this.#run, this.#step);
+    this.root = element("section", { class: "card glimpses", "aria-label": "evaluations" });
+    this.root.append(head, this.#nothing, this.#sample, this.#details);
+    this.#show();
+  }
+
+  add({ run, ...glimpse }: Glimpse & { run: string }): void {
+    const steps = this.#runs.get(run) ?? new Map<number, Glimpse>();
+    this.#runs.set(run, steps.set(glimpse.step, glimpse));
+  }
+
+  /** A run goes on from before: what it was up to from a step on comes anew. */
+  forget(run: string): void {
+    this.#runs.delete(run);
+  }
+
+  /** The runs that may be chosen from. */
+  choose(runs: readonly string[]): void {
+    const { value } = this.#run;
+    const names = runs.filter((run) => this.#runs.has(run));
+    this.#run.replaceChildren(...names.map((run) => element("option", { value: run }, run)));
+    this.#run.value = names.includes(value) ? value : (names[0] ?? "");
+    this.#run.hidden = names.length < 2;
+    this.#show();
+  }
+
+  #show(): void {
+    const steps = this.#runs.get(this.#run.value) ?? new Map<number, Glimpse>();
+    const numbers = [...steps.keys()].sort((a, b) => b - a);
+    const { value } = this.#step;
+    const option = (step: number, i: number) =>
+      element("option", { value: i < 0 ? NEWEST : step }, `step ${integer(step)}`);
+    const options = numbers.map(option);
+    if (numbers.length)
+      options.unshift(element("option", { value: NEWEST }, `newest: step ${integer(numbers[0])}`));
+    this.#step.replaceChildren(...options);
+    this.#step.value = steps.has(Number(value)) ? value : NEWEST;
+    const step = this.#step.value === NEWEST ? numbers[0] : Number(this.#step.value);
+    const glimpse = steps.get(step) ?? null;
+    const isNone = glimpse === null;
+    this.#nothing.hidden = !isNone;
+    this.#step.hidden = this.#sample.hidden = this.#details.hidden = isNone;
+    if (!glimpse || glimpse === this.#shown) return;
+    this.#shown = glimpse;
+    this.#sample.textContent = glimpse.sample;
+    this.#histograms.replaceChildren(...histograms(glimpse.histograms));
+  }
+}

@@ -40,7 +40,7 @@ export class TensorMLP {
 export async function lesson() {
   manualSeed(1337);
 
-  // The neuron of lesson 1: five numbers and nine Values there, three leaves and four ops here.
+  // The neuron of lesson 1: five leaves and five ops there, three leaves and four ops here.
   const x = tensor([2, 0], { requiresGrad: true });
   const w = tensor([-3, 1], { requiresGrad: true });
   const b = tensor(6 + Math.atanh(Math.SQRT1_2), { requiresGrad: true });

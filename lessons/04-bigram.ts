@@ -79,7 +79,7 @@ export async function lesson() {
   console.log(
     `ln ${V} is ${Math.log(V).toFixed(4)}; the loss of a table of zeros ${start.toFixed(4)}`,
   );
-  console.log(`of a table of normal random numbers ${drawn.toFixed(4)}: about half more\n`);
+  console.log(`of a table of normal random numbers ${drawn.toFixed(4)}: about half a nat more\n`);
   console.log(`untrained, it writes ${JSON.stringify(write(model, tokenizer, 40))}`);
 
   // A step of training: the loss of a batch, its gradients, and a little downhill.

@@ -135,10 +135,11 @@ export async function lesson() {
   }
   console.log(`
 Without positions a GPT still learns, for the mask tells it of order, as we saw. And in so short a
-training the tables, which must first be told apart from the tokens that they are added to, do no
-better. Rotary positions pay at once: a score knows the distance from the first step on, and "the
-one before me", which a character needs most, is one and the same thing at all places. They have
-no table that ends, either; but a distance that no training had is new to the model all the same.
+training the tables, which must first be told apart from the tokens that they are added to, gain
+little or nothing. Rotary positions pay at once: a score knows the distance from the first step on,
+and "the one before me", which a character needs most, is one and the same thing at all places. They
+have no table that ends, either; but a distance that no training had is new to the model all the
+same.
 
 Exercises
 1. Train all four with one block instead of two, or ten times as long. Which gain, and why?

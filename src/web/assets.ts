@@ -26,8 +26,11 @@ export function readAssets(): Map<string, Asset> {
   const uplot = join(dirname(require.resolve("uplot/package.json")), "dist");
   const files = {
     "/": join(sources, "index.html"),
-    "/style.css": join(sources, "style.css"),
-    "/curves.css": join(sources, "curves.css"),
+    ...Object.fromEntries(
+      readdirSync(sources)
+        .filter((name) => name.endsWith(".css"))
+        .map((name) => [`/${name}`, join(sources, name)]),
+    ),
     "/uplot.js": join(uplot, "uPlot.esm.js"),
     "/uplot.css": join(uplot, "uPlot.min.css"),
     ...Object.fromEntries(

@@ -23,7 +23,7 @@ interface Point {
 
 const dagre: Dagre = createRequire(import.meta.url)("@dagrejs/dagre");
 
-const box = { head: 34, row: 17, cell: 58, padding: 10 };
+const box = { head: 38, row: 17, cell: 62, padding: 10 };
 /** At most so many rows and columns of a tensor's values are shown. */
 const MOST = 6;
 /** The width of a letter of the head, on average. */

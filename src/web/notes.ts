@@ -47,7 +47,11 @@ export function notesOf(y: Tensor, labels: Map<Tensor, string>, detail = ""): st
   return inputs.flatMap((x, i) => {
     if (!x.requiresGrad) return [];
     const isSummed = elementwise.includes(name) && !same(x.shape, y.shape);
-    const rest = isSummed ? `, summed to ${show(x.shape)}` : terms[i].includes("sum(") ? along : "";
+    const rest = isSummed
+      ? `, summed${x.shape.length ? ` to ${show(x.shape)}` : ""}`
+      : terms[i].includes("sum(")
+        ? along
+        : "";
     return `${gradientOf(labels.get(x) ?? "")} += ${terms[i]}${rest}`;
   });
 }

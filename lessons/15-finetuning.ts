@@ -105,7 +105,7 @@ export async function lesson() {
   );
   console.log(`
 What was learned is worth more than a new start, and is in part lost while the new is learned. A
-lower rate forgets less and learns less; some of the old text among the new keeps nearly all of it.
+lower rate forgets less and learns less; some of the old text among the new keeps most of it.
 LoRA, with an eighth of the numbers, gets about as far as a new model; and before it is merged, the
 weights beneath are what they were: without the adapters nothing is forgotten.
 

@@ -102,7 +102,8 @@ export async function trainCommand(flags: Flags): Promise<number> {
 }
 
 function dashboardOf({ out, model, device, config, state }: Run, port = 7860): Promise<Dashboard> {
-  const live = { parameters: parameterCount(model), peak: multiplyRate(device) };
+  const peak = multiplyRate(device);
+  const live = { parameters: parameterCount(model), device: device.name, peak };
   return openDashboard({ run: out, port, live, step: state.step, maxIters: config.maxIters });
 }
 

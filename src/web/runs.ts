@@ -12,7 +12,11 @@ import type { RunInfo } from "./protocol.ts";
 export interface Live {
   name: string;
   parameters: number;
-  /** Operations per second of its device. */
+}
+
+/** How fast a device is, in operations per second: what MFU is a share of. */
+export interface Peak {
+  device: string;
   peak: number;
 }
 
@@ -20,10 +24,12 @@ export class Runs {
   /** The folder that holds the runs. */
   readonly #folder: string;
   readonly live: Live | null;
+  readonly #peak: Peak;
   /** What takes long to find out of a run, and does not change. */
   readonly #parameters = new Map<string, number | null>();
 
-  constructor(run: string, live: Omit<Live, "name"> | null) {
+  constructor(run: string, live: Omit<Live, "name"> | null, peak: Peak) {
+    this.#peak = peak;
     this.#folder = dirname(resolve(run));
     this.live = live && { name: basename(resolve(run)), ...live };
   }
@@ -66,7 +72,7 @@ export class Runs {
       hasCheckpoint: weightsOf(folder) !== undefined,
       parameters,
       flopsPerToken: parameters === null ? null : flopsPerToken(parameters, config),
-      peak: config.device === "cuda" && !isLive ? null : (this.live?.peak ?? null),
+      peak: config.device === this.#peak.device ? this.#peak.peak : null,
     };
   }
 

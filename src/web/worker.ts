@@ -3,12 +3,13 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { type Device, device, setDefaultDevice } from "../device.ts";
+import { multiplyRate } from "../train/mfu.ts";
 import { Broadcast } from "./events.ts";
 import { watchCheckpoints } from "./glimpse.ts";
 import { graphRoutes } from "./graph.ts";
 import { lookRoutes } from "./look.ts";
 import type { Control, Status } from "./protocol.ts";
-import { type Live, Runs } from "./runs.ts";
+import { type Live, type Peak, Runs } from "./runs.ts";
 import { serve } from "./server.ts";
 import { watchRoutes } from "./watch.ts";
 
@@ -18,7 +19,7 @@ export interface Start {
   run: string;
   port: number;
   /** It is being trained by the thread that starts this one. */
-  live: Omit<Live, "name"> | null;
+  live: (Omit<Live, "name"> & Peak) | null;
 }
 
 /** What it is told, and what it tells. */
@@ -31,8 +32,9 @@ export type FromWorker =
 
 const { run, port, live } = workerData as Start;
 const tell = (message: FromWorker) => parentPort?.postMessage(message);
-const runs = new Runs(run, live);
 const computing = processor();
+const peak = live ?? { device: computing.name, peak: multiplyRate(computing) };
+const runs = new Runs(run, live, peak);
 setDefaultDevice(computing);
 const broadcast = new Broadcast(runs, (pages) => tell({ pages }));
 const routes = {

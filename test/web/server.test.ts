@@ -42,7 +42,7 @@ test.after(async () => {
 
 /** A dashboard over the runs of this test, on any free port from 17860 on. */
 async function dashboard(live = false): Promise<Dashboard> {
-  const known = { parameters: 100, peak: 1e9 };
+  const known = { parameters: 100, device: "cpu", peak: 1e9 };
   const start = { run: await finished, port: 17860, live: live ? known : null };
   const opened = await openDashboard({ ...start, maxIters: 10 });
   open.push(opened);
@@ -128,6 +128,10 @@ test("runs, with what is known of them; their rows, and as a table", async () =>
     [["a", false, true]],
   );
   assert.is(runs[0].config.nEmbd, 8);
+  assert.ok(
+    (runs[0].peak ?? 0) > 1e6,
+    "the speed of the device that it was trained on is measured",
+  );
   const { model } = await train({ ...tiny, maxIters: 0, out: join(folder, "counted") });
   assert.is(
     runs[0].parameters,
@@ -316,7 +320,7 @@ test("pause, resume, save and stop reach the training loop, and are confirmed", 
     { ...tiny, maxIters: 1e6, evalInterval: 1e6, out },
     {
       async start({ config }) {
-        const start = { run: out, port: 17860, live: { parameters: 1, peak: 1 } };
+        const start = { run: out, port: 17860, live: { parameters: 1, device: "ts", peak: 1 } };
         shown = await openDashboard({ ...start, maxIters: config.maxIters });
         open.push(shown);
       },

@@ -73,7 +73,10 @@ test.before(async () => {
   await train({ ...brief, device: "ts", maxIters: 0, out: inFolder("fresh") });
   rmSync(join(inFolder("fresh"), "last"), { recursive: true, force: true });
   rmSync(join(inFolder("fresh"), "best"), { recursive: true, force: true });
-  const routes = lookRoutes(new Runs(inFolder("char"), null), device("ts"));
+  const routes = lookRoutes(
+    new Runs(inFolder("char"), null, { device: "ts", peak: 1 }),
+    device("ts"),
+  );
   const generate: (typeof routes)[string] = async (asked) => {
     Object.assign(last, { isDone: false });
     await routes["POST /generate"](asked);

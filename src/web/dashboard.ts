@@ -59,8 +59,9 @@ export async function openDashboard(
     url,
     hooks: {
       step({ step }) {
+        status.step = step + 1; // whether told or not: what is told next begins here
         if (status.state === "paused" || performance.now() - told > PERIOD)
-          tell({ state: "training", step: step + 1 });
+          tell({ state: "training" });
       },
       stop: () => asked.stop,
       save() {

@@ -112,8 +112,8 @@ export class Charts {
   #tell = onceAFrame(() => {
     const at = this.#pointed;
     for (const { readout } of this.#parts) readout.update(this.#view, at);
-    const isTime = this.#view.x === "elapsedSeconds";
-    this.#place.textContent =
-      at === null ? "latest" : isTime ? `at ${duration(at)}` : `step ${integer(at)}`;
+    const rows = this.#runs.reduce((sum, { series }) => sum + series.steps.step.length, 0);
+    const place = this.#view.x === "step" ? `step ${integer(at ?? 0)}` : `at ${duration(at ?? 0)}`;
+    this.#place.textContent = at === null ? `${integer(rows)} rows` : place;
   });
 }

@@ -1,0 +1,138 @@
+// What the page computes of a run's rows: columns that grow, the average of the loss, what of 10^5
+// points is drawn, and in which options runs differ.
+
+import fc from "fast-check";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { logTicks, yRange } from "#src/web/page/axis.js";
+import { placesOf, thin } from "#src/web/page/columns.js";
+import { duration, short } from "#src/web/page/numbers.js";
+import { optionsOf } from "#src/web/page/options.js";
+import { Numbers, Series } from "#src/web/page/series.js";
+
+const test = suite("web/series");
+const rowAt = (step: number, loss: number) => ({ step, loss, elapsedSeconds: step / 10 });
+const numbers = (values: number[]) => {
+  const made = new Numbers();
+  for (const value of values) made.push(value);
+  return made;
+};
+const listed = ({ values, length }: Numbers) => [...values.subarray(0, length)];
+
+test("rows become columns; what a row lacks is NaN, evaluations stand apart", () => {
+  const series = new Series();
+  series.append(Array.from({ length: 1000 }, (_, i) => rowAt(i, i / 2)));
+  series.append([{ ...rowAt(1000, 7), trainLoss: 1, valLoss: 2 }]);
+  series.append([{ step: 1001, elapsedSeconds: 101, trainLoss: 3, valLoss: 4 }]);
+  assert.is(series.steps.step.length, 1001);
+  assert.is(series.steps.loss.values[999], 499.5);
+  assert.is(series.steps.loss.last(), 7);
+  assert.ok(Number.isNaN(series.steps.lr.last()));
+  assert.equal(listed(series.evaluations.step), [1000, 1001]);
+  assert.equal(listed(series.evaluations.valLoss), [2, 4]);
+});
+
+test("a row of a step that was there takes the place of all from it on", () => {
+  const series = new Series();
+  series.append([1, 2, 3, 4].map((step) => rowAt(step, step)));
+  series.append([{ ...rowAt(5, 5), trainLoss: 1, valLoss: 1 }]);
+  assert.is(series.smooth(0.5).length, 5);
+  series.append([rowAt(3, 9)]);
+  assert.equal(listed(series.steps.loss), [1, 2, 9]);
+  assert.is(series.evaluations.step.length, 0);
+  assert.is(series.smooth(0.5).length, 3);
+  series.clear();
+  assert.is(series.steps.loss.length, 0);
+});
+
+test("the smoothed loss is the weighted mean of all before, weights 1, w, w^2, ...", () => {
+  const losses = [4, 2, 3, Number.NaN, 1];
+  const series = new Series();
+  series.append(losses.slice(0, 2).map((loss, i) => rowAt(i, loss)));
+  series.smooth(0.8); // and goes on from there
+  series.append(losses.slice(2).map((loss, i) => rowAt(i + 2, loss)));
+  for (const w of [0.8, 0]) {
+    const smoothed = listed(series.smooth(w));
+    for (const [i, value] of smoothed.entries()) {
+      const before = losses.slice(0, i + 1).filter((loss) => !Number.isNaN(loss));
+      const weights = before.map((_, j) => w ** (before.length - 1 - j));
+      const sum = before.reduce((total, loss, j) => total + loss * weights[j], 0);
+      const expected = sum / weights.reduce((total, weight) => total + weight, 0);
+      assert.ok(Math.abs(value - expected) < 1e-12, `${w} ${i}: ${value}, expected ${expected}`);
+    }
+  }
+});
+
+test("law: of the points in a column of pixels the lowest and the highest are drawn, in order", () => {
+  const points = fc.array(fc.double({ min: -9, max: 9, noNaN: true }), { maxLength: 60 });
+  fc.assert(
+    fc.property(points, fc.integer({ min: 1, max: 12 }), (ys, count) => {
+      const x = numbers(ys.map((_, i) => i));
+      const range = [0, Math.max(1, ys.length - 1)] as const;
+      const thinned = thin(x, numbers(ys), range, count);
+      assert.is(thinned.length, placesOf(range, count).length);
+      const width = range[1] / count;
+      for (let column = 0; column < count; column++) {
+        const inside = ys.filter((_, i) => Math.min(count - 1, Math.floor(i / width)) === column);
+        const drawn = thinned.slice(2 * column + 1, 2 * column + 3).filter((y) => y !== null);
+        const ends = [Math.min(...inside), Math.max(...inside)];
+        const expected = inside.length ? [...new Set(ends)] : [];
+        assert.equal(
+          [...drawn].sort((a, b) => a - b),
+          expected,
+        );
+        if (drawn.length === 2) assert.ok(inside.indexOf(drawn[0]) < inside.lastIndexOf(drawn[1]));
+      }
+    }),
+  );
+});
+
+test("a line leaves the picture where it would without its edge", () => {
+  const [x, y] = [numbers([0, 10, 20]), numbers([0, 100, 300])];
+  const thinned = thin(x, y, [5, 15], 10);
+  assert.is(thinned[0], 50);
+  assert.is(thinned.at(-1), 200);
+  assert.equal(
+    thinned.slice(1, -1).filter((value) => value !== null),
+    [100],
+  );
+  assert.equal(thin(x, y, [12, 16], 2), [140, null, null, null, null, 220]);
+  assert.equal(placesOf([0, 4], 2), [0, 1, 1.5, 3, 3.5, 4]);
+});
+
+test("the nearest place, and none in nothing", () => {
+  const x = numbers([0, 10, 20]);
+  assert.equal(
+    [-5, 4, 6, 14, 99].map((at) => x.nearest(at)),
+    [0, 0, 1, 1, 2],
+  );
+  assert.is(numbers([]).nearest(3), -1);
+});
+
+test("options in which runs differ, those that only some have too; not the folder", () => {
+  const runs = [
+    { config: { seed: 1, nEmbd: 8, out: "a", betas: [1, 2] } },
+    { config: { seed: 2, nEmbd: 8, out: "b", betas: [1, 2], loraRank: 4 } },
+  ];
+  assert.equal(optionsOf(runs, true), ["loraRank", "seed"]);
+  assert.equal(optionsOf(runs, false), ["betas", "loraRank", "nEmbd", "seed"]);
+  assert.equal(optionsOf(runs.slice(0, 1), true), []);
+});
+
+test("axes: a margin, zero where it is asked for, round numbers on a logarithmic one", () => {
+  assert.equal(yRange(2, 4, false, false), [1.9, 4.1]);
+  assert.equal(yRange(2, 4, false, true), [0, 4.1]);
+  assert.equal(yRange(null, null, false, false), [0, 1]);
+  assert.equal(yRange(3, 3, true, false), [1.5, 6]);
+  assert.equal(logTicks(1.4, 4.3), [2, 3, 4]);
+  assert.equal(logTicks(0.3, 30), [0.5, 1, 2, 5, 10, 20]);
+});
+
+test("numbers in few characters", () => {
+  const cases = { 0: "0", 0.001: "0.001", 0.00031: "3.1e-4", 1.8423: "1.842", 12345: "12.35K" };
+  for (const [x, text] of Object.entries(cases)) assert.is(short(Number(x)), text);
+  assert.is(short(2e-5), "2e-5");
+  assert.equal([3.44, 65, 3723].map(duration), ["3.4 s", "1:05", "1:02:03"]);
+});
+
+test.run();

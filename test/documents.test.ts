@@ -1,7 +1,7 @@
 // What the documents show is run: the program's commands one after the other, the code as it
 // stands.
 
-import { spawnSync } from "node:child_process";
+import { type SpawnOptions, spawn, spawnSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -29,7 +29,7 @@ test.after(() => {
 
 /** Those whose commands and code are run here; others are of GPUs and benchmarks. */
 const documents = ["README.md", "CONTRIBUTING.md"].concat(
-  ["course", "tokenizers", "importing", "finetuning", "quantization"]
+  ["course", "dashboard", "tokenizers", "importing", "finetuning", "quantization"]
     .map((name) => `docs/${name}.md`)
     .filter((file) => existsSync(join(root, file))),
 );
@@ -79,7 +79,7 @@ function commandsOf(file: string): { line: string; name: string; words: string[]
 for (const file of documents) {
   const commands = commandsOf(file);
   if (commands.length === 0) continue;
-  test(`${file}, the program's commands, with fewer steps`, () => {
+  test(`${file}, the program's commands, with fewer steps`, async () => {
     const cwd = mkdtempSync(join(tmpdir(), "tinybard-documents-"));
     temporary.push(cwd);
     const [text, other] = [join(cwd, "text.txt"), join(cwd, "other.txt")];
@@ -93,11 +93,30 @@ for (const file of documents) {
       const script = name === "lesson" ? ["lessons", "run.js"] : ["cli", "index.js"];
       const all = [join(root, "dist", ...script), ...(name === "lesson" ? [] : [name])];
       all.push(...words, ...brief);
+      if (name === "dashboard") {
+        await openAndEnd(line, all, { cwd, env });
+        continue;
+      }
       const run = spawnSync(process.execPath, all, { cwd, env, encoding: "utf8" });
       assert.is(run.status, 0, `${line}: ${run.stderr}`);
       assert.ok(run.stdout.length > 0, line);
     }
   });
+}
+
+/** Runs a command that goes on until it is interrupted, once it has told its address. */
+async function openAndEnd(line: string, words: string[], options: SpawnOptions): Promise<void> {
+  const child = spawn(process.execPath, words, {
+    ...options,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  child.stdout?.once("data", async (text: Buffer) => {
+    const [, url] = /^dashboard: (\S+) shows the runs/.exec(String(text)) ?? [];
+    const runs = url && (await (await fetch(`${url}runs`)).json());
+    child.kill(Array.isArray(runs) && runs.length > 0 ? "SIGINT" : "SIGKILL");
+  });
+  const code = await new Promise((done) => child.once("exit", done));
+  assert.is(code, 130, line);
 }
 
 test("every preset in the README's table is one, and none is left out but gpt2", async () => {

@@ -32,7 +32,11 @@ const commands = {
   sample: { about: "write text with a trained model", table: sampleTable, run: sampleRun },
   eval: { about: "measure a trained model's losses", table: evalTable, run: evaluateRun },
   import: { about: "take in a GPT-2 of Hugging Face", table: importTable, run: importModel },
-  export: { about: "write a GPT-2 for Hugging Face", table: exportTable, run: exportModel },
+  export: {
+    about: "write a GPT-2 for Hugging Face, or a table of the losses",
+    table: exportTable,
+    run: exportModel,
+  },
   quantize: {
     about: "make a trained model smaller: 8 or 4 bits for each weight",
     table: quantizeTable,

@@ -8,7 +8,7 @@ export async function ask<T>(path: string, question?: object, signal?: AbortSign
 /** The same for numbers in binary. */
 export async function askNumbers(
   path: string,
-  question: object,
+  question?: object,
   signal?: AbortSignal,
 ): Promise<Float32Array> {
   return new Float32Array(await (await answerTo(path, question, signal)).arrayBuffer());

@@ -1,0 +1,244 @@
+// The view into a model, in a browser, held to what the server and the library say.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Locator, Page } from "playwright-core";
+import { type GPT, generate, setDefaultDevice, train } from "tinybard";
+import * as assert from "uvu/assert";
+import { device } from "#src/device.js";
+import { loadRun } from "#src/train/load.js";
+import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
+import { inBrowser, type Open, until } from "./browser.js";
+
+const folder = mkdtempSync(join(tmpdir(), "tinybard-model-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const data = join(folder, "text.txt");
+writeFileSync(data, "To be, or not to be, that is the question:\nWhether 'tis nobler\n".repeat(40));
+const sizes = { nLayer: 2, nHead: 3, nEmbd: 24, blockSize: 32, batchSize: 4, evalIters: 1 };
+const brief = { data, ...sizes, maxIters: 60, evalInterval: 60, logInterval: 60 };
+const run = join(folder, "gpt");
+let dashboard: Dashboard;
+let open: Open;
+let page: Page;
+let errors: string[];
+
+/** The view, with a text in it, once all of it is shown. */
+async function look(text: string, options = {}): Promise<void> {
+  ({ page, errors } = await open(`${dashboard.url}#model`, options));
+  await page.waitForFunction(() => document.querySelectorAll("#model .tokens span").length > 0);
+  await page.getByRole("combobox", { name: "run", exact: true }).selectOption("gpt");
+  await type(text);
+}
+
+async function type(text: string): Promise<void> {
+  await page.getByLabel("text", { exact: true }).fill(text);
+  await until(async () => (await tokens()).length === text.length, "the tokens");
+  const last = text.at(-1)?.replace(" ", "·");
+  await page.getByRole("heading", { name: `Next token after “${last}”` }).waitFor();
+}
+
+const tokens = () => page.locator("#model .tokens .token").allTextContents();
+
+/** Asks the server what the page asks it. */
+async function numbers(path: string, question?: object): Promise<Float32Array> {
+  const headers = { "content-type": "application/json" };
+  const options = question && { method: "POST", headers, body: JSON.stringify(question) };
+  const response = await fetch(new URL(path, dashboard.url), options);
+  return new Float32Array(await response.arrayBuffer());
+}
+
+/** Moves the mouse to the middle of an element of a matrix that a canvas shows. */
+async function hover(canvas: Locator, [row, rows]: number[], [column, columns]: number[]) {
+  await canvas.scrollIntoViewIfNeeded();
+  const box = (await canvas.boundingBox()) ?? assert.unreachable("no box");
+  const { width, height } = box as { width: number; height: number };
+  const position = { x: ((column + 0.5) / columns) * width, y: ((row + 0.5) / rows) * height };
+  await canvas.hover({ position });
+}
+
+const slide = (name: string, value: number) => page.getByLabel(name).fill(String(value));
+const bars = () =>
+  page.locator("#model .bars li").evaluateAll((items) =>
+    items
+      .filter((item) => getComputedStyle(item).visibility === "visible")
+      .map((item) => ({
+        token: item.children[0].textContent,
+        value: item.children[2].textContent,
+        isCut: item.classList.contains("cut"),
+      })),
+  );
+
+inBrowser("web/model", (test, opens) => {
+  open = opens;
+  test.before(async () => {
+    setDefaultDevice("ts");
+    await train({ ...brief, device: "ts", model: "bigram", out: join(folder, "bigram") });
+    await train({ ...brief, device: "ts", out: run });
+    dashboard = await openDashboard({ run, port: 18500, live: null });
+  });
+  test.after(async () => {
+    await dashboard?.close();
+  });
+
+  test("a text becomes tokens; one that the model cannot read is refused in words", async () => {
+    await look("not to be");
+    assert.equal(await tokens(), [..."not·to·be"]);
+    await page.getByLabel("text", { exact: true }).fill("not {");
+    await page.getByText('character "{" (U+007B) at position 4').waitFor();
+    assert.ok(errors.splice(0).every((each) => each.includes("400 (Bad Request)")));
+    await type("to be");
+    assert.is(await page.getByRole("alert").textContent(), "");
+    await page
+      .getByLabel("text", { exact: true })
+      .fill("To be, or not to be, that is the question");
+    await page.getByText("32 tokens, the last that are looked at: 9 before them are not").waitFor();
+    await page.locator("#model .token[aria-selected=true]").press("ArrowLeft");
+    await page.getByRole("heading", { name: "Next token after “o”" }).waitFor();
+    assert.equal(errors, []);
+  });
+
+  test("attention: the weight under the mouse, and by keyboard", async () => {
+    await look("not to be");
+    const T = 9;
+    const weights = await numbers("/attention", { run: "gpt", text: "not to be" });
+    assert.is(weights.length, 2 * 3 * T * T);
+    const weight = (row: number, column: number) => {
+      const [layer, head] = [1, 2];
+      return weights[((layer * 3 + head) * T + row) * T + column].toFixed(4);
+    };
+    await page.getByRole("button", { name: "layer 2, head 3" }).press("Enter");
+    await page.getByRole("heading", { name: "layer 2, head 3" }).waitFor();
+    const canvas = page.getByLabel("attention of layer 2, head 3");
+    const readout = page.locator("#model .attention .readout");
+    await hover(canvas, [5, T], [2, T]);
+    assert.is(await readout.textContent(), `“o” (5) looks at “t” (2): ${weight(5, 2)}`);
+    await hover(canvas, [2, T], [5, T]);
+    assert.is(await readout.textContent(), "“t” (2) cannot see “o” (5), which comes later");
+    await page.mouse.move(0, 0);
+    assert.match(String(await readout.textContent()), /Point at the map/);
+    await canvas.focus();
+    for (const key of ["ArrowUp", "ArrowUp", "ArrowLeft", "ArrowLeft", "ArrowLeft"])
+      await page.keyboard.press(key);
+    assert.is(await readout.textContent(), `“b” (7) looks at “o” (5): ${weight(7, 5)}`);
+    // a pixel an element: the first token can look at itself alone, and does not see the second
+    const pixels = await canvas.evaluate((canvas: HTMLCanvasElement) => [
+      ...(canvas.getContext("2d")?.getImageData(0, 0, 2, 1).data ?? []),
+    ]);
+    assert.equal([pixels[3], pixels[7]], [255, 0]);
+    assert.equal(errors, []);
+  });
+
+  test("the next token: bars as the model has them, and sliders that act on them", async () => {
+    await look("not to b");
+    const { tokenizer } = loadRun(run);
+    const logits = await numbers("/logits", { run: "gpt", text: "not to b", position: 7 });
+    const weights = logits.map((x) => Math.exp(x));
+    const sum = weights.reduce((a, b) => a + b);
+    const ids = [...logits.keys()].sort((a, b) => logits[b] - logits[a]);
+    const list = await bars();
+    assert.is(list.length, 20);
+    for (const [i, { token, value }] of list.entries()) {
+      assert.is(token, tokenizer.decode([ids[i]]).replace(" ", "·").replace("\n", "↵"));
+      assert.ok(Math.abs(Number.parseFloat(String(value)) - (100 * weights[ids[i]]) / sum) < 0.06);
+    }
+    const entropy = page.locator("#model .next output").last();
+    await slide("temperature", 0);
+    assert.equal(
+      (await bars()).map(({ isCut }) => isCut),
+      [false, ...Array(19).fill(true)],
+    );
+    assert.is((await bars())[0].value, "100.0 %");
+    assert.match(String(await entropy.textContent()), /^Entropy 0.00 bits .* 1 of/);
+    await slide("temperature", 1);
+    const V = tokenizer.vocabSize;
+    await slide("top-k", 50);
+    const k = Math.round(Math.sqrt(V));
+    assert.is((await bars()).filter(({ isCut }) => !isCut).length, k);
+    await page.getByRole("button", { name: "Reset" }).click();
+    assert.equal(await bars(), list);
+    await slide("top-p", 0.3);
+    let [kept, share] = [0, 0];
+    for (; share < 0.3; kept++) share += weights[ids[kept]] / sum;
+    assert.is((await bars()).filter(({ isCut }) => !isCut).length, kept);
+    assert.equal(errors, []);
+  });
+
+  test("generation streams, is stopped, and nothing else moves meanwhile", async () => {
+    await look("not to be");
+    await page.evaluate(() => {
+      const all = { shift: 0 };
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries())
+          all.shift += (entry as never as { value: number }).value;
+      }).observe({ entryTypes: ["layout-shift" as never] });
+      Object.assign(window, { all });
+    });
+    const written = page.locator("#model .drawn");
+    await page.getByRole("spinbutton", { name: "tokens" }).fill("10000");
+    await page.getByRole("button", { name: "Generate" }).click();
+    await until(async () => (await written.count()) > 50, "50 tokens");
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText(/^stopped: /).waitFor();
+    const count = await written.count();
+    assert.ok(count < 10_000, `${count}`);
+    await new Promise((next) => setTimeout(next, 200));
+    assert.is(await written.count(), count);
+    const { shift } = await page.evaluate(
+      () => (window as never as { all: { shift: number } }).all,
+    );
+    assert.is(shift, 0);
+    assert.equal(errors, []);
+  });
+
+  test("generation: the library's text, and of each token its probability", async () => {
+    await look("not to be");
+    await slide("temperature", 0.5);
+    await page.getByRole("spinbutton", { name: "tokens" }).fill("25");
+    await page.getByLabel("seed").fill("4");
+    await page.getByRole("button", { name: "Generate" }).click();
+    await page.getByText(/^at its end: 25 tokens/).waitFor();
+    const { model, tokenizer } = loadRun(run, device("ts"));
+    const prompt = tokenizer.encode("not to be");
+    const ids: number[] = [];
+    const options = { prompt, maxNewTokens: 25, temperature: 0.5, seed: 4 };
+    for await (const id of generate(model, options)) ids.push(id);
+    assert.is(
+      (await page.locator("#model .drawn").allTextContents()).join(""),
+      tokenizer.decode(ids),
+    );
+    const logits = await numbers("/logits", { run: "gpt", text: "not to be", position: 8 });
+    const weights = logits.map((x) => Math.exp(x));
+    const share = weights[ids[0]] / weights.reduce((a, b) => a + b);
+    const first = page.locator("#model .drawn").first();
+    const title = String(await first.getAttribute("title"));
+    assert.match(title, new RegExp(`, id ${ids[0]}: 0?.`));
+    assert.ok(Math.abs(Number(title.split(": ").at(-1)) - share) < 2e-3, `${title}, ${share}`);
+    await page.getByLabel("walk through its tokens").press("ArrowRight");
+    assert.is(await page.locator("#model .generation .readout").textContent(), title);
+    assert.equal(errors, []);
+  });
+
+  test("tables: an element's value; a bigram's table, and no attention", async () => {
+    await look("not to be", { colorScheme: "dark", viewport: { width: 390, height: 800 } });
+    const readout = page.locator("#model .tables .readout");
+    const { model } = loadRun(run, device("ts"));
+    const { wte, wpe } = model as GPT;
+    const canvas = page.locator("#model .tables canvas");
+    await hover(canvas, [0, wte.weight.shape[0]], [5, 24]);
+    const value = wte.weight.data()[5].toFixed(4);
+    assert.is(await readout.textContent(), `“↵” (0), channel 5: ${value}`);
+    await page.getByRole("combobox", { name: "table", exact: true }).selectOption("wpe");
+    await page.getByLabel("table of positions").waitFor();
+    await hover(canvas, [3, 32], [7, 24]);
+    const place = wpe?.weight.data()[3 * 24 + 7].toFixed(4);
+    assert.is(await readout.textContent(), `position 3, channel 7: ${place}`);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= 390, `${width} pixels wide`);
+    await page.getByRole("combobox", { name: "run", exact: true }).selectOption("bigram");
+    await page.getByText("A bigram has none").waitFor();
+    assert.not(await page.locator("#model .heads").isVisible());
+    await page.getByLabel("table of what follows which").waitFor();
+    assert.equal(errors, []);
+  });
+});

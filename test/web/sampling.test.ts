@@ -1,0 +1,55 @@
+// What the page works out of logits, held to what the library draws from.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { sample } from "#src/gpt/generate.js";
+import { pick } from "#src/ops/creation.js";
+import { normal } from "#src/random.js";
+import { distribution, rank } from "#src/web/page/sampling.js";
+import { assertClose } from "../support.js";
+
+const test = suite("sampling");
+
+/** Logits of `n` tokens, some of them equal. */
+const logitsOf = (n: number) =>
+  Float32Array.from(normal(n, { site: n, stream: "sample", seed: 2 }), (x) => Math.round(4 * x));
+
+test("draws what sample() draws, for any temperature and cut", () => {
+  for (const n of [1, 7, 65, 300])
+    for (const temperature of [0, 0.05, 0.7, 1, 2])
+      for (const topK of [1, 2, 5, 64, Infinity])
+        for (const topP of [0.01, 0.3, 0.9, 0.99, 1]) {
+          const logits = logitsOf(n);
+          const ranked = rank(logits);
+          const { drawn, count } = distribution(ranked, { temperature, topK, topP });
+          const options = { temperature, topP, ...(topK < Infinity && { topK }) };
+          for (const u of [0, 0.1, 0.37, 0.5, 0.83, 0.999]) {
+            const id = ranked.ids[pick(drawn.subarray(0, count), u)];
+            const what = `${n} ${u} ${JSON.stringify(options)}`;
+            assert.is(id, sample(logits, u, options), what);
+          }
+        }
+});
+
+test("probabilities and entropy of a case worked out by hand", () => {
+  const logits = [1, 3, 2, 3, -Infinity].map((x) => Math.log(2) * x); // weights 2, 8, 4, 8, 0
+  const ranked = rank(logits);
+  assert.equal([...ranked.ids], [1, 3, 2, 0, 4]);
+  const all = distribution(ranked, { temperature: 1, topK: Infinity, topP: 1 });
+  assertClose(all.own, [8 / 22, 8 / 22, 4 / 22, 2 / 22, 0]);
+  assertClose(all.drawn, all.own);
+  const cut = distribution(ranked, { temperature: 1, topK: Infinity, topP: 0.7 });
+  assertClose(cut.drawn, [0.5, 0.5, 0, 0, 0]);
+  assertClose(cut.own, all.own);
+  assert.is(cut.count, 2);
+  assert.is(cut.entropy.drawn, 1);
+  const bits = [8, 8, 4, 2].reduce((sum, w) => sum - (w / 22) * Math.log2(w / 22), 0);
+  assertClose([cut.entropy.own], [bits]);
+  const three = distribution(ranked, { temperature: 0.5, topK: 3, topP: 1 });
+  assertClose(three.drawn, [64 / 144, 64 / 144, 16 / 144, 0, 0]);
+  const one = distribution(ranked, { temperature: 0, topK: Infinity, topP: 1 });
+  assert.equal([one.count, ...one.drawn], [1, 1, 0, 0, 0, 0]);
+  assert.ok(Object.is(one.entropy.drawn, 0));
+});
+
+test.run();

@@ -233,12 +233,12 @@ inBrowser("web/model", (test, opens) => {
     await hover(canvas, [3, 32], [7, 24]);
     const place = wpe?.weight.data()[3 * 24 + 7].toFixed(4);
     assert.is(await readout.textContent(), `position 3, channel 7: ${place}`);
-    const width = await page.evaluate(() => document.documentElement.scrollWidth);
-    assert.ok(width <= 390, `${width} pixels wide`);
     await page.getByRole("combobox", { name: "run", exact: true }).selectOption("bigram");
     await page.getByText("A bigram has none").waitFor();
     assert.not(await page.locator("#model .heads").isVisible());
     await page.getByLabel("table of what follows which").waitFor();
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= 390, `${width} pixels wide`);
     assert.equal(errors, []);
   });
 });

@@ -5,7 +5,8 @@ import { distribution, type Ranked, type Sampling } from "./sampling.ts";
 import { shown } from "./tokens.ts";
 
 const BARS = 20;
-const percent = (p: number) => `${(100 * p).toFixed(p < 0.0995 ? 2 : 1)} %`;
+const percent = (p: number) =>
+  p > 0 && p < 5e-5 ? "< 0.01 %" : `${(100 * p).toFixed(p < 0.0995 ? 2 : 1)} %`;
 
 /** A slider with its name before it and its value behind. */
 function slider(

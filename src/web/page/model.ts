@@ -33,7 +33,7 @@ export function modelView(root: HTMLElement): void {
       timer = window.setTimeout(() => attempt(read), PATIENCE);
     },
   });
-  const note = element("p", { class: "small soft note" }, "\u00a0");
+  const note = element("p", { class: "small soft stand" }, "\u00a0");
   const problem = element("p", { class: "error small", role: "alert" });
   const tokens = new Tokens((position) => attempt(() => lookAt(position)));
   const attention = new Attention((row) => {
@@ -41,7 +41,7 @@ export function modelView(root: HTMLElement): void {
     tokens.weigh(attention.rowOf(from), row ?? -1);
   });
   const heads = element("section", { class: "card" }, element("h2", {}, "Attention"));
-  const none = element("p", { class: "soft" }, "A bigram has none: it looks at one token alone.");
+  const none = element("p", { class: "soft" });
   heads.append(attention.element, none);
   const next = new Next();
   const generation = new Generation(
@@ -78,7 +78,8 @@ export function modelView(root: HTMLElement): void {
     const able = runs.filter(({ hasCheckpoint }) => hasCheckpoint);
     choice.replaceChildren(...able.map(({ name }) => element("option", { value: name }, name)));
     if (able.length === 0) throw new Error("No run has a checkpoint yet: look again in a while.");
-    await choose(able.some(({ name }) => name === run) ? run : able[0].name);
+    const first = able.find(({ isLive }) => isLive) ?? able[0];
+    await choose(able.some(({ name }) => name === run) ? run : first.name);
   }
 
   async function choose(name: string): Promise<void> {
@@ -87,8 +88,6 @@ export function modelView(root: HTMLElement): void {
     const got = await ask<Model>(`/runs/${encodeURIComponent(name)}/model`);
     if (run !== name) return;
     model = got;
-    none.hidden = model.layers > 0;
-    attention.element.hidden = model.layers === 0;
     if (text.value === "") text.value = await firstText(name, model);
     const positions = runs.find((each) => each.name === name)?.config.positions;
     await Promise.all([read(), tables.show(name, model, positions)]);
@@ -108,7 +107,11 @@ export function modelView(root: HTMLElement): void {
     note.textContent =
       `Step ${got.step}. ${count} tokens` +
       (more > 0 ? `, the last that are looked at: ${more} before them are not.` : ".");
-    if (layers > 0 && count > 0) {
+    none.textContent =
+      layers === 0 ? "A bigram has none: it looks at one token alone." : "The text has no tokens.";
+    none.hidden = layers > 0 && count > 0;
+    attention.element.hidden = !none.hidden;
+    if (none.hidden) {
       const weights = await askNumbers("/attention", question, signal);
       attention.show({ weights, layers, heads, tokens: got.tokens });
     }

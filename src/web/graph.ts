@@ -133,9 +133,14 @@ function labelsOf(
   return new Map(
     tensors.map((x) => {
       const isNumber = !x.node && !x.requiresGrad && x.shape.length === 0;
-      return [x, own.get(x) ?? (isNumber ? String(Number(x.item().toPrecision(6))) : fresh())];
+      return [x, own.get(x) ?? (isNumber ? plain(x) : fresh())];
     }),
   );
+}
+
+/** A number as it was written, as far as its dtype knows. */
+function plain(x: Tensor): string {
+  return String(Number(x.item().toPrecision(x.dtype === "f32" ? 7 : 12)));
 }
 
 function valuesOf(values: ArrayLike<number>): Value[] {

@@ -125,6 +125,10 @@ inBrowser("web/autograd", (test, open) => {
     await until(ended, "all steps have been shown");
     await page.getByRole("button", { name: "Run" }).waitFor();
     assert.is((await boxes(page)).a.gradient, "26");
+    await page.locator(".node", { has: page.locator(".label", { hasText: "c" }) }).click();
+    assert.is(await page.textContent("output"), "step 3 of 4");
+    await page.locator(".steps li").nth(1).click();
+    assert.is(await note(page), "dc += dd\ndb += dd");
     assert.is(await page.locator(".edge").count(), 6);
     assert.equal(errors, []);
   });
@@ -143,6 +147,7 @@ inBrowser("web/autograd", (test, open) => {
     assert.is(await page.textContent(".line-numbers .wrong"), "3");
     await write(page, "x = 2\nz = x ** 3");
     assert.is(await problem.textContent(), "");
+    assert.is(await page.$eval("select", (each) => each.selectedOptions[0].text), "own code");
     assert.is(await page.locator(".wrong").count(), 0);
     assert.is(await page.getAttribute("textarea", "aria-invalid"), "false");
     assert.is(await page.locator("img").count(), 0);
@@ -171,6 +176,10 @@ inBrowser("web/autograd", (test, open) => {
     const before = await size();
     await page.getByLabel("down").check({ force: true });
     await until(async () => (await size()) < before, "a graph that goes down");
+    await page.getByLabel("step forward").click();
+    await page.getByLabel("across").check({ force: true });
+    await until(async () => (await size()) === before, "and across again");
+    assert.is(await page.textContent("output"), "step 1 of 2");
     assert.equal(errors, []);
   });
 

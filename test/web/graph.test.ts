@@ -171,6 +171,10 @@ test("labels: variables, plain numbers, and numbers for the rest that no variabl
   const labels = nodes.map(({ label }) => label);
   assert.equal(labels.sort(), ["3", "unused", "v1", "v2", "v3", "y"]);
   assert.is(nodes.find(({ op }) => op === "pow")?.detail, "2");
+  const constant = (dtype: "f32" | "f64") =>
+    graphOf("x = 1\ny = x * 1.23456789", { dtype }).nodes[1];
+  assert.is(constant("f64").label, "1.23456789");
+  assert.is(constant("f32").label, "1.234568");
   const { nodes: reduced } = graphOf("x = [[1, 2]]\nsum(sum(x, dim = 0))");
   assert.is(reduced.find(({ detail }) => detail)?.detail, "dim = 0");
 });

@@ -10,11 +10,13 @@ export interface Picture {
   show(steps: number): void;
 }
 
-export function picture(graph: Graph): Picture {
+/** `picked` is told of a node that was clicked. */
+export function picture(graph: Graph, picked: (node: number) => void): Picture {
   const edges = graph.edges.map(({ points }) =>
     drawing("path", { class: "edge", d: curveThrough(points), "marker-end": "url(#arrow)" }),
   );
   const boxes = graph.nodes.map((node) => nodeBox(node, graph.box));
+  for (const [i, box] of boxes.entries()) box.root.addEventListener("click", () => picked(i));
   const { width, height } = graph;
   const root = drawing(
     "svg",

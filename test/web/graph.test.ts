@@ -1,11 +1,13 @@
 // The graph of an expression: its steps of backward() give the library's own gradients, bit for
 // bit, and its notes say what is done.
 
+import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { madeFrom } from "#src/ops/inspect.js";
 import { evaluate } from "#src/web/expression.js";
 import { graphOf, graphRoutes } from "#src/web/graph.js";
+import { examples } from "#src/web/page/examples.js";
 import type { Graph, Value } from "#src/web/protocol.js";
 import { serve } from "#src/web/server.js";
 import { assertClose } from "../support.js";
@@ -72,6 +74,27 @@ for (const [name, code] of Object.entries(codes)) {
     }
   });
 }
+
+test("the examples of the page and of its document are graphs, and do what they say", () => {
+  const document = readFileSync(new URL("../../docs/dashboard.md", import.meta.url), "utf8");
+  const [, shown] = /```text\n(.*?)```/s.exec(document) ?? [];
+  const { steps } = graphOf(shown);
+  const [, note] = /such as `(dw .*?)`/.exec(document) ?? [];
+  assert.ok(
+    steps.some(({ notes }) => notes.includes(note)),
+    note,
+  );
+  for (const code of Object.values(examples)) assert.ok(graphOf(code).steps.length > 3);
+  const leafOf = (name: string, label: string) => {
+    const graph = graphOf(examples[name]);
+    const gradients = endOf(graph);
+    return gradients.get(graph.nodes.findIndex((node) => node.label === label)) as number[];
+  };
+  const sum = Math.exp(1) + Math.exp(2) + Math.exp(0.5);
+  const difference = [1, 2, 0.5].map((z, i) => Math.exp(z) / sum - [0, 1, 0][i]);
+  assertClose(leafOf("softmax and cross-entropy", "z"), difference, { rtol: 1e-12 });
+  assertClose(leafOf("a neuron", "n"), [0.5], { rtol: 1e-4 });
+});
 
 test("each op has one turn, after all that was made from it; the root's gradient comes first", () => {
   for (const code of Object.values(codes)) {

@@ -56,6 +56,9 @@ export class Tokens {
       chip.ariaSelected = String(i === position);
       chip.tabIndex = i === position ? 0 : -1;
     }
+    const [box, { offsetTop, offsetHeight }] = [this.element, this.#chips[position]];
+    const [first, last] = [offsetTop + offsetHeight - box.clientHeight, offsetTop];
+    box.scrollTop = Math.max(first, Math.min(last, box.scrollTop)); // all of it is in view
     this.#chosen(position);
   }
 

@@ -14,6 +14,9 @@ import type { BackwardStep, Graph, GraphQuestion, Value } from "./protocol.ts";
 import { type Routes, sendJSON } from "./routes.ts";
 import { CodeError } from "./syntax.ts";
 
+/** More cannot be taken in at a look, and would take seconds to lay out. */
+const MOST_TENSORS = 64;
+
 export const graphRoutes: Routes = {
   "POST /graph": ({ response, body }) => {
     const optional = { kind: "string", optional: true } as const;
@@ -42,6 +45,10 @@ export function graphOf(code: string, options: Omit<GraphQuestion, "code"> = {})
     expectRoot(evaluated);
     const { root, variables, details } = evaluated;
     const tensors = madeFrom(root, ...variables.values()).sort((a, b) => a.id - b.id);
+    if (tensors.length > MOST_TENSORS) {
+      const found = `the graph has ${tensors.length} tensors`;
+      throw new CodeError(evaluated.at, `${found}, expected at most ${MOST_TENSORS}`);
+    }
     const index = new Map(tensors.map((x, i) => [x, i]));
     const labels = labelsOf(tensors, variables);
     const named = new Set(variables.values());

@@ -8,6 +8,7 @@ import { attentionMaps } from "../gpt/inspect.ts";
 import { GPT } from "../gpt/model.ts";
 import type { Embedding } from "../nn/index.ts";
 import { arange, tensor } from "../ops/creation.ts";
+import { slice } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
 import { noGrad, type Tensor } from "../tensor.ts";
 import { plainPrompt, type Tokenizer } from "../text/tokenizer.ts";
@@ -35,6 +36,7 @@ const generation = {
 /** The models compute on `device`. */
 export function lookRoutes(runs: Runs, device: Device): Routes {
   const models = new Models(runs, device);
+  const row = (ids: number[]) => tensor(Int32Array.from(ids), { shape: [1, ids.length], device });
   return {
     "GET /runs/:run/model": ({ response, parts }) =>
       models.use(parts.run, (loaded) => sendJSON(response, describe(loaded))),
@@ -65,9 +67,8 @@ export function lookRoutes(runs: Runs, device: Device): Routes {
           throw new Refusal(400, "a bigram has no attention: it looks at one token alone");
         const { ids } = seen(loaded, question.text);
         if (ids.length === 0) throw new Refusal(400, "the text has no tokens");
-        const idx = tensor(Int32Array.from(ids), { shape: [1, ids.length], device });
         response.writeHead(200, { "content-type": "application/octet-stream" });
-        for (const map of attentionMaps(model, idx)) {
+        for (const map of attentionMaps(model, row(ids))) {
           const bytes = bytesOf(floatsOf(() => map));
           map.free("it is sent");
           if (!(await write(response, bytes))) return;
@@ -78,13 +79,15 @@ export function lookRoutes(runs: Runs, device: Device): Routes {
 
     "POST /logits": ({ response, body }) => {
       const question = fieldsOf<LogitsQuestion>(body, { ...text, position });
-      return models.use(question.run, async (loaded) => {
+      return models.use(question.run, (loaded) => {
         const { ids } = seen(loaded, question.text);
-        const prompt = ids.slice(0, question.position + 1);
-        if (prompt.length <= question.position)
+        const read = ids.slice(0, question.position + 1);
+        if (read.length <= question.position)
           throw new Refusal(400, `position is ${question.position}, of ${ids.length} tokens`);
-        for await (const { logits } of draw(loaded.model, { prompt, maxNewTokens: 1, seed: 0 }))
-          sendNumbers(response, Float32Array.from(logits));
+        sendNumbers(
+          response,
+          floatsOf(() => logitsAfter(loaded.model, row(read))),
+        );
       });
     },
 
@@ -142,6 +145,16 @@ function sizeOf({ weight }: Embedding, model: LanguageModel): Model["tables"][st
   const columns = model instanceof GPT ? model.config.nEmbd : model.config.vocabSize;
   const [total] = weight.shape;
   return { rows: Math.min(MOST_ROWS, total), columns, total };
+}
+
+/** The logits of what follows a text, (1, 1, V) for idx [1, T]. */
+function logitsAfter(model: LanguageModel, idx: Tensor): Tensor {
+  const last = (x: Tensor) => slice(x, { dim: 1, start: -1 });
+  return noGrad(() =>
+    model instanceof GPT
+      ? model.lm_head.forward(last(model.hidden(idx)))
+      : last(model.forward(idx).logits as Tensor),
+  );
 }
 
 /** How many tokens of a text are looked at. */

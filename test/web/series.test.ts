@@ -129,10 +129,17 @@ test("axes: a margin, zero where it is asked for, round numbers on a logarithmic
 });
 
 test("numbers in few characters", () => {
-  const cases = { 0: "0", 0.001: "0.001", 0.00031: "3.1e-4", 1.8423: "1.842", 12345: "12.35K" };
+  const cases = {
+    0: "0",
+    0.001: "0.001",
+    0.00005: "5e-5",
+    0.00031: "0.00031",
+    1.8423: "1.842",
+    12345: "12.35K",
+  };
   for (const [x, text] of Object.entries(cases)) assert.is(short(Number(x)), text);
   assert.is(short(2e-5), "2e-5");
-  assert.equal([3.44, 65, 3723].map(duration), ["3.4 s", "1:05", "1:02:03"]);
+  assert.equal([3, 3.44, 65, 3723].map(duration), ["3 s", "3.4 s", "1:05", "1:02:03"]);
 });
 
 test.run();

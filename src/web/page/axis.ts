@@ -1,4 +1,16 @@
-// The y axis of a chart: how far it reaches, and where a logarithmic one has its numbers.
+// The axes of a chart: how far they reach, and where their numbers stand.
+
+const tens = Array.from({ length: 12 }, (_, power) => 10 ** power);
+
+/** How far apart the numbers on an axis of steps may stand. */
+export const wholeSteps = tens.flatMap((ten) => [ten, 2 * ten, 5 * ten]);
+
+/** The same for seconds: with minutes and hours. */
+export const secondSteps = [
+  ...[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => 60 * minutes),
+  ...wholeSteps.map((hours) => 3600 * hours),
+];
 
 /** What a y axis shows of values from `low` to `high`: those, and a margin. */
 export function yRange(

@@ -2,10 +2,10 @@
 // cursor is told to whoever shows numbers, and to the charts beside it.
 
 import uPlot from "uplot";
-import { logTicks, yRange } from "./axis.ts";
+import { logTicks, secondSteps, wholeSteps, yRange } from "./axis.ts";
 import { paint } from "./colors.ts";
 import { placesOf, type Range, thin } from "./columns.ts";
-import { short } from "./numbers.ts";
+import { duration, integer, short } from "./numbers.ts";
 import type { Numbers } from "./series.ts";
 
 export interface Line {
@@ -27,7 +27,8 @@ export interface ChartOptions {
   isLog?: boolean;
   /** y begins at 0. */
   fromZero?: boolean;
-  formatX?(x: number): string;
+  /** x is seconds; else it is whole steps. */
+  isTime?: boolean;
 }
 
 /** What a chart tells: the x under the cursor, and a range of x that was chosen; null is none. */
@@ -57,6 +58,7 @@ export class Chart {
     root.tabIndex = 0;
     root.addEventListener("dblclick", () => hooks.zoomed(null));
     root.addEventListener("keydown", (event) => this.#onKey(event));
+    root.addEventListener("blur", () => this.#plot?.setCursor({ left: -10, top: -10 }));
     new ResizeObserver(() => this.#draw()).observe(root);
   }
 
@@ -129,7 +131,8 @@ export class Chart {
         {
           ...axis,
           size: 24,
-          values: (_, xs) => xs.map((x) => (this.#options.formatX ?? short)(x)),
+          incrs: () => (this.#options.isTime ? secondSteps : wholeSteps),
+          values: (_, xs) => xs.map(this.#options.isTime ? duration : integer),
         },
         {
           ...axis,

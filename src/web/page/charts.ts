@@ -73,7 +73,7 @@ export class Charts {
     const view = this.#view;
     const range = view.range ?? this.#all();
     const isAlone = this.#runs.length === 1;
-    const formatX = view.x === "step" ? integer : duration;
+    const isTime = view.x === "elapsedSeconds";
     for (const { figure, chart, plot, reason } of this.#parts) {
       const { curves, fromZero } = figure;
       const lines = curves.flatMap((curve) =>
@@ -87,7 +87,7 @@ export class Charts {
       reason.hidden = lines.length > 0 || !why;
       plot.hidden = !reason.hidden;
       reason.textContent = why && figure.reason ? figure.reason(why.info) : "";
-      chart.draw(lines, range, { fromZero, formatX, isLog: view.isLog && figure === figures[0] });
+      chart.draw(lines, range, { fromZero, isTime, isLog: view.isLog && figure === figures[0] });
     }
     this.#tell();
   }

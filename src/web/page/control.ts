@@ -37,8 +37,9 @@ export class RunControl {
       { class: "card control", "aria-label": "the run that is being trained", hidden: true },
       element("div", { class: "row what" }, this.#state, this.#name),
       element("div", { class: "row where" }, this.#step, this.#left),
+      this.#message,
+      element("div", { class: "row buttons" }, pause, save, stop),
       this.#progress,
-      element("div", { class: "row" }, pause, save, stop, this.#message),
     );
   }
 

@@ -2,6 +2,7 @@
 
 import type { Glimpse } from "../protocol.ts";
 import { element } from "./element.ts";
+import { onceAFrame } from "./frame.ts";
 import { histograms } from "./histograms.ts";
 import { integer } from "./numbers.ts";
 
@@ -21,6 +22,8 @@ export class Glimpses {
   );
   readonly #details: HTMLDetailsElement;
   #shown: Glimpse | null = null;
+  #chosen: readonly string[] = [];
+  readonly #show = onceAFrame(() => this.#draw());
 
   constructor() {
     for (const select of [this.#run, this.#step])
@@ -38,27 +41,34 @@ export class Glimpses {
     this.#show();
   }
 
+  /** Keeps what is told. A run that goes on from before has not been where it was later. */
   add({ run, ...glimpse }: Glimpse & { run: string }): void {
     const steps = this.#runs.get(run) ?? new Map<number, Glimpse>();
+    for (const step of steps.keys()) if (step > glimpse.step) steps.delete(step);
     this.#runs.set(run, steps.set(glimpse.step, glimpse));
-  }
-
-  /** A run goes on from before: what it was up to from a step on comes anew. */
-  forget(run: string): void {
-    this.#runs.delete(run);
+    this.#show();
   }
 
   /** The runs that may be chosen from. */
   choose(runs: readonly string[]): void {
-    const { value } = this.#run;
-    const names = runs.filter((run) => this.#runs.has(run));
-    this.#run.replaceChildren(...names.map((run) => element("option", { value: run }, run)));
-    this.#run.value = names.includes(value) ? value : (names[0] ?? "");
-    this.#run.hidden = names.length < 2;
+    this.#chosen = runs;
     this.#show();
   }
 
-  #show(): void {
+  #draw(): void {
+    this.#showRuns();
+    this.#showGlimpse();
+  }
+
+  #showRuns(): void {
+    const { value } = this.#run;
+    const names = this.#chosen.filter((run) => this.#runs.has(run));
+    this.#run.replaceChildren(...names.map((run) => element("option", { value: run }, run)));
+    this.#run.value = names.includes(value) ? value : (names[0] ?? "");
+    this.#run.hidden = names.length < 2;
+  }
+
+  #showGlimpse(): void {
     const steps = this.#runs.get(this.#run.value) ?? new Map<number, Glimpse>();
     const numbers = [...steps.keys()].sort((a, b) => b - a);
     const { value } = this.#step;

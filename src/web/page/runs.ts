@@ -11,6 +11,8 @@ export class RunList {
   #infos: RunInfo[] = [];
   /** By the name of each run that was chosen, its colour: it keeps it. */
   readonly #colors = new Map<string, number>();
+  /** Nothing was chosen yet. */
+  #isNew = true;
 
   constructor(changed: () => void) {
     this.#changed = changed;
@@ -24,19 +26,22 @@ export class RunList {
     });
   }
 
-  /** Shows these runs; where none of those chosen is left, chooses the live or the newest one. */
+  /** Shows these runs; of those chosen, if none is there any more, the live or the newest one. */
   update(infos: RunInfo[]): void {
     this.#infos = infos;
     const names = infos.map(({ name }) => name);
-    for (const name of this.#colors.keys()) if (!names.includes(name)) this.#colors.delete(name);
+    const gone = [...this.#colors.keys()].filter((name) => !names.includes(name));
+    for (const name of gone) this.#colors.delete(name);
     const first = infos.find(({ isLive }) => isLive) ?? infos[0];
-    if (first && this.#colors.size === 0) this.#choose(first.name);
+    if (first && this.#colors.size === 0 && (gone.length > 0 || this.#isNew))
+      this.#choose(first.name);
     const focused = document.activeElement?.getAttribute("data-run");
     this.root.replaceChildren(...infos.map((info) => this.#item(info)));
     if (focused) this.root.querySelector<HTMLElement>(`[data-run=${CSS.escape(focused)}]`)?.focus();
   }
 
   #choose(name: string): void {
+    this.#isNew = false;
     const taken = [...this.#colors.values()];
     const free = Array.from({ length: RUN_COLORS }, (_, i) => i).find((i) => !taken.includes(i));
     this.#colors.set(name, free ?? taken.length % RUN_COLORS);

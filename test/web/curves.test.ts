@@ -277,6 +277,8 @@ inBrowser("web/curves", (test, open) => {
     const lines = readFileSync(file, "utf8").split("\n").slice(0, 30);
     writeFileSync(file, `${lines.join("\n")}\n`);
     await until(async () => (await rowsIn(page)) === 30, "the rows are dropped");
+    writeFileSync(file, "");
+    await until(async () => (await rowsIn(page)) === 0, "all are");
     // no error but that the server was not there
     assert.equal(
       errors.filter((error) => !error.includes("Failed to load resource")),

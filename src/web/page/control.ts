@@ -72,6 +72,7 @@ export class RunControl {
   }
 
   async #ask(action: Action): Promise<void> {
+    if (this.#asked.has(action)) return;
     this.#asked.add(action);
     this.#message.textContent = "";
     this.#show();

@@ -88,6 +88,8 @@ export class HeatMap {
       this.#labels[i].replaceChildren(
         ...(isRoom ? (list as string[]).map((text) => element("span", {}, text)) : []),
       );
+    const isUpright = labels?.columns.every((text) => text.length < 2) ?? false;
+    this.#labels[0].classList.toggle("upright", isUpright); // longer ones stand on their side
     this.paint();
     this.point(null);
   }

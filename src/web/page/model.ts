@@ -67,7 +67,6 @@ export function modelView(root: HTMLElement): void {
   async function attempt(work: () => Promise<void>): Promise<void> {
     try {
       await work();
-      problem.textContent = "";
     } catch (error) {
       if ((error as Error).name !== "AbortError") problem.textContent = (error as Error).message;
     }
@@ -83,12 +82,12 @@ export function modelView(root: HTMLElement): void {
   }
 
   async function choose(name: string): Promise<void> {
-    generation.stop();
+    if (name !== run) generation.stop();
     choice.value = run = name;
     const got = await ask<Model>(`/runs/${encodeURIComponent(name)}/model`);
     if (run !== name) return;
     model = got;
-    if (text.value === "") text.value = await firstText(name, model);
+    if (text.value === "") text.value = firstText(model);
     const positions = runs.find((each) => each.name === name)?.config.positions;
     await Promise.all([read(), tables.show(name, model, positions)]);
   }
@@ -101,6 +100,7 @@ export function modelView(root: HTMLElement): void {
     const question = { run, text: text.value };
     const got = await ask<Look>("/tokens", question, signal);
     if (got.step !== model?.step) return choose(run); // there is a newer checkpoint
+    problem.textContent = "";
     seen = { text: question.text, look: got };
     const { layers, heads } = model;
     const [count, more] = [got.tokens.length, got.before];
@@ -132,8 +132,9 @@ export function modelView(root: HTMLElement): void {
   attempt(start);
 }
 
-/** A text that a model has tokens for. */
-async function firstText(run: string, { vocabulary }: Model): Promise<string> {
-  const isKnown = await ask("/tokens", { run, text: FIRST_TEXT }).catch(() => null);
+/** A text that a model can read: all its characters are tokens, or one stands for the unknown. */
+function firstText({ vocabulary }: Model): string {
+  const known = new Set(vocabulary);
+  const isKnown = known.has("<unk>") || [...FIRST_TEXT].every((each) => known.has(each));
   return isKnown ? FIRST_TEXT : vocabulary.slice(0, 12).join("");
 }

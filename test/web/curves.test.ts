@@ -172,6 +172,13 @@ inBrowser("web/curves", (test, open) => {
     }
     await choose(page, "b").uncheck();
     await until(async () => (await rowsIn(page)) === 100, "one is hidden");
+    await trained("compared/d", { maxIters: 5 });
+    await until(async () => (await choose(page, "d").count()) === 1, "a new run is listed");
+    assert.is(await rowsIn(page), 100); // and nobody has chosen it
+    for (const run of ["a", "c"]) await choose(page, run).uncheck();
+    await until(async () => (await rowsIn(page)) === 0, "none is chosen");
+    await choose(page, "a").check();
+    await until(async () => (await rowsIn(page)) === 60, "and one again, with what was heard");
 
     const csv = await page.request.get(
       new URL(String(await page.getByLabel("metrics of a as CSV").getAttribute("href")), url).href,

@@ -76,6 +76,14 @@ inBrowser("web/curves", (test, open) => {
     assert.is(await page.getByLabel("weight of h.0.attn.c_attn.weight, from", {}).count(), 1);
     assert.is(await page.getByLabel("gradient of wte.weight, from").count(), 1);
 
+    const evaluation = page.getByLabel("step", { exact: true });
+    await until(async () => (await evaluation.locator("option").count()) > 2, "a second one comes");
+    assert.is(await evaluation.inputValue(), "newest");
+    const oldest = await evaluation.locator("option").last().getAttribute("value");
+    await evaluation.selectOption(oldest);
+    await until(async () => (await evaluation.locator("option").count()) > 3, "and a third");
+    assert.is(await evaluation.inputValue(), oldest);
+
     await pause.click();
     await until(async () => (await state.textContent()) === "paused", "it pauses");
     const paused = Number(

@@ -18,7 +18,7 @@ export class Glimpses {
   readonly #nothing = element(
     "p",
     { class: "soft" },
-    "A sample and histograms come with each evaluation of a run that is trained here.",
+    "A sample and histograms come with each checkpoint of a run that is chosen.",
   );
   readonly #details: HTMLDetailsElement;
   #shown: Glimpse | null = null;
@@ -72,13 +72,11 @@ export class Glimpses {
     const steps = this.#runs.get(this.#run.value) ?? new Map<number, Glimpse>();
     const numbers = [...steps.keys()].sort((a, b) => b - a);
     const { value } = this.#step;
-    const option = (step: number, i: number) =>
-      element("option", { value: i < 0 ? NEWEST : step }, `step ${integer(step)}`);
-    const options = numbers.map(option);
+    const options = numbers.map((each) => element("option", { value: each }, named(each)));
     if (numbers.length)
-      options.unshift(element("option", { value: NEWEST }, `newest: step ${integer(numbers[0])}`));
+      options.unshift(element("option", { value: NEWEST }, `newest: ${named(numbers[0])}`));
     this.#step.replaceChildren(...options);
-    this.#step.value = steps.has(Number(value)) ? value : NEWEST;
+    this.#step.value = numbers.map(String).includes(value) ? value : NEWEST;
     const step = this.#step.value === NEWEST ? numbers[0] : Number(this.#step.value);
     const glimpse = steps.get(step) ?? null;
     const isNone = glimpse === null;
@@ -89,4 +87,8 @@ export class Glimpses {
     this.#sample.textContent = glimpse.sample;
     this.#histograms.replaceChildren(...histograms(glimpse.histograms));
   }
+}
+
+function named(step: number): string {
+  return `step ${integer(step)}`;
 }

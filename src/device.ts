@@ -208,6 +208,12 @@ export function setThreads(count: number): number {
   return typeof addon === "string" ? 1 : addon.threads(count);
 }
 
+/** From now on the calling JavaScript thread computes by itself on cpu: others have the threads. */
+export function workAlone(): void {
+  const addon = addonOf("cpu");
+  if (typeof addon !== "string") addon.alone();
+}
+
 export function setDefaultDevice(name: DeviceName | "auto" | Device): void {
   chosen = device(name);
 }

@@ -1,9 +1,11 @@
 // A program for addon.test.ts: round after round, threads load the addon, train on it, and are
-// terminated amid a step. With the argument `too`, the main thread trains as well.
+// terminated amid a step; one of them leaves the pool to the others. With the argument `too`, the
+// main thread trains as well.
 
 import { once } from "node:events";
-import { isMainThread, parentPort, Worker } from "node:worker_threads";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import type { Tensor } from "tinybard";
+import { workAlone } from "#src/device.js";
 
 const width = 128;
 
@@ -25,7 +27,7 @@ async function trainer(): Promise<() => void> {
 if (isMainThread) {
   const step = process.argv[2] === "too" ? await trainer() : () => {};
   for (let round = 0; round < 20; round++) {
-    const workers = [1, 2, 3].map(() => new Worker(new URL(import.meta.url)));
+    const workers = [1, 2, 3].map((i) => new Worker(new URL(import.meta.url), { workerData: i }));
     const trained = workers.map((worker) => once(worker, "message"));
     for (let i = 0; i < 5; i++) step();
     await Promise.all(trained);
@@ -34,6 +36,7 @@ if (isMainThread) {
     step();
   }
 } else {
+  if (workerData === 1) workAlone();
   const step = await trainer();
   for (let i = 0; ; i++) {
     step();

@@ -42,6 +42,12 @@ napi_value threads(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/** alone(): from now on the calling JavaScript thread leaves the pool to others. */
+napi_value alone(napi_env, napi_callback_info) {
+  workAlone();
+  return nullptr;
+}
+
 /** alignment(buffer): the offset of the first byte of an ArrayBuffer on a cache line of its own. */
 napi_value alignment(napi_env env, napi_callback_info info) {
   size_t count, bytes;
@@ -76,6 +82,7 @@ bool enter(napi_env env, napi_value cpu) {
   napi_add_env_cleanup_hook(env, leave, env); // a hook must differ from all others of a thread
   napi_set_named_property(env, cpu, "simd", text(env, table.load()->simd));
   setFunction<threads>(env, cpu, "threads");
+  setFunction<alone>(env, cpu, "alone");
   setFunction<alignment>(env, cpu, "alignment");
   return true;
 }

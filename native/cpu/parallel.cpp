@@ -164,6 +164,8 @@ void stopThreads() {
   pool().stop();
 }
 
+void workAlone() { isInside = true; }
+
 float* scratch(int place, int64_t floats) {
   thread_local Scratch places[4];
   Scratch& mine = places[place];

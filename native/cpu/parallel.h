@@ -14,6 +14,9 @@ void setThreadCount(int count);
 /** Ends all threads but the caller's; the next run starts them again. */
 void stopThreads();
 
+/** From now on the calling thread works by itself, and leaves the pool to others. */
+void workAlone();
+
 /** Memory of at least `floats` elements for the calling thread, aligned to 64 bytes, its content
  *  undefined. There are four such places a thread; each keeps what it grew to. */
 float* scratch(int place, int64_t floats);

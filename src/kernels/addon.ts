@@ -33,6 +33,8 @@ export interface CpuAddon extends Exports {
   readonly simd: string;
   /** Sets how many threads work, if a number is given; gives how many do. */
   threads(count?: number): number;
+  /** From now on the calling JavaScript thread works by itself, and leaves the pool to others. */
+  alone(): void;
   /** The offset of the first byte of a buffer that begins a cache line. */
   alignment(buffer: ArrayBuffer): number;
 }

@@ -66,14 +66,13 @@ export async function glimpseOf(folder: string, device: Device): Promise<Glimpse
   for await (const text of decodeStream(tokenizer, ids, prompt)) sample += text;
 
   if ([...model.parameters()].some((w) => w.requiresGrad)) {
-    const { text } = await loadCorpus(config.data);
-    const { train } = splitTokens(text, tokenizer);
+    const tokens = await tokensOf(loaded);
     const B = Math.max(1, Math.min(config.batchSize, Math.floor(MOST_TOKENS / config.blockSize)));
     manualSeed(config.seed);
     beginStep(state.step);
     scope(() => {
       const place = placeOf({ site: 0, step: state.step }, device);
-      const batch = drawBatch(tensor(train, { device }), place, "batch", [B, config.blockSize]);
+      const batch = drawBatch(tensor(tokens, { device }), place, "batch", [B, config.blockSize]);
       lossOf(model, ...batch).backward();
     });
   }
@@ -85,16 +84,32 @@ export async function glimpseOf(folder: string, device: Device): Promise<Glimpse
   return { step: state.step, sample, histograms };
 }
 
+let latest: { key: string; tokens: Int32Array } = { key: "", tokens: new Int32Array() };
+
+/** The tokens that a run learns from; those of the last run are remembered for its next step. */
+async function tokensOf({ config, tokenizer, state }: ReturnType<typeof loadRun>) {
+  const key = [config.data, state.textSha256, state.tokenizerSha256].join();
+  if (key !== latest.key) {
+    const { text } = await loadCorpus(config.data);
+    latest = { key, tokens: splitTokens(text, tokenizer).train };
+  }
+  return latest.tokens;
+}
+
 /** How many values lie in each of 40 equally wide bins from the least to the greatest. */
 export function histogramOf(values: ArrayLike<number>): Histogram {
   let [low, high] = [Infinity, -Infinity];
-  const numbers = Float64Array.from(values).filter(Number.isFinite);
-  for (const x of numbers) {
-    low = Math.min(low, x);
-    high = Math.max(high, x);
+  for (let i = 0; i < values.length; i++) {
+    const x = values[i];
+    if (x < low && x > -Infinity) low = x;
+    if (x > high && x < Infinity) high = x;
   }
   const counts = new Array<number>(BINS).fill(0);
+  if (low > high) return { low: 0, high: 0, counts }; // no number at all
   const scale = BINS / (high - low || 1);
-  for (const x of numbers) counts[Math.min(BINS - 1, Math.floor((x - low) * scale))]++;
-  return numbers.length > 0 ? { low, high, counts } : { low: 0, high: 0, counts };
+  for (let i = 0; i < values.length; i++) {
+    const bin = Math.floor((values[i] - low) * scale);
+    if (bin >= 0 && bin < Infinity) counts[Math.min(BINS - 1, bin)]++;
+  }
+  return { low, high, counts };
 }

@@ -1,8 +1,9 @@
 // The thread that the dashboard lives in: a step of training may take seconds, and the page goes on
 // answering.
 
+import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
-import { type Device, device, setDefaultDevice } from "../device.ts";
+import { type Device, device, setDefaultDevice, workAlone } from "../device.ts";
 import { multiplyRate } from "../train/mfu.ts";
 import { Broadcast } from "./events.ts";
 import { watchCheckpoints } from "./glimpse.ts";
@@ -36,6 +37,7 @@ const computing = processor();
 const peak = live ?? { device: computing.name, peak: multiplyRate(computing) };
 const runs = new Runs(run, live, peak);
 setDefaultDevice(computing);
+if (live) yieldToTraining();
 const broadcast = new Broadcast(runs, (pages) => tell({ pages }));
 const routes = {
   ...watchRoutes(runs, broadcast, (action) => {
@@ -61,4 +63,11 @@ function processor(): Device {
   } catch {
     return device("ts");
   }
+}
+
+/** What is computed for pages is done beside the training, with what time that leaves. */
+function yieldToTraining(): void {
+  workAlone();
+  // elsewhere a priority is that of the whole process
+  if (process.platform === "linux") setPriority(0, constants.priority.PRIORITY_LOW);
 }

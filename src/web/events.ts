@@ -69,7 +69,7 @@ class Listener {
           this.send("restart", { run });
           continue;
         }
-        if (piece.rows.length === 0) break;
+        if (piece.next === at) break;
         at = piece.next;
         this.#places.set(run, at);
         this.send("rows", { run, ...piece });

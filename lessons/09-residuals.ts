@@ -134,11 +134,11 @@ export async function lesson() {
     [0, 0.2].map((p) => {
       manualSeed(1337);
       const model = modelOf(normalized(p));
-      fit(model, ids, { ...budget, steps: 300, lr: 0.01 });
+      fit(model, ids, { ...budget, steps: 200, lr: 0.01 });
       return { known: lossOn(model, ids, 256), unknown: lossOn(model, val, 256) };
     }),
   );
-  console.log("after 300 steps             loss on what it learned from   on other text");
+  console.log("after 200 steps             loss on what it learned from   on other text");
   for (const [i, pair] of dropout.entries())
     for (const [j, { known, unknown }] of pair.entries()) {
       const label = `${i ? "all characters " : "2000 characters"}, ${j ? "dropout" : "without"}`;

@@ -1,18 +1,18 @@
 // tinybard quantize: a trained model with weights of a few bits, and what that gains and costs.
 
-import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { statSync } from "node:fs";
 import { type Device, device } from "../device.ts";
 import { generate } from "../gpt/generate.ts";
 import type { Bits } from "../ops/quantized.ts";
 import { measureRun } from "../train/evaluate.ts";
-import { loadRun } from "../train/load.ts";
+import { loadRun, weightsOf } from "../train/load.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import { quantizeRun } from "../train/quantize.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";
+import { evalTable } from "./eval.ts";
 
 export const quantizeTable: Table = {
-  run: { type: "string", help: "the folder of a run", value: "DIR" },
+  run: evalTable.run,
   bits: { type: "integer", help: "of each weight: 8, or 4", default: 8, value: "N" },
   out: { type: "string", help: "the new folder (default: --run's, then -8bit)", value: "DIR" },
   iters: {
@@ -23,7 +23,7 @@ export const quantizeTable: Table = {
     value: "N",
   },
   tokens: { type: "integer", help: "to measure speed on", default: 500, min: 1, value: "N" },
-  data: { type: "string", help: "another text (default: the run's own)", value: "FILE|NAME" },
+  data: evalTable.data,
   device: trainTable.device,
 };
 
@@ -52,7 +52,7 @@ export async function quantizeCommand(flags: Partial<Flags>): Promise<number> {
   for (const [i, folder] of folders.entries()) {
     const { trainLoss, valLoss } = await measureRun(folder, { ...options, device: on });
     const losses = [trainLoss, valLoss].map((loss) => loss.toFixed(4));
-    const size = (bytesOf(folder) / 1e6).toFixed(2);
+    const size = (statSync(weightsOf(folder) as string).size / 1e6).toFixed(2);
     console.log(rowOf([i ? bits : 32, size, ...losses, speeds[i].toFixed(0)]));
   }
   return 0;
@@ -60,12 +60,6 @@ export async function quantizeCommand(flags: Partial<Flags>): Promise<number> {
 
 function rowOf(cells: (string | number)[]): string {
   return cells.map((cell) => String(cell).padStart(10)).join("  ");
-}
-
-/** The size of the file of weights that loadRun() reads. */
-function bytesOf(run: string): number {
-  const files = ["best", "last"].map((folder) => join(run, folder, "model.safetensors"));
-  return statSync(files.find((file) => existsSync(file)) as string).size;
 }
 
 /**

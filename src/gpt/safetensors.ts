@@ -7,8 +7,9 @@ import { endianness } from "node:os";
 import { dirname } from "node:path";
 import { type Buffer, OutOfMemoryError } from "../device.ts";
 import { tensor } from "../ops/creation.ts";
-import { fail, sizeOf } from "../shape.ts";
+import { fail, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { piece, syncFolder, withOpen, writeSynced } from "./disk.ts";
 
 /** Tensors by name. Those read here have no prototype: "__proto__" is a name like any other. */
 export type TensorDict = Record<string, Tensor>;
@@ -21,7 +22,6 @@ export class SafetensorsError extends Error {
 
 const METADATA = "__metadata__";
 const maxHeader = 16 * 2 ** 20; // bytes
-const piece = 2 ** 30; // bytes: Node reads and writes less than 2 GiB in one call
 
 const floats = { F64: Float64Array, F32: Float32Array, F16: Uint16Array, BF16: Uint16Array };
 const signed = { I64: BigInt64Array, I32: Int32Array, I16: Int16Array, I8: Int8Array };
@@ -41,9 +41,18 @@ export function loadSafetensors(file: string): TensorDict {
 
 /** As loadSafetensors, with the strings that the file keeps beside its tensors. */
 export function readSafetensors(file: string): { tensors: TensorDict; metadata: Strings } {
+  return reading(file, readOpen);
+}
+
+/** The dtypes, as the format names them, and the shapes of a file's tensors: its header alone. */
+export function shapesIn(file: string): { name: string; dtype: unknown; shape: Shape }[] {
+  return reading(file, (fd) => readHeader(fd).entries);
+}
+
+function reading<T>(file: string, read: (fd: number) => T): T {
   try {
     // NONBLOCK (Windows has none): opening a named pipe would else wait until somebody writes to it
-    return withOpen(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0), readOpen);
+    return withOpen(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0), read);
   } catch (cause) {
     if (cause instanceof OutOfMemoryError) throw cause;
     throw new SafetensorsError(`${file}: ${(cause as Error).message}`, { cause });
@@ -96,30 +105,6 @@ export function saveSafetensors(file: string, dict: TensorDict, metadata: String
   syncFolder(dirname(file));
 }
 
-/** Writes chunks to a file, in place of what was there. Returns when they have reached the disk. */
-export function writeSynced(file: string, chunks: Iterable<Uint8Array>): void {
-  withOpen(file, "w", (fd) => {
-    for (const chunk of chunks)
-      for (let done = 0; done < chunk.length; )
-        done += fs.writeSync(fd, chunk, done, Math.min(chunk.length - done, piece));
-    fs.fsyncSync(fd);
-  });
-}
-
-/** Returns when the names in a folder have reached the disk: until then a rename can be lost. */
-export function syncFolder(folder: string): void {
-  if (process.platform !== "win32") withOpen(folder, "r", fs.fsyncSync); // Windows opens no folder
-}
-
-function withOpen<T>(file: string, flags: string | number, use: (fd: number) => T): T {
-  const fd = fs.openSync(file, flags);
-  try {
-    return use(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
 /** The format is little-endian, typed arrays are as the machine is: bytes are taken as they are. */
 function expectLittleEndian(): void {
   if (endianness() !== "LE") refuse("safetensors needs a little-endian machine");
@@ -131,6 +116,17 @@ function refuse(fault: string): never {
 }
 
 function readOpen(fd: number): { tensors: TensorDict; metadata: Strings } {
+  const { entries, metadata, start } = readHeader(fd);
+  const tensors: TensorDict = Object.create(null);
+  for (const { name, dtype, format, shape, begin, end } of entries) {
+    const values = new format(readBytes(fd, start + begin, end - begin));
+    tensors[name] = tensor(convert(name, dtype, values), { shape });
+  }
+  return { tensors, metadata };
+}
+
+/** What a file holds, checked, and where its first byte of data is. */
+function readHeader(fd: number) {
   expectLittleEndian();
   const stat = fs.fstatSync(fd);
   if (!stat.isFile()) refuse("is not a file");
@@ -142,12 +138,8 @@ function readOpen(fd: number): { tensors: TensorDict; metadata: Strings } {
   if (!isStrings(strings)) refuse(`${METADATA} is ${quote(strings)}, not all strings`);
   const entries = Object.entries(fields).map(([name, field]) => checkEntry(name, field));
   checkPlaces(entries, stat.size - 8 - length);
-  const tensors: TensorDict = Object.create(null);
-  for (const { name, dtype, format, shape, begin, end } of entries) {
-    const values = new format(readBytes(fd, 8 + length + begin, end - begin));
-    tensors[name] = tensor(convert(name, dtype, values), { shape });
-  }
-  return { tensors, metadata: Object.assign(Object.create(null), strings) };
+  const metadata: Strings = Object.assign(Object.create(null), strings);
+  return { entries, metadata, start: 8 + length };
 }
 
 /** Reads bytes into memory of their own: in the file they may lie as no typed array could. */

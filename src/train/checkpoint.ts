@@ -3,13 +3,12 @@
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { syncFolder, writeSynced } from "../gpt/disk.ts";
 import {
   encodeSafetensors,
   loadSafetensors,
   readSafetensors,
-  syncFolder,
   type TensorDict,
-  writeSynced,
 } from "../gpt/safetensors.ts";
 import { adapterState, type Module, type StateDict } from "../nn/index.ts";
 import type { AdamW } from "../optim/index.ts";

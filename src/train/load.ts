@@ -50,6 +50,12 @@ export function loadRun(
   throw new UsageError(`run: ${out} has no checkpoint yet`);
 }
 
+/** The file of weights that loadRun() reads; undefined if there is none yet. */
+export function weightsOf(run: string): string | undefined {
+  const files = ["best", "last"].map((name) => join(run, name, "model.safetensors"));
+  return files.find((file) => existsSync(file));
+}
+
 /** How many bits the weights of a checkpoint have, if they are quantized. */
 function bitsOf(checkpoint: string, { bits }: Record<string, string>): Bits | undefined {
   if (bits !== undefined && bits !== "8" && bits !== "4")

@@ -1,8 +1,10 @@
 // The runs that the dashboard shows: the folder of one, and those beside it. It only reads them.
 
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { readConfig } from "../train/load.ts";
+import { shapesIn } from "../gpt/safetensors.ts";
+import { sizeOf } from "../shape.ts";
+import { readConfig, weightsOf } from "../train/load.ts";
 import { flopsPerToken } from "../train/mfu.ts";
 import type { TrainConfig } from "../train/options.ts";
 import { Refusal } from "./check.ts";
@@ -81,40 +83,21 @@ export class Runs {
     if (known !== undefined) return known;
     const file = weightsOf(this.folderOf(name));
     if (!file || config.loraRank !== undefined) return null; // adapters are not all of it
-    const count = countIn(file, config.tieWeights);
-    this.#parameters.set(name, count);
-    return count;
+    try {
+      const count = countIn(file, config.tieWeights);
+      this.#parameters.set(name, count);
+      return count;
+    } catch {
+      return null; // a file that is damaged, or gets its name just now
+    }
   }
-}
-
-function weightsOf(folder: string): string | undefined {
-  const files = ["best", "last"].map((name) => join(folder, name, "model.safetensors"));
-  return files.find((file) => existsSync(file));
 }
 
 /** The numbers in a file of weights, from its header; null if they are no floats. */
 function countIn(file: string, tieWeights: boolean): number | null {
-  const fd = openSync(file, "r");
-  try {
-    const head = Buffer.alloc(8);
-    readSync(fd, head, 0, 8, 0);
-    const length = Number(head.readBigUInt64LE());
-    if (length > 16 * 2 ** 20) return null;
-    const text = Buffer.alloc(length);
-    readSync(fd, text, 0, length, 8);
-    const { __metadata__: _, ...entries } = JSON.parse(text.toString("utf8"));
-    let count = 0;
-    for (const [name, { dtype, shape }] of Object.entries<{ dtype: string; shape: number[] }>(
-      entries,
-    )) {
-      if (dtype !== "F32") return null;
-      const isShared = tieWeights && name === "lm_head.weight" && "wte.weight" in entries;
-      if (!isShared) count += shape.reduce((product, n) => product * n, 1);
-    }
-    return count;
-  } catch {
-    return null;
-  } finally {
-    closeSync(fd);
-  }
+  const entries = shapesIn(file);
+  if (entries.some(({ dtype }) => dtype !== "F32")) return null;
+  const isTied = tieWeights && entries.some(({ name }) => name === "wte.weight");
+  const own = entries.filter(({ name }) => !(isTied && name === "lm_head.weight"));
+  return own.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }

@@ -9,15 +9,14 @@ import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { device, OutOfMemoryError, setDefaultDevice, type Buffer as Values } from "#src/device.js";
+import { syncFolder, writeSynced } from "#src/gpt/disk.js";
 import {
   encodeSafetensors,
   loadSafetensors,
   readSafetensors,
   SafetensorsError,
   saveSafetensors,
-  syncFolder,
   type TensorDict,
-  writeSynced,
 } from "#src/gpt/safetensors.js";
 import { tensor } from "#src/ops/creation.js";
 import { sizeOf } from "#src/shape.js";

@@ -37,7 +37,7 @@ await run(async () => {
   );
 });
 
-/** The seconds of training that a run has counted, evaluations included; a page listens if shown. */
+/** The seconds of training that a run has counted, with evaluations; a page listens if shown. */
 async function secondsOf({ preset, steps }: Options, isShown: boolean): Promise<number> {
   const out = mkdtempSync(join(tmpdir(), "tinybard-dashboard-"));
   const words = ["train", "--preset", preset, "--max-iters", String(steps), "--json"];

@@ -14,17 +14,8 @@ import { chart, show } from "./picture.ts";
 import { batchOf, blockSize, budget, fit, lossOn, parameterCount, tokensOf } from "./tiny.ts";
 
 /** What comes in goes on as it is, and each part adds its own to it.  He et al. (2015) */
-export class ResidualBlock extends nn.Module {
-  readonly sa: MultiHeadAttention;
-  readonly ffwd: FeedForward;
-
-  constructor(C: number, nHead: number) {
-    super();
-    this.sa = new MultiHeadAttention(C, nHead);
-    this.ffwd = new FeedForward(C);
-  }
-
-  forward(x: Tensor): Tensor {
+export class ResidualBlock extends Block {
+  override forward(x: Tensor): Tensor {
     const y = x.add(this.sa.forward(x)); // (B, T, C)
     return y.add(this.ffwd.forward(y));
   }

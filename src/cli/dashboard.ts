@@ -7,12 +7,14 @@ import type { Table } from "../train/table.ts";
 import { UsageError } from "../train/table.ts";
 import { openDashboard } from "../web/dashboard.ts";
 
+export const usualPort = 7860;
+
 export const dashboardTable: Table = {
   run: { type: "string", help: "the folder of a run; those beside it are shown too", value: "DIR" },
   port: {
     type: "integer",
     help: "where to listen on 127.0.0.1 (or the next free one)",
-    default: 7860,
+    default: usualPort,
     min: 1,
     max: 65535,
     value: "N",
@@ -20,7 +22,7 @@ export const dashboardTable: Table = {
 };
 
 export async function dashboardCommand(flags: { run?: string; port?: number }): Promise<number> {
-  const { run, port = 7860 } = flags;
+  const { run, port = usualPort } = flags;
   if (!run) throw new UsageError("dashboard: --run DIR is missing: the folder of a run");
   readConfig(run); // throws for a folder that holds none
   device("auto"); // says now, if it must, why nothing faster can be had

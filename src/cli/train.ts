@@ -15,7 +15,7 @@ import { check, type Table, UsageError } from "../train/table.ts";
 import { EventFile } from "../train/tensorboard.ts";
 import { type Dashboard, openDashboard } from "../web/dashboard.ts";
 import { buildCudaOnce } from "./cuda.ts";
-import { dashboardTable } from "./dashboard.ts";
+import { dashboardTable, usualPort } from "./dashboard.ts";
 import { progressLine } from "./progress.ts";
 import { textLossLines } from "./textloss.ts";
 
@@ -101,7 +101,10 @@ export async function trainCommand(flags: Flags): Promise<number> {
   return result.stopped ? signals.code : 0;
 }
 
-function dashboardOf({ out, model, device, config, state }: Run, port = 7860): Promise<Dashboard> {
+function dashboardOf(
+  { out, model, device, config, state }: Run,
+  port = usualPort,
+): Promise<Dashboard> {
   const peak = multiplyRate(device);
   const live = { parameters: parameterCount(model), device: device.name, peak };
   return openDashboard({ run: out, port, live, step: state.step, maxIters: config.maxIters });

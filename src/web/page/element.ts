@@ -11,13 +11,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   attributes: Attributes = {},
   ...children: (Node | string)[]
 ): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(name.slice(2), value);
-    else if (value !== false) made.setAttribute(name, value === true ? "" : String(value));
-  }
-  made.append(...children);
-  return made;
+  return filled(document.createElement(tag), attributes, children);
 }
 
 /** The same for SVG. */
@@ -27,6 +21,14 @@ export function drawing<K extends keyof SVGElementTagNameMap>(
   ...children: (Node | string)[]
 ): SVGElementTagNameMap[K] {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  return filled(made, attributes, children);
+}
+
+function filled<E extends Element>(
+  made: E,
+  attributes: Attributes,
+  children: (Node | string)[],
+): E {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") made.addEventListener(name.slice(2), value);
     else if (value !== false) made.setAttribute(name, value === true ? "" : String(value));

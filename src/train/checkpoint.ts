@@ -107,6 +107,11 @@ function savedState(model: Module): StateDict {
   return Object.keys(adapters).length > 0 ? adapters : model.stateDict();
 }
 
+/** Puts a value as JSON in the place of a file, as replaceFile() does. */
+export function writeJSON(file: string, value: unknown): void {
+  replaceFile(file, `${JSON.stringify(value, null, 2)}\n`);
+}
+
 /** Puts a text in the place of a file: whatever happens, the file is the old or the new one. */
 export function replaceFile(file: string, text: string): void {
   writeSynced(`${file}.tmp`, [new TextEncoder().encode(text)]);

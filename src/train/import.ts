@@ -12,7 +12,7 @@ import { loadGPT2Tokenizer } from "../text/gpt2.ts";
 import { IdTokenizer } from "../text/ids.ts";
 import { tokenizerFromJSON } from "../text/kinds.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { replaceFile, saveCheckpoint } from "./checkpoint.ts";
+import { saveCheckpoint, writeJSON } from "./checkpoint.ts";
 import { fitted, type Initial } from "./initial.ts";
 import { settle, type TrainConfig } from "./options.ts";
 import { UsageError } from "./table.ts";
@@ -48,7 +48,7 @@ export function importRun(folder: string, out: string, device: Device): Initial 
   const start = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0, textSha256: "" };
   saveCheckpoint(join(out, "last"), model, null, start);
   for (const [name, value] of Object.entries({ tokenizer, config: { ...config, out } }))
-    replaceFile(join(out, `${name}.json`), `${JSON.stringify(value, null, 2)}\n`);
+    writeJSON(join(out, `${name}.json`), value);
   return imported;
 }
 

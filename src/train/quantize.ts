@@ -7,7 +7,7 @@ import { GPT } from "../gpt/model.ts";
 import { quantize } from "../gpt/quantize.ts";
 import { saveSafetensors } from "../gpt/safetensors.ts";
 import type { Bits } from "../ops/quantized.ts";
-import { replaceFile } from "./checkpoint.ts";
+import { writeJSON } from "./checkpoint.ts";
 import { loadRun } from "./load.ts";
 import { UsageError } from "./table.ts";
 
@@ -29,9 +29,9 @@ export function quantizeRun(
   mkdirSync(best, { recursive: true });
   const metadata = { bits: String(bits), step: String(state.step) };
   saveSafetensors(join(best, "model.safetensors"), small.stateDict(), metadata);
-  replaceFile(join(best, "state.json"), `${JSON.stringify(state, null, 2)}\n`);
+  writeJSON(join(best, "state.json"), state);
   // adapters are merged: nothing is left of how the weights came to be
   const { initFrom, freeze, loraRank, loraAlpha, ...own } = config;
-  replaceFile(join(out, "config.json"), `${JSON.stringify(own, null, 2)}\n`);
+  writeJSON(join(out, "config.json"), own);
   copyFileSync(join(run, "tokenizer.json"), join(out, "tokenizer.json"));
 }

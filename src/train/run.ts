@@ -9,7 +9,7 @@ import { loadCorpus } from "../text/corpus.ts";
 import { makeTokenizer } from "../text/kinds.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { splitText, splitTokens } from "./batches.ts";
-import { loadCheckpoint, loadState, type RunState, recover, replaceFile } from "./checkpoint.ts";
+import { loadCheckpoint, loadState, type RunState, recover, writeJSON } from "./checkpoint.ts";
 import { expectTunable, type Initial, inherit, tokenizerFor } from "./initial.ts";
 import {
   baseOf,
@@ -147,8 +147,4 @@ function buildOptimizer(config: TrainConfig, model: LanguageModel): AdamW {
 function newFolder({ preset, model }: TrainConfig): string {
   const time = new Date().toISOString().slice(0, 19).replace("T", "-").replaceAll(":", ".");
   return join("runs", `${preset ?? model}-${time}`);
-}
-
-function writeJSON(file: string, value: unknown): void {
-  replaceFile(file, `${JSON.stringify(value, null, 2)}\n`);
 }

@@ -5,7 +5,8 @@ import { inspect } from "node:util";
 import * as attention from "./ops/attention.ts";
 import * as creation from "./ops/creation.ts";
 import * as elementwise from "./ops/elementwise.ts";
-import * as matmul from "./ops/matmul.ts";
+import { linear } from "./ops/linear.ts";
+import { matmul } from "./ops/matmul.ts";
 import * as movement from "./ops/movement.ts";
 import * as loss from "./ops/rows/loss.ts";
 import * as normalization from "./ops/rows/normalization.ts";
@@ -42,8 +43,8 @@ const methods = {
   layerNorm: normalization.layerNorm,
   rmsNorm: normalization.rmsNorm,
   crossEntropy: loss.crossEntropy,
-  matmul: matmul.matmul,
-  linear: matmul.linear,
+  matmul,
+  linear,
   attention: attention.attention,
   selfAttention: attention.selfAttention,
   reshape: movement.reshape,

@@ -65,7 +65,8 @@ export {
   where,
 } from "./ops/elementwise.ts";
 export { checkGradient, type GradientCheck, toDot } from "./ops/inspect.ts";
-export { linear, matmul, swiglu } from "./ops/matmul.ts";
+export { linear, mlp, swiglu } from "./ops/linear.ts";
+export { matmul } from "./ops/matmul.ts";
 export {
   cat,
   embedding,

@@ -114,9 +114,8 @@ function define(addon: CudaAddon): void {
     const args = argumentsOf(addon, kernel, values, { lists });
     for (const [i, { kind, name }] of words.entries()) {
       if (!isMaybe(kind)) continue;
-      const isNone = /^d?h$/.test(name) && !values.activation;
-      const isNeeded = kernel === "linearBackward" && /^d?h$/.test(name); // unless there is no f
-      if (isNone || (nulls % 2 === 1 && !isNeeded)) args[i] = null;
+      const isNone = name === "h" && !values.activation;
+      if (isNone || nulls % 2 === 1) args[i] = null;
       nulls >>= 1;
     }
     const isF = (i: number) => dtype === "bf16" && /^[FW]$/.test(words[i].type);

@@ -50,7 +50,7 @@ const calls: Record<keyof Kernels, Call> = {
   maxBackward: [F(6), I(6, n), out(2 * n * 3), 2, n, 3],
   linear: [F(5 * 7), F(6 * 7), F(6), out(30), out(30), 5, 6, 7, 2],
   linearBackward: [
-    F(5 * 7), F(6 * 7), F(30), F(30), out(30), out(35), out(42), out(6), 5, 6, 7, 2,
+    F(5 * 7), F(6 * 7), F(35), F(30), out(35), out(42), out(6), 5, 6, 7, 2,
   ],
   softmax: [F(3 * n), out(3 * n), 3, n],
   softmaxBackward: [P(3 * n), F(3 * n), out(3 * n), 3, n],

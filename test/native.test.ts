@@ -46,9 +46,8 @@ function define({ kernels, signatures, threads }: CpuAddon): void {
     const args = argumentsOf({ signatures }, kernel, values, { lists });
     for (const [i, { kind, name }] of wordsOf(signatures[kernel]).entries()) {
       if (!isMaybe(kind)) continue;
-      const isNone = /^d?h$/.test(name) && !values.activation;
-      const isNeeded = kernel === "linearBackward" && /^d?h$/.test(name); // unless there is no f
-      if (isNone || (nulls % 2 === 1 && !isNeeded)) args[i] = null;
+      const isNone = name === "h" && !values.activation;
+      if (isNone || nulls % 2 === 1) args[i] = null;
       nulls >>= 1;
     }
     const actual = run(kernel, args, 1);

@@ -344,7 +344,7 @@ void classifyBackward(const f32* x, const f32* w, f32* logits, const f32* dy, f3
         (Vec::load(logits + r * n + i, lanes) * scale).store(logits + r * n + i, lanes);
       });
     });
-  linearBackward(x, w, nullptr, logits, nullptr, dx, dw, db, rows, n, K, 0, End{});
+  linearBackward(x, w, nullptr, logits, dx, dw, db, rows, n, K, 0, End{});
 }
 
 } // namespace tinybard::SIMD

@@ -9,8 +9,9 @@ namespace tinybard::cuda {
 enum class Activation { none, relu, gelu, geluTanh }; // by the contract's numbers
 
 /**
- * For each i of a batch: c = f(op(a) op(b) + bias), or c += op(a) op(b). Matrices are stored by
- * rows, `lda` elements from one row to the next. A is F; the result is C: F, or f32.
+ * For each i of a batch: c = f(op(a) op(b) + bias), or c = (op(a) op(b)) f'(slopesOf), or
+ * c += op(a) op(b). Matrices are stored by rows, `lda` elements from one row to the next. They are
+ * of F; the result is of C: F, or f32.
  */
 template <class F, class C = F>
 struct Product {
@@ -24,6 +25,7 @@ struct Product {
   int64_t batch = 1, aStep = 0, bStep = 0, cStep = 0;
   const F* bias = nullptr;  // [N], added to each row
   F* h = nullptr;           // [M, N], as c lies: what f is applied to, if it is wanted
+  const F* slopesOf = nullptr; // [M, N], as c lies: what f' is written in
   Activation activation = Activation::none;
   f32* rowSums = nullptr;   // [M]: the sums of the rows of op(a), if they are wanted; batch is 1
 };

@@ -74,11 +74,12 @@ export interface Kernels<F = Floats, I = Int32Array> {
   linear(x: F, w: F, b: F | null, h: F | null, y: F, M: number, N: number, K: number,
     activation: number): void;
   /**
-   * dh = dy f'(h), dx = dh w, dw = dh^T x, db = the sums of dh's columns: those that are wanted. h
-   * is what f' is written in: y for relu, else what f was applied to. h, dh null: f is none, dh dy
+   * dx = dy w, dw = dy^T x, db = the sums of dy's columns: those that are wanted. Where x is f(h)
+   * itself, of the layer before, dx is the gradient of h instead: (dy w) f'(h). h is what f' is
+   * written in: x for relu, else what f was applied to; null if f is none.  h [M, K]
    */
-  linearBackward(x: F, w: F, h: F | null, dy: F, dh: F | null, dx: F | null, dw: F | null,
-    db: F | null, M: number, N: number, K: number, activation: number): void;
+  linearBackward(x: F, w: F, h: F | null, dy: F, dx: F | null, dw: F | null, db: F | null,
+    M: number, N: number, K: number, activation: number): void;
 
   // ---- rows: each output needs a whole row
 

@@ -3,7 +3,7 @@
 // normalization before each branch, as later models have it.
 
 import { add, dropout } from "../ops/elementwise.ts";
-import type { Activation } from "../ops/matmul.ts";
+import { type Activation, mlp } from "../ops/linear.ts";
 import { fail } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { type AttentionOptions, MultiHeadAttention } from "./attention.ts";
@@ -41,7 +41,10 @@ export class MLP extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.c_proj.forward(this.c_fc.forward(x, { activation: this.activation })); // (B, T, C)
+    const { c_fc, c_proj, activation } = this;
+    const arePlain = [c_fc, c_proj].every((layer) => layer.constructor === Linear);
+    if (!arePlain) return c_proj.forward(c_fc.forward(x, { activation })); // adapted, or quantized
+    return mlp(x, c_fc.weight, c_fc.bias, c_proj.weight, c_proj.bias, { activation }); // (B, T, C)
   }
 }
 

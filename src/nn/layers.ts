@@ -2,7 +2,7 @@
 
 import { ones, rand, randn, zeros } from "../ops/creation.ts";
 import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
-import { type Activation, linear } from "../ops/matmul.ts";
+import { type Activation, linear } from "../ops/linear.ts";
 import { embedding } from "../ops/movement.ts";
 import { classify } from "../ops/rows/loss.ts";
 import { layerNorm, residualLayerNorm, rmsNorm } from "../ops/rows/normalization.ts";

@@ -4,7 +4,8 @@
 import { restructured } from "../device.ts";
 import { rand, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
-import { type Activation, activate, linear, matmul } from "../ops/matmul.ts";
+import { type Activation, activate, linear } from "../ops/linear.ts";
+import { matmul } from "../ops/matmul.ts";
 import { crossEntropy } from "../ops/rows/loss.ts";
 import { scope } from "../scope.ts";
 import { expectNumber, expectOptions, fail, show } from "../shape.ts";

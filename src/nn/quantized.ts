@@ -1,7 +1,7 @@
 // Layers whose weights have few bits. They stand in the place of Linear and Embedding in a model
 // that has been trained; what they hold is saved and moved with it, and not trained.
 
-import type { Activation } from "../ops/matmul.ts";
+import type { Activation } from "../ops/linear.ts";
 import {
   type Bits,
   embeddingQuantized,

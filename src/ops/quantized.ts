@@ -7,7 +7,7 @@ import { expectOptions, fail, type Shape, show, sizeOf } from "../shape.ts";
 import { expectPeer, expectTensor, expectWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor.ts";
 import { arange, tensor } from "./creation.ts";
-import { type Activation, activate, codeOf, linear } from "./matmul.ts";
+import { type Activation, activate, codeOf, linear } from "./linear.ts";
 
 export type Bits = 8 | 4;
 

@@ -1,16 +1,5 @@
-import {
-  linear,
-  matmul,
-  ones,
-  randn,
-  swiglu,
-  type Tensor,
-  tensor,
-  transpose,
-  zeros,
-} from "tinybard";
+import { matmul, ones, randn, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
-import { linearSpec } from "#src/ops/matmul.js";
 import { assertClose, eachDevice, testOp } from "../support.js";
 
 // one side of every tile's edge, then the other
@@ -69,51 +58,6 @@ eachDevice("matmul", (test, on) => {
     ],
   ];
   testOp(test, on, { name: "matmul", f: matmul, shapes: [...shapes, ...batched], atol: 1e-5 });
-  testOp(test, on, {
-    name: "linear",
-    f: (x, w, b) => linear(x, w, b),
-    spec: (x, w, b) => linearSpec(x, w, b),
-    atol: 1e-5,
-    shapes: [
-      [[6, 5], [4, 5], [4]],
-      [[2, 3, 17], [33, 17], [33]],
-      [[1, 1], [1, 1], [1]],
-      [[7, 0], [3, 0], [3]],
-      [[5], [3, 5], [3]],
-    ],
-  });
-  for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const) {
-    testOp(test, on, {
-      name: `linear, then ${activation}`,
-      f: (x, w, b) => linear(x, w, b, { activation }),
-      spec: (x, w, b) => linearSpec(x, w, b, activation),
-      atol: 1e-5,
-      shapes: [
-        [[6, 5], [4, 5], [4]],
-        activation === "swiglu" ? [[2, 29, 17], [34, 17], [34]] : [[2, 29, 17], [33, 17], [33]],
-      ],
-    });
-  }
-
-  test("swiglu: by hand", () => {
-    const x = tensor([[1, -2, 3, 0.5]], { device: on });
-    const silu = (a: number) => a / (1 + Math.exp(-a));
-    assertClose(swiglu(x), [silu(1) * 3, silu(-2) * 0.5]);
-    assert.throws(() => swiglu(zeros([2, 3], { device: on })), /swiglu: x has shape \[2, 3\]/);
-  });
-
-  testOp(test, on, {
-    name: "linear without a bias",
-    f: (x, w) => linear(x, w),
-    shapes: [
-      [
-        [2, 3, 5],
-        [4, 5],
-      ],
-    ],
-    atol: 1e-5,
-  });
-
   test("values, exactly: products of small integers", () => {
     for (const m of edges) {
       const [k, n] = [m + 1, 2 * m + 1];
@@ -162,18 +106,6 @@ eachDevice("matmul", (test, on) => {
     assert.is(count() - before, 1);
   });
 
-  test("the gradient of a parameter that is used twice in an op has both shares", () => {
-    const w = randn([3, 3], { device: on, requiresGrad: true });
-    const twice = () => linear(w, w).sum().backward(); // y = w w^T
-    for (const _ of [1, 2]) twice();
-    const x = tensor(w.data(), { shape: [3, 3], device: on, requiresGrad: true });
-    for (const _ of [1, 2])
-      matmul(x, transpose(x, 0, 1))
-        .sum()
-        .backward();
-    assertClose(w.grad as Tensor, x.grad as Tensor, { atol: 1e-5 });
-  });
-
   test("wrong operands are named", () => {
     const a = zeros([2, 3], { device: on });
     assert.throws(
@@ -184,14 +116,6 @@ eachDevice("matmul", (test, on) => {
     assert.throws(
       () => matmul(zeros([2, 1, 3], { device: on }), zeros([3, 3, 1], { device: on })),
       /broadcasts/,
-    );
-    assert.throws(
-      () => linear(a, zeros([4, 2], { device: on })),
-      /linear: x has shape \[2, 3\], expected \[\.\.\., 2\]/,
-    );
-    assert.throws(
-      () => linear(a, zeros([4, 3], { device: on }), zeros([3], { device: on })),
-      /linear: b has shape/,
     );
   });
 });

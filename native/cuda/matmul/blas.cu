@@ -39,7 +39,7 @@ using Shape = std::array<int64_t, TRAITS>;
 /** What changes from call to call. */
 struct Data {
   const void *a, *b, *bias;
-  void *c, *h;
+  void *c, *beside; // what is kept, or read, as c is stored: h, or what f' is written in
   float beta;
 };
 
@@ -154,7 +154,7 @@ class Library {
 
   void setPointers(const Plan& plan, const Shape& shape, const Data& data) {
     if (data.bias) set(plan.operation, lt::DESC_BIAS_POINTER, data.bias);
-    if (shape[EPILOGUE] & lt::AUX) set(plan.operation, lt::DESC_AUX_POINTER, data.h);
+    if (shape[EPILOGUE] & lt::AUX) set(plan.operation, lt::DESC_AUX_POINTER, data.beside);
   }
 
   Plan make(const Shape& s, const Data& data) {
@@ -280,6 +280,8 @@ uint32_t epilogueOf(const Product<F, C>& p) {
     const bool isPlain = !p.bias && p.activation == Activation::none;
     return sizeof(C) == 4 && isPlain ? lt::BGRADB : 0;
   }
+  if (p.slopesOf)
+    return p.activation == Activation::geluTanh && !isMixed ? lt::DGELU | lt::AUX : 0;
   if (bias && (isMixed || p.accumulate)) return 0;
   switch (p.activation) {
     case Activation::none: return bias ? bias : lt::DEFAULT;
@@ -324,7 +326,7 @@ bool multiplyByBlas(const Product<F, C>& p) {
   if (!library().isOpen || refusal.isSet || p.M * p.N * p.K == 0) return false;
   const uint32_t epilogue = epilogueOf(p);
   const bool isAligned = arePacked<F>(p.lda | p.ldb | p.ldc | p.aStep | p.bStep | p.cStep, p.a, p.b,
-                                      p.c, p.bias, p.h, p.rowSums);
+                                      p.c, p.bias, p.h, p.slopesOf, p.rowSums);
   if (epilogue == 0 || (!isAligned && epilogue != lt::DEFAULT)) return false;
   const bool isLarge = p.batch * p.M * p.N * p.K >= LARGE && p.M > 16 && p.N > 16 && p.K > 16;
   if (choice() == Choice::best && !(isAligned && isLarge)) return false;
@@ -336,7 +338,8 @@ bool multiplyByBlas(const Product<F, C>& p) {
                        isOne ? 0 : p.cStep, epilogue, compute,
                        isAligned ? 16 : (int64_t)sizeof(F)};
   const void* const bias = p.rowSums ? static_cast<const void*>(p.rowSums) : p.bias;
-  const Data data{p.a, p.b, bias, p.c, p.h, p.accumulate ? 1.0f : 0.0f};
+  void* const beside = p.slopesOf ? const_cast<F*>(p.slopesOf) : p.h;
+  const Data data{p.a, p.b, bias, p.c, beside, p.accumulate ? 1.0f : 0.0f};
   return library().run(shape, data);
 }
 

@@ -9,23 +9,6 @@ namespace {
 
 bool tf32 = false;
 
-/** dh = dy f'(h) */
-template <class F>
-__global__ void activationBackward(const F* h, const F* dy, F* dh, int64_t n, Activation f,
-                                   bool byPacks) {
-  constexpr int W = Pack<F>::size;
-  const int64_t step = (int64_t)gridDim.x * blockDim.x * W;
-  for (int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * W; i < n; i += step) {
-    const int count = n - i < W ? (int)(n - i) : W;
-    float x[W], y[W];
-    loadFloats(x, h + i, byPacks && count == W, count);
-    loadFloats(y, dy + i, byPacks && count == W, count);
-#pragma unroll
-    for (int j = 0; j < W; j++) y[j] = activateBackward(f, x[j], y[j]);
-    storeFloats(dh + i, y, byPacks && count == W, count);
-  }
-}
-
 } // namespace
 
 void setTf32(bool on) { tf32 = on; }
@@ -75,20 +58,18 @@ void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N
 }
 
 template <class F>
-void linearBackward(const F* x, const F* w, const F* h, const F* dy, F* dh, F* dx, f32* dw, f32* db,
+void linearBackward(const F* x, const F* w, const F* h, const F* dy, F* dx, f32* dw, f32* db,
                     int64_t M, int64_t N, int64_t K, int64_t activation, End) {
   if (activation < 0 || activation > 3)
     return refuse("linearBackward: activation is %lld, expected 0 to 3", (long long)activation);
-  const F* g = dy;
-  if (activation > 0 && h && dh) {
-    constexpr int W = Pack<F>::size;
-    launch(activationBackward<F>, gridFor(M * N, 256 * W, 16 * multiprocessors()), 256, 0, h, dy,
-           dh, M * N, (Activation)activation, arePacked<F>(0, h, dy, dh));
-    g = dh;
+  if (dx) {
+    Product<F> p{dy, w, dx, M, K, N, N, K, K};
+    if (activation > 0) p.slopesOf = h;
+    if (p.slopesOf) p.activation = (Activation)activation;
+    multiply(p);
   }
-  if (dx) multiply(Product<F>{g, w, dx, M, K, N, N, K, K});
   if (!dw && !db) return;
-  Product<F, f32> p{g, x, dw, N, dw ? K : 0, M, N, K, K};
+  Product<F, f32> p{dy, x, dw, N, dw ? K : 0, M, N, K, K};
   p.transA = true;
   p.rowSums = db;
   multiply(p);

@@ -27,7 +27,7 @@ constexpr int PREF_MIN_ALIGNMENT_A_BYTES = 5;                         // uint32_
 constexpr uint32_t REDUCTION_SCHEME_COMPUTE_TYPE = 2;
 
 // cublasLtEpilogue_t: the sum of what is wanted
-constexpr uint32_t DEFAULT = 1, RELU = 2, BIAS = 4, GELU = 32, AUX = 128, BGRADB = 512;
+constexpr uint32_t DEFAULT = 1, RELU = 2, BIAS = 4, GELU = 32, DGELU = 64, AUX = 128, BGRADB = 512;
 
 struct Algorithm {
   uint64_t data[8];

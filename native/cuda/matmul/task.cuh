@@ -22,7 +22,7 @@ struct Cut {
 template <class F, class C>
 struct Task : Product<F, C> {
   bool packsIn;  // a and b can be read by packs,
-  bool packsOut; // c, h and bias too
+  bool packsOut; // and whatever lies as c does, and the bias
   Cut cut{};
   float* parts = nullptr;      // what the splits of a tile leave there,
   unsigned* arrived = nullptr; // and how many have
@@ -30,7 +30,7 @@ struct Task : Product<F, C> {
   explicit Task(const Product<F, C>& p)
       : Product<F, C>(p),
         packsIn(arePacked<F>(p.lda | p.ldb | p.aStep | p.bStep, p.a, p.b)),
-        packsOut(arePacked<F>(p.ldc | p.cStep, p.c, p.h, p.bias)) {}
+        packsOut(arePacked<F>(p.ldc | p.cStep, p.c, p.h, p.slopesOf, p.bias)) {}
 };
 
 /** Which tile, and which part of its sums, are a block's. */
@@ -158,7 +158,11 @@ __device__ inline void finish(const Task<F, C>& task, int64_t batch, int64_t row
 #pragma unroll
     for (int i = 0; i < W; i++) x[i] += more[i];
   }
-  if (task.activation != Activation::none) {
+  if (task.slopesOf) {
+    loadFloats(more, task.slopesOf + at, byPacks, count);
+#pragma unroll
+    for (int i = 0; i < W; i++) x[i] = activateBackward(task.activation, more[i], x[i]);
+  } else if (task.activation != Activation::none) {
     if (task.h) storeFloats(task.h + at, x, byPacks, count);
     activate(task.activation, x);
   }

@@ -46,16 +46,15 @@ export function linear(
 }
 
 export function linearBackward(
-  x: Floats, w: Floats, h: Floats | null, dy: Floats, dh: Floats | null, dx: Floats | null,
-  dw: Floats | null, db: Floats | null, M: number, N: number, K: number, activation: number,
+  x: Floats, w: Floats, h: Floats | null, dy: Floats, dx: Floats | null, dw: Floats | null,
+  db: Floats | null, M: number, N: number, K: number, activation: number,
 ): void {
-  if (h && dh) slopes[activation]?.(h, dy, dh, M * N);
-  const g = dh ?? dy;
-  if (dx) matmul(g, w, dx, 1, M, K, N, 0, 0, false, false, false);
-  if (dw) matmul(g, x, dw, 1, N, K, M, 0, 0, true, false, false);
+  if (dx) matmul(dy, w, dx, 1, M, K, N, 0, 0, false, false, false);
+  if (dx && h) slopes[activation]?.(h, dx, dx, M * K);
+  if (dw) matmul(dy, x, dw, 1, N, K, M, 0, 0, true, false, false);
   if (!db) return;
   const sums = new Float64Array(N);
-  for (let m = 0; m < M; m++) for (let n = 0; n < N; n++) sums[n] += g[m * N + n];
+  for (let m = 0; m < M; m++) for (let n = 0; n < N; n++) sums[n] += dy[m * N + n];
   db.set(sums);
 }
 

@@ -203,7 +203,7 @@ export function classifyBackward(
   db: Floats | null, rows: number, n: number, K: number,
 ): void {
   for (let i = 0; i < rows * n; i++) logits[i] *= dy[0];
-  linearBackward(x, w, null, logits, null, dx, dw, db, rows, n, K, 0);
+  linearBackward(x, w, null, logits, dx, dw, db, rows, n, K, 0);
 }
 
 /** The largest of n elements from `start`: subtracted before e^x, so that none overflows. */

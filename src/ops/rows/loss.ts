@@ -5,7 +5,7 @@ import { expectNumber, expectOptions, expectShape, fail, show } from "../../shap
 import { expectTensor, expectWeight } from "../../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../../tensor.ts";
 import { mul, neg } from "../elementwise.ts";
-import { layerGrads, linear } from "../matmul.ts";
+import { layerGrads, linear } from "../linear.ts";
 import { logSoftmaxSpec, mean, rowsOf, sum } from "../rows.ts";
 
 /**

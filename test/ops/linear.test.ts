@@ -1,0 +1,151 @@
+import {
+  linear,
+  matmul,
+  mlp,
+  randn,
+  swiglu,
+  type Tensor,
+  tensor,
+  transpose,
+  zeros,
+} from "tinybard";
+import * as assert from "uvu/assert";
+import { linearSpec, mlpSpec } from "#src/ops/linear.js";
+import { assertClose, eachDevice, testOp } from "../support.js";
+
+eachDevice("linear", (test, on) => {
+  testOp(test, on, {
+    name: "linear",
+    f: (x, w, b) => linear(x, w, b),
+    spec: (x, w, b) => linearSpec(x, w, b),
+    atol: 1e-5,
+    shapes: [
+      [[6, 5], [4, 5], [4]],
+      [[2, 3, 17], [33, 17], [33]],
+      [[1, 1], [1, 1], [1]],
+      [[7, 0], [3, 0], [3]],
+      [[5], [3, 5], [3]],
+    ],
+  });
+  for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const) {
+    testOp(test, on, {
+      name: `linear, then ${activation}`,
+      f: (x, w, b) => linear(x, w, b, { activation }),
+      spec: (x, w, b) => linearSpec(x, w, b, activation),
+      atol: 1e-5,
+      shapes: [
+        [[6, 5], [4, 5], [4]],
+        activation === "swiglu" ? [[2, 29, 17], [34, 17], [34]] : [[2, 29, 17], [33, 17], [33]],
+      ],
+    });
+  }
+
+  test("swiglu: by hand", () => {
+    const x = tensor([[1, -2, 3, 0.5]], { device: on });
+    const silu = (a: number) => a / (1 + Math.exp(-a));
+    assertClose(swiglu(x), [silu(1) * 3, silu(-2) * 0.5]);
+    assert.throws(() => swiglu(zeros([2, 3], { device: on })), /swiglu: x has shape \[2, 3\]/);
+  });
+
+  testOp(test, on, {
+    name: "linear without a bias",
+    f: (x, w) => linear(x, w),
+    shapes: [
+      [
+        [2, 3, 5],
+        [4, 5],
+      ],
+    ],
+    atol: 1e-5,
+  });
+
+  for (const activation of ["none", "relu", "gelu", "gelu-tanh", "silu", "swiglu"] as const) {
+    const isGated = activation === "swiglu";
+    testOp(test, on, {
+      name: `mlp with ${activation}`,
+      f: (x, w, b, v, c) => mlp(x, w, b, v, c, { activation }),
+      spec: (x, w, b, v, c) => mlpSpec(x, w, b, v, c, activation),
+      atol: 2e-5,
+      shapes: [
+        [[6, 5], [4, 5], [4], isGated ? [3, 2] : [3, 4], [3]],
+        [[2, 29, 17], [34, 17], [34], isGated ? [9, 17] : [9, 34], [9]],
+      ],
+    });
+  }
+
+  testOp(test, on, {
+    name: "mlp without biases, gelu unless told",
+    f: (x, w, v) => mlp(x, w, null, v, null),
+    spec: (x, w, v) => linear(linear(x, w, null, { activation: "gelu" }), v),
+    atol: 1e-5,
+    shapes: [
+      [
+        [3, 7],
+        [8, 7],
+        [5, 8],
+      ],
+    ],
+  });
+
+  test("mlp: what wants no gradient costs none", () => {
+    const sizes = [[6, 5], [4, 5], [4], [3, 4], [3]];
+    const count = () =>
+      [on.calls.ts, on.calls.native].reduce(
+        (sum, calls) => sum + (calls.get("linearBackward") ?? 0),
+        0,
+      );
+    for (const wanted of [[0], [1], [2], [3], [4], [1, 3], [2, 4], [0, 1, 2, 3, 4]]) {
+      const all = sizes.map((size, i) =>
+        randn(size, { device: on, requiresGrad: wanted.includes(i) }),
+      ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
+      const copies = all.map((x, i) =>
+        tensor(x.data(), { shape: x.shape, device: on, requiresGrad: wanted.includes(i) }),
+      ) as typeof all;
+      mlpSpec(...copies)
+        .sum()
+        .backward();
+      const loss = mlp(...all).sum();
+      const before = count();
+      loss.backward();
+      assert.is(count() - before, wanted.some((i) => i < 3) ? 2 : 1, `${wanted}`);
+      for (const [i, x] of all.entries()) {
+        if (wanted.includes(i))
+          assertClose(x.grad as Tensor, copies[i].grad as Tensor, { atol: 1e-5 });
+        else assert.is(x.grad, null);
+      }
+    }
+  });
+
+  test("the gradient of a parameter that is used twice in an op has both shares", () => {
+    const w = randn([3, 3], { device: on, requiresGrad: true });
+    const twice = () => linear(w, w).sum().backward(); // y = w w^T
+    for (const _ of [1, 2]) twice();
+    const x = tensor(w.data(), { shape: [3, 3], device: on, requiresGrad: true });
+    for (const _ of [1, 2])
+      matmul(x, transpose(x, 0, 1))
+        .sum()
+        .backward();
+    assertClose(w.grad as Tensor, x.grad as Tensor, { atol: 1e-5 });
+  });
+
+  test("wrong operands are named", () => {
+    const a = zeros([2, 3], { device: on });
+    assert.throws(
+      () => linear(a, zeros([4, 2], { device: on })),
+      /linear: x has shape \[2, 3\], expected \[\.\.\., 2\]/,
+    );
+    assert.throws(
+      () => linear(a, zeros([4, 3], { device: on }), zeros([3], { device: on })),
+      /linear: b has shape/,
+    );
+    const w = zeros([4, 3], { device: on });
+    assert.throws(
+      () => mlp(a, w, null, zeros([2, 3], { device: on }), null),
+      /mlp: x has shape \[2, 4\], expected \[\.\.\., 3\]/,
+    );
+    assert.throws(
+      () => mlp(a, w, null, zeros([2, 4], { device: on }), null, { activation: "swish" as never }),
+      /mlp: activation is swish, expected none, relu/,
+    );
+  });
+});

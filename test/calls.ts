@@ -141,6 +141,9 @@ export function* largeSizes(signature: string): Generator<Values> {
   const groups = Math.ceil((names.has("K") ? sizes.K : sizes.C) / 32);
   const others: Values[] = [
     { transA: true }, { transB: true }, { transA: true, transB: true }, { transB: true, M: 3 },
+    ...[0, 1, 2, 3].map((activation) => ({ M: 64, N: 128, K: 512, activation })), // for libraries
+    { transA: true, M: 64, N: 128, K: 512 }, { transB: true, M: 64, N: 128, K: 512 },
+    { rows: 64, n: 128, K: 512 }, { rows: 72, n: 1027, K: 56 },
     { batch: 3, K: 20 }, { causal: false }, { inner: 1 }, { outer: 1 },
     { bits: 4, groups }, { bits: 8, groups, M: 3 }, { bits: 4, groups, M: 1 },
     { inner: 1, outer: 1, n: 20_000 }, { inner: 1, outer: 1, p: 301, q: 203 },

@@ -2,11 +2,12 @@
 // that names the op and the argument, never by a number, a crash, or an accident deep inside.
 
 import * as tinybard from "tinybard";
-import { device, ones, randn, scope, tensor, zeros } from "tinybard";
+import { device, ones, randn, scope, setDefaultDevice, tensor, zeros } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 
 const test = suite("hostile calls");
+setDefaultDevice("ts"); // which has all dtypes
 // biome-ignore lint/suspicious/noExplicitAny: the calls are wrong on purpose
 const T = tinybard as any;
 const f = (...shape: number[]) => randn(shape);

@@ -19,7 +19,7 @@ function run(simd: string, ...words: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, words, {
     encoding: "utf8",
     cwd: join(here, ".."),
-    env: { ...process.env, TINYBARD_SIMD: simd },
+    env: { ...process.env, TINYBARD_SIMD: simd, TINYBARD_CUDA_ADDON: "none" }, // nor may auto
   });
   assert.is(status, 0, `${simd}: ${stdout}${stderr}`);
   return stdout;

@@ -193,7 +193,7 @@ bool throwIfFaulty(napi_env env) {
     napi_throw_error(env, nullptr, (std::string("the device has failed: ") + error).c_str());
     return true;
   }
-  cuda::Fault fault;
+  cuda::Fault fault{};
   cuda::copyToHost(&fault, cuda::faults(), sizeof fault);
   if (fault.kernel == cuda::noKernel) return false;
   const cuda::Fault none{};

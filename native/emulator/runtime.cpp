@@ -63,6 +63,7 @@ struct Memory {
       next += room + PAGE;
     }
     sizes[piece] = room;
+    std::memset(piece, 0xe5, bytes); // as little as zeros is it what a device's memory holds
     if (emulator::checking) emulator::check::addBuffer(piece, bytes);
     return piece;
   }

@@ -9,7 +9,8 @@ const path = (file: string) => fileURLToPath(new URL(`../../${file}`, import.met
 
 /** Builds the CUDA addon where it is missing and can be built; what fails is tried but once. */
 export async function buildCudaOnce(say: (line: string) => unknown): Promise<void> {
-  const isTried = existsSync(path("build-cuda/build.log")); // whatever came of it
+  const traces = ["build-cuda/Release/cuda.node", "build-cuda/build.log"]; // whatever came of it
+  const isTried = traces.some((file) => existsSync(path(file)));
   if (isTried || process.env.TINYBARD_CUDA === "skip" || process.env.TINYBARD_CUDA_ADDON) return;
   if (!existsSync(path("scripts/cuda.cjs")) || gpuHere() === null) return;
   if (compilerHere() === null) {

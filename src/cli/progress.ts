@@ -19,7 +19,7 @@ export function progressLine(): ProgressLine {
     show({ step, loss = 0, tokensPerSecond = 0 }, run) {
       const now = performance.now();
       first ??= { time: now, step };
-      peak ||= multiplyRate(run.device);
+      peak ||= multiplyRate(run.device, run.config.dtype);
       flops ||= flopsPerToken(parameterCount(run.model), run.config);
       if (now - shown < 100) return;
       shown = now;

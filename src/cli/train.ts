@@ -105,7 +105,7 @@ function dashboardOf(
   { out, model, device, config, state }: Run,
   port = usualPort,
 ): Promise<Dashboard> {
-  const peak = multiplyRate(device);
+  const peak = multiplyRate(device, config.dtype);
   const live = { parameters: parameterCount(model), device: device.name, peak };
   return openDashboard({ run: out, port, live, step: state.step, maxIters: config.maxIters });
 }

@@ -2,6 +2,7 @@
 
 import type { Device } from "../device.ts";
 import type { LanguageModel } from "../gpt/bigram.ts";
+import type { CudaAddon } from "../kernels/addon.ts";
 import { tensor } from "../ops/creation.ts";
 import { matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
@@ -25,20 +26,39 @@ export function flopsPerToken(
 }
 
 /**
- * What MFU is a share of: the device's own operations per second in a product of matrices,
- * measured: the best of ten, of a size that takes some milliseconds.
+ * What MFU is a share of: the device's own operations per second in a product of matrices of the
+ * run's dtype, measured: the best of ten, of a size that takes some milliseconds.
  */
-export function multiplyRate(device: Device): number {
+export function multiplyRate(device: Device, dtype: TrainConfig["dtype"] = "f32"): number {
+  const { addon } = device;
+  const clocked = addon && "timeReplays" in addon ? addon : null; // the device has its own clock
   for (let n = 128; ; n *= 2) {
-    const a = tensor(new Float32Array(n * n), { shape: [n, n], device });
-    const time = () => {
-      const start = performance.now();
-      scope(() => matmul(a, a).data());
-      return performance.now() - start;
-    };
-    time(); // gets the code, and the threads, warm
-    if (n < 4096 && time() < 4) continue;
-    const best = Math.min(...Array.from({ length: 10 }, time));
-    return (2 * n ** 3) / (best / 1000);
+    const values = Float32Array.from({ length: n * n }, (_, i) => ((i * 7919) % 1009) / 1009 - 0.5);
+    const best = scope(() => {
+      const whole = tensor(values, { shape: [n, n], device });
+      const a = dtype === "bf16" ? whole.to("bf16") : whole;
+      const product = () => scope(() => void matmul(a, a));
+      const time = clocked ? () => timeOnDevice(clocked, product) : () => timeOnHost(product);
+      time(); // gets the code, and the threads, warm
+      if (n < 4096 && time() < (clocked ? 0.1 : 4)) return null;
+      return Math.min(...Array.from({ length: 10 }, time));
+    });
+    if (best !== null) return (2 * n ** 3) / (best / 1000);
   }
+}
+
+/** Milliseconds. */
+function timeOnHost(work: () => void): number {
+  const start = performance.now();
+  work();
+  return performance.now() - start;
+}
+
+/** Milliseconds of the device's own: the kernels that `work` calls, without what calls them. */
+function timeOnDevice(addon: CudaAddon, work: () => void): number {
+  work(); // what is made once is made now
+  addon.startRecording();
+  work();
+  const recording = addon.stopRecording();
+  return recording ? addon.timeReplays(recording, 10) / 10 : Number.NaN;
 }

@@ -14,7 +14,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { train } from "tinybard";
+import { devices, train } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
@@ -25,8 +25,10 @@ const test = suite("web/server");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-web-"));
 const text = join(folder, "text.txt");
 writeFileSync(text, "To be, or not to be, that is the question:\n".repeat(200));
+const hasCpu = devices().some(({ name, available }) => name === "cpu" && available);
 const tiny = {
   data: text,
+  device: hasCpu ? ("cpu" as const) : ("ts" as const), // as the dashboard computes
   nLayer: 1,
   nHead: 2,
   nEmbd: 8,

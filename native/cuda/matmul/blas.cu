@@ -3,6 +3,7 @@
 
 #include "blas.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
@@ -206,7 +207,9 @@ class Library {
     const int failure = functions.MatmulAlgoGetHeuristic(handle, plan.operation, plan.b, plan.a,
                                                          plan.c, plan.c, preference, wanted,
                                                          proposals, &count);
-    return failure ? 0 : count;
+    if (failure) return 0;
+    const auto isBad = [](const lt::Proposal& proposal) { return proposal.status != 0; };
+    return (int)(std::remove_if(proposals, proposals + count, isBad) - proposals);
   }
 
   /** Launches it; if the library will not, never tries again. */
@@ -328,6 +331,7 @@ bool multiplyByBlas(const Product<F, C>& p) {
   const bool isAligned = arePacked<F>(p.lda | p.ldb | p.ldc | p.aStep | p.bStep | p.cStep, p.a, p.b,
                                       p.c, p.bias, p.h, p.slopesOf, p.rowSums);
   if (epilogue == 0 || (!isAligned && epilogue != lt::DEFAULT)) return false;
+  if ((epilogue & lt::AUX) && p.ldc % 8 != 0) return false;
   const bool isLarge = p.batch * p.M * p.N * p.K >= LARGE && p.M > 16 && p.N > 16 && p.K > 16;
   if (choice() == Choice::best && !(isAligned && isLarge)) return false;
   const bool isOne = p.batch == 1;

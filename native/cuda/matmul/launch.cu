@@ -9,6 +9,49 @@ namespace {
 
 bool tf32 = false;
 
+/**
+ * Matrices whose rows end within a pack of 16 bytes cost a library its fastest kernels, and GPT-2
+ * has 50257 tokens. What sticks out of a long extent is a product by itself, if that leaves rows
+ * that do not. Gives whether both have been computed.
+ */
+template <class F, class C>
+bool multiplyInTwo(const Product<F, C>& p) {
+  const auto sticksOut = [](int64_t n) { return n >= 1024 ? n % Pack<F>::size : 0; };
+  const bool isPlain = !p.bias && p.activation == Activation::none && !p.rowSums;
+  if (p.batch != 1 || !arePacked<F>(p.lda | p.ldb | p.ldc, p.a, p.b, p.c)) return false;
+  Product<F, C> most = p, rest = p;
+  const auto moveResult = [&](int64_t by) {
+    rest.c += by;
+    if (p.h) rest.h += by;
+    if (p.slopesOf) rest.slopesOf += by;
+  };
+  if (const int64_t n = sticksOut(p.N)) {
+    most.N = p.N - n;
+    rest.N = n;
+    rest.b += p.transB ? most.N * p.ldb : most.N;
+    if (p.bias) rest.bias += most.N;
+    rest.rowSums = nullptr;
+    moveResult(most.N);
+  } else if (const int64_t m = p.transA ? sticksOut(p.M) : 0) {
+    most.M = p.M - m;
+    rest.M = m;
+    rest.a += most.M;
+    if (p.rowSums) rest.rowSums += most.M;
+    moveResult(most.M * p.ldc);
+  } else if (const int64_t k = isPlain && (!p.transA || p.transB) ? sticksOut(p.K) : 0) {
+    most.K = p.K - k;
+    most.accumulate = true; // to the little that the rest gives: so hardly more is rounded
+    rest.K = k;
+    rest.a += p.transA ? most.K * p.lda : most.K;
+    rest.b += p.transB ? most.K : most.K * p.ldb;
+  } else {
+    return false;
+  }
+  multiply(rest);
+  multiply(most);
+  return true;
+}
+
 } // namespace
 
 void setTf32(bool on) { tf32 = on; }
@@ -17,7 +60,7 @@ bool usesTf32() { return tf32; }
 template <class F, class C>
 void multiply(const Product<F, C>& p) {
   if (p.M == 0 || p.batch == 0 || (p.N == 0 && !p.rowSums)) return;
-  if (multiplyByBlas(p) || refusal.isSet) return;
+  if (multiplyInTwo(p) || multiplyByBlas(p) || refusal.isSet) return;
   const Task<F, C> task(p);
   if (p.M <= FEW_ROWS && !p.transA && p.transB && !p.rowSums) return multiplyFewRows(task);
   if constexpr (sizeof(F) == 4) {

@@ -87,9 +87,9 @@ __host__ __device__ constexpr int64_t slabCounters(int64_t count) {
 template <int W>
 __device__ inline void addRows(float* x, int64_t step, int64_t n, int count) {
   for (int64_t i = threadIdx.x * W; i < n; i += blockDim.x * W) {
-    Vector<float, W> sum = load<W>(x + i);
-#pragma unroll 16
-    for (int j = 1; j < count; j++) {
+    Vector<float, W> sum = {};
+#pragma unroll 8
+    for (int j = 0; j < count; j++) {
       const Vector<float, W> more = load<W>(x + j * step + i);
       for (int k = 0; k < W; k++) sum.at[k] += more.at[k];
     }

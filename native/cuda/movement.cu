@@ -171,7 +171,9 @@ struct Match {
 __device__ inline int findMatches(const i32* idx, int64_t first, int64_t end, int64_t firstClass,
                                   int classes, int64_t V, Match* matches, Fault* fault) {
   SHARED(int, found, [BLOCK / WARP]);
-  constexpr int part = ROWS / (BLOCK / WARP); // a warp's rows
+  constexpr int warps = BLOCK / WARP;
+  const int64_t here = end - first < ROWS ? end - first : ROWS;
+  const int part = (int)parts(here, warps * WARP) * WARP; // a warp's rows
   int place = 0, all = 0;
   for (const bool writes : {false, true}) { // first only counted, to know where each warp begins
     for (int i = warp() * part; i < (warp() + 1) * part && first + i < end; i += WARP) {

@@ -22,6 +22,13 @@ __device__ inline uint32_t packed(float low, float high) {
   return *reinterpret_cast<const uint32_t*>(&both);
 }
 
+/** 2^x to some 2^-22 of it; 0 where that is below 2^-126. */
+__device__ inline float power2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /** x as tf32: with 10 bits behind the point, to the nearest. */
 __device__ inline uint32_t toTf32(float x) {
   uint32_t y;

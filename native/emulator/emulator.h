@@ -230,6 +230,7 @@ inline F rounded(float x) {
 inline uint32_t packed(float low, float high) {
   return toBf16(low) | (uint32_t)toBf16(high) << 16;
 }
+inline float power2(float x) { return exp2f(x) < 0x1p-126f ? 0.0f : exp2f(x); }
 /** To the nearest, ties away from zero. */
 inline uint32_t toTf32(float x) {
   const uint32_t bits = __float_as_uint(x);

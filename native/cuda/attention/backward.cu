@@ -94,6 +94,8 @@ struct Work : Shape<D, owner> {
     const int begin = ownsKeys && !makesAll && sight.causal ? max(0, first - past) / STEP : 0;
     const int end = (int)parts(ownsKeys ? sight.Tq : seenBy(first, own), STEP);
     if (begin < end) fetch(begin);
+    if (problem.threshold == 0)
+      kept.keepAll(this->queries(), this->keys() / 16, threadIdx.x, blockDim.x);
     for (int step = begin; step < end; step++) {
       const int at = step * STEP, place = step % 2 * STEP; // their first row; where it is
       waitForCopies<0>();
@@ -228,9 +230,11 @@ struct Work : Shape<D, owner> {
     }
   }
 
-  /** Of scores P and products dy . v in S makes what is left of P, not scaled, and dS. */
+  /**
+   * Of scores P and products dy . v in S makes what is left of P, not scaled, and dS. All is loaded
+   * and computed, then chosen: a branch for each element would keep loads from overlapping.
+   */
   __device__ void weigh(float (&P)[2][4], float (&S)[2][4], int at, int row, int myRow) const {
-    const bool drops = problem.threshold > 0;
     const float keptScale = problem.keptScale();
     const int firstQuery = ownsKeys ? at : first, firstKey = ownsKeys ? first : at;
     const bool areAllSeen = firstKey + (ownsKeys ? myRow : row) + 15 <
@@ -241,9 +245,10 @@ struct Work : Shape<D, owner> {
       for (int e = 0; e < 4; e++) {
         const int mine = myRow + g() + e / 2 * 8, their = row + 8 * n + 2 * t() + e % 2;
         const int query = ownsKeys ? their : mine, key = ownsKeys ? mine : their;
-        const bool isSeen = areAllSeen || firstKey + key < sight.seen(firstQuery + query);
-        const bool isKept = !drops || kept.at(query, key);
-        const float probability = isSeen ? exp2f(P[n][e] * scale - lse[query]) : 0.0f;
+        const bool isSeen = areAllSeen | (firstKey + key < sight.seen(firstQuery + query));
+        const bool isKept = kept.at(query, key);
+        const float power = power2(P[n][e] * scale - lse[query]);
+        const float probability = isSeen ? power : 0.0f;
         P[n][e] = isKept ? probability : 0.0f;
         S[n][e] = probability * ((isKept ? S[n][e] * keptScale : 0.0f) - delta[query]);
       }

@@ -44,14 +44,19 @@ struct Tile {
 template <int D>
 __device__ inline void stage(Tile<D> tile, int to, const Rows<const bf16>& x, int first,
                              int count) {
-  const int column = threadIdx.x % Tile<D>::CHUNKS * 8;
-  for (int row = threadIdx.x / Tile<D>::CHUNKS; row < count; row += blockDim.x / Tile<D>::CHUNKS) {
-    const int width = first + row < x.count ? x.D - column : 0;
-    const bf16* const from = x.data + (first + row) * x.step + column;
-    bf16* const place = tile.at(to + row, column);
-    if (x.packed) {
-      copyAsync(place, width > 0 ? from : x.data, width > 0 ? 16 : 0);
-    } else {
+  constexpr int CHUNKS = Tile<D>::CHUNKS;
+  const int column = threadIdx.x % CHUNKS * 8, rows = blockDim.x / CHUNKS; // copied at once
+  int row = threadIdx.x / CHUNKS;
+  const bf16* from = x.data + (first + row) * x.step + column;
+  const int64_t further = rows * x.step;
+  if (x.packed) {
+    const int have = column < x.D ? x.count - first : 0;
+    for (; row < count; row += rows, from += further)
+      copyAsync(tile.at(to + row, column), row < have ? from : x.data, row < have ? 16 : 0);
+  } else {
+    for (; row < count; row += rows, from += further) {
+      const int width = first + row < x.count ? x.D - column : 0;
+      bf16* const place = tile.at(to + row, column);
 #pragma unroll 4 // not 8, for registers
       for (int j = 0; j < 8; j++) place[j] = j < width ? from[j] : rounded<bf16>(0.0f);
     }

@@ -36,6 +36,12 @@ struct Kept {
     return bits[query * pitch + key / 16] >> key % 16 & 1;
   }
 
+  /** Keeps all of 16 `columns` keys of `queries` queries. */
+  __device__ void keepAll(int queries, int columns, int thread, int threads) const {
+    for (int i = thread; i < queries * columns; i += threads)
+      bits[i % queries * pitch + i / queries] = 0xffff;
+  }
+
   /**
    * Draws for `queries` queries from `query`, 16 `columns` keys from `key`. Many threads share the
    * work. Where a query sees no key, the bits are 0.
@@ -45,7 +51,7 @@ struct Kept {
                        int queries, int key, int columns, int thread, int threads) const {
     const Drop drop(problem.draws, problem.site, problem.threshold);
     for (int i = thread; i < queries * columns; i += threads) {
-      const int row = i / columns, column = i % columns, q = query + row, k = key + 16 * column;
+      const int row = i % queries, column = i / queries, q = query + row, k = key + 16 * column;
       const bool isSeen = q < sight.Tq && k < sight.seen(q);
       const uint64_t element = ((uint64_t)head * sight.Tq + q) * sight.Tk + k;
       bits[row * pitch + column] = isSeen ? (uint16_t)keptFrom(drop, element) : (uint16_t)0;

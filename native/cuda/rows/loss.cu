@@ -9,15 +9,16 @@ namespace tinybard::cuda {
 namespace {
 
 /** How many targets are not ignored, counted by a block. */
+template <int threads>
 __device__ inline float countOf(const i32* target, int64_t rows, int64_t ignored) {
   float count = 0;
-  const int64_t packs = (size_t)target % 16 == 0 ? rows / 4 : 0;
+  const int packs = (size_t)target % 16 == 0 ? (int)(rows / 4) : 0;
 #pragma unroll 8
-  for (int64_t i = threadIdx.x; i < packs; i += blockDim.x) {
-    const Vector<i32, 4> t = load<4>(target + 4 * i);
+  for (int i = threadIdx.x; i < packs; i += threads) {
+    const Vector<i32, 4> t = load<4>(target + 4 * (int64_t)i);
     for (int k = 0; k < 4; k++) count += t.at[k] != ignored;
   }
-  for (int64_t i = 4 * packs + threadIdx.x; i < rows; i += blockDim.x)
+  for (int64_t i = 4 * (int64_t)packs + threadIdx.x; i < rows; i += threads)
     count += target[i] != ignored;
   return blockSum(count);
 }
@@ -38,7 +39,7 @@ __global__ void __launch_bounds__(S::threads, 2)
     total += lse[r] + (all.shift - toFloat(row.x[own]));
   }
   if (!gridSum(&total, found, counter)) return;
-  const float counted = countOf(target, rows, ignored);
+  const float counted = countOf<S::threads>(target, rows, ignored);
   if (threadIdx.x != 0) return;
   *loss = total / counted;
   *count = counted;
@@ -74,7 +75,7 @@ __global__ void __launch_bounds__(S::threads, 2)
     classifyInPlace(F* logits, const i32* target, f32* loss, f32* count, float* found,
                     unsigned* counter, int64_t rows, int n, int width, int64_t ignored,
                     Fault* fault) {
-  const float counted = countOf(target, rows, ignored); // which each block needs
+  const float counted = countOf<S::threads>(target, rows, ignored); // which each block needs
   float total = 0;
   for (int64_t r = S::team(); r < rows; r += S::allTeams()) {
     const Row<F, S> row(logits + r * width, width);

@@ -1,5 +1,7 @@
 // Layer normalization, alone or after a residual stream has taken in a branch, with dropout.
 
+#include <type_traits>
+
 #include "../kernels.h"
 #include "../random.cuh"
 #include "rows.cuh"
@@ -16,7 +18,10 @@ struct NoDrop {
   }
 };
 
-/** Where the rows come from: r = x + dropout(y), which is kept; or x alone, if y is null. */
+/** The same where no branch joins the rows. */
+struct Alone {};
+
+/** Where the rows come from: r = x + dropout(y), which is kept; or x alone. */
 template <class F>
 struct Residual {
   const F *x, *y;
@@ -27,14 +32,14 @@ struct Residual {
 
 /** z = (r - mean) rstd w + b of each row */
 template <class F, class S, class D>
-__global__ void __launch_bounds__(S::threads, 1)
+__global__ void __launch_bounds__(S::threads, S::P == 2 ? 4 : 1)
     normalize(Residual<F> from, const F* w, const F* b, F* z, f32* mean, f32* rstd, int64_t rows,
               int n, float eps) {
   constexpr int W = S::W;
   for (int64_t row = S::team(); row < rows; row += S::allTeams()) {
     const int64_t at = row * n;
     Row<F, S> r(from.x + at, n);
-    if (from.y) {
+    if constexpr (!std::is_same_v<D, Alone>) {
       const D drop(from.draws, from.site, from.threshold);
       const Row<F, S> y(from.y + at, n);
       S::each(n, [&](int i, int p) {
@@ -161,19 +166,19 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
   }
   if (!isWanted) return;
   if constexpr (S::teams > 1) {
-    DYNAMIC_SHARED(float, sums);
-    for (int team = 0; team < S::teams; team++) { // one after another: the order is fixed
-      if (team == (int)threadIdx.x / S::T) {
-        S::each(n, [&](int i, int p) {
-          for (int k = 0; k < W; k++) {
-            sums[i + k] = dw[p].at[k] + (team > 0 ? sums[i + k] : 0);
-            sums[n + i + k] = db[p].at[k] + (team > 0 ? sums[n + i + k] : 0);
-          }
-        });
-      }
-      __syncthreads();
+    DYNAMIC_SHARED(float, sums); // of each team
+    float* own = sums + threadIdx.x / S::T * 2 * n;
+    S::each(n, [&](int i, int p) {
+      store(own + i, dw[p]);
+      store(own + n + i, db[p]);
+    });
+    __syncthreads();
+    for (int i = threadIdx.x; i < 2 * n; i += S::threads) {
+      float sum = sums[i];
+#pragma unroll
+      for (int team = 1; team < S::teams; team++) sum += sums[team * 2 * n + i];
+      slab[i] = sum;
     }
-    for (int i = threadIdx.x; i < 2 * n; i += S::threads) slab[i] = sums[i];
   } else if (isHeld) {
     S::each(n, [&](int i, int p) {
       store(slab + i, dw[p]);
@@ -204,8 +209,9 @@ void backward(const F* r, const F* w, const f32* mean, const f32* rstd, const Gr
     using S = decltype(shape);
     constexpr int64_t most = 264; // blocks: two on each multiprocessor of an H100
     const Dim grid = rowGrid<S>(rows > 0 ? rows : 1, most); // one at least: dw is written anyway
-    launch(normalizeBackward<F, S, D>, grid, S::threads, S::teams > 1 ? 2 * n * sizeof(f32) : 0, r,
-           w, mean, rstd, d, static_cast<f32*>(workspace(grid.x * 2 * n * sizeof(f32))),
+    const size_t shared = S::teams > 1 ? S::teams * 2 * n * sizeof(f32) : 0;
+    launch(normalizeBackward<F, S, D>, grid, S::threads, shared, r, w, mean, rstd, d,
+           static_cast<f32*>(workspace(grid.x * 2 * n * sizeof(f32))),
            counters(slabCounters(grid.x)), rows, (int)n);
   };
   constexpr int W = Pack<F>::size;
@@ -225,7 +231,7 @@ template <class F>
 void layerNorm(const F* x, const F* w, const F* b, F* y, f32* mean, f32* rstd, int64_t rows,
                int64_t n, double eps, End) {
   const Residual<F> from = {x, nullptr, nullptr, nullptr, 0, 0};
-  forward<F, NoDrop>(from, w, b, y, mean, rstd, rows, n, eps);
+  forward<F, Alone>(from, w, b, y, mean, rstd, rows, n, eps);
 }
 FOR_FLOATS(layerNorm)
 

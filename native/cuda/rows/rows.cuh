@@ -51,7 +51,7 @@ struct Shape {
       for (int p = 0; p < P; p++)
         if ((p * T + rank()) * W < n) f((p * T + rank()) * W, p);
     } else {
-#pragma unroll 4
+#pragma unroll(W > 1 ? 1 : 4) // unrolled, nvcc would store packs element by element
       for (int i = rank() * W; i < n; i += T * W) f(i, 0);
     }
   }
@@ -125,11 +125,11 @@ __device__ inline Normalizer normalizerOf(const Row<F, S>& row, int n, int width
     const auto x = row.at(i, p);
     float here = top;
     for (int k = 0; k < S::W; k++)
-      if (i + k < n) here = fmaxf(here, toFloat(x.at[k]));
+      if (n == width || i + k < n) here = fmaxf(here, toFloat(x.at[k]));
     const float shift = here == -INFINITY ? 0 : here;
     if (here > top) sum *= power(top - here);
     for (int k = 0; k < S::W; k++)
-      if (i + k < n) sum += power(toFloat(x.at[k]) - shift);
+      if (n == width || i + k < n) sum += power(toFloat(x.at[k]) - shift);
     top = here;
   });
   const float largest = S::max(top), shift = largest == -INFINITY ? 0 : largest;

@@ -4,16 +4,23 @@
 
 import { F, forModels, given, I, inPlace, out, P } from "./row.ts";
 
-export const attention = forModels(({ B, T, C, H, D, M }) => {
+export const attention = forModels(({ B, T, C, H, D, M, dropout }) => {
   const [n, heads, draws] = [M * C, B * H, I(4, 1)];
   const [q, lse] = [F(n), P(heads * T)];
   const pairs = (heads * T * (T + 1)) / 2;
   const [forward, backward] = [{ flops: 4 * D * pairs }, { flops: 10 * D * pairs }];
   const shape = `${B} x ${T} x ${H} x ${D}`;
-  const [split, joint] = [
-    [draws, heads, T, T, D, true, 0, 0],
-    [draws, B, T, H, D, true, 0, 0],
-  ];
+  const split = [draws, heads, T, T, D, true, 0, 0];
+  const joint = (p: number) => {
+    const rest = [draws, B, T, H, D, true, 0, p];
+    const name = p > 0 ? `${shape}, dropout ${p}` : shape;
+    const y = { args: [F(3 * n), out(n), out(heads * T), ...rest], ...forward };
+    const dx = { args: [F(3 * n), q, lse, q, out(3 * n), ...rest], ...backward };
+    return [
+      { kernel: "selfAttention" as const, shape: name, ...y },
+      { kernel: "selfAttentionBackward" as const, shape: name, ...dx },
+    ];
+  };
   return [
     { kernel: "attention", shape, args: [q, q, q, out(n), out(heads * T), ...split], ...forward },
     {
@@ -22,18 +29,7 @@ export const attention = forModels(({ B, T, C, H, D, M }) => {
       args: [q, q, q, q, lse, q, out(n), out(n), out(n), ...split],
       ...backward,
     },
-    {
-      kernel: "selfAttention",
-      shape,
-      args: [F(3 * n), out(n), out(heads * T), ...joint],
-      ...forward,
-    },
-    {
-      kernel: "selfAttentionBackward",
-      shape,
-      args: [F(3 * n), q, lse, q, out(3 * n), ...joint],
-      ...backward,
-    },
+    ...[...new Set([0, dropout])].flatMap(joint),
     {
       kernel: "cachedAttention",
       shape: `1 x 1 of ${T} x ${H} x ${D}`,

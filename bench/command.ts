@@ -52,8 +52,13 @@ export async function run(program: () => Promise<void>): Promise<void> {
 }
 
 /** The objects that a process prints, a line of JSON each; throws what it said if it fails. */
-export async function* jsonLines<T>(command: string, words: string[]): AsyncGenerator<T> {
-  const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"] });
+export async function* jsonLines<T>(
+  command: string,
+  words: string[],
+  env: NodeJS.ProcessEnv = {},
+): AsyncGenerator<T> {
+  const settings = { ...process.env, ...env };
+  const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"], env: settings });
   const ended = once(child, "close");
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {

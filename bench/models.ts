@@ -18,7 +18,8 @@ export function sizesOf(preset: string) {
   const config = configOf(preset);
   const { batchSize: B, blockSize: T, nEmbd: C, nHead: H, activation, bias } = config;
   const V = config.tokenizer === "gpt2" ? 50257 : 65; // else the characters of Tiny Shakespeare
-  return { preset, B, T, C, H, V, D: C / H, M: B * T, activation, bias };
+  const { dropout } = config;
+  return { preset, B, T, C, H, V, D: C / H, M: B * T, activation, bias, dropout };
 }
 export type Sizes = ReturnType<typeof sizesOf>;
 

@@ -1,7 +1,7 @@
 // A row of the benchmark: a kernel's call at the shape that a model gives it, and the least it
 // costs.
 
-import type { Device, Kernels } from "#src/device.js";
+import type { Device, Floats, Kernels } from "#src/device.js";
 import { uniform } from "#src/random.js";
 import { models, type Sizes } from "./models.ts";
 
@@ -73,14 +73,23 @@ export function inHalf<C extends Call>(call: C, signature: string): C {
   return { ...call, args, ...(call.bytes && { bytes: call.bytes / 2 }) };
 }
 
+const BLOCK = 1 << 20; // numbers that are drawn; a longer buffer repeats them
+
 /** The arguments on a device, in memory from its pool, which is aligned as that of tensors. */
 export function allocate(args: Arg[], device: Device): { values: unknown[]; free(): void } {
   const storages: ReturnType<Device["upload"]>[] = [];
   const place = (arg: Arg): unknown => {
     if (Array.isArray(arg)) return arg.map(place);
     if (typeof arg !== "object" || arg === null) return arg;
-    const numbers = uniform(arg.n, { site: storages.length, stream: "sample" });
-    const storage = device.upload(arg.dtype, numbers.map(arg.value));
+    const { dtype, n, value } = arg;
+    const numbers = uniform(Math.min(n, BLOCK), { site: storages.length, stream: "sample" });
+    let storage = device.upload(dtype, numbers.map(value));
+    if (n > BLOCK) {
+      const [block, times] = [storage, Math.ceil(n / BLOCK)];
+      storage = device.empty(dtype, times * BLOCK);
+      device.kernels.expand(block.buffer as Floats, storage.buffer as Floats, 1, times, BLOCK);
+      block.release();
+    }
     storages.push(storage);
     return storage.buffer;
   };

@@ -114,7 +114,7 @@ const planted = [
   [
     "a barrier in layerNorm",
     "rows/normalization.cu",
-    "      __syncthreads();\n",
+    "    __syncthreads();\n",
     "layerNorm",
     unordered,
   ],

@@ -1,13 +1,15 @@
 // Our side of two comparisons, in a process of its own, which prints lines of JSON. usage:
-// ours.js gemm PRESET THREADS, as torch_gpt.py --gemm: the products of each linear layer and a
-// square one; ours.js generate PRESET THREADS SECONDS, as torch_generate.py: 200 tokens behind 16.
+// ours.js gemm PRESET THREADS [DEVICE DTYPE], as torch_gpt.py --gemm: the products of each linear
+// layer and a square one; ours.js generate PRESET THREADS SECONDS, as torch_generate.py: 200 tokens
+// behind 16.
 
-import { type Device, device, GPT, generate, manualSeed } from "tinybard";
+import { type Device, type DeviceName, device, GPT, generate, manualSeed } from "tinybard";
 import { setThreads } from "#src/device.js";
 import { median, run } from "../command.ts";
 import { layersOf, product } from "../matmul.bench.ts";
 import { rateOf, timeOf } from "../measure.ts";
 import { modelOptions, sizesOf } from "../models.ts";
+import { inHalf } from "../row.ts";
 
 /** What is printed of a product, here and there. */
 export interface Product {
@@ -18,23 +20,33 @@ export interface Product {
   gflops: number;
 }
 
-const [mode, preset, threads, seconds] = process.argv.slice(2);
+const [mode, preset, threads, ...rest] = process.argv.slice(2);
 await run(async () => {
-  const on = device("cpu");
-  setThreads(Number(threads));
-  if (mode === "gemm") gemm(on);
-  else console.log(JSON.stringify({ tokensPerSecond: await tokensPerSecond(on, Number(seconds)) }));
+  if (mode === "gemm") {
+    const [name = "cpu", dtype = "f32"] = rest;
+    const on = device(name as DeviceName);
+    if (name === "cpu") setThreads(Number(threads));
+    gemm(on, dtype);
+  } else {
+    setThreads(Number(threads));
+    const rate = await tokensPerSecond(device("cpu"), Number(rest[0]));
+    console.log(JSON.stringify({ tokensPerSecond: rate }));
+  }
 });
 
-function gemm(on: Device): void {
+function gemm(on: Device, dtype: string): void {
   const sizes = sizesOf(preset);
+  const { addon } = on;
+  if (addon && "setTf32" in addon) addon.setTf32(dtype === "tf32");
   const print = (gemm: string, m: number, n: number, k: number, transposed = {}) => {
-    const call = product(gemm, [m, n, k], transposed);
+    const plain = product(gemm, [m, n, k], transposed);
+    const call = dtype === "bf16" && addon ? inHalf(plain, addon.signatures.matmul) : plain;
     const gflops = rateOf(call, timeOf(call, on, 200));
     console.log(JSON.stringify({ gemm, m, n, k, gflops } satisfies Product));
   };
   const layers = layersOf(sizes).map(([name, n, k]) => [name, sizes.M, n, k] as const);
-  for (const [name, r, n, k] of [...layers, ["square", 2048, 2048, 2048] as const]) {
+  const side = { cpu: 2048, cuda: 4096 }[on.name as string] ?? 64;
+  for (const [name, r, n, k] of [...layers, ["square", side, side, side] as const]) {
     print(`${name} y`, r, n, k, { transB: true });
     print(`${name} dx`, r, k, n);
     print(`${name} dw`, n, k, r, { transA: true });

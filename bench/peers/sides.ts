@@ -23,7 +23,11 @@ export function torch<T>(program: string, words: Words): AsyncGenerator<T> {
 }
 
 /** A program of ours, named as seen from here. */
-export function ours<T>(program: string, words: Words): AsyncGenerator<T> {
+export function ours<T>(
+  program: string,
+  words: Words,
+  env: NodeJS.ProcessEnv = {},
+): AsyncGenerator<T> {
   const file = fileURLToPath(new URL(program, import.meta.url));
-  return jsonLines<T>(process.execPath, [file, ...words.map(String)]);
+  return jsonLines<T>(process.execPath, [file, ...words.map(String)], env);
 }

@@ -2,7 +2,7 @@
 // model.safetensors. Its linear layers are Conv1D, whose matrices are [in, out], ours transposed.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { zeros } from "../ops/creation.ts";
 import { transpose } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
@@ -13,7 +13,7 @@ import { GPT } from "./model.ts";
 import { isQuantized } from "./quantize.ts";
 import { loadSafetensors, saveSafetensors, type TensorDict } from "./safetensors.ts";
 
-/** A folder that holds no GPT-2, or none that we can be. The message names it and what is wrong. */
+/** A file is not what a GPT-2 has, or what we can be. The message names it and what is wrong. */
 export class GPT2Error extends Error {
   override name = "GPT2Error";
 }
@@ -36,7 +36,7 @@ const sizes = { vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, 
  * The GPT-2 in a folder, on the default device: config.json, and model.safetensors or the shards
  * that model.safetensors.index.json lists, in f32, f16 or bf16. Names may begin with
  * `transformer.`; mask buffers are left out, and the head where it is tied; dropout is 0. Throws a
- * GPT2Error for a folder that holds something else, before memory is asked for the model.
+ * GPT2Error or a SafetensorsError, which names the file, before memory is asked for the model.
  */
 export async function loadGPT2(folder: string): Promise<GPT> {
   return readGPT2(folder);
@@ -45,18 +45,19 @@ export async function loadGPT2(folder: string): Promise<GPT> {
 /** loadGPT2() for those who need not wait. */
 export function readGPT2(folder: string): GPT {
   const options = readConfig(folder);
-  const dict = readWeights(folder, options.tieWeights);
+  const files = weightFiles(folder);
+  const { dict, source } = readWeights(files, options.tieWeights);
   const expected = shapesOf(options, Object.keys(dict).length);
-  const refuse = (what: string) => refuseFolder(folder, what);
   const missing = [...expected.keys()].filter((name) => !(name in dict));
   const unknown = Object.keys(dict).filter((name) => !expected.has(name));
-  if (missing.length > 0) refuse(`${list(missing)} missing`);
-  if (unknown.length > 0) refuse(`${list(unknown)} unknown`);
+  if (missing.length > 0) refuse(list(files), `${list(missing)} missing`);
+  if (unknown.length > 0) refuse(source[unknown[0]], `${list(unknown)} unknown`);
   for (const [name, shape] of expected) {
     const x = dict[name];
-    if (x.dtype === "i32") refuse(`${name} has whole numbers, expected floats`);
+    const wrong = (what: string) => refuse(source[name], `${name} has ${what}`);
+    if (x.dtype === "i32") wrong("whole numbers, expected floats");
     if (!same(x.shape, shape))
-      refuse(`${name} has shape ${show(x.shape)}, expected ${show(shape)} by config.json`);
+      wrong(`shape ${show(x.shape)}, expected ${show(shape)} by config.json`);
   }
   const model = new GPT(options, { drawWeights: false });
   for (const [name, w] of model.namedParameters()) {
@@ -87,7 +88,7 @@ export function saveGPT2(
 /** Does a folder look like a model of transformers, rather than like a run? */
 export function isGPT2Folder(folder: string): boolean {
   const file = join(folder, "config.json");
-  return existsSync(file) && "model_type" in readJSON(folder, "config.json");
+  return existsSync(file) && "model_type" in readJSON(file);
 }
 
 function exported(model: GPT): TensorDict {
@@ -138,16 +139,17 @@ function configOf(config: GPTConfig, endOfText: number | null) {
 }
 
 function readConfig(folder: string): GPTOptions & { tieWeights: boolean } {
-  const config = readJSON(folder, "config.json");
+  const file = join(folder, "config.json");
+  const config = readJSON(file);
   const expect = (field: string, value: unknown, expected: unknown) => {
     if (value !== expected)
-      refuseFolder(folder, `${field} is ${JSON.stringify(value)}, expected ${expected}`);
+      refuse(file, `${field} is ${JSON.stringify(value)}, expected ${expected}`);
   };
   expect("model_type", config.model_type, "gpt2");
   const size = (field: keyof typeof sizes): number => {
     const n = config[field] ?? sizes[field];
     if (Number.isSafeInteger(n) && (n as number) > 0) return n as number;
-    refuseFolder(folder, `${field} is ${JSON.stringify(n)}, expected a whole number from 1 up`);
+    refuse(file, `${field} is ${JSON.stringify(n)}, expected a whole number from 1 up`);
   };
   const [nEmbd, nHead] = [size("n_embd"), size("n_head")];
   expect("n_embd modulo n_head", nEmbd % nHead, 0);
@@ -171,30 +173,31 @@ function readConfig(folder: string): GPTOptions & { tieWeights: boolean } {
   };
 }
 
-/** All tensors that the model may need, under names without `transformer.`. */
-function readWeights(folder: string, tieWeights: boolean): TensorDict {
+/** All tensors that the model may need, without `transformer.` in their names; and their files. */
+function readWeights(files: string[], tieWeights: boolean) {
   const dict: TensorDict = Object.create(null);
-  for (const file of weightFiles(folder))
-    for (const [name, x] of Object.entries(loadSafetensors(join(folder, file)))) {
+  const source: Record<string, string> = Object.create(null);
+  for (const file of files)
+    for (const [name, x] of Object.entries(loadSafetensors(file))) {
       const own = name.replace(/^transformer\./, "");
-      if (own in dict) refuseFolder(folder, `${own} is there twice`);
+      if (own in dict) refuse(file, `${own} is there twice`);
+      source[own] = file;
       const isMask = /\.attn\.(bias|masked_bias)$/.test(own);
       if (!isMask && !(tieWeights && own === "lm_head.weight")) dict[own] = x;
     }
-  return dict;
+  return { dict, source };
 }
 
 /** The files in a folder that hold the weights: one, or shards. */
 export function weightFiles(folder: string): string[] {
-  const [whole, index] = ["model.safetensors", "model.safetensors.index.json"];
-  if (existsSync(join(folder, whole))) return [whole];
-  if (!existsSync(join(folder, index))) refuseFolder(folder, `there is no ${whole}`);
-  const { weight_map: map } = readJSON(folder, index);
-  const files = new Set<unknown>(Object.values(map ?? {}));
-  const isPlain = (file: unknown) => typeof file === "string" && basename(file) === file;
-  if (files.size === 0 || ![...files].every(isPlain))
-    refuseFolder(folder, `the weight_map in ${index} names no files beside it`);
-  return [...files] as string[];
+  const names = ["model.safetensors", "model.safetensors.index.json"];
+  const [whole, index] = names.map((name) => join(folder, name));
+  if (existsSync(whole)) return [whole];
+  if (!existsSync(index)) refuse(whole, "there is no such file");
+  const shards = Object.values(readJSON(index).weight_map ?? {}).map(String);
+  if (shards.length === 0 || !shards.every((name) => /^[^/\\]+\.safetensors$/.test(name)))
+    refuse(index, "weight_map names no files beside it");
+  return Array.from(new Set(shards), (name) => join(folder, name));
 }
 
 /** The names and shapes in model.safetensors, `transformer.` aside; at most so many tensors. */
@@ -224,20 +227,19 @@ function isConv1D(name: string): boolean {
   return /\.(c_attn|c_proj|c_fc)\.weight$/.test(name);
 }
 
-/** The JSON object in a file of a folder. Throws a GPT2Error. */
-export function readJSON(folder: string, file: string): Record<string, unknown> {
-  let json: unknown;
+/** The JSON object in a file. Throws a GPT2Error. */
+function readJSON(file: string): Record<string, unknown> {
   try {
-    json = JSON.parse(readFileSync(join(folder, file), "utf8"));
+    const json: unknown = JSON.parse(readFileSync(file, "utf8"));
+    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as never;
   } catch (cause) {
-    throw new GPT2Error(`${folder}: cannot read ${file}: ${(cause as Error).message}`, { cause });
+    throw new GPT2Error(`${file}: ${(cause as Error).message}`, { cause });
   }
-  if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as never;
-  refuseFolder(folder, `${file} is no JSON object`);
+  refuse(file, "is no JSON object");
 }
 
-function refuseFolder(folder: string, what: string): never {
-  throw new GPT2Error(`${folder}: ${what}`);
+function refuse(file: string, what: string): never {
+  throw new GPT2Error(`${file}: ${what}`);
 }
 
 /** The first few of many names. */

@@ -1,28 +1,31 @@
-// Byte-level BPE in a folder, as Hugging Face's models carry it.
+// Tokenizers in files: any of ours as JSON, and byte-level BPE in a folder, as Hugging Face's
+// models carry it.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BPETokenizer } from "./bpe.ts";
-import { TokenizerError } from "./tokenizer.ts";
+import { tokenizerFromJSON } from "./kinds.ts";
+import { type Tokenizer, TokenizerError } from "./tokenizer.ts";
 import { fromFiles, toFiles } from "./vocabulary.ts";
 
-/** The tokenizer in a folder: its tokenizer.json, else its vocab.json and merges.txt. */
+/** Any tokenizer from the file of its JSON. Throws a TokenizerError, which names the file. */
+export function loadTokenizer(file: string): Tokenizer {
+  return naming(file, () => tokenizerFromJSON(readJSON(file)));
+}
+
+/**
+ * The tokenizer in a folder: its tokenizer.json, else its vocab.json and merges.txt. Throws a
+ * TokenizerError, which names the file.
+ */
 export function loadBPE(folder: string): BPETokenizer {
-  const file = join(folder, "tokenizer.json");
-  if (existsSync(file)) {
-    let json: unknown;
-    try {
-      json = JSON.parse(readFileSync(file, "utf8"));
-    } catch (cause) {
-      throw new TokenizerError(`${file} is not JSON: ${(cause as Error).message}`, { cause });
-    }
-    return BPETokenizer.fromJSON(json);
-  }
-  const [vocab, merges] = ["vocab.json", "merges.txt"].map((name) => {
-    if (existsSync(join(folder, name))) return readFileSync(join(folder, name), "utf8");
+  const names = ["tokenizer.json", "vocab.json", "merges.txt"];
+  const [whole, first, second] = names.map((name) => join(folder, name));
+  if (existsSync(whole)) return naming(whole, () => BPETokenizer.fromJSON(readJSON(whole)));
+  if (!existsSync(first) && !existsSync(second))
     throw new TokenizerError(`${folder} has neither tokenizer.json nor vocab.json and merges.txt`);
-  });
-  return new BPETokenizer(fromFiles(vocab, merges));
+  const vocab = naming(first, () => readJSON(first));
+  const merges = naming(second, () => readFileSync(second, "utf8"));
+  return naming(`${first}, ${second}`, () => new BPETokenizer(fromFiles(vocab, merges)));
 }
 
 /** Writes tokenizer.json, vocab.json and merges.txt into a folder: transformers reads each. */
@@ -33,4 +36,17 @@ export function saveBPE(folder: string, tokenizer: BPETokenizer): void {
     ...toFiles(tokenizer.vocabulary),
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+}
+
+function readJSON(file: string): unknown {
+  return JSON.parse(readFileSync(file, "utf8"));
+}
+
+/** What `read` gives. Whatever it throws becomes a TokenizerError that begins with the file. */
+function naming<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new TokenizerError(`${file}: ${(cause as Error).message}`, { cause });
+  }
 }

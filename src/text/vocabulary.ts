@@ -111,17 +111,11 @@ export function toFiles(vocabulary: Vocabulary): { "vocab.json": string; "merges
 }
 
 /**
- * The vocabulary in GPT-2's two files. They do not tell which tokens are special: it is those that
- * are neither a byte nor the result of a merge.
+ * The vocabulary in GPT-2's two files, the first one parsed. They do not tell which tokens are
+ * special: it is those that are neither a byte nor the result of a merge.
  */
-export function fromFiles(vocab: string, merges: string): Vocabulary {
-  let json: unknown;
-  try {
-    json = JSON.parse(vocab);
-  } catch (cause) {
-    throw new TokenizerError(`vocab.json is not JSON: ${(cause as Error).message}`, { cause });
-  }
-  const ids = idsOf(json);
+export function fromFiles(vocab: unknown, merges: string): Vocabulary {
+  const ids = idsOf(vocab);
   const lines = merges.split(/\r?\n/).filter((line, i) => line && !(i === 0 && isHead(line)));
   const made = new Set(lines.map((line) => line.replace(" ", "")));
   const special = [...ids].filter(([word]) => !made.has(word) && unspell(word)?.length !== 1);

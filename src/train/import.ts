@@ -5,12 +5,11 @@ import { existsSync, mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { Device } from "../device.ts";
 import { GPT } from "../gpt/model.ts";
-import { GPT2Error, readGPT2, readJSON, weightFiles } from "../gpt/weights.ts";
+import { GPT2Error, readGPT2, weightFiles } from "../gpt/weights.ts";
 import { scope } from "../scope.ts";
-import { loadBPE } from "../text/files.ts";
+import { loadBPE, loadTokenizer } from "../text/files.ts";
 import { loadGPT2Tokenizer } from "../text/gpt2.ts";
 import { IdTokenizer } from "../text/ids.ts";
-import { tokenizerFromJSON } from "../text/kinds.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { saveCheckpoint, writeJSON } from "./checkpoint.ts";
 import { fitted, type Initial } from "./initial.ts";
@@ -24,7 +23,7 @@ export const ownVocabulary = "tinybard-tokenizer.json";
  * The GPT-2 in a folder. Its tokenizer is that of the folder's tinybard-tokenizer.json,
  * tokenizer.json, or vocab.json and merges.txt; without these GPT-2's own where the size is that of
  * GPT-2, else ids as they are. Rows of the embedding beyond the vocabulary, as nanoGPT pads it, are
- * left out. Throws a GPT2Error.
+ * left out. Throws a GPT2Error, SafetensorsError or TokenizerError, which names the file.
  */
 export function importGPT2(folder: string, device: Device): Initial {
   const whole = readGPT2(folder).to(device);
@@ -34,8 +33,7 @@ export function importGPT2(folder: string, device: Device): Initial {
   const { vocabSize: _, ...options } = model.config;
   const kind = (tokenizer.toJSON() as { type?: TrainConfig["tokenizer"] }).type ?? "bpe";
   const config = settle("import", { preset: "gpt2", ...options, tokenizer: kind });
-  const files = weightFiles(folder).map((file) => join(folder, file));
-  return { folder, files, config, tokenizer, model };
+  return { folder, files: weightFiles(folder), config, tokenizer, model };
 }
 
 /** Writes the GPT-2 in a folder as the folder of a run. */
@@ -58,17 +56,14 @@ export function importedName(folder: string): string {
 }
 
 function vocabularyOf(folder: string, vocabSize: number): Tokenizer {
-  const tokenizer = readVocabulary(folder, vocabSize);
-  if (tokenizer.vocabSize <= vocabSize) return tokenizer;
+  const names = [ownVocabulary, "tokenizer.json", "vocab.json", "merges.txt"];
+  const [own, ...theirs] = names.map((name) => join(folder, name));
+  const file = [own, ...theirs].find((each) => existsSync(each));
+  if (!file) return vocabSize === 50257 ? loadGPT2Tokenizer() : new IdTokenizer(vocabSize);
+  const tokenizer = file === own ? loadTokenizer(own) : loadBPE(folder);
+  if (tokenizer.vocabSize > 0 && tokenizer.vocabSize <= vocabSize) return tokenizer;
   const sizes = `${tokenizer.vocabSize} tokens, and vocab_size is ${vocabSize}`;
-  throw new GPT2Error(`${folder}: the vocabulary has ${sizes}`);
-}
-
-function readVocabulary(folder: string, vocabSize: number): Tokenizer {
-  const has = (name: string) => existsSync(join(folder, name));
-  if (has(ownVocabulary)) return tokenizerFromJSON(readJSON(folder, ownVocabulary));
-  if (has("tokenizer.json") || has("vocab.json") || has("merges.txt")) return loadBPE(folder);
-  return vocabSize === 50257 ? loadGPT2Tokenizer() : new IdTokenizer(vocabSize);
+  throw new GPT2Error(`${file}: the vocabulary has ${sizes}`);
 }
 
 function withoutPadding(whole: GPT, vocabSize: number): GPT {

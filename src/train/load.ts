@@ -12,7 +12,7 @@ import { mergeAdapters } from "../nn/index.ts";
 import type { Bits } from "../ops/quantized.ts";
 import { manualSeed } from "../random.ts";
 import { scope } from "../scope.ts";
-import { tokenizerFromJSON } from "../text/kinds.ts";
+import { loadTokenizer } from "../text/files.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { loadWeights, type RunState, readCheckpoint } from "./checkpoint.ts";
 import { importGPT2 } from "./import.ts";
@@ -159,7 +159,7 @@ export function readConfig(out: string): TrainConfig {
 
 /** The tokenizer of a run; it must be the one that the model of a checkpoint has learned with. */
 export function readTokenizer(out: string, { tokenizerSha256 }: RunState): Tokenizer {
-  const tokenizer = tokenizerFromJSON(readJSON(join(out, "tokenizer.json")));
+  const tokenizer = loadTokenizer(join(out, "tokenizer.json"));
   if (tokenizerSha256 && tokenizerSha256 !== sumOf(tokenizer))
     throw new UsageError(`run: ${out} has another tokenizer.json than its model was trained with`);
   return tokenizer;

@@ -158,22 +158,40 @@ eachDevice("GPT-2 folders", (test, on) => {
     for (const [k, file] of files.entries())
       saveSafetensors(join(path, file), Object.fromEntries(dict.filter((_, i) => i % 2 === k)));
     renameSync(join(path, "model.safetensors"), join(path, "elsewhere"));
-    await assertRefuses(path, /there is no model.safetensors$/);
-    writeFileSync(join(path, "model.safetensors.index.json"), JSON.stringify(index));
+    await assertRefuses(path, "model.safetensors", /there is no such file$/);
+    const listed = "model.safetensors.index.json";
+    writeFileSync(join(path, listed), JSON.stringify(index));
     assert.equal(await logitsIn(path), await golden());
-    for (const bad of [{}, { weight_map: {} }, { weight_map: { x: "../model.safetensors" } }]) {
-      writeFileSync(join(path, "model.safetensors.index.json"), JSON.stringify(bad));
-      await assertRefuses(path, /weight_map in model.safetensors.index.json names no files/);
+    const second = loadSafetensors(join(path, files[1]));
+    const [own] = Object.keys(second);
+    for (const [more, message] of [
+      [{ odd: zeros([1]) }, /odd unknown/],
+      [{ [own]: zeros([1]) }, /has shape \[1\], expected/],
+      [{ [dict[0][0]]: zeros([1]) }, /is there twice/],
+    ] as [TensorDict, RegExp][]) {
+      saveSafetensors(join(path, files[1]), { ...second, ...more });
+      await assertRefuses(path, files[1], message);
+    }
+    for (const map of [
+      undefined,
+      {},
+      "abc",
+      { x: "../model.safetensors" },
+      { x: ".." },
+      { x: 1 },
+    ]) {
+      writeFileSync(join(path, listed), JSON.stringify({ weight_map: map }));
+      await assertRefuses(path, listed, /weight_map names no files beside it$/);
     }
   });
 
-  const assertRefuses = async (path: string, message: RegExp) => {
+  const assertRefuses = async (path: string, file: string, message: RegExp) => {
     const error = await loadGPT2(path).then(
       () => assert.unreachable(`${message}: loaded`),
       (error) => error,
     );
     assert.is(error.name, "GPT2Error", error.stack);
-    assert.ok(error.message.startsWith(`${path}: `), error.message);
+    assert.ok(error.message.startsWith(`${join(path, file)}: `), error.message);
     assert.match(error.message, message);
   };
 
@@ -193,15 +211,21 @@ eachDevice("GPT-2 folders", (test, on) => {
         /ln_f.bias has whole numbers, expected floats/,
       ],
     ];
-    for (const [tensors, message] of cases) await assertRefuses(spoilt({ tensors }), message);
+    for (const [tensors, message] of cases)
+      await assertRefuses(spoilt({ tensors }), "model.safetensors", message);
   });
 
   test("a config.json that promises something else", async () => {
-    const cases: [object, RegExp][] = [
-      [{ model_type: "llama" }, /model_type is "llama", expected gpt2/],
+    const other: [object, RegExp][] = [
       [{ n_layer: 1e9 }, /h.2.ln_1.weight, .* missing/],
       [{ n_layer: 1 }, /h.1.attn.c_attn.bias, .* unknown/],
       [{ vocab_size: 1e12 }, /wte.weight has shape \[311, 64\], expected \[1000000000000, 64\]/],
+      [{ tie_word_embeddings: false }, /lm_head.weight missing/],
+    ];
+    for (const [config, message] of other)
+      await assertRefuses(spoilt({ config }), "model.safetensors", message);
+    const cases: [object, RegExp][] = [
+      [{ model_type: "llama" }, /model_type is "llama", expected gpt2/],
       [{ vocab_size: "311" }, /vocab_size is "311", expected a whole number/],
       [{ n_embd: -64 }, /n_embd is -64/],
       [{ n_head: 7 }, /n_embd modulo n_head is 1, expected 0/],
@@ -210,19 +234,19 @@ eachDevice("GPT-2 folders", (test, on) => {
       [{ activation_function: "constructor" }, /activation_function is "constructor", expected ge/],
       [{ scale_attn_weights: false }, /scale_attn_weights is false/],
       [{ scale_attn_by_inverse_layer_idx: true }, /inverse_layer_idx is true/],
-      [{ tie_word_embeddings: false }, /lm_head.weight missing/],
       [{ tie_word_embeddings: 1 }, /tie_word_embeddings is 1/],
     ];
-    for (const [config, message] of cases) await assertRefuses(spoilt({ config }), message);
+    for (const [config, message] of cases)
+      await assertRefuses(spoilt({ config }), "config.json", message);
     const path = spoilt({});
     for (const [text, message] of [
-      ["{", /cannot read config.json/],
-      ["[]", /config.json is no JSON object/],
+      ["{", /JSON/],
+      ["[]", /is no JSON object/],
     ] as const) {
       writeFileSync(join(path, "config.json"), text);
-      await assertRefuses(path, message);
+      await assertRefuses(path, "config.json", message);
     }
     rmSync(join(path, "config.json"));
-    await assertRefuses(path, /cannot read config.json/);
+    await assertRefuses(path, "config.json", /no such file/);
   });
 });

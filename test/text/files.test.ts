@@ -1,7 +1,7 @@
 // Byte-pair encoding in files: what Hugging Face's programs write is read, what is written is what
 // they read, and what is wrong in a file is told as a TokenizerError.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -202,28 +202,32 @@ test("what is wrong in a folder is told, with the file's name", () => {
   refuses(/broken has neither tokenizer.json nor vocab.json and merges.txt/);
   const write = (name: string, text: string) => writeFileSync(join(out, name), text);
   write("vocab.json", "{}");
-  refuses(/broken has neither/);
+  refuses(/broken.merges.txt: ENOENT/);
   write("merges.txt", "");
-  refuses(/there is no token for/);
+  refuses(/broken.vocab.json, .*broken.merges.txt: .*there is no token for/);
   write("vocab.json", "{");
-  refuses(/vocab.json is not JSON/);
+  refuses(/broken.vocab.json: .*JSON/);
   write("vocab.json", "[1]");
-  refuses(/vocab is no JSON object/);
+  refuses(/broken.vocab.json, .*vocab is no JSON object/);
   write("vocab.json", '{"a": {}}');
-  refuses(/token "a" has id \{\}, expected 0 to 0/);
+  refuses(/broken.vocab.json, .*token "a" has id \{\}, expected 0 to 0/);
   const vocab = Object.fromEntries(byteOrder.map((byte, id) => [spell(byte), id]));
   write("vocab.json", JSON.stringify(vocab));
   write("merges.txt", "#version: 0.2\na b c\n");
-  refuses(/merge 1 is "a b c", expected two tokens/);
+  refuses(/broken.merges.txt: .*merge 1 is "a b c", expected two tokens/);
   write("merges.txt", "ab\n");
-  refuses(/merge 1 is "ab", expected two tokens/);
+  refuses(/broken.merges.txt: .*merge 1 is "ab", expected two tokens/);
   write("merges.txt", "\u0000 \ufffd\n");
-  refuses(/merge 1 is .*, expected two tokens/);
+  refuses(/broken.merges.txt: .*merge 1 is .*, expected two tokens/);
   write("merges.txt", "#version: 0.2\n");
   assert.is(loadBPE(out).vocabSize, 256);
   write("tokenizer.json", "\ufffd");
-  refuses(/tokenizer.json is not JSON/);
-  assert.ok(existsSync(join(out, "vocab.json")));
+  refuses(/broken.tokenizer.json: .*JSON/);
+  write("tokenizer.json", "{}");
+  refuses(/broken.tokenizer.json: .*model is no JSON object/);
+  rmSync(join(out, "tokenizer.json"));
+  mkdirSync(join(out, "tokenizer.json"));
+  refuses(/broken.tokenizer.json: EISDIR/);
 });
 
 test.run();

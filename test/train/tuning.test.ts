@@ -243,16 +243,30 @@ eachDevice("fine-tuning", (test, on) => {
     assert.equal((padded.model as GPT).wte.weight.shape, [16, 16]);
     const whole = loadSafetensors(join(small, "model.safetensors"))["transformer.wte.weight"];
     assert.equal((padded.model as GPT).wte.weight.data(), whole.data().slice(0, 16 * 16));
-    writeFileSync(
-      join(small, "tinybard-tokenizer.json"),
-      JSON.stringify({ type: "char", characters: [...characters, ..."pqrstu"] }),
-    );
-    assert.throws(
-      () => importRun(small, newFolder(), on),
-      /the vocabulary has 22 tokens, and vocab_size is 20/,
-    );
-    writeFileSync(join(small, "tinybard-tokenizer.json"), "{");
-    assert.throws(() => importRun(small, newFolder(), on), /cannot read tinybard-tokenizer.json: /);
+  });
+
+  test("what is wrong with a folder's vocabulary is told with the file's path", () => {
+    const from = newFolder();
+    saveGPT2(from, new GPT({ ...sizes, vocabSize: 20 }));
+    const characters = [..."abcdefghij klmnopqrstu"];
+    for (const [name, content, message] of [
+      ["merges.txt", "", /vocab.json: ENOENT/],
+      ["vocab.json", "7", /vocab.json, .*merges.txt: .* vocab is no JSON object/],
+      ["tokenizer.json", "{}", /tokenizer.json: .* model is no JSON object/],
+      ["tinybard-tokenizer.json", "{", /tinybard-tokenizer.json: .*JSON/],
+      ["tinybard-tokenizer.json", "{}", /tinybard-tokenizer.json: .* that of no tokenizer known/],
+      ["tinybard-tokenizer.json", '{"type":"char","characters":[]}', /json: .* has 0 tokens, and/],
+      [
+        "tinybard-tokenizer.json",
+        JSON.stringify({ type: "char", characters }),
+        /tinybard-tokenizer.json: the vocabulary has 22 tokens, and vocab_size is 20$/,
+      ],
+    ] as const) {
+      writeFileSync(join(from, name), content);
+      const refused = (error: Error) =>
+        error.message.startsWith(from) && message.test(error.message);
+      assert.throws(() => importRun(from, newFolder(), on), refused, String(message));
+    }
   });
 
   test("a bigram is not exported", async () => {

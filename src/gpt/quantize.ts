@@ -1,9 +1,10 @@
 // A GPT in few bits: its linear layers and its token embedding become quantized ones. Positions,
 // normalizations and biases, a few hundredths of all numbers, stay as they are.
 
+import { type DType, defaultDevice } from "../device.ts";
 import { QuantizedEmbedding, QuantizedLinear } from "../nn/index.ts";
 import { replaceLinear } from "../nn/lora.ts";
-import { constant } from "../nn/module.ts";
+import { constant, type StateDict } from "../nn/module.ts";
 import { zeros } from "../ops/creation.ts";
 import {
   type Bits,
@@ -12,8 +13,8 @@ import {
   quantizeMatrix,
 } from "../ops/quantized.ts";
 import { scope } from "../scope.ts";
-import { expectOptions, fail } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { expectOptions, fail, type Shape, same } from "../shape.ts";
+import { Tensor } from "../tensor.ts";
 import type { LanguageModel } from "./bigram.ts";
 import type { GPTOptions } from "./config.ts";
 import { GPT } from "./model.ts";
@@ -47,12 +48,16 @@ export function isQuantized(model: LanguageModel): boolean {
   return model instanceof GPT && model.lm_head instanceof QuantizedLinear;
 }
 
-/** A GPT of quantized layers, all 0, that waits for loadStateDict(). */
-export function quantizedGPT(options: GPTOptions, bits: Bits): GPT {
+/**
+ * A GPT of quantized layers that waits for loadStateDict(). The matrices that `dict` has become its
+ * own, so that they are never in memory twice; all else is 0.
+ */
+export function quantizedGPT(options: GPTOptions, bits: Bits, dict: StateDict = {}): GPT {
   const model = new GPT(options, { drawWeights: false, init: shapeAlone });
+  const names = new Map([...model.namedParameters()].map(([name, w]) => [w, name]));
   const matrices = new Map<Tensor, QuantizedMatrix>(); // one where two layers share a weight
   const matrixLike = (w: Tensor) => {
-    const matrix = matrices.get(w) ?? emptyMatrix(w, bits);
+    const matrix = matrices.get(w) ?? matrixIn(dict, names.get(w) as string, w, bits);
     matrices.set(w, matrix);
     return matrix;
   };
@@ -62,18 +67,19 @@ export function quantizedGPT(options: GPTOptions, bits: Bits): GPT {
   return model;
 }
 
-/** A matrix without memory, so that there is never a whole model of floats; a bias is 0. */
+/** A matrix without memory: floats that are not needed are not made. A bias is 0. */
 function shapeAlone(shape: number[]): Tensor {
-  const x = zeros(shape);
-  if (shape.length < 2) return x;
-  x.storage.end();
-  x.device.pool.trim();
-  return x;
+  return shape.length < 2 ? zeros(shape) : new Tensor(defaultDevice().empty("f32", 0), shape);
 }
 
-function emptyMatrix({ shape, device }: Tensor, bits: Bits): QuantizedMatrix {
+/** A quantized w out of a dictionary; what it lacks, or has otherwise, is 0. */
+function matrixIn(dict: StateDict, name: string, { shape }: Tensor, bits: Bits): QuantizedMatrix {
   const shapes = quantizedShapes(shape, bits);
-  const weight = zeros(shapes.weight, { dtype: "i32", device });
-  const scale = zeros(shapes.scale, { device });
+  const found = (key: string, wanted: Shape, dtype: DType) => {
+    const x = dict[key];
+    return x?.dtype === dtype && same(x.shape, wanted) ? x : zeros(wanted, { dtype });
+  };
+  const weight = found(name, shapes.weight, "i32");
+  const scale = found(name.replace(/weight$/, "scale"), shapes.scale, "f32");
   return { weight, scale, columns: shape[1], bits };
 }

@@ -3,12 +3,12 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Device, device as deviceOf } from "../device.ts";
+import { type Device, defaultDevice, device as deviceOf } from "../device.ts";
 import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
 import { GPT } from "../gpt/model.ts";
 import { quantizedGPT } from "../gpt/quantize.ts";
 import { isGPT2Folder } from "../gpt/weights.ts";
-import { mergeAdapters } from "../nn/index.ts";
+import { mergeAdapters, type StateDict } from "../nn/index.ts";
 import type { Bits } from "../ops/quantized.ts";
 import { manualSeed } from "../random.ts";
 import { scope } from "../scope.ts";
@@ -37,13 +37,15 @@ export function loadRun(
       const { state, weights } = read;
       const tokenizer = readTokenizer(out, state);
       const base = baseOf(out, config, state, device);
-      const options = { drawWeights: false, bits: bitsOf(checkpoint, weights.metadata) };
+      const { tensors, metadata } = weights;
+      const options = { drawWeights: false, bits: bitsOf(checkpoint, metadata), dict: tensors };
       const model = prepare(config, tokenizer.vocabSize, device, base, options);
-      loadWeights(checkpoint, model, weights.tensors);
+      loadWeights(checkpoint, model, tensors);
       return { tokenizer, model, state };
     });
     if (!loaded) continue;
     mergeAdapters(loaded.model);
+    for (const { pool } of new Set([device, defaultDevice()])) pool.trim(); // the file's copy
     const files = [join(checkpoint, "model.safetensors")];
     return { folder: out, files, config, ...loaded };
   }
@@ -106,17 +108,18 @@ export function prepare(
   return model;
 }
 
-/** How a model waits for weights that are to be loaded: 0, or quantized. */
+/** How a model waits for weights that are to be loaded: 0, or quantized, with matrices to take. */
 interface Building {
   drawWeights?: boolean;
   bits?: Bits;
+  dict?: StateDict;
 }
 
 /** The model that a configuration describes, its weights drawn from the seed, if at all. */
 function buildModel(
   config: TrainConfig,
   vocabSize: number,
-  { drawWeights, bits }: Building,
+  { drawWeights, bits, dict }: Building,
 ): LanguageModel {
   manualSeed(config.seed);
   if (config.model === "bigram") return new BigramLanguageModel(vocabSize, config.blockSize);
@@ -140,7 +143,7 @@ function buildModel(
     norm,
     scaleResidual,
   };
-  return bits ? quantizedGPT(gpt, bits) : new GPT(gpt, { drawWeights });
+  return bits ? quantizedGPT(gpt, bits, dict) : new GPT(gpt, { drawWeights });
 }
 
 /** What the model computes in: where the device has no bf16 and no tf32, in f32. */

@@ -5,32 +5,39 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
-import type { Events, Row } from "./protocol.ts";
+import { crc32 } from "node:zlib";
+import type { Events, Place, Row } from "./protocol.ts";
 import type { Runs } from "./runs.ts";
 
 /** At most so many bytes of a file are read and sent at a time. */
 const PIECE = 256 * 1024;
+/** So many bytes before a place are checked: the last row, in which the time is never the same. */
+const MARKED = 256;
 const LOOK_AGAIN = 250; // milliseconds
 const HEARTBEAT = 10_000;
 
-/** `A:120,B:0`: the places that a page has read to, by run. */
-export function placesIn(text: string): Map<string, number> {
-  const places = new Map<string, number>();
+/** `A:120:7,B`: the places that a page has read to, by run. */
+export function placesIn(text: string): Map<string, Place> {
+  const places = new Map<string, Place>();
   for (const each of text.split(",").filter(Boolean)) {
-    const [name, place = "0"] = each.split(":").map(decodeURIComponent);
-    places.set(name, /^\d{1,15}$/.test(place) ? Number(place) : 0);
+    const [name, next, mark] = each.split(":").map(decodeURIComponent);
+    places.set(name, { next: numberIn(next), mark: numberIn(mark) });
   }
   return places;
+}
+
+function numberIn(text = ""): number {
+  return /^\d{1,15}$/.test(text) ? Number(text) : 0;
 }
 
 /** One page that listens. */
 class Listener {
   readonly #response: ServerResponse;
   readonly #runs: Runs;
-  readonly #places: Map<string, number>;
+  readonly #places: Map<string, Place>;
   #isFull = false;
 
-  constructor(response: ServerResponse, runs: Runs, places: Map<string, number>) {
+  constructor(response: ServerResponse, runs: Runs, places: Map<string, Place>) {
     this.#response = response;
     this.#runs = runs;
     this.#places = places;
@@ -45,7 +52,10 @@ class Listener {
   }
 
   send<K extends keyof Events>(name: K, data: Events[K]): void {
-    const id = [...this.#places].map(([run, at]) => `${encodeURIComponent(run)}:${at}`).join(",");
+    const id = Array.from(
+      this.#places,
+      ([run, { next, mark }]) => `${encodeURIComponent(run)}:${next}:${mark}`,
+    ).join(",");
     const text = `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
     this.#isFull = !this.#response.write(text);
   }
@@ -63,14 +73,14 @@ class Listener {
     for (const [run, place] of this.#places) {
       for (let at = place; !this.#isFull; ) {
         const piece = pieceOf(join(this.#runs.folderOf(run), "metrics.jsonl"), at);
-        if (piece === "shorter") {
-          at = 0;
+        if (piece === "another") {
+          at = { next: 0, mark: 0 };
           this.#places.set(run, at);
           this.send("restart", { run });
           continue;
         }
-        if (piece.next === at) break;
-        at = piece.next;
+        if (piece.next === at.next) break;
+        at = { next: piece.next, mark: piece.mark };
         this.#places.set(run, at);
         this.send("rows", { run, ...piece });
       }
@@ -79,20 +89,27 @@ class Listener {
 }
 
 /** The whole lines of a file behind a place, and where the next begins. */
-function pieceOf(file: string, at: number): { rows: Row[]; next: number } | "shorter" {
-  if (!existsSync(file)) return { rows: [], next: at };
+function pieceOf(file: string, at: Place): ({ rows: Row[] } & Place) | "another" {
+  if (!existsSync(file)) return { rows: [], ...at };
   const fd = openSync(file, "r");
   try {
     const { size } = fstatSync(fd);
-    if (size < at) return "shorter";
-    const bytes = Buffer.alloc(Math.min(PIECE, size - at));
-    const count = readSync(fd, bytes, 0, bytes.length, at);
+    if (size < at.next || markAt(fd, at.next) !== at.mark) return "another";
+    const bytes = Buffer.alloc(Math.min(PIECE, size - at.next));
+    const count = readSync(fd, bytes, 0, bytes.length, at.next);
     const end = bytes.subarray(0, count).lastIndexOf("\n") + 1;
     const lines = bytes.toString("utf8", 0, end).split("\n").filter(Boolean);
-    return { rows: lines.flatMap(rowOf), next: at + end };
+    const next = at.next + end;
+    return { rows: lines.flatMap(rowOf), next, mark: markAt(fd, next) };
   } finally {
     closeSync(fd);
   }
+}
+
+/** The mark of a place in a file; 0 at its beginning. */
+function markAt(fd: number, next: number): number {
+  const bytes = Buffer.alloc(Math.min(MARKED, next));
+  return crc32(bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, next - bytes.length)));
 }
 
 /** A line as a row; none if it is damaged, or if the place was not the beginning of a line. */
@@ -132,7 +149,7 @@ export class Broadcast {
   }
 
   /** From now on `response` is a page's stream of events. */
-  add(response: ServerResponse, places: Map<string, number>): void {
+  add(response: ServerResponse, places: Map<string, Place>): void {
     for (const run of places.keys()) this.#runs.folderOf(run); // throws while it can be told
     response.writeHead(200, {
       "content-type": "text/event-stream; charset=utf-8",

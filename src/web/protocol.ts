@@ -1,8 +1,8 @@
 // What the dashboard's server and its page say to each other, in JSON unless said otherwise.
 //
 //   GET  /runs                      RunInfo[], the newest first
-//   GET  /events?after=A:120,B:0    server-sent events: runs A and B from those bytes of their
-//                                   metrics.jsonl on; each event is one of those below
+//   GET  /events?after=A:120:7,B    server-sent events: run A from that Place on, B from the
+//                                   beginning; each event is one of those below
 //   GET  /runs/NAME/metrics.csv     the rows as a table
 //   GET  /runs/NAME/model           Model, as the run's checkpoint has it now
 //   GET  /runs/NAME/table/TABLE     f32 in binary: (rows, columns) of one of Model.tables
@@ -33,11 +33,19 @@ export interface RunInfo {
   peak: number | null;
 }
 
+/** How far a run's metrics.jsonl was read. */
+export interface Place {
+  /** Bytes. */
+  next: number;
+  /** A checksum of the last of them: a file with others there is not the one that was read. */
+  mark: number;
+}
+
 /** The events of /events, by name; the id of each holds what /events is to be asked after. */
 export interface Events {
-  /** More rows of a run, and how many bytes of its file are read by then. */
-  rows: { run: string; rows: Row[]; next: number };
-  /** The file of a run has become shorter, since it was resumed from before: all comes anew. */
+  /** More rows of a run, and the place behind them. */
+  rows: { run: string; rows: Row[] } & Place;
+  /** The file of a run is not what was read, since it was resumed from before: all comes anew. */
   restart: { run: string };
   /** What a run was up to at an evaluation. */
   glimpse: Glimpse & { run: string };

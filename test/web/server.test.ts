@@ -149,7 +149,7 @@ test("runs, with what is known of them; their rows, and as a table", async () =>
   const told = first.data as Events["rows"];
   assert.equal(told.rows, rows);
   assert.is(told.next, Buffer.byteLength(file));
-  assert.is(first.id, `a:${told.next}`);
+  assert.is(first.id, `a:${told.next}:${told.mark}`);
 
   const csv = await ask(`${url}runs/a/metrics.csv`);
   const [head, ...lines] = csv.body.trimEnd().split("\r\n");
@@ -189,6 +189,13 @@ test("events go on where a page has been, and begin anew where a file was cut", 
     "last-event-id": id,
   });
   assert.equal(stepsOf(again.filter(({ name }) => name === "rows")), [10]);
+
+  // resumed from before while the page was away, and longer by now than it was
+  const last = again[again.length - 1].id;
+  writeFileSync(file, line(1) + line(8.5) + line(9.5) + line(10.5) + line(11));
+  const anew = await events(`${url}events?after=${last}`, (all) => stepsOf(all).includes(11));
+  const heard = anew.filter(({ name }) => name === "rows" || name === "restart");
+  assert.equal(stepsOf(heard), ["restart", 1, 8.5, 9.5, 10.5, 11]);
   rmSync(join(folder, "runs", "growing"), { recursive: true });
 });
 

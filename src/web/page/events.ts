@@ -1,7 +1,7 @@
 // The one stream of events that the page hears. Each run that is looked at has a place in its file,
 // so that whoever comes back, or looks at other runs, goes on from there.
 
-import type { Events } from "../protocol.ts";
+import type { Events, Place } from "../protocol.ts";
 
 /** `refused`: the server is there, and does not know one of the runs. */
 export type Connection = "opening" | "open" | "lost" | "refused";
@@ -13,8 +13,8 @@ const TRY_AGAIN = 1000; // milliseconds, where the browser has given up
 export class EventStream {
   readonly #listeners: Listeners = { rows: [], restart: [], glimpse: [], status: [], runs: [] };
   readonly #watchers: ((connection: Connection) => void)[] = [];
-  /** By run, how many bytes of its file have been heard; kept while nobody looks at it. */
-  readonly #places = new Map<string, number>();
+  /** By run, how far its file has been heard; kept while nobody looks at it. */
+  readonly #places = new Map<string, Place>();
   #runs: readonly string[] = [];
   #source: EventSource | null = null;
   #timer = 0;
@@ -39,7 +39,10 @@ export class EventStream {
   #open(): void {
     clearTimeout(this.#timer);
     this.#source?.close();
-    const places = this.#runs.map((run) => `${encodeURIComponent(run)}:${this.#placeOf(run)}`);
+    const places = this.#runs.map((run) => {
+      const { next, mark } = this.#placeOf(run);
+      return `${encodeURIComponent(run)}:${next}:${mark}`;
+    });
     const source = new EventSource(`/events?${new URLSearchParams({ after: places.join() })}`);
     source.onopen = () => this.#tell("open");
     source.onerror = () => {
@@ -52,16 +55,16 @@ export class EventStream {
     this.#source = source;
   }
 
-  #placeOf(run: string): number {
-    return this.#places.get(run) ?? 0;
+  #placeOf(run: string): Place {
+    return this.#places.get(run) ?? { next: 0, mark: 0 };
   }
 
   #hear<K extends keyof Events>(name: K, data: Events[K]): void {
-    if (name === "restart") this.#places.set((data as Events["restart"]).run, 0);
+    if (name === "restart") this.#places.delete((data as Events["restart"]).run);
     if (name === "rows") {
-      const { run, next } = data as Events["rows"];
-      if (next <= this.#placeOf(run)) return; // heard before
-      this.#places.set(run, next);
+      const { run, next, mark } = data as Events["rows"];
+      if (next <= this.#placeOf(run).next) return; // heard before
+      this.#places.set(run, { next, mark });
     }
     for (const listener of this.#listeners[name]) listener(data);
   }

@@ -54,6 +54,19 @@ export function inBrowser(name: string, body: (test: Test, open: Open) => void):
   test.run();
 }
 
+/** How much of the page has moved by itself since it was opened (CLS, https://web.dev/cls). */
+export function shiftIn(page: Page): Promise<number> {
+  return page.evaluate(async () => {
+    let sum = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries())
+        sum += (entry as PerformanceEntry & { value: number }).value;
+    }).observe({ type: "layout-shift", buffered: true });
+    await new Promise((resolve) => setTimeout(resolve, 100)); // it is told a moment later
+    return sum;
+  });
+}
+
 /** The program as a process that shows a dashboard. */
 export interface Shown {
   url: string;

@@ -18,7 +18,7 @@ import type { Page } from "playwright-core";
 import { train } from "tinybard";
 import * as assert from "uvu/assert";
 import { type Row, readRows } from "#src/train/metrics.js";
-import { inBrowser, type Shown, start, until } from "./browser.js";
+import { inBrowser, type Shown, shiftIn, start, until } from "./browser.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-curves-"));
 const data = join(folder, "text.txt");
@@ -193,6 +193,27 @@ inBrowser("web/curves", (test, open) => {
     );
     assert.is((await csv.text()).trimEnd().split("\r\n").length, 62);
     assert.equal(errors, []);
+  });
+
+  test("what is shown while the page loads stays where it is, on a phone too", async () => {
+    const live = join(folder, "still", "live");
+    for (const name of ["a", "b"]) await trained(`still/${name}`, {});
+    const ended = await begin("dashboard", "--run", join(folder, "still", "a"), "--port", "17900");
+    const pace = ["--max-iters", "900000", "--log-interval", "1", "--port", "17950"];
+    const from = ["--data", data, "--device", "ts", "--preset", "bigram", "--out", live];
+    const trains = await begin("train", ...from, ...pace, "--dashboard");
+    for (const { url } of [ended, trains])
+      for (const viewport of [
+        { width: 1280, height: 800 },
+        { width: 390, height: 844 },
+      ]) {
+        const { page, errors } = await open(url, { viewport });
+        await until(async () => (await rowsIn(page)) > 0, "rows");
+        await sleep(200);
+        const shift = await shiftIn(page);
+        assert.ok(shift < 0.02, `at ${viewport.width} pixels ${shift} of the page has moved`);
+        assert.equal(errors, []);
+      }
   });
 
   test("log and linear, steps and time, zoom by mouse and by keyboard, on a phone too", async () => {

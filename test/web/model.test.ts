@@ -9,7 +9,7 @@ import * as assert from "uvu/assert";
 import { device } from "#src/device.js";
 import { loadRun } from "#src/train/load.js";
 import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
-import { inBrowser, type Open, until } from "./browser.js";
+import { inBrowser, type Open, shiftIn, until } from "./browser.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-model-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -96,6 +96,15 @@ inBrowser("web/model", (test, opens) => {
     await page.locator("#model .token[aria-selected=true]").press("ArrowLeft");
     await page.getByRole("heading", { name: "Next token after “o”" }).waitFor();
     assert.equal(errors, []);
+  });
+
+  test("what is shown while it loads stays where it is, on a phone too", async () => {
+    for (const width of [1280, 390]) {
+      const visit = await open(`${dashboard.url}#model`, { viewport: { width, height: 800 } });
+      await visit.page.locator("#model .tables canvas").waitFor();
+      const shift = await shiftIn(visit.page);
+      assert.ok(shift < 0.02, `at ${width} pixels ${shift} of the page has moved`);
+    }
   });
 
   test("attention: the weight under the mouse, and by keyboard", async () => {

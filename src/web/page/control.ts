@@ -50,9 +50,11 @@ export class RunControl {
     this.#show();
   }
 
-  /** There is a run that is being trained, or none. */
-  setLive(isLive: boolean): void {
-    if (!isLive) this.#status = null;
+  /** The name of the run that is being trained: there is room for what it will tell. */
+  setLive(run: string | undefined): void {
+    this.root.hidden = run === undefined;
+    this.#name.textContent = run ?? "";
+    if (run === undefined) this.#status = null;
     this.#show();
   }
 
@@ -91,8 +93,8 @@ export class RunControl {
 
   #show(): void {
     const { pause, save, stop } = this.#buttons;
-    this.root.hidden = this.#status === null;
     if (!this.#status) return;
+    this.root.hidden = false;
     const { run, state, step, maxIters } = this.#status;
     this.#name.textContent = run;
     this.#state.textContent = state;

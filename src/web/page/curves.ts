@@ -30,20 +30,18 @@ export function curvesView(root: HTMLElement, stream: EventStream): void {
   const options = new Options();
   const glimpses = new Glimpses();
   const problem = element("p", { class: "error", role: "status" });
-  root.append(
-    control.root,
+  const body = element(
+    "div",
+    { class: "curves", hidden: true }, // until the runs are known: else all would move then
     element(
-      "div",
-      { class: "curves" },
-      element(
-        "aside",
-        { "aria-label": "runs" },
-        element("section", { class: "card" }, element("h3", {}, "Runs"), problem, list.root),
-        options.root,
-      ),
-      element("div", { class: "main" }, toolbar.root, charts.root, glimpses.root),
+      "aside",
+      { "aria-label": "runs" },
+      element("section", { class: "card" }, element("h3", {}, "Runs"), problem, list.root),
+      options.root,
     ),
+    element("div", { class: "main" }, toolbar.root, charts.root, glimpses.root),
   );
+  root.append(control.root, body);
 
   stream.on("rows", ({ run, rows }) => {
     seriesOf(run).append(rows);
@@ -84,11 +82,13 @@ export function curvesView(root: HTMLElement, stream: EventStream): void {
     } catch (error) {
       problem.textContent = (error as Error).message;
       return;
+    } finally {
+      body.hidden = false;
     }
     problem.textContent = infos.length ? "" : "There are no runs yet.";
     const before = names().join("/");
     list.update(infos);
-    control.setLive(infos.some(({ isLive }) => isLive));
+    control.setLive(infos.find(({ isLive }) => isLive)?.name);
     if (names().join("/") === before) show();
     else look();
   }

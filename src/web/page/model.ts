@@ -48,6 +48,13 @@ export function modelView(root: HTMLElement): void {
     () => model && { run, text: text.value, sampling: next.sampling },
   );
   const tables = new Tables();
+  const looked = element(
+    "div",
+    { class: "looked", hidden: true }, // how large the maps are is not known before
+    heads,
+    element("div", { class: "pair" }, next.element, generation.element),
+    tables.element,
+  );
   root.append(
     element(
       "section",
@@ -58,9 +65,7 @@ export function modelView(root: HTMLElement): void {
       note,
       problem,
     ),
-    heads,
-    element("div", { class: "pair" }, next.element, generation.element),
-    tables.element,
+    looked,
   );
 
   /** Does what may fail, and says so if it does; what a newer question has overtaken is quiet. */
@@ -129,7 +134,9 @@ export function modelView(root: HTMLElement): void {
     next.show(rank(logits), vocabulary, shown(token.text, token.id));
   }
 
-  attempt(start);
+  attempt(start).finally(() => {
+    looked.hidden = false;
+  });
 }
 
 /** A text that a model can read: all its characters are tokens, or one stands for the unknown. */

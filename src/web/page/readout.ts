@@ -26,7 +26,7 @@ export class Readout {
   show(runs: readonly Shown[], view: View, changed: () => void): void {
     const { curves } = this.#figure;
     this.#cells = runs.flatMap((run) =>
-      curves.map((curve) => ({ cell: element("td", { class: "number" }), curve, run })),
+      curves.map((curve) => ({ cell: element("td", { class: "number" }, "–"), curve, run })),
     );
     const rows = runs.map((run) => {
       const name = element("th", { scope: "row" }, swatch(run.color), run.info.name);

@@ -87,6 +87,29 @@ test("law: of the points in a column of pixels the lowest and the highest are dr
   );
 });
 
+test("law: where the lowest and the highest are, also after a cut; NaN is neither", () => {
+  const value = fc.oneof(fc.integer({ min: 0, max: 30 }), fc.constant(Number.NaN));
+  const values = fc.array(value, { minLength: 40, maxLength: 90 });
+  const check = (made: Numbers, begin: number, end: number) => {
+    const all = listed(made);
+    const inside = all.slice(begin, end).filter((each) => !Number.isNaN(each));
+    const found = made.extremes(begin, end);
+    if (inside.length === 0) return assert.ok(Number.isNaN(all[found[0]]));
+    const places = [Math.min(...inside), Math.max(...inside)].map((y) => all.indexOf(y, begin));
+    assert.equal(found, [Math.min(...places), Math.max(...places)]);
+  };
+  fc.assert(
+    fc.property(values, values, fc.nat(), (before, after, cut) => {
+      const made = numbers(before);
+      check(made, 0, made.length); // what is remembered of these must not outlive the cut
+      made.length = cut % made.length;
+      for (const each of after) made.push(each);
+      for (const [begin, count] of [[0], [3], [16, 16], [16, 23], [15, 20]] as const)
+        check(made, begin, count ? begin + count : made.length);
+    }),
+  );
+});
+
 test("a line leaves the picture where it would without its edge", () => {
   const [x, y] = [numbers([0, 10, 20]), numbers([0, 100, 300])];
   const thinned = thin(x, y, [5, 15], 10);

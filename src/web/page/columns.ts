@@ -23,27 +23,22 @@ export function thin(x: Numbers, y: Numbers, [low, high]: Range, count: number):
   const thinned = new Array<number | null>(2 * count + 2).fill(null);
   const [xs, ys] = [x.values, y.values];
   const begin = x.placeOf(low);
+  let end = x.placeOf(high);
+  while (end < x.length && xs[end] <= high) end++;
   const perUnit = count / (high - low);
-  let [column, lowest, highest, at] = [-1, 0, 0, begin];
-  const keep = () => {
-    if (column < 0) return;
-    const [first, second] = lowest < highest ? [lowest, highest] : [highest, lowest];
+  const edgeOf = (column: number) => (column < count ? low + column / perUnit : Infinity);
+  for (let at = begin; at < end; ) {
+    let column = Math.min(count - 1, Math.floor((xs[at] - low) * perUnit));
+    if (xs[at] >= edgeOf(column + 1)) column++; // it was rounded
+    const next = x.placeOf(edgeOf(column + 1), at, end);
+    const [first, second] = y.extremes(at, next);
+    at = Math.max(at + 1, next);
+    if (Number.isNaN(ys[first])) continue;
     thinned[2 * column + 1] = ys[first];
     if (ys[first] !== ys[second]) thinned[2 * column + 2] = ys[second];
-  };
-  for (; at < x.length && xs[at] <= high; at++) {
-    if (Number.isNaN(ys[at])) continue;
-    const its = Math.min(count - 1, Math.floor((xs[at] - low) * perUnit));
-    if (its !== column) {
-      keep();
-      column = its;
-      lowest = highest = at;
-    } else if (ys[at] < ys[lowest]) lowest = at;
-    else if (ys[at] > ys[highest]) highest = at;
   }
-  keep();
   thinned[0] = between(x, y, begin, low);
-  thinned[2 * count + 1] = between(x, y, at, high);
+  thinned[2 * count + 1] = between(x, y, end, high);
   return thinned;
 }
 

@@ -2,12 +2,20 @@
 
 import type { Row } from "../protocol.ts";
 
+/** So many numbers are a block, whose lowest and highest are remembered. */
+const BLOCK = 16;
+
 /** Numbers in one piece of memory, which is doubled when it is full. */
 export class Numbers {
   values = new Float64Array(256);
   length = 0;
+  /** By block, where its lowest and its highest number are. */
+  readonly #lowest: number[] = [];
+  readonly #highest: number[] = [];
 
   push(x: number): void {
+    const whole = Math.floor(this.length / BLOCK); // there were more before it was cut
+    if (this.#lowest.length > whole) this.#lowest.length = this.#highest.length = whole;
     if (this.length === this.values.length) {
       const larger = new Float64Array(2 * this.length);
       larger.set(this.values);
@@ -20,15 +28,48 @@ export class Numbers {
     return this.length ? this.values[this.length - 1] : Number.NaN;
   }
 
-  /** The first place whose number is not below `x`, in numbers that rise. */
-  placeOf(x: number): number {
-    let [low, high] = [0, this.length];
+  /** The first place whose number is not below `x`, in numbers that rise from `low` to `high`. */
+  placeOf(x: number, low = 0, high = this.length): number {
     while (low < high) {
       const middle = (low + high) >> 1;
       if (this.values[middle] < x) low = middle + 1;
       else high = middle;
     }
     return low;
+  }
+
+  /** Where the lowest and the highest from `begin` to `end` are, in order; NaN is neither. */
+  extremes(begin: number, end: number): [first: number, second: number] {
+    for (let at = this.#lowest.length * BLOCK; at + BLOCK <= this.length; at += BLOCK) {
+      const [lowest, highest] = this.#ends(at, at + BLOCK);
+      this.#lowest.push(lowest);
+      this.#highest.push(highest);
+    }
+    const [lowest, highest] = this.#ends(begin, end);
+    return lowest < highest ? [lowest, highest] : [highest, lowest];
+  }
+
+  /** The same, but the lowest first; a block that is remembered is one step. */
+  #ends(begin: number, end: number): [lowest: number, highest: number] {
+    const { values } = this;
+    let [lowest, highest] = [begin, begin];
+    let [least, most] = [Infinity, -Infinity];
+    for (let at = begin, step = 1; at < end; at += step) {
+      const block = at / BLOCK;
+      const isBlock = at % BLOCK === 0 && at + BLOCK <= end && block < this.#lowest.length;
+      const low = isBlock ? this.#lowest[block] : at;
+      const high = isBlock ? this.#highest[block] : at;
+      if (values[low] < least) {
+        least = values[low];
+        lowest = low;
+      }
+      if (values[high] > most) {
+        most = values[high];
+        highest = high;
+      }
+      step = isBlock ? BLOCK : 1;
+    }
+    return [lowest, highest];
   }
 
   /** The place whose number is nearest to `x`; -1 if there is none. */

@@ -241,6 +241,33 @@ inBrowser("web/curves", (test, open) => {
     await page.getByLabel("steps", { exact: true }).check();
     await page.getByLabel("linear", { exact: true }).check();
     await until(async () => linear.equals(await plot.screenshot()), "and back");
+    // a chart in which nothing has changed is not drawn again, but in other colours it is
+    const canvases = page.locator(".plot:visible canvas");
+    const pictures = () =>
+      canvases.evaluateAll((all) => all.map((each) => (each as HTMLCanvasElement).toDataURL()));
+    const light = await pictures();
+    const draws = () => page.evaluate(() => (window as unknown as { drawn: string[] }).drawn);
+    await page.evaluate(() => {
+      const drawn: string[] = [];
+      Object.assign(window, { drawn });
+      const { clearRect } = CanvasRenderingContext2D.prototype;
+      CanvasRenderingContext2D.prototype.clearRect = function (...area) {
+        drawn.push(String(this.canvas.closest("figure")?.querySelector("h3")?.textContent));
+        clearRect.apply(this, area);
+      };
+    });
+    await page.getByLabel("smoothing").press("ArrowRight");
+    await until(async () => (await draws()).length > 0, "smoother");
+    await sleep(100);
+    assert.equal([...new Set(await draws())], ["Loss"]);
+    await page.getByLabel("smoothing").press("ArrowLeft");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await until(async () => {
+      const dark = await pictures();
+      return dark.every((each, i) => each !== light[i]);
+    }, "in the dark all are drawn anew");
+    await page.emulateMedia({ colorScheme: "light" });
+    await until(async () => light.join() === (await pictures()).join(), "and back");
     await page.getByLabel("smoothing").press("End");
     const smooth = await after(linear, "smoother");
     await page.getByLabel("validation", { exact: true }).uncheck();

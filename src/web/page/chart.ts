@@ -3,7 +3,7 @@
 
 import uPlot from "uplot";
 import { logTicks, secondSteps, wholeSteps, yRange } from "./axis.ts";
-import { paint } from "./colors.ts";
+import { onThemeChange, paint } from "./colors.ts";
 import { placesOf, type Range, thin } from "./columns.ts";
 import { duration, integer, short } from "./numbers.ts";
 import type { Numbers } from "./series.ts";
@@ -49,6 +49,7 @@ export class Chart {
   #range: Range = [0, 1];
   #options: ChartOptions = {};
   #kind = "";
+  #drawn: unknown[] = []; // what is to be seen, so that nothing is drawn twice
   #isTold = false;
 
   /** Fills `root`, whose height is set by its style. */
@@ -60,11 +61,16 @@ export class Chart {
     root.addEventListener("keydown", (event) => this.#onKey(event));
     root.addEventListener("blur", () => this.#plot?.setCursor({ left: -10, top: -10 }));
     new ResizeObserver(() => this.#draw()).observe(root);
+    onThemeChange(() => this.#plot?.redraw(false));
   }
 
   draw(lines: Line[], range: Range, options: ChartOptions): void {
     const styles = lines.map(({ x: _, y: __, ...style }) => style);
     const kind = JSON.stringify([styles, options.isLog, options.fromZero]);
+    const states = lines.flatMap(({ x, y }) => [x, x.changes, y, y.changes, y.length]);
+    const drawn = [kind, options.isTime, ...range, ...states];
+    if (drawn.every((each, i) => each === this.#drawn[i])) return;
+    this.#drawn = drawn;
     this.#lines = lines;
     this.#range = range;
     this.#options = options;

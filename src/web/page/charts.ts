@@ -1,7 +1,6 @@
 // All charts of the chosen runs, over one range of x and with one cursor.
 
 import { Chart } from "./chart.ts";
-import { onThemeChange } from "./colors.ts";
 import type { Range } from "./columns.ts";
 import { element } from "./element.ts";
 import { type Figure, figures, type Shown, type View } from "./figures.ts";
@@ -31,7 +30,6 @@ export class Charts {
   constructor(view: View, zoomed: () => void) {
     this.#view = view;
     this.#parts = figures.map((figure, i) => this.#part(figure, i === 0, zoomed));
-    onThemeChange(this.redraw);
   }
 
   show(runs: readonly Shown[]): void {

@@ -9,6 +9,8 @@ const BLOCK = 16;
 export class Numbers {
   values = new Float64Array(256);
   length = 0;
+  /** Grows with each change but a cut. */
+  changes = 0;
   /** By block, where its lowest and its highest number are. */
   readonly #lowest: number[] = [];
   readonly #highest: number[] = [];
@@ -22,6 +24,7 @@ export class Numbers {
       this.values = larger;
     }
     this.values[this.length++] = x;
+    this.changes++;
   }
 
   last(): number {

@@ -144,6 +144,7 @@ test("wrong usage is answered in one line, with the nearest right name, and exit
     [["train", "--max-iters"], /--max-iters needs a value/],
     [["train", "--preset", "gpt3"], /preset is "gpt3", expected .*did you mean gpt2\?/],
     [["train", "--device", "gpu"], /device is "gpu", expected auto, cuda, cpu, ts, cuda-emulator/],
+    [["train", "--lora-rank", "4", "--lora-alpha", "0"], /loraAlpha is 0, expected a number above/],
     [["train", "file.txt"], /file.txt is no option/],
     [["train", "--config", "none.json"], /there is no file none.json/],
     [["train", "--config", "bad.json"], /bad.json: device is "gpu", expected auto/],

@@ -137,6 +137,8 @@ eachDevice("LoRA", (test) => {
     for (const [options, message] of [
       [{ rank: 0 }, /LoRALinear: rank is 0, expected a whole number from 1 up/],
       [{ rank: 1, alpha: "2" }, /LoRALinear: alpha is 2, expected a number/],
+      [{ rank: 1, alpha: 0 }, /LoRALinear: alpha is 0, expected a number above 0/],
+      [{ rank: 1, alpha: Number.NaN }, /LoRALinear: alpha is NaN, expected a number above 0/],
       [{ rank: 1, beta: 2 }, /LoRALinear: unknown option beta/],
     ] as const)
       assert.throws(() => nn.adapt(module, options as never), message);

@@ -16,7 +16,7 @@ import { Module, parameter, type StateDict } from "./module.ts";
 export interface LoRAOptions {
   /** The rows of A and the columns of B: what the change of the weight has in rank, at most. */
   rank: number;
-  /** The change is scaled by alpha / rank; by default alpha is rank. */
+  /** The change is scaled by alpha / rank; above 0, by default rank. */
   alpha?: number;
 }
 
@@ -39,6 +39,7 @@ export class LoRALinear extends Linear {
     if (!Number.isInteger(rank) || rank < 1)
       fail(`LoRALinear: rank is ${rank}, expected a whole number from 1 up`);
     expectNumber("LoRALinear", "alpha", alpha);
+    if (!(alpha > 0)) fail(`LoRALinear: alpha is ${alpha}, expected a number above 0`);
     const { device } = base.weight;
     const bound = 1 / Math.sqrt(inputs);
     this.bias = base.bias;

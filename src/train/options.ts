@@ -58,8 +58,7 @@ export interface TrainConfig {
 
 const count = (help: string, value: number, min = 1) =>
   ({ type: "integer", help, default: value, min, value: "N" }) as const;
-const open = (help: string, min: number, type: "integer" | "number" = "integer") =>
-  ({ type, help, min, value: type === "integer" ? "N" : "X" }) as const;
+const open = (help: string, min: number) => ({ type: "integer", help, min, value: "N" }) as const;
 const real = (help: string, value: number, max?: number) =>
   ({ type: "number", help, default: value, min: 0, max, value: "X" }) as const;
 const flag = (help: string, value?: boolean) =>
@@ -82,7 +81,12 @@ export const trainTable: Record<keyof TrainConfig, Option> = {
   extendVocab: flag("add the text's new characters to that model's", false),
   freeze: open("train neither embeddings nor the first N blocks", 0),
   loraRank: open("train only adapters of this rank, in all linear layers of the blocks", 1),
-  loraAlpha: open("scale of the adapters, which is X / rank (default: the rank)", 0, "number"),
+  loraAlpha: {
+    type: "number",
+    help: "scale of the adapters, which is X / rank (default: the rank)",
+    above: 0, // with 0 they would have no gradient
+    value: "X",
+  },
   device: choice("where to compute; auto: the fastest that works", devices, "auto"),
   dtype: choice("the numbers' type; tf32 and bf16 on cuda", ["f32", "tf32", "bf16"], "f32"),
   seed: count("start of all random numbers", 1337, 0),

@@ -16,6 +16,8 @@ export interface Option {
   choices?: readonly string[];
   /** The smallest number allowed. */
   min?: number;
+  /** A number that is too small, as all below it are. */
+  above?: number;
   /** The largest number allowed. */
   max?: number;
   /** How help calls the value. */
@@ -49,7 +51,7 @@ export function check(table: Table, values: object, from: string): void {
 
 /** What a value should have been; empty if it is right. */
 function faultOf(
-  { type, choices, min = -Infinity, max = Infinity }: Option,
+  { type, choices, min = -Infinity, above = -Infinity, max = Infinity }: Option,
   value: unknown,
 ): string {
   if (choices) {
@@ -61,8 +63,9 @@ function faultOf(
   if (type === "string") return typeof value === "string" && value ? "" : "some text";
   const number = value as number;
   const sound = type === "integer" ? Number.isSafeInteger(number) : Number.isFinite(number);
-  if (sound && number >= min && number <= max) return "";
+  if (sound && number >= min && number > above && number <= max) return "";
   const kind = type === "integer" ? "a whole number" : "a number";
+  if (above > -Infinity) return `${kind} above ${above}`;
   const least = min > -Infinity ? ` from ${min}` : "";
   return kind + least + (max < Infinity ? ` to ${max}` : least && " up");
 }

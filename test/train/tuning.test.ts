@@ -87,6 +87,7 @@ eachDevice("fine-tuning", (test, on) => {
     await fails({ initFrom: undefined, loraRank: 2 }, /loraRank: adapters need --init-from/);
     await fails({ initFrom: undefined, extendVocab: true }, /extendVocab: is for --init-from/);
     await fails({ loraAlpha: 2 }, /loraAlpha: needs --lora-rank/);
+    await fails({ loraRank: 2, loraAlpha: -1 }, /loraAlpha is -1, expected a number above 0/);
     await fails({ loraRank: 2, extendVocab: true }, /extendVocab: new embeddings must be trained/);
     await fails({ freeze: 3 }, /freeze: is 3, expected at most nLayer, 2/);
     await fails({ freeze: 2, loraRank: 2 }, /freeze: is 2, and leaves loraRank no block to adapt/);

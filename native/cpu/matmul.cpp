@@ -22,11 +22,10 @@ constexpr int64_t AHEAD = 1024;          // floats by which memory is asked for 
 
 constexpr int RELU = 1, GELU = 2, GELU_TANH = 3; // `activation` of linear, 0 being none
 
-/** What happens to c when its sums are complete: it becomes f(c), or c f'(slopesOf). */
+/** What happens to c when its sums are complete. */
 struct Finish {
-  int activation = 0;
-  float* h = nullptr;              // where the sums are kept, if anywhere, before f is applied
-  const float* slopesOf = nullptr; // what f' is written in: relu's result, else what f is applied to
+  float* h; // where the sums are kept, if anywhere, when c becomes the activation of them
+  int activation;
 
   void operator()(float* c, int64_t at, int64_t step, int64_t rows, int64_t columns) const {
     if (activation == 0) return;
@@ -35,20 +34,12 @@ struct Finish {
         const int64_t place = at + r * step + j, lanes = lanesLeft(j, columns);
         const Vec x = Vec::load(c + place, lanes);
         if (h) x.store(h + place, lanes);
-        const Vec y = slopesOf ? backward(Vec::load(slopesOf + place, lanes), x) : forward(x);
+        const Vec y = activation == RELU   ? max(Vec(0.0f), x)
+                      : activation == GELU ? gelu(x)
+                                           : geluTanh(x);
         y.store(c + place, lanes);
       }
     }
-  }
-
- private:
-  Vec forward(Vec x) const {
-    return activation == RELU ? max(Vec(0.0f), x) : activation == GELU ? gelu(x) : geluTanh(x);
-  }
-  Vec backward(Vec x, Vec dy) const {
-    return activation == RELU   ? select(x <= Vec(0.0f), Vec(0.0f), dy)
-           : activation == GELU ? dy * geluSlope(x)
-                                : dy * geluTanhSlope(x);
   }
 };
 
@@ -221,7 +212,7 @@ void matmul(const f32* a, const f32* b, f32* c, int64_t batch, int64_t M, int64_
   parallelFor(batch, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       compute({{a + i * aStep, transA ? M : K, transA}, {b + i * bStep, transB ? K : N, transB},
-               c + i * M * N, M, N, K, accumulate ? Start::c : Start::zero, nullptr, {}});
+               c + i * M * N, M, N, K, accumulate ? Start::c : Start::zero, nullptr, {nullptr, 0}});
     }
   });
 }
@@ -231,15 +222,18 @@ void linear(const f32* x, const f32* w, const f32* b, f32* h, f32* y, int64_t M,
   if (activation < 0 || activation > 3)
     return refuse("linear: activation is %lld, expected 0 to 3", (long long)activation);
   compute({{x, K, false}, {w, K, true}, y, M, N, K, b ? Start::bias : Start::zero, b,
-           {(int)activation, h}});
+           {h, (int)activation}});
 }
 
 void linearBackward(const f32* x, const f32* w, const f32* h, const f32* dy, f32* dx, f32* dw,
                     f32* db, int64_t M, int64_t N, int64_t K, int64_t activation, End) {
   if (activation < 0 || activation > 3)
     return refuse("linearBackward: activation is %lld, expected 0 to 3", (long long)activation);
-  const Finish slope = h ? Finish{(int)activation, nullptr, h} : Finish{};
-  if (dx) compute({{dy, N, false}, {w, K, false}, dx, M, K, N, Start::zero, nullptr, slope});
+  constexpr decltype(&reluBackward) slopes[] = {nullptr, reluBackward, geluBackward,
+                                                geluTanhBackward};
+  if (dx) matmul(dy, w, dx, 1, M, K, N, 0, 0, false, false, false, End{});
+  // f' takes a pass of its own: read tile by tile as the product is stored, h would take longer
+  if (dx && h && activation > 0) slopes[activation](h, dx, dx, M * K, End{});
   if (dw) matmul(dy, x, dw, 1, N, K, M, 0, 0, true, false, false, End{});
   if (db) sum(dy, db, 1, M, N, End{});
 }

@@ -81,8 +81,8 @@ export function linearSpec(
 
 /**
  * y = f(x w^T + b) v^T + c: two layers, and f between them, by default gelu. What flows back is
- * multiplied by f' as the product that gives it is stored, which spares a pass over the widest
- * tensors there are.  x [..., in], w [hidden, in], b [hidden], v [out, hidden], c [out],
+ * multiplied by f' as the product that gives it is stored, which spares a GPU a pass over the
+ * widest tensors there are.  x [..., in], w [hidden, in], b [hidden], v [out, hidden], c [out],
  * y [..., out]; for swiglu v is [out, hidden / 2]
  */
 export function mlp(

@@ -2,11 +2,13 @@
 
 import type { Device } from "../device.ts";
 import type { LanguageModel } from "../gpt/bigram.ts";
-import type { CudaAddon } from "../kernels/addon.ts";
 import { tensor } from "../ops/creation.ts";
 import { matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
 import type { TrainConfig } from "./options.ts";
+
+/** The addon of a device that has a clock of its own. */
+type Clocked = Extract<Device["addon"], { timeReplays: unknown }>;
 
 /** How many numbers a model has learned. */
 export function parameterCount(model: LanguageModel): number {
@@ -55,7 +57,7 @@ function timeOnHost(work: () => void): number {
 }
 
 /** Milliseconds of the device's own: the kernels that `work` calls, without what calls them. */
-function timeOnDevice(addon: CudaAddon, work: () => void): number {
+function timeOnDevice(addon: Clocked, work: () => void): number {
   work(); // what is made once is made now
   addon.startRecording();
   work();

@@ -2,6 +2,7 @@ import {
   linear,
   matmul,
   mlp,
+  ones,
   randn,
   swiglu,
   type Tensor,
@@ -113,6 +114,18 @@ eachDevice("linear", (test, on) => {
           assertClose(x.grad as Tensor, copies[i].grad as Tensor, { atol: 1e-5 });
         else assert.is(x.grad, null);
       }
+    }
+  });
+
+  test("NaN stays NaN in every activation, whoever multiplies", () => {
+    const x = new Float32Array(64 * 512).fill(1);
+    x[3 * 512 + 7] = Number.NaN; // in row 3
+    const w = ones([128, 512], { device: on });
+    for (const activation of ["none", "relu", "gelu", "gelu-tanh"] as const) {
+      const y = linear(tensor(x, { shape: [64, 512], device: on }), w, null, { activation }).data();
+      const isNaN = Array.from({ length: 64 }, (_, row) => Number.isNaN(y[row * 128 + 5]));
+      assert.equal(isNaN.indexOf(true), 3, activation);
+      assert.equal(isNaN.lastIndexOf(true), 3, activation);
     }
   });
 

@@ -61,6 +61,12 @@ template <class F, class C>
 void multiply(const Product<F, C>& p) {
   if (p.M == 0 || p.batch == 0 || (p.N == 0 && !p.rowSums)) return;
   if (multiplyInTwo(p) || multiplyByBlas(p) || refusal.isSet) return;
+  if (p.rowSums && p.N > 0) { // the library may be able to give the product, but not the sums
+    Product<F, C> plain = p, sums = p;
+    plain.rowSums = nullptr;
+    sums.N = 0;
+    if (multiplyByBlas(plain)) return multiply(sums);
+  }
   const Task<F, C> task(p);
   if (p.M <= FEW_ROWS && !p.transA && p.transB && !p.rowSums) return multiplyFewRows(task);
   if constexpr (sizeof(F) == 4) {

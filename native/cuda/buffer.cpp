@@ -200,7 +200,7 @@ bool throwIfFaulty(napi_env env) {
   cuda::copyToDevice(cuda::faults(), &none, sizeof none);
   constexpr const char* names[] = {"", "embedding: idx", "embeddingBackward: idx",
                                    "crossEntropy: target", "classify: target", "rotary: place",
-                                   "embeddingQuantized: idx"};
+                                   "embeddingQuantized: idx", "cachedAttention: place"};
   const std::string message = std::string(names[fault.kernel]) + "[" + std::to_string(fault.at) +
                               "] is " + std::to_string(fault.value) + ", expected 0 to " +
                               std::to_string(fault.bound - 1);

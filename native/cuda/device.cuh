@@ -80,7 +80,8 @@ struct Fault {
   long long at, bound;
 };
 enum FaultyKernel {
-  noKernel, embedding_, embeddingBackward_, crossEntropy_, classify_, rotary_, embeddingQuantized_
+  noKernel, embedding_, embeddingBackward_, crossEntropy_, classify_, rotary_, embeddingQuantized_,
+  cachedAttention_
 };
 /** Where kernels note it. */
 Fault* faults();

@@ -195,6 +195,30 @@ eachDevice("attention", (test, on) => {
     });
   });
 
+  test("with a cache: what it has no room for is an error, and changes nothing", () => {
+    noGrad(() => {
+      const [nHead, C] = [2, 8];
+      const cache = ones([1, 4, 2 * C], { device: on });
+      const attend = (past: number, T: number) => {
+        const length = tensor(past, { dtype: "i32", device: on });
+        return cachedAttention(randn([1, T, 3 * C], { device: on }), cache, length, {
+          nHead,
+        }).data();
+      };
+      for (const [past, T] of [
+        [4, 1],
+        [2, 3],
+        [-1, 1],
+      ])
+        assert.throws(
+          () => attend(past, T),
+          /cachedAttention: (-?\d \+ \d tokens|place\[\d\] is -?\d), exp/,
+        );
+      assert.equal([...new Set(cache.data())], [1]);
+      assert.ok(attend(3, 1).every(Number.isFinite));
+    });
+  });
+
   test("wrong arguments are named", () => {
     const x = zeros([1, 2, 3, 4], { device: on });
     assert.throws(

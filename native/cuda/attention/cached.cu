@@ -49,6 +49,11 @@ struct Share {
   }
 };
 
+/** Notes that T tokens behind `past` others are more than the cache has room for. */
+__device__ inline void noteFull(int past, int64_t T, int64_t capacity, Fault* fault) {
+  checked(past < 0 ? past : past + (int)T - 1, capacity, cachedAttention_, T - 1, fault);
+}
+
 /** What e^(score - its top) is at another top; 0 if there were no keys. */
 __device__ inline float shrink(float top, float other) {
   return top == -INFINITY ? 0.0f : exp2f(top - other);
@@ -56,7 +61,10 @@ __device__ inline float shrink(float top, float other) {
 
 template <class F, int N>
 __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
-  if (!problem.isPossible()) return; // nor does any other thread go on
+  if (!problem.isPossible()) { // nor does any other thread go on
+    if (threadIdx.x == 0) noteFull(*problem.past, 1, problem.Tk, problem.fault);
+    return;
+  }
   constexpr int SIZE = Pack<F>::size, KEYS = 4 / N; // keys that a team asks for at once
   SHARED(float, tops, [WARPS]);
   SHARED(float, totals, [WARPS]);
@@ -157,8 +165,11 @@ __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
 template <int W, class F>
 __global__ void __launch_bounds__(BLOCK) copyTokens(const F* qkv, F* cache, const i32* past,
                                                     int64_t B, int64_t T, int64_t C,
-                                                    int64_t capacity) {
-  if (*past < 0 || *past > capacity - T) return;
+                                                    int64_t capacity, Fault* fault) {
+  if (*past < 0 || *past > capacity - T) {
+    if (thread() == 0) noteFull(*past, T, capacity, fault);
+    return;
+  }
   for (int64_t i = thread() * W; i < B * T * 2 * C; i += threads() * W) {
     const int64_t token = i / (2 * C), column = i % (2 * C), b = token / T, t = token % T;
     store(cache + (b * capacity + *past + t) * 2 * C + column,
@@ -188,7 +199,7 @@ void append(const F* qkv, F* cache, const i32* past, int64_t B, int64_t T, int64
   const bool packed = arePacked<F>(C, qkv, cache);
   launch(packed ? copyTokens<SIZE, F> : copyTokens<1, F>,
          gridOf(B * T * 2 * C / (packed ? SIZE : 1)), BLOCK, 0, qkv, cache, past, B, T, C,
-         capacity);
+         capacity, faults());
 }
 
 template void attendOne(const Cached<f32>&);

@@ -94,7 +94,8 @@ void cachedAttention(const F* qkv, F* cache, const i32* length, F* y, int64_t B,
                                    0, length),
                               partOf(y, 0, 1, T, H, D), nullptr};
   if (T == 1 && D <= MOST_D)
-    return attendOne(Cached<F>{problem, part(1), part(2), cached(cache, 0), cached(cache, 1)});
+    return attendOne(Cached<F>{problem, part(1), part(2), cached(cache, 0), cached(cache, 1),
+                               faults()});
   append(qkv, cache, length, B, T, H * D, capacity);
   start(problem);
 }

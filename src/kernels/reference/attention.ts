@@ -86,7 +86,7 @@ export function cachedAttention(
   D: number, capacity: number,
 ): void {
   const [C, past] = [H * D, length[0]];
-  if (past + T > capacity) {
+  if (past < 0 || past + T > capacity) {
     throw new RangeError(`cachedAttention: ${past} + ${T} tokens, expected at most ${capacity}`);
   }
   for (let b = 0; b < B; b++) {

@@ -123,9 +123,9 @@ eachDevice("linear", (test, on) => {
     const w = ones([128, 512], { device: on });
     for (const activation of ["none", "relu", "gelu", "gelu-tanh"] as const) {
       const y = linear(tensor(x, { shape: [64, 512], device: on }), w, null, { activation }).data();
-      const isNaN = Array.from({ length: 64 }, (_, row) => Number.isNaN(y[row * 128 + 5]));
-      assert.equal(isNaN.indexOf(true), 3, activation);
-      assert.equal(isNaN.lastIndexOf(true), 3, activation);
+      const rows = Array.from({ length: 64 }, (_, row) => row);
+      const lost = rows.filter((row) => Number.isNaN(y[row * 128 + 5]));
+      assert.equal(lost, [3], activation);
     }
   });
 

@@ -85,7 +85,12 @@ export {
   quantizeMatrix,
 } from "./ops/quantized.ts";
 export { classify, crossEntropy } from "./ops/rows/loss.ts";
-export { layerNorm, residualLayerNorm, rmsNorm } from "./ops/rows/normalization.ts";
+export {
+  layerNorm,
+  residualLayerNorm,
+  residualRMSNorm,
+  rmsNorm,
+} from "./ops/rows/normalization.ts";
 export {
   argmax,
   logSoftmax,

@@ -56,17 +56,17 @@ const calls: Record<keyof Kernels, Call> = {
   softmaxBackward: [P(3 * n), F(3 * n), out(3 * n), 3, n],
   logSoftmax: [F(3 * n), out(3 * n), 3, n],
   logSoftmaxBackward: [F(3 * n), F(3 * n), out(3 * n), 3, n],
-  layerNorm: [F(3 * n), F(n), F(n), out(3 * n), out(3), out(3), 3, n, 1e-5],
+  layerNorm: [F(3 * n), F(n), F(n), out(3 * n), out(3), out(3), 3, n, 1e-5, true],
   layerNormBackward: [
-    F(3 * n), F(n), F(3), P(3), F(3 * n), out(3 * n), out(n), out(n), 3, n,
+    F(3 * n), F(n), F(3), P(3), F(3 * n), out(3 * n), out(n), out(n), 3, n, false,
   ],
   residualLayerNorm: [
     F(3 * n), F(3 * n), F(n), F(n), out(3 * n), out(3 * n), out(3), out(3), draws, 3, n, 1e-5,
-    ...drop,
+    ...drop, false,
   ],
   residualLayerNormBackward: [
     F(3 * n), F(n), F(3), P(3), F(3 * n), F(3 * n), out(3 * n), out(3 * n), out(n), out(n), draws,
-    3, n, ...drop,
+    3, n, ...drop, true,
   ],
   crossEntropy: [F(3 * n), I(3, n), out(1), out(3), out(1), 3, n, -100],
   crossEntropyBackward: [F(3 * n), I(3, n), P(3), P(1), F(1), out(3 * n), 3, n, -100],

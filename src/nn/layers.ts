@@ -5,7 +5,12 @@ import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
 import { type Activation, linear } from "../ops/linear.ts";
 import { embedding } from "../ops/movement.ts";
 import { classify } from "../ops/rows/loss.ts";
-import { layerNorm, residualLayerNorm, rmsNorm } from "../ops/rows/normalization.ts";
+import {
+  layerNorm,
+  residualLayerNorm,
+  residualRMSNorm,
+  rmsNorm,
+} from "../ops/rows/normalization.ts";
 import { keep } from "../scope.ts";
 import { expectOptions, expectShape, fail } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -107,9 +112,9 @@ export class RMSNorm extends Module {
   }
 
   /** As LayerNorm's. */
-  join(x: Tensor, branch: Tensor | null, p = 0): [x: Tensor, normalized: Tensor] {
-    const y = branch ? add(x, dropout(branch, { p })) : x;
-    return [y, this.forward(y)];
+  join(x: Tensor, branch: Tensor | null, dropout = 0): [x: Tensor, normalized: Tensor] {
+    if (!branch) return [x, this.forward(x)];
+    return residualRMSNorm(x, branch, this.weight, { eps: this.eps, dropout });
   }
 }
 

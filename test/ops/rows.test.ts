@@ -13,6 +13,7 @@ import {
   ones,
   randn,
   residualLayerNorm,
+  residualRMSNorm,
   rmsNorm,
   softmax,
   sum,
@@ -23,7 +24,12 @@ import {
 } from "tinybard";
 import * as assert from "uvu/assert";
 import { classifySpec, crossEntropySpec } from "#src/ops/rows/loss.js";
-import { layerNormSpec, residualLayerNormSpec } from "#src/ops/rows/normalization.js";
+import {
+  layerNormSpec,
+  residualLayerNormSpec,
+  residualRMSNormSpec,
+  rmsNormSpec,
+} from "#src/ops/rows/normalization.js";
 import { logSoftmaxSpec, softmaxSpec } from "#src/ops/rows.js";
 import { assertClose, eachDevice, testOp } from "../support.js";
 
@@ -128,11 +134,18 @@ eachDevice("rows", (test, on) => {
   testOp(test, on, {
     name: "rmsNorm",
     f: (x, w) => rmsNorm(x, w),
-    shapes: [
-      [[3, 9], [9]],
-      [[2, 2, 33], [33]],
-    ],
+    spec: (x, w) => rmsNormSpec(x, w),
+    shapes: [1, 3, 9, 33, 64, 65, 130].map((n) => [[2, 3, n], [n]]),
+    rtol: 1e-4,
   });
+  for (const dropout of [0, 0.3])
+    testOp(test, on, {
+      name: `residualRMSNorm with dropout ${dropout}`,
+      f: (x, y, w) => cat(residualRMSNorm(x, y, w, { dropout }), { dim: -1 }),
+      spec: (x, y, w) => cat(residualRMSNormSpec(x, y, w, dropout), { dim: -1 }),
+      shapes: [5, 32, 67].map((n) => [[4, n], [4, n], [n]]),
+      rtol: 1e-4,
+    });
 
   for (const n of [1, 2, 5, 17, 65]) {
     const targets = [0, n - 1, Math.floor(n / 2), 0];

@@ -83,12 +83,12 @@ export function logSoftmaxBackward(
 
 export function layerNorm(
   x: Floats, w: Floats, b: Floats | null, y: Floats, mean: Floats, rstd: Floats,
-  rows: number, n: number, eps: number,
+  rows: number, n: number, eps: number, centred: boolean,
 ): void {
   for (let r = 0; r < rows; r++) {
     const row = r * n;
     let m = 0;
-    for (let i = 0; i < n; i++) m += x[row + i];
+    if (centred) for (let i = 0; i < n; i++) m += x[row + i];
     m /= n;
     let variance = 0;
     for (let i = 0; i < n; i++) variance += (x[row + i] - m) ** 2;
@@ -101,19 +101,20 @@ export function layerNorm(
 
 export function layerNormBackward(
   x: Floats, w: Floats, mean: Floats, rstd: Floats, dy: Floats, dx: Floats,
-  dw: Floats | null, db: Floats | null, rows: number, n: number,
+  dw: Floats | null, db: Floats | null, rows: number, n: number, centred: boolean,
 ): void {
   const [sumW, sumB] = [new Float64Array(n), new Float64Array(n)];
   for (let r = 0; r < rows; r++) {
     const row = r * n;
     const m = mean[r];
     const s = rstd[r];
-    // with xHat = (x - m) s and g = dy w:  dx = s (g - mean(g) - xHat mean(g xHat))
+    // with xHat = (x - m) s and g = dy w:  dx = s (g - mean(g) - xHat mean(g xHat)), where mean(g)
+    // is what flows back through m, if there is one
     let meanG = 0;
     let meanGX = 0;
     for (let i = 0; i < n; i++) {
       const g = dy[row + i] * w[i];
-      meanG += g;
+      if (centred) meanG += g;
       meanGX += g * (x[row + i] - m) * s;
     }
     meanG /= n;
@@ -132,19 +133,20 @@ export function layerNormBackward(
 export function residualLayerNorm(
   x: Floats, y: Floats, w: Floats, b: Floats | null, r: Floats, z: Floats, mean: Floats,
   rstd: Floats, draws: Int32Array, rows: number, n: number, eps: number, site: number, p: number,
+  centred: boolean,
 ): void {
   if (p > 0) dropout(y, r, draws, rows * n, site, p);
   else r.set(y.subarray(0, rows * n));
   for (let i = 0; i < rows * n; i++) r[i] += x[i];
-  layerNorm(r, w, b, z, mean, rstd, rows, n, eps);
+  layerNorm(r, w, b, z, mean, rstd, rows, n, eps, centred);
 }
 
 export function residualLayerNormBackward(
   r: Floats, w: Floats, mean: Floats, rstd: Floats, dr: Floats | null, dz: Floats, dx: Floats,
   dy: Floats | null, dw: Floats | null, db: Floats | null, draws: Int32Array, rows: number,
-  n: number, site: number, p: number,
+  n: number, site: number, p: number, centred: boolean,
 ): void {
-  layerNormBackward(r, w, mean, rstd, dz, dx, dw, db, rows, n);
+  layerNormBackward(r, w, mean, rstd, dz, dx, dw, db, rows, n, centred);
   if (dr) for (let i = 0; i < rows * n; i++) dx[i] += dr[i];
   if (dy) dropout(dx, dy, draws, rows * n, site, p);
 }

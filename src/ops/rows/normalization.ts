@@ -6,7 +6,6 @@ import { expectNumber, expectOptions } from "../../shape.ts";
 import { expectPeer, expectWeight } from "../../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../../tensor.ts";
 import { add, div, dropout, expectProbability, mul, sqrt, sub } from "../elementwise.ts";
-import { to } from "../movement.ts";
 import { mean, rowsOf, variance } from "../rows.ts";
 
 /**
@@ -19,23 +18,40 @@ export function layerNorm(
   b: Tensor | null = null,
   options: { eps?: number } = {},
 ): Tensor {
-  expectOptions("layerNorm", options, ["eps"]);
+  return normalize("layerNorm", x, w, b, options);
+}
+
+/** y = x / sqrt(mean(x^2) + eps) w over the last axis.  w [n]. Zhang and Sennrich (2019). */
+export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): Tensor {
+  return normalize("rmsNorm", x, w, null, options);
+}
+
+/** rmsNorm is layerNorm with a mean of 0, and so are its derivatives. */
+function normalize(
+  op: "layerNorm" | "rmsNorm",
+  x: Tensor,
+  w: Tensor,
+  b: Tensor | null,
+  options: { eps?: number },
+): Tensor {
+  expectOptions(op, options, ["eps"]);
   const { eps = 1e-5 } = options;
-  expectNumber("layerNorm", "eps", eps, 0);
-  const [rows, n] = rowsOf("layerNorm", x);
-  expectWeight("layerNorm", "w", w, x, [n]);
-  if (b !== null) expectWeight("layerNorm", "b", b, x, [n]);
+  expectNumber(op, "eps", eps, 0);
+  const [rows, n] = rowsOf(op, x);
+  expectWeight(op, "w", w, x, [n]);
+  if (b !== null) expectWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
+  const centred = op === "layerNorm";
   const [y, [mu, rstd]] = [empty(x), statistics(x, rows)];
   const weights = [w.floatsLike(x), b && b.floatsLike(x)] as const;
-  kernels.layerNorm(x.floats, ...weights, y.floats, mu.floats, rstd.floats, rows, n, eps);
+  kernels.layerNorm(x.floats, ...weights, y.floats, mu.floats, rstd.floats, rows, n, eps, centred);
   const backward: Backward = (dy) => {
     const [dx, { grads, wanted }] = [empty(x), weightGrads(w, b)];
     const given = [x.floats, w.floatsLike(x), mu.floats, rstd.floats, dy.floats] as const;
-    kernels.layerNormBackward(...given, dx.floats, ...wanted, rows, n);
+    kernels.layerNormBackward(...given, dx.floats, ...wanted, rows, n, centred);
     return [dx, ...grads];
   };
-  return record("layerNorm", y, b ? [x, w, b] : [x, w], backward, [mu, rstd]);
+  return record(op, y, b ? [x, w, b] : [x, w], backward, [mu, rstd]);
 }
 
 /** Room for the gradients of scale and shift that are wanted, and the same as kernels take it. */
@@ -58,14 +74,10 @@ export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tens
   return add(mul(div(centred, deviation), w), b);
 }
 
-/** y = x / sqrt(mean(x^2) + eps) w over the last axis.  w [n]. Zhang and Sennrich (2019). */
-export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): Tensor {
-  expectOptions("rmsNorm", options, ["eps"]);
-  const { eps = 1e-5 } = options;
-  expectNumber("rmsNorm", "eps", eps, 0);
-  expectWeight("rmsNorm", "w", w, x, [rowsOf("rmsNorm", x)[1]]);
+/** What rmsNorm means, in small ops. */
+export function rmsNormSpec(x: Tensor, w: Tensor, eps = 1e-5): Tensor {
   const square = mean(mul(x, x), { dim: -1, keepdim: true });
-  return mul(div(x, sqrt(add(square, eps))), to(w, x.dtype));
+  return mul(div(x, sqrt(add(square, eps))), w);
 }
 
 /**
@@ -79,30 +91,53 @@ export function residualLayerNorm(
   b: Tensor | null = null,
   options: { eps?: number; dropout?: number } = {},
 ): [r: Tensor, z: Tensor] {
-  expectOptions("residualLayerNorm", options, ["eps", "dropout"]);
+  return join("residualLayerNorm", x, y, w, b, options);
+}
+
+/** The same with rmsNorm. */
+export function residualRMSNorm(
+  x: Tensor,
+  y: Tensor,
+  w: Tensor,
+  options: { eps?: number; dropout?: number } = {},
+): [r: Tensor, z: Tensor] {
+  return join("residualRMSNorm", x, y, w, null, options);
+}
+
+function join(
+  op: "residualLayerNorm" | "residualRMSNorm",
+  x: Tensor,
+  y: Tensor,
+  w: Tensor,
+  b: Tensor | null,
+  options: { eps?: number; dropout?: number },
+): [r: Tensor, z: Tensor] {
+  expectOptions(op, options, ["eps", "dropout"]);
   const { eps = 1e-5, dropout: p = 0 } = options;
-  expectNumber("residualLayerNorm", "eps", eps, 0);
-  expectProbability("residualLayerNorm", p);
-  const [rows, n] = rowsOf("residualLayerNorm", x);
-  expectPeer("residualLayerNorm", "y", y, x, x.shape);
-  expectWeight("residualLayerNorm", "w", w, x, [n]);
-  if (b !== null) expectWeight("residualLayerNorm", "b", b, x, [n]);
+  expectNumber(op, "eps", eps, 0);
+  expectProbability(op, p);
+  const [rows, n] = rowsOf(op, x);
+  expectPeer(op, "y", y, x, x.shape);
+  expectWeight(op, "w", w, x, [n]);
+  if (b !== null) expectWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
+  const centred = op === "residualLayerNorm";
   const [r, z, [mu, rstd]] = [empty(x), empty(x), statistics(x, rows)];
   const [draws, site] = [x.device.draws(), p > 0 ? nextSite() : 0];
   const results = [r.floats, z.floats, mu.floats, rstd.floats] as const;
   const inputs = [x.floats, y.floats, w.floatsLike(x), b && b.floatsLike(x)] as const;
-  kernels.residualLayerNorm(...inputs, ...results, draws, rows, n, eps, site, p);
+  kernels.residualLayerNorm(...inputs, ...results, draws, rows, n, eps, site, p, centred);
   const backward = (dr?: Tensor, dz?: Tensor) => {
     const [dx, dy, { grads, wanted }] = [empty(x), p > 0 && empty(x), weightGrads(w, b)];
     const slope = dz ?? empty(x).fill(0);
     const saved = [r.floats, w.floatsLike(x), mu.floats, rstd.floats] as const;
     const given = [dr ? dr.floats : null, slope.floats] as const;
     const results = [dx.floats, dy ? dy.floats : null, ...wanted] as const;
-    kernels.residualLayerNormBackward(...saved, ...given, ...results, draws, rows, n, site, p);
+    const sizes = [rows, n, site, p, centred] as const;
+    kernels.residualLayerNormBackward(...saved, ...given, ...results, draws, ...sizes);
     return [dx, dy || dx, ...grads];
   };
-  return record("residualLayerNorm", [r, z], b ? [x, y, w, b] : [x, y, w], backward, [mu, rstd]);
+  return record(op, [r, z], b ? [x, y, w, b] : [x, y, w], backward, [mu, rstd]);
 }
 
 export function residualLayerNormSpec(
@@ -114,4 +149,14 @@ export function residualLayerNormSpec(
 ): [r: Tensor, z: Tensor] {
   const r = add(x, dropout(y, { p }));
   return [r, layerNormSpec(r, w, b)];
+}
+
+export function residualRMSNormSpec(
+  x: Tensor,
+  y: Tensor,
+  w: Tensor,
+  p = 0,
+): [r: Tensor, z: Tensor] {
+  const r = add(x, dropout(y, { p }));
+  return [r, rmsNormSpec(r, w)];
 }

@@ -1,6 +1,7 @@
 // Causal attention over a batch, and over one more token behind a cache that is full but for it. Of
 // a pair of tokens only those that see each other count as work: a product forward is 2 D each, two
-// of them; backward there are five, one of which computes the scores again.
+// of them; backward there are five, one of which computes the scores again. Where a model drops
+// some of what attention gives, p is how much.
 
 import { F, forModels, given, I, inPlace, out, P } from "./row.ts";
 
@@ -13,7 +14,7 @@ export const attention = forModels(({ B, T, C, H, D, M, dropout }) => {
   const split = [draws, heads, T, T, D, true, 0, 0];
   const joint = (p: number) => {
     const rest = [draws, B, T, H, D, true, 0, p];
-    const name = p > 0 ? `${shape}, dropout ${p}` : shape;
+    const name = p > 0 ? `${shape}, p ${p}` : shape;
     const y = { args: [F(3 * n), out(n), out(heads * T), ...rest], ...forward };
     const dx = { args: [F(3 * n), q, lse, q, out(3 * n), ...rest], ...backward };
     return [

@@ -47,7 +47,8 @@ function define({ kernels, signatures, threads }: CpuAddon): void {
     for (const [i, { kind, name }] of wordsOf(signatures[kernel]).entries()) {
       if (!isMaybe(kind)) continue;
       const isNone = name === "h" && !values.activation;
-      if (isNone || nulls % 2 === 1) args[i] = null;
+      const isNeeded = kernel === "linearBackward" && name === "h"; // where there is an f
+      if (isNone || (nulls % 2 === 1 && !isNeeded)) args[i] = null;
       nulls >>= 1;
     }
     const actual = run(kernel, args, 1);

@@ -1,12 +1,12 @@
 // The steps of the ladder to the matrix product, each with its rate.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jsonLines } from "../command.ts";
 import type { Part } from "./run.ts";
+import { inFolder } from "./sides.ts";
 
 interface Figure {
   step: number;
@@ -27,17 +27,17 @@ export const ladder: Part = async ({ device }, note) => {
     "native/call.cpp",
   ];
   const sources = [...steps.map((file) => `bench/ladder/${file}`), ...shared];
-  const folder = mkdtempSync(join(tmpdir(), "tinybard-ladder-"));
-  const program = join(folder, "ladder");
-  const words = ["-std=c++17", "-O3", "-arch=native", "-o", program, ...sources];
-  const { status, stderr } = spawnSync("nvcc", words, { cwd: root, encoding: "utf8" });
-  if (status !== 0) return console.log(`skipped: nvcc: ${stderr ?? "it is not on the path"}`);
-  const figures: Figure[] = [];
-  for await (const figure of jsonLines<Figure>(program, [])) {
-    const { step, ms, tflops, error } = figure;
-    console.log(`${step}: ${ms.toFixed(3)} ms, ${tflops.toFixed(1)} TFLOP/s, error ${error}`);
-    figures.push(figure);
-    note("ladder", figures);
-  }
-  rmSync(folder, { recursive: true });
+  await inFolder(async (folder) => {
+    const program = join(folder, "ladder");
+    const words = ["-std=c++17", "-O3", "-arch=native", "-o", program, ...sources];
+    const { status, stderr } = spawnSync("nvcc", words, { cwd: root, encoding: "utf8" });
+    if (status !== 0) return console.log(`skipped: nvcc: ${stderr ?? "it is not on the path"}`);
+    const figures: Figure[] = [];
+    for await (const figure of jsonLines<Figure>(program, [])) {
+      const { step, ms, tflops, error } = figure;
+      console.log(`${step}: ${ms.toFixed(3)} ms, ${tflops.toFixed(1)} TFLOP/s, error ${error}`);
+      figures.push(figure);
+      note("ladder", figures);
+    }
+  });
 };

@@ -3,21 +3,19 @@
 import type { Product } from "../peers/ours.ts";
 import { ours, torch } from "../peers/sides.ts";
 import type { Part } from "./run.ts";
-import { hasTorch } from "./sides.ts";
+import { hasTorch, torchType } from "./sides.ts";
 
 export const products: Part = async ({ device, preset, dtype }, note) => {
   for (const name of preset ? [preset] : ["lecture-10.8m", "gpt2"])
     for (const type of dtype ? [dtype] : ["bf16", "tf32"]) {
       const words = ["gemm", name, 1, device, type];
-      const kind = type === "bf16" ? ["--dtype", "bf16"] : ["--dtype", "f32"];
-      const exact = type === "f32" ? ["--no-tf32"] : [];
       const sides: Record<string, AsyncGenerator<Product>> = {
         own: ours("../peers/ours.js", words, { TINYBARD_MATMUL: "own" }),
       };
       if (device === "cuda") {
         sides.cublas = ours("../peers/ours.js", words, { TINYBARD_MATMUL: "cublas" });
         if (hasTorch())
-          sides.torch = torch("torch_gpt.py", ["--gemm", "--preset", name, ...kind, ...exact]);
+          sides.torch = torch("torch_gpt.py", ["--gemm", "--preset", name, ...torchType(type)]);
       }
       const rates: Record<string, Record<string, number>> = {};
       for (const [side, lines] of Object.entries(sides))

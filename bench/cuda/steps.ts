@@ -4,7 +4,7 @@ import { last, median } from "../command.ts";
 import { ours, torch } from "../peers/sides.ts";
 import type { StepResult } from "../step.bench.ts";
 import type { Part } from "./run.ts";
-import { hasTorch } from "./sides.ts";
+import { hasTorch, torchType } from "./sides.ts";
 
 const usual = [
   ["lecture-10.8m", "bf16"],
@@ -14,10 +14,9 @@ const usual = [
   ["lecture-2.7m", "f32"],
 ] as const;
 
-/** What torch_gpt.py prints of a configuration; `best`, at the end, repeats the fastest. */
+/** What torch_gpt.py prints of a configuration, and in the end of the fastest once more. */
 interface TorchStep {
   msPerStep?: number;
-  best?: string;
 }
 
 export const steps: Part = async (
@@ -30,28 +29,14 @@ export const steps: Part = async (
     const own: StepResult[] = [];
     const other: TorchStep[] = [];
     const figure = `step-${name}-${type}`;
+    const common = ["--seconds", `${seconds}`, "--device"];
     for (let round = 0; round < rounds; round++) {
-      const asked = [
-        name,
-        "--device",
-        device,
-        "--dtype",
-        type,
-        "--seconds",
-        `${seconds}`,
-        "--json",
-      ];
+      const asked = [name, ...common, device, "--dtype", type, "--json"];
       own.push(await last(ours<StepResult>("../step.bench.js", asked)));
       note(figure, { ours: own, torch: other });
       if (!isOpposed || round > 0) continue; // all that it can do takes minutes: once, between ours
-      const kind = type === "bf16" ? ["--dtype", "bf16"] : ["--dtype", "f32"];
-      const exact = type === "f32" ? ["--no-tf32"] : [];
-      const all = ["--preset", name, "--device", "cuda", "--seconds", `${seconds}`, ...kind];
-      for await (const line of torch<TorchStep>("torch_gpt.py", [
-        ...all,
-        ...exact,
-        ...words.split(" "),
-      ])) {
+      const all = ["--preset", name, ...common, "cuda", ...torchType(type), ...words.split(" ")];
+      for await (const line of torch<TorchStep>("torch_gpt.py", all)) {
         other.push(line);
         note(figure, { ours: own, torch: other });
       }

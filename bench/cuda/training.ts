@@ -1,13 +1,12 @@
 // Whole runs with their evaluations, from several seeds: how long they take, and how good the best
 // model of each is, beside PyTorch's of the same recipe.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { last } from "../command.ts";
 import { torch } from "../peers/sides.ts";
 import type { Options, Part } from "./run.ts";
-import { hasTorch, runHere } from "./sides.ts";
+import { hasTorch, inFolder, runHere, torchType } from "./sides.ts";
 
 /** A run: its wall time, from the start of the process to its end, and its least loss. */
 interface Outcome {
@@ -33,21 +32,21 @@ export const training: Part = async (options, note) => {
   }
 };
 
-async function train(
+function train(
   preset: string,
   seed: number,
   { device, dtype = "bf16", data }: Options,
 ): Promise<Outcome> {
-  const out = mkdtempSync(join(tmpdir(), "tinybard-run-"));
-  const words = ["--preset", preset, "--device", device, "--dtype", dtype, "--seed", `${seed}`];
-  const text = data ? ["--data", data] : [];
-  const start = performance.now();
-  await runHere("../../cli/index.js", ["train", ...words, ...text, "--quiet", "--out", out]);
-  const seconds = (performance.now() - start) / 1000;
-  const rows = readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n");
-  const losses = rows.map((row) => JSON.parse(row).valLoss ?? Number.POSITIVE_INFINITY);
-  rmSync(out, { recursive: true });
-  return { seed, seconds, best: Math.min(...losses) };
+  return inFolder(async (out) => {
+    const words = ["--preset", preset, "--device", device, "--dtype", dtype, "--seed", `${seed}`];
+    const text = data ? ["--data", data] : [];
+    const start = performance.now();
+    await runHere("../../cli/index.js", ["train", ...words, ...text, "--quiet", "--out", out]);
+    const seconds = (performance.now() - start) / 1000;
+    const rows = readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n");
+    const losses = rows.map((row) => JSON.parse(row).valLoss ?? Number.POSITIVE_INFINITY);
+    return { seed, seconds, best: Math.min(...losses) };
+  });
 }
 
 async function trainTorch(
@@ -57,14 +56,10 @@ async function trainTorch(
 ): Promise<Outcome> {
   if (!data) throw new Error("training: PyTorch needs --data FILE, or TINYBARD_DATA");
   const start = performance.now();
-  const type = dtype === "bf16" ? "bf16" : "f32";
-  const how = ["--device", "cuda", "--dtype", type, "--compile", "default", "--graph"];
+  const how = ["--device", "cuda", ...torchType(dtype), "--compile", "default", "--graph"];
   const length = ["--steps", 5000, "--warmup", 1, "--eval", 500, "--seed", seed, "--data", data];
-  const line = torch<{ evaluations: number[][] }>("torch_gpt.py", [
-    ...["--preset", preset],
-    ...how,
-    ...length,
-  ]);
+  const words = ["--preset", preset, ...how, ...length];
+  const line = torch<{ evaluations: number[][] }>("torch_gpt.py", words);
   const { evaluations } = await last(line);
   const seconds = (performance.now() - start) / 1000;
   return { seed, seconds, best: Math.min(...evaluations.map(([, loss]) => loss)) };

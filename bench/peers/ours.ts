@@ -45,7 +45,7 @@ function gemm(on: Device, dtype: string): void {
     console.log(JSON.stringify({ gemm, m, n, k, gflops } satisfies Product));
   };
   const layers = layersOf(sizes).map(([name, n, k]) => [name, sizes.M, n, k] as const);
-  const side = { cpu: 2048, cuda: 4096 }[on.name as string] ?? 64;
+  const side = { cpu: 2048, cuda: 4096 }[on.name as string] ?? 64; // the emulator is slow
   for (const [name, r, n, k] of [...layers, ["square", side, side, side] as const]) {
     print(`${name} y`, r, n, k, { transB: true });
     print(`${name} dx`, r, k, n);

@@ -104,9 +104,10 @@ struct Gradients {
 
 /**
  * With xHat = (r - mean) rstd and g = dz w:  dx = dr + rstd (g - mean(g) - xHat mean(g xHat)),
- * without mean(g) if rows are not centred; dw = sum(dz xHat) and db = sum(dz) over the rows. Each thread adds up its own columns of its
- * team's rows, in registers, or where its row is too long in its block's slab; then the teams of a
- * block are added, then the blocks' slabs [blocks, dw n and db n].
+ * without mean(g) if rows are not centred; dw = sum(dz xHat) and db = sum(dz) over the rows. Each
+ * thread adds up its own columns of its team's rows, in registers, or where its row is too long in
+ * its block's slab; then the teams of a block are added, then the blocks' slabs [blocks, dw n and
+ * db n].
  */
 template <class F, class S, class D>
 __global__ void __launch_bounds__(S::threads, 512 / S::threads)

@@ -21,8 +21,8 @@ export function centralDifference(f: (x: number) => number, x: number, h: number
 
 /** Normalizes rows, as layerNorm() does without its weights. */
 export function normalize(x: Tensor): Tensor {
-  const centred = x.sub(x.mean({ dim: -1, keepdim: true }));
-  return centred.div(x.var({ dim: -1, keepdim: true }).add(1e-5).sqrt());
+  const centered = x.sub(x.mean({ dim: -1, keepdim: true }));
+  return centered.div(x.var({ dim: -1, keepdim: true }).add(1e-5).sqrt());
 }
 
 /** The same values, with a bug: mean and variance are taken for constants, and they hang on x. */

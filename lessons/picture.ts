@@ -132,7 +132,7 @@ export function chart(curves: readonly Curve[], options: ChartOptions = {}): Pic
   });
   const ends = [value(x0, logX), value(x1, logX)];
   const rest = columns - ends[0].length - ends[1].length;
-  const axis = `${" ".repeat(margin)}  ${ends[0]}${centred(xName, rest)}${ends[1]}`;
+  const axis = `${" ".repeat(margin)}  ${ends[0]}${centered(xName, rest)}${ends[1]}`;
   const legend = curves.map(({ name }, c) => `${MARKS[c % MARKS.length]} ${name}`).join("   ");
   const floor = `${" ".repeat(margin)} └${"─".repeat(columns)}`;
   const heading = [title, yName && `${yName}:`, legend].filter(Boolean).join("  ");
@@ -186,7 +186,7 @@ function thickened(points: readonly number[][], columns: number): number[][] {
   });
 }
 
-function centred(text: string, width: number): string {
+function centered(text: string, width: number): string {
   const left = Math.max(1, Math.floor((width - text.length) / 2));
   return " ".repeat(left) + text + " ".repeat(Math.max(1, width - left - text.length));
 }

@@ -28,7 +28,7 @@ const usual: Values = {
   V: 4, C: 3, heads: 2, Tq: 3, Tk: 4, D: 2, B: 2, T: 3, H: 2, capacity: 7, causal: true, site: 1,
   parts: 3, half: 2, turned: 2, inverse: true, eps: 1e-5, exponent: 2.5, value: 1.5, stream: 1,
   ignoreIndex: -100, momentum: 0.9, weightDecay: 0.1, beta1: 0.9, beta2: 0.99, l2: 0.01,
-  maxNorm: 0.5, groups: 1, bits: 8, centred: true,
+  maxNorm: 0.5, groups: 1, bits: 8, subtractMean: true,
 };
 
 /** Numbers that only make sense, or only are well conditioned, above 0. */
@@ -144,7 +144,7 @@ export function* largeSizes(signature: string): Generator<Values> {
     ...[0, 1, 2, 3].map((activation) => ({ M: 64, N: 128, K: 512, activation })), // for libraries
     { transA: true, M: 64, N: 128, K: 512 }, { transB: true, M: 64, N: 128, K: 512 },
     { rows: 64, n: 128, K: 512 }, { rows: 72, n: 1027, K: 56 },
-    { batch: 3, K: 20 }, { causal: false }, { centred: false }, { inner: 1 }, { outer: 1 },
+    { batch: 3, K: 20 }, { causal: false }, { subtractMean: false }, { inner: 1 }, { outer: 1 },
     { bits: 4, groups }, { bits: 8, groups, M: 3 }, { bits: 4, groups, M: 1 },
     { inner: 1, outer: 1, n: 20_000 }, { inner: 1, outer: 1, p: 301, q: 203 },
   ];

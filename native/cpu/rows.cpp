@@ -189,9 +189,9 @@ void logSoftmaxBackward(const f32* y, const f32* dy, f32* dx, int64_t rows, int6
 
 /** y = (x - mean) rstd w + b of one row that lies in the cache. */
 static inline void normalizeRow(const float* x, const float* w, const float* b, float* y,
-                                float* mean, float* rstd, int64_t n, double eps, bool centred) {
+                                float* mean, float* rstd, int64_t n, double eps, bool subtractMean) {
   const auto loadX = [&](int64_t i, int64_t lanes) { return Vec::load(x + i, lanes); };
-  const Vec m = centred ? rowSum(n, loadX) / n : 0.0f;
+  const Vec m = subtractMean ? rowSum(n, loadX) / n : 0.0f;
   const float squares = rowSum(n, [&](int64_t i, int64_t lanes) {
     const Vec d = select(Vec::first(lanes), Vec::load(x + i, lanes) - m, Vec(0.0f));
     return d * d;
@@ -206,15 +206,15 @@ static inline void normalizeRow(const float* x, const float* w, const float* b, 
 }
 
 void layerNorm(const f32* x, const f32* w, const f32* b, f32* y, f32* mean, f32* rstd, int64_t rows,
-               int64_t n, double eps, bool centred, End) {
+               int64_t n, double eps, bool subtractMean, End) {
   eachRow(rows, n, [&](int64_t r) {
-    normalizeRow(x + r * n, w, b, y + r * n, mean + r, rstd + r, n, eps, centred);
+    normalizeRow(x + r * n, w, b, y + r * n, mean + r, rstd + r, n, eps, subtractMean);
   });
 }
 
 void residualLayerNorm(const f32* x, const f32* y, const f32* w, const f32* b, f32* r, f32* z,
                        f32* mean, f32* rstd, const i32* draws, int64_t rows, int64_t n, double eps,
-                       int64_t site, double p, bool centred, End) {
+                       int64_t site, double p, bool subtractMean, End) {
   const Drop drop(draws, site, p);
   eachRow(rows, n, [&](int64_t i) {
     const int64_t at = i * n;
@@ -223,18 +223,18 @@ void residualLayerNorm(const f32* x, const f32* y, const f32* w, const f32* b, f
     across(n, [&](int64_t j, int64_t lanes) {
       (Vec::load(x + at + j, lanes) + Vec::load(kept + j, lanes)).store(r + at + j, lanes);
     });
-    normalizeRow(r + at, w, b, z + at, mean + i, rstd + i, n, eps, centred);
+    normalizeRow(r + at, w, b, z + at, mean + i, rstd + i, n, eps, subtractMean);
   });
 }
 
 /**
  * dx = rstd (g - mean(g) - xHat mean(g xHat)) + more, with g = dy w and xHat = (x - mean) rstd, for
- * a row; without mean(g) if it is not centred. Adds dy xHat to dw and dy to db, unless they are
+ * a row; without mean(g) if it is not subtractMean. Adds dy xHat to dw and dy to db, unless they are
  * null.
  */
 static inline void normalizeRowBackward(const float* x, const float* w, float mean, float rstd,
                                         const float* dy, const float* more, float* dx, float* dw,
-                                        float* db, int64_t n, bool centred) {
+                                        float* db, int64_t n, bool subtractMean) {
   const Vec m = mean, s = rstd;
   Vec sumG = 0.0f, sumGX = 0.0f;
   across(n, [&](int64_t i, int64_t lanes) {
@@ -246,7 +246,7 @@ static inline void normalizeRowBackward(const float* x, const float* w, float me
     fma(dyi, xHat, Vec::load(dw + i, lanes)).store(dw + i, lanes);
     (Vec::load(db + i, lanes) + dyi).store(db + i, lanes);
   });
-  const Vec meanG = centred ? sum(sumG) / n : 0.0f, meanGX = sum(sumGX) / n;
+  const Vec meanG = subtractMean ? sum(sumG) / n : 0.0f, meanGX = sum(sumGX) / n;
   across(n, [&](int64_t i, int64_t lanes) {
     const Vec xHat = (Vec::load(x + i, lanes) - m) * s;
     const Vec g = Vec::load(dy + i, lanes) * Vec::load(w + i, lanes);
@@ -258,7 +258,7 @@ static inline void normalizeRowBackward(const float* x, const float* w, float me
 void residualLayerNormBackward(const f32* r, const f32* w, const f32* mean, const f32* rstd,
                                const f32* dr, const f32* dz, f32* dx, f32* dy, f32* dw, f32* db,
                                const i32* draws, int64_t rows, int64_t n, int64_t site, double p,
-                               bool centred, End) {
+                               bool subtractMean, End) {
   const Drop drop(draws, site, dy ? p : 0);
   const int64_t blocks = blocksOf(rows), step = (n + 15) / 16 * 16;
   float* parts = nullptr; // of dw, then of db, for each block
@@ -272,7 +272,7 @@ void residualLayerNormBackward(const f32* r, const f32* w, const f32* mean, cons
         const int64_t at = i * n;
         normalizeRowBackward(r + at, w, mean[i], rstd[i], dz + at, dr ? dr + at : nullptr, dx + at,
                              parts ? parts + b * step : nullptr,
-                             parts ? parts + (blocks + b) * step : nullptr, n, centred);
+                             parts ? parts + (blocks + b) * step : nullptr, n, subtractMean);
         if (dy) dropRow(drop, dx + at, dy + at, at, n);
       }
     }
@@ -282,9 +282,9 @@ void residualLayerNormBackward(const f32* r, const f32* w, const f32* mean, cons
 }
 
 void layerNormBackward(const f32* x, const f32* w, const f32* mean, const f32* rstd, const f32* dy,
-                       f32* dx, f32* dw, f32* db, int64_t rows, int64_t n, bool centred, End) {
+                       f32* dx, f32* dw, f32* db, int64_t rows, int64_t n, bool subtractMean, End) {
   residualLayerNormBackward(x, w, mean, rstd, nullptr, dy, dx, nullptr, dw, db, nullptr, rows, n, 0,
-                            0, centred, {});
+                            0, subtractMean, {});
 }
 
 void crossEntropy(const f32* x, const i32* target, f32* loss, f32* lse, f32* count, int64_t rows,

@@ -98,27 +98,27 @@ export interface Kernels<F = Floats, I = Int32Array> {
   /** dx = dy - e^y sum(dy) */
   logSoftmaxBackward(y: F, dy: F, dx: F, rows: number, n: number): void;
   /**
-   * y = (x - mean) rstd w + b, rstd = 1 / sqrt(mean((x - mean)^2) + eps). If it is not `centred`,
+   * y = (x - mean) rstd w + b, rstd = 1 / sqrt(mean((x - mean)^2) + eps). If it is not `subtractMean`,
    * mean counts as 0: that is rmsNorm.  x, y [rows, n]; w, b [n]; mean, rstd [rows]
    */
   layerNorm(x: F, w: F, b: F | null, y: F, mean: F, rstd: F, rows: number, n: number,
-    eps: number, centred: boolean): void;
+    eps: number, subtractMean: boolean): void;
   /** dx [rows, n]; dw, db [n]: those of the two that are wanted */
   layerNormBackward(x: F, w: F, mean: F, rstd: F, dy: F, dx: F, dw: F | null, db: F | null,
-    rows: number, n: number, centred: boolean): void;
+    rows: number, n: number, subtractMean: boolean): void;
   /**
    * r = x + dropout(y), z = layerNorm(r): what joins a branch to the residual stream.  x, y, r, z
    * [rows, n]; w, b [n]; mean, rstd [rows]; p = 0 drops nothing
    */
   residualLayerNorm(x: F, y: F, w: F, b: F | null, r: F, z: F, mean: F, rstd: F, draws: I,
-    rows: number, n: number, eps: number, site: number, p: number, centred: boolean): void;
+    rows: number, n: number, eps: number, site: number, p: number, subtractMean: boolean): void;
   /**
    * dx = dr + what flows back through the normalization, dy = dropout(dx).  dr may be null: then it
    * is 0; of dy, dw and db those are given that are wanted. dx, dy [rows, n]; dw, db [n]
    */
   residualLayerNormBackward(r: F, w: F, mean: F, rstd: F, dr: F | null, dz: F, dx: F,
     dy: F | null, dw: F | null, db: F | null, draws: I, rows: number, n: number, site: number,
-    p: number, centred: boolean): void;
+    p: number, subtractMean: boolean): void;
   /**
    * loss[0] = mean of max_r + lse_r - x[r, target_r] over the count[0] rows whose target is not
    * ignoreIndex; max_r is the row's largest element, lse_r = log(sum(e^(x_r - max_r))): apart from

@@ -35,8 +35,8 @@ export function mean(x: Tensor, options: Reduction = {}): Tensor {
 export function variance(x: Tensor, options: Reduction & { unbiased?: boolean } = {}): Tensor {
   const { unbiased = false, ...where } = options;
   const { n } = reduction("var", x, where);
-  const centred = sub(x, mean(x, { ...where, keepdim: true }));
-  return div(sum(mul(centred, centred), where), unbiased ? Math.max(0, n - 1) : n);
+  const centered = sub(x, mean(x, { ...where, keepdim: true }));
+  return div(sum(mul(centered, centered), where), unbiased ? Math.max(0, n - 1) : n);
 }
 
 /** y = the largest element along dim; the gradient goes to the first of equals. */

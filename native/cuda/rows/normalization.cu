@@ -28,10 +28,10 @@ struct Residual {
   F* r;
   const i32* draws;
   uint32_t site, threshold;
-  bool centred;
+  bool subtractMean;
 };
 
-/** z = (r - mean) rstd w + b of each row; if they are not centred, mean is 0 */
+/** z = (r - mean) rstd w + b of each row; if they are not subtractMean, mean is 0 */
 template <class F, class S, class D>
 __global__ void __launch_bounds__(S::threads, S::P == 2 ? 4 : 1)
     normalize(Residual<F> from, const F* w, const F* b, F* z, f32* mean, f32* rstd, int64_t rows,
@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(S::threads, S::P == 2 ? 4 : 1)
       r.x = from.r + at;
     }
     float m = 0, squares = 0;
-    if (from.centred) {
+    if (from.subtractMean) {
       S::each(n, [&](int i, int p) {
         const Vector<F, W> v = r.at(i, p);
         for (int k = 0; k < W; k++) m += toFloat(v.at[k]);
@@ -99,12 +99,12 @@ struct Gradients {
   f32 *dw, *db;
   const i32* draws;
   uint32_t site, threshold;
-  bool centred;
+  bool subtractMean;
 };
 
 /**
  * With xHat = (r - mean) rstd and g = dz w:  dx = dr + rstd (g - mean(g) - xHat mean(g xHat)),
- * without mean(g) if rows are not centred; dw = sum(dz xHat) and db = sum(dz) over the rows. Each
+ * without mean(g) if rows are not subtractMean; dw = sum(dz xHat) and db = sum(dz) over the rows. Each
  * thread adds up its own columns of its team's rows, in registers, or where its row is too long in
  * its block's slab; then the teams of a block are added, then the blocks' slabs [blocks, dw n and
  * db n].
@@ -150,7 +150,7 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
         store(slab + n + i, db[0]);
       }
     });
-    const float meanG = d.centred ? S::sum(sumG) / n : 0, meanGX = S::sum(sumGX) / n;
+    const float meanG = d.subtractMean ? S::sum(sumG) / n : 0, meanGX = S::sum(sumGX) / n;
     const D drop(d.draws, d.site, d.threshold);
     S::each(width, [&](int i, int p) {
       const Vector<F, W> xi = x.at(i, p), dzi = dz.at(i, p), wi = scale.at(i, p);
@@ -234,16 +234,16 @@ void backward(const F* r, const F* w, const f32* mean, const f32* rstd, const Gr
 
 template <class F>
 void layerNorm(const F* x, const F* w, const F* b, F* y, f32* mean, f32* rstd, int64_t rows,
-               int64_t n, double eps, bool centred, End) {
-  const Residual<F> from = {x, nullptr, nullptr, nullptr, 0, 0, centred};
+               int64_t n, double eps, bool subtractMean, End) {
+  const Residual<F> from = {x, nullptr, nullptr, nullptr, 0, 0, subtractMean};
   forward<F, Alone>(from, w, b, y, mean, rstd, rows, n, eps);
 }
 FOR_FLOATS(layerNorm)
 
 template <class F>
 void layerNormBackward(const F* x, const F* w, const f32* mean, const f32* rstd, const F* dy, F* dx,
-                       f32* dw, f32* db, int64_t rows, int64_t n, bool centred, End) {
-  const Gradients<F> d = {nullptr, dy, dx, nullptr, dw, db, nullptr, 0, 0, centred};
+                       f32* dw, f32* db, int64_t rows, int64_t n, bool subtractMean, End) {
+  const Gradients<F> d = {nullptr, dy, dx, nullptr, dw, db, nullptr, 0, 0, subtractMean};
   backward<F, NoDrop>(x, w, mean, rstd, d, rows, n);
 }
 FOR_FLOATS(layerNormBackward)
@@ -251,8 +251,8 @@ FOR_FLOATS(layerNormBackward)
 template <class F>
 void residualLayerNorm(const F* x, const F* y, const F* w, const F* b, F* r, F* z, f32* mean,
                        f32* rstd, const i32* draws, int64_t rows, int64_t n, double eps,
-                       int64_t site, double p, bool centred, End) {
-  const Residual<F> from = {x, y, r, draws, (uint32_t)site, Drop::thresholdOf(p), centred};
+                       int64_t site, double p, bool subtractMean, End) {
+  const Residual<F> from = {x, y, r, draws, (uint32_t)site, Drop::thresholdOf(p), subtractMean};
   if (from.threshold == 0) forward<F, NoDrop>(from, w, b, z, mean, rstd, rows, n, eps);
   else forward<F, Drop>(from, w, b, z, mean, rstd, rows, n, eps);
 }
@@ -262,9 +262,9 @@ template <class F>
 void residualLayerNormBackward(const F* r, const F* w, const f32* mean, const f32* rstd,
                                const F* dr, const F* dz, F* dx, F* dy, f32* dw, f32* db,
                                const i32* draws, int64_t rows, int64_t n, int64_t site, double p,
-                               bool centred, End) {
+                               bool subtractMean, End) {
   const Gradients<F> d = {dr, dz,    dx,             dy,                   dw,
-                          db, draws, (uint32_t)site, Drop::thresholdOf(p), centred};
+                          db, draws, (uint32_t)site, Drop::thresholdOf(p), subtractMean};
   if (!dy || d.threshold == 0) backward<F, NoDrop>(r, w, mean, rstd, d, rows, n);
   else backward<F, Drop>(r, w, mean, rstd, d, rows, n);
 }

@@ -83,12 +83,12 @@ export function logSoftmaxBackward(
 
 export function layerNorm(
   x: Floats, w: Floats, b: Floats | null, y: Floats, mean: Floats, rstd: Floats,
-  rows: number, n: number, eps: number, centred: boolean,
+  rows: number, n: number, eps: number, subtractMean: boolean,
 ): void {
   for (let r = 0; r < rows; r++) {
     const row = r * n;
     let m = 0;
-    if (centred) for (let i = 0; i < n; i++) m += x[row + i];
+    if (subtractMean) for (let i = 0; i < n; i++) m += x[row + i];
     m /= n;
     let variance = 0;
     for (let i = 0; i < n; i++) variance += (x[row + i] - m) ** 2;
@@ -101,7 +101,7 @@ export function layerNorm(
 
 export function layerNormBackward(
   x: Floats, w: Floats, mean: Floats, rstd: Floats, dy: Floats, dx: Floats,
-  dw: Floats | null, db: Floats | null, rows: number, n: number, centred: boolean,
+  dw: Floats | null, db: Floats | null, rows: number, n: number, subtractMean: boolean,
 ): void {
   const [sumW, sumB] = [new Float64Array(n), new Float64Array(n)];
   for (let r = 0; r < rows; r++) {
@@ -114,7 +114,7 @@ export function layerNormBackward(
     let meanGX = 0;
     for (let i = 0; i < n; i++) {
       const g = dy[row + i] * w[i];
-      if (centred) meanG += g;
+      if (subtractMean) meanG += g;
       meanGX += g * (x[row + i] - m) * s;
     }
     meanG /= n;
@@ -133,20 +133,20 @@ export function layerNormBackward(
 export function residualLayerNorm(
   x: Floats, y: Floats, w: Floats, b: Floats | null, r: Floats, z: Floats, mean: Floats,
   rstd: Floats, draws: Int32Array, rows: number, n: number, eps: number, site: number, p: number,
-  centred: boolean,
+  subtractMean: boolean,
 ): void {
   if (p > 0) dropout(y, r, draws, rows * n, site, p);
   else r.set(y.subarray(0, rows * n));
   for (let i = 0; i < rows * n; i++) r[i] += x[i];
-  layerNorm(r, w, b, z, mean, rstd, rows, n, eps, centred);
+  layerNorm(r, w, b, z, mean, rstd, rows, n, eps, subtractMean);
 }
 
 export function residualLayerNormBackward(
   r: Floats, w: Floats, mean: Floats, rstd: Floats, dr: Floats | null, dz: Floats, dx: Floats,
   dy: Floats | null, dw: Floats | null, db: Floats | null, draws: Int32Array, rows: number,
-  n: number, site: number, p: number, centred: boolean,
+  n: number, site: number, p: number, subtractMean: boolean,
 ): void {
-  layerNormBackward(r, w, mean, rstd, dz, dx, dw, db, rows, n, centred);
+  layerNormBackward(r, w, mean, rstd, dz, dx, dw, db, rows, n, subtractMean);
   if (dr) for (let i = 0; i < rows * n; i++) dx[i] += dr[i];
   if (dy) dropout(dx, dy, draws, rows * n, site, p);
 }

@@ -41,14 +41,24 @@ function normalize(
   expectWeight(op, "w", w, x, [n]);
   if (b !== null) expectWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
-  const centred = op === "layerNorm";
+  const subtractMean = op === "layerNorm";
   const [y, [mu, rstd]] = [empty(x), statistics(x, rows)];
   const weights = [w.floatsLike(x), b && b.floatsLike(x)] as const;
-  kernels.layerNorm(x.floats, ...weights, y.floats, mu.floats, rstd.floats, rows, n, eps, centred);
+  kernels.layerNorm(
+    x.floats,
+    ...weights,
+    y.floats,
+    mu.floats,
+    rstd.floats,
+    rows,
+    n,
+    eps,
+    subtractMean,
+  );
   const backward: Backward = (dy) => {
     const [dx, { grads, wanted }] = [empty(x), weightGrads(w, b)];
     const given = [x.floats, w.floatsLike(x), mu.floats, rstd.floats, dy.floats] as const;
-    kernels.layerNormBackward(...given, dx.floats, ...wanted, rows, n, centred);
+    kernels.layerNormBackward(...given, dx.floats, ...wanted, rows, n, subtractMean);
     return [dx, ...grads];
   };
   return record(op, y, b ? [x, w, b] : [x, w], backward, [mu, rstd]);
@@ -69,9 +79,9 @@ function statistics(x: Tensor, rows: number): [mean: Tensor, rstd: Tensor] {
 
 /** What layerNorm means, in small ops. */
 export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tensor {
-  const centred = sub(x, mean(x, { dim: -1, keepdim: true }));
+  const centered = sub(x, mean(x, { dim: -1, keepdim: true }));
   const deviation = sqrt(add(variance(x, { dim: -1, keepdim: true }), eps));
-  return add(mul(div(centred, deviation), w), b);
+  return add(mul(div(centered, deviation), w), b);
 }
 
 /** What rmsNorm means, in small ops. */
@@ -121,19 +131,19 @@ function join(
   expectWeight(op, "w", w, x, [n]);
   if (b !== null) expectWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
-  const centred = op === "residualLayerNorm";
+  const subtractMean = op === "residualLayerNorm";
   const [r, z, [mu, rstd]] = [empty(x), empty(x), statistics(x, rows)];
   const [draws, site] = [x.device.draws(), p > 0 ? nextSite() : 0];
   const results = [r.floats, z.floats, mu.floats, rstd.floats] as const;
   const inputs = [x.floats, y.floats, w.floatsLike(x), b && b.floatsLike(x)] as const;
-  kernels.residualLayerNorm(...inputs, ...results, draws, rows, n, eps, site, p, centred);
+  kernels.residualLayerNorm(...inputs, ...results, draws, rows, n, eps, site, p, subtractMean);
   const backward = (dr?: Tensor, dz?: Tensor) => {
     const [dx, dy, { grads, wanted }] = [empty(x), p > 0 && empty(x), weightGrads(w, b)];
     const slope = dz ?? empty(x).fill(0);
     const saved = [r.floats, w.floatsLike(x), mu.floats, rstd.floats] as const;
     const given = [dr ? dr.floats : null, slope.floats] as const;
     const results = [dx.floats, dy ? dy.floats : null, ...wanted] as const;
-    const sizes = [rows, n, site, p, centred] as const;
+    const sizes = [rows, n, site, p, subtractMean] as const;
     kernels.residualLayerNormBackward(...saved, ...given, ...results, draws, ...sizes);
     return [dx, dy || dx, ...grads];
   };

@@ -99,7 +99,7 @@ export async function lesson() {
                     selfAttention, for scores, mask, softmax and average of all heads
 FeedForward         relu is applied to a result of the first layer while it is at hand
 x.add(...), ln      one operation, residualLayerNorm, adds and normalizes in one pass
-the loss            classify takes head and cross-entropy together, and keeps no logits`);
+the loss            linearCrossEntropy takes head and cross-entropy together, and keeps no logits`);
 
   // One training step of each by turns, the quickest of five, so that a busy moment hits both.
   const step = (each: LanguageModel | GPT) => {

@@ -84,7 +84,7 @@ export {
   type QuantizedMatrix,
   quantizeMatrix,
 } from "./ops/quantized.ts";
-export { classify, crossEntropy } from "./ops/rows/loss.ts";
+export { crossEntropy, linearCrossEntropy } from "./ops/rows/loss.ts";
 export {
   layerNorm,
   residualLayerNorm,

@@ -3,7 +3,7 @@
 // costs: the error may be twice that of a kernel which is exact but for rounding its inputs and its
 // results to bf16, three times in a backward kernel. And the same bits again.
 
-import { classify, type DeviceName, device, randn, type Tensor, tensor } from "tinybard";
+import { type DeviceName, device, linearCrossEntropy, randn, type Tensor, tensor } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { CudaAddon, DeviceBuffer } from "#src/kernels/addon.js";
@@ -88,7 +88,7 @@ function define(addon: CudaAddon): void {
 
   /** Two steps in one kernel: the result of the first is one of its results, and is rounded. */
   const inSteps: Record<string, (args: Args) => unknown[]> = {
-    classify(args) {
+    linearCrossEntropy(args) {
       const [x, w, b, target, loss, count, logits, rows, n, K, ignoreIndex] = args as never[];
       const scores = compute("linear", [x, w, b, null, logits, rows, n, K, 0]).at(-1);
       const lse = new Float32Array(rows);
@@ -108,7 +108,8 @@ function define(addon: CudaAddon): void {
   };
 
   const check = (kernel: string, values: Values, lists: number[], nulls: number, dtype: DType) => {
-    if (kernel === "classifyBackward") values = { ...values, n: 8 * (values.n as number) }; // no pads
+    if (kernel === "linearCrossEntropyBackward")
+      values = { ...values, n: 8 * (values.n as number) }; // no pads
     const what = `${kernel} ${dtype} ${JSON.stringify(values)}, nulls ${nulls}`;
     const words = wordsOf(addon.signatures[kernel]);
     const args = argumentsOf(addon, kernel, values, { lists });
@@ -136,7 +137,7 @@ function define(addon: CudaAddon): void {
     );
     for (const [i, x] of actual.entries()) {
       if (!/out|scalars/i.test(flat[i].kind)) continue;
-      if (kernel.startsWith("classify") && flat[i].name === "logits") continue; // as the floor likes
+      if (kernel.startsWith("linearCrossEntropy") && flat[i].name === "logits") continue; // as the floor likes
       const truth = Array.from(exact[i]);
       const most = truth.reduce(
         (m, y) => (Math.abs(y) < Infinity ? Math.max(m, Math.abs(y)) : m),
@@ -167,7 +168,7 @@ function define(addon: CudaAddon): void {
       );
       const [loss, same] = [expected, actual].map(([x, w, b]) => {
         const at = tensor(target, { device: x.device });
-        const y = classify(x.device === on ? x.to(dtype) : x, w, b, at);
+        const y = linearCrossEntropy(x.device === on ? x.to(dtype) : x, w, b, at);
         y.backward();
         return y.item();
       });

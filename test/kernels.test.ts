@@ -70,10 +70,10 @@ const calls: Record<keyof Kernels, Call> = {
   ],
   crossEntropy: [F(3 * n), I(3, n), out(1), out(3), out(1), 3, n, -100],
   crossEntropyBackward: [F(3 * n), I(3, n), P(3), P(1), F(1), out(3 * n), 3, n, -100],
-  classify: [
+  linearCrossEntropy: [
     F(3 * 7), F(n * 7), F(n), I(3, n), out(1), out(1), F(3 * (n + 7)), 3, n, 7, -100,
   ],
-  classifyBackward: [
+  linearCrossEntropyBackward: [
     F(3 * 7), F(40 * 7), F(3 * 47), F(1), out(3 * 7), out(40 * 7), out(40), 3, 40, 7,
   ],
   copy: [F(n), out(n), n], fill: [out(n), 2.5, n],
@@ -151,7 +151,8 @@ eachDevice("kernels", (test, on) => {
       const [actual, again, expected] = [onDevice(), onDevice(), inDoubles()];
       assert.equal(actual, again);
       actual.forEach((part, i) => {
-        const isPadded = name.startsWith("classify") && i === (name === "classify" ? 6 : 2);
+        const isPadded =
+          name.startsWith("linearCrossEntropy") && i === (name === "linearCrossEntropy" ? 6 : 2);
         if (!ArrayBuffer.isView(part) || isPadded) return; // laid out as the floor likes
         assertClose(part as Float32Array, expected[i] as Float64Array, {
           rtol: 1e-5,

@@ -327,9 +327,9 @@ void crossEntropyBackward(const f32* x, const i32* target, const f32* lse, const
   });
 }
 
-void classify(const f32* x, const f32* w, const f32* b, const i32* target, f32* loss, f32* count,
+void linearCrossEntropy(const f32* x, const f32* w, const f32* b, const i32* target, f32* loss, f32* count,
               f32* logits, int64_t rows, int64_t n, int64_t K, int64_t ignoreIndex, End) {
-  if (!areWithin("classify", "target", target, rows, n, ignoreIndex)) return;
+  if (!areWithin("linearCrossEntropy", "target", target, rows, n, ignoreIndex)) return;
   linear(x, w, b, nullptr, logits, rows, n, K, 0, End{});
   const f32 dy = 1;
   f32* lse = scratch(1, rows);
@@ -337,7 +337,7 @@ void classify(const f32* x, const f32* w, const f32* b, const i32* target, f32* 
   crossEntropyBackward(logits, target, lse, count, &dy, logits, rows, n, ignoreIndex, End{});
 }
 
-void classifyBackward(const f32* x, const f32* w, f32* logits, const f32* dy, f32* dx, f32* dw,
+void linearCrossEntropyBackward(const f32* x, const f32* w, f32* logits, const f32* dy, f32* dx, f32* dw,
                       f32* db, int64_t rows, int64_t n, int64_t K, End) {
   const Vec scale = *dy;
   if (*dy != 1)

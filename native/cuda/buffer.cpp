@@ -199,7 +199,7 @@ bool throwIfFaulty(napi_env env) {
   const cuda::Fault none{};
   cuda::copyToDevice(cuda::faults(), &none, sizeof none);
   constexpr const char* names[] = {"", "embedding: idx", "embeddingBackward: idx",
-                                   "crossEntropy: target", "classify: target", "rotary: place",
+                                   "crossEntropy: target", "linearCrossEntropy: target", "rotary: place",
                                    "embeddingQuantized: idx", "cachedAttention: place"};
   const std::string message = std::string(names[fault.kernel]) + "[" + std::to_string(fault.at) +
                               "] is " + std::to_string(fault.value) + ", expected 0 to " +

@@ -99,7 +99,7 @@ export class GPT extends Module {
     expectOptions("forward", options, ["logits"]);
     const x = this.hidden(idx); // (B, T, C)
     if (options.logits === false)
-      return { logits: null, loss: targets ? this.lm_head.classify(x, targets) : null };
+      return { logits: null, loss: targets ? this.lm_head.linearCrossEntropy(x, targets) : null };
     const logits = this.lm_head.forward(x); // (B, T, V)
     return { logits, loss: targets ? crossEntropy(logits, targets) : null };
   }

@@ -134,10 +134,10 @@ export interface Kernels<F = Floats, I = Int32Array> {
    * crossEntropy of linear: logits = x w^T + b, overwritten by d loss / d logits.  x [rows, K],
    * w [n, K], b [n], loss, count [1]; logits: room for [rows, n + 7], laid out as the floor likes
    */
-  classify(x: F, w: F, b: F | null, target: I, loss: F, count: F, logits: F, rows: number,
+  linearCrossEntropy(x: F, w: F, b: F | null, target: I, loss: F, count: F, logits: F, rows: number,
     n: number, K: number, ignoreIndex: number): void;
   /** logits *= dy[0]; dx = logits w, dw = logits^T x, db = column sums: those that are wanted */
-  classifyBackward(x: F, w: F, logits: F, dy: F, dx: F | null, dw: F | null, db: F | null,
+  linearCrossEntropyBackward(x: F, w: F, logits: F, dy: F, dx: F | null, dw: F | null, db: F | null,
     rows: number, n: number, K: number): void;
 
   // ---- movement: data moves, nothing is computed

@@ -4,7 +4,7 @@ import { ones, rand, randn, zeros } from "../ops/creation.ts";
 import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
 import { type Activation, linear } from "../ops/linear.ts";
 import { embedding } from "../ops/movement.ts";
-import { classify } from "../ops/rows/loss.ts";
+import { linearCrossEntropy } from "../ops/rows/loss.ts";
 import {
   layerNorm,
   residualLayerNorm,
@@ -45,8 +45,8 @@ export class Linear extends Module {
   }
 
   /** The cross-entropy of forward(x) with target classes, without keeping what forward() gives. */
-  classify(x: Tensor, targets: Tensor): Tensor {
-    return classify(x, this.weight, this.bias, targets);
+  linearCrossEntropy(x: Tensor, targets: Tensor): Tensor {
+    return linearCrossEntropy(x, this.weight, this.bias, targets);
   }
 }
 

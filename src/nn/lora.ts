@@ -57,7 +57,7 @@ export class LoRALinear extends Linear {
     return activate(y, options.activation ?? "none");
   }
 
-  override classify(x: Tensor, targets: Tensor): Tensor {
+  override linearCrossEntropy(x: Tensor, targets: Tensor): Tensor {
     return crossEntropy(this.forward(x), targets);
   }
 

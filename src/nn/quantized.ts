@@ -43,7 +43,7 @@ export class QuantizedLinear extends Quantized {
   }
 
   /** The cross-entropy of forward(x) with target classes. */
-  classify(x: Tensor, targets: Tensor): Tensor {
+  linearCrossEntropy(x: Tensor, targets: Tensor): Tensor {
     return crossEntropy(this.forward(x), targets);
   }
 }

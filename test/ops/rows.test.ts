@@ -2,10 +2,10 @@ import {
   add,
   argmax,
   cat,
-  classify,
   crossEntropy,
   type Device,
   layerNorm,
+  linearCrossEntropy,
   logSoftmax,
   max,
   mean,
@@ -23,7 +23,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { classifySpec, crossEntropySpec } from "#src/ops/rows/loss.js";
+import { crossEntropySpec, linearCrossEntropySpec } from "#src/ops/rows/loss.js";
 import {
   layerNormSpec,
   residualLayerNormSpec,
@@ -158,14 +158,14 @@ eachDevice("rows", (test, on) => {
     });
   }
   testOp(test, on, {
-    name: "classify",
-    f: (x, w, b) => classify(x, w, b, integers([1, 4, 0], x.device)),
-    spec: (x, w, b) => classifySpec(x, w, b, integers([1, 4, 0], "ts")),
+    name: "linearCrossEntropy",
+    f: (x, w, b) => linearCrossEntropy(x, w, b, integers([1, 4, 0], x.device)),
+    spec: (x, w, b) => linearCrossEntropySpec(x, w, b, integers([1, 4, 0], "ts")),
     shapes: [[[3, 7], [5, 7], [5]]],
   });
   testOp(test, on, {
-    name: "classify with an ignored target and a scaled loss",
-    f: (x, w) => mul(classify(x, w, null, integers([1, -100, 4], x.device)), 3),
+    name: "linearCrossEntropy with an ignored target and a scaled loss",
+    f: (x, w) => mul(linearCrossEntropy(x, w, null, integers([1, -100, 4], x.device)), 3),
     shapes: [
       [
         [3, 8],

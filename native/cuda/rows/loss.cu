@@ -127,7 +127,7 @@ bool isEmpty(const char* kernel, int64_t rows, int64_t n) {
   return rows > 0 && n == 0;
 }
 
-/** The columns of logits as `classify` lays them out: a multiple of 8, as tensor cores like it. */
+/** The columns of logits as `linearCrossEntropy` lays them out: a multiple of 8, as tensor cores like it. */
 int64_t widthOf(int64_t n) { return parts(n, 8) * 8; }
 
 } // namespace
@@ -158,9 +158,9 @@ void crossEntropyBackward(const F* x, const i32* target, const f32* lse, const f
 FOR_FLOATS(crossEntropyBackward)
 
 template <class F>
-void classify(const F* x, const F* w, const F* b, const i32* target, f32* loss, f32* count,
+void linearCrossEntropy(const F* x, const F* w, const F* b, const i32* target, f32* loss, f32* count,
               F* logits, int64_t rows, int64_t n, int64_t K, int64_t ignoreIndex, End) {
-  if (isEmpty("classify", rows, n)) return;
+  if (isEmpty("linearCrossEntropy", rows, n)) return;
   const int64_t width = widthOf(n);
   Product<F> product = {x, w, logits, rows, n, K, K, K, width};
   product.transB = true;
@@ -173,10 +173,10 @@ void classify(const F* x, const F* w, const F* b, const i32* target, f32* loss, 
            counters(1), rows, (int)n, (int)width, ignoreIndex, faults());
   });
 }
-FOR_FLOATS(classify)
+FOR_FLOATS(linearCrossEntropy)
 
 template <class F>
-void classifyBackward(const F* x, const F* w, F* logits, const f32* dy, F* dx, f32* dw, f32* db,
+void linearCrossEntropyBackward(const F* x, const F* w, F* logits, const f32* dy, F* dx, f32* dw, f32* db,
                       int64_t rows, int64_t n, int64_t K, End) {
   constexpr int W = Pack<F>::size;
   const int64_t width = widthOf(n), size = rows * width;
@@ -190,6 +190,6 @@ void classifyBackward(const F* x, const F* w, F* logits, const f32* dy, F* dx, f
   product.rowSums = db;
   multiply(product);
 }
-FOR_FLOATS(classifyBackward)
+FOR_FLOATS(linearCrossEntropyBackward)
 
 } // namespace tinybard::cuda

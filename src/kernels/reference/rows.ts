@@ -190,7 +190,7 @@ export function crossEntropyBackward(
   }
 }
 
-export function classify(
+export function linearCrossEntropy(
   x: Floats, w: Floats, b: Floats | null, target: Int32Array, loss: Floats, count: Floats,
   logits: Floats, rows: number, n: number, K: number, ignoreIndex: number,
 ): void {
@@ -200,7 +200,7 @@ export function classify(
   crossEntropyBackward(logits, target, lse, count, dy, logits, rows, n, ignoreIndex);
 }
 
-export function classifyBackward(
+export function linearCrossEntropyBackward(
   x: Floats, w: Floats, logits: Floats, dy: Floats, dx: Floats | null, dw: Floats | null,
   db: Floats | null, rows: number, n: number, K: number,
 ): void {

@@ -52,39 +52,47 @@ export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
  * crossEntropy(linear(x, w, b), target), whose scores nobody sees: their gradient takes their place
  * as soon as the loss is known.  x [..., K], w [V, K], b [V], target [...] of i32
  */
-export function classify(
+export function linearCrossEntropy(
   x: Tensor,
   w: Tensor,
   b: Tensor | null,
   target: Tensor,
   options: { ignoreIndex?: number } = {},
 ): Tensor {
-  expectOptions("classify", options, ["ignoreIndex"]);
+  expectOptions("linearCrossEntropy", options, ["ignoreIndex"]);
   const { ignoreIndex = -100 } = options;
-  const [rows, K] = rowsOf("classify", x);
-  expectWeight("classify", "w", w, x);
+  const [rows, K] = rowsOf("linearCrossEntropy", x);
+  expectWeight("linearCrossEntropy", "w", w, x);
   const n = w.shape[0];
   if (w.shape.length !== 2 || w.shape[1] !== K || n === 0)
-    fail(`classify: w has shape ${show(w.shape)}, expected [classes, ${K}]`);
-  if (b !== null) expectWeight("classify", "b", b, x, [n]);
-  expectTensor("classify", "target", target);
-  expectShape("classify", "target", target.shape, x.shape.slice(0, -1));
+    fail(`linearCrossEntropy: w has shape ${show(w.shape)}, expected [classes, ${K}]`);
+  if (b !== null) expectWeight("linearCrossEntropy", "b", b, x, [n]);
+  expectTensor("linearCrossEntropy", "target", target);
+  expectShape("linearCrossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
   const [loss, count] = [empty(x, [], x.sumType), empty(x, [], x.sumType)];
   const logits = empty(x, [rows, n + 7]); // a floor may pad rows to a multiple of 8
   const inputs = () => [x.floats, w.floatsLike(x)] as const;
   const results = [loss.floats, count.floats, logits.floats] as const;
   const bias = b && b.floatsLike(x);
-  kernels.classify(...inputs(), bias, target.ints, ...results, rows, n, K, ignoreIndex);
+  kernels.linearCrossEntropy(...inputs(), bias, target.ints, ...results, rows, n, K, ignoreIndex);
   count.free("only the kernel needs it");
   const backward: Backward = (dy) => {
     const { grads, wanted } = layerGrads(x, w, b);
-    kernels.classifyBackward(...inputs(), logits.floats, dy.floats, ...wanted, rows, n, K);
+    kernels.linearCrossEntropyBackward(
+      ...inputs(),
+      logits.floats,
+      dy.floats,
+      ...wanted,
+      rows,
+      n,
+      K,
+    );
     return grads;
   };
-  return record("classify", loss, b ? [x, w, b] : [x, w], backward, [logits]);
+  return record("linearCrossEntropy", loss, b ? [x, w, b] : [x, w], backward, [logits]);
 }
 
-export function classifySpec(x: Tensor, w: Tensor, b: Tensor, target: Tensor): Tensor {
+export function linearCrossEntropySpec(x: Tensor, w: Tensor, b: Tensor, target: Tensor): Tensor {
   return crossEntropy(linear(x, w, b), target);
 }

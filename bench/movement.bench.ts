@@ -21,7 +21,7 @@ export const movement = forModels(({ B, T, C, H, D, M, V }) => {
       ...third,
     },
     {
-      kernel: "paste",
+      kernel: "sliceUpdate",
       shape: `${M} x 3 x ${C}`,
       args: [F(n), out(3 * n), M, 3, C, 1, 1],
       ...third,

@@ -337,7 +337,7 @@ function define(cpu: CpuAddon): void {
       ["max", { n: 0 }],
       ["maxBackward", { n: 0 }],
       ["slice", { start: 4 }],
-      ["paste", { start: 4 }],
+      ["sliceUpdate", { start: 4 }],
       ["slice", { start: 2 ** 53 - 1 }],
       ["linear", { activation: 4 }],
       ["linear", { activation: -1 }],

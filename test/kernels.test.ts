@@ -78,7 +78,7 @@ const calls: Record<keyof Kernels, Call> = {
   ],
   copy: [F(n), out(n), n], fill: [out(n), 2.5, n],
   transpose: [F(60), out(60), 2, 3, 5, 2], expand: [F(6), out(24), 2, 4, 3],
-  slice: [F(60), out(24), 2, 5, 6, 1, 2], paste: [F(24), F(60), 2, 5, 6, 1, 2],
+  slice: [F(60), out(24), 2, 5, 6, 1, 2], sliceUpdate: [F(24), F(60), 2, 5, 6, 1, 2],
   embedding: [I(9, 4), F(4 * n), out(9 * n), 9, 4, n],
   embeddingBackward: [I(9, 4), F(9 * n), out(4 * n), 9, 4, n],
   linearQuantized: [F(5 * 37), I(6 * 10, 2 ** 30), F(6), F(6), out(30), 5, 6, n, 1, 8, 2],

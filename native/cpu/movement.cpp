@@ -99,9 +99,9 @@ void slice(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, int6
   });
 }
 
-void paste(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, int64_t start,
+void sliceUpdate(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, int64_t start,
            int64_t count, End) {
-  if (!isPart("paste", start, count, n)) return;
+  if (!isPart("sliceUpdate", start, count, n)) return;
   parallelFor(outer, 1 + GRAIN / (count * inner + 1), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; o++)
       move(y + (o * n + start) * inner, x + o * count * inner, count * inner);

@@ -336,11 +336,11 @@ void slice(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, int64_t st
 FOR_WORDS(slice)
 
 template <class W>
-void paste(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, int64_t start, int64_t count,
+void sliceUpdate(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, int64_t start, int64_t count,
            End) {
-  if (isPart("paste", start, count, n)) movePiece<W, true>(x, y, outer, n, inner, start, count);
+  if (isPart("sliceUpdate", start, count, n)) movePiece<W, true>(x, y, outer, n, inner, start, count);
 }
-FOR_WORDS(paste)
+FOR_WORDS(sliceUpdate)
 
 template <class F>
 void embedding(const i32* idx, const F* w, F* y, int64_t rows, int64_t V, int64_t C, End) {

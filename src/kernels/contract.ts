@@ -153,7 +153,7 @@ export interface Kernels<F = Floats, I = Int32Array> {
   slice(x: F | I, y: F | I, outer: number, n: number, inner: number, start: number,
     count: number): void;
   /** y[o, start + j, i] = x[o, j, i], the rest of y stays: slice in reverse */
-  paste(x: F | I, y: F | I, outer: number, n: number, inner: number, start: number,
+  sliceUpdate(x: F | I, y: F | I, outer: number, n: number, inner: number, start: number,
     count: number): void;
   /** y[r] = w[idx[r]].  idx [rows], w [V, C], y [rows, C]; throws if an index is not in 0..V-1 */
   embedding(idx: I, w: F, y: F, rows: number, V: number, C: number): void;

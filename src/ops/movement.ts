@@ -69,7 +69,7 @@ export function slice(x: Tensor, options: { dim: number; start?: number; end?: n
   x.device.kernels.slice(x.buffer, y.buffer, outer, n, inner, start, count);
   return record("slice", y, [x], (dy) => {
     const dx = empty(x).fill(0);
-    x.device.kernels.paste(dy.buffer, dx.buffer, outer, n, inner, start, count);
+    x.device.kernels.sliceUpdate(dy.buffer, dx.buffer, outer, n, inner, start, count);
     return [dx];
   });
 }
@@ -92,7 +92,7 @@ export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Te
   const starts: number[] = [];
   let start = 0;
   for (const x of list) {
-    y.device.kernels.paste(x.buffer, y.buffer, outer, n, inner, start, x.shape[axis]);
+    y.device.kernels.sliceUpdate(x.buffer, y.buffer, outer, n, inner, start, x.shape[axis]);
     starts.push(start);
     start += x.shape[axis];
   }

@@ -93,6 +93,6 @@ export function sizesOf({ config }: Pick<Run, "config">): [B: number, T: number]
 
 /** list[i] = x, without waiting for the device. */
 export function putAt(list: Tensor, i: number, x: Tensor): void {
-  list.device.kernels.paste(x.floats, list.floats, 1, list.size, 1, i, 1);
+  list.device.kernels.sliceUpdate(x.floats, list.floats, 1, list.size, 1, i, 1);
   list.storage.touch();
 }

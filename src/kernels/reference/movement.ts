@@ -43,7 +43,7 @@ export function slice(
   }
 }
 
-export function paste(
+export function sliceUpdate(
   x: Values, y: Values, outer: number, n: number, inner: number, start: number, count: number,
 ): void {
   for (let o = 0; o < outer; o++) {

@@ -80,7 +80,7 @@ export function lengthOf({ length }: Word, values: Values): number {
 function fill(kernel: string, { name, type }: Word, x: Numbers, values: Values, site: number) {
   const random = normal(x.length, { site, stream: "sample", seed: 3 });
   if (type !== "i32") {
-    if (kernel === "adamw" && name === "guard") return x.fill(0);
+    if (kernel === "adamw" && name === "foundInf") return x.fill(0);
     const isPositive = positive.has(name) || positiveOf[kernel] === name;
     x.set(isPositive ? random.map((each) => Math.abs(each) + 0.5) : random);
     return x;

@@ -102,7 +102,7 @@ const calls: Record<keyof Kernels, Call> = {
   sgd: [two, two, two, P(1), 0.9, 0.1],
   adamw: [two, two, two, [P(n), P(5)], [], [P(1), P(1)], P(1), null, 0.9, 0.99, 1e-8, 0.1, 0.01],
   sumSquares: [two, out(1)], clip: [two, P(1), 0.5],
-  watch: [F(1), F(1)],
+  checkFinite: [F(1), F(1)],
   dropout: [F(n), out(n), draws, n, 5, 0.3],
   drawBatch: [I(n, 100), draws, I(6, 1), I(6, 1), n, 2, 3, 1],
 };

@@ -36,9 +36,9 @@ void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double 
   });
 }
 
-void adamw(List w, List dw, List m, List v, List, List t, const f32* lr, const f32* guard,
+void adamw(List w, List dw, List m, List v, List, List t, const f32* lr, const f32* foundInf,
            double beta1, double beta2, double eps, double weightDecay, double l2, End) {
-  if (guard && *guard != 0) return;
+  if (foundInf && *foundInf != 0) return;
   for (int64_t i = 0; i < t.count; i++) t[i][0] += 1;
   const Vec b1 = (float)beta1, b2 = (float)beta2, rest1 = (float)(1 - beta1);
   const Vec rest2 = (float)(1 - beta2), epsilon = (float)eps, penalty = (float)l2;
@@ -97,8 +97,8 @@ void clip(List x, const f32* total, double maxNorm, End) {
   });
 }
 
-void watch(const f32* x, f32* guard, End) {
-  if (!std::isfinite(*x)) *guard = 1;
+void checkFinite(const f32* x, f32* foundInf, End) {
+  if (!std::isfinite(*x)) *foundInf = 1;
 }
 
 } // namespace tinybard::SIMD

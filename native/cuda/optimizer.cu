@@ -100,9 +100,9 @@ struct AdamW {
 };
 
 /** Of each block: chunk blockIdx.x, and of the last one to be done: the count of the updates. */
-__global__ void adamwStep(Table table, AdamW rule, const f32* lr, const f32* guard, double log1,
+__global__ void adamwStep(Table table, AdamW rule, const f32* lr, const f32* foundInf, double log1,
                           double log2, double weightDecay, unsigned* counter) {
-  if (guard && *guard != 0) return;
+  if (foundInf && *foundInf != 0) return;
   if (blockIdx.x < table.chunks) {
     const Chunk chunk = chunkOf(table, blockIdx.x);
     const double t = *chunk.of.t + 1; // 1 - beta^t = -(e^(t log beta) - 1), which floats can tell
@@ -149,8 +149,8 @@ __global__ void clipAll(Table table, const f32* total, double maxNorm) {
   if (!(scale >= 1)) eachOf(chunkOf(table, blockIdx.x), Scale{(float)scale});
 }
 
-__global__ void watchOne(const f32* x, f32* guard) {
-  if (!(fabsf(*x) < INFINITY)) *guard = 1;
+__global__ void watchOne(const f32* x, f32* foundInf) {
+  if (!(fabsf(*x) < INFINITY)) *foundInf = 1;
 }
 
 /** The table of lists of which some may be empty: those that are not wanted. */
@@ -176,14 +176,14 @@ void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double 
          (float)weightDecay);
 }
 
-void adamw(List w, List dw, List m, List v, List copies, List t, const f32* lr, const f32* guard,
+void adamw(List w, List dw, List m, List v, List copies, List t, const f32* lr, const f32* foundInf,
            double beta1, double beta2, double eps, double weightDecay, double l2, End) {
   if (w.count == 0) return;
   const Table table = tableOfLists(w, dw, m, v, copies, t);
   const AdamW rule = {(float)beta1, (float)beta2, (float)(1 - beta1), (float)(1 - beta2),
                       (float)eps, (float)l2, 0, 0, 0};
   launch(adamwStep, gridFor(table.chunks + (table.chunks == 0), 1), BLOCK, 0, table, rule, lr,
-         guard, std::log(beta1), std::log(beta2), weightDecay, counters(1));
+         foundInf, std::log(beta1), std::log(beta2), weightDecay, counters(1));
 }
 
 void sumSquares(List x, f32* total, End) {
@@ -199,6 +199,6 @@ void clip(List x, const f32* total, double maxNorm, End) {
   launch(clipAll, gridFor(table.chunks, 1), BLOCK, 0, table, total, maxNorm);
 }
 
-void watch(const f32* x, f32* guard, End) { launch(watchOne, 1, 1, 0, x, guard); }
+void checkFinite(const f32* x, f32* foundInf, End) { launch(watchOne, 1, 1, 0, x, foundInf); }
 
 } // namespace tinybard::cuda

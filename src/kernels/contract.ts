@@ -220,17 +220,17 @@ export interface Kernels<F = Floats, I = Int32Array> {
   /**
    * t += 1; g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then
    * w -= lr weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
-   * copies: w in bf16, where that is kept, else an empty list. Nothing at all if guard[0] is not 0
+   * copies: w in bf16, where that is kept, else an empty list. Nothing at all if foundInf[0] is not 0
    */
   adamw(w: List<F>, dw: List<F>, m: List<F>, v: List<F>, copies: List<F>, t: List<F>, lr: F,
-    guard: F | null, beta1: number, beta2: number, eps: number, weightDecay: number,
+    foundInf: F | null, beta1: number, beta2: number, eps: number, weightDecay: number,
     l2: number): void;
   /** total[0] = sum(x^2) over the whole list */
   sumSquares(x: List<F>, total: F): void;
   /** x *= min(1, maxNorm / (sqrt(total[0]) + 1e-6)) */
   clip(x: List<F>, total: F, maxNorm: number): void;
-  /** guard[0] = 1 if x[0] is not finite; else it stays */
-  watch(x: F, guard: F): void;
+  /** foundInf[0] = 1 if x[0] is not finite; else it stays */
+  checkFinite(x: F, foundInf: F): void;
 
   // ---- random
 

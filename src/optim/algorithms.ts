@@ -45,9 +45,9 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
   }
 
   protected adam(update: Update<AdamOptions>, weightDecay: number, l2: number): void {
-    const { kernels, w, dw, memory, copies, lr, guard, options } = update;
+    const { kernels, w, dw, memory, copies, lr, foundInf, options } = update;
     const [{ m, v, t }, { betas, eps }] = [memory, options];
-    kernels.adamw(w, dw, m, v, copies, t, lr, guard, ...betas, eps, weightDecay, l2);
+    kernels.adamw(w, dw, m, v, copies, t, lr, foundInf, ...betas, eps, weightDecay, l2);
   }
 }
 

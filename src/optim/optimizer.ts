@@ -25,7 +25,7 @@ export interface Update<O> {
   lr: Floats;
   /** Those of w in bf16, where they are kept; else none. */
   copies: Floats[];
-  guard: Floats | null;
+  foundInf: Floats | null;
   options: O;
 }
 
@@ -36,7 +36,7 @@ export abstract class Optimizer<O extends { lr: number }> {
   readonly #groups: { params: Tensor[]; options: O; lr: Tensor }[];
   readonly #memory = new Map<Tensor, Record<string, Tensor>>();
   /** A number on the device [1]: once it is not 0, AdamW changes nothing any more. */
-  guard: Tensor | null = null;
+  foundInf: Tensor | null = null;
 
   /** `memories` names what is remembered: t is a number, all else has the parameter's shape. */
   constructor(
@@ -91,8 +91,8 @@ export abstract class Optimizer<O extends { lr: number }> {
       const w = moved.map((w) => w.floats);
       const withHalf = this.writesHalves && moved.some((w) => w.storage.hasHalf);
       const copies = withHalf ? moved.map((w) => w.storage.half as Floats) : [];
-      const [{ kernels }, guard] = [lr.device, this.guard && this.guard.floats];
-      this.update({ kernels, w, dw, memory, copies, lr: lr.floats, guard, options });
+      const [{ kernels }, foundInf] = [lr.device, this.foundInf && this.foundInf.floats];
+      this.update({ kernels, w, dw, memory, copies, lr: lr.floats, foundInf, options });
       for (const w of moved) w.storage.touch(withHalf);
     }
   }

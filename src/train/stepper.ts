@@ -35,13 +35,13 @@ export class Stepper {
     this.#tokens = keep(tensor(run.tokens.train, { device }));
     this.#losses = keep(zeros([MOST_UNREAD], { device }));
     this.#norms = keep(zeros([MOST_UNREAD], { device }));
-    const guard = keep(zeros([], { device })); // from the first bad loss on nothing is changed
-    optimizer.guard = guard;
+    const foundInf = keep(zeros([], { device })); // from the first bad loss on nothing is changed
+    optimizer.foundInf = foundInf;
     this.#take = device.capture((...places: Tensor[]) =>
       scope(() => {
         const result = this.#gradients(places);
-        device.kernels.watch(result.loss.floats, guard.floats);
-        guard.storage.touch();
+        device.kernels.checkFinite(result.loss.floats, foundInf.floats);
+        foundInf.storage.touch();
         optimizer.step();
         optimizer.zeroGrad();
         return result;

@@ -77,7 +77,7 @@ class Case {
     std::uniform_real_distribution<float> draw(isPositive ? 0.5f : -2, 2);
     auto& data = floats.emplace_back();
     for (int64_t i = 0; i <= length; i++) // one more, not to be touched
-      data.push_back(name == "guard" ? 0 : draw(random));
+      data.push_back(name == "foundInf" ? 0 : draw(random));
     return data.data();
   }
   i32* newIntegers(const std::string& name, int64_t length) {

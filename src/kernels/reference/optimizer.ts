@@ -17,10 +17,10 @@ export function sgd(
 
 export function adamw(
   w: List<Floats>, dw: List<Floats>, m: List<Floats>, v: List<Floats>, copies: List<Floats>,
-  t: List<Floats>, lr: Floats, guard: Floats | null, beta1: number, beta2: number, eps: number,
+  t: List<Floats>, lr: Floats, foundInf: Floats | null, beta1: number, beta2: number, eps: number,
   weightDecay: number, l2: number,
 ): void {
-  if (guard && guard[0] !== 0) return;
+  if (foundInf && foundInf[0] !== 0) return;
   const kept = 1 - lr[0] * weightDecay;
   for (let i = 0; i < w.length; i++) {
     const [wi, dwi, mi, vi] = [w[i], dw[i], m[i], v[i]];
@@ -49,6 +49,6 @@ export function clip(x: List<Floats>, total: Floats, maxNorm: number): void {
   for (const xi of x) for (let j = 0; j < xi.length; j++) xi[j] *= scale;
 }
 
-export function watch(x: Floats, guard: Floats): void {
-  if (!Number.isFinite(x[0])) guard[0] = 1;
+export function checkFinite(x: Floats, foundInf: Floats): void {
+  if (!Number.isFinite(x[0])) foundInf[0] = 1;
 }

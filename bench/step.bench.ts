@@ -13,7 +13,7 @@ import {
 } from "tinybard";
 import { setThreads } from "#src/device.js";
 import { beginStep, uniform } from "#src/random.js";
-import { drawBatch, placeOf, splitTokens } from "#src/train/batches.js";
+import { placeOf, sampleBatch, splitTokens } from "#src/train/batches.js";
 import { type Table, UsageError } from "#src/train/table.js";
 import { median, readOptions, run, threads } from "./command.ts";
 import { build, isGPT, sizesOf } from "./models.ts";
@@ -89,7 +89,7 @@ function measure(preset: string, count: number, options: Options): StepResult {
   const { B, T, M, V } = sizesOf(preset);
   const tokens = keep(tensor(tokensOf(V, options.data), { device: on }));
   const captured = on.capture((place: Tensor) => {
-    const [x, y] = drawBatch(tokens, place, "batch", [B, T]);
+    const [x, y] = sampleBatch(tokens, place, "batch", [B, T]);
     const loss = model.forward(x, y, { logits: false }).loss as Tensor;
     loss.backward();
     optimizer.step();

@@ -104,7 +104,7 @@ const calls: Record<keyof Kernels, Call> = {
   sumSquares: [two, out(1)], clip: [two, P(1), 0.5],
   checkFinite: [F(1), F(1)],
   dropout: [F(n), out(n), draws, n, 5, 0.3],
-  drawBatch: [I(n, 100), draws, I(6, 1), I(6, 1), n, 2, 3, 1],
+  sampleBatch: [I(n, 100), draws, I(6, 1), I(6, 1), n, 2, 3, 1],
 };
 
 /** The arguments, with fresh buffers of a float type. */

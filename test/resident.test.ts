@@ -3,7 +3,7 @@
 
 import { type Device, GPT, keep, manualSeed, optim, scope, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
-import { drawBatch, placeOf } from "#src/train/batches.js";
+import { placeOf, sampleBatch } from "#src/train/batches.js";
 import { eachDevice } from "./support.js";
 
 /** The lecture's model, as deep as its 10.8 M parameters are, but narrow. */
@@ -47,7 +47,7 @@ eachDevice("resident", (test, on) => {
     );
     const tokens = keep(tensor(Int32Array.from({ length: 999 }, (_, i) => (i * i) % 65)));
     const step = device.capture((place: Tensor) => {
-      const [x, y] = drawBatch(tokens, place, "batch", [4, 16]);
+      const [x, y] = sampleBatch(tokens, place, "batch", [4, 16]);
       const loss = model.forward(x, y, { logits: false }).loss as Tensor;
       loss.backward();
       optim.clipGradients(model.parameters(), gradClip);

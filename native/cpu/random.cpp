@@ -77,10 +77,10 @@ void dropout(const f32* x, f32* y, const i32* draws, int64_t n, int64_t site, do
   });
 }
 
-void drawBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n, int64_t B, int64_t T,
+void sampleBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n, int64_t B, int64_t T,
                int64_t stream, End) {
   if (n <= T)
-    return refuse("drawBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
+    return refuse("sampleBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
   constexpr int W = Vec::width;
   uint32_t words[4][W]; // word j of W blocks in a row
   for (int64_t b = 0; b < B; b++) {

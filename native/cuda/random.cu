@@ -58,10 +58,10 @@ void dropout(const F* x, F* y, const i32* draws, int64_t n, int64_t site, double
 }
 FOR_FLOATS(dropout)
 
-void drawBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n, int64_t B, int64_t T,
+void sampleBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n, int64_t B, int64_t T,
                int64_t stream, End) {
   if (n <= T)
-    return refuse("drawBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
+    return refuse("sampleBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
   launch(drawPieces, Dim((unsigned)B), BLOCK, 0, tokens, place, x, y, n, T, (uint32_t)stream);
 }
 

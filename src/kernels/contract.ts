@@ -245,6 +245,6 @@ export interface Kernels<F = Floats, I = Int32Array> {
    * x, y [B, T]: pieces of the n tokens, and the same one token later. Piece b begins at the upper
    * half of w (n - T), 64 bits, w being word b of Philox at place = [key low, key high, step, site]
    */
-  drawBatch(tokens: I, place: I, x: I, y: I, n: number, B: number, T: number,
+  sampleBatch(tokens: I, place: I, x: I, y: I, n: number, B: number, T: number,
     stream: number): void;
 }

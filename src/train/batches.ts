@@ -51,14 +51,14 @@ export function placeOf(place: Omit<Place, "stream">, device: Device): Tensor {
  * B pieces of T tokens and, for each token, the one that follows it; x, y [B, T] of i32. Where they
  * begin is drawn from the place given: a 32-bit word w stands for the start floor(w starts / 2^32).
  */
-export function drawBatch(
+export function sampleBatch(
   tokens: Tensor,
   place: Tensor,
   stream: Place["stream"],
   [B, T]: readonly [B: number, T: number],
 ): [x: Tensor, y: Tensor] {
   const [x, y] = [empty(tokens, [B, T]), empty(tokens, [B, T])];
-  const { drawBatch: draw } = tokens.device.kernels;
+  const { sampleBatch: draw } = tokens.device.kernels;
   draw(tokens.ints, place.ints, x.ints, y.ints, tokens.size, B, T, streams[stream]);
   return [x, y];
 }

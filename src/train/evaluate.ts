@@ -7,7 +7,7 @@ import { tensor, zeros } from "../ops/creation.ts";
 import { keep, scope } from "../scope.ts";
 import { noGrad, type Tensor } from "../tensor.ts";
 import { loadCorpus } from "../text/corpus.ts";
-import { drawBatch, lengthOf, placeOf, splitText, splitTokens } from "./batches.ts";
+import { lengthOf, placeOf, sampleBatch, splitText, splitTokens } from "./batches.ts";
 import { loadRun } from "./load.ts";
 import type { Run } from "./run.ts";
 
@@ -31,7 +31,7 @@ export function evaluator(
   const measures = [run.tokens.train, run.tokens.val].map((split) => {
     const tokens = keep(tensor(split, { device }));
     return device.capture((place: Tensor) =>
-      noGrad(() => lossOf(model, ...drawBatch(tokens, place, "evaluation", sizesOf(run)))),
+      noGrad(() => lossOf(model, ...sampleBatch(tokens, place, "evaluation", sizesOf(run)))),
     );
   });
   const losses = keep(zeros([evalIters], { device }));

@@ -8,7 +8,7 @@ import { clipGradients } from "../optim/index.ts";
 import { beginStep } from "../random.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
-import { drawBatch, placeOf } from "./batches.ts";
+import { placeOf, sampleBatch } from "./batches.ts";
 import { lossOf, putAt, sizesOf } from "./evaluate.ts";
 import type { Run } from "./run.ts";
 
@@ -53,7 +53,7 @@ export class Stepper {
   #gradients(places: Tensor[]): { loss: Tensor; norm: Tensor | null } {
     const { config, model } = this.#run;
     const losses = places.map((place) => {
-      const batch = drawBatch(this.#tokens, place, "batch", sizesOf(this.#run));
+      const batch = sampleBatch(this.#tokens, place, "batch", sizesOf(this.#run));
       const loss = lossOf(model, ...batch);
       const share = config.gradAccum > 1 ? mul(loss, 1 / config.gradAccum) : loss;
       share.backward();

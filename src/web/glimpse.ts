@@ -10,7 +10,7 @@ import { beginStep, manualSeed } from "../random.ts";
 import { scope } from "../scope.ts";
 import { loadCorpus } from "../text/corpus.ts";
 import { decodeStream, plainPrompt } from "../text/tokenizer.ts";
-import { drawBatch, placeOf, splitTokens } from "../train/batches.ts";
+import { placeOf, sampleBatch, splitTokens } from "../train/batches.ts";
 import { lossOf } from "../train/evaluate.ts";
 import { loadRun } from "../train/load.ts";
 import type { Broadcast } from "./events.ts";
@@ -72,7 +72,7 @@ export async function glimpseOf(folder: string, device: Device): Promise<Glimpse
     beginStep(state.step);
     scope(() => {
       const place = placeOf({ site: 0, step: state.step }, device);
-      const batch = drawBatch(tensor(tokens, { device }), place, "batch", [B, config.blockSize]);
+      const batch = sampleBatch(tensor(tokens, { device }), place, "batch", [B, config.blockSize]);
       lossOf(model, ...batch).backward();
     });
   }

@@ -8,10 +8,10 @@ import * as matmul from "./matmul.ts";
 import * as movement from "./movement.ts";
 import * as optimizer from "./optimizer.ts";
 import * as quantized from "./quantized.ts";
-import { drawBatch, dropout } from "./random.ts";
+import { dropout, sampleBatch } from "./random.ts";
 import * as rows from "./rows.ts";
 
 export const reference: Kernels = {
   ...elementwise, ...matmul, ...rows, ...movement, ...quantized, ...attention,
-  ...optimizer, dropout, drawBatch,
+  ...optimizer, dropout, sampleBatch,
 };

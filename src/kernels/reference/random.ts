@@ -39,11 +39,11 @@ export function keepScales(
   }
 }
 
-export function drawBatch(
+export function sampleBatch(
   tokens: Int32Array, place: Int32Array, x: Int32Array, y: Int32Array, n: number, B: number,
   T: number, stream: number,
 ): void {
-  if (!(n > T)) throw new RangeError(`drawBatch: n is ${n}, expected more than T, ${T}`);
+  if (!(n > T)) throw new RangeError(`sampleBatch: n is ${n}, expected more than T, ${T}`);
   const [low, high, step, site] = place;
   for (let b = 0; b < B; b++) {
     if (b % 4 === 0) philox(b / 4, site, step, stream, low, high, block);

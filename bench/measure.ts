@@ -35,9 +35,9 @@ function deviceTimeOf(call: Call, device: Device, addon: CudaAddon, time: number
   const sets = Array.from({ length: count }, () => allocate(args, device));
   const run = device.kernels[kernel] as (...args: unknown[]) => void;
   run(...sets[0].values); // what is made once is made now
-  addon.startRecording();
+  addon.beginCapture();
   for (const { values } of sets) run(...values);
-  const recording = addon.stopRecording();
+  const recording = addon.endCapture();
   if (!recording) return Number.NaN;
   const once = addon.timeReplays(recording, 1);
   const replays = Math.max(1, Math.floor(time / 7 / once));

@@ -92,26 +92,26 @@ napi_value callKernel(napi_env env, napi_callback_info info) {
 }
 
 /** Begins a recording; one that is being made is given up. */
-napi_value startRecording(napi_env env, napi_callback_info) {
-  State::of(env).recording = std::make_unique<Recording>(env);
+napi_value beginCapture(napi_env env, napi_callback_info) {
+  State::of(env).recording = std::make_unique<CapturedGraph>(env);
   return nullptr;
 }
 
-/** Gives what was recorded since startRecording(); undefined if nothing was started. */
-napi_value stopRecording(napi_env env, napi_callback_info) {
-  std::unique_ptr<Recording> recording = std::move(State::of(env).recording);
+/** Gives what was recorded since beginCapture(); undefined if nothing was started. */
+napi_value endCapture(napi_env env, napi_callback_info) {
+  std::unique_ptr<CapturedGraph> recording = std::move(State::of(env).recording);
   napi_value result = nullptr;
   if (!recording) return nullptr;
-  const auto end = [](napi_env, void* data, void*) { delete static_cast<Recording*>(data); };
+  const auto end = [](napi_env, void* data, void*) { delete static_cast<CapturedGraph*>(data); };
   if (napi_create_external(env, recording.get(), end, nullptr, &result) != napi_ok) return nullptr;
   recording.release(); // it is JavaScript's now
-  napi_type_tag_object(env, result, &Recording::tag);
+  napi_type_tag_object(env, result, &CapturedGraph::tag);
   return result;
 }
 
 napi_value replay(napi_env env, napi_callback_info info) {
   size_t count;
-  Recording* recording = Recording::of(env, argumentOf(env, info, &count));
+  CapturedGraph* recording = CapturedGraph::of(env, argumentOf(env, info, &count));
   if (!recording) napi_throw_type_error(env, nullptr, "replay: no recording was given");
   else if (State::of(env).recording)
     napi_throw_error(env, nullptr, "replay: a replay cannot be recorded");
@@ -129,8 +129,8 @@ napi_value init(napi_env env, napi_value exports) {
   }
   napi_set_named_property(env, device, "kernels", functions);
   napi_set_named_property(env, device, "signatures", signatures);
-  setFunction<startRecording>(env, device, "startRecording");
-  setFunction<stopRecording>(env, device, "stopRecording");
+  setFunction<beginCapture>(env, device, "beginCapture");
+  setFunction<endCapture>(env, device, "endCapture");
   setFunction<replay>(env, device, "replay");
   napi_set_named_property(env, exports, FLOOR, device);
   return exports;

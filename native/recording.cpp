@@ -174,11 +174,11 @@ bool runKernel(napi_env env, Run run, const Slot* slots) {
   return !refusal.isSet;
 }
 
-Recording::~Recording() {
+CapturedGraph::~CapturedGraph() {
   for (const Memory& each : memory) napi_delete_reference(env, each.owner);
 }
 
-void Recording::add(napi_env env, Run run, Call& call) {
+void CapturedGraph::add(napi_env env, Run run, Call& call) {
   for (const Call::Range& range : call.ranges) {
     char* data;
     size_t bytes;
@@ -194,17 +194,17 @@ void Recording::add(napi_env env, Run run, Call& call) {
   steps.push_back({run, {call.slots, call.slots + Call::most}});
 }
 
-Recording* Recording::of(napi_env env, napi_value value) {
+CapturedGraph* CapturedGraph::of(napi_env env, napi_value value) {
   napi_valuetype type;
   bool isOurs = false;
   void* recording = nullptr;
   napi_typeof(env, value, &type);
   if (type == napi_external) napi_check_object_type_tag(env, value, &tag, &isOurs);
   if (isOurs) napi_get_value_external(env, value, &recording);
-  return static_cast<Recording*>(recording);
+  return static_cast<CapturedGraph*>(recording);
 }
 
-bool Recording::replay(napi_env env) {
+bool CapturedGraph::replay(napi_env env) {
   for (const Memory& each : memory) {
     if (each.hold) continue;
     napi_value owner = nullptr;

@@ -33,11 +33,11 @@ struct Size {
   }
 };
 
-class Recording;
+class CapturedGraph;
 
 /** What the addon keeps for a JavaScript environment: the main thread's, or a worker's. */
 struct State {
-  std::unique_ptr<Recording> recording; // that calls are added to now
+  std::unique_ptr<CapturedGraph> recording; // that calls are added to now
 
   static void attach(napi_env env);
   static State& of(napi_env env);
@@ -143,14 +143,14 @@ class Player {
 };
 
 /** A list of calls. It keeps the memory that they work on alive. */
-class Recording {
+class CapturedGraph {
  public:
   static constexpr napi_type_tag tag = {0x74696e7962617264, 0x7265636f7264696e};
 
-  explicit Recording(napi_env env) : env(env) {}
+  explicit CapturedGraph(napi_env env) : env(env) {}
   /** The one that JavaScript holds as this value; null if it is none. */
-  static Recording* of(napi_env env, napi_value value);
-  ~Recording();
+  static CapturedGraph* of(napi_env env, napi_value value);
+  ~CapturedGraph();
   void add(napi_env env, Run run, Call& call);
   /** Runs all calls again, on the same memory; false after throwing, if it is not where it was. */
   bool replay(napi_env env);

@@ -9,7 +9,7 @@ import { types } from "node:util";
 import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { addonOf, type CpuAddon, type Recording } from "#src/kernels/addon.js";
+import { addonOf, type CapturedGraph, type CpuAddon } from "#src/kernels/addon.js";
 import { argumentsOf, isBuffer, isList, type Numbers, type Room, wordsOf } from "./calls.js";
 
 const test = suite("addon");
@@ -294,9 +294,9 @@ function define(cpu: CpuAddon): void {
     const y = new Float32Array(5);
     kernels.exp(x, y, 5);
     assert.equal(y, new Float32Array(5).fill(1));
-    cpu.startRecording();
+    cpu.beginCapture();
     kernels.exp(x, y, 5);
-    const recording = cpu.stopRecording() as Recording;
+    const recording = cpu.endCapture() as CapturedGraph;
     memory.resize(4);
     assert.throws(() => cpu.replay(recording), /detached/);
     assert.throws(() => kernels.exp(lying(fails).x, y, 5), /a getter that throws/);
@@ -449,21 +449,21 @@ function define(cpu: CpuAddon): void {
 
   /** A recording of y = e^x. */
   const record = (x: Float32Array, y: Float32Array) => {
-    cpu.startRecording();
+    cpu.beginCapture();
     kernels.exp(x, y, x.length);
-    return cpu.stopRecording() as Recording;
+    return cpu.endCapture() as CapturedGraph;
   };
 
   test("a replay does it all again; only good calls are recorded", () => {
     const [x, y, z] = [1, 2, 3].map(() => new Float32Array(5));
-    cpu.startRecording();
-    cpu.startRecording(); // anew
+    cpu.beginCapture();
+    cpu.beginCapture(); // anew
     kernels.exp(x, y, 5);
     assert.throws(() => kernels.exp(x, y, 6));
     kernels.exp(new Float64Array(5), y, 5);
     kernels.add(x, y, z, 5, 5, 5);
-    const recording = cpu.stopRecording() as Recording;
-    assert.is(cpu.stopRecording(), undefined);
+    const recording = cpu.endCapture() as CapturedGraph;
+    assert.is(cpu.endCapture(), undefined);
     y.fill(7);
     x.fill(0.5);
     cpu.replay(recording);
@@ -477,14 +477,14 @@ function define(cpu: CpuAddon): void {
     const { _handle } = process.stdout as unknown as { _handle?: { _externalStream?: unknown } };
     const foreign = _handle?._externalStream; // an external of Node's own, where this is a pipe
     if (types.isExternal(foreign)) assert.throws(() => cpu.replay(foreign as never), TypeError);
-    cpu.startRecording();
+    cpu.beginCapture();
     const [x, y] = [new Float32Array(5), new Float32Array(5)];
     kernels.exp(x, y, 5);
     assert.throws(() => cpu.replay(foreign as never), TypeError);
-    const recording = cpu.stopRecording() as Recording;
-    cpu.startRecording();
+    const recording = cpu.endCapture() as CapturedGraph;
+    cpu.beginCapture();
     assert.throws(() => cpu.replay(recording), /a replay cannot be recorded/);
-    cpu.stopRecording();
+    cpu.endCapture();
   });
 
   test("a replay on memory that is gone is an error, and nothing is written", () => {
@@ -501,9 +501,9 @@ function define(cpu: CpuAddon): void {
 
   test("a replay looks at indices again", () => {
     const { args, fence } = fenced("embedding");
-    cpu.startRecording();
+    cpu.beginCapture();
     kernels.embedding(...args);
-    const recording = cpu.stopRecording() as Recording;
+    const recording = cpu.endCapture() as CapturedGraph;
     (args[0] as Int32Array)[2] = 4;
     assert.throws(() => cpu.replay(recording), RangeError);
     assert.ok(fence.isIntact, "embedding");
@@ -542,9 +542,9 @@ function define(cpu: CpuAddon): void {
       return require(file).cpu;
     };
     const [a, b] = [load(), load()];
-    a.startRecording();
-    assert.is(b.stopRecording(), undefined);
-    const recording = a.stopRecording() as Recording;
+    a.beginCapture();
+    assert.is(b.endCapture(), undefined);
+    const recording = a.endCapture() as CapturedGraph;
     b.replay(recording);
   });
 

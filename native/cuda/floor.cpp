@@ -69,7 +69,7 @@ napi_value timeReplays(napi_env env, napi_callback_info info) {
   napi_value arguments[2], result;
   double count = 0;
   napi_get_cb_info(env, info, &given, arguments, nullptr, nullptr);
-  Recording* recording = Recording::of(env, arguments[0]);
+  CapturedGraph* recording = CapturedGraph::of(env, arguments[0]);
   napi_get_value_double(env, arguments[1], &count);
   if (!recording || !(count >= 1 && count <= 1e6)) {
     napi_throw_type_error(env, nullptr, "timeReplays: expected a recording, and how often");

@@ -4,7 +4,7 @@
 // again too. The step has memory of its own: nothing else may take what a replay writes to.
 
 import type { Device } from "../device.ts";
-import type { Recording } from "../kernels/addon.ts";
+import type { CapturedGraph } from "../kernels/addon.ts";
 import { drawState, nextSite } from "../random.ts";
 import { keep, type Mortal, scope } from "../scope.ts";
 import { Pool, type Storage } from "./memory.ts";
@@ -49,7 +49,7 @@ export class Tape {
 
 /** All that a replay needs. */
 interface Recorded {
-  calls: Recording;
+  calls: CapturedGraph;
   tape: Tape;
   inputs: unknown[];
   result: unknown;
@@ -104,12 +104,12 @@ export class Capture<I extends unknown[], R> {
     const own = device.taping(tape, () => mapTensors(inputs, (x) => copyOf(x, device))) as I;
     copyInto(own, inputs, device);
     let result: unknown;
-    device.addon?.startRecording();
-    let calls: Recording | undefined;
+    device.addon?.beginCapture();
+    let calls: CapturedGraph | undefined;
     try {
       result = device.taping(tape, () => scope(() => this.#step(...own)));
     } finally {
-      calls = device.addon?.stopRecording();
+      calls = device.addon?.endCapture();
     }
     result = mapTensors(result, (x) => keep(x.detach()));
     if (calls && tape.isComplete) {

@@ -22,10 +22,10 @@ interface Exports {
   readonly kernels: NativeKernels;
   /** The words of kernels.inc for each kernel: types, names and lengths of its arguments. */
   readonly signatures: Record<string, string>;
-  startRecording(): void;
-  stopRecording(): Recording | undefined;
+  beginCapture(): void;
+  endCapture(): CapturedGraph | undefined;
   /** Runs all calls of a recording again, in order, on the memory that they had. */
-  replay(recording: Recording): void;
+  replay(recording: CapturedGraph): void;
 }
 
 export interface CpuAddon extends Exports {
@@ -60,7 +60,7 @@ export interface CudaAddon extends Exports {
   /** Counts since the start: launches of kernels, copies to the host, allocations. */
   counts(): { launches: number; reads: number; allocations: number };
   /** Milliseconds that the device takes for so many replays. */
-  timeReplays(recording: Recording, count: number): number;
+  timeReplays(recording: CapturedGraph, count: number): number;
   /** Sets whether products of f32 may round their factors to tf32. */
   setTf32(on: boolean): void;
   /** Times the library's algorithms for the products that it has computed, and takes the best. */
@@ -72,8 +72,8 @@ export interface CudaAddon extends Exports {
 
 export type Addon = CpuAddon | CudaAddon;
 
-/** Calls of kernels that came between startRecording() and stopRecording(). */
-export type Recording = { readonly calls: unique symbol };
+/** Calls of kernels that came between beginCapture() and endCapture(). */
+export type CapturedGraph = { readonly calls: unique symbol };
 
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL("../..", import.meta.url));

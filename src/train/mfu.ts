@@ -60,8 +60,8 @@ function timeOnHost(work: () => void): number {
 /** Milliseconds of the device's own: the kernels that `work` calls, without what calls them. */
 function timeOnDevice(addon: Clocked, work: () => void): number {
   work(); // what is made once is made now
-  addon.startRecording();
+  addon.beginCapture();
   work();
-  const recording = addon.stopRecording();
+  const recording = addon.endCapture();
   return recording ? addon.timeReplays(recording, 10) / 10 : Number.NaN;
 }

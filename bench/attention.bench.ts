@@ -6,14 +6,14 @@
 import { F, forModels, given, I, inPlace, out, P } from "./row.ts";
 
 export const attention = forModels(({ B, T, C, H, D, M, dropout }) => {
-  const [n, heads, draws] = [M * C, B * H, I(4, 1)];
+  const [n, heads, rngState] = [M * C, B * H, I(4, 1)];
   const [q, lse] = [F(n), P(heads * T)];
   const pairs = (heads * T * (T + 1)) / 2;
   const [forward, backward] = [{ flops: 4 * D * pairs }, { flops: 10 * D * pairs }];
   const shape = `${B} x ${T} x ${H} x ${D}`;
-  const split = [draws, heads, T, T, D, true, 0, 0];
+  const split = [rngState, heads, T, T, D, true, 0, 0];
   const joint = (p: number) => {
-    const rest = [draws, B, T, H, D, true, 0, p];
+    const rest = [rngState, B, T, H, D, true, 0, p];
     const name = p > 0 ? `${shape}, p ${p}` : shape;
     const y = { args: [F(3 * n), out(n), out(heads * T), ...rest], ...forward };
     const dx = { args: [F(3 * n), q, lse, q, out(3 * n), ...rest], ...backward };

@@ -3,7 +3,7 @@
 import { F, forModels, given, I, out, P, type Row } from "./row.ts";
 
 export const rows = forModels(({ M, C, V }) => {
-  const [n, draws] = [M * C, I(4, 1)];
+  const [n, rngState] = [M * C, I(4, 1)];
   const stream = (kernel: Row["kernel"], ...args: Row["args"]) => {
     return { kernel, shape: `${M} x ${C}`, args };
   };
@@ -30,7 +30,7 @@ export const rows = forModels(({ M, C, V }) => {
     ),
     stream(
       "residualLayerNorm",
-      ...[F(n), F(n), F(C), F(C), out(n), out(n), out(M), out(M), draws, M, C, 1e-5, 0, 0, true],
+      ...[F(n), F(n), F(C), F(C), out(n), out(n), out(M), out(M), rngState, M, C, 1e-5, 0, 0, true],
     ),
     stream(
       "residualLayerNormBackward",
@@ -45,7 +45,7 @@ export const rows = forModels(({ M, C, V }) => {
         out(n),
         out(C),
         out(C),
-        draws,
+        rngState,
         M,
         C,
         0,

@@ -8,7 +8,7 @@ import { type Addon, addonOf } from "./kernels/addon.ts";
 import type { DType, Kernels } from "./kernels/contract.ts";
 import { reference } from "./kernels/reference/index.ts";
 import { loadTuning, saveTuning } from "./kernels/tuning.ts";
-import { drawState } from "./random.ts";
+import { rngState } from "./random.ts";
 import { fail } from "./shape.ts";
 
 export type { Buffer } from "./device/buffers.ts";
@@ -28,7 +28,7 @@ export class Device {
   /** What is noted while a step is recorded. */
   tape: Tape | null = null;
   #capturing = false;
-  #draws: { at: Int32Array | null; changes: number } = { at: null, changes: -1 };
+  #rngState: { at: Int32Array | null; changes: number } = { at: null, changes: -1 };
 
   constructor(name: DeviceName, addon: Addon | null) {
     this.name = name;
@@ -62,12 +62,12 @@ export class Device {
    * The state that random kernels draw from. In a new place after each change: old graphs keep
    * theirs.
    */
-  draws(): Int32Array {
-    if (this.tape) return this.tape.draws;
-    const { state, changes } = drawState();
-    if (!this.#draws.at || changes !== this.#draws.changes)
-      this.#draws = { at: this.place(state), changes };
-    return this.#draws.at as Int32Array;
+  rngState(): Int32Array {
+    if (this.tape) return this.tape.rngState;
+    const { state, changes } = rngState();
+    if (!this.#rngState.at || changes !== this.#rngState.changes)
+      this.#rngState = { at: this.place(state), changes };
+    return this.#rngState.at as Int32Array;
   }
 
   /**
@@ -101,7 +101,7 @@ export class Device {
   taping<T>(tape: Tape, fn: () => T): T {
     const { pool } = this;
     Object.assign(this, { tape, pool: tape.pool });
-    this.memory.write(tape.draws, drawState().state);
+    this.memory.write(tape.rngState, rngState().state);
     try {
       return fn();
     } finally {

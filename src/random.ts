@@ -41,7 +41,7 @@ export function nextSite(count = 1): number {
  * The state that kernels draw from, [key low, key high, step, first site], and a count of its
  * changes.
  */
-export function drawState(): { state: Int32Array; changes: number } {
+export function rngState(): { state: Int32Array; changes: number } {
   const [low, high] = keyOf(generator.seed);
   return { state: Int32Array.of(low, high, generator.step, 0), changes: generator.changes };
 }

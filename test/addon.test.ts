@@ -31,14 +31,14 @@ function detach<T extends Numbers>(x: T): T {
 
 /** Hands out memory between guards, and sees what is written. */
 class Fence {
-  static readonly foundInf = 64; // bytes
+  static readonly margin = 64; // bytes
   readonly #memory: { bytes: Uint8Array; before: Buffer }[] = [];
 
   readonly room: Room = (type, length) => {
-    const buffer = new ArrayBuffer(4 * length + 2 * Fence.foundInf);
+    const buffer = new ArrayBuffer(4 * length + 2 * Fence.margin);
     const bytes = new Uint8Array(buffer).fill(0xa5);
     this.#memory.push({ bytes, before: Buffer.from(bytes) });
-    return new type(buffer, Fence.foundInf, length);
+    return new type(buffer, Fence.margin, length);
   };
 
   /** Takes note of all content. */
@@ -49,8 +49,8 @@ class Fence {
   /** Is nothing written outside of the arrays? */
   get isIntact(): boolean {
     const guards = ({ bytes }: { bytes: Uint8Array }) => [
-      ...bytes.subarray(0, Fence.foundInf),
-      ...bytes.subarray(-Fence.foundInf),
+      ...bytes.subarray(0, Fence.margin),
+      ...bytes.subarray(-Fence.margin),
     ];
     return this.#memory.every((each) => guards(each).every((byte) => byte === 0xa5));
   }
@@ -381,7 +381,7 @@ function define(cpu: CpuAddon): void {
           if (word.kind === "size") args[i] = sizes[i % sizes.length];
           else if (isBuffer(word) && !isList(word)) {
             const type = args[i] instanceof Int32Array ? Int32Array : Float32Array;
-            if (word.name !== "draws") args[i] = fence.room(type, most);
+            if (word.name !== "rngState") args[i] = fence.room(type, most);
           }
         }
         try {

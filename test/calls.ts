@@ -86,7 +86,7 @@ function fill(kernel: string, { name, type }: Word, x: Numbers, values: Values, 
     return x;
   }
   const below = { cond: 2, idx: values.V, index: values.n, target: values.n }[name] as number;
-  if (name === "draws") x.set([7, 0, 3, 2]);
+  if (name === "rngState") x.set([7, 0, 3, 2]);
   else if (name === "place") x.set([7, 0, 3, 2]);
   else if (name === "tokens") x.set(random.map((each) => Math.floor(Math.abs(each) * 1e4)));
   else if (name === "w")
@@ -105,9 +105,9 @@ export const odd = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 40, 65];
 /** Odd sizes drawn for all words of a kernel, such that they go together. */
 export function drawSizes(signature: string, seed: number): Values {
   const words = wordsOf(signature).filter(({ kind }) => kind === "size" || kind === "flag");
-  const draws = normal(words.length, { site: seed, stream: "sample", seed: 1 });
+  const rngState = normal(words.length, { site: seed, stream: "sample", seed: 1 });
   const drawn = words.map(({ name, kind }, i): [string, number | boolean] => {
-    const at = Math.floor(Math.abs(draws[i]) * 1e4);
+    const at = Math.floor(Math.abs(rngState[i]) * 1e4);
     return [name, kind === "flag" ? at % 2 === 1 : odd[at % odd.length]];
   });
   const values = Object.fromEntries(drawn) as Record<string, number>;

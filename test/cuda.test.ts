@@ -97,13 +97,14 @@ function define(addon: CudaAddon): void {
       return [x, w, b, target, meanLoss, counted, logits];
     },
     residualLayerNorm(args) {
-      const [x, y, w, b, , z, mean, rstd, draws, rows, n, eps, , , subtractMean] = args as never[];
+      const [x, y, w, b, , z, mean, rstd, rngState, rows, n, eps, , , subtractMean] =
+        args as never[];
       const [first] = [args.slice(0, 4), args.slice(4)].map((part) =>
         part.filter(ArrayBuffer.isView),
       );
       const r = rounded(compute("residualLayerNorm", args)[first.length] as Float64Array);
       const two = compute("layerNorm", [r, w, b, z, mean, rstd, rows, n, eps, subtractMean]);
-      return [x, y, w, b, r, ...two.slice(-3), draws];
+      return [x, y, w, b, r, ...two.slice(-3), rngState];
     },
   };
 

@@ -19,7 +19,7 @@ const F = (n: number): Part => ({ kind: "in", n });
 const P = (n: number): Part => ({ kind: "positive", n });
 const I = (n: number, below: number): Part => ({ kind: "index", n, below });
 const out = (n: number): Part => ({ kind: "out", n });
-const draws = Int32Array.of(7, 0, 3, 2);
+const rngState = Int32Array.of(7, 0, 3, 2);
 const n = 37;
 
 type Call = (Part | Part[] | number | boolean | null | Int32Array)[];
@@ -61,11 +61,11 @@ const calls: Record<keyof Kernels, Call> = {
     F(3 * n), F(n), F(3), P(3), F(3 * n), out(3 * n), out(n), out(n), 3, n, false,
   ],
   residualLayerNorm: [
-    F(3 * n), F(3 * n), F(n), F(n), out(3 * n), out(3 * n), out(3), out(3), draws, 3, n, 1e-5,
+    F(3 * n), F(3 * n), F(n), F(n), out(3 * n), out(3 * n), out(3), out(3), rngState, 3, n, 1e-5,
     ...drop, false,
   ],
   residualLayerNormBackward: [
-    F(3 * n), F(n), F(3), P(3), F(3 * n), F(3 * n), out(3 * n), out(3 * n), out(n), out(n), draws,
+    F(3 * n), F(n), F(3), P(3), F(3 * n), F(3 * n), out(3 * n), out(3 * n), out(n), out(n), rngState,
     3, n, ...drop, true,
   ],
   crossEntropy: [F(3 * n), I(3, n), out(1), out(3), out(1), 3, n, -100],
@@ -83,14 +83,14 @@ const calls: Record<keyof Kernels, Call> = {
   embeddingBackward: [I(9, 4), F(9 * n), out(4 * n), 9, 4, n],
   linearQuantized: [F(5 * 37), I(6 * 10, 2 ** 30), F(6), F(6), out(30), 5, 6, n, 1, 8, 2],
   embeddingQuantized: [I(9, 4), I(4 * 5, 2 ** 30), F(4 * 2), out(9 * n), 9, 4, n, 2, 4],
-  attention: [q, q, q, out(heads), out(B * H * T), draws, B * H, T, T, D, true, ...drop],
+  attention: [q, q, q, out(heads), out(B * H * T), rngState, B * H, T, T, D, true, ...drop],
   attentionBackward: [
-    q, q, q, q, P(B * H * T), q, out(heads), out(heads), out(heads), draws, B * H, T, T, D,
+    q, q, q, q, P(B * H * T), q, out(heads), out(heads), out(heads), rngState, B * H, T, T, D,
     true, ...drop,
   ],
-  selfAttention: [F(3 * heads), out(heads), out(B * H * T), draws, B, T, H, D, true, ...drop],
+  selfAttention: [F(3 * heads), out(heads), out(B * H * T), rngState, B, T, H, D, true, ...drop],
   selfAttentionBackward: [
-    F(3 * heads), q, P(B * H * T), q, out(3 * heads), draws, B, T, H, D, true, ...drop,
+    F(3 * heads), q, P(B * H * T), q, out(3 * heads), rngState, B, T, H, D, true, ...drop,
   ],
   cachedAttention: [
     F(3 * heads), F(B * 12 * 2 * C), Int32Array.of(2), out(heads), B, T, H, D, 12,
@@ -103,8 +103,8 @@ const calls: Record<keyof Kernels, Call> = {
   adamw: [two, two, two, [P(n), P(5)], [], [P(1), P(1)], P(1), null, 0.9, 0.99, 1e-8, 0.1, 0.01],
   sumSquares: [two, out(1)], clip: [two, P(1), 0.5],
   checkFinite: [F(1), F(1)],
-  dropout: [F(n), out(n), draws, n, 5, 0.3],
-  sampleBatch: [I(n, 100), draws, I(6, 1), I(6, 1), n, 2, 3, 1],
+  dropout: [F(n), out(n), rngState, n, 5, 0.3],
+  sampleBatch: [I(n, 100), rngState, I(6, 1), I(6, 1), n, 2, 3, 1],
 };
 
 /** The arguments, with fresh buffers of a float type. */

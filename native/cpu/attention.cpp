@@ -161,10 +161,10 @@ void refuseTokens(const char* kernel, int64_t past, int64_t T, int64_t capacity)
 
 } // namespace
 
-void attention(const f32* q, const f32* k, const f32* v, f32* y, f32* lse, const i32* draws,
+void attention(const f32* q, const f32* k, const f32* v, f32* y, f32* lse, const i32* rngState,
                int64_t heads, int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site,
                double p, End) {
-  const Drop drop(draws, site, p);
+  const Drop drop(rngState, site, p);
   eachHead(heads, Tq * Tk, D, [&](int64_t h) {
     const int64_t queries = h * Tq * D, keys = h * Tk * D;
     attend({Tq, Tk, D, causal, drop, p > 0, (uint64_t)(h * Tq * Tk), lse + h * Tq},
@@ -174,10 +174,10 @@ void attention(const f32* q, const f32* k, const f32* v, f32* y, f32* lse, const
 }
 
 void attentionBackward(const f32* q, const f32* k, const f32* v, const f32* y, const f32* lse,
-                       const f32* dy, f32* dq, f32* dk, f32* dv, const i32* draws, int64_t heads,
+                       const f32* dy, f32* dq, f32* dk, f32* dv, const i32* rngState, int64_t heads,
                        int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site, double p,
                        End) {
-  const Drop drop(draws, site, p);
+  const Drop drop(rngState, site, p);
   eachHead(heads, Tq * Tk, D, [&](int64_t h) {
     const int64_t queries = h * Tq * D, keys = h * Tk * D;
     attendBackward({Tq, Tk, D, causal, drop, p > 0, (uint64_t)(h * Tq * Tk),
@@ -188,9 +188,9 @@ void attentionBackward(const f32* q, const f32* k, const f32* v, const f32* y, c
   });
 }
 
-void selfAttention(const f32* qkv, f32* y, f32* lse, const i32* draws, int64_t B, int64_t T,
+void selfAttention(const f32* qkv, f32* y, f32* lse, const i32* rngState, int64_t B, int64_t T,
                    int64_t H, int64_t D, bool causal, int64_t site, double p, End) {
-  const Drop drop(draws, site, p);
+  const Drop drop(rngState, site, p);
   eachHead(B * H, T * T, D, [&](int64_t bh) {
     const auto part = [&](int64_t i) { return partOf(qkv, bh, T, H, D, 3, i); };
     attend({T, T, D, causal, drop, p > 0, (uint64_t)(bh * T * T), lse + bh * T}, part(0), part(1),
@@ -199,9 +199,9 @@ void selfAttention(const f32* qkv, f32* y, f32* lse, const i32* draws, int64_t B
 }
 
 void selfAttentionBackward(const f32* qkv, const f32* y, const f32* lse, const f32* dy, f32* dqkv,
-                           const i32* draws, int64_t B, int64_t T, int64_t H, int64_t D,
+                           const i32* rngState, int64_t B, int64_t T, int64_t H, int64_t D,
                            bool causal, int64_t site, double p, End) {
-  const Drop drop(draws, site, p);
+  const Drop drop(rngState, site, p);
   eachHead(B * H, T * T, D, [&](int64_t bh) {
     const auto part = [&](const float* x, int64_t i) { return partOf(x, bh, T, H, D, 3, i); };
     const auto whole = [&](const float* x) { return partOf(x, bh, T, H, D, 1, 0); };

@@ -70,8 +70,8 @@ void dropRow(const Drop& drop, const float* x, float* y, uint64_t first, int64_t
   });
 }
 
-void dropout(const f32* x, f32* y, const i32* draws, int64_t n, int64_t site, double p, End) {
-  const Drop drop(draws, site, p);
+void dropout(const f32* x, f32* y, const i32* rngState, int64_t n, int64_t site, double p, End) {
+  const Drop drop(rngState, site, p);
   parallelFor(n, 16 * Drop::elements, [&](int64_t begin, int64_t end) {
     dropRow(drop, x + begin, y + begin, begin, end - begin);
   });

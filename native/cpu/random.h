@@ -10,13 +10,13 @@ struct Drop {
   uint32_t key[2], site, step, threshold;
   float scale;
 
-  Drop(const int32_t* draws, int64_t firstSite, double p) {
+  Drop(const int32_t* rngState, int64_t firstSite, double p) {
     threshold = (uint32_t)std::floor(65536 * p + 0.5);
     scale = 65536.0f / (65536.0f - threshold);
-    key[0] = draws ? draws[0] : 0;
-    key[1] = draws ? draws[1] : 0;
-    step = draws ? draws[2] : 0;
-    site = (uint32_t)firstSite + (draws ? draws[3] : 0);
+    key[0] = rngState ? rngState[0] : 0;
+    key[1] = rngState ? rngState[1] : 0;
+    step = rngState ? rngState[2] : 0;
+    site = (uint32_t)firstSite + (rngState ? rngState[3] : 0);
   }
 
   static constexpr int blocks = 16, elements = 8 * blocks; // drawn at once

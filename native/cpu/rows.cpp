@@ -213,9 +213,9 @@ void layerNorm(const f32* x, const f32* w, const f32* b, f32* y, f32* mean, f32*
 }
 
 void residualLayerNorm(const f32* x, const f32* y, const f32* w, const f32* b, f32* r, f32* z,
-                       f32* mean, f32* rstd, const i32* draws, int64_t rows, int64_t n, double eps,
+                       f32* mean, f32* rstd, const i32* rngState, int64_t rows, int64_t n, double eps,
                        int64_t site, double p, bool subtractMean, End) {
-  const Drop drop(draws, site, p);
+  const Drop drop(rngState, site, p);
   eachRow(rows, n, [&](int64_t i) {
     const int64_t at = i * n;
     if (p > 0) dropRow(drop, y + at, r + at, at, n);
@@ -257,9 +257,9 @@ static inline void normalizeRowBackward(const float* x, const float* w, float me
 
 void residualLayerNormBackward(const f32* r, const f32* w, const f32* mean, const f32* rstd,
                                const f32* dr, const f32* dz, f32* dx, f32* dy, f32* dw, f32* db,
-                               const i32* draws, int64_t rows, int64_t n, int64_t site, double p,
+                               const i32* rngState, int64_t rows, int64_t n, int64_t site, double p,
                                bool subtractMean, End) {
-  const Drop drop(draws, site, dy ? p : 0);
+  const Drop drop(rngState, site, dy ? p : 0);
   const int64_t blocks = blocksOf(rows), step = (n + 15) / 16 * 16;
   float* parts = nullptr; // of dw, then of db, for each block
   if (dw || db) {

@@ -10,9 +10,9 @@ namespace {
 
 /** y_i = x_i times the scale, or times 0. W is 8, the elements of one call of Philox, or 1. */
 template <int W, class F>
-__global__ void drop(const F* x, F* y, const i32* draws, int64_t n, uint32_t site,
+__global__ void drop(const F* x, F* y, const i32* rngState, int64_t n, uint32_t site,
                      uint32_t threshold) {
-  const Drop drop(draws, site, threshold);
+  const Drop drop(rngState, site, threshold);
   for (int64_t i = thread(); i < n / W; i += threads()) {
     Vector<F, W> v = load<W>(x + i * W);
     float factor[W];
@@ -48,13 +48,13 @@ __global__ void drawPieces(const i32* tokens, const i32* place, i32* x, i32* y, 
 } // namespace
 
 template <class F>
-void dropout(const F* x, F* y, const i32* draws, int64_t n, int64_t site, double p, End) {
+void dropout(const F* x, F* y, const i32* rngState, int64_t n, int64_t site, double p, End) {
   const uint32_t threshold = Drop::thresholdOf(p), first = (uint32_t)site;
   const bool packed = arePacked<F>(0, x, y);
   const Dim grid = gridOf(packed ? parts(n, 8) : n);
   if (threshold == 0) launch(packed ? keep<8, F> : keep<1, F>, grid, BLOCK, 0, x, y, n);
   else
-    launch(packed ? drop<8, F> : drop<1, F>, grid, BLOCK, 0, x, y, draws, n, first, threshold);
+    launch(packed ? drop<8, F> : drop<1, F>, grid, BLOCK, 0, x, y, rngState, n, first, threshold);
 }
 FOR_FLOATS(dropout)
 

@@ -27,9 +27,9 @@ struct Drop {
   uint32_t k0, k1, site, step, threshold;
   float scale; // of what is kept
 
-  /** p is the host's; draws lie on the device. */
-  __device__ Drop(const i32* draws, uint32_t firstSite, uint32_t threshold)
-      : k0(draws[0]), k1(draws[1]), site(firstSite + draws[3]), step(draws[2]),
+  /** p is the host's; rngState lie on the device. */
+  __device__ Drop(const i32* rngState, uint32_t firstSite, uint32_t threshold)
+      : k0(rngState[0]), k1(rngState[1]), site(firstSite + rngState[3]), step(rngState[2]),
         threshold(threshold), scale(65536.0f / (65536.0f - threshold)) {}
 
   /** p as kernels take it: an element is dropped if its 16 bits are below this. */

@@ -5,7 +5,7 @@
 
 import type { Device } from "../device.ts";
 import type { CapturedGraph } from "../kernels/addon.ts";
-import { drawState, nextSite } from "../random.ts";
+import { nextSite, rngState } from "../random.ts";
 import { keep, type Mortal, scope } from "../scope.ts";
 import { Pool, type Storage } from "./memory.ts";
 
@@ -30,7 +30,7 @@ type Changing = { hasGrad: boolean } | { version: number };
 export class Tape {
   readonly pool: Pool;
   /** Key, step and first site of random draws, at one address: set anew before each replay. */
-  readonly draws: Int32Array;
+  readonly rngState: Int32Array;
   /** False once a kernel has run that cannot be replayed. */
   isComplete = true;
   readonly before = new Map<Changing, boolean | number>();
@@ -38,7 +38,7 @@ export class Tape {
 
   constructor(device: Device, pool: Pool) {
     this.pool = pool;
-    this.draws = device.place(new Int32Array(4));
+    this.rngState = device.place(new Int32Array(4));
   }
 
   /** To be called before the state of something changes. */
@@ -125,9 +125,9 @@ export class Capture<I extends unknown[], R> {
   #replay({ calls, tape, inputs: own, result, after, sites }: Recorded, inputs: I): R {
     const device = this.#device;
     copyInto(own, inputs, device);
-    const draws = drawState().state;
-    draws[3] = nextSite(sites) - tape.firstSite;
-    device.memory.write(tape.draws, draws);
+    const state = rngState().state;
+    state[3] = nextSite(sites) - tape.firstSite;
+    device.memory.write(tape.rngState, state);
     device.addon?.replay(calls);
     for (const [owner, state] of after)
       if ("version" in owner)

@@ -110,14 +110,14 @@ export interface Kernels<F = Floats, I = Int32Array> {
    * r = x + dropout(y), z = layerNorm(r): what joins a branch to the residual stream.  x, y, r, z
    * [rows, n]; w, b [n]; mean, rstd [rows]; p = 0 drops nothing
    */
-  residualLayerNorm(x: F, y: F, w: F, b: F | null, r: F, z: F, mean: F, rstd: F, draws: I,
+  residualLayerNorm(x: F, y: F, w: F, b: F | null, r: F, z: F, mean: F, rstd: F, rngState: I,
     rows: number, n: number, eps: number, site: number, p: number, subtractMean: boolean): void;
   /**
    * dx = dr + what flows back through the normalization, dy = dropout(dx).  dr may be null: then it
    * is 0; of dy, dw and db those are given that are wanted. dx, dy [rows, n]; dw, db [n]
    */
   residualLayerNormBackward(r: F, w: F, mean: F, rstd: F, dr: F | null, dz: F, dx: F,
-    dy: F | null, dw: F | null, db: F | null, draws: I, rows: number, n: number, site: number,
+    dy: F | null, dw: F | null, db: F | null, rngState: I, rows: number, n: number, site: number,
     p: number, subtractMean: boolean): void;
   /**
    * loss[0] = mean of max_r + lse_r - x[r, target_r] over the count[0] rows whose target is not
@@ -180,17 +180,17 @@ export interface Kernels<F = Floats, I = Int32Array> {
    * y_i = sum_j P_ij v_j, P = softmax(q k^T / sqrt D), per head; lse saves log(sum(e^scores)).
    * q, y [heads, Tq, D]; k, v [heads, Tk, D]; lse [heads, Tq]
    */
-  attention(q: F, k: F, v: F, y: F, lse: F, draws: I, heads: number, Tq: number, Tk: number,
+  attention(q: F, k: F, v: F, y: F, lse: F, rngState: I, heads: number, Tq: number, Tk: number,
     D: number, causal: boolean, site: number, p: number): void;
-  attentionBackward(q: F, k: F, v: F, y: F, lse: F, dy: F, dq: F, dk: F, dv: F, draws: I,
+  attentionBackward(q: F, k: F, v: F, y: F, lse: F, dy: F, dq: F, dk: F, dv: F, rngState: I,
     heads: number, Tq: number, Tk: number, D: number, causal: boolean, site: number,
     p: number): void;
   /**
    * The same in the layout of one projection: qkv [B, T, 3, H, D] and y [B, T, H, D]; lse [B, H, T]
    */
-  selfAttention(qkv: F, y: F, lse: F, draws: I, B: number, T: number, H: number, D: number,
+  selfAttention(qkv: F, y: F, lse: F, rngState: I, B: number, T: number, H: number, D: number,
     causal: boolean, site: number, p: number): void;
-  selfAttentionBackward(qkv: F, y: F, lse: F, dy: F, dqkv: F, draws: I, B: number, T: number,
+  selfAttentionBackward(qkv: F, y: F, lse: F, dy: F, dqkv: F, rngState: I, B: number, T: number,
     H: number, D: number, causal: boolean, site: number, p: number): void;
   /**
    * Writes the keys and values of T new tokens into the cache at length[0], then attends causally
@@ -237,10 +237,10 @@ export interface Kernels<F = Floats, I = Int32Array> {
   /**
    * y_i = x_i scale, or 0 if the 16 bits of element i are below t = round(65536 p);
    * scale = 65536 / (65536 - t). The bits are those of word (i mod 8) div 2 (low half first) of
-   * Philox at counter (i div 8, draws[3] + site, step, dropout stream).
-   * draws = [key low, key high, step, first site]
+   * Philox at counter (i div 8, rngState[3] + site, step, dropout stream).
+   * rngState = [key low, key high, step, first site]
    */
-  dropout(x: F, y: F, draws: I, n: number, site: number, p: number): void;
+  dropout(x: F, y: F, rngState: I, n: number, site: number, p: number): void;
   /**
    * x, y [B, T]: pieces of the n tokens, and the same one token later. Piece b begins at the upper
    * half of w (n - T), 64 bits, w being word b of Philox at place = [key low, key high, step, site]

@@ -35,7 +35,7 @@ export function attention(
   const { kernels } = q.device;
   const [y, lse] = [empty(q), empty(q, [B, H, Tq], q.sumType)];
   const site = dropout > 0 ? nextSite() : 0;
-  const sizes = [q.device.draws(), B * H, Tq, Tk, D, causal, site, dropout] as const;
+  const sizes = [q.device.rngState(), B * H, Tq, Tk, D, causal, site, dropout] as const;
   kernels.attention(q.floats, k.floats, v.floats, y.floats, lse.floats, ...sizes);
   return record(
     "attention",
@@ -92,7 +92,7 @@ export function selfAttention(
   const { kernels } = qkv.device;
   const [y, lse] = [empty(qkv, [B, T, C]), empty(qkv, [B, nHead, T], qkv.sumType)];
   const site = dropout > 0 ? nextSite() : 0;
-  const sizes = [qkv.device.draws(), B, T, nHead, C / nHead, causal, site, dropout] as const;
+  const sizes = [qkv.device.rngState(), B, T, nHead, C / nHead, causal, site, dropout] as const;
   kernels.selfAttention(qkv.floats, y.floats, lse.floats, ...sizes);
   return record(
     "selfAttention",

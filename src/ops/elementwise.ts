@@ -159,13 +159,13 @@ export function dropout(x: Tensor, options: { p?: number; training?: boolean } =
   expectProbability("dropout", p);
   if (!training || p === 0) return x;
   const site = nextSite();
-  const draws = x.device.draws();
+  const rngState = x.device.rngState();
   const mask = (values: Tensor) => {
     const y = empty(x);
-    x.device.kernels.dropout(values.floats, y.floats, draws, x.size, site, p);
+    x.device.kernels.dropout(values.floats, y.floats, rngState, x.size, site, p);
     return y;
   };
-  return record("dropout", mask(x), [x], (dy) => [mask(dy)]); // the same draws, so the same mask
+  return record("dropout", mask(x), [x], (dy) => [mask(dy)]); // the same rngState, so the same mask
 }
 
 export function expectProbability(op: string, p: number): void {

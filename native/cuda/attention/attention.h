@@ -47,7 +47,7 @@ struct Attention {
   int heads, H; // of all sequences together, of one sequence
   int Tq, Tk, D;
   bool causal, packed;
-  const i32* draws; // of dropout, as the contract's `dropout` has them
+  const i32* rngState; // of dropout, as the contract's `dropout` has them
   uint32_t site, threshold;
   /**
    * Null, or how many keys come before the first query's own. Then there are *past + Tq keys, and

@@ -1,5 +1,5 @@
 // Which probabilities dropout keeps, as bits in shared memory. One draw decides eight neighbours of
-// a row, which no layout of fragments gives to one thread in both passes; so threads share draws
+// a row, which no layout of fragments gives to one thread in both passes; so threads share rngState
 // out among them, and read bits in whatever order they compute.
 #pragma once
 
@@ -49,7 +49,7 @@ struct Kept {
   template <class F>
   __device__ void draw(const Attention<F>& problem, const Sight& sight, int head, int query,
                        int queries, int key, int columns, int thread, int threads) const {
-    const Drop drop(problem.draws, problem.site, problem.threshold);
+    const Drop drop(problem.rngState, problem.site, problem.threshold);
     for (int i = thread; i < queries * columns; i += threads) {
       const int row = i % queries, column = i / queries, q = query + row, k = key + 16 * column;
       const bool isSeen = q < sight.Tq && k < sight.seen(q);

@@ -9,10 +9,10 @@ namespace {
 
 template <class F>
 Attention<F> over(Heads<const F> q, Heads<const F> k, Heads<const F> v, int64_t heads, int64_t H,
-                  int64_t Tq, int64_t Tk, int64_t D, bool causal, bool packed, const i32* draws,
+                  int64_t Tq, int64_t Tk, int64_t D, bool causal, bool packed, const i32* rngState,
                   int64_t site, double p, const i32* past = nullptr) {
   return {q,      k,      v,     (int)heads,     (int)H,                (int)Tq, (int)Tk, (int)D,
-          causal, packed, draws, (uint32_t)site, Drop::thresholdOf(p), past};
+          causal, packed, rngState, (uint32_t)site, Drop::thresholdOf(p), past};
 }
 
 template <class F>
@@ -38,46 +38,46 @@ bool hasElements(int64_t D) {
 } // namespace
 
 template <class F>
-void attention(const F* q, const F* k, const F* v, F* y, f32* lse, const i32* draws, int64_t heads,
+void attention(const F* q, const F* k, const F* v, F* y, f32* lse, const i32* rngState, int64_t heads,
                int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site, double p, End) {
   if (!hasElements(D)) return;
   const auto rows = [&](auto* x, int64_t T) { return partOf(x, 0, 1, T, 1, D); };
   const bool packed = arePacked<F>(D, q, k, v, y);
   start(Forward<F>{over(rows(q, Tq), rows(k, Tk), rows(v, Tk), heads, 1, Tq, Tk, D, causal, packed,
-                        draws, site, p),
+                        rngState, site, p),
                    rows(y, Tq), lse});
 }
 
 template <class F>
 void attentionBackward(const F* q, const F* k, const F* v, const F* y, const f32* lse, const F* dy,
-                       F* dq, F* dk, F* dv, const i32* draws, int64_t heads, int64_t Tq,
+                       F* dq, F* dk, F* dv, const i32* rngState, int64_t heads, int64_t Tq,
                        int64_t Tk, int64_t D, bool causal, int64_t site, double p, End) {
   if (!hasElements(D)) return;
   const auto rows = [&](auto* x, int64_t T) { return partOf(x, 0, 1, T, 1, D); };
   const bool packed = arePacked<F>(D, q, k, v, y, dy, dq, dk, dv);
   start(Backward<F>{over(rows(q, Tq), rows(k, Tk), rows(v, Tk), heads, 1, Tq, Tk, D, causal,
-                         packed, draws, site, p),
+                         packed, rngState, site, p),
                     rows(y, Tq), rows(dy, Tq), lse, rows(dq, Tq), rows(dk, Tk), rows(dv, Tk)});
 }
 
 template <class F>
-void selfAttention(const F* qkv, F* y, f32* lse, const i32* draws, int64_t B, int64_t T, int64_t H,
+void selfAttention(const F* qkv, F* y, f32* lse, const i32* rngState, int64_t B, int64_t T, int64_t H,
                    int64_t D, bool causal, int64_t site, double p, End) {
   if (!hasElements(D)) return;
   const auto part = [&](int i) { return partOf(qkv, i, 3, T, H, D); };
   start(Forward<F>{over(part(0), part(1), part(2), B * H, H, T, T, D, causal,
-                        arePacked<F>(D, qkv, y), draws, site, p),
+                        arePacked<F>(D, qkv, y), rngState, site, p),
                    partOf(y, 0, 1, T, H, D), lse});
 }
 
 template <class F>
 void selfAttentionBackward(const F* qkv, const F* y, const f32* lse, const F* dy, F* dqkv,
-                           const i32* draws, int64_t B, int64_t T, int64_t H, int64_t D,
+                           const i32* rngState, int64_t B, int64_t T, int64_t H, int64_t D,
                            bool causal, int64_t site, double p, End) {
   if (!hasElements(D)) return;
   const auto part = [&](auto* x, int i) { return partOf(x, i, 3, T, H, D); };
   start(Backward<F>{over(part(qkv, 0), part(qkv, 1), part(qkv, 2), B * H, H, T, T, D, causal,
-                         arePacked<F>(D, qkv, y, dy, dqkv), draws, site, p),
+                         arePacked<F>(D, qkv, y, dy, dqkv), rngState, site, p),
                     partOf(y, 0, 1, T, H, D), partOf(dy, 0, 1, T, H, D), lse, part(dqkv, 0),
                     part(dqkv, 1), part(dqkv, 2)});
 }

@@ -26,7 +26,7 @@ template <class F>
 struct Residual {
   const F *x, *y;
   F* r;
-  const i32* draws;
+  const i32* rngState;
   uint32_t site, threshold;
   bool subtractMean;
 };
@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(S::threads, S::P == 2 ? 4 : 1)
     const int64_t at = row * n;
     Row<F, S> r(from.x + at, n);
     if constexpr (!std::is_same_v<D, Alone>) {
-      const D drop(from.draws, from.site, from.threshold);
+      const D drop(from.rngState, from.site, from.threshold);
       const Row<F, S> y(from.y + at, n);
       S::each(n, [&](int i, int p) {
         Vector<F, W> sum = r.at(i, p);
@@ -97,7 +97,7 @@ struct Gradients {
   const F *dr, *dz;
   F *dx, *dy;
   f32 *dw, *db;
-  const i32* draws;
+  const i32* rngState;
   uint32_t site, threshold;
   bool subtractMean;
 };
@@ -151,7 +151,7 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
       }
     });
     const float meanG = d.subtractMean ? S::sum(sumG) / n : 0, meanGX = S::sum(sumGX) / n;
-    const D drop(d.draws, d.site, d.threshold);
+    const D drop(d.rngState, d.site, d.threshold);
     S::each(width, [&](int i, int p) {
       const Vector<F, W> xi = x.at(i, p), dzi = dz.at(i, p), wi = scale.at(i, p);
       Vector<F, W> dx, dy, more = {};
@@ -250,9 +250,9 @@ FOR_FLOATS(layerNormBackward)
 
 template <class F>
 void residualLayerNorm(const F* x, const F* y, const F* w, const F* b, F* r, F* z, f32* mean,
-                       f32* rstd, const i32* draws, int64_t rows, int64_t n, double eps,
+                       f32* rstd, const i32* rngState, int64_t rows, int64_t n, double eps,
                        int64_t site, double p, bool subtractMean, End) {
-  const Residual<F> from = {x, y, r, draws, (uint32_t)site, Drop::thresholdOf(p), subtractMean};
+  const Residual<F> from = {x, y, r, rngState, (uint32_t)site, Drop::thresholdOf(p), subtractMean};
   if (from.threshold == 0) forward<F, NoDrop>(from, w, b, z, mean, rstd, rows, n, eps);
   else forward<F, Drop>(from, w, b, z, mean, rstd, rows, n, eps);
 }
@@ -261,10 +261,10 @@ FOR_FLOATS(residualLayerNorm)
 template <class F>
 void residualLayerNormBackward(const F* r, const F* w, const f32* mean, const f32* rstd,
                                const F* dr, const F* dz, F* dx, F* dy, f32* dw, f32* db,
-                               const i32* draws, int64_t rows, int64_t n, int64_t site, double p,
+                               const i32* rngState, int64_t rows, int64_t n, int64_t site, double p,
                                bool subtractMean, End) {
   const Gradients<F> d = {dr, dz,    dx,             dy,                   dw,
-                          db, draws, (uint32_t)site, Drop::thresholdOf(p), subtractMean};
+                          db, rngState, (uint32_t)site, Drop::thresholdOf(p), subtractMean};
   if (!dy || d.threshold == 0) backward<F, NoDrop>(r, w, mean, rstd, d, rows, n);
   else backward<F, Drop>(r, w, mean, rstd, d, rows, n);
 }

@@ -18,7 +18,7 @@ interface Head {
   Tk: number;
   D: number;
   causal: boolean;
-  draws: Int32Array;
+  rngState: Int32Array;
   site: number;
   p: number;
   element: number;
@@ -27,11 +27,11 @@ interface Head {
 }
 
 export function attention(
-  q: Floats, k: Floats, v: Floats, y: Floats, lse: Floats, draws: Int32Array, heads: number,
+  q: Floats, k: Floats, v: Floats, y: Floats, lse: Floats, rngState: Int32Array, heads: number,
   Tq: number, Tk: number, D: number, causal: boolean, site: number, p: number,
 ): void {
   for (let h = 0; h < heads; h++) {
-    const head = { Tq, Tk, D, causal, draws, site, p, element: h * Tq * Tk, lse, lseStart: h * Tq };
+    const head = { Tq, Tk, D, causal, rngState, site, p, element: h * Tq * Tk, lse, lseStart: h * Tq };
     const [queries, keys] = [h * Tq * D, h * Tk * D];
     attend(head, rows(q, queries, D), rows(k, keys, D), rows(v, keys, D), rows(y, queries, D));
   }
@@ -39,12 +39,12 @@ export function attention(
 
 export function attentionBackward(
   q: Floats, k: Floats, v: Floats, y: Floats, lse: Floats, dy: Floats, dq: Floats, dk: Floats,
-  dv: Floats, draws: Int32Array, heads: number, Tq: number, Tk: number, D: number, causal: boolean,
+  dv: Floats, rngState: Int32Array, heads: number, Tq: number, Tk: number, D: number, causal: boolean,
   site: number, p: number,
 ): void {
   for (const [dx, T] of [[dq, Tq], [dk, Tk], [dv, Tk]] as const) dx.fill(0, 0, heads * T * D);
   for (let h = 0; h < heads; h++) {
-    const head = { Tq, Tk, D, causal, draws, site, p, element: h * Tq * Tk, lse, lseStart: h * Tq };
+    const head = { Tq, Tk, D, causal, rngState, site, p, element: h * Tq * Tk, lse, lseStart: h * Tq };
     const [queries, keys] = [h * Tq * D, h * Tk * D];
     attendBackward(
       head, rows(q, queries, D), rows(k, keys, D), rows(v, keys, D), rows(y, queries, D),
@@ -54,19 +54,19 @@ export function attentionBackward(
 }
 
 export function selfAttention(
-  qkv: Floats, y: Floats, lse: Floats, draws: Int32Array, B: number, T: number, H: number,
+  qkv: Floats, y: Floats, lse: Floats, rngState: Int32Array, B: number, T: number, H: number,
   D: number, causal: boolean, site: number, p: number,
 ): void {
   for (let bh = 0; bh < B * H; bh++) {
     const [q, k, v] = projected(qkv, bh, T, H, D);
     const head =
-      { Tq: T, Tk: T, D, causal, draws, site, p, element: bh * T * T, lse, lseStart: bh * T };
+      { Tq: T, Tk: T, D, causal, rngState, site, p, element: bh * T * T, lse, lseStart: bh * T };
     attend(head, q, k, v, merged(y, bh, T, H, D));
   }
 }
 
 export function selfAttentionBackward(
-  qkv: Floats, y: Floats, lse: Floats, dy: Floats, dqkv: Floats, draws: Int32Array, B: number,
+  qkv: Floats, y: Floats, lse: Floats, dy: Floats, dqkv: Floats, rngState: Int32Array, B: number,
   T: number, H: number, D: number, causal: boolean, site: number, p: number,
 ): void {
   dqkv.fill(0, 0, B * T * 3 * H * D);
@@ -74,7 +74,7 @@ export function selfAttentionBackward(
     const [q, k, v] = projected(qkv, bh, T, H, D);
     const [dq, dk, dv] = projected(dqkv, bh, T, H, D);
     const head =
-      { Tq: T, Tk: T, D, causal, draws, site, p, element: bh * T * T, lse, lseStart: bh * T };
+      { Tq: T, Tk: T, D, causal, rngState, site, p, element: bh * T * T, lse, lseStart: bh * T };
     attendBackward(
       head, q, k, v, merged(y, bh, T, H, D), merged(dy, bh, T, H, D), dq, dk, dv,
     );
@@ -96,7 +96,7 @@ export function cachedAttention(
     }
   }
   const lse = new Float64Array(T);
-  const all = { Tq: T, Tk: past + T, D, causal: true, draws: length, site: 0, p: 0, element: 0 };
+  const all = { Tq: T, Tk: past + T, D, causal: true, rngState: length, site: 0, p: 0, element: 0 };
   for (let bh = 0; bh < B * H; bh++) {
     const [q] = projected(qkv, bh, T, H, D);
     const start = Math.floor(bh / H) * capacity * 2 * C + (bh % H) * D;
@@ -146,7 +146,7 @@ function merged(data: Floats, bh: number, T: number, H: number, D: number): Rows
 
 /** y_i = sum_j P_ij v_j with P = softmax(q k^T / sqrt D), a query at a time. */
 function attend(head: Head, q: Rows, k: Rows, v: Rows, y: Rows): void {
-  const { Tq, Tk, D, causal, draws, site, p, lse } = head;
+  const { Tq, Tk, D, causal, rngState, site, p, lse } = head;
   const scale = 1 / Math.sqrt(D);
   const weights = new Float64Array(Tk);
   const kept = new Float64Array(p > 0 ? Tk : 0);
@@ -165,7 +165,7 @@ function attend(head: Head, q: Rows, k: Rows, v: Rows, y: Rows): void {
     }
     lse[head.lseStart + i] = seen > 0 ? largest + Math.log(total) : 0;
     if (p > 0) {
-      keepScales(kept, head.element + i * Tk, seen, draws, site, p);
+      keepScales(kept, head.element + i * Tk, seen, rngState, site, p);
       for (let j = 0; j < seen; j++) weights[j] *= kept[j];
     }
     result.fill(0);
@@ -185,13 +185,13 @@ function attend(head: Head, q: Rows, k: Rows, v: Rows, y: Rows): void {
 function attendBackward(
   head: Head, q: Rows, k: Rows, v: Rows, y: Rows, dy: Rows, dq: Rows, dk: Rows, dv: Rows,
 ): void {
-  const { Tq, Tk, D, causal, draws, site, p, lse } = head;
+  const { Tq, Tk, D, causal, rngState, site, p, lse } = head;
   const scale = 1 / Math.sqrt(D);
   const kept = new Float64Array(Tk).fill(1);
   const dQuery = new Float64Array(D);
   for (let i = 0; i < Tq; i++) {
     const seen = causal ? Math.min(Tk, i + Tk - Tq + 1) : Tk;
-    if (p > 0) keepScales(kept, head.element + i * Tk, Math.max(0, seen), draws, site, p);
+    if (p > 0) keepScales(kept, head.element + i * Tk, Math.max(0, seen), rngState, site, p);
     const delta = dot(dy, i, y, i, D);
     const logTotal = lse[head.lseStart + i];
     const [rowQ, rowDy] = [q.start + i * q.stride, dy.start + i * dy.stride];

@@ -1,16 +1,16 @@
 // What is drawn at random is a function of (seed, site, step, index): the backward pass of dropout
-// draws its mask again instead of storing it.
+// rngState its mask again instead of storing it.
 
 import { mulHigh, philox, streams } from "../../random.ts";
 import type { Floats } from "../contract.ts";
 
 export function dropout(
-  x: Floats, y: Floats, draws: Int32Array, n: number, site: number, p: number,
+  x: Floats, y: Floats, rngState: Int32Array, n: number, site: number, p: number,
 ): void {
   const scales = new Float64Array(8);
   for (let i = 0; i < n; i += 8) {
     const count = Math.min(8, n - i);
-    keepScales(scales, i, count, draws, site, p);
+    keepScales(scales, i, count, rngState, site, p);
     for (let j = 0; j < count; j++) y[i + j] = x[i + j] * scales[j];
   }
 }
@@ -22,7 +22,7 @@ const block = new Uint32Array(4);
  * scale.
  */
 export function keepScales(
-  out: Float64Array, first: number, n: number, draws: Int32Array, site: number, p: number,
+  out: Float64Array, first: number, n: number, rngState: Int32Array, site: number, p: number,
 ): void {
   const threshold = Math.round(65536 * p);
   const scale = 65536 / (65536 - threshold);
@@ -30,7 +30,7 @@ export function keepScales(
     const element = first + i;
     const index = Math.floor(element / 8);
     if (index !== drawn) {
-      philox(index, draws[3] + site, draws[2], streams.dropout, draws[0], draws[1], block);
+      philox(index, rngState[3] + site, rngState[2], streams.dropout, rngState[0], rngState[1], block);
       drawn = index;
     }
     const place = element % 8;

@@ -132,10 +132,10 @@ export function layerNormBackward(
 
 export function residualLayerNorm(
   x: Floats, y: Floats, w: Floats, b: Floats | null, r: Floats, z: Floats, mean: Floats,
-  rstd: Floats, draws: Int32Array, rows: number, n: number, eps: number, site: number, p: number,
+  rstd: Floats, rngState: Int32Array, rows: number, n: number, eps: number, site: number, p: number,
   subtractMean: boolean,
 ): void {
-  if (p > 0) dropout(y, r, draws, rows * n, site, p);
+  if (p > 0) dropout(y, r, rngState, rows * n, site, p);
   else r.set(y.subarray(0, rows * n));
   for (let i = 0; i < rows * n; i++) r[i] += x[i];
   layerNorm(r, w, b, z, mean, rstd, rows, n, eps, subtractMean);
@@ -143,12 +143,12 @@ export function residualLayerNorm(
 
 export function residualLayerNormBackward(
   r: Floats, w: Floats, mean: Floats, rstd: Floats, dr: Floats | null, dz: Floats, dx: Floats,
-  dy: Floats | null, dw: Floats | null, db: Floats | null, draws: Int32Array, rows: number,
+  dy: Floats | null, dw: Floats | null, db: Floats | null, rngState: Int32Array, rows: number,
   n: number, site: number, p: number, subtractMean: boolean,
 ): void {
   layerNormBackward(r, w, mean, rstd, dz, dx, dw, db, rows, n, subtractMean);
   if (dr) for (let i = 0; i < rows * n; i++) dx[i] += dr[i];
-  if (dy) dropout(dx, dy, draws, rows * n, site, p);
+  if (dy) dropout(dx, dy, rngState, rows * n, site, p);
 }
 
 export function crossEntropy(

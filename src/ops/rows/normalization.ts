@@ -133,10 +133,10 @@ function join(
   const { kernels } = x.device;
   const subtractMean = op === "residualLayerNorm";
   const [r, z, [mu, rstd]] = [empty(x), empty(x), statistics(x, rows)];
-  const [draws, site] = [x.device.draws(), p > 0 ? nextSite() : 0];
+  const [rngState, site] = [x.device.rngState(), p > 0 ? nextSite() : 0];
   const results = [r.floats, z.floats, mu.floats, rstd.floats] as const;
   const inputs = [x.floats, y.floats, w.floatsLike(x), b && b.floatsLike(x)] as const;
-  kernels.residualLayerNorm(...inputs, ...results, draws, rows, n, eps, site, p, subtractMean);
+  kernels.residualLayerNorm(...inputs, ...results, rngState, rows, n, eps, site, p, subtractMean);
   const backward = (dr?: Tensor, dz?: Tensor) => {
     const [dx, dy, { grads, wanted }] = [empty(x), p > 0 && empty(x), weightGrads(w, b)];
     const slope = dz ?? empty(x).fill(0);
@@ -144,7 +144,7 @@ function join(
     const given = [dr ? dr.floats : null, slope.floats] as const;
     const results = [dx.floats, dy ? dy.floats : null, ...wanted] as const;
     const sizes = [rows, n, site, p, subtractMean] as const;
-    kernels.residualLayerNormBackward(...saved, ...given, ...results, draws, ...sizes);
+    kernels.residualLayerNormBackward(...saved, ...given, ...results, rngState, ...sizes);
     return [dx, dy || dx, ...grads];
   };
   return record(op, [r, z], b ? [x, y, w, b] : [x, y, w], backward, [mu, rstd]);

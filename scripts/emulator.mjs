@@ -111,13 +111,7 @@ const unordered = /race|uninitialised/;
 /** A line that is removed from a kernel: its scene, and what the report must say. */
 const planted = [
   ["a barrier in matmul", "matmul/plain.cu", "    __syncthreads();\n", "matmul", unordered],
-  [
-    "a barrier in layerNorm",
-    "rows/normalization.cu",
-    "    __syncthreads();\n",
-    "layerNorm",
-    unordered,
-  ],
+  ["a barrier in layerNorm", "normalization.cu", "    __syncthreads();\n", "layerNorm", unordered],
   ["a barrier in attention", "attention/plain.cu", "  __syncthreads();\n", "attention", unordered],
   [
     "a tail mask",

@@ -1,6 +1,6 @@
 // Softmax of each row, and its logarithm, with their derivatives.
 
-#include "../kernels.h"
+#include "kernels.h"
 #include "rows.cuh"
 
 namespace tinybard::cuda {

@@ -2,8 +2,8 @@
 
 #include <type_traits>
 
-#include "../kernels.h"
-#include "../random.cuh"
+#include "kernels.h"
+#include "random.cuh"
 #include "rows.cuh"
 
 namespace tinybard::cuda {

@@ -1,8 +1,8 @@
 // Cross-entropy of rows of logits, alone or fused with the product that makes them: there the
 // gradient takes the place of the logits, so that they are read once and written once.
 
-#include "../kernels.h"
-#include "../matmul.h"
+#include "kernels.h"
+#include "matmul.h"
 #include "rows.cuh"
 
 namespace tinybard::cuda {

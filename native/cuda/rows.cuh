@@ -2,8 +2,8 @@
 // thread has pieces of W neighbouring elements, and keeps them in registers where they fit.
 #pragma once
 
-#include "../block.cuh"
-#include "../vector.cuh"
+#include "block.cuh"
+#include "vector.cuh"
 
 namespace tinybard::cuda {
 

@@ -1,7 +1,7 @@
 // Sums and largest elements along an axis of [outer, n, inner]: along rows where inner is 1, else
 // along columns. Where that is little work for many blocks, n is cut into parts, as the sizes say.
 
-#include "../kernels.h"
+#include "kernels.h"
 #include "rows.cuh"
 
 namespace tinybard::cuda {

@@ -6,7 +6,7 @@ import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import type { Events, Place, Row } from "./protocol.ts";
+import type { Events, ReadPosition, Row } from "./protocol.ts";
 import type { Runs } from "./runs.ts";
 
 /** At most so many bytes of a file are read and sent at a time. */
@@ -17,8 +17,8 @@ const LOOK_AGAIN = 250; // milliseconds
 const HEARTBEAT = 10_000;
 
 /** `A:120:7,B`: the places that a page has read to, by run. */
-export function placesIn(text: string): Map<string, Place> {
-  const places = new Map<string, Place>();
+export function placesIn(text: string): Map<string, ReadPosition> {
+  const places = new Map<string, ReadPosition>();
   for (const each of text.split(",").filter(Boolean)) {
     const [name, next, mark] = each.split(":").map(decodeURIComponent);
     places.set(name, { next: numberIn(next), mark: numberIn(mark) });
@@ -34,10 +34,10 @@ function numberIn(text = ""): number {
 class Listener {
   readonly #response: ServerResponse;
   readonly #runs: Runs;
-  readonly #places: Map<string, Place>;
+  readonly #places: Map<string, ReadPosition>;
   #isFull = false;
 
-  constructor(response: ServerResponse, runs: Runs, places: Map<string, Place>) {
+  constructor(response: ServerResponse, runs: Runs, places: Map<string, ReadPosition>) {
     this.#response = response;
     this.#runs = runs;
     this.#places = places;
@@ -89,7 +89,7 @@ class Listener {
 }
 
 /** The whole lines of a file behind a place, and where the next begins. */
-function pieceOf(file: string, at: Place): ({ rows: Row[] } & Place) | "another" {
+function pieceOf(file: string, at: ReadPosition): ({ rows: Row[] } & ReadPosition) | "another" {
   if (!existsSync(file)) return { rows: [], ...at };
   const fd = openSync(file, "r");
   try {
@@ -127,7 +127,7 @@ export class Broadcast {
   readonly #runs: Runs;
   readonly #counted: (pages: number) => void;
   readonly #listeners = new Set<Listener>();
-  readonly #glimpses: Events["glimpse"][] = [];
+  readonly #glimpses: Events["snapshot"][] = [];
   readonly #timers: NodeJS.Timeout[];
   #status: Events["status"] | null = null;
   #names: string;
@@ -149,7 +149,7 @@ export class Broadcast {
   }
 
   /** From now on `response` is a page's stream of events. */
-  add(response: ServerResponse, places: Map<string, Place>): void {
+  add(response: ServerResponse, places: Map<string, ReadPosition>): void {
     for (const run of places.keys()) this.#runs.folderOf(run); // throws while it can be told
     response.writeHead(200, {
       "content-type": "text/event-stream; charset=utf-8",
@@ -165,7 +165,7 @@ export class Broadcast {
     response.write("retry: 1000\n\n");
     if (this.#status) listener.send("status", this.#status);
     for (const glimpse of this.#glimpses)
-      if (places.has(glimpse.run)) listener.send("glimpse", glimpse);
+      if (places.has(glimpse.run)) listener.send("snapshot", glimpse);
     listener.catchUp();
   }
 
@@ -174,9 +174,9 @@ export class Broadcast {
     this.#each((listener) => listener.send("status", status));
   }
 
-  glimpse(glimpse: Events["glimpse"]): void {
+  glimpse(glimpse: Events["snapshot"]): void {
     this.#glimpses.push(glimpse);
-    this.#each((listener) => listener.send("glimpse", glimpse));
+    this.#each((listener) => listener.send("snapshot", glimpse));
   }
 
   close(): void {

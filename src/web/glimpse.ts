@@ -14,7 +14,7 @@ import { placeOf, sampleBatch, splitTokens } from "../train/batches.ts";
 import { lossOf } from "../train/evaluate.ts";
 import { loadRun } from "../train/load.ts";
 import type { Broadcast } from "./events.ts";
-import type { Glimpse, Histogram } from "./protocol.ts";
+import type { Histogram, Snapshot } from "./protocol.ts";
 import type { Runs } from "./runs.ts";
 
 const BINS = 40;
@@ -57,7 +57,7 @@ function timeOf(folder: string): number | undefined {
  * What the last checkpoint of a run shows. The gradients are those of the batch that comes next in
  * its training; there are none where weights have few bits, or are frozen.
  */
-export async function glimpseOf(folder: string, device: Device): Promise<Glimpse> {
+export async function glimpseOf(folder: string, device: Device): Promise<Snapshot> {
   const loaded = loadRun(folder, device, ["last", "best"]);
   const { model, tokenizer, config, state } = loaded;
   const prompt = plainPrompt(tokenizer);

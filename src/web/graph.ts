@@ -10,7 +10,7 @@ import { fieldsOf, Refusal } from "./check.ts";
 import { type Evaluated, evaluate } from "./expression.ts";
 import { placed, type Unplaced } from "./layout.ts";
 import { gradientOf, notesOf } from "./notes.ts";
-import type { BackwardStep, Graph, GraphQuestion, Value } from "./protocol.ts";
+import type { BackwardStep, Graph, GraphRequest, JSONNumber } from "./protocol.ts";
 import { type Routes, sendJSON } from "./routes.ts";
 import { CodeError } from "./syntax.ts";
 
@@ -21,7 +21,7 @@ export const graphRoutes: Routes = {
   "POST /graph": ({ response, body }) => {
     const optional = { kind: "string", optional: true } as const;
     const fields = { code: { kind: "string" }, dtype: optional, direction: optional } as const;
-    const { code, ...options } = fieldsOf<GraphQuestion>(body, fields);
+    const { code, ...options } = fieldsOf<GraphRequest>(body, fields);
     const { dtype = "f64", direction = "LR" } = options;
     if (dtype !== "f32" && dtype !== "f64") throw new Refusal(400, "dtype is none of f32, f64");
     if (direction !== "LR" && direction !== "TB")
@@ -38,7 +38,7 @@ export const graphRoutes: Routes = {
  * The graph of a code's last line, with all lines that it does not use, and the steps of its
  * backward(). Throws a CodeError.
  */
-export function graphOf(code: string, options: Omit<GraphQuestion, "code"> = {}): Graph {
+export function graphOf(code: string, options: Omit<GraphRequest, "code"> = {}): Graph {
   const { dtype, direction = "LR" } = options;
   return scope(() => {
     const evaluated = evaluate(code, { dtype });
@@ -150,6 +150,6 @@ function plain(x: Tensor): string {
   return String(Number(x.item().toPrecision(x.dtype === "f32" ? 7 : 12)));
 }
 
-function valuesOf(values: ArrayLike<number>): Value[] {
-  return Array.from(values, (x) => (Number.isFinite(x) ? x : (String(x) as Value)));
+function valuesOf(values: ArrayLike<number>): JSONNumber[] {
+  return Array.from(values, (x) => (Number.isFinite(x) ? x : (String(x) as JSONNumber)));
 }

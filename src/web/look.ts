@@ -14,7 +14,14 @@ import { noGrad, type Tensor } from "../tensor.ts";
 import { plainPrompt, type Tokenizer } from "../text/tokenizer.ts";
 import { fieldsOf, Refusal } from "./check.ts";
 import { type Loaded, Models } from "./models.ts";
-import type { GenerateQuestion, LogitsQuestion, Look, Model, Text, Written } from "./protocol.ts";
+import type {
+  GeneratedToken,
+  GenerateRequest,
+  LogitsRequest,
+  ModelInfo,
+  TextRequest,
+  TokenizedText,
+} from "./protocol.ts";
 import { bytesOf, type Routes, sendJSON, sendNumbers, write } from "./routes.ts";
 import type { Runs } from "./runs.ts";
 
@@ -51,16 +58,16 @@ export function lookRoutes(runs: Runs, device: Device): Routes {
       }),
 
     "POST /tokens": ({ response, body }) => {
-      const question = fieldsOf<Text>(body, text);
+      const question = fieldsOf<TextRequest>(body, text);
       return models.use(question.run, (loaded) => {
         const { ids, before } = seen(loaded, question.text);
         const tokens = ids.map((id) => ({ id, text: loaded.tokenizer.decode([id]) }));
-        sendJSON(response, { tokens, before, step: loaded.step } satisfies Look);
+        sendJSON(response, { tokens, before, step: loaded.step } satisfies TokenizedText);
       });
     },
 
     "POST /attention": ({ response, body }) => {
-      const question = fieldsOf<Text>(body, text);
+      const question = fieldsOf<TextRequest>(body, text);
       return models.use(question.run, async (loaded) => {
         const { model } = loaded;
         if (!(model instanceof GPT))
@@ -78,7 +85,7 @@ export function lookRoutes(runs: Runs, device: Device): Routes {
     },
 
     "POST /logits": ({ response, body }) => {
-      const question = fieldsOf<LogitsQuestion>(body, { ...text, position });
+      const question = fieldsOf<LogitsRequest>(body, { ...text, position });
       return models.use(question.run, (loaded) => {
         const { ids } = seen(loaded, question.text);
         const read = ids.slice(0, question.position + 1);
@@ -92,7 +99,7 @@ export function lookRoutes(runs: Runs, device: Device): Routes {
     },
 
     "POST /generate": ({ response, body }) => {
-      const question = fieldsOf<GenerateQuestion>(body, { ...text, ...generation });
+      const question = fieldsOf<GenerateRequest>(body, { ...text, ...generation });
       const { run, text: beginning, tokens: maxNewTokens, ...sampling } = question;
       return models.use(run, async ({ model, tokenizer }) => {
         const ids = encode(tokenizer, beginning);
@@ -107,7 +114,7 @@ export function lookRoutes(runs: Runs, device: Device): Routes {
         for await (const { id, logits } of draw(model, { prompt, maxNewTokens, ...sampling })) {
           const end = --left === 0 ? () => decoder.end() : () => "";
           const text = decoder.write(id) + end();
-          const line: Written = { id, text, probability: probabilityOf(logits, id) };
+          const line: GeneratedToken = { id, text, probability: probabilityOf(logits, id) };
           if (!(await write(response, `${JSON.stringify(line)}\n`))) return;
         }
         response.end();
@@ -116,7 +123,7 @@ export function lookRoutes(runs: Runs, device: Device): Routes {
   };
 }
 
-function describe(loaded: Loaded): Model {
+function describe(loaded: Loaded): ModelInfo {
   const { model, tokenizer, step } = loaded;
   const { nLayer: layers, nHead: heads } =
     model instanceof GPT ? model.config : { nLayer: 0, nHead: 0 };
@@ -141,7 +148,7 @@ function tablesOf(model: LanguageModel): Map<string, Embedding> {
 }
 
 /** How many rows of a table are shown, of how many, and how long they are. */
-function sizeOf({ weight }: Embedding, model: LanguageModel): Model["tables"][string] {
+function sizeOf({ weight }: Embedding, model: LanguageModel): ModelInfo["tables"][string] {
   const columns = model instanceof GPT ? model.config.nEmbd : model.config.vocabSize;
   const [total] = weight.shape;
   return { rows: Math.min(MOST_ROWS, total), columns, total };

@@ -1,57 +1,58 @@
-// What the dashboard's server and its page say to each other, in JSON unless said otherwise.
+// The interface between the dashboard's server and its page. Bodies are JSON unless noted.
 //
-//   GET  /runs                      RunInfo[], the newest first
-//   GET  /events?after=A:120:7,B    server-sent events: run A from that Place on, B from the
-//                                   beginning; each event is one of those below
-//   GET  /runs/NAME/metrics.csv     the rows as a table
-//   GET  /runs/NAME/model           Model, as the run's checkpoint has it now
-//   GET  /runs/NAME/table/TABLE     f32 in binary: (rows, columns) of one of Model.tables
-//   POST /control                   Control, to the run that is being trained: 202, or 409 without
-//                                   one; a status tells when it has been done
-//   POST /tokens                    Text -> Look
-//   POST /attention                 Text -> f32 in binary: (layers, heads, T, T), T tokens of Look
-//   POST /logits                    LogitsQuestion -> f32 in binary: (V)
-//   POST /generate                  GenerateQuestion -> lines of Written, as they are written
-//   POST /graph                     GraphQuestion -> Graph
+//   GET  /runs                      RunInfo[], newest first
+//   GET  /events?after=A:120:7,B    server-sent events (Events): run A from a ReadPosition on,
+//                                   run B from the beginning
+//   GET  /runs/NAME/metrics.csv     the rows of the run as CSV
+//   GET  /runs/NAME/model           ModelInfo, read from the run's current checkpoint
+//   GET  /runs/NAME/table/TABLE     binary f32, (rows, columns): one of ModelInfo.tables
+//   POST /control                   Control, for the run that is being trained. 202: a Status
+//                                   event confirms the action. 409: no run is being trained
+//   POST /tokens                    TextRequest -> TokenizedText
+//   POST /attention                 TextRequest -> binary f32, (layers, heads, T, T), where T is
+//                                   the number of tokens in TokenizedText
+//   POST /logits                    LogitsRequest -> binary f32, (V)
+//   POST /generate                  GenerateRequest -> a line of JSON per GeneratedToken, streamed
+//   POST /graph                     GraphRequest -> Graph
 //
-// What is refused has a status from 400 on and { error }.
+// An error has a status of 400 or above and the body { error }.
 
 import type { Row } from "../train/metrics.ts";
 
 export type { Row };
 
 export interface RunInfo {
-  /** The name of its folder, by which it is asked for. */
+  /** The name of the run's folder. It identifies the run in requests. */
   name: string;
   config: Record<string, unknown>;
-  /** It is being trained by the process that shows the dashboard, and takes commands. */
+  /** True for the run that this process is training. Only this run accepts Control actions. */
   isLive: boolean;
   hasCheckpoint: boolean;
   parameters: number | null;
   flopsPerToken: number | null;
-  /** Operations per second of the device in a product of matrices: what MFU is a share of. */
+  /** The device's measured matmul throughput in FLOP/s: the denominator of MFU. */
   peak: number | null;
 }
 
-/** How far a run's metrics.jsonl was read. */
-export interface Place {
-  /** Bytes. */
+/** A position in a run's metrics.jsonl: everything before it has been read. */
+export interface ReadPosition {
+  /** The offset of the next row in bytes. */
   next: number;
-  /** A checksum of the last of them: a file with others there is not the one that was read. */
+  /** A checksum of the bytes just before `next`. It detects that the file was replaced. */
   mark: number;
 }
 
-/** The events of /events, by name; the id of each holds what /events is to be asked after. */
+/** The events of /events, by name. The id of each event is the `after` to reconnect with. */
 export interface Events {
-  /** More rows of a run, and the place behind them. */
-  rows: { run: string; rows: Row[] } & Place;
-  /** The file of a run is not what was read, since it was resumed from before: all comes anew. */
+  /** New rows of a run, and the position after them. */
+  rows: { run: string; rows: Row[] } & ReadPosition;
+  /** The run was resumed from an earlier step. Discard its rows: all of them are sent again. */
   restart: { run: string };
-  /** What a run was up to at an evaluation. */
-  glimpse: Glimpse & { run: string };
-  /** Where the run that is being trained stands. */
+  /** A new checkpoint was written. */
+  snapshot: Snapshot & { run: string };
+  /** The state of the run that is being trained has changed. */
   status: Status;
-  /** There are other runs than before: ask for /runs. */
+  /** The list of runs has changed: fetch /runs again. */
   runs: Record<string, never>;
 }
 
@@ -64,14 +65,14 @@ export interface Status {
   saved: number | null;
 }
 
-/** A sample, and how numbers spread in each parameter, seen from the checkpoint of a step. */
-export interface Glimpse {
+/** A generated sample, and histograms of all parameters, from the checkpoint of one step. */
+export interface Snapshot {
   step: number;
   sample: string;
   histograms: { name: string; weight: Histogram; gradient: Histogram | null }[];
 }
 
-/** How many values lie in each of equally wide bins between `low` and `high`. */
+/** The number of values in each of several equally wide bins between `low` and `high`. */
 export interface Histogram {
   low: number;
   high: number;
@@ -82,40 +83,40 @@ export interface Control {
   action: "pause" | "resume" | "save" | "stop";
 }
 
-/** A model that can be looked into. */
-export interface Model {
+/** The properties of a run's model that the page needs to inspect it. */
+export interface ModelInfo {
   /** The step of its checkpoint. */
   step: number;
-  /** 0 for a bigram: no attention. */
+  /** 0 for a bigram model, which has no attention. */
   layers: number;
   heads: number;
-  /** Of a text no more than its last so many tokens are looked at. */
+  /** The maximum number of tokens of a text that are inspected: the last ones. */
   window: number;
-  /** What each token stands for, by id. */
+  /** The text of each token, by id. */
   vocabulary: string[];
-  /** Its embeddings, by name; of a large one the first rows, of `total`. */
+  /** The embedding tables by name. Only the first `rows` of `total` rows are available. */
   tables: Record<string, { rows: number; columns: number; total: number }>;
 }
 
-export interface Text {
+export interface TextRequest {
   run: string;
   text: string;
 }
 
-/** The tokens of a text that are looked at: the last ones, behind `before` others. */
-export interface Look {
+/** The tokens of a text that are inspected: the last ones, after `before` others. */
+export interface TokenizedText {
   tokens: { id: number; text: string }[];
   before: number;
-  /** The step of the checkpoint that is looked into: it may be a newer one than before. */
+  /** The step of the current checkpoint. It may be newer than in an earlier response. */
   step: number;
 }
 
-/** The logits of what follows the token at a position, counted from the first that is looked at. */
-export interface LogitsQuestion extends Text {
+/** Requests the logits for the token after `position`, an index into TokenizedText.tokens. */
+export interface LogitsRequest extends TextRequest {
   position: number;
 }
 
-export interface GenerateQuestion extends Text {
+export interface GenerateRequest extends TextRequest {
   tokens: number;
   temperature?: number;
   topK?: number;
@@ -123,62 +124,62 @@ export interface GenerateQuestion extends Text {
   seed?: number;
 }
 
-/** A token that was written, and the probability that the model itself had given it. */
-export interface Written {
+/** A generated token, and its probability according to the model, before any sampling option. */
+export interface GeneratedToken {
   id: number;
-  /** What it adds to the text: nothing yet, if it is the first part of a character. */
+  /** The text that it adds. Empty if it is the first part of a multi-byte character. */
   text: string;
   probability: number;
 }
 
-/** The lines of a small program; see syntax.ts for the language. */
-export interface GraphQuestion {
+/** The lines of a tensor expression. See syntax.ts for the language. */
+export interface GraphRequest {
   code: string;
-  /** f64 if not given. */
+  /** Defaults to f64. */
   dtype?: "f32" | "f64";
-  /** Which way values flow, to the right (LR, if not given) or down (TB). */
+  /** The direction in which values flow: left to right (LR, the default) or top to bottom (TB). */
   direction?: "LR" | "TB";
 }
 
-/** JSON has no numbers that are not finite. */
-export type Value = number | "NaN" | "Infinity" | "-Infinity";
+/** A number in JSON, which cannot represent NaN and the infinities. */
+export type JSONNumber = number | "NaN" | "Infinity" | "-Infinity";
 
-/** The graph behind an expression, laid out, and backward() node by node. */
+/** The computation graph of an expression with its layout, and the steps of backward(). */
 export interface Graph {
-  /** Inputs before results. */
+  /** In topological order: inputs before results. */
   nodes: GraphNode[];
-  /** From an input to a result: twice, if it is used twice. */
+  /** From an input to a result. An input that an op uses twice has two edges. */
   edges: { from: number; to: number; points: [x: number, y: number][] }[];
   width: number;
   height: number;
-  /** How a node's box is divided: a head for names, then rows of values, then of gradients. */
+  /** The sizes inside a node's box: a head with the names, then rows of values and gradients. */
   box: { head: number; row: number; cell: number; padding: number };
   steps: BackwardStep[];
 }
 
-/** The turn of one node in backward(): what it sends to its inputs. */
+/** The backward step of one node: it adds to the gradients of its inputs. */
 export interface BackwardStep {
   node: number;
-  /** In words, such as `d x += d y * w`. */
+  /** The chain rule of the step, such as `dx += dy * w`. */
   notes: string[];
-  /** The gradients that have changed, as they are now. */
-  gradients: { node: number; values: Value[] }[];
+  /** The gradients that the step has changed, with their new values. */
+  gradients: { node: number; values: JSONNumber[] }[];
 }
 
 export interface GraphNode {
-  /** What notes call it: its variable, its value if it is a plain number, or v1, v2... */
+  /** The name in notes: its variable, its value if it is a plain number, or v1, v2, ... */
   label: string;
   isVariable: boolean;
-  /** The op that made it; null for a leaf. */
+  /** The op that computed it. Null for a leaf. */
   op: string | null;
-  /** What the op was given beside its inputs: `dim = 0`, or an exponent. */
+  /** The op's arguments other than tensors: `dim = 0`, or an exponent. */
   detail: string | null;
   requiresGrad: boolean;
   shape: number[];
-  values: Value[];
-  /** How many rows and columns of its values there is room for in the box. */
+  values: JSONNumber[];
+  /** The number of rows and columns of values that fit in the box. */
   grid: [rows: number, columns: number];
-  /** The middle of its box. */
+  /** The center of its box. */
   x: number;
   y: number;
   width: number;

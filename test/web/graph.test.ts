@@ -8,7 +8,7 @@ import { madeFrom } from "#src/ops/inspect.js";
 import { evaluate } from "#src/web/expression.js";
 import { graphOf, graphRoutes } from "#src/web/graph.js";
 import { examples } from "#src/web/page/examples.js";
-import type { Graph, Value } from "#src/web/protocol.js";
+import type { Graph, JSONNumber } from "#src/web/protocol.js";
 import { serve } from "#src/web/server.js";
 import { assertClose } from "../support.js";
 
@@ -28,7 +28,7 @@ z = sqrt(exp(y)) / max(y)\nm = [[1, 2], [3, 5]]\nv = var(transpose(m) @ m, dim =
 }; // biome-ignore format: code in lines
 
 /** The gradients that the steps end with, by node. */
-function endOf({ steps }: Graph): Map<number, Value[]> {
+function endOf({ steps }: Graph): Map<number, JSONNumber[]> {
   const all = steps.flatMap(({ gradients }) => gradients);
   return new Map(all.map(({ node, values }) => [node, values]));
 }
@@ -129,7 +129,7 @@ test("a note, computed, is what its step has added", () => {
   let checked = 0;
   for (const code of Object.values(codes)) {
     const { nodes, steps } = graphOf(code);
-    const grads = new Map<number, Value[]>();
+    const grads = new Map<number, JSONNumber[]>();
     const index = new Map(nodes.map(({ label }, i) => [label, i]));
     for (const { notes, gradients } of steps) {
       const changed = new Map(gradients.map(({ node, values }) => [node, values]));

@@ -21,7 +21,7 @@ import { attentionMaps } from "#src/gpt/inspect.js";
 import { loadRun } from "#src/train/load.js";
 import { quantizeRun } from "#src/train/quantize.js";
 import { lookRoutes } from "#src/web/look.js";
-import type { Look, Model, Written } from "#src/web/protocol.js";
+import type { GeneratedToken, ModelInfo, TokenizedText } from "#src/web/protocol.js";
 import { write } from "#src/web/routes.js";
 import { Runs } from "#src/web/runs.js";
 import { serve } from "#src/web/server.js";
@@ -51,7 +51,7 @@ const json = async <T>(path: string, question?: object) =>
   (await (await answer(path, question)).json()) as T;
 const numbers = async (path: string, question?: object) =>
   new Float32Array(await (await answer(path, question)).arrayBuffer());
-const written = async (question: object): Promise<Written[]> => {
+const written = async (question: object): Promise<GeneratedToken[]> => {
   const lines = await (await answer("/generate", question)).text();
   return lines
     .split("\n")
@@ -95,7 +95,7 @@ const text = "to be, or not";
 
 test("model: what can be looked at", async () => {
   const { tokenizer } = loadRun(inFolder("char"));
-  const model = await json<Model>("/runs/char/model");
+  const model = await json<ModelInfo>("/runs/char/model");
   const vocabulary = [...(tokenizer as never as { characters: string[] }).characters];
   const tables = {
     wte: { rows: vocabulary.length, columns: 16, total: vocabulary.length },
@@ -106,21 +106,21 @@ test("model: what can be looked at", async () => {
     { ...model, step: 0 },
     { step: 0, layers: 2, heads: 2, window: 8, vocabulary, tables },
   );
-  const bigram = await json<Model>("/runs/bigram/model");
+  const bigram = await json<ModelInfo>("/runs/bigram/model");
   assert.equal([bigram.layers, bigram.heads, bigram.window], [0, 0, 512]);
   assert.equal(Object.keys(bigram.tables), ["token_embedding_table"]);
-  assert.equal(Object.keys((await json<Model>("/runs/rotary/model")).tables), ["wte"]);
+  assert.equal(Object.keys((await json<ModelInfo>("/runs/rotary/model")).tables), ["wte"]);
 });
 
 test("tokens: of a long text the last that the model sees", async () => {
   const { tokenizer } = loadRun(inFolder("char"));
-  const look = await json<Look>("/tokens", { run: "char", text });
+  const look = await json<TokenizedText>("/tokens", { run: "char", text });
   assert.is(look.before, 5);
   const expected = [...", or not"].map((each) => ({ id: tokenizer.encode(each)[0], text: each }));
   assert.equal(look.tokens, expected);
-  const short = await json<Look>("/tokens", { run: "char", text: "be" });
+  const short = await json<TokenizedText>("/tokens", { run: "char", text: "be" });
   assert.equal([short.before, short.tokens.length], [0, 2]);
-  assert.equal((await json<Look>("/tokens", { run: "char", text: "" })).tokens, []);
+  assert.equal((await json<TokenizedText>("/tokens", { run: "char", text: "" })).tokens, []);
 });
 
 for (const run of ["char", "rotary", "small"])
@@ -217,7 +217,8 @@ test("tables: their rows", async () => {
   assert.equal(await numbers("/runs/char/table/wte"), wte.weight.data());
   assert.equal(await numbers("/runs/char/table/wpe"), wpe?.weight.data());
   assertClose(await numbers("/runs/small/table/wte"), wte.weight, { rtol: 0, atol: 0.02 });
-  const { columns, rows } = (await json<Model>("/runs/bigram/model")).tables.token_embedding_table;
+  const { columns, rows } = (await json<ModelInfo>("/runs/bigram/model")).tables
+    .token_embedding_table;
   assert.is((await numbers("/runs/bigram/table/token_embedding_table")).length, columns * rows);
 });
 
@@ -226,7 +227,7 @@ test("a newer checkpoint is looked into, once it is there", async () => {
   const before = await numbers("/runs/live/table/wte");
   assert.equal(await numbers("/runs/live/table/wte"), before);
   await train({ resume: inFolder("live"), maxIters: 40 });
-  const after = await json<Model>("/runs/live/model");
+  const after = await json<ModelInfo>("/runs/live/model");
   assert.ok(after.step > 10, `${after.step}`);
   assert.not.equal(await numbers("/runs/live/table/wte"), before);
 });

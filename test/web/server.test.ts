@@ -179,7 +179,7 @@ test("events go on where a page has been, and begin anew where a file was cut", 
   appendFileSync(file, 'Seconds":4}\n');
   await sleep(600);
   writeFileSync(file, line(1) + line(9)); // resumed from before
-  const all = (await listening).filter(({ name }) => name !== "glimpse" && name !== "runs");
+  const all = (await listening).filter(({ name }) => name !== "snapshot" && name !== "runs");
   assert.equal(stepsOf(all), [1, 2, 3, 4, "restart", 1, 9]);
 
   const { id } = all[all.length - 1];
@@ -202,9 +202,10 @@ test("events go on where a page has been, and begin anew where a file was cut", 
 test("a glimpse of a checkpoint: a sample, and histograms of all parameters", async () => {
   const { url } = await dashboard();
   const all = await events(`${url}events?after=a:0`, (each) =>
-    each.some(({ name }) => name === "glimpse"),
+    each.some(({ name }) => name === "snapshot"),
   );
-  const glimpse = all.find(({ name }) => name === "glimpse")?.data as unknown as Events["glimpse"];
+  const glimpse = all.find(({ name }) => name === "snapshot")
+    ?.data as unknown as Events["snapshot"];
   assert.is(glimpse.step, 20);
   assert.is(glimpse.sample.length, 200);
   const wte = glimpse.histograms.find(({ name }) => name === "wte.weight");

@@ -1,6 +1,6 @@
 // Where each head of each layer looks: all maps small, one large.
 
-import type { Look } from "../protocol.ts";
+import type { TokenizedText } from "../protocol.ts";
 import { onThemeChange } from "./colors.ts";
 import { element } from "./element.ts";
 import { HeatMap, type Picture, paint } from "./heatmap.ts";
@@ -12,7 +12,7 @@ interface Maps {
   weights: Float32Array;
   layers: number;
   heads: number;
-  tokens: Look["tokens"];
+  tokens: TokenizedText["tokens"];
 }
 
 export class Attention {

@@ -1,7 +1,7 @@
 // The view of autograd: a few lines of code, their graph, and backward() through it, one node at a
 // time.
 
-import type { Graph, GraphQuestion } from "../protocol.ts";
+import type { Graph, GraphRequest } from "../protocol.ts";
 import { codeEditor } from "./editor.ts";
 import { element } from "./element.ts";
 import { examples } from "./examples.ts";
@@ -39,7 +39,7 @@ export function autogradView(root: HTMLElement): void {
     asked = new AbortController();
     const question = { code: editor.code, dtype: dtype.value, direction: flow.value };
     try {
-      player.load(await ask<Graph>("/graph", question as GraphQuestion, asked.signal), at);
+      player.load(await ask<Graph>("/graph", question as GraphRequest, asked.signal), at);
       editor.problem("");
       player.canvas.classList.remove("stale");
     } catch (error) {

@@ -51,7 +51,7 @@ export function curvesView(root: HTMLElement, stream: EventStream): void {
     seriesOf(run).clear();
     charts.redraw();
   });
-  stream.on("glimpse", (glimpse) => glimpses.add(glimpse));
+  stream.on("snapshot", (glimpse) => glimpses.add(glimpse));
   stream.on("status", (status) => control.hear(status));
   stream.on("runs", reload);
   stream.watch((connection) => {

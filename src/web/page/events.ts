@@ -1,7 +1,7 @@
 // The one stream of events that the page hears. Each run that is looked at has a place in its file,
 // so that whoever comes back, or looks at other runs, goes on from there.
 
-import type { Events, Place } from "../protocol.ts";
+import type { Events, ReadPosition } from "../protocol.ts";
 
 /** `refused`: the server is there, and does not know one of the runs. */
 export type Connection = "opening" | "open" | "lost" | "refused";
@@ -11,10 +11,10 @@ type Listeners = { [K in keyof Events]: ((data: Events[K]) => void)[] };
 const TRY_AGAIN = 1000; // milliseconds, where the browser has given up
 
 export class EventStream {
-  readonly #listeners: Listeners = { rows: [], restart: [], glimpse: [], status: [], runs: [] };
+  readonly #listeners: Listeners = { rows: [], restart: [], snapshot: [], status: [], runs: [] };
   readonly #watchers: ((connection: Connection) => void)[] = [];
   /** By run, how far its file has been heard; kept while nobody looks at it. */
-  readonly #places = new Map<string, Place>();
+  readonly #places = new Map<string, ReadPosition>();
   #runs: readonly string[] = [];
   #source: EventSource | null = null;
   #timer = 0;
@@ -55,7 +55,7 @@ export class EventStream {
     this.#source = source;
   }
 
-  #placeOf(run: string): Place {
+  #placeOf(run: string): ReadPosition {
     return this.#places.get(run) ?? { next: 0, mark: 0 };
   }
 

@@ -1,6 +1,6 @@
 // What the model writes, token by token as it comes, each shaded by how improbable it was.
 
-import type { Written } from "../protocol.ts";
+import type { GeneratedToken } from "../protocol.ts";
 import { element } from "./element.ts";
 import type { Sampling } from "./sampling.ts";
 import { askLines } from "./server.ts";
@@ -108,7 +108,7 @@ export class Generation {
       this.#status.textContent = summary(how, count, bits, started);
     };
     try {
-      for await (const each of askLines<Written>("/generate", question, running.signal)) {
+      for await (const each of askLines<GeneratedToken>("/generate", question, running.signal)) {
         waiting.push(tokenOf(each));
         count++;
         bits -= Math.log2(each.probability);
@@ -157,7 +157,7 @@ export class Generation {
   }
 }
 
-function tokenOf({ text, id, probability }: Written): HTMLElement {
+function tokenOf({ text, id, probability }: GeneratedToken): HTMLElement {
   const title = `${JSON.stringify(text)}, id ${id}: ${probability.toPrecision(3)}`;
   const token = element("span", { class: "drawn", title }, text);
   token.style.setProperty("--surprise", String(Math.min(1, -Math.log2(probability) / MOST_BITS)));

@@ -1,6 +1,6 @@
 // What a run was up to at each evaluation: a sample of what it writes, and how its numbers spread.
 
-import type { Glimpse } from "../protocol.ts";
+import type { Snapshot } from "../protocol.ts";
 import { element } from "./element.ts";
 import { onceAFrame } from "./frame.ts";
 import { histograms } from "./histograms.ts";
@@ -10,7 +10,7 @@ const NEWEST = "newest";
 
 export class Glimpses {
   readonly root: HTMLElement;
-  readonly #runs = new Map<string, Map<number, Glimpse>>();
+  readonly #runs = new Map<string, Map<number, Snapshot>>();
   readonly #run = element("select", { "aria-label": "run" });
   readonly #step = element("select", { "aria-label": "step" });
   readonly #sample = element("pre", { class: "sample-text", tabindex: 0, "aria-label": "sample" });
@@ -21,7 +21,7 @@ export class Glimpses {
     "A sample and histograms come with each checkpoint of a run that is chosen.",
   );
   readonly #details: HTMLDetailsElement;
-  #shown: Glimpse | null = null;
+  #shown: Snapshot | null = null;
   #chosen: readonly string[] = [];
   readonly #show = onceAFrame(() => this.#draw());
 
@@ -42,8 +42,8 @@ export class Glimpses {
   }
 
   /** Keeps what is told. A run that goes on from before has not been where it was later. */
-  add({ run, ...glimpse }: Glimpse & { run: string }): void {
-    const steps = this.#runs.get(run) ?? new Map<number, Glimpse>();
+  add({ run, ...glimpse }: Snapshot & { run: string }): void {
+    const steps = this.#runs.get(run) ?? new Map<number, Snapshot>();
     for (const step of steps.keys()) if (step > glimpse.step) steps.delete(step);
     this.#runs.set(run, steps.set(glimpse.step, glimpse));
     this.#show();
@@ -69,7 +69,7 @@ export class Glimpses {
   }
 
   #showGlimpse(): void {
-    const steps = this.#runs.get(this.#run.value) ?? new Map<number, Glimpse>();
+    const steps = this.#runs.get(this.#run.value) ?? new Map<number, Snapshot>();
     const numbers = [...steps.keys()].sort((a, b) => b - a);
     const { value } = this.#step;
     const options = numbers.map((each) => element("option", { value: each }, named(each)));

@@ -1,7 +1,7 @@
 // The picture of a graph: a box for each tensor with its names, its values and its gradients, and
 // how far backward() has come.
 
-import type { Graph, GraphNode, Value } from "../protocol.ts";
+import type { Graph, GraphNode, JSONNumber } from "../protocol.ts";
 import { drawing } from "./element.ts";
 
 export interface Picture {
@@ -50,7 +50,7 @@ export function picture(graph: Graph, picked: (node: number) => void): Picture {
 }
 
 /** Four digits; an exponent where they would not say much. */
-export function digits(value: Value): string {
+export function digits(value: JSONNumber): string {
   const x = Number(value);
   if (!Number.isFinite(x)) return String(value).replace("Infinity", "∞").replace("-", "−");
   const isOdd = x !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5);
@@ -61,7 +61,7 @@ export function digits(value: Value): string {
 function nodeBox(
   node: GraphNode,
   box: Graph["box"],
-): { root: SVGGElement; gradient(values: Value[] | null): void } {
+): { root: SVGGElement; gradient(values: JSONNumber[] | null): void } {
   const { label, op, detail, shape, values, requiresGrad, isVariable, grid, width, height } = node;
   const [left, top] = [node.x - width / 2, node.y - height / 2];
   const text = (x: number, y: number, kind: string, content: string) =>
@@ -78,7 +78,7 @@ function nodeBox(
     );
   const upper = cells(box.head, "value");
   const lower = requiresGrad ? cells(box.head + half + box.padding / 2, "gradient") : [];
-  const fill = (texts: SVGTextElement[][], content: Value[]) => {
+  const fill = (texts: SVGTextElement[][], content: JSONNumber[]) => {
     const written = shown(content.map(digits), shape, grid);
     for (const [i, row] of texts.entries())
       for (const [j, cell] of row.entries()) cell.textContent = written[i][j];

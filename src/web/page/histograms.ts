@@ -1,13 +1,13 @@
 // How numbers spread in each parameter and its gradient: many small histograms of one kind.
 
-import type { Glimpse, Histogram } from "../protocol.ts";
+import type { Histogram, Snapshot } from "../protocol.ts";
 import { drawing, element } from "./element.ts";
 import { short } from "./numbers.ts";
 
 const HEIGHT = 40;
 
 /** A group for each layer, in it a card for each parameter. */
-export function histograms(all: Glimpse["histograms"]): HTMLElement[] {
+export function histograms(all: Snapshot["histograms"]): HTMLElement[] {
   const layers = [...new Set(all.map(({ name }) => layerOf(name)))];
   return layers.map((layer) => {
     const cards = all

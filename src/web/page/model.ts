@@ -1,7 +1,7 @@
 // The view that looks inside a model: a text, its tokens, where each head looks, what may come
 // next, what the model writes, and its tables.
 
-import type { Look, Model, RunInfo } from "../protocol.ts";
+import type { ModelInfo, RunInfo, TokenizedText } from "../protocol.ts";
 import { Attention } from "./attention.ts";
 import { Next } from "./distribution.ts";
 import { element } from "./element.ts";
@@ -17,8 +17,8 @@ const PATIENCE = 250; // milliseconds without a key until a text is looked at
 export function modelView(root: HTMLElement): void {
   let runs: RunInfo[] = [];
   let run = "";
-  let model: Model | null = null;
-  let seen: { text: string; look: Look } | null = null; // what was looked at last
+  let model: ModelInfo | null = null;
+  let seen: { text: string; look: TokenizedText } | null = null; // what was looked at last
   let asking = new AbortController();
   let timer = 0;
 
@@ -89,7 +89,7 @@ export function modelView(root: HTMLElement): void {
   async function choose(name: string): Promise<void> {
     if (name !== run) generation.stop();
     choice.value = run = name;
-    const got = await ask<Model>(`/runs/${encodeURIComponent(name)}/model`);
+    const got = await ask<ModelInfo>(`/runs/${encodeURIComponent(name)}/model`);
     if (run !== name) return;
     model = got;
     if (text.value === "") text.value = firstText(model);
@@ -103,7 +103,7 @@ export function modelView(root: HTMLElement): void {
     asking = new AbortController();
     const { signal } = asking;
     const question = { run, text: text.value };
-    const got = await ask<Look>("/tokens", question, signal);
+    const got = await ask<TokenizedText>("/tokens", question, signal);
     if (got.step !== model?.step) return choose(run); // there is a newer checkpoint
     problem.textContent = "";
     seen = { text: question.text, look: got };
@@ -125,7 +125,7 @@ export function modelView(root: HTMLElement): void {
   }
 
   async function lookAt(position: number): Promise<void> {
-    const [now, { vocabulary, layers }] = [seen as NonNullable<typeof seen>, model as Model];
+    const [now, { vocabulary, layers }] = [seen as NonNullable<typeof seen>, model as ModelInfo];
     if (layers > 0) tokens.weigh(attention.rowOf(position), -1);
     const question = { run, text: now.text, position };
     const logits = await askNumbers("/logits", question, asking.signal);
@@ -140,7 +140,7 @@ export function modelView(root: HTMLElement): void {
 }
 
 /** A text that a model can read: all its characters are tokens, or one stands for the unknown. */
-function firstText({ vocabulary }: Model): string {
+function firstText({ vocabulary }: ModelInfo): string {
   const known = new Set(vocabulary);
   const isKnown = known.has("<unk>") || [...FIRST_TEXT].every((each) => known.has(each));
   return isKnown ? FIRST_TEXT : vocabulary.slice(0, 12).join("");

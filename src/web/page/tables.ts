@@ -1,6 +1,6 @@
 // The tables of a model as pictures: a row for each token or place, a column for each channel.
 
-import type { Model } from "../protocol.ts";
+import type { ModelInfo } from "../protocol.ts";
 import { onThemeChange } from "./colors.ts";
 import { element } from "./element.ts";
 import { HeatMap } from "./heatmap.ts";
@@ -21,7 +21,7 @@ export class Tables {
   readonly #note = element("p", { class: "small soft" }, "\u00a0");
   readonly #scale = element("div", { class: "scale" });
   readonly #map = new HeatMap("Point at the table: row, channel and value");
-  #shown: { run: string; model: Model } | null = null;
+  #shown: { run: string; model: ModelInfo } | null = null;
 
   constructor() {
     this.element = element(
@@ -42,7 +42,7 @@ export class Tables {
   }
 
   /** Shows the tables of a run's model; if the new model has it, the one chosen before. */
-  show(run: string, model: Model, positions: unknown): Promise<void> {
+  show(run: string, model: ModelInfo, positions: unknown): Promise<void> {
     this.#shown = { run, model };
     const before = this.#choice.value;
     this.#choice.replaceChildren(
@@ -57,7 +57,7 @@ export class Tables {
   }
 
   async #load(): Promise<void> {
-    const { run, model } = this.#shown as { run: string; model: Model };
+    const { run, model } = this.#shown as { run: string; model: ModelInfo };
     const name = this.#choice.value;
     const { rows, columns, total } = model.tables[name];
     const values = await askNumbers(`/runs/${encodeURIComponent(run)}/table/${name}`);

@@ -1,6 +1,6 @@
 // A text as its tokens: a row of chips of which one is chosen.
 
-import type { Look } from "../protocol.ts";
+import type { TokenizedText } from "../protocol.ts";
 import { element } from "./element.ts";
 
 /** A token's text so that all of it can be seen; its id, if it has none. */
@@ -32,7 +32,7 @@ export class Tokens {
   }
 
   /** Shows tokens, and chooses the last one. */
-  show(tokens: Look["tokens"]): void {
+  show(tokens: TokenizedText["tokens"]): void {
     this.#chips = tokens.map(({ id, text }, position) =>
       element(
         "span",

@@ -110,9 +110,9 @@ const unordered = /race|uninitialised/;
 
 /** A line that is removed from a kernel: its scene, and what the report must say. */
 const planted = [
-  ["a barrier in matmul", "matmul/plain.cu", "    __syncthreads();\n", "matmul", unordered],
+  ["a barrier in matmul", "matmul/simt.cu", "    __syncthreads();\n", "matmul", unordered],
   ["a barrier in layerNorm", "normalization.cu", "    __syncthreads();\n", "layerNorm", unordered],
-  ["a barrier in attention", "attention/plain.cu", "  __syncthreads();\n", "attention", unordered],
+  ["a barrier in attention", "attention/simt.cu", "  __syncthreads();\n", "attention", unordered],
   [
     "a tail mask",
     "elementwise.cu",
@@ -130,12 +130,12 @@ const planted = [
   ],
   [
     "a cp.async wait in matmul",
-    "matmul/tensor.cuh",
+    "matmul/tensor_core.cuh",
     "      waitForCopies<STAGES - 2>();\n",
     "tensorCores",
     /copyAsync/,
     "",
-    "matmul/tensor.cu",
+    "matmul/tensor_core.cu",
   ],
 ];
 

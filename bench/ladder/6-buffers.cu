@@ -5,7 +5,7 @@
 // thread reads it along k, for four steps of k at a time: as many loads as before.
 // Predicted: 1.1 to 1.2 times faster: near to what one gets without tensor cores.
 
-#include "../../native/cuda/tensor.cuh"
+#include "../../native/cuda/tensor_core.cuh"
 #include "ladder.h"
 
 namespace tinybard::cuda {

@@ -1,13 +1,13 @@
 // Step 7. Wasted before: the tensor cores, which stand still.
 // Changed: factors are bf16, sums f32. One instruction, mma.sync, multiplies 16 x 16 numbers of a
 // with 16 x 8 of b for a whole warp: 64 times what a fused multiply-add of a warp does. Each lane
-// holds some places of each matrix (native/cuda/tensor.cuh has the picture), and loads them from
+// holds some places of each matrix (native/cuda/tensor_core.cuh has the picture), and loads them from
 // shared memory by itself. Eight warps have 64 x 32 of the tile each.
 // Predicted: 4 to 6 times faster, and far from the 15 that the tensor cores have over the rest: a
 // lane asks for two rows of b to fill one register, for 16 mma 32 loads of 4 bytes and 16 of 2, and
 // nothing is copied while they multiply.
 
-#include "../../native/cuda/tensor.cuh"
+#include "../../native/cuda/tensor_core.cuh"
 #include "ladder.h"
 
 namespace tinybard::cuda {

@@ -6,9 +6,9 @@
 // which wastes no memory as padding does. Tiles come by cp.async, two ahead of the one that is
 // multiplied. Warps have 64 x 64, so that a number that was loaded is used more often.
 // Predicted: 3 times faster: some 60 % of the tensor cores' peak on Hopper, where mma.sync does not
-// get beyond two thirds. native/cuda/matmul/tensor.cuh is this, with all edges.
+// get beyond two thirds. native/cuda/matmul/tensor_core.cuh is this, with all edges.
 
-#include "../../native/cuda/tensor.cuh"
+#include "../../native/cuda/tensor_core.cuh"
 #include "ladder.h"
 
 namespace tinybard::cuda {

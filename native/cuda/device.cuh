@@ -1,7 +1,7 @@
 // The device as kernels and launchers know it, and the only page that talks to the CUDA runtime.
 // Compiled by g++ instead of nvcc, the emulator gives the same names, and the same kernels run on
 // the processor (docs/emulator.md). What is no C++ has a word of its own here: launch() stands for
-// <<<>>>, SHARED for __shared__; PTX has its words in tensor.cuh.
+// <<<>>>, SHARED for __shared__; PTX has its words in tensor_core.cuh.
 #pragma once
 
 #include <functional>

@@ -8,7 +8,7 @@
 
 #include "../door.h"
 #include "buffer.h"
-#include "matmul/blas.h"
+#include "matmul/cublaslt.h"
 
 namespace tinybard {
 namespace {

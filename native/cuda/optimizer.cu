@@ -3,7 +3,7 @@
 
 #include "block.cuh"
 #include "kernels.h"
-#include "tensor.cuh"
+#include "tensor_core.cuh"
 #include "vector.cuh"
 
 namespace tinybard::cuda {

@@ -3,7 +3,7 @@
 // reading the words; with many, W is read and unpacked once for each eight of them.
 
 #include "kernels.h"
-#include "matmul/task.cuh"
+#include "matmul/tiled_gemm.cuh"
 
 namespace tinybard::cuda {
 namespace {

@@ -225,7 +225,7 @@ inline F rounded(float x) {
   else return x;
 }
 
-// ---- tensor cores, as tensor.cuh describes them
+// ---- tensor cores, as tensor_core.cuh describes them
 
 inline uint32_t packed(float low, float high) {
   return toBf16(low) | (uint32_t)toBf16(high) << 16;

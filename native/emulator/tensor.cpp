@@ -1,4 +1,4 @@
-// The instructions of tensor cores, as tensor.cuh describes where the lanes hold what.
+// The instructions of tensor cores, as tensor_core.cuh describes where the lanes hold what.
 
 #include "block.h"
 #include "check.h"

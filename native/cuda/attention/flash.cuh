@@ -1,10 +1,10 @@
 // What the kernels on tensor cores are made of: tiles in shared memory, and the fragments that a
-// warp takes from them and puts into them. A lane is 4 g + t, as tensor.cuh has it.
+// warp takes from them and puts into them. A lane is 4 g + t, as tensor_core.cuh has it.
 #pragma once
 
 #include "../block.cuh"
-#include "../tensor.cuh"
-#include "kept.cuh"
+#include "../tensor_core.cuh"
+#include "dropout_mask.cuh"
 
 namespace tinybard::cuda {
 

@@ -1,8 +1,8 @@
 // The kernels of the family matmul, and the choice of who multiplies.
 
 #include "../kernels.h"
-#include "blas.h"
-#include "task.cuh"
+#include "cublaslt.h"
+#include "tiled_gemm.cuh"
 
 namespace tinybard::cuda {
 namespace {

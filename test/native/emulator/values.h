@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "../../../native/cuda/block.cuh"
-#include "../../../native/cuda/tensor.cuh"
+#include "../../../native/cuda/tensor_core.cuh"
 #include "support.h"
 
 namespace tinybard::cuda {

@@ -3,8 +3,8 @@
 // memory by asynchronous copies, some stages ahead of the one that is multiplied.
 #pragma once
 
-#include "../tensor.cuh"
-#include "task.cuh"
+#include "../tensor_core.cuh"
+#include "tiled_gemm.cuh"
 
 namespace tinybard::cuda {
 namespace {

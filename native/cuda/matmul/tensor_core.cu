@@ -1,6 +1,6 @@
 // The product of bf16 on tensor cores.
 
-#include "tensor.cuh"
+#include "tensor_core.cuh"
 
 namespace tinybard::cuda {
 

@@ -5,7 +5,7 @@
 // is larger, other blocks compute the same scores for the next 64.
 
 #include "../block.cuh"
-#include "kept.cuh"
+#include "dropout_mask.cuh"
 
 namespace tinybard::cuda {
 namespace {

@@ -1,7 +1,7 @@
 // Products by cuBLASLt. It counts by columns: what lies by rows as c [M, N], lies for it as c^T
 // [N, M] by columns, and c^T = op(b)^T op(a)^T. So its first operand is our b, its second our a.
 
-#include "blas.h"
+#include "cublaslt.h"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 #include <memory>
 #include <sstream>
 
-#include "lt.h"
+#include "cublaslt_api.h"
 
 namespace tinybard::cuda {
 namespace {

@@ -2,7 +2,7 @@
 // is read once. A warp has a column of c, and so a row of b, which it reads in order, 16 bytes a
 // lane, against all rows of a.
 
-#include "task.cuh"
+#include "tiled_gemm.cuh"
 
 namespace tinybard::cuda {
 namespace {

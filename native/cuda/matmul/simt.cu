@@ -2,7 +2,7 @@
 // of c, each has 8 x 8 of it (or 4 x 4) in registers. Tiles of a and b, 8 of k deep (or 16), lie in
 // shared memory twice: while one is multiplied, the next is on its way, in registers.
 
-#include "task.cuh"
+#include "tiled_gemm.cuh"
 
 namespace tinybard::cuda {
 namespace {

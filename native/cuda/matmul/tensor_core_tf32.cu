@@ -1,6 +1,6 @@
 // The product of f32, rounded to tf32, on tensor cores.
 
-#include "tensor.cuh"
+#include "tensor_core.cuh"
 
 namespace tinybard::cuda {
 

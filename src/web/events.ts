@@ -7,7 +7,7 @@ import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { Events, ReadPosition, Row } from "./protocol.ts";
-import type { Runs } from "./runs.ts";
+import type { Runs } from "./run-index.ts";
 
 /** At most so many bytes of a file are read and sent at a time. */
 const PIECE = 256 * 1024;

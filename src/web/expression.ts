@@ -1,4 +1,4 @@
-// The small language of syntax.ts, computed with the library's own ops. What a line sets to plain
+// The small language of parser.ts, computed with the library's own ops. What a line sets to plain
 // numbers is a leaf that requires gradients; what the code cannot name here does not exist for it.
 
 import type { DType } from "../device.ts";
@@ -26,7 +26,7 @@ import { matmul } from "../ops/matmul.ts";
 import { transpose } from "../ops/movement.ts";
 import { logSoftmax, max, mean, softmax, sum, variance } from "../ops/rows.ts";
 import type { Tensor } from "../tensor.ts";
-import { CodeError, type Expression, type Operator, type Place, parse } from "./syntax.ts";
+import { CodeError, type Expression, type Operator, type Place, parse } from "./parser.ts";
 
 /** The most values that a tensor may have. */
 const MOST_VALUES = 64;

@@ -6,13 +6,13 @@ import { madeFrom } from "../ops/inspect.ts";
 import { scope } from "../scope.ts";
 import { show } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { fieldsOf, Refusal } from "./check.ts";
 import { type Evaluated, evaluate } from "./expression.ts";
-import { placed, type Unplaced } from "./layout.ts";
-import { gradientOf, notesOf } from "./notes.ts";
+import { gradientOf, notesOf } from "./gradient-notes.ts";
+import { placed, type Unplaced } from "./graph-layout.ts";
+import { CodeError } from "./parser.ts";
 import type { BackwardStep, Graph, GraphRequest, JSONNumber } from "./protocol.ts";
 import { type Routes, sendJSON } from "./routes.ts";
-import { CodeError } from "./syntax.ts";
+import { fieldsOf, Refusal } from "./validate.ts";
 
 /** More cannot be taken in at a look, and would take seconds to lay out. */
 const MOST_TENSORS = 64;

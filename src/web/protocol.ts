@@ -132,7 +132,7 @@ export interface GeneratedToken {
   probability: number;
 }
 
-/** The lines of a tensor expression. See syntax.ts for the language. */
+/** The lines of a tensor expression. See parser.ts for the language. */
 export interface GraphRequest {
   code: string;
   /** Defaults to f64. */

@@ -3,8 +3,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Asset, policyFor, readAssets } from "./assets.ts";
-import { bodyOf, expectOwn, Refusal } from "./check.ts";
 import { type Routes, routeOf, send, sendJSON } from "./routes.ts";
+import { bodyOf, expectOwn, Refusal } from "./validate.ts";
 
 /** The most characters that a request's address may have. */
 const LONGEST = 8192;

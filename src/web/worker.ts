@@ -6,13 +6,13 @@ import { parentPort, workerData } from "node:worker_threads";
 import { type Device, device, setDefaultDevice, workAlone } from "../device.ts";
 import { multiplyRate } from "../train/mfu.ts";
 import { Broadcast } from "./events.ts";
-import { watchCheckpoints } from "./glimpse.ts";
 import { graphRoutes } from "./graph.ts";
-import { lookRoutes } from "./look.ts";
+import { lookRoutes } from "./model-routes.ts";
 import type { Control, Status } from "./protocol.ts";
-import { type Live, type Peak, Runs } from "./runs.ts";
+import { type Live, type Peak, Runs } from "./run-index.ts";
+import { watchRoutes } from "./run-routes.ts";
 import { serve } from "./server.ts";
-import { watchRoutes } from "./watch.ts";
+import { watchCheckpoints } from "./snapshot.ts";
 
 /** What the thread is started with. */
 export interface Start {

@@ -6,7 +6,7 @@ import { add, matmul, mean, mul, pow, sub, type Tensor, tanh, tensor } from "tin
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { evaluate } from "#src/web/expression.js";
-import { limits } from "#src/web/syntax.js";
+import { limits } from "#src/web/parser.js";
 import { assertClose } from "../support.js";
 
 const test = suite("expression");

@@ -18,8 +18,8 @@ import { devices, train } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
-import { histogramOf } from "#src/web/glimpse.js";
 import type { Events, RunInfo, Status } from "#src/web/protocol.js";
+import { histogramOf } from "#src/web/snapshot.js";
 
 const test = suite("web/server");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-web-"));

@@ -15,7 +15,7 @@ import { lossOf } from "../train/evaluate.ts";
 import { loadRun } from "../train/load.ts";
 import type { Broadcast } from "./events.ts";
 import type { Histogram, Snapshot } from "./protocol.ts";
-import type { Runs } from "./runs.ts";
+import type { Runs } from "./run-index.ts";
 
 const BINS = 40;
 const SAMPLE = 200; // tokens

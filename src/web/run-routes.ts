@@ -2,11 +2,11 @@
 // commands to the one that is being trained.
 
 import { csvOf, readRows } from "../train/metrics.ts";
-import { fieldsOf, Refusal } from "./check.ts";
 import { type Broadcast, placesIn } from "./events.ts";
 import type { Control } from "./protocol.ts";
 import { type Routes, send, sendJSON } from "./routes.ts";
-import type { Runs } from "./runs.ts";
+import type { Runs } from "./run-index.ts";
+import { fieldsOf, Refusal } from "./validate.ts";
 
 const actions = ["pause", "resume", "save", "stop"];
 

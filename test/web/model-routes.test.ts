@@ -20,10 +20,10 @@ import { device } from "#src/device.js";
 import { attentionMaps } from "#src/gpt/inspect.js";
 import { loadRun } from "#src/train/load.js";
 import { quantizeRun } from "#src/train/quantize.js";
-import { lookRoutes } from "#src/web/look.js";
+import { lookRoutes } from "#src/web/model-routes.js";
 import type { GeneratedToken, ModelInfo, TokenizedText } from "#src/web/protocol.js";
 import { write } from "#src/web/routes.js";
-import { Runs } from "#src/web/runs.js";
+import { Runs } from "#src/web/run-index.js";
 import { serve } from "#src/web/server.js";
 import { assertClose } from "../support.js";
 

@@ -7,8 +7,8 @@ import { sizeOf } from "../shape.ts";
 import { readConfig, weightsOf } from "../train/load.ts";
 import { flopsPerToken } from "../train/mfu.ts";
 import type { TrainConfig } from "../train/options.ts";
-import { Refusal } from "./check.ts";
 import type { RunInfo } from "./protocol.ts";
+import { Refusal } from "./validate.ts";
 
 /** The run that is being trained by this process. */
 export interface Live {

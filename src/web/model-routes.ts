@@ -12,8 +12,7 @@ import { slice } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
 import { noGrad, type Tensor } from "../tensor.ts";
 import { plainPrompt, type Tokenizer } from "../text/tokenizer.ts";
-import { fieldsOf, Refusal } from "./check.ts";
-import { type Loaded, Models } from "./models.ts";
+import { type Loaded, Models } from "./model-cache.ts";
 import type {
   GeneratedToken,
   GenerateRequest,
@@ -23,7 +22,8 @@ import type {
   TokenizedText,
 } from "./protocol.ts";
 import { bytesOf, type Routes, sendJSON, sendNumbers, write } from "./routes.ts";
-import type { Runs } from "./runs.ts";
+import type { Runs } from "./run-index.ts";
+import { fieldsOf, Refusal } from "./validate.ts";
 
 /** The most tokens that are looked at, and numbers in all attention maps of them: 128 MB. */
 const [MOST_TOKENS, MOST_WEIGHTS] = [512, 2 ** 25];

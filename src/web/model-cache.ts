@@ -8,8 +8,8 @@ import type { LanguageModel } from "../gpt/bigram.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { loadRun } from "../train/load.ts";
 import { UsageError } from "../train/table.ts";
-import { Refusal } from "./check.ts";
-import type { Runs } from "./runs.ts";
+import type { Runs } from "./run-index.ts";
+import { Refusal } from "./validate.ts";
 
 export interface Loaded {
   readonly model: LanguageModel;

@@ -5,8 +5,8 @@ import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { logTicks, yRange } from "#src/web/page/axis.js";
-import { placesOf, thin } from "#src/web/page/columns.js";
-import { duration, short } from "#src/web/page/numbers.js";
+import { placesOf, thin } from "#src/web/page/downsample.js";
+import { duration, short } from "#src/web/page/format.js";
 import { optionsOf } from "#src/web/page/options.js";
 import { Numbers, Series } from "#src/web/page/series.js";
 

@@ -1,10 +1,10 @@
 // Where each head of each layer looks: all maps small, one large.
 
 import type { TokenizedText } from "../protocol.ts";
+import { type Ramp, ramp } from "./colormap.ts";
 import { onThemeChange } from "./colors.ts";
 import { element } from "./element.ts";
 import { HeatMap, type Picture, paint } from "./heatmap.ts";
-import { type Ramp, ramp } from "./ramp.ts";
 import { shown } from "./tokens.ts";
 
 /** The weights of all heads: (layers, heads, T, T). */

@@ -2,12 +2,12 @@
 // time.
 
 import type { Graph, GraphRequest } from "../protocol.ts";
+import { fetchJson } from "./api.ts";
+import { BackwardStepper } from "./backward-stepper.ts";
+import { choice } from "./controls.ts";
 import { codeEditor } from "./editor.ts";
 import { element } from "./element.ts";
 import { examples } from "./examples.ts";
-import { Player } from "./player.ts";
-import { ask } from "./server.ts";
-import { choice } from "./steps.ts";
 
 const PATIENCE = 300; // milliseconds between the last letter typed and the graph
 
@@ -15,7 +15,7 @@ export function autogradView(root: HTMLElement): void {
   let asked = new AbortController();
   let typing = 0;
 
-  const player = new Player();
+  const player = new BackwardStepper();
   const editor = codeEditor("code", () => {
     clearTimeout(typing);
     typing = window.setTimeout(() => draw(), PATIENCE);
@@ -39,7 +39,7 @@ export function autogradView(root: HTMLElement): void {
     asked = new AbortController();
     const question = { code: editor.code, dtype: dtype.value, direction: flow.value };
     try {
-      player.load(await ask<Graph>("/graph", question as GraphRequest, asked.signal), at);
+      player.load(await fetchJson<Graph>("/graph", question as GraphRequest, asked.signal), at);
       editor.problem("");
       player.canvas.classList.remove("stale");
     } catch (error) {

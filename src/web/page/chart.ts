@@ -4,8 +4,8 @@
 import uPlot from "uplot";
 import { logTicks, secondSteps, wholeSteps, yRange } from "./axis.ts";
 import { onThemeChange, paint } from "./colors.ts";
-import { placesOf, type Range, thin } from "./columns.ts";
-import { duration, integer, short } from "./numbers.ts";
+import { placesOf, type Range, thin } from "./downsample.ts";
+import { duration, integer, short } from "./format.ts";
 import type { Numbers } from "./series.ts";
 
 export interface Line {

@@ -1,17 +1,17 @@
 // All charts of the chosen runs, over one range of x and with one cursor.
 
 import { Chart } from "./chart.ts";
-import type { Range } from "./columns.ts";
+import { type Figure, figures, type Shown, type View } from "./chart-specs.ts";
+import type { Range } from "./downsample.ts";
 import { element } from "./element.ts";
-import { type Figure, figures, type Shown, type View } from "./figures.ts";
-import { onceAFrame } from "./frame.ts";
-import { duration, integer } from "./numbers.ts";
-import { Readout } from "./readout.ts";
+import { duration, integer } from "./format.ts";
+import { oncePerFrame } from "./frame.ts";
+import { Legend } from "./legend.ts";
 
 interface Part {
   figure: Figure;
   chart: Chart;
-  readout: Readout;
+  legend: Legend;
   plot: HTMLElement;
   reason: HTMLElement;
 }
@@ -19,7 +19,7 @@ interface Part {
 export class Charts {
   readonly root = element("div", { class: "charts" });
   /** Draws in the next frame what has changed. */
-  readonly redraw = onceAFrame(() => this.#draw());
+  readonly redraw = oncePerFrame(() => this.#draw());
   readonly #view: View;
   readonly #parts: Part[];
   readonly #place = element("output", { class: "place soft" });
@@ -34,7 +34,7 @@ export class Charts {
 
   show(runs: readonly Shown[]): void {
     this.#runs = runs;
-    for (const { readout } of this.#parts) readout.show(runs, this.#view, this.redraw);
+    for (const { legend } of this.#parts) legend.show(runs, this.#view, this.redraw);
     this.redraw();
   }
 
@@ -45,7 +45,7 @@ export class Charts {
       "aria-label": `${figure.name}: arrow keys move the cursor, + and - zoom, Escape shows all`,
     });
     const reason = element("p", { class: "reason soft", hidden: true });
-    const readout = new Readout(figure);
+    const legend = new Legend(figure);
     const chart = new Chart(plot, {
       pointed: (x) => {
         this.#pointed = x;
@@ -60,11 +60,11 @@ export class Charts {
     });
     const head = element("div", { class: "head" }, element("h3", {}, figure.name));
     if (isFirst) head.append(this.#place);
-    head.append(readout.root);
+    head.append(legend.root);
     this.root.append(
       element("figure", { class: isFirst ? "card large" : "card" }, head, plot, reason),
     );
-    return { figure, chart, readout, plot, reason };
+    return { figure, chart, legend, plot, reason };
   }
 
   #draw(): void {
@@ -107,9 +107,9 @@ export class Charts {
     return low < high ? [low, high] : [low, low + 1];
   }
 
-  #tell = onceAFrame(() => {
+  #tell = oncePerFrame(() => {
     const at = this.#pointed;
-    for (const { readout } of this.#parts) readout.update(this.#view, at);
+    for (const { legend } of this.#parts) legend.update(this.#view, at);
     const rows = this.#runs.reduce((sum, { series }) => sum + series.steps.step.length, 0);
     const place = this.#view.x === "step" ? `step ${integer(at ?? 0)}` : `at ${duration(at ?? 0)}`;
     this.#place.textContent = at === null ? `${integer(rows)} rows` : place;

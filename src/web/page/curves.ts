@@ -2,16 +2,16 @@
 // is being trained is up to.
 
 import type { RunInfo } from "../protocol.ts";
+import { fetchJson } from "./api.ts";
+import type { View } from "./chart-specs.ts";
 import { Charts } from "./charts.ts";
-import { RunControl } from "./control.ts";
 import { element } from "./element.ts";
 import type { EventStream } from "./events.ts";
-import type { View } from "./figures.ts";
-import { Glimpses } from "./glimpses.ts";
 import { Options } from "./options.ts";
-import { RunList } from "./runs.ts";
+import { RunControl } from "./run-control.ts";
+import { RunList } from "./run-list.ts";
 import { Series } from "./series.ts";
-import { ask } from "./server.ts";
+import { Snapshots } from "./snapshots.ts";
 import { Toolbar } from "./toolbar.ts";
 
 export function curvesView(root: HTMLElement, stream: EventStream): void {
@@ -28,7 +28,7 @@ export function curvesView(root: HTMLElement, stream: EventStream): void {
   const toolbar = new Toolbar(view, changed);
   const charts = new Charts(view, () => toolbar.update());
   const options = new Options();
-  const glimpses = new Glimpses();
+  const glimpses = new Snapshots();
   const problem = element("p", { class: "error", role: "status" });
   const body = element(
     "div",
@@ -78,7 +78,7 @@ export function curvesView(root: HTMLElement, stream: EventStream): void {
   async function reload(): Promise<void> {
     let infos: RunInfo[];
     try {
-      infos = await ask<RunInfo[]>("/runs");
+      infos = await fetchJson<RunInfo[]>("/runs");
     } catch (error) {
       problem.textContent = (error as Error).message;
       return;

@@ -15,7 +15,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
 }
 
 /** The same for SVG. */
-export function drawing<K extends keyof SVGElementTagNameMap>(
+export function svgElement<K extends keyof SVGElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
   ...children: (Node | string)[]

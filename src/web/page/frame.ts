@@ -1,7 +1,7 @@
 // Drawing keeps the browser's pace.
 
 /** A function that has `draw` called in the next frame, once, however often it is called itself. */
-export function onceAFrame(draw: () => void): () => void {
+export function oncePerFrame(draw: () => void): () => void {
   let isAsked = false;
   return () => {
     if (isAsked) return;

@@ -1,9 +1,9 @@
 // What the model writes, token by token as it comes, each shaded by how improbable it was.
 
 import type { GeneratedToken } from "../protocol.ts";
+import { fetchJsonLines } from "./api.ts";
 import { element } from "./element.ts";
 import type { Sampling } from "./sampling.ts";
-import { askLines } from "./server.ts";
 
 /** A token of this many bits, -log2 of its probability, or more has the deepest shade. */
 const MOST_BITS = 8;
@@ -108,7 +108,11 @@ export class Generation {
       this.#status.textContent = summary(how, count, bits, started);
     };
     try {
-      for await (const each of askLines<GeneratedToken>("/generate", question, running.signal)) {
+      for await (const each of fetchJsonLines<GeneratedToken>(
+        "/generate",
+        question,
+        running.signal,
+      )) {
         waiting.push(tokenOf(each));
         count++;
         bits -= Math.log2(each.probability);

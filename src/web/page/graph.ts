@@ -2,7 +2,7 @@
 // how far backward() has come.
 
 import type { Graph, GraphNode, JSONNumber } from "../protocol.ts";
-import { drawing } from "./element.ts";
+import { svgElement } from "./element.ts";
 
 export interface Picture {
   root: SVGSVGElement;
@@ -13,15 +13,15 @@ export interface Picture {
 /** `picked` is told of a node that was clicked. */
 export function picture(graph: Graph, picked: (node: number) => void): Picture {
   const edges = graph.edges.map(({ points }) =>
-    drawing("path", { class: "edge", d: curveThrough(points), "marker-end": "url(#arrow)" }),
+    svgElement("path", { class: "edge", d: curveThrough(points), "marker-end": "url(#arrow)" }),
   );
   const boxes = graph.nodes.map((node) => nodeBox(node, graph.box));
   for (const [i, box] of boxes.entries()) box.root.addEventListener("click", () => picked(i));
   const { width, height } = graph;
-  const root = drawing(
+  const root = svgElement(
     "svg",
     { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", class: "graph" },
-    drawing("defs", {}, arrowHead("arrow"), arrowHead("arrow-lit")),
+    svgElement("defs", {}, arrowHead("arrow"), arrowHead("arrow-lit")),
     ...edges,
     ...boxes.map((each) => each.root),
   );
@@ -65,7 +65,7 @@ function nodeBox(
   const { label, op, detail, shape, values, requiresGrad, isVariable, grid, width, height } = node;
   const [left, top] = [node.x - width / 2, node.y - height / 2];
   const text = (x: number, y: number, kind: string, content: string) =>
-    drawing("text", { x: left + x, y: top + y, class: kind }, content);
+    svgElement("text", { x: left + x, y: top + y, class: kind }, content);
   const made = [op ?? (requiresGrad ? "leaf" : "constant"), detail].filter(Boolean).join(" ");
   const name = text(box.padding, 17, `label${isVariable ? " variable" : ""}`, label);
   const half = grid[0] * box.row + box.padding / 2;
@@ -87,11 +87,11 @@ function nodeBox(
   const kind = op ? "result" : requiresGrad ? "leaf" : "constant";
   const line = top + box.head + half;
   const glow = { x: left + 1, y: line, width: width - 2, height: top + height - line - 1 };
-  const root = drawing(
+  const root = svgElement(
     "g",
     { class: `node ${kind}` },
-    drawing("rect", { class: "box", x: left, y: top, width, height, rx: 7 }),
-    ...(requiresGrad ? [drawing("rect", { class: "glow", ...glow, rx: 6 })] : []),
+    svgElement("rect", { class: "box", x: left, y: top, width, height, rx: 7 }),
+    ...(requiresGrad ? [svgElement("rect", { class: "glow", ...glow, rx: 6 })] : []),
     name,
     text(width - box.padding, 17, "shape", shape.join("×")),
     text(box.padding, 32, "op", made),
@@ -133,6 +133,6 @@ function curveThrough(points: [number, number][]): string {
 
 function arrowHead(id: string): SVGMarkerElement {
   const size = { markerWidth: 8, markerHeight: 8, refX: 7, refY: 4, orient: "auto" };
-  const tip = drawing("path", { d: "M0 0.5 L8 4 L0 7.5 Z" });
-  return drawing("marker", { id, class: id, markerUnits: "userSpaceOnUse", ...size }, tip);
+  const tip = svgElement("path", { d: "M0 0.5 L8 4 L0 7.5 Z" });
+  return svgElement("marker", { id, class: id, markerUnits: "userSpaceOnUse", ...size }, tip);
 }

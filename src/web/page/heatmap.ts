@@ -1,8 +1,8 @@
 // A matrix as a picture: a pixel an element, and where one points, by mouse, finger or keyboard,
 // what is there in words.
 
+import type { Ramp } from "./colormap.ts";
 import { element } from "./element.ts";
-import type { Ramp } from "./ramp.ts";
 
 export interface Picture {
   /** Row after row. */

@@ -1,8 +1,8 @@
 // How numbers spread in each parameter and its gradient: many small histograms of one kind.
 
 import type { Histogram, Snapshot } from "../protocol.ts";
-import { drawing, element } from "./element.ts";
-import { short } from "./numbers.ts";
+import { element, svgElement } from "./element.ts";
+import { short } from "./format.ts";
 
 const HEIGHT = 40;
 
@@ -48,7 +48,7 @@ function picture(histogram: Histogram | null, kind: string, name: string): HTMLE
     (count, i) => `M${i} ${HEIGHT}V${HEIGHT * (1 - count / most)}h1V${HEIGHT}`,
   );
   const range = [short(low), short(high)];
-  const svg = drawing(
+  const svg = svgElement(
     "svg",
     {
       viewBox: `0 0 ${counts.length} ${HEIGHT}`,
@@ -56,7 +56,7 @@ function picture(histogram: Histogram | null, kind: string, name: string): HTMLE
       role: "img",
       "aria-label": `${kind} of ${name}, from ${range[0]} to ${range[1]}`,
     },
-    drawing("path", { d: bars.join("") }),
+    svgElement("path", { d: bars.join("") }),
   );
   const ends = element(
     "p",

@@ -2,12 +2,12 @@
 // next, what the model writes, and its tables.
 
 import type { ModelInfo, RunInfo, TokenizedText } from "../protocol.ts";
+import { fetchFloats, fetchJson } from "./api.ts";
 import { Attention } from "./attention.ts";
-import { Next } from "./distribution.ts";
 import { element } from "./element.ts";
 import { Generation } from "./generation.ts";
+import { Next } from "./next-token.ts";
 import { rank } from "./sampling.ts";
-import { ask, askNumbers } from "./server.ts";
 import { Tables } from "./tables.ts";
 import { shown, Tokens } from "./tokens.ts";
 
@@ -78,7 +78,7 @@ export function modelView(root: HTMLElement): void {
   }
 
   async function start(): Promise<void> {
-    runs = await ask<RunInfo[]>("/runs");
+    runs = await fetchJson<RunInfo[]>("/runs");
     const able = runs.filter(({ hasCheckpoint }) => hasCheckpoint);
     choice.replaceChildren(...able.map(({ name }) => element("option", { value: name }, name)));
     if (able.length === 0) throw new Error("No run has a checkpoint yet: look again in a while.");
@@ -89,7 +89,7 @@ export function modelView(root: HTMLElement): void {
   async function choose(name: string): Promise<void> {
     if (name !== run) generation.stop();
     choice.value = run = name;
-    const got = await ask<ModelInfo>(`/runs/${encodeURIComponent(name)}/model`);
+    const got = await fetchJson<ModelInfo>(`/runs/${encodeURIComponent(name)}/model`);
     if (run !== name) return;
     model = got;
     if (text.value === "") text.value = firstText(model);
@@ -103,7 +103,7 @@ export function modelView(root: HTMLElement): void {
     asking = new AbortController();
     const { signal } = asking;
     const question = { run, text: text.value };
-    const got = await ask<TokenizedText>("/tokens", question, signal);
+    const got = await fetchJson<TokenizedText>("/tokens", question, signal);
     if (got.step !== model?.step) return choose(run); // there is a newer checkpoint
     problem.textContent = "";
     seen = { text: question.text, look: got };
@@ -117,7 +117,7 @@ export function modelView(root: HTMLElement): void {
     none.hidden = layers > 0 && count > 0;
     attention.element.hidden = !none.hidden;
     if (none.hidden) {
-      const weights = await askNumbers("/attention", question, signal);
+      const weights = await fetchFloats("/attention", question, signal);
       attention.show({ weights, layers, heads, tokens: got.tokens });
     }
     tokens.show(got.tokens);
@@ -128,7 +128,7 @@ export function modelView(root: HTMLElement): void {
     const [now, { vocabulary, layers }] = [seen as NonNullable<typeof seen>, model as ModelInfo];
     if (layers > 0) tokens.weigh(attention.rowOf(position), -1);
     const question = { run, text: now.text, position };
-    const logits = await askNumbers("/logits", question, asking.signal);
+    const logits = await fetchFloats("/logits", question, asking.signal);
     if (seen !== now || tokens.position !== position) return; // another one is wanted
     const token = now.look.tokens[position];
     next.show(rank(logits), vocabulary, shown(token.text, token.id));

@@ -2,7 +2,7 @@
 
 import type { RunInfo } from "../protocol.ts";
 import { element } from "./element.ts";
-import { swatch } from "./readout.ts";
+import { swatch } from "./legend.ts";
 
 /** The folder says no more than the run's name. */
 const unsaid = ["out"];

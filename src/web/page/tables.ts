@@ -1,11 +1,11 @@
 // The tables of a model as pictures: a row for each token or place, a column for each channel.
 
 import type { ModelInfo } from "../protocol.ts";
+import { fetchFloats } from "./api.ts";
+import { ramp } from "./colormap.ts";
 import { onThemeChange } from "./colors.ts";
 import { element } from "./element.ts";
 import { HeatMap } from "./heatmap.ts";
-import { ramp } from "./ramp.ts";
-import { askNumbers } from "./server.ts";
 import { shown } from "./tokens.ts";
 
 const names: Record<string, string> = {
@@ -60,7 +60,7 @@ export class Tables {
     const { run, model } = this.#shown as { run: string; model: ModelInfo };
     const name = this.#choice.value;
     const { rows, columns, total } = model.tables[name];
-    const values = await askNumbers(`/runs/${encodeURIComponent(run)}/table/${name}`);
+    const values = await fetchFloats(`/runs/${encodeURIComponent(run)}/table/${name}`);
     if (this.#shown?.model !== model || this.#choice.value !== name) return; // another is wanted
     const most = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
     const token = (id: number) => `“${shown(model.vocabulary[id], id)}” (${id})`;

@@ -1,7 +1,7 @@
 // How the charts look at the runs: over steps or time, linear or logarithmic, how smooth, how near.
 
+import type { View } from "./chart-specs.ts";
 import { element } from "./element.ts";
-import type { View } from "./figures.ts";
 
 export class Toolbar {
   readonly root: HTMLElement;

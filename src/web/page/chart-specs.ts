@@ -2,8 +2,8 @@
 
 import type { RunInfo } from "../protocol.ts";
 import type { Line } from "./chart.ts";
-import type { Range } from "./columns.ts";
-import { integer, short } from "./numbers.ts";
+import type { Range } from "./downsample.ts";
+import { integer, short } from "./format.ts";
 import type { Numbers, Series } from "./series.ts";
 
 /** A run that was chosen. */

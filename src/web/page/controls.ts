@@ -1,6 +1,6 @@
 // Controls of the view of autograd: buttons that step, and a choice of few.
 
-import { drawing, element } from "./element.ts";
+import { element, svgElement } from "./element.ts";
 
 /** Buttons to step with, and where they have led. */
 export function stepButtons(actions: Record<"first" | "back" | "forward" | "run", () => void>) {
@@ -25,7 +25,7 @@ export function stepButtons(actions: Record<"first" | "back" | "forward" | "run"
 
 function icon(path: string): SVGSVGElement {
   const size = { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" };
-  return drawing("svg", size, drawing("path", { d: path }));
+  return svgElement("svg", size, svgElement("path", { d: path }));
 }
 
 /** A choice of few, side by side. `chosen` is told of another one. */

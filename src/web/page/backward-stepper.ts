@@ -2,14 +2,14 @@
 // buttons and keys to step with.
 
 import type { Graph } from "../protocol.ts";
+import { stepButtons } from "./controls.ts";
 import { element } from "./element.ts";
 import { type Picture, picture } from "./graph.ts";
-import { placeOf, reveal } from "./reveal.ts";
-import { stepButtons } from "./steps.ts";
+import { placeOf, reveal } from "./scroll.ts";
 
 const TURN = 900; // milliseconds a step is shown while they run
 
-export class Player {
+export class BackwardStepper {
   readonly note = element("pre", { class: "note", "aria-live": "polite" });
   readonly canvas = element("div", {
     class: "graph-box",

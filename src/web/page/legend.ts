@@ -1,7 +1,7 @@
 // The numbers beside a chart: of each run and curve that under the cursor, or the last.
 
+import type { Curve, Figure, Shown, View } from "./chart-specs.ts";
 import { element } from "./element.ts";
-import type { Curve, Figure, Shown, View } from "./figures.ts";
 
 /** A short line in a curve's style, beside its name. */
 function sample({ style: { width, dash, dots, share = 1 }, alone }: Curve): HTMLElement {
@@ -13,7 +13,7 @@ function sample({ style: { width, dash, dots, share = 1 }, alone }: Curve): HTML
   return mark;
 }
 
-export class Readout {
+export class Legend {
   readonly root = element("div", { class: "readout" });
   readonly #figure: Figure;
   #cells: { cell: HTMLElement; curve: Curve; run: Shown }[] = [];

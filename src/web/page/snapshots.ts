@@ -2,13 +2,13 @@
 
 import type { Snapshot } from "../protocol.ts";
 import { element } from "./element.ts";
-import { onceAFrame } from "./frame.ts";
+import { integer } from "./format.ts";
+import { oncePerFrame } from "./frame.ts";
 import { histograms } from "./histograms.ts";
-import { integer } from "./numbers.ts";
 
 const NEWEST = "newest";
 
-export class Glimpses {
+export class Snapshots {
   readonly root: HTMLElement;
   readonly #runs = new Map<string, Map<number, Snapshot>>();
   readonly #run = element("select", { "aria-label": "run" });
@@ -23,7 +23,7 @@ export class Glimpses {
   readonly #details: HTMLDetailsElement;
   #shown: Snapshot | null = null;
   #chosen: readonly string[] = [];
-  readonly #show = onceAFrame(() => this.#draw());
+  readonly #show = oncePerFrame(() => this.#draw());
 
   constructor() {
     for (const select of [this.#run, this.#step])

@@ -3,7 +3,7 @@
 import type { RunInfo } from "../protocol.ts";
 import { RUN_COLORS } from "./colors.ts";
 import { element } from "./element.ts";
-import { swatch } from "./readout.ts";
+import { swatch } from "./legend.ts";
 
 export class RunList {
   readonly root = element("ul", { class: "runs" });

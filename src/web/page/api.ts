@@ -1,12 +1,16 @@
 // The page's side of the protocol: questions to the server, and its answers.
 
 /** What the server answers to a question in JSON. Throws an Error with its words if it refuses. */
-export async function ask<T>(path: string, question?: object, signal?: AbortSignal): Promise<T> {
+export async function fetchJson<T>(
+  path: string,
+  question?: object,
+  signal?: AbortSignal,
+): Promise<T> {
   return (await answerTo(path, question, signal)).json();
 }
 
 /** The same for numbers in binary. */
-export async function askNumbers(
+export async function fetchFloats(
   path: string,
   question?: object,
   signal?: AbortSignal,
@@ -15,7 +19,7 @@ export async function askNumbers(
 }
 
 /** The same for an answer in lines of JSON, one after the other. */
-export async function* askLines<T>(
+export async function* fetchJsonLines<T>(
   path: string,
   question: object,
   signal?: AbortSignal,

@@ -2,9 +2,9 @@
 // process that trains says so.
 
 import type { Control, Status } from "../protocol.ts";
+import { fetchJson } from "./api.ts";
 import { element } from "./element.ts";
-import { duration, integer } from "./numbers.ts";
-import { ask } from "./server.ts";
+import { duration, integer } from "./format.ts";
 
 type Action = Control["action"];
 
@@ -79,7 +79,7 @@ export class RunControl {
     this.#message.textContent = "";
     this.#show();
     try {
-      await ask("/control", { action } satisfies Control);
+      await fetchJson("/control", { action } satisfies Control);
     } catch (error) {
       this.#asked.delete(action);
       this.#message.textContent = (error as Error).message;

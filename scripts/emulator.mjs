@@ -116,10 +116,10 @@ const planted = [
   [
     "a tail mask",
     "elementwise.cu",
-    "if (i < n) y[i] = rounded",
+    "if (i < n) y[i] = roundTo",
     "elementwise",
     /out of bounds/,
-    "y[i] = rounded",
+    "y[i] = roundTo",
   ],
   [
     "a cp.async wait in attention",

@@ -21,8 +21,8 @@ __global__ void naive(const f32* a, const f32* b, f32* c, int64_t M, int64_t N, 
 } // namespace
 
 void step1(const f32* a, const f32* b, f32* c, int64_t M, int64_t N, int64_t K) {
-  launch(naive, Dim((unsigned)parts(M, 32), (unsigned)parts(N, 8)), Dim(32, 8), 0, a, b, c, M, N,
-         K);
+  launch(naive, Dim((unsigned)ceilDiv(M, 32), (unsigned)ceilDiv(N, 8)), Dim(32, 8), 0, a, b, c, M,
+         N, K);
 }
 
 } // namespace tinybard::cuda

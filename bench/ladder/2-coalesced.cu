@@ -21,8 +21,8 @@ __global__ void coalesced(const f32* a, const f32* b, f32* c, int64_t M, int64_t
 } // namespace
 
 void step2(const f32* a, const f32* b, f32* c, int64_t M, int64_t N, int64_t K) {
-  launch(coalesced, Dim((unsigned)parts(N, 32), (unsigned)parts(M, 8)), Dim(32, 8), 0, a, b, c, M,
-         N, K);
+  launch(coalesced, Dim((unsigned)ceilDiv(N, 32), (unsigned)ceilDiv(M, 8)), Dim(32, 8), 0, a, b, c,
+         M, N, K);
 }
 
 } // namespace tinybard::cuda

@@ -30,8 +30,8 @@ __global__ void shared(const f32* a, const f32* b, f32* c, int64_t M, int64_t N,
 } // namespace
 
 void step3(const f32* a, const f32* b, f32* c, int64_t M, int64_t N, int64_t K) {
-  launch(shared, Dim((unsigned)parts(N, TILE), (unsigned)parts(M, TILE)), Dim(TILE, TILE), 0, a, b,
-         c, M, N, K);
+  launch(shared, Dim((unsigned)ceilDiv(N, TILE), (unsigned)ceilDiv(M, TILE)), Dim(TILE, TILE), 0, a,
+         b, c, M, N, K);
 }
 
 } // namespace tinybard::cuda

@@ -65,8 +65,8 @@ __global__ void __launch_bounds__(THREADS, 2)
 } // namespace
 
 void step5(const f32* a, const f32* b, f32* c, int64_t M, int64_t N, int64_t K) {
-  launch(vectors, Dim((unsigned)parts(N, SIZE), (unsigned)parts(M, SIZE)), Dim(THREADS), 0, a, b, c,
-         M, N, K, arePacked<f32>(K, a), arePacked<f32>(N, b), arePacked<f32>(N, c));
+  launch(vectors, Dim((unsigned)ceilDiv(N, SIZE), (unsigned)ceilDiv(M, SIZE)), Dim(THREADS), 0, a,
+         b, c, M, N, K, canVectorize<f32>(K, a), canVectorize<f32>(N, b), canVectorize<f32>(N, c));
 }
 
 } // namespace tinybard::cuda

@@ -74,8 +74,8 @@ __global__ void __launch_bounds__(THREADS, 2)
 } // namespace
 
 void step6(const f32* a, const f32* b, f32* c, int64_t M, int64_t N, int64_t K) {
-  launch(buffers, Dim((unsigned)parts(N, SIZE), (unsigned)parts(M, SIZE)), Dim(THREADS), 0, a, b, c,
-         M, N, K);
+  launch(buffers, Dim((unsigned)ceilDiv(N, SIZE), (unsigned)ceilDiv(M, SIZE)), Dim(THREADS), 0, a,
+         b, c, M, N, K);
 }
 
 } // namespace tinybard::cuda

@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(THREADS)
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int m0 = warp / 4 * 64, n0 = warp % 4 * 32; // this warp's part of the tile
   const int64_t row = (int64_t)blockIdx.y * SIZE, column = (int64_t)blockIdx.x * SIZE;
-  const bf16 zero = rounded<bf16>(0.0f);
+  const bf16 zero = roundTo<bf16>(0.0f);
   float sums[4][4][4] = {};
   for (int64_t k = 0; k < K; k += DEPTH) {
     for (int i = threadIdx.x; i < SIZE * DEPTH; i += THREADS) {
@@ -76,8 +76,8 @@ __global__ void __launch_bounds__(THREADS)
 } // namespace
 
 void step7(const bf16* a, const bf16* b, f32* c, int64_t M, int64_t N, int64_t K) {
-  launch(tensorCores, Dim((unsigned)parts(N, SIZE), (unsigned)parts(M, SIZE)), Dim(THREADS), 0, a,
-         b, c, M, N, K);
+  launch(tensorCores, Dim((unsigned)ceilDiv(N, SIZE), (unsigned)ceilDiv(M, SIZE)), Dim(THREADS), 0,
+         a, b, c, M, N, K);
 }
 
 } // namespace tinybard::cuda

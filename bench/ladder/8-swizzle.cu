@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(THREADS)
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int m0 = warp / 2 * 64, n0 = warp % 2 * 64; // this warp's quarter
   const int64_t row = (int64_t)blockIdx.y * SIZE, column = (int64_t)blockIdx.x * SIZE;
-  const int steps = (int)parts(K, DEPTH);
+  const int steps = (int)ceilDiv(K, DEPTH);
   const auto copy = [&](int step) {
     if (step < steps) {
       char* const to = tiles + step % STAGES * 2 * BYTES;
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(THREADS)
 } // namespace
 
 void step8(const bf16* a, const bf16* b, f32* c, int64_t M, int64_t N, int64_t K) {
-  launch(swizzle, Dim((unsigned)parts(N, SIZE), (unsigned)parts(M, SIZE)), Dim(THREADS),
+  launch(swizzle, Dim((unsigned)ceilDiv(N, SIZE), (unsigned)ceilDiv(M, SIZE)), Dim(THREADS),
          STAGES * 2 * BYTES, a, b, c, M, N, K);
 }
 

@@ -7,7 +7,7 @@
 
 namespace tinybard::cuda {
 
-constexpr unsigned ALL = 0xffffffff; // all lanes of a warp
+constexpr unsigned FULL_MASK = 0xffffffff; // all lanes of a warp
 constexpr int WARP = 32;
 
 __device__ inline int lane() { return threadIdx.x % WARP; }
@@ -15,12 +15,12 @@ __device__ inline int warp() { return threadIdx.x / WARP; }
 
 /** The sum over the lanes of a warp, in every lane. */
 __device__ inline float warpSum(float x) {
-  for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL, x, step);
+  for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(FULL_MASK, x, step);
   return x;
 }
 
 __device__ inline float warpMax(float x) {
-  for (int step = WARP / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(ALL, x, step));
+  for (int step = WARP / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, step));
   return x;
 }
 
@@ -80,7 +80,7 @@ constexpr int GROUP = 16; // slabs that are added at a time
 
 /** How many counters addSlabs takes for `count` slabs. */
 __host__ __device__ constexpr int64_t slabCounters(int64_t count) {
-  return 1 + parts(count, GROUP);
+  return 1 + ceilDiv(count, GROUP);
 }
 
 /** The first of `count` rows of n elements, `step` apart, becomes the sum of all. */
@@ -104,8 +104,8 @@ __device__ inline void addRows(float* x, int64_t step, int64_t n, int count) {
  */
 __device__ inline bool addSlabs(float* slabs, int64_t step, int64_t n, int i, int count,
                                 unsigned* counters) {
-  const bool packed = arePacked<float>(n | step, slabs);
-  const int group = i / GROUP, first = group * GROUP, groups = (int)parts(count, GROUP);
+  const bool packed = canVectorize<float>(n | step, slabs);
+  const int group = i / GROUP, first = group * GROUP, groups = (int)ceilDiv(count, GROUP);
   const int members = count - first < GROUP ? count - first : GROUP;
   if (!isLastBlock(counters + 1 + group, members)) return false;
   if (packed) addRows<4>(slabs + first * step, step, n, members);

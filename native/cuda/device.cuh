@@ -121,7 +121,7 @@ __device__ inline float toFloat(bf16 x) { return __bfloat162float(x); }
 
 /** x rounded to F, to the nearest, ties to even. */
 template <class F>
-__device__ inline F rounded(float x) {
+__device__ inline F roundTo(float x) {
   if constexpr (sizeof(F) == 2) return __float2bfloat16(x);
   else return x;
 }
@@ -136,18 +136,18 @@ struct alignas(16) Pack {
 
 /** Whether packs can be used: rows of n elements that begin at such addresses. */
 template <class F, class... Pointers>
-__host__ __device__ bool arePacked(int64_t n, Pointers... pointers) {
+__host__ __device__ bool canVectorize(int64_t n, Pointers... pointers) {
   return n % Pack<F>::size == 0 && (((size_t)pointers % 16 == 0) && ...);
 }
 
 /** How many parts of `part` cover n. */
-__host__ __device__ constexpr int64_t parts(int64_t n, int64_t part) {
+__host__ __device__ constexpr int64_t ceilDiv(int64_t n, int64_t part) {
   return (n + part - 1) / part;
 }
 
 /** A grid in one dimension for n elements, `each` to a block, at most `most` blocks. */
 inline Dim gridFor(int64_t n, int64_t each, int64_t most = 1 << 30) {
-  const int64_t blocks = parts(n, each);
+  const int64_t blocks = ceilDiv(n, each);
   return Dim((unsigned)(blocks < most ? blocks : most));
 }
 

@@ -37,11 +37,11 @@ template <int W, class F, class Function>
 __global__ void unary(Function f, const F* x, F* y, int64_t n) {
   for (int64_t i = thread(); i < n / W; i += threads()) {
     Vector<F, W> v = load<W>(x + i * W);
-    for (int k = 0; k < W; k++) v.at[k] = rounded<F>(f(toFloat(v.at[k])));
+    for (int k = 0; k < W; k++) v.at[k] = roundTo<F>(f(toFloat(v.at[k])));
     store(y + i * W, v);
   }
   const int64_t i = n / W * W + thread();
-  if (i < n) y[i] = rounded<F>(f(toFloat(x[i])));
+  if (i < n) y[i] = roundTo<F>(f(toFloat(x[i])));
 }
 
 /** y_i = f(a_i, b_i); y may be a or b. */
@@ -49,12 +49,12 @@ template <int W, class F, class Function>
 __global__ void binary(Function f, Repeated<F> a, Repeated<F> b, F* y, int64_t n) {
   for (int64_t i = thread(); i < n / W; i += threads()) {
     Vector<F, W> p = a.template get<W>(i * W), q = b.template get<W>(i * W);
-    for (int k = 0; k < W; k++) p.at[k] = rounded<F>(f(toFloat(p.at[k]), toFloat(q.at[k])));
+    for (int k = 0; k < W; k++) p.at[k] = roundTo<F>(f(toFloat(p.at[k]), toFloat(q.at[k])));
     store(y + i * W, p);
   }
   const int64_t i = n / W * W + thread();
   if (i < n)
-    y[i] = rounded<F>(f(toFloat(a.template get<1>(i).at[0]), toFloat(b.template get<1>(i).at[0])));
+    y[i] = roundTo<F>(f(toFloat(a.template get<1>(i).at[0]), toFloat(b.template get<1>(i).at[0])));
 }
 
 template <int W, class F>
@@ -74,8 +74,8 @@ __global__ void select(Repeated<i32> cond, Repeated<F> a, Repeated<F> b, F* y, i
 template <class F, class Function>
 void map(Function f, const F* x, F* y, int64_t n) {
   constexpr int W = Pack<F>::size;
-  if (arePacked<F>(0, x, y))
-    launch(unary<W, F, Function>, gridOf(parts(n, W)), BLOCK, 0, f, x, y, n);
+  if (canVectorize<F>(0, x, y))
+    launch(unary<W, F, Function>, gridOf(ceilDiv(n, W)), BLOCK, 0, f, x, y, n);
   else launch(unary<1, F, Function>, gridOf(n), BLOCK, 0, f, x, y, n);
 }
 
@@ -90,8 +90,8 @@ template <class F, class Function>
 void map(const char* kernel, Function f, Repeated<F> a, Repeated<F> b, F* y, int64_t n) {
   constexpr int W = Pack<F>::size;
   if (isNothing(kernel, a.period, n) || isNothing(kernel, b.period, n)) return;
-  if (a.comesBy(W, n) && b.comesBy(W, n) && arePacked<F>(0, y))
-    launch(binary<W, F, Function>, gridOf(parts(n, W)), BLOCK, 0, f, a, b, y, n);
+  if (a.comesBy(W, n) && b.comesBy(W, n) && canVectorize<F>(0, y))
+    launch(binary<W, F, Function>, gridOf(ceilDiv(n, W)), BLOCK, 0, f, a, b, y, n);
   else launch(binary<1, F, Function>, gridOf(n), BLOCK, 0, f, a, b, y, n);
 }
 
@@ -212,8 +212,8 @@ void where(const i32* cond, const F* a, const F* b, F* y, int64_t nc, int64_t na
   const Repeated<i32> c{cond, nc};
   const Repeated<F> p{a, na}, q{b, nb};
   if (isNothing("where", nc, n) || isNothing("where", na, n) || isNothing("where", nb, n)) return;
-  if (c.comesBy(W, n) && p.comesBy(W, n) && q.comesBy(W, n) && arePacked<F>(0, y))
-    launch(select<W, F>, gridOf(parts(n, W)), BLOCK, 0, c, p, q, y, n);
+  if (c.comesBy(W, n) && p.comesBy(W, n) && q.comesBy(W, n) && canVectorize<F>(0, y))
+    launch(select<W, F>, gridOf(ceilDiv(n, W)), BLOCK, 0, c, p, q, y, n);
   else launch(select<1, F>, gridOf(n), BLOCK, 0, c, p, q, y, n);
 }
 FOR_FLOATS(where)

@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(S::threads, 2)
       Vector<F, S::W> v = row.at(i, p);
       for (int k = 0; k < S::W; k++) {
         const float share = power(toFloat(v.at[k]) - shift - logSum);
-        v.at[k] = rounded<F>(own == ignored ? 0 : (share - (i + k == own)) * scale);
+        v.at[k] = roundTo<F>(own == ignored ? 0 : (share - (i + k == own)) * scale);
       }
       store(dx + r * n + i, v);
     });
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(S::threads, 2)
         const bool isOwn = i + k == own;
         if (isOwn) total -= x;
         const float slope = fmaf(power(x), share, isOwn ? -part : 0);
-        v.at[k] = rounded<F>(counts && i + k < n ? slope : 0);
+        v.at[k] = roundTo<F>(counts && i + k < n ? slope : 0);
       }
       store(logits + r * width + i, v);
     });
@@ -108,7 +108,7 @@ __global__ void scaleBy(const f32* dy, F* x, int64_t n) {
   if (scale == 1) return;
   for (int64_t i = thread(); i < n / W; i += threads()) {
     Vector<F, W> v = load<W>(x + i * W);
-    for (int k = 0; k < W; k++) v.at[k] = rounded<F>(toFloat(v.at[k]) * scale);
+    for (int k = 0; k < W; k++) v.at[k] = roundTo<F>(toFloat(v.at[k]) * scale);
     store(x + i * W, v);
   }
 }
@@ -128,7 +128,7 @@ bool isEmpty(const char* kernel, int64_t rows, int64_t n) {
 }
 
 /** The columns of logits as `linearCrossEntropy` lays them out: a multiple of 8, as tensor cores like it. */
-int64_t widthOf(int64_t n) { return parts(n, 8) * 8; }
+int64_t widthOf(int64_t n) { return ceilDiv(n, 8) * 8; }
 
 } // namespace
 
@@ -136,7 +136,7 @@ template <class F>
 void crossEntropy(const F* x, const i32* target, f32* loss, f32* lse, f32* count, int64_t rows,
                   int64_t n, int64_t ignoreIndex, End) {
   if (isEmpty("crossEntropy", rows, n)) return;
-  withShape<F>(arePacked<F>(n, x), n, [&](auto shape) {
+  withShape<F>(canVectorize<F>(n, x), n, [&](auto shape) {
     using S = decltype(shape);
     const Dim grid = lossGrid<S>(rows);
     launch(meanLoss<F, S>, grid, S::threads, 0, x, target, loss, lse, count, foundBy(grid),
@@ -149,7 +149,7 @@ template <class F>
 void crossEntropyBackward(const F* x, const i32* target, const f32* lse, const f32* count,
                           const f32* dy, F* dx, int64_t rows, int64_t n, int64_t ignoreIndex,
                           End) {
-  withShape<F>(arePacked<F>(n, x, dx), n, [&](auto shape) {
+  withShape<F>(canVectorize<F>(n, x, dx), n, [&](auto shape) {
     using S = decltype(shape);
     launch(lossBackward<F, S>, rowGrid<S>(rows), S::threads, 0, x, target, lse, count, dy, dx, rows,
            (int)n, ignoreIndex);
@@ -166,7 +166,7 @@ void linearCrossEntropy(const F* x, const F* w, const F* b, const i32* target, f
   product.transB = true;
   product.bias = b;
   multiply(product);
-  withShape<F>(arePacked<F>(width, logits), width, [&](auto shape) {
+  withShape<F>(canVectorize<F>(width, logits), width, [&](auto shape) {
     using S = decltype(shape);
     const Dim grid = lossGrid<S>(rows);
     launch(classifyInPlace<F, S>, grid, S::threads, 0, logits, target, loss, count, foundBy(grid),
@@ -180,7 +180,7 @@ void linearCrossEntropyBackward(const F* x, const F* w, F* logits, const f32* dy
                       int64_t rows, int64_t n, int64_t K, End) {
   constexpr int W = Pack<F>::size;
   const int64_t width = widthOf(n), size = rows * width;
-  if (arePacked<F>(0, logits))
+  if (canVectorize<F>(0, logits))
     launch(scaleBy<W, F>, gridOf(size / W), BLOCK, 0, dy, logits, size);
   else launch(scaleBy<1, F>, gridOf(size), BLOCK, 0, dy, logits, size);
   if (dx) multiply(Product<F>{logits, w, dx, rows, K, n, width, K, K});

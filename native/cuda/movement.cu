@@ -16,11 +16,11 @@ namespace {
 template <class To, class From>
 __device__ inline To converted(From x) {
   if constexpr (std::is_same_v<To, From>) return x;
-  else if constexpr (std::is_same_v<From, i32>) return rounded<To>((float)x);
+  else if constexpr (std::is_same_v<From, i32>) return roundTo<To>((float)x);
   else if constexpr (std::is_same_v<To, i32>) {
     const float y = toFloat(x); // from 2^63 on, floats are multiples of 2^40
     return fabsf(y) < 9.2e18f ? (i32)(uint32_t)(int64_t)y : 0;
-  } else return rounded<To>(toFloat(x));
+  } else return roundTo<To>(toFloat(x));
 }
 
 template <int W, class To, class From>
@@ -46,8 +46,8 @@ __global__ void fillWith(To* y, From value, int64_t n) {
 
 template <class To, class From>
 void copyTo(To* y, const From* x, int64_t n) {
-  if (arePacked<To>(0, x, y))
-    launch(convert<8, To, From>, gridOf(parts(n, 8)), BLOCK, 0, x, y, n);
+  if (canVectorize<To>(0, x, y))
+    launch(convert<8, To, From>, gridOf(ceilDiv(n, 8)), BLOCK, 0, x, y, n);
   else launch(convert<1, To, From>, gridOf(n), BLOCK, 0, x, y, n);
 }
 
@@ -60,8 +60,8 @@ void copyTo(To* y, const any* x, int64_t n) {
 
 template <class To, class From>
 void fillTo(To* y, From value, int64_t n) {
-  if (arePacked<To>(0, y))
-    launch(fillWith<8, To, From>, gridOf(parts(n, 8)), BLOCK, 0, y, value, n);
+  if (canVectorize<To>(0, y))
+    launch(fillWith<8, To, From>, gridOf(ceilDiv(n, 8)), BLOCK, 0, y, value, n);
   else launch(fillWith<1, To, From>, gridOf(n), BLOCK, 0, y, value, n);
 }
 
@@ -117,7 +117,7 @@ __global__ void move(const Unit* x, Unit* y, int64_t n, Map map) {
 template <class W, class Map, class... Lengths>
 void moveBy(Map map, const W* x, W* y, int64_t n, Lengths Map::*... lengths) {
   constexpr int size = Pack<W>::size;
-  if (arePacked<W>((n | ... | (map.*lengths)), x, y)) {
+  if (canVectorize<W>((n | ... | (map.*lengths)), x, y)) {
     ((map.*lengths /= size), ...);
     launch(move<Pack<W>, Map>, gridOf(n / size), BLOCK, 0, reinterpret_cast<const Pack<W>*>(x),
            reinterpret_cast<Pack<W>*>(y), n / size, map);
@@ -173,7 +173,7 @@ __device__ inline int findMatches(const i32* idx, int64_t first, int64_t end, in
   SHARED(int, found, [BLOCK / WARP]);
   constexpr int warps = BLOCK / WARP;
   const int64_t here = end - first < ROWS ? end - first : ROWS;
-  const int part = (int)parts(here, warps * WARP) * WARP; // a warp's rows
+  const int part = (int)ceilDiv(here, warps * WARP) * WARP; // a warp's rows
   int place = 0, all = 0;
   for (const bool writes : {false, true}) { // first only counted, to know where each warp begins
     for (int i = warp() * part; i < (warp() + 1) * part && first + i < end; i += WARP) {
@@ -181,7 +181,7 @@ __device__ inline int findMatches(const i32* idx, int64_t first, int64_t end, in
       const int64_t of =
           (row < end ? checked(idx[row], V, embeddingBackward_, row, fault) : -1) - firstClass;
       const bool isOurs = row < end && of >= 0 && of < classes;
-      const unsigned ours = __ballot_sync(ALL, isOurs);
+      const unsigned ours = __ballot_sync(FULL_MASK, isOurs);
       if (writes && isOurs)
         matches[place + __popc(ours & ((1u << lane()) - 1))] = {(uint32_t)of * ROWS + i + lane()};
       place += __popc(ours);
@@ -203,7 +203,7 @@ __device__ inline int findMatches(const i32* idx, int64_t first, int64_t end, in
 __device__ inline int countOf(int v, const Match* matches, int count) {
   int sum = 0;
   for (int m = 0; m < count; m += WARP)
-    sum += __popc(__ballot_sync(ALL, m + lane() < count && matches[m + lane()].of() == v));
+    sum += __popc(__ballot_sync(FULL_MASK, m + lane() < count && matches[m + lane()].of() == v));
   return sum;
 }
 
@@ -213,7 +213,7 @@ __device__ inline Vector<float, W> sumOf(int v, const Match* matches, int first,
                                          const F* column, int64_t C, bool isColumn) {
   Vector<float, W> total = {};
   for (int m = first; m < end; m += WARP) {
-    unsigned left = __ballot_sync(ALL, m + lane() < end && matches[m + lane()].of() == v);
+    unsigned left = __ballot_sync(FULL_MASK, m + lane() < end && matches[m + lane()].of() == v);
     while (left != 0) {
       constexpr int AT_ONCE = 4; // loads under way
       Vector<F, W> x[AT_ONCE];
@@ -313,7 +313,7 @@ void fill(any* y, double value, int64_t n, End) {
 
 template <class W>
 void transpose(const W* x, W* y, int64_t outer, int64_t p, int64_t q, int64_t inner, End) {
-  const int64_t tilesP = parts(p, WARP), tilesQ = parts(q, WARP);
+  const int64_t tilesP = ceilDiv(p, WARP), tilesQ = ceilDiv(q, WARP);
   if (inner == 1 && p >= WARP / 2 && q >= WARP / 2)
     launch(transposeTiles<W>, Dim((unsigned)(outer * tilesP * tilesQ)), BLOCK, 0, x, y, p, q,
            tilesP, tilesQ);
@@ -354,14 +354,14 @@ void embeddingBackward(const i32* idx, const F* dy, f32* dw, int64_t rows, int64
                        End) {
   if (isEmpty("embeddingBackward", rows, V)) return;
   // some 250 blocks by classes; where there are fewer classes, more by rows
-  const int64_t eights = parts(parts(V, 8), 256);
+  const int64_t eights = ceilDiv(ceilDiv(V, 8), 256);
   const int64_t most = eights < CLASSES / 8 ? 8 * eights : CLASSES;
-  const int64_t sets = parts(V, most), useful = parts(rows, BLOCK);
+  const int64_t sets = ceilDiv(V, most), useful = ceilDiv(rows, BLOCK);
   const int64_t wanted = sets == 0 || sets > 512 ? 1 : 512 / sets;
   const int64_t chunks = useful == 0 ? 1 : wanted < useful ? wanted : useful;
   f32* slabs = chunks == 1 ? nullptr : static_cast<f32*>(workspace(chunks * V * C * sizeof(f32)));
   constexpr int W = Pack<F>::size;
-  launch(arePacked<F>(C, dy, dw) ? sumByClass<W, F> : sumByClass<1, F>, gridFor(sets * chunks, 1),
+  launch(canVectorize<F>(C, dy, dw) ? sumByClass<W, F> : sumByClass<1, F>, gridFor(sets * chunks, 1),
          BLOCK, 0, idx, dy, dw, slabs, counters(sets * slabCounters(chunks)), rows, V, C, (int)most,
          (int)chunks, faults());
 }

@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(S::threads, S::P == 2 ? 4 : 1)
         float factor[W];
         drop.factors(at + i, factor);
         for (int k = 0; k < W; k++)
-          sum.at[k] = rounded<F>(fmaf(toFloat(branch.at[k]), factor[k], toFloat(sum.at[k])));
+          sum.at[k] = roundTo<F>(fmaf(toFloat(branch.at[k]), factor[k], toFloat(sum.at[k])));
         store(from.r + at + i, sum);
         r.held[p] = sum;
       });
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(S::threads, S::P == 2 ? 4 : 1)
       if (b) shift = load<W>(b + i);
       for (int k = 0; k < W; k++) {
         const float xHat = (toFloat(v.at[k]) - m) * s;
-        v.at[k] = rounded<F>(fmaf(xHat, toFloat(scale.at[k]), toFloat(shift.at[k])));
+        v.at[k] = roundTo<F>(fmaf(xHat, toFloat(scale.at[k]), toFloat(shift.at[k])));
       }
       store(z + at + i, v);
     });
@@ -162,8 +162,8 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
         const float xHat = (toFloat(xi.at[k]) - m) * s;
         const float g = toFloat(dzi.at[k]) * toFloat(wi.at[k]);
         const float slope = fmaf(s, g - meanG - xHat * meanGX, toFloat(more.at[k]));
-        dx.at[k] = rounded<F>(slope);
-        if (d.dy) dy.at[k] = rounded<F>(slope * factor[k]);
+        dx.at[k] = roundTo<F>(slope);
+        if (d.dy) dy.at[k] = roundTo<F>(slope * factor[k]);
       }
       store(d.dx + at + i, dx);
       if (d.dy) store(d.dy + at + i, dy);
@@ -200,7 +200,7 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
 template <class F, class D>
 void forward(const Residual<F>& from, const F* w, const F* b, F* z, f32* mean, f32* rstd,
              int64_t rows, int64_t n, double eps) {
-  withShape<F>(arePacked<F>(n, from.x, from.y, from.r, w, b, z), n, [&](auto shape) {
+  withShape<F>(canVectorize<F>(n, from.x, from.y, from.r, w, b, z), n, [&](auto shape) {
     using S = decltype(shape);
     launch(normalize<F, S, D>, rowGrid<S>(rows), S::threads, 0, from, w, b, z, mean, rstd, rows,
            (int)n, (float)eps);
@@ -221,7 +221,7 @@ void backward(const F* r, const F* w, const f32* mean, const f32* rstd, const Gr
   };
   constexpr int W = Pack<F>::size;
   const int64_t pieces = n / W; // of which few to a thread leave room for the sums
-  if (!arePacked<F>(n, r, w, d.dr, d.dz, d.dx, d.dy)) run(Shape<1, 0, 512>());
+  if (!canVectorize<F>(n, r, w, d.dr, d.dz, d.dx, d.dy)) run(Shape<1, 0, 512>());
   else if (pieces <= 32) run(Shape<W, 1, 32>());
   else if (pieces <= 64) run(Shape<W, 2, 32>());
   else if (pieces <= 128) run(Shape<W, 1, 128>());

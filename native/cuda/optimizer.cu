@@ -95,7 +95,7 @@ struct AdamW {
     if constexpr (W == 4)
       *reinterpret_cast<uint64_t*>(tensor.copy + j) =
           packed(w.at[0], w.at[1]) | (uint64_t)packed(w.at[2], w.at[3]) << 32;
-    else tensor.copy[j] = rounded<bf16>(w.at[0]);
+    else tensor.copy[j] = roundTo<bf16>(w.at[0]);
   }
 };
 
@@ -160,10 +160,10 @@ Table tableOfLists(List w, List dw = {}, List m = {}, List v = {}, List copies =
   int64_t chunks = 0;
   for (int64_t i = 0; i < w.count; i++) {
     bf16* copy = reinterpret_cast<bf16*>(at(copies, i));
-    const bool isPacked = arePacked<f32>(0, w[i], at(dw, i), at(m, i), at(v, i), copy);
+    const bool isPacked = canVectorize<f32>(0, w[i], at(dw, i), at(m, i), at(v, i), copy);
     tensors.push_back({w[i], at(dw, i), at(m, i), at(v, i), at(t, i), copy, w.lengths[i], chunks,
                        isPacked});
-    chunks += parts(w.lengths[i], CHUNK);
+    chunks += ceilDiv(w.lengths[i], CHUNK);
   }
   return {tableOf(tensors), w.count, chunks};
 }

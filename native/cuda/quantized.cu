@@ -85,20 +85,20 @@ __global__ void gather(const i32* idx, Quantized<bits> q, F* y, int64_t rows, in
     const int64_t r = i / C, c = i % C;
     const int64_t v = checked(idx[r], V, embeddingQuantized_, r, fault);
     const i32 word = q.w[v * q.words + c / each];
-    y[i] = rounded<F>(Quantized<bits>::number(word, c % each) * q.scaleAt(v, c));
+    y[i] = roundTo<F>(Quantized<bits>::number(word, c % each) * q.scaleAt(v, c));
   }
 }
 
 template <int bits>
 Quantized<bits> matrix(const i32* w, const f32* scale, int64_t K, int64_t groups) {
-  return {w, scale, parts(K * bits, 32), groups};
+  return {w, scale, ceilDiv(K * bits, 32), groups};
 }
 
 /** M rows and N columns at a time. */
 template <int bits, int M, int N, class F>
 void multiply(const Task<F, F>& task, const Quantized<bits>& q) {
-  const int64_t blocks = parts(task.N, WARPS * N); // beside each other
-  launch(product<bits, M, N, F>, Dim((unsigned)(blocks * parts(task.M, M))), Dim(WARPS * WARP), 0,
+  const int64_t blocks = ceilDiv(task.N, WARPS * N); // beside each other
+  launch(product<bits, M, N, F>, Dim((unsigned)(blocks * ceilDiv(task.M, M))), Dim(WARPS * WARP), 0,
          task, q, (unsigned)blocks);
 }
 

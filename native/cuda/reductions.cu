@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(S::threads)
       for (int i = S::rank(); i < parts; i += S::T) sum += found[r * parts + i];
       sum = S::sum(sum);
     }
-    if (S::rank() == 0) y[r] = rounded<F>(sum);
+    if (S::rank() == 0) y[r] = roundTo<F>(sum);
   }
 }
 
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(BLOCK, 4)
       return;
     if (own < width) total = slabs[at + own];
   }
-  if (own < width) y[at + own] = rounded<F>(total);
+  if (own < width) y[at + own] = roundTo<F>(total);
 }
 
 /** An element and where it stands. */
@@ -86,7 +86,7 @@ __device__ inline Element larger(Element a, Element b) {
 
 __device__ inline Element warpLargest(Element a) {
   for (int step = WARP / 2; step > 0; step /= 2)
-    a = larger(a, {__shfl_xor_sync(ALL, a.x, step), __shfl_xor_sync(ALL, a.at, step)});
+    a = larger(a, {__shfl_xor_sync(FULL_MASK, a.x, step), __shfl_xor_sync(FULL_MASK, a.at, step)});
   return a;
 }
 
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(BLOCK)
       top = warpLargest(tops[lane() % (T / WARP)]);
     }
     if (rank != 0) continue;
-    y[at] = rounded<F>(top.x);
+    y[at] = roundTo<F>(top.x);
     index[at] = top.at;
   }
 }
@@ -119,7 +119,7 @@ __global__ void largestBackward(const F* dy, const i32* index, F* dx, int64_t si
                                 int64_t inner) {
   for (int64_t i = thread(); i < size; i += threads()) {
     const int64_t row = i / inner, at = row / n * inner + i % inner;
-    dx[i] = row % n == index[at] ? dy[at] : rounded<F>(0);
+    dx[i] = row % n == index[at] ? dy[at] : roundTo<F>(0);
   }
 }
 
@@ -140,20 +140,20 @@ void sum(const F* x, F* y, int64_t outer, int64_t n, int64_t inner, End) {
   constexpr int W = Pack<F>::size;
   if (inner == 1) {
     const int64_t wanted = partsOf(outer, n, 16384);
-    const int64_t length = n == 0 ? W : parts(parts(n, wanted), W) * W;
-    const int cuts = n == 0 ? 1 : (int)parts(n, length);
+    const int64_t length = n == 0 ? W : ceilDiv(ceilDiv(n, wanted), W) * W;
+    const int cuts = n == 0 ? 1 : (int)ceilDiv(n, length);
     const auto run = [&](auto shape) {
       using S = decltype(shape);
       launch(sumRows<F, S>, rowGrid<S>(outer * cuts), S::threads, 0, x, y,
              cuts > 1 ? slabsOf(outer * cuts) : nullptr, cuts > 1 ? counters(outer) : nullptr,
              outer, n, cuts, length);
     };
-    if (arePacked<F>(n, x)) n <= 1024 ? run(Shape<W, 0, WARP>()) : run(Shape<W, 0, 256>());
+    if (canVectorize<F>(n, x)) n <= 1024 ? run(Shape<W, 0, WARP>()) : run(Shape<W, 0, 256>());
     else n <= 1024 ? run(Shape<1, 0, WARP>()) : run(Shape<1, 0, 256>());
     return;
   }
-  const bool packed = arePacked<F>(inner, x);
-  const int64_t tiles = parts(inner, packed ? WARP * W : WARP), sets = outer * tiles;
+  const bool packed = canVectorize<F>(inner, x);
+  const int64_t tiles = ceilDiv(inner, packed ? WARP * W : WARP), sets = outer * tiles;
   const int cuts = (int)partsOf(sets, n, 64);
   launch(packed ? sumColumns<W, F> : sumColumns<1, F>, gridFor(sets * cuts, 1), BLOCK, 0, x, y,
          cuts > 1 ? slabsOf(cuts * outer * inner) : nullptr,

@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(S::threads) normalize(const F* x, F* y, int64_
       Vector<F, S::W> v = row.at(i, p);
       for (int k = 0; k < S::W; k++) {
         const float shifted = toFloat(v.at[k]) - all.shift;
-        v.at[k] = rounded<F>(isLog ? shifted - logSum : power(shifted) * scale);
+        v.at[k] = roundTo<F>(isLog ? shifted - logSum : power(shifted) * scale);
       }
       store(y + r * n + i, v);
     });
@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(S::threads)
       Vector<F, S::W> d;
       for (int k = 0; k < S::W; k++) {
         const float ak = toFloat(a.at[k]), bk = toFloat(b.at[k]);
-        d.at[k] = rounded<F>(isLog ? bk - power(ak) * sum : ak * (bk - sum));
+        d.at[k] = roundTo<F>(isLog ? bk - power(ak) * sum : ak * (bk - sum));
       }
       store(dx + r * n + i, d);
     });
@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(S::threads)
 
 template <bool isLog, class F>
 void forward(const F* x, F* y, int64_t rows, int64_t n) {
-  withShape<F>(arePacked<F>(n, x, y), n, [&](auto shape) {
+  withShape<F>(canVectorize<F>(n, x, y), n, [&](auto shape) {
     using S = decltype(shape);
     launch(normalize<isLog, F, S>, rowGrid<S>(rows), S::threads, 0, x, y, rows, (int)n);
   });
@@ -58,7 +58,7 @@ void forward(const F* x, F* y, int64_t rows, int64_t n) {
 
 template <bool isLog, class F>
 void backward(const F* y, const F* dy, F* dx, int64_t rows, int64_t n) {
-  withShape<F>(arePacked<F>(n, y, dy, dx), n, [&](auto shape) {
+  withShape<F>(canVectorize<F>(n, y, dy, dx), n, [&](auto shape) {
     using S = decltype(shape);
     launch(normalizeBackward<isLog, F, S>, rowGrid<S>(rows), S::threads, 0, y, dy, dx, rows,
            (int)n);

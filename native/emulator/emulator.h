@@ -220,7 +220,7 @@ inline uint16_t toBf16(float x) {
 
 /** x rounded to F. */
 template <class F>
-inline F rounded(float x) {
+inline F roundTo(float x) {
   if constexpr (sizeof(F) == 2) return {toBf16(x)};
   else return x;
 }

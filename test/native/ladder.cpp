@@ -23,7 +23,7 @@ struct Matrix {
 
   explicit Matrix(int64_t elements) : host(elements) {
     std::uniform_real_distribution<float> draw(-1, 1);
-    for (F& x : host) x = rounded<F>(draw(generator));
+    for (F& x : host) x = roundTo<F>(draw(generator));
     device = static_cast<F*>(allocate(bytes() + 16)); // of no elements too
     copyToDevice(device, host.data(), bytes());
   }

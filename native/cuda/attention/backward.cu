@@ -80,7 +80,7 @@ struct Work : Shape<D, owner> {
   /** The first keys and the last queries come first: where it is causal, they have most to do. */
   __device__ int firstOwn() const {
     const int block = blockIdx.x / problem.heads;
-    return (ownsKeys ? block : (int)parts(problem.Tq, own) - 1 - block) * own;
+    return (ownsKeys ? block : (int)ceilDiv(problem.Tq, own) - 1 - block) * own;
   }
   /** The first row of the warp's piece m; the longer a piece has work, the lower is m. */
   __device__ int piece(int m) const { return 16 * (warp() + (ownsKeys ? m : M - 1 - m) * warps); }
@@ -92,7 +92,7 @@ struct Work : Shape<D, owner> {
   __device__ void run() {
     const int past = sight.Tk - sight.Tq;
     const int begin = ownsKeys && !makesAll && sight.causal ? max(0, first - past) / STEP : 0;
-    const int end = (int)parts(ownsKeys ? sight.Tq : seenBy(first, own), STEP);
+    const int end = (int)ceilDiv(ownsKeys ? sight.Tq : seenBy(first, own), STEP);
     if (begin < end) fetch(begin);
     if (problem.threshold == 0)
       kept.keepAll(this->queries(), this->keys() / 16, threadIdx.x, blockDim.x);
@@ -119,7 +119,7 @@ struct Work : Shape<D, owner> {
   /** Begins to copy what a step needs of both sides. */
   __device__ void fetch(int step) {
     const int at = step * STEP, place = step % 2 * STEP;
-    const int need = min(own, (int)parts(ownsKeys ? seenBy(at, STEP) - first : own, 16) * 16);
+    const int need = min(own, (int)ceilDiv(ownsKeys ? seenBy(at, STEP) - first : own, 16) * 16);
     if (ownsKeys) {
       fetchQueries(place, at, STEP);
       if (need > have) fetchKeys(have, first + have, need - have);
@@ -315,8 +315,8 @@ void start(const Backward<bf16>& problem) {
   using Sizes = Shape<D, owner>;
   const int rows = Sizes::ownsKeys ? problem.Tk : problem.Tq;
   // at least 2 warps, so that there is a thread to each query in shared memory
-  const int warps = (int)std::clamp<int64_t>(parts(rows, 16 * Sizes::M), 2, Sizes::MOST_WARPS);
-  const int64_t blocks = Sizes::makesAll ? 1 : parts(rows, 16 * Sizes::M * warps);
+  const int warps = (int)std::clamp<int64_t>(ceilDiv(rows, 16 * Sizes::M), 2, Sizes::MOST_WARPS);
+  const int64_t blocks = Sizes::makesAll ? 1 : ceilDiv(rows, 16 * Sizes::M * warps);
   launch(backward<D, owner>, Dim((unsigned)(blocks * problem.heads)), warps * WARP,
          Sizes(warps, problem.Tq, problem.Tk).sharedBytes(), problem);
 }

@@ -30,7 +30,7 @@ struct Share {
         packs[n] = *reinterpret_cast<const Pack<F>*>(row + d);
       } else {
 #pragma unroll
-        for (int i = 0; i < SIZE; i++) packs[n].at[i] = d + i < D ? row[d + i] : rounded<F>(0.0f);
+        for (int i = 0; i < SIZE; i++) packs[n].at[i] = d + i < D ? row[d + i] : roundTo<F>(0.0f);
       }
     }
   }
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
         for (int e = 0; e < SIZE; e++) score += query.at(n, e) * keys[i].at(n, e);
 #pragma unroll
       for (int step = MEMBERS / 2; step > 0; step /= 2)
-        score += __shfl_xor_sync(ALL, score, step);
+        score += __shfl_xor_sync(FULL_MASK, score, step);
       scores[i] = at + i * TEAMS + team <= past ? score * scale : -INFINITY;
       largest = fmaxf(largest, scores[i]);
     }
@@ -130,16 +130,16 @@ __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
   // the teams of a warp, then the warps
   float largest = top;
   for (int step = MEMBERS; step < WARP; step *= 2)
-    largest = fmaxf(largest, __shfl_xor_sync(ALL, largest, step));
+    largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, step));
   const float factor = shrink(top, largest);
   total *= factor;
-  for (int step = MEMBERS; step < WARP; step *= 2) total += __shfl_xor_sync(ALL, total, step);
+  for (int step = MEMBERS; step < WARP; step *= 2) total += __shfl_xor_sync(FULL_MASK, total, step);
 #pragma unroll
   for (int n = 0; n < N; n++)
 #pragma unroll
     for (int e = 0; e < SIZE; e++) {
       float sum = sums[n][e] * factor;
-      for (int step = MEMBERS; step < WARP; step *= 2) sum += __shfl_xor_sync(ALL, sum, step);
+      for (int step = MEMBERS; step < WARP; step *= 2) sum += __shfl_xor_sync(FULL_MASK, sum, step);
       if (lane() < MEMBERS) allSums[warp()][Share<F, N>::column(n) + e] = sum;
     }
   if (lane() == 0) {
@@ -157,7 +157,7 @@ __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
       sum += allSums[i][d] * itsFactor;
       all += totals[i] * itsFactor;
     }
-    y[d] = rounded<F>(sum / all);
+    y[d] = roundTo<F>(sum / all);
   }
 }
 
@@ -196,7 +196,7 @@ template <class F>
 void append(const F* qkv, F* cache, const i32* past, int64_t B, int64_t T, int64_t C,
             int64_t capacity) {
   constexpr int SIZE = Pack<F>::size;
-  const bool packed = arePacked<F>(C, qkv, cache);
+  const bool packed = canVectorize<F>(C, qkv, cache);
   launch(packed ? copyTokens<SIZE, F> : copyTokens<1, F>,
          gridOf(B * T * 2 * C / (packed ? SIZE : 1)), BLOCK, 0, qkv, cache, past, B, T, C,
          capacity, faults());

@@ -13,12 +13,12 @@ __device__ inline int t() { return lane() % 4; }
 
 /** The sum, or the largest, over the four lanes that share rows of c. */
 __device__ inline float quadSum(float x) {
-  x += __shfl_xor_sync(ALL, x, 1);
-  return x + __shfl_xor_sync(ALL, x, 2);
+  x += __shfl_xor_sync(FULL_MASK, x, 1);
+  return x + __shfl_xor_sync(FULL_MASK, x, 2);
 }
 __device__ inline float quadMax(float x) {
-  x = fmaxf(x, __shfl_xor_sync(ALL, x, 1));
-  return fmaxf(x, __shfl_xor_sync(ALL, x, 2));
+  x = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 1));
+  return fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 2));
 }
 
 /**
@@ -58,7 +58,7 @@ __device__ inline void stage(Tile<D> tile, int to, const Rows<const bf16>& x, in
       const int width = first + row < x.count ? x.D - column : 0;
       bf16* const place = tile.at(to + row, column);
 #pragma unroll 4 // not 8, for registers
-      for (int j = 0; j < 8; j++) place[j] = j < width ? from[j] : rounded<bf16>(0.0f);
+      for (int j = 0; j < 8; j++) place[j] = j < width ? from[j] : roundTo<bf16>(0.0f);
     }
   }
 }

@@ -58,12 +58,12 @@ __global__ void __launch_bounds__(WARPS * WARP, D > 64 ? 2 : 4) forward(Forward<
   const Sight sight = problem.sight();
   // the last queries of all heads first: they see the most keys
   const int head = blockIdx.x % problem.heads;
-  const int tiles = (int)parts(sight.Tq, QUERIES);
+  const int tiles = (int)ceilDiv(sight.Tq, QUERIES);
   const int first = (tiles - 1 - (int)(blockIdx.x / problem.heads)) * QUERIES;
   const Rows<const bf16> q = problem.rowsOf(problem.q, head, sight.Tq);
   const Rows<const bf16> k = problem.rowsOf(problem.k, head, sight.Tk);
   const Rows<const bf16> v = problem.rowsOf(problem.v, head, sight.Tk);
-  const int steps = (int)parts(sight.seen(min(first + QUERIES, sight.Tq) - 1), KEYS);
+  const int steps = (int)ceilDiv(sight.seen(min(first + QUERIES, sight.Tq) - 1), KEYS);
   const bool drops = problem.threshold > 0;
 
   DYNAMIC_SHARED(bf16, shared);
@@ -161,7 +161,7 @@ __global__ void __launch_bounds__(WARPS * WARP, D > 64 ? 2 : 4) forward(Forward<
 
 template <int D>
 void start(const Forward<bf16>& problem) {
-  launch(forward<D>, Dim((unsigned)(problem.heads * parts(problem.Tq, QUERIES))), WARPS * WARP,
+  launch(forward<D>, Dim((unsigned)(problem.heads * ceilDiv(problem.Tq, QUERIES))), WARPS * WARP,
          sharedBytes<D>(), problem);
 }
 

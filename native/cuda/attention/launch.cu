@@ -42,7 +42,7 @@ void attention(const F* q, const F* k, const F* v, F* y, f32* lse, const i32* rn
                int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site, double p, End) {
   if (!hasElements(D)) return;
   const auto rows = [&](auto* x, int64_t T) { return partOf(x, 0, 1, T, 1, D); };
-  const bool packed = arePacked<F>(D, q, k, v, y);
+  const bool packed = canVectorize<F>(D, q, k, v, y);
   start(Forward<F>{over(rows(q, Tq), rows(k, Tk), rows(v, Tk), heads, 1, Tq, Tk, D, causal, packed,
                         rngState, site, p),
                    rows(y, Tq), lse});
@@ -54,7 +54,7 @@ void attentionBackward(const F* q, const F* k, const F* v, const F* y, const f32
                        int64_t Tk, int64_t D, bool causal, int64_t site, double p, End) {
   if (!hasElements(D)) return;
   const auto rows = [&](auto* x, int64_t T) { return partOf(x, 0, 1, T, 1, D); };
-  const bool packed = arePacked<F>(D, q, k, v, y, dy, dq, dk, dv);
+  const bool packed = canVectorize<F>(D, q, k, v, y, dy, dq, dk, dv);
   start(Backward<F>{over(rows(q, Tq), rows(k, Tk), rows(v, Tk), heads, 1, Tq, Tk, D, causal,
                          packed, rngState, site, p),
                     rows(y, Tq), rows(dy, Tq), lse, rows(dq, Tq), rows(dk, Tk), rows(dv, Tk)});
@@ -66,7 +66,7 @@ void selfAttention(const F* qkv, F* y, f32* lse, const i32* rngState, int64_t B,
   if (!hasElements(D)) return;
   const auto part = [&](int i) { return partOf(qkv, i, 3, T, H, D); };
   start(Forward<F>{over(part(0), part(1), part(2), B * H, H, T, T, D, causal,
-                        arePacked<F>(D, qkv, y), rngState, site, p),
+                        canVectorize<F>(D, qkv, y), rngState, site, p),
                    partOf(y, 0, 1, T, H, D), lse});
 }
 
@@ -77,7 +77,7 @@ void selfAttentionBackward(const F* qkv, const F* y, const f32* lse, const F* dy
   if (!hasElements(D)) return;
   const auto part = [&](auto* x, int i) { return partOf(x, i, 3, T, H, D); };
   start(Backward<F>{over(part(qkv, 0), part(qkv, 1), part(qkv, 2), B * H, H, T, T, D, causal,
-                         arePacked<F>(D, qkv, y, dy, dqkv), rngState, site, p),
+                         canVectorize<F>(D, qkv, y, dy, dqkv), rngState, site, p),
                     partOf(y, 0, 1, T, H, D), partOf(dy, 0, 1, T, H, D), lse, part(dqkv, 0),
                     part(dqkv, 1), part(dqkv, 2)});
 }
@@ -90,7 +90,7 @@ void cachedAttention(const F* qkv, F* cache, const i32* length, F* y, int64_t B,
   const auto cached = [&](auto* x, int i) { return partOf(x, i, 2, capacity, H, D); };
   const F* const kept = cache;
   const Forward<F> problem = {over(part(0), cached(kept, 0), cached(kept, 1), B * H, H, T,
-                                   capacity, D, true, arePacked<F>(D, qkv, cache, y), nullptr, 0,
+                                   capacity, D, true, canVectorize<F>(D, qkv, cache, y), nullptr, 0,
                                    0, length),
                               partOf(y, 0, 1, T, H, D), nullptr};
   if (T == 1 && D <= MOST_D)

@@ -30,8 +30,8 @@ __global__ void turn(const F* x, const f32* table, F* y, Turn work) {
       for (int k = 0; k < W; k++) {
         const float cos = angles[i + k], sin = work.sign * angles[half + i + k];
         const float p = toFloat(a.at[k]), q = toFloat(b.at[k]);
-        a.at[k] = rounded<F>(p * cos - q * sin);
-        b.at[k] = rounded<F>(p * sin + q * cos);
+        a.at[k] = roundTo<F>(p * cos - q * sin);
+        b.at[k] = roundTo<F>(p * sin + q * cos);
       }
     }
     store(y + from, a);
@@ -51,7 +51,8 @@ void rotary(const F* x, const f32* table, const i32* length, F* y, int64_t B, in
   const int64_t n = B * T * parts * H * half;
   const Turn problem = {n,        T,      parts,  H, half, capacity, turned, inverse ? -1.0f : 1.0f,
                         length, faults()};
-  if (arePacked<F>(half, x, y)) launch(turn<W, F>, gridOf(n / W), BLOCK, 0, x, table, y, problem);
+  if (canVectorize<F>(half, x, y))
+    launch(turn<W, F>, gridOf(n / W), BLOCK, 0, x, table, y, problem);
   else launch(turn<1, F>, gridOf(n), BLOCK, 0, x, table, y, problem);
 }
 FOR_FLOATS(rotary)

@@ -41,7 +41,7 @@ struct Square {
         pack = *reinterpret_cast<const Pack<F>*>(from);
       } else {
 #pragma unroll
-        for (int j = 0; j < SIZE; j++) pack.at[j] = j < width ? from[j] : rounded<F>(0.0f);
+        for (int j = 0; j < SIZE; j++) pack.at[j] = j < width ? from[j] : roundTo<F>(0.0f);
       }
 #pragma unroll
       for (int j = 0; j < SIZE; j++) *at(row, d + j) = toFloat(pack.at[j]);
@@ -139,7 +139,7 @@ __device__ inline void write(const Rows<F>& rows, int first, int column, const S
     } else {
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        if (d + j < rows.D) to[j] = rounded<F>(sums[i][j] * factors[i]);
+        if (d + j < rows.D) to[j] = roundTo<F>(sums[i][j] * factors[i]);
     }
   }
 }
@@ -149,7 +149,7 @@ struct Place {
   int head, first, column;
 
   __device__ Place(int heads, int rows, int D, bool fromTheEnd) {
-    const int across = (int)parts(D, SIDE), down = (int)parts(rows, SIDE);
+    const int across = (int)ceilDiv(D, SIDE), down = (int)ceilDiv(rows, SIDE);
     const int tile = blockIdx.x / heads / across;
     head = blockIdx.x % heads;
     first = (fromTheEnd ? down - 1 - tile : tile) * SIDE;
@@ -159,11 +159,11 @@ struct Place {
 
 /** The sum, or the largest, over the 16 lanes that share a row of scores. */
 __device__ inline float rowSum(float a) {
-  for (int step = 8; step > 0; step /= 2) a += __shfl_xor_sync(ALL, a, step);
+  for (int step = 8; step > 0; step /= 2) a += __shfl_xor_sync(FULL_MASK, a, step);
   return a;
 }
 __device__ inline float rowMax(float a) {
-  for (int step = 8; step > 0; step /= 2) a = fmaxf(a, __shfl_xor_sync(ALL, a, step));
+  for (int step = 8; step > 0; step /= 2) a = fmaxf(a, __shfl_xor_sync(FULL_MASK, a, step));
   return a;
 }
 
@@ -293,7 +293,7 @@ __global__ void __launch_bounds__(THREADS, 2) backward(Backward<F> problem) {
 }
 
 Dim gridOf(int64_t heads, int64_t rows, int64_t D) {
-  return Dim((unsigned)(heads * parts(rows, SIDE) * parts(D, SIDE)));
+  return Dim((unsigned)(heads * ceilDiv(rows, SIDE) * ceilDiv(D, SIDE)));
 }
 
 } // namespace

@@ -328,8 +328,8 @@ bool multiplyByBlas(const Product<F, C>& p) {
     refuse("matmul: TINYBARD_MATMUL=cublas: %s", library().status.c_str());
   if (!library().isOpen || refusal.isSet || p.M * p.N * p.K == 0) return false;
   const uint32_t epilogue = epilogueOf(p);
-  const bool isAligned = arePacked<F>(p.lda | p.ldb | p.ldc | p.aStep | p.bStep | p.cStep, p.a, p.b,
-                                      p.c, p.bias, p.h, p.slopesOf, p.rowSums);
+  const bool isAligned = canVectorize<F>(p.lda | p.ldb | p.ldc | p.aStep | p.bStep | p.cStep, p.a,
+                                         p.b, p.c, p.bias, p.h, p.slopesOf, p.rowSums);
   if (epilogue == 0 || (!isAligned && epilogue != lt::DEFAULT)) return false;
   if ((epilogue & lt::AUX) && p.ldc % 8 != 0) return false;
   const bool isLarge = p.batch * p.M * p.N * p.K >= LARGE && p.M > 16 && p.N > 16 && p.K > 16;

@@ -49,7 +49,7 @@ void multiplyFewRows(const Task<F, C>& task) {
                       : task.M == 2 ? rowProduct<2, F, C>
                       : task.M <= 4 ? rowProduct<4, F, C>
                                     : rowProduct<FEW_ROWS, F, C>;
-  const unsigned blocks = (unsigned)parts(task.N, COLUMNS); // for one of the batch
+  const unsigned blocks = (unsigned)ceilDiv(task.N, COLUMNS); // for one of the batch
   launch(kernel, Dim((unsigned)task.batch * blocks), Dim(ROW_THREADS), 0, task, blocks);
 }
 

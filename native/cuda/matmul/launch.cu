@@ -18,7 +18,7 @@ template <class F, class C>
 bool multiplyInTwo(const Product<F, C>& p) {
   const auto sticksOut = [](int64_t n) { return n >= 1024 ? n % Pack<F>::size : 0; };
   const bool isPlain = !p.bias && p.activation == Activation::none && !p.rowSums;
-  if (p.batch != 1 || !arePacked<F>(p.lda | p.ldb | p.ldc, p.a, p.b, p.c)) return false;
+  if (p.batch != 1 || !canVectorize<F>(p.lda | p.ldb | p.ldc, p.a, p.b, p.c)) return false;
   Product<F, C> most = p, rest = p;
   const auto moveResult = [&](int64_t by) {
     rest.c += by;

@@ -70,7 +70,7 @@ struct Operand {
     } else {
       Pack<F> pack;
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) pack.at[i] = i < count ? from[i] : rounded<F>(0.0f);
+      for (int i = 0; i < CHUNK; i++) pack.at[i] = i < count ? from[i] : roundTo<F>(0.0f);
       *reinterpret_cast<Pack<F>*>(to) = pack;
     }
   }
@@ -162,7 +162,7 @@ struct TensorProduct {
     const Place at = placeOf(task);
     typename A::Source a(task.a + at.batch * task.aStep, task.lda, at.row, task.M, at.k, at.end);
     typename B::Source b(task.b + at.batch * task.bStep, task.ldb, at.column, task.N, at.k, at.end);
-    const int steps = (int)parts(at.end - at.k, A::DEPTH);
+    const int steps = (int)ceilDiv(at.end - at.k, A::DEPTH);
     const auto copy = [&](int step) {
       if (step < steps) {
         char* const tiles = shared + step % STAGES * STAGE;

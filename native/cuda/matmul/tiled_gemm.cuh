@@ -29,8 +29,8 @@ struct Task : Product<F, C> {
 
   explicit Task(const Product<F, C>& p)
       : Product<F, C>(p),
-        packsIn(arePacked<F>(p.lda | p.ldb | p.aStep | p.bStep, p.a, p.b)),
-        packsOut(arePacked<F>(p.ldc | p.cStep, p.c, p.h, p.slopesOf, p.bias)) {}
+        packsIn(canVectorize<F>(p.lda | p.ldb | p.aStep | p.bStep, p.a, p.b)),
+        packsOut(canVectorize<F>(p.ldc | p.cStep, p.c, p.h, p.slopesOf, p.bias)) {}
 };
 
 /** Which tile, and which part of its sums, are a block's. */
@@ -133,7 +133,7 @@ __device__ inline void storeFloats(T* p, const float (&x)[W], bool byPacks, int 
       for (int i = 0; i < W; i += Pack<T>::size) {
         Pack<T> pack;
 #pragma unroll
-        for (int j = 0; j < Pack<T>::size; j++) pack.at[j] = rounded<T>(x[i + j]);
+        for (int j = 0; j < Pack<T>::size; j++) pack.at[j] = roundTo<T>(x[i + j]);
         *reinterpret_cast<Pack<T>*>(p + i) = pack;
       }
       return;
@@ -141,7 +141,7 @@ __device__ inline void storeFloats(T* p, const float (&x)[W], bool byPacks, int 
   }
 #pragma unroll
   for (int i = 0; i < W; i++)
-    if (i < count) p[i] = rounded<T>(x[i]);
+    if (i < count) p[i] = roundTo<T>(x[i]);
 }
 
 /** Stores the complete sums x at (row, column) and to the right of it, as far as c goes. */
@@ -212,16 +212,16 @@ inline Cut bestCut(std::initializer_list<Tile> tiles, int step, int64_t M, int64
                    int64_t batch) {
   Cut best{};
   double least = 0;
-  const int64_t steps = K > step ? parts(K, step) : 1;
+  const int64_t steps = K > step ? ceilDiv(K, step) : 1;
   for (const Tile& tile : tiles) {
-    const int64_t rows = parts(M, tile.m), columns = N > 0 ? parts(N, tile.n) : 1;
+    const int64_t rows = ceilDiv(M, tile.m), columns = N > 0 ? ceilDiv(N, tile.n) : 1;
     const double perStep = (double)tile.m * tile.n * step / tile.rate;
     const double perPart = (double)tile.m * tile.n * sizeof(float) / 64;
     for (int64_t splits = 1; splits <= 32 && (splits == 1 || 4 * splits <= steps); splits++) {
       if (splits > 1 && rows * columns * batch * splits > 1024) break; // 64 MB of parts
-      const int64_t depth = parts(steps, splits), blocks = rows * columns * batch * splits;
-      if (parts(steps, depth) != splits) continue;
-      const double share = blocks > 132 ? (double)parts(blocks, 132) : 1.5;
+      const int64_t depth = ceilDiv(steps, splits), blocks = rows * columns * batch * splits;
+      if (ceilDiv(steps, depth) != splits) continue;
+      const double share = blocks > 132 ? (double)ceilDiv(blocks, 132) : 1.5;
       const double cycles = share * (2000 + (double)depth * perStep) +
                             (splits > 1 ? (double)(splits + 1) * perPart : 0);
       if (best.m > 0 && cycles >= least) continue;

@@ -27,7 +27,7 @@ template <bool isRight>
 __global__ void deadlock(int* y) {
   int x = 1;
   if (isRight || threadIdx.x != 37) {
-    x = __shfl_xor_sync(ALL, x, 1); // planted: deadlock
+    x = __shfl_xor_sync(FULL_MASK, x, 1); // planted: deadlock
   }
   y[blockIdx.x * 64 + threadIdx.x] = x;
 }
@@ -41,7 +41,7 @@ __global__ void waitsElsewhere(int* y) {
 
 template <bool isRight>
 __global__ void wrongMask(int* y) {
-  y[blockIdx.x * 64 + threadIdx.x] = __any_sync(isRight ? ALL : 0xffff, 1);
+  y[blockIdx.x * 64 + threadIdx.x] = __any_sync(isRight ? FULL_MASK : 0xffff, 1);
 }
 
 template <bool isRight>
@@ -163,7 +163,7 @@ __global__ void missingSyncWarp(float* y) {
   const int i = threadIdx.x;
   tile[i] = 1;
   if (isRight) __syncwarp();
-  else __shfl_sync(ALL, i, 0); // lanes meet, but their writes need not be seen
+  else __shfl_sync(FULL_MASK, i, 0); // lanes meet, but their writes need not be seen
   y[i] = tile[i ^ 1]; // planted: missing syncwarp
 }
 

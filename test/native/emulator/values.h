@@ -15,10 +15,10 @@ template <class T>
 __global__ void shuffles(T* y, int width) {
   const T x = (T)(threadIdx.x * 3 + 1);
   T* const mine = y + threadIdx.x * 4;
-  mine[0] = __shfl_sync(ALL, x, threadIdx.x + 5, width);
-  mine[1] = __shfl_up_sync(ALL, x, 3, width);
-  mine[2] = __shfl_down_sync(ALL, x, 3, width);
-  mine[3] = __shfl_xor_sync(ALL, x, 5, width);
+  mine[0] = __shfl_sync(FULL_MASK, x, threadIdx.x + 5, width);
+  mine[1] = __shfl_up_sync(FULL_MASK, x, 3, width);
+  mine[2] = __shfl_down_sync(FULL_MASK, x, 3, width);
+  mine[3] = __shfl_xor_sync(FULL_MASK, x, 5, width);
 }
 
 template <class T>
@@ -43,9 +43,9 @@ void testShuffles(const char* type) {
 __global__ void votes(unsigned* y) {
   const int i = threadIdx.x;
   unsigned* const mine = y + 4 * i;
-  mine[0] = __ballot_sync(ALL, i % 3 == 0);
-  mine[1] = __all_sync(ALL, i < 32);
-  mine[2] = __any_sync(ALL, i == 40);
+  mine[0] = __ballot_sync(FULL_MASK, i % 3 == 0);
+  mine[1] = __all_sync(FULL_MASK, i < 32);
+  mine[2] = __any_sync(FULL_MASK, i == 40);
   if (i % 32 < 8) mine[3] = __ballot_sync(0xff, i % 2); // two groups meet side by side
   else mine[3] = __ballot_sync(~0xffu, i % 2);
 }
@@ -89,7 +89,7 @@ void testProducts(const char* name) {
   constexpr int K = isTf32 ? 8 : 16;
   Buffer<float> a(16 * K), b(K * 8), c(16 * 8);
   for (auto* buffer : {&a, &b, &c}) {
-    for (float& x : buffer->host) x = toFloat(rounded<bf16>(randomFloat()));
+    for (float& x : buffer->host) x = toFloat(roundTo<bf16>(randomFloat()));
     buffer->put();
   }
   const std::vector<float> before = c.host;
@@ -351,7 +351,7 @@ void testResources() {
 
 void testNumbers() {
   const float inf = INFINITY;
-  const auto bits = [](float x) { return rounded<bf16>(x).bits; };
+  const auto bits = [](float x) { return roundTo<bf16>(x).bits; };
   expect("bf16", bits(1) == 0x3f80 && bits(inf) == 0x7f80 && bits(-inf) == 0xff80 &&
                      bits(NAN) == 0x7fff && bits(1.00390625f) == 0x3f80 &&
                      bits(1.01171875f) == 0x3f82 && bits(3.4e38f) == 0x7f80 &&

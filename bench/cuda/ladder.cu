@@ -54,7 +54,7 @@ template <class Work>
 void report(int number, f32* c, const Matrix& a, const Matrix& b, const Work& step) {
   copyToDevice(c, std::vector<float>(ELEMENTS, NAN).data(), ELEMENTS * sizeof(f32));
   std::vector<float> times;
-  for (int round = 0; round <= ROUNDS; round++) times.push_back(timed(step));
+  for (int round = 0; round <= ROUNDS; round++) times.push_back(elapsedMilliseconds(step));
   std::sort(times.begin() + 1, times.end()); // the first one does not count
   const double ms = times[1 + ROUNDS / 2], tflops = 2.0 * N * N * N / ms / 1e9;
   const double error = errorOf(c, a, b);
@@ -69,7 +69,7 @@ void report(int number, f32* c, const Matrix& a, const Matrix& b, const Work& st
 
 int main() {
   using namespace tinybard::cuda;
-  if (const char* reason = whyUnavailable()) {
+  if (const char* reason = unavailableReason()) {
     std::fprintf(stderr, "%s\n", reason);
     return 1;
   }

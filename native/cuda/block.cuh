@@ -78,8 +78,8 @@ __device__ inline bool gridSum(float* x, float* found, unsigned* counter) {
 
 constexpr int GROUP = 16; // slabs that are added at a time
 
-/** How many counters addSlabs takes for `count` slabs. */
-__host__ __device__ constexpr int64_t slabCounters(int64_t count) {
+/** How many counters reducePartials takes for `count` slabs. */
+__host__ __device__ constexpr int64_t partialCounters(int64_t count) {
   return 1 + ceilDiv(count, GROUP);
 }
 
@@ -102,7 +102,7 @@ __device__ inline void addRows(float* x, int64_t step, int64_t n, int count) {
  * those of slabs[0] become the sums of all, in a fixed order. The last block of each group to come
  * adds the group's slabs, the last of these adds the groups: true there. All threads must call it.
  */
-__device__ inline bool addSlabs(float* slabs, int64_t step, int64_t n, int i, int count,
+__device__ inline bool reducePartials(float* slabs, int64_t step, int64_t n, int i, int count,
                                 unsigned* counters) {
   const bool packed = canVectorize<float>(n | step, slabs);
   const int group = i / GROUP, first = group * GROUP, groups = (int)ceilDiv(count, GROUP);
@@ -117,14 +117,14 @@ __device__ inline bool addSlabs(float* slabs, int64_t step, int64_t n, int i, in
   return true;
 }
 
-/** index, if it is from 0 to bound - 1; else 0, after noting the fault. */
-__device__ inline int checked(int index, int64_t bound, FaultyKernel kernel, int64_t at,
-                              Fault* fault) {
+/** Returns index if it is within 0 to bound - 1; otherwise records the error and returns 0. */
+__device__ inline int checkIndex(int index, int64_t bound, IndexSource source, int64_t position,
+                                 IndexError* indexError) {
   if (index >= 0 && index < bound) return index;
-  if (atomicCAS(&fault->kernel, 0, (int)kernel) == 0) {
-    fault->value = index;
-    fault->at = at;
-    fault->bound = bound;
+  if (atomicCAS(&indexError->source, 0, (int)source) == 0) {
+    indexError->value = index;
+    indexError->position = position;
+    indexError->bound = bound;
   }
   return 0;
 }

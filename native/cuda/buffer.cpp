@@ -13,7 +13,7 @@
 
 namespace tinybard {
 
-int64_t allocations = 0, reads = 0;
+int64_t allocationCount = 0, readCount = 0;
 
 namespace {
 
@@ -119,7 +119,7 @@ napi_value allocateBuffer(napi_env env, napi_callback_info info) {
     napi_get_null(env, &buffer);
     return buffer;
   }
-  allocations++;
+  allocationCount++;
   buffer = object(env);
   napi_type_tag_object(env, buffer, &tag);
   const auto end = [](napi_env, void* block, void*) { delete static_cast<Block*>(block); };
@@ -175,7 +175,7 @@ napi_value readBuffer(napi_env env, napi_callback_info info) {
   void* data = nullptr;
   napi_value memory, result = nullptr;
   if (napi_create_arraybuffer(env, 4 * length, &data, &memory) != napi_ok) return nullptr;
-  reads++;
+  readCount++;
   if (block->type == Type::bf16) {
     std::vector<uint16_t> halves(length);
     cuda::copyToHost(halves.data(), block->data.get(), block->bytes());
@@ -183,27 +183,35 @@ napi_value readBuffer(napi_env env, napi_callback_info info) {
   } else {
     cuda::copyToHost(data, block->data.get(), block->bytes());
   }
-  if (throwIfFaulty(env)) return nullptr;
+  if (throwDeviceError(env)) return nullptr;
   napi_create_typedarray(env, type, length, memory, 0, &result);
   return result;
 }
 
-bool throwIfFaulty(napi_env env) {
+bool throwDeviceError(napi_env env) {
   if (const char* error = cuda::lastError()) {
     napi_throw_error(env, nullptr, (std::string("the device has failed: ") + error).c_str());
     return true;
   }
-  cuda::Fault fault{};
-  cuda::copyToHost(&fault, cuda::faults(), sizeof fault);
-  if (fault.kernel == cuda::noKernel) return false;
-  const cuda::Fault none{};
-  cuda::copyToDevice(cuda::faults(), &none, sizeof none);
-  constexpr const char* names[] = {"", "embedding: idx", "embeddingBackward: idx",
-                                   "crossEntropy: target", "linearCrossEntropy: target", "rotary: place",
-                                   "embeddingQuantized: idx", "cachedAttention: place"};
-  const std::string message = std::string(names[fault.kernel]) + "[" + std::to_string(fault.at) +
-                              "] is " + std::to_string(fault.value) + ", expected 0 to " +
-                              std::to_string(fault.bound - 1);
+  cuda::IndexError indexError{};
+  cuda::copyToHost(&indexError, cuda::deviceIndexError(), sizeof indexError);
+  if (indexError.source == (int)cuda::IndexSource::none) return false;
+  const cuda::IndexError none{};
+  cuda::copyToDevice(cuda::deviceIndexError(), &none, sizeof none);
+  constexpr const char* arguments[] = { // by IndexSource
+      "",
+      "embedding: idx",
+      "embeddingBackward: idx",
+      "crossEntropy: target",
+      "linearCrossEntropy: target",
+      "rotary: position",
+      "embeddingQuantized: idx",
+      "cachedAttention: position",
+  };
+  const std::string message = std::string(arguments[indexError.source]) + "[" +
+                              std::to_string(indexError.position) + "] is " +
+                              std::to_string(indexError.value) + ", expected 0 to " +
+                              std::to_string(indexError.bound - 1);
   napi_throw_range_error(env, nullptr, message.c_str());
   return true;
 }

@@ -13,9 +13,9 @@ napi_value writeBuffer(napi_env env, napi_callback_info info);
 napi_value readBuffer(napi_env env, napi_callback_info info);
 
 /** How many buffers were allocated, and how many read, since the start. */
-extern int64_t allocations, reads;
+extern int64_t allocationCount, readCount;
 
 /** Throws what went wrong on the device since the last time, an index out of range too. */
-bool throwIfFaulty(napi_env env);
+bool throwDeviceError(napi_env env);
 
 } // namespace tinybard

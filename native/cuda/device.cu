@@ -99,7 +99,7 @@ const char* lastError() {
 
 // ---- the device
 
-const char* whyUnavailable() {
+const char* unavailableReason() {
   static char reason[160];
   int count = 0, device = 0, major = 0;
   const cudaError_t found = cudaGetDeviceCount(&count);
@@ -115,7 +115,7 @@ const char* whyUnavailable() {
   return "the GPU is older than Ampere (compute capability 8.0), whose tensor cores it takes";
 }
 
-const char* processor() {
+const char* deviceName() {
   static const cudaDeviceProp properties = [] {
     cudaDeviceProp found = {};
     int device = 0;
@@ -132,7 +132,7 @@ int driverVersion() {
   return version;
 }
 
-float timed(const std::function<void()>& work) {
+float elapsedMilliseconds(const std::function<void()>& work) {
   cudaEvent_t begin, end;
   float ms = 0;
   cudaEventCreate(&begin);
@@ -148,7 +148,7 @@ float timed(const std::function<void()>& work) {
 
 // ---- launches
 
-int64_t launches() { return launched; }
+int64_t launchCount() { return launched; }
 
 int multiprocessors() {
   static const int count = [] {
@@ -205,12 +205,12 @@ Graph* endCapture() {
   return isWell ? made.release() : nullptr;
 }
 
-void run(Graph* graph) {
+void launchGraph(Graph* graph) {
   if (isRefused("the run of a graph")) return;
   if (isDone(cudaGraphLaunch(graph->runnable, stream()), "a graph")) launched += graph->kernels;
 }
 
-void destroy(Graph* graph) {
+void destroyGraph(Graph* graph) {
   if (!graph) return;
   if (!capturing) cudaStreamSynchronize(stream()); // it may still run, and read what it copies
   delete graph;

@@ -39,17 +39,17 @@ void synchronize();
 const char* lastError();
 
 /** How many kernels were launched, by launch() or within a graph. */
-int64_t launches();
+int64_t launchCount();
 /** Why there is no device to work on, in words; null if there is one. */
-const char* whyUnavailable();
+const char* unavailableReason();
 /** The name of the device. */
-const char* processor();
+const char* deviceName();
 /** The driver's version: 13000 for CUDA 13.0. */
 int driverVersion();
 /** How many blocks of threads the device runs side by side: streaming multiprocessors. */
 int multiprocessors();
 /** Milliseconds that the device takes for what `work` launches; waits until it is done. */
-float timed(const std::function<void()>& work);
+float elapsedMilliseconds(const std::function<void()>& work);
 
 /** A list of launches that the device runs again by itself. */
 struct Graph;
@@ -58,8 +58,8 @@ void beginCapture();
 bool isCapturing();
 /** The launches since beginCapture(); null if they could not be made a graph. */
 Graph* endCapture();
-void run(Graph* graph);
-void destroy(Graph* graph);
+void launchGraph(Graph* graph);
+void destroyGraph(Graph* graph);
 
 // ---- what launchers may ask for; all of it stays as long as the process
 
@@ -68,23 +68,32 @@ void* workspace(size_t bytes);
 /** `count` counters of 0, which each kernel must leave at 0. */
 unsigned* counters(int64_t count);
 /** The same bytes on the device: a table of pointers, say. Equal bytes are copied once. */
-const void* tableOf(const void* bytes, size_t count);
+const void* getDeviceTable(const void* bytes, size_t count);
 template <class T>
-const T* tableOf(const std::vector<T>& list) {
-  return static_cast<const T*>(tableOf(list.data(), list.size() * sizeof(T)));
+const T* getDeviceTable(const std::vector<T>& list) {
+  return static_cast<const T*>(getDeviceTable(list.data(), list.size() * sizeof(T)));
 }
 
-/** The first index that was out of range: where, its value, the bound; kernel 0: there is none. */
-struct Fault {
-  int kernel, value;
-  long long at, bound;
+/** The kernel argument that held an index out of range. Values as in buffer.cpp's table. */
+enum class IndexSource : int {
+  none,
+  embedding,
+  embeddingBackward,
+  crossEntropy,
+  linearCrossEntropy,
+  rotary,
+  embeddingQuantized,
+  cachedAttention
 };
-enum FaultyKernel {
-  noKernel, embedding_, embeddingBackward_, crossEntropy_, classify_, rotary_, embeddingQuantized_,
-  cachedAttention_
+/** The first index out of range since the last report: element `position` was `value`. */
+struct IndexError {
+  int source; // an IndexSource, as an int for atomicCAS
+  int value;
+  long long position;
+  long long bound; // valid indices are 0 to bound - 1
 };
-/** Where kernels note it. */
-Fault* faults();
+/** The device's only IndexError, which kernels write and reads of any buffer report. */
+IndexError* deviceIndexError();
 
 // ---- launching
 

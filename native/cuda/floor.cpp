@@ -18,12 +18,12 @@ std::atomic<bool> isTaken{false}; // by an environment: the device has one strea
 class GraphPlayer : public Player {
  public:
   ~GraphPlayer() override {
-    if (graph) cuda::destroy(graph);
+    if (graph) cuda::destroyGraph(graph);
   }
 
   bool play(napi_env env, const std::vector<Step>& steps) override {
     if (!graph && !capture(env, steps)) return false;
-    cuda::run(graph);
+    cuda::launchGraph(graph);
     return true;
   }
 
@@ -34,9 +34,9 @@ class GraphPlayer : public Player {
     for (const Step& step : steps) isGood = isGood && runKernel(env, step.run, step.slots.data());
     graph = cuda::endCapture();
     if (isGood && graph) return true;
-    if (graph) cuda::destroy(graph);
+    if (graph) cuda::destroyGraph(graph);
     graph = nullptr;
-    if (isGood) throwIfFaulty(env);
+    if (isGood) throwDeviceError(env);
     return false;
   }
 
@@ -45,7 +45,7 @@ class GraphPlayer : public Player {
 
 napi_value synchronize(napi_env env, napi_callback_info) {
   cuda::synchronize();
-  throwIfFaulty(env);
+  throwDeviceError(env);
   return nullptr;
 }
 
@@ -57,9 +57,9 @@ napi_value counts(napi_env env, napi_callback_info) {
     napi_create_double(env, (double)count, &number);
     napi_set_named_property(env, result, name, number);
   };
-  set("launches", cuda::launches());
-  set("reads", reads);
-  set("allocations", allocations);
+  set("launches", cuda::launchCount());
+  set("reads", readCount);
+  set("allocations", allocationCount);
   return result;
 }
 
@@ -76,10 +76,10 @@ napi_value timeReplays(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   bool isGood = recording->replay(env); // what is made once is made now
-  const float ms = cuda::timed([&] {
+  const float ms = cuda::elapsedMilliseconds([&] {
     for (double i = 0; i < count && isGood; i++) isGood = recording->replay(env);
   });
-  if (!isGood || throwIfFaulty(env)) return nullptr;
+  if (!isGood || throwDeviceError(env)) return nullptr;
   napi_create_double(env, ms, &result);
   return result;
 }
@@ -94,7 +94,7 @@ napi_value setTf32(napi_env env, napi_callback_info info) {
 
 napi_value tune(napi_env env, napi_callback_info) {
   cuda::tuneBlas();
-  throwIfFaulty(env);
+  throwDeviceError(env);
   return nullptr;
 }
 
@@ -117,7 +117,7 @@ napi_value setMatmulTable(napi_env env, napi_callback_info info) {
 std::unique_ptr<Player> Player::make() { return std::make_unique<GraphPlayer>(); }
 
 bool enter(napi_env env, napi_value cuda) {
-  if (const char* reason = cuda::whyUnavailable()) {
+  if (const char* reason = cuda::unavailableReason()) {
     napi_throw_error(env, nullptr, reason);
     return false;
   }
@@ -126,7 +126,7 @@ bool enter(napi_env env, napi_value cuda) {
     return false;
   }
   napi_add_env_cleanup_hook(env, [](void*) { isTaken = false; }, env);
-  napi_set_named_property(env, cuda, "processor", text(env, cuda::processor()));
+  napi_set_named_property(env, cuda, "processor", text(env, cuda::deviceName()));
   napi_set_named_property(env, cuda, "matmul", text(env, cuda::blasStatus()));
   setFunction<allocateBuffer>(env, cuda, "allocate");
   setFunction<freeBuffer>(env, cuda, "free");

@@ -27,7 +27,7 @@ __device__ inline float countOf(const i32* target, int64_t rows, int64_t ignored
 template <class F, class S>
 __global__ void __launch_bounds__(S::threads, 2)
     meanLoss(const F* x, const i32* target, f32* loss, f32* lse, f32* count, float* found,
-             unsigned* counter, int64_t rows, int n, int64_t ignored, Fault* fault) {
+             unsigned* counter, int64_t rows, int n, int64_t ignored, IndexError* indexError) {
   float total = 0;
   for (int64_t r = S::team(); r < rows; r += S::allTeams()) {
     const Row<F, S> row(x + r * n, n);
@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(S::threads, 2)
     if (S::rank() != 0) continue;
     lse[r] = logf(all.sum);
     if (target[r] == ignored) continue;
-    const int own = checked(target[r], n, crossEntropy_, r, fault);
+    const int own = checkIndex(target[r], n, IndexSource::crossEntropy, r, indexError);
     total += lse[r] + (all.shift - toFloat(row.x[own]));
   }
   if (!gridSum(&total, found, counter)) return;
@@ -74,7 +74,7 @@ template <class F, class S>
 __global__ void __launch_bounds__(S::threads, 2)
     classifyInPlace(F* logits, const i32* target, f32* loss, f32* count, float* found,
                     unsigned* counter, int64_t rows, int n, int width, int64_t ignored,
-                    Fault* fault) {
+                    IndexError* indexError) {
   const float counted = countOf<S::threads>(target, rows, ignored); // which each block needs
   float total = 0;
   for (int64_t r = S::team(); r < rows; r += S::allTeams()) {
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(S::threads, 2)
     const Normalizer all = normalizerOf(row, n, width);
     const float share = 1 / (all.sum * counted), part = 1 / counted;
     const bool counts = target[r] != ignored;
-    const int own = counts ? checked(target[r], n, classify_, r, fault) : -1;
+    const int own = counts ? checkIndex(target[r], n, IndexSource::linearCrossEntropy, r, indexError) : -1;
     if (counts && S::rank() == 0) total += logf(all.sum);
     S::each(width, [&](int i, int p) {
       Vector<F, S::W> v = row.at(i, p);
@@ -140,7 +140,7 @@ void crossEntropy(const F* x, const i32* target, f32* loss, f32* lse, f32* count
     using S = decltype(shape);
     const Dim grid = lossGrid<S>(rows);
     launch(meanLoss<F, S>, grid, S::threads, 0, x, target, loss, lse, count, foundBy(grid),
-           counters(1), rows, (int)n, ignoreIndex, faults());
+           counters(1), rows, (int)n, ignoreIndex, deviceIndexError());
   });
 }
 FOR_FLOATS(crossEntropy)
@@ -170,7 +170,7 @@ void linearCrossEntropy(const F* x, const F* w, const F* b, const i32* target, f
     using S = decltype(shape);
     const Dim grid = lossGrid<S>(rows);
     launch(classifyInPlace<F, S>, grid, S::threads, 0, logits, target, loss, count, foundBy(grid),
-           counters(1), rows, (int)n, (int)width, ignoreIndex, faults());
+           counters(1), rows, (int)n, (int)width, ignoreIndex, deviceIndexError());
   });
 }
 FOR_FLOATS(linearCrossEntropy)

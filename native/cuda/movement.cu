@@ -97,10 +97,10 @@ struct Piece {
 struct Gather {
   const i32* idx;
   int64_t V, C;
-  Fault* fault;
+  IndexError* indexError;
   __device__ int64_t from(int64_t i) const {
     const int64_t r = i / C;
-    return checked(idx[r], V, embedding_, r, fault) * C + i % C;
+    return checkIndex(idx[r], V, IndexSource::embedding, r, indexError) * C + i % C;
   }
   __device__ int64_t to(int64_t i) const { return i; }
 };
@@ -169,7 +169,7 @@ struct Match {
 
 /** Lists the rows from `first` to `end` - 1 of `classes` classes in their order; gives how many. */
 __device__ inline int findMatches(const i32* idx, int64_t first, int64_t end, int64_t firstClass,
-                                  int classes, int64_t V, Match* matches, Fault* fault) {
+                                  int classes, int64_t V, Match* matches, IndexError* indexError) {
   SHARED(int, found, [BLOCK / WARP]);
   constexpr int warps = BLOCK / WARP;
   const int64_t here = end - first < ROWS ? end - first : ROWS;
@@ -179,7 +179,7 @@ __device__ inline int findMatches(const i32* idx, int64_t first, int64_t end, in
     for (int i = warp() * part; i < (warp() + 1) * part && first + i < end; i += WARP) {
       const int64_t row = first + i + lane();
       const int64_t of =
-          (row < end ? checked(idx[row], V, embeddingBackward_, row, fault) : -1) - firstClass;
+          (row < end ? checkIndex(idx[row], V, IndexSource::embeddingBackward, row, indexError) : -1) - firstClass;
       const bool isOurs = row < end && of >= 0 && of < classes;
       const unsigned ours = __ballot_sync(FULL_MASK, isOurs);
       if (writes && isOurs)
@@ -240,7 +240,7 @@ __device__ inline Vector<float, W> sumOf(int v, const Match* matches, int first,
 template <int W, class F>
 __global__ void __launch_bounds__(BLOCK, 3)
     sumByClass(const i32* idx, const F* dy, f32* dw, f32* slabs, unsigned* counters, int64_t rows,
-               int64_t V, int64_t C, int most, int chunks, Fault* fault) {
+               int64_t V, int64_t C, int most, int chunks, IndexError* indexError) {
   SHARED(Match, matches, [ROWS]);
   SHARED(bool, isHeavy, [CLASSES]);
   SHARED(float, sums, [BLOCK / WARP][WARP * W]);
@@ -250,7 +250,7 @@ __global__ void __launch_bounds__(BLOCK, 3)
   const int64_t begin = rows * chunk / chunks, end = rows * (chunk + 1) / chunks;
   f32* out = (chunks == 1 ? dw : slabs + chunk * V * C) + firstClass * C;
   for (int64_t first = begin; first == begin || first < end; first += ROWS) {
-    const int count = findMatches(idx, first, end, firstClass, classes, V, matches, fault);
+    const int count = findMatches(idx, first, end, firstClass, classes, V, matches, indexError);
     for (int v = warp(); v < classes; v += BLOCK / WARP) {
       const int rowsHere = countOf(v, matches, count);
       if (lane() == 0) isHeavy[v] = rowsHere > HEAVY;
@@ -286,7 +286,7 @@ __global__ void __launch_bounds__(BLOCK, 3)
   }
   if (chunks == 1) return;
   f32* ours = slabs + firstClass * C;
-  if (!addSlabs(ours, V * C, classes * C, chunk, chunks, counters + set * slabCounters(chunks)))
+  if (!reducePartials(ours, V * C, classes * C, chunk, chunks, counters + set * partialCounters(chunks)))
     return;
   for (int64_t i = threadIdx.x; i < classes * C; i += BLOCK) dw[firstClass * C + i] = ours[i];
 }
@@ -345,7 +345,7 @@ FOR_WORDS(sliceUpdate)
 template <class F>
 void embedding(const i32* idx, const F* w, F* y, int64_t rows, int64_t V, int64_t C, End) {
   if (!isEmpty("embedding", rows, V))
-    moveBy<F>(Gather{idx, V, C, faults()}, w, y, rows * C, &Gather::C);
+    moveBy<F>(Gather{idx, V, C, deviceIndexError()}, w, y, rows * C, &Gather::C);
 }
 FOR_FLOATS(embedding)
 
@@ -362,8 +362,8 @@ void embeddingBackward(const i32* idx, const F* dy, f32* dw, int64_t rows, int64
   f32* slabs = chunks == 1 ? nullptr : static_cast<f32*>(workspace(chunks * V * C * sizeof(f32)));
   constexpr int W = Pack<F>::size;
   launch(canVectorize<F>(C, dy, dw) ? sumByClass<W, F> : sumByClass<1, F>, gridFor(sets * chunks, 1),
-         BLOCK, 0, idx, dy, dw, slabs, counters(sets * slabCounters(chunks)), rows, V, C, (int)most,
-         (int)chunks, faults());
+         BLOCK, 0, idx, dy, dw, slabs, counters(sets * partialCounters(chunks)), rows, V, C, (int)most,
+         (int)chunks, deviceIndexError());
 }
 FOR_FLOATS(embeddingBackward)
 

@@ -9,9 +9,9 @@
 namespace tinybard::cuda {
 namespace {
 
-/** What a kernel without dropout has in the place of Drop. */
-struct NoDrop {
-  __device__ NoDrop(const i32*, uint32_t, uint32_t) {}
+/** What a kernel without dropout has in the place of DropoutRng. */
+struct NoDropout {
+  __device__ NoDropout(const i32*, uint32_t, uint32_t) {}
   template <int W>
   __device__ void factors(uint64_t, float (&factor)[W]) const {
     for (int k = 0; k < W; k++) factor[k] = 1;
@@ -41,13 +41,13 @@ __global__ void __launch_bounds__(S::threads, S::P == 2 ? 4 : 1)
     const int64_t at = row * n;
     Row<F, S> r(from.x + at, n);
     if constexpr (!std::is_same_v<D, Alone>) {
-      const D drop(from.rngState, from.site, from.threshold);
+      const D dropoutRng(from.rngState, from.site, from.threshold);
       const Row<F, S> y(from.y + at, n);
       S::each(n, [&](int i, int p) {
         Vector<F, W> sum = r.at(i, p);
         const Vector<F, W> branch = y.at(i, p);
         float factor[W];
-        drop.factors(at + i, factor);
+        dropoutRng.factors(at + i, factor);
         for (int k = 0; k < W; k++)
           sum.at[k] = roundTo<F>(fmaf(toFloat(branch.at[k]), factor[k], toFloat(sum.at[k])));
         store(from.r + at + i, sum);
@@ -151,13 +151,13 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
       }
     });
     const float meanG = d.subtractMean ? S::sum(sumG) / n : 0, meanGX = S::sum(sumGX) / n;
-    const D drop(d.rngState, d.site, d.threshold);
+    const D dropoutRng(d.rngState, d.site, d.threshold);
     S::each(width, [&](int i, int p) {
       const Vector<F, W> xi = x.at(i, p), dzi = dz.at(i, p), wi = scale.at(i, p);
       Vector<F, W> dx, dy, more = {};
       if (d.dr) more = dr.at(i, p);
       float factor[W];
-      if (d.dy) drop.factors(at + i, factor);
+      if (d.dy) dropoutRng.factors(at + i, factor);
       for (int k = 0; k < W; k++) {
         const float xHat = (toFloat(xi.at[k]) - m) * s;
         const float g = toFloat(dzi.at[k]) * toFloat(wi.at[k]);
@@ -190,7 +190,7 @@ __global__ void __launch_bounds__(S::threads, 512 / S::threads)
       store(slab + n + i, db[p]);
     });
   }
-  if (!addSlabs(slabs, 2 * n, 2 * n, blockIdx.x, gridDim.x, counters)) return;
+  if (!reducePartials(slabs, 2 * n, 2 * n, blockIdx.x, gridDim.x, counters)) return;
   for (int i = threadIdx.x; i < n; i += S::threads) {
     if (d.dw) d.dw[i] = slabs[i];
     if (d.db) d.db[i] = slabs[n + i];
@@ -217,7 +217,7 @@ void backward(const F* r, const F* w, const f32* mean, const f32* rstd, const Gr
     const size_t shared = S::teams > 1 ? S::teams * 2 * n * sizeof(f32) : 0;
     launch(normalizeBackward<F, S, D>, grid, S::threads, shared, r, w, mean, rstd, d,
            static_cast<f32*>(workspace(grid.x * 2 * n * sizeof(f32))),
-           counters(slabCounters(grid.x)), rows, (int)n);
+           counters(partialCounters(grid.x)), rows, (int)n);
   };
   constexpr int W = Pack<F>::size;
   const int64_t pieces = n / W; // of which few to a thread leave room for the sums
@@ -244,7 +244,7 @@ template <class F>
 void layerNormBackward(const F* x, const F* w, const f32* mean, const f32* rstd, const F* dy, F* dx,
                        f32* dw, f32* db, int64_t rows, int64_t n, bool subtractMean, End) {
   const Gradients<F> d = {nullptr, dy, dx, nullptr, dw, db, nullptr, 0, 0, subtractMean};
-  backward<F, NoDrop>(x, w, mean, rstd, d, rows, n);
+  backward<F, NoDropout>(x, w, mean, rstd, d, rows, n);
 }
 FOR_FLOATS(layerNormBackward)
 
@@ -252,9 +252,9 @@ template <class F>
 void residualLayerNorm(const F* x, const F* y, const F* w, const F* b, F* r, F* z, f32* mean,
                        f32* rstd, const i32* rngState, int64_t rows, int64_t n, double eps,
                        int64_t site, double p, bool subtractMean, End) {
-  const Residual<F> from = {x, y, r, rngState, (uint32_t)site, Drop::thresholdOf(p), subtractMean};
-  if (from.threshold == 0) forward<F, NoDrop>(from, w, b, z, mean, rstd, rows, n, eps);
-  else forward<F, Drop>(from, w, b, z, mean, rstd, rows, n, eps);
+  const Residual<F> from = {x, y, r, rngState, (uint32_t)site, DropoutRng::toThreshold(p), subtractMean};
+  if (from.threshold == 0) forward<F, NoDropout>(from, w, b, z, mean, rstd, rows, n, eps);
+  else forward<F, DropoutRng>(from, w, b, z, mean, rstd, rows, n, eps);
 }
 FOR_FLOATS(residualLayerNorm)
 
@@ -264,9 +264,9 @@ void residualLayerNormBackward(const F* r, const F* w, const f32* mean, const f3
                                const i32* rngState, int64_t rows, int64_t n, int64_t site, double p,
                                bool subtractMean, End) {
   const Gradients<F> d = {dr, dz,    dx,             dy,                   dw,
-                          db, rngState, (uint32_t)site, Drop::thresholdOf(p), subtractMean};
-  if (!dy || d.threshold == 0) backward<F, NoDrop>(r, w, mean, rstd, d, rows, n);
-  else backward<F, Drop>(r, w, mean, rstd, d, rows, n);
+                          db, rngState, (uint32_t)site, DropoutRng::toThreshold(p), subtractMean};
+  if (!dy || d.threshold == 0) backward<F, NoDropout>(r, w, mean, rstd, d, rows, n);
+  else backward<F, DropoutRng>(r, w, mean, rstd, d, rows, n);
 }
 FOR_FLOATS(residualLayerNormBackward)
 

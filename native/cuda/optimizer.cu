@@ -165,7 +165,7 @@ Table tableOfLists(List w, List dw = {}, List m = {}, List v = {}, List copies =
                        isPacked});
     chunks += ceilDiv(w.lengths[i], CHUNK);
   }
-  return {tableOf(tensors), w.count, chunks};
+  return {getDeviceTable(tensors), w.count, chunks};
 }
 
 } // namespace

@@ -79,11 +79,11 @@ __global__ void __launch_bounds__(WARPS* WARP)
 /** y [rows, C]: row r is row idx[r] of W. */
 template <int bits, class F>
 __global__ void gather(const i32* idx, Quantized<bits> q, F* y, int64_t rows, int64_t V, int64_t C,
-                       Fault* fault) {
+                       IndexError* indexError) {
   constexpr int each = Quantized<bits>::each;
   for (int64_t i = thread(); i < rows * C; i += threads()) {
     const int64_t r = i / C, c = i % C;
-    const int64_t v = checked(idx[r], V, embeddingQuantized_, r, fault);
+    const int64_t v = checkIndex(idx[r], V, IndexSource::embeddingQuantized, r, indexError);
     const i32 word = q.w[v * q.words + c / each];
     y[i] = roundTo<F>(Quantized<bits>::number(word, c % each) * q.scaleAt(v, c));
   }
@@ -135,10 +135,10 @@ void embeddingQuantized(const i32* idx, const i32* w, const f32* scale, F* y, in
   const Dim grid = gridOf(rows * C);
   if (bits == 8)
     launch(gather<8, F>, grid, BLOCK, 0, idx, matrix<8>(w, scale, C, groups), y, rows, V, C,
-           faults());
+           deviceIndexError());
   else
     launch(gather<4, F>, grid, BLOCK, 0, idx, matrix<4>(w, scale, C, groups), y, rows, V, C,
-           faults());
+           deviceIndexError());
 }
 FOR_FLOATS(embeddingQuantized)
 

@@ -12,16 +12,16 @@ namespace {
 template <int W, class F>
 __global__ void drop(const F* x, F* y, const i32* rngState, int64_t n, uint32_t site,
                      uint32_t threshold) {
-  const Drop drop(rngState, site, threshold);
+  const DropoutRng dropoutRng(rngState, site, threshold);
   for (int64_t i = thread(); i < n / W; i += threads()) {
     Vector<F, W> v = load<W>(x + i * W);
     float factor[W];
-    drop.factors(i * W, factor);
+    dropoutRng.factors(i * W, factor);
     for (int k = 0; k < W; k++) v.at[k] = roundTo<F>(toFloat(v.at[k]) * factor[k]);
     store(y + i * W, v);
   }
   const int64_t i = n / W * W + thread();
-  if (i < n) y[i] = roundTo<F>(toFloat(x[i]) * drop.factorOf(i));
+  if (i < n) y[i] = roundTo<F>(toFloat(x[i]) * dropoutRng.factorAt(i));
 }
 
 template <int W, class F>
@@ -49,7 +49,7 @@ __global__ void drawPieces(const i32* tokens, const i32* place, i32* x, i32* y, 
 
 template <class F>
 void dropout(const F* x, F* y, const i32* rngState, int64_t n, int64_t site, double p, End) {
-  const uint32_t threshold = Drop::thresholdOf(p), first = (uint32_t)site;
+  const uint32_t threshold = DropoutRng::toThreshold(p), first = (uint32_t)site;
   const bool packed = canVectorize<F>(0, x, y);
   const Dim grid = gridOf(packed ? ceilDiv(n, 8) : n);
   if (threshold == 0) launch(packed ? keep<8, F> : keep<1, F>, grid, BLOCK, 0, x, y, n);

@@ -23,24 +23,24 @@ __device__ inline uint4 philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c
 }
 
 /** What decides which elements of a dropout site are dropped; as the contract's `dropout` says. */
-struct Drop {
+struct DropoutRng {
   uint32_t k0, k1, site, step, threshold;
   float scale; // of what is kept
 
   /** p is the host's; rngState lie on the device. */
-  __device__ Drop(const i32* rngState, uint32_t firstSite, uint32_t threshold)
+  __device__ DropoutRng(const i32* rngState, uint32_t firstSite, uint32_t threshold)
       : k0(rngState[0]), k1(rngState[1]), site(firstSite + rngState[3]), step(rngState[2]),
         threshold(threshold), scale(65536.0f / (65536.0f - threshold)) {}
 
   /** p as kernels take it: an element is dropped if its 16 bits are below this. */
-  static uint32_t thresholdOf(double p) { return (uint32_t)(65536 * p + 0.5); }
+  static uint32_t toThreshold(double p) { return (uint32_t)(65536 * p + 0.5); }
 
   /** The bits of elements 8 i to 8 i + 7: element 8 i + j has half j % 2 of word j / 2. */
   __device__ uint4 bits(uint64_t i) const {
     return philox((uint32_t)i, site, step, 2, k0, k1); // 2: the stream of dropout
   }
 
-  __device__ static uint32_t half(const uint4& bits, int j) {
+  __device__ static uint32_t bits16(const uint4& bits, int j) {
     const uint32_t word = j < 4 ? (j < 2 ? bits.x : bits.y) : (j < 6 ? bits.z : bits.w);
     return j % 2 == 0 ? word & 0xffff : word >> 16;
   }
@@ -55,11 +55,11 @@ struct Drop {
   __device__ void factors(uint64_t first, float (&factor)[W]) const {
     const uint4 drawn = bits(first / 8);
     const int place = W == 8 ? 0 : (int)(first % 8);
-    for (int k = 0; k < W; k++) factor[k] = this->factor(half(drawn, place + k));
+    for (int k = 0; k < W; k++) factor[k] = this->factor(bits16(drawn, place + k));
   }
 
   /** What element i alone is multiplied by. */
-  __device__ float factorOf(uint64_t i) const { return factor(half(bits(i / 8), i % 8)); }
+  __device__ float factorAt(uint64_t i) const { return factor(bits16(bits(i / 8), i % 8)); }
 };
 
 } // namespace tinybard::cuda

@@ -62,8 +62,8 @@ __global__ void __launch_bounds__(BLOCK, 4)
     for (int w = 0; w < warps; w++) total += sums[w][own];
   if (parts > 1) {
     if (own < width) slabs[part * outer * inner + at + own] = total;
-    if (!addSlabs(slabs + at, outer * inner, width, part, parts,
-                  counters + set * slabCounters(parts)))
+    if (!reducePartials(slabs + at, outer * inner, width, part, parts,
+                  counters + set * partialCounters(parts)))
       return;
     if (own < width) total = slabs[at + own];
   }
@@ -157,7 +157,7 @@ void sum(const F* x, F* y, int64_t outer, int64_t n, int64_t inner, End) {
   const int cuts = (int)partsOf(sets, n, 64);
   launch(packed ? sumColumns<W, F> : sumColumns<1, F>, gridFor(sets * cuts, 1), BLOCK, 0, x, y,
          cuts > 1 ? slabsOf(cuts * outer * inner) : nullptr,
-         cuts > 1 ? counters(sets * slabCounters(cuts)) : nullptr, outer, n, inner, tiles, cuts);
+         cuts > 1 ? counters(sets * partialCounters(cuts)) : nullptr, outer, n, inner, tiles, cuts);
 }
 FOR_FLOATS(sum)
 

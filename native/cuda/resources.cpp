@@ -76,7 +76,7 @@ unsigned* counters(int64_t count) {
   return reinterpret_cast<unsigned*>(memory);
 }
 
-const void* tableOf(const void* bytes, size_t count) {
+const void* getDeviceTable(const void* bytes, size_t count) {
   static auto& tables = *new std::unordered_map<std::string, void*>;
   const std::string key(static_cast<const char*>(bytes), count);
   const auto found = tables.find(key);
@@ -92,10 +92,10 @@ const void* tableOf(const void* bytes, size_t count) {
   return table;
 }
 
-Fault* faults() {
+IndexError* deviceIndexError() {
   static char* memory = nullptr;
-  if (!memory) memory = keepZeros(sizeof(Fault));
-  return reinterpret_cast<Fault*>(memory);
+  if (!memory) memory = keepZeros(sizeof(IndexError));
+  return reinterpret_cast<IndexError*>(memory);
 }
 
 } // namespace tinybard::cuda

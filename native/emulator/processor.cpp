@@ -6,11 +6,11 @@
 
 namespace tinybard::cuda {
 
-const char* whyUnavailable() { return nullptr; }
-const char* processor() { return "the emulator"; }
+const char* unavailableReason() { return nullptr; }
+const char* deviceName() { return "the emulator"; }
 int driverVersion() { return 0; }
 
-float timed(const std::function<void()>& work) {
+float elapsedMilliseconds(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
   work(); // launches wait until they are done
   return std::chrono::duration<float, std::milli>(std::chrono::steady_clock::now() - begin).count();

@@ -125,7 +125,7 @@ void synchronize() { isRefused("a wait"); }
 
 const char* lastError() { return emulator::takeMessage(); }
 
-int64_t launches() { return launched; }
+int64_t launchCount() { return launched; }
 
 int multiprocessors() { return 4; }
 
@@ -146,11 +146,11 @@ Graph* endCapture() {
   return graph && graph->isWhole ? graph.release() : nullptr;
 }
 
-void run(Graph* graph) {
+void launchGraph(Graph* graph) {
   for (const auto& step : graph->steps) step();
 }
 
-void destroy(Graph* graph) { delete graph; }
+void destroyGraph(Graph* graph) { delete graph; }
 
 void emulator::limitBuffer(const void* begin, size_t bytes) {
   if (!checking) return;

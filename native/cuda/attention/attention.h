@@ -86,7 +86,7 @@ template <class F>
 struct Cached : Forward<F> {
   Heads<const F> newK, newV;
   Heads<F> cacheK, cacheV; // where they go: k and v
-  Fault* fault;
+  IndexError* indexError;
 };
 
 constexpr int MOST_D = 128; // of the kernels for heads of ordinary size

@@ -50,8 +50,9 @@ struct Share {
 };
 
 /** Notes that T tokens behind `past` others are more than the cache has room for. */
-__device__ inline void noteFull(int past, int64_t T, int64_t capacity, Fault* fault) {
-  checked(past < 0 ? past : past + (int)T - 1, capacity, cachedAttention_, T - 1, fault);
+__device__ inline void noteFull(int past, int64_t T, int64_t capacity, IndexError* indexError) {
+  checkIndex(past < 0 ? past : past + (int)T - 1, capacity, IndexSource::cachedAttention, T - 1,
+             indexError);
 }
 
 /** What e^(score - its top) is at another top; 0 if there were no keys. */
@@ -62,7 +63,7 @@ __device__ inline float shrink(float top, float other) {
 template <class F, int N>
 __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
   if (!problem.isPossible()) { // nor does any other thread go on
-    if (threadIdx.x == 0) noteFull(*problem.past, 1, problem.Tk, problem.fault);
+    if (threadIdx.x == 0) noteFull(*problem.past, 1, problem.Tk, problem.indexError);
     return;
   }
   constexpr int SIZE = Pack<F>::size, KEYS = 4 / N; // keys that a team asks for at once
@@ -165,9 +166,9 @@ __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
 template <int W, class F>
 __global__ void __launch_bounds__(BLOCK) copyTokens(const F* qkv, F* cache, const i32* past,
                                                     int64_t B, int64_t T, int64_t C,
-                                                    int64_t capacity, Fault* fault) {
+                                                    int64_t capacity, IndexError* indexError) {
   if (*past < 0 || *past > capacity - T) {
-    if (thread() == 0) noteFull(*past, T, capacity, fault);
+    if (thread() == 0) noteFull(*past, T, capacity, indexError);
     return;
   }
   for (int64_t i = thread() * W; i < B * T * 2 * C; i += threads() * W) {
@@ -199,7 +200,7 @@ void append(const F* qkv, F* cache, const i32* past, int64_t B, int64_t T, int64
   const bool packed = canVectorize<F>(C, qkv, cache);
   launch(packed ? copyTokens<SIZE, F> : copyTokens<1, F>,
          gridOf(B * T * 2 * C / (packed ? SIZE : 1)), BLOCK, 0, qkv, cache, past, B, T, C,
-         capacity, faults());
+         capacity, deviceIndexError());
 }
 
 template void attendOne(const Cached<f32>&);

@@ -9,20 +9,21 @@
 namespace tinybard::cuda {
 
 /** Bit j: whether element 8 i + j is kept. */
-__device__ inline uint32_t keptOfDraw(const Drop& drop, uint64_t i) {
-  const uint4 bits = drop.bits(i);
+__device__ inline uint32_t keptOfDraw(const DropoutRng& dropoutRng, uint64_t i) {
+  const uint4 bits = dropoutRng.bits(i);
   uint32_t kept = 0;
 #pragma unroll
-  for (int j = 0; j < 8; j++) kept |= (uint32_t)(Drop::half(bits, j) >= drop.threshold) << j;
+  for (int j = 0; j < 8; j++)
+    kept |= (uint32_t)(DropoutRng::bits16(bits, j) >= dropoutRng.threshold) << j;
   return kept;
 }
 
 /** Bit j: whether element first + j is kept, j < 16. */
-__device__ inline uint32_t keptFrom(const Drop& drop, uint64_t first) {
+__device__ inline uint32_t keptFrom(const DropoutRng& dropoutRng, uint64_t first) {
   const uint64_t draw = first / 8;
   const int shift = first % 8;
-  uint32_t kept = keptOfDraw(drop, draw) | keptOfDraw(drop, draw + 1) << 8;
-  if (shift != 0) kept |= keptOfDraw(drop, draw + 2) << 16;
+  uint32_t kept = keptOfDraw(dropoutRng, draw) | keptOfDraw(dropoutRng, draw + 1) << 8;
+  if (shift != 0) kept |= keptOfDraw(dropoutRng, draw + 2) << 16;
   return kept >> shift & 0xffff;
 }
 
@@ -49,12 +50,12 @@ struct Kept {
   template <class F>
   __device__ void draw(const Attention<F>& problem, const Sight& sight, int head, int query,
                        int queries, int key, int columns, int thread, int threads) const {
-    const Drop drop(problem.rngState, problem.site, problem.threshold);
+    const DropoutRng dropoutRng(problem.rngState, problem.site, problem.threshold);
     for (int i = thread; i < queries * columns; i += threads) {
       const int row = i % queries, column = i / queries, q = query + row, k = key + 16 * column;
       const bool isSeen = q < sight.Tq && k < sight.seen(q);
       const uint64_t element = ((uint64_t)head * sight.Tq + q) * sight.Tk + k;
-      bits[row * pitch + column] = isSeen ? (uint16_t)keptFrom(drop, element) : (uint16_t)0;
+      bits[row * pitch + column] = isSeen ? (uint16_t)keptFrom(dropoutRng, element) : (uint16_t)0;
     }
   }
 };

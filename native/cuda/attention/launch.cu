@@ -12,7 +12,7 @@ Attention<F> over(Heads<const F> q, Heads<const F> k, Heads<const F> v, int64_t 
                   int64_t Tq, int64_t Tk, int64_t D, bool causal, bool packed, const i32* rngState,
                   int64_t site, double p, const i32* past = nullptr) {
   return {q,      k,      v,     (int)heads,     (int)H,                (int)Tq, (int)Tk, (int)D,
-          causal, packed, rngState, (uint32_t)site, Drop::thresholdOf(p), past};
+          causal, packed, rngState, (uint32_t)site, DropoutRng::toThreshold(p), past};
 }
 
 template <class F>
@@ -95,7 +95,7 @@ void cachedAttention(const F* qkv, F* cache, const i32* length, F* y, int64_t B,
                               partOf(y, 0, 1, T, H, D), nullptr};
   if (T == 1 && D <= MOST_D)
     return attendOne(Cached<F>{problem, part(1), part(2), cached(cache, 0), cached(cache, 1),
-                               faults()});
+                               deviceIndexError()});
   append(qkv, cache, length, B, T, H * D, capacity);
   start(problem);
 }

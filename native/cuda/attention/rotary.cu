@@ -13,7 +13,7 @@ struct Turn {
   int64_t n, T, parts, H, half, capacity, turned;
   float sign;
   const i32* past;
-  Fault* fault;
+  IndexError* indexError;
 };
 
 template <int W, class F>
@@ -26,7 +26,8 @@ __global__ void turn(const F* x, const f32* table, F* y, Turn work) {
     Vector<F, W> a = load<W>(x + from), b = load<W>(x + from + half);
     if (part < work.turned) {
       const int place = (int)t + (work.past ? *work.past : 0);
-      const f32* angles = table + 2 * half * checked(place, work.capacity, rotary_, t, work.fault);
+      const int row = checkIndex(place, work.capacity, IndexSource::rotary, t, work.indexError);
+      const f32* angles = table + 2 * half * row;
       for (int k = 0; k < W; k++) {
         const float cos = angles[i + k], sin = work.sign * angles[half + i + k];
         const float p = toFloat(a.at[k]), q = toFloat(b.at[k]);
@@ -50,7 +51,7 @@ void rotary(const F* x, const f32* table, const i32* length, F* y, int64_t B, in
   constexpr int W = Pack<F>::size;
   const int64_t n = B * T * parts * H * half;
   const Turn problem = {n,        T,      parts,  H, half, capacity, turned, inverse ? -1.0f : 1.0f,
-                        length, faults()};
+                        length, deviceIndexError()};
   if (canVectorize<F>(half, x, y))
     launch(turn<W, F>, gridOf(n / W), BLOCK, 0, x, table, y, problem);
   else launch(turn<1, F>, gridOf(n), BLOCK, 0, x, table, y, problem);

@@ -134,7 +134,7 @@ class Library {
  private:
   /** For whom a table of algorithms holds. */
   std::string title() const {
-    return name + ", " + processor() + ", driver " + std::to_string(driverVersion());
+    return name + ", " + deviceName() + ", driver " + std::to_string(driverVersion());
   }
 
   template <class T>
@@ -247,7 +247,7 @@ class Library {
       Plan candidate = plan;
       candidate.algorithm = proposals[i].algorithm;
       if (!launch(candidate, s, data)) continue; // and it has been warmed up
-      const float time = timed([&] {
+      const float time = elapsedMilliseconds([&] {
         for (int j = 0; j < 10; j++) launch(candidate, s, data);
       });
       if (!candidate.isUsable || (least > 0 && time >= least)) continue;

@@ -308,7 +308,7 @@ __global__ void scaled(const float* x, float* y, float by) { y[threadIdx.x] = x[
 void testGraphs() {
   Buffer<float> x(32, 1.0f), y(32), z(32);
   const float two[1] = {2};
-  const int64_t before = launches();
+  const int64_t before = launchCount();
   float by = 3;
   beginCapture();
   launch(scaled, 1, 32, 0, x.device, y.device, by);
@@ -316,24 +316,24 @@ void testGraphs() {
   launch(scaled, 1, 32, 0, y.device, z.device, 10.0f);
   by = 4;
   Graph* const graph = endCapture();
-  expect("a capture runs nothing", z.get()[1] == 0 && launches() == before && graph);
+  expect("a capture runs nothing", z.get()[1] == 0 && launchCount() == before && graph);
   if (!graph) return;
-  run(graph);
+  launchGraph(graph);
   expect("a graph runs, with its arguments by value", z.get()[0] == 20 && z.host[1] == 30);
   x.host.assign(32, 5.0f);
   x.put();
-  run(graph);
+  launchGraph(graph);
   expect("a graph runs again, on what its buffers hold", z.get()[0] == 20 && z.host[1] == 150);
-  expect("launches are counted within graphs", launches() == before + 4);
-  destroy(graph);
+  expect("launches are counted within graphs", launchCount() == before + 4);
+  destroyGraph(graph);
   const std::function<void()> asks[] = {[] { allocate(1); }, [] { workspace(1 << 30); },
-                                        [] { tableOf(std::vector<int>{1, 2, 3, 77}); }};
+                                        [] { getDeviceTable(std::vector<int>{1, 2, 3, 77}); }};
   for (const auto& ask : asks) {
     beginCapture();
     ask();
     const bool isRefused = refusal.isSet;
     refusal.isSet = false;
-    destroy(endCapture());
+    destroyGraph(endCapture());
     expect("nothing is allocated in a capture", isRefused);
   }
 }
@@ -344,9 +344,11 @@ void testResources() {
                                            workspace(1 << 22) == workspace(10));
   const std::vector<int> a = {1, 2}, b = {1, 3};
   int back[2];
-  copyToHost(back, tableOf(b), 8);
-  expect("equal tables are one", tableOf(a) == tableOf(a) && tableOf(a) != tableOf(b) &&
-                                     tableOf(b) == tableOf(b) && back[1] == 3);
+  copyToHost(back, getDeviceTable(b), 8);
+  const bool isUploadedOnce =
+      getDeviceTable(a) == getDeviceTable(a) && getDeviceTable(b) == getDeviceTable(b);
+  expect("equal tables are uploaded once",
+         isUploadedOnce && getDeviceTable(a) != getDeviceTable(b) && back[1] == 3);
 }
 
 void testNumbers() {

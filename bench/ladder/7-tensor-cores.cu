@@ -17,7 +17,7 @@ constexpr int SIZE = 128, DEPTH = 32, THREADS = 256;
 constexpr int PAD = 8; // bf16s behind each row, so that 8 rows lie in different banks
 
 __device__ inline uint32_t pairOf(bf16 low, bf16 high) {
-  return packed(toFloat(low), toFloat(high));
+  return packBf16x2(toFloat(low), toFloat(high));
 }
 
 __global__ void __launch_bounds__(THREADS)

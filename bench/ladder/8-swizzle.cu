@@ -65,10 +65,10 @@ __global__ void __launch_bounds__(THREADS)
       uint32_t left[4][4], right[4][4];
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        loadMatrices(left[i], tileA + place<8>(m0 + 16 * i + r, k / 8 + half));
+        ldmatrix(left[i], tileA + place<8>(m0 + 16 * i + r, k / 8 + half));
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        loadTransposed(right[j], tileB + place<16>(k + r, (n0 + 16 * j) / 8 + half));
+        ldmatrixTransposed(right[j], tileB + place<16>(k + r, (n0 + 16 * j) / 8 + half));
 #pragma unroll
       for (int i = 0; i < 4; i++)
 #pragma unroll

@@ -35,37 +35,37 @@ struct Repeated {
 /** y_i = f(x_i) */
 template <int W, class F, class Function>
 __global__ void unary(Function f, const F* x, F* y, int64_t n) {
-  for (int64_t i = thread(); i < n / W; i += threads()) {
+  for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) {
     Vector<F, W> v = load<W>(x + i * W);
     for (int k = 0; k < W; k++) v.at[k] = roundTo<F>(f(toFloat(v.at[k])));
     store(y + i * W, v);
   }
-  const int64_t i = n / W * W + thread();
+  const int64_t i = n / W * W + globalThreadIndex();
   if (i < n) y[i] = roundTo<F>(f(toFloat(x[i])));
 }
 
 /** y_i = f(a_i, b_i); y may be a or b. */
 template <int W, class F, class Function>
 __global__ void binary(Function f, Repeated<F> a, Repeated<F> b, F* y, int64_t n) {
-  for (int64_t i = thread(); i < n / W; i += threads()) {
+  for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) {
     Vector<F, W> p = a.template get<W>(i * W), q = b.template get<W>(i * W);
     for (int k = 0; k < W; k++) p.at[k] = roundTo<F>(f(toFloat(p.at[k]), toFloat(q.at[k])));
     store(y + i * W, p);
   }
-  const int64_t i = n / W * W + thread();
+  const int64_t i = n / W * W + globalThreadIndex();
   if (i < n)
     y[i] = roundTo<F>(f(toFloat(a.template get<1>(i).at[0]), toFloat(b.template get<1>(i).at[0])));
 }
 
 template <int W, class F>
 __global__ void select(Repeated<i32> cond, Repeated<F> a, Repeated<F> b, F* y, int64_t n) {
-  for (int64_t i = thread(); i < n / W; i += threads()) {
+  for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) {
     const Vector<i32, W> c = cond.template get<W>(i * W);
     Vector<F, W> p = a.template get<W>(i * W), q = b.template get<W>(i * W);
     for (int k = 0; k < W; k++) p.at[k] = c.at[k] != 0 ? p.at[k] : q.at[k];
     store(y + i * W, p);
   }
-  const int64_t i = n / W * W + thread();
+  const int64_t i = n / W * W + globalThreadIndex();
   if (i < n)
     y[i] = cond.template get<1>(i).at[0] != 0 ? a.template get<1>(i).at[0]
                                               : b.template get<1>(i).at[0];
@@ -75,8 +75,8 @@ template <class F, class Function>
 void map(Function f, const F* x, F* y, int64_t n) {
   constexpr int W = Pack<F>::size;
   if (canVectorize<F>(0, x, y))
-    launch(unary<W, F, Function>, gridOf(ceilDiv(n, W)), BLOCK, 0, f, x, y, n);
-  else launch(unary<1, F, Function>, gridOf(n), BLOCK, 0, f, x, y, n);
+    launch(unary<W, F, Function>, gridStrideBlocks(ceilDiv(n, W)), BLOCK_SIZE, 0, f, x, y, n);
+  else launch(unary<1, F, Function>, gridStrideBlocks(n), BLOCK_SIZE, 0, f, x, y, n);
 }
 
 /** Nothing repeated as often as may be still fills no result. */
@@ -91,8 +91,8 @@ void map(const char* kernel, Function f, Repeated<F> a, Repeated<F> b, F* y, int
   constexpr int W = Pack<F>::size;
   if (isNothing(kernel, a.period, n) || isNothing(kernel, b.period, n)) return;
   if (a.comesBy(W, n) && b.comesBy(W, n) && canVectorize<F>(0, y))
-    launch(binary<W, F, Function>, gridOf(ceilDiv(n, W)), BLOCK, 0, f, a, b, y, n);
-  else launch(binary<1, F, Function>, gridOf(n), BLOCK, 0, f, a, b, y, n);
+    launch(binary<W, F, Function>, gridStrideBlocks(ceilDiv(n, W)), BLOCK_SIZE, 0, f, a, b, y, n);
+  else launch(binary<1, F, Function>, gridStrideBlocks(n), BLOCK_SIZE, 0, f, a, b, y, n);
 }
 
 __device__ inline float sigmoidOf(float x) { return 1 / (1 + expf(-x)); }
@@ -213,8 +213,8 @@ void where(const i32* cond, const F* a, const F* b, F* y, int64_t nc, int64_t na
   const Repeated<F> p{a, na}, q{b, nb};
   if (isNothing("where", nc, n) || isNothing("where", na, n) || isNothing("where", nb, n)) return;
   if (c.comesBy(W, n) && p.comesBy(W, n) && q.comesBy(W, n) && canVectorize<F>(0, y))
-    launch(select<W, F>, gridOf(ceilDiv(n, W)), BLOCK, 0, c, p, q, y, n);
-  else launch(select<1, F>, gridOf(n), BLOCK, 0, c, p, q, y, n);
+    launch(select<W, F>, gridStrideBlocks(ceilDiv(n, W)), BLOCK_SIZE, 0, c, p, q, y, n);
+  else launch(select<1, F>, gridStrideBlocks(n), BLOCK_SIZE, 0, c, p, q, y, n);
 }
 FOR_FLOATS(where)
 

@@ -106,7 +106,7 @@ template <int W, class F>
 __global__ void scaleBy(const f32* dy, F* x, int64_t n) {
   const float scale = *dy;
   if (scale == 1) return;
-  for (int64_t i = thread(); i < n / W; i += threads()) {
+  for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) {
     Vector<F, W> v = load<W>(x + i * W);
     for (int k = 0; k < W; k++) v.at[k] = roundTo<F>(toFloat(v.at[k]) * scale);
     store(x + i * W, v);
@@ -116,7 +116,7 @@ __global__ void scaleBy(const f32* dy, F* x, int64_t n) {
 /** A grid for at least one row; one block adds what all have found, so that there are not many. */
 template <class S>
 Dim lossGrid(int64_t rows) {
-  return rowGrid<S>(rows > 0 ? rows : 1, S::threads > BLOCK ? 264 : 528);
+  return rowGrid<S>(rows > 0 ? rows : 1, S::threads > BLOCK_SIZE ? 264 : 528);
 }
 
 float* foundBy(Dim grid) { return static_cast<float*>(workspace(grid.x * sizeof(float))); }
@@ -181,8 +181,8 @@ void linearCrossEntropyBackward(const F* x, const F* w, F* logits, const f32* dy
   constexpr int W = Pack<F>::size;
   const int64_t width = widthOf(n), size = rows * width;
   if (canVectorize<F>(0, logits))
-    launch(scaleBy<W, F>, gridOf(size / W), BLOCK, 0, dy, logits, size);
-  else launch(scaleBy<1, F>, gridOf(size), BLOCK, 0, dy, logits, size);
+    launch(scaleBy<W, F>, gridStrideBlocks(size / W), BLOCK_SIZE, 0, dy, logits, size);
+  else launch(scaleBy<1, F>, gridStrideBlocks(size), BLOCK_SIZE, 0, dy, logits, size);
   if (dx) multiply(Product<F>{logits, w, dx, rows, K, n, width, K, K});
   if (!dw && !db) return;
   Product<F, f32> product = {logits, x, dw, n, dw ? K : 0, rows, width, K, K};

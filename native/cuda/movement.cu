@@ -25,13 +25,13 @@ __device__ inline To converted(From x) {
 
 template <int W, class To, class From>
 __global__ void convert(const From* x, To* y, int64_t n) {
-  for (int64_t i = thread(); i < n / W; i += threads()) {
+  for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) {
     const Vector<From, W> from = load<W>(x + i * W);
     Vector<To, W> to;
     for (int k = 0; k < W; k++) to.at[k] = converted<To>(from.at[k]);
     store(y + i * W, to);
   }
-  const int64_t i = n / W * W + thread();
+  const int64_t i = n / W * W + globalThreadIndex();
   if (i < n) y[i] = converted<To>(x[i]);
 }
 
@@ -39,16 +39,16 @@ template <int W, class To, class From>
 __global__ void fillWith(To* y, From value, int64_t n) {
   Vector<To, W> to;
   for (int k = 0; k < W; k++) to.at[k] = converted<To>(value);
-  for (int64_t i = thread(); i < n / W; i += threads()) store(y + i * W, to);
-  const int64_t i = n / W * W + thread();
+  for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) store(y + i * W, to);
+  const int64_t i = n / W * W + globalThreadIndex();
   if (i < n) y[i] = to.at[0];
 }
 
 template <class To, class From>
 void copyTo(To* y, const From* x, int64_t n) {
   if (canVectorize<To>(0, x, y))
-    launch(convert<8, To, From>, gridOf(ceilDiv(n, 8)), BLOCK, 0, x, y, n);
-  else launch(convert<1, To, From>, gridOf(n), BLOCK, 0, x, y, n);
+    launch(convert<8, To, From>, gridStrideBlocks(ceilDiv(n, 8)), BLOCK_SIZE, 0, x, y, n);
+  else launch(convert<1, To, From>, gridStrideBlocks(n), BLOCK_SIZE, 0, x, y, n);
 }
 
 template <class To>
@@ -61,8 +61,8 @@ void copyTo(To* y, const any* x, int64_t n) {
 template <class To, class From>
 void fillTo(To* y, From value, int64_t n) {
   if (canVectorize<To>(0, y))
-    launch(fillWith<8, To, From>, gridOf(ceilDiv(n, 8)), BLOCK, 0, y, value, n);
-  else launch(fillWith<1, To, From>, gridOf(n), BLOCK, 0, y, value, n);
+    launch(fillWith<8, To, From>, gridStrideBlocks(ceilDiv(n, 8)), BLOCK_SIZE, 0, y, value, n);
+  else launch(fillWith<1, To, From>, gridStrideBlocks(n), BLOCK_SIZE, 0, y, value, n);
 }
 
 // ---- moves: where element i comes from and goes to; sizes in units of what moves at once
@@ -107,7 +107,7 @@ struct Gather {
 
 template <class Unit, class Map>
 __global__ void move(const Unit* x, Unit* y, int64_t n, Map map) {
-  for (int64_t i = thread(); i < n; i += threads()) y[map.to(i)] = x[map.from(i)];
+  for (int64_t i = globalThreadIndex(); i < n; i += globalThreadCount()) y[map.to(i)] = x[map.from(i)];
 }
 
 /**
@@ -119,9 +119,9 @@ void moveBy(Map map, const W* x, W* y, int64_t n, Lengths Map::*... lengths) {
   constexpr int size = Pack<W>::size;
   if (canVectorize<W>((n | ... | (map.*lengths)), x, y)) {
     ((map.*lengths /= size), ...);
-    launch(move<Pack<W>, Map>, gridOf(n / size), BLOCK, 0, reinterpret_cast<const Pack<W>*>(x),
+    launch(move<Pack<W>, Map>, gridStrideBlocks(n / size), BLOCK_SIZE, 0, reinterpret_cast<const Pack<W>*>(x),
            reinterpret_cast<Pack<W>*>(y), n / size, map);
-  } else launch(move<W, Map>, gridOf(n), BLOCK, 0, x, y, n, map);
+  } else launch(move<W, Map>, gridStrideBlocks(n), BLOCK_SIZE, 0, x, y, n, map);
 }
 
 /** x [outer, p, q] to y [outer, q, p], by tiles that are read and written along their rows. */
@@ -131,10 +131,10 @@ __global__ void transposeTiles(const W* x, W* y, int64_t p, int64_t q, int64_t t
   SHARED(W, tile, [WARP][WARP + 1]);
   const int64_t o = blockIdx.x / (tilesP * tilesQ);
   const int64_t a = blockIdx.x / tilesQ % tilesP * WARP, b = blockIdx.x % tilesQ * WARP;
-  for (int i = warp(); i < WARP; i += BLOCK / WARP)
+  for (int i = warp(); i < WARP; i += BLOCK_SIZE / WARP)
     if (a + i < p && b + lane() < q) tile[i][lane()] = x[(o * p + a + i) * q + b + lane()];
   __syncthreads();
-  for (int i = warp(); i < WARP; i += BLOCK / WARP)
+  for (int i = warp(); i < WARP; i += BLOCK_SIZE / WARP)
     if (b + i < q && a + lane() < p) y[(o * q + b + i) * p + a + lane()] = tile[lane()][i];
 }
 
@@ -170,8 +170,8 @@ struct Match {
 /** Lists the rows from `first` to `end` - 1 of `classes` classes in their order; gives how many. */
 __device__ inline int findMatches(const i32* idx, int64_t first, int64_t end, int64_t firstClass,
                                   int classes, int64_t V, Match* matches, IndexError* indexError) {
-  SHARED(int, found, [BLOCK / WARP]);
-  constexpr int warps = BLOCK / WARP;
+  SHARED(int, found, [BLOCK_SIZE / WARP]);
+  constexpr int warps = BLOCK_SIZE / WARP;
   const int64_t here = end - first < ROWS ? end - first : ROWS;
   const int part = (int)ceilDiv(here, warps * WARP) * WARP; // a warp's rows
   int place = 0, all = 0;
@@ -190,7 +190,7 @@ __device__ inline int findMatches(const i32* idx, int64_t first, int64_t end, in
     if (lane() == 0) found[warp()] = place;
     __syncthreads();
     place = 0;
-    for (int w = 0; w < BLOCK / WARP; w++) {
+    for (int w = 0; w < BLOCK_SIZE / WARP; w++) {
       if (w < warp()) place += found[w];
       all += found[w];
     }
@@ -238,12 +238,12 @@ __device__ inline Vector<float, W> sumOf(int v, const Match* matches, int first,
  * [chunks, V, C].
  */
 template <int W, class F>
-__global__ void __launch_bounds__(BLOCK, 3)
+__global__ void __launch_bounds__(BLOCK_SIZE, 3)
     sumByClass(const i32* idx, const F* dy, f32* dw, f32* slabs, unsigned* counters, int64_t rows,
                int64_t V, int64_t C, int most, int chunks, IndexError* indexError) {
   SHARED(Match, matches, [ROWS]);
   SHARED(bool, isHeavy, [CLASSES]);
-  SHARED(float, sums, [BLOCK / WARP][WARP * W]);
+  SHARED(float, sums, [BLOCK_SIZE / WARP][WARP * W]);
   const int chunk = blockIdx.x % chunks;
   const int64_t set = blockIdx.x / chunks, firstClass = set * most;
   const int classes = (int)(V - firstClass < most ? V - firstClass : most);
@@ -251,7 +251,7 @@ __global__ void __launch_bounds__(BLOCK, 3)
   f32* out = (chunks == 1 ? dw : slabs + chunk * V * C) + firstClass * C;
   for (int64_t first = begin; first == begin || first < end; first += ROWS) {
     const int count = findMatches(idx, first, end, firstClass, classes, V, matches, indexError);
-    for (int v = warp(); v < classes; v += BLOCK / WARP) {
+    for (int v = warp(); v < classes; v += BLOCK_SIZE / WARP) {
       const int rowsHere = countOf(v, matches, count);
       if (lane() == 0) isHeavy[v] = rowsHere > HEAVY;
       if (rowsHere > HEAVY || (rowsHere == 0 && first > begin)) continue;
@@ -269,7 +269,7 @@ __global__ void __launch_bounds__(BLOCK, 3)
       if (!isHeavy[v]) continue;
       for (int64_t tile = 0; tile < C; tile += WARP * W) {
         const int64_t c = tile + lane() * W, own = tile + threadIdx.x;
-        constexpr int warps = BLOCK / WARP;
+        constexpr int warps = BLOCK_SIZE / WARP;
         store(sums[warp()] + lane() * W,
               sumOf<W>(v, matches, count * warp() / warps, count * (warp() + 1) / warps,
                        dy + first * C + c, C, c < C));
@@ -288,7 +288,7 @@ __global__ void __launch_bounds__(BLOCK, 3)
   f32* ours = slabs + firstClass * C;
   if (!reducePartials(ours, V * C, classes * C, chunk, chunks, counters + set * partialCounters(chunks)))
     return;
-  for (int64_t i = threadIdx.x; i < classes * C; i += BLOCK) dw[firstClass * C + i] = ours[i];
+  for (int64_t i = threadIdx.x; i < classes * C; i += BLOCK_SIZE) dw[firstClass * C + i] = ours[i];
 }
 
 /** Refuses indices of which none can be right. */
@@ -315,7 +315,7 @@ template <class W>
 void transpose(const W* x, W* y, int64_t outer, int64_t p, int64_t q, int64_t inner, End) {
   const int64_t tilesP = ceilDiv(p, WARP), tilesQ = ceilDiv(q, WARP);
   if (inner == 1 && p >= WARP / 2 && q >= WARP / 2)
-    launch(transposeTiles<W>, Dim((unsigned)(outer * tilesP * tilesQ)), BLOCK, 0, x, y, p, q,
+    launch(transposeTiles<W>, Dim((unsigned)(outer * tilesP * tilesQ)), BLOCK_SIZE, 0, x, y, p, q,
            tilesP, tilesQ);
   else moveBy<W>(Transpose{p, q, inner}, x, y, outer * p * q * inner, &Transpose::inner);
 }
@@ -356,13 +356,13 @@ void embeddingBackward(const i32* idx, const F* dy, f32* dw, int64_t rows, int64
   // some 250 blocks by classes; where there are fewer classes, more by rows
   const int64_t eights = ceilDiv(ceilDiv(V, 8), 256);
   const int64_t most = eights < CLASSES / 8 ? 8 * eights : CLASSES;
-  const int64_t sets = ceilDiv(V, most), useful = ceilDiv(rows, BLOCK);
+  const int64_t sets = ceilDiv(V, most), useful = ceilDiv(rows, BLOCK_SIZE);
   const int64_t wanted = sets == 0 || sets > 512 ? 1 : 512 / sets;
   const int64_t chunks = useful == 0 ? 1 : wanted < useful ? wanted : useful;
   f32* slabs = chunks == 1 ? nullptr : static_cast<f32*>(workspace(chunks * V * C * sizeof(f32)));
   constexpr int W = Pack<F>::size;
   launch(canVectorize<F>(C, dy, dw) ? sumByClass<W, F> : sumByClass<1, F>, gridFor(sets * chunks, 1),
-         BLOCK, 0, idx, dy, dw, slabs, counters(sets * partialCounters(chunks)), rows, V, C, (int)most,
+         BLOCK_SIZE, 0, idx, dy, dw, slabs, counters(sets * partialCounters(chunks)), rows, V, C, (int)most,
          (int)chunks, deviceIndexError());
 }
 FOR_FLOATS(embeddingBackward)

@@ -46,9 +46,9 @@ template <class F>
 __device__ inline void eachOf(const Chunk& chunk, const F& f) {
   int64_t j = chunk.begin + 4 * threadIdx.x;
   if (chunk.of.isPacked)
-    for (; j + 4 <= chunk.end; j += 4 * BLOCK) f.template update<4>(chunk.of, j);
+    for (; j + 4 <= chunk.end; j += 4 * BLOCK_SIZE) f.template update<4>(chunk.of, j);
   const int64_t whole = chunk.begin + (chunk.end - chunk.begin) / 4 * 4;
-  for (j = (chunk.of.isPacked ? whole : chunk.begin) + threadIdx.x; j < chunk.end; j += BLOCK)
+  for (j = (chunk.of.isPacked ? whole : chunk.begin) + threadIdx.x; j < chunk.end; j += BLOCK_SIZE)
     f.template update<1>(chunk.of, j);
 }
 
@@ -94,7 +94,7 @@ struct AdamW {
     if (!tensor.copy) return;
     if constexpr (W == 4)
       *reinterpret_cast<uint64_t*>(tensor.copy + j) =
-          packed(w.at[0], w.at[1]) | (uint64_t)packed(w.at[2], w.at[3]) << 32;
+          packBf16x2(w.at[0], w.at[1]) | (uint64_t)packBf16x2(w.at[2], w.at[3]) << 32;
     else tensor.copy[j] = roundTo<bf16>(w.at[0]);
   }
 };
@@ -112,7 +112,7 @@ __global__ void adamwStep(Table table, AdamW rule, const f32* lr, const f32* fou
     eachOf(chunk, rule);
   }
   if (!isLastBlock(counter, gridDim.x)) return; // until then, others may read t
-  for (int64_t i = threadIdx.x; i < table.count; i += BLOCK) *table.tensors[i].t += 1;
+  for (int64_t i = threadIdx.x; i < table.count; i += BLOCK_SIZE) *table.tensors[i].t += 1;
 }
 
 struct Squares {
@@ -172,7 +172,7 @@ Table tableOfLists(List w, List dw = {}, List m = {}, List v = {}, List copies =
 
 void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double weightDecay, End) {
   const Table table = tableOfLists(w, dw, {}, velocity);
-  launch(sgdStep, gridFor(table.chunks, 1), BLOCK, 0, table, lr, (float)momentum,
+  launch(sgdStep, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, lr, (float)momentum,
          (float)weightDecay);
 }
 
@@ -182,7 +182,7 @@ void adamw(List w, List dw, List m, List v, List copies, List t, const f32* lr, 
   const Table table = tableOfLists(w, dw, m, v, copies, t);
   const AdamW rule = {(float)beta1, (float)beta2, (float)(1 - beta1), (float)(1 - beta2),
                       (float)eps, (float)l2, 0, 0, 0};
-  launch(adamwStep, gridFor(table.chunks + (table.chunks == 0), 1), BLOCK, 0, table, rule, lr,
+  launch(adamwStep, gridFor(table.chunks + (table.chunks == 0), 1), BLOCK_SIZE, 0, table, rule, lr,
          foundInf, std::log(beta1), std::log(beta2), weightDecay, counters(1));
 }
 
@@ -190,13 +190,13 @@ void sumSquares(List x, f32* total, End) {
   const Table table = tableOfLists(x);
   constexpr int64_t most = 1024;
   const Dim grid = gridFor(table.chunks + (table.chunks == 0), 1, most);
-  launch(addSquares, grid, BLOCK, 0, table, total, (float*)workspace(most * sizeof(float)),
+  launch(addSquares, grid, BLOCK_SIZE, 0, table, total, (float*)workspace(most * sizeof(float)),
          counters(1));
 }
 
 void clip(List x, const f32* total, double maxNorm, End) {
   const Table table = tableOfLists(x);
-  launch(clipAll, gridFor(table.chunks, 1), BLOCK, 0, table, total, maxNorm);
+  launch(clipAll, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, total, maxNorm);
 }
 
 void checkFinite(const f32* x, f32* foundInf, End) { launch(watchOne, 1, 1, 0, x, foundInf); }

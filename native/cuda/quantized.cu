@@ -81,7 +81,7 @@ template <int bits, class F>
 __global__ void gather(const i32* idx, Quantized<bits> q, F* y, int64_t rows, int64_t V, int64_t C,
                        IndexError* indexError) {
   constexpr int each = Quantized<bits>::each;
-  for (int64_t i = thread(); i < rows * C; i += threads()) {
+  for (int64_t i = globalThreadIndex(); i < rows * C; i += globalThreadCount()) {
     const int64_t r = i / C, c = i % C;
     const int64_t v = checkIndex(idx[r], V, IndexSource::embeddingQuantized, r, indexError);
     const i32 word = q.w[v * q.words + c / each];
@@ -132,12 +132,12 @@ void embeddingQuantized(const i32* idx, const i32* w, const f32* scale, F* y, in
                         int64_t V, int64_t C, int64_t groups, int64_t bits, End) {
   if (!areQuantized("embeddingQuantized", C, groups, bits)) return;
   if (rows > 0 && V == 0) return refuse("embeddingQuantized: V is 0, expected at least 1");
-  const Dim grid = gridOf(rows * C);
+  const Dim grid = gridStrideBlocks(rows * C);
   if (bits == 8)
-    launch(gather<8, F>, grid, BLOCK, 0, idx, matrix<8>(w, scale, C, groups), y, rows, V, C,
+    launch(gather<8, F>, grid, BLOCK_SIZE, 0, idx, matrix<8>(w, scale, C, groups), y, rows, V, C,
            deviceIndexError());
   else
-    launch(gather<4, F>, grid, BLOCK, 0, idx, matrix<4>(w, scale, C, groups), y, rows, V, C,
+    launch(gather<4, F>, grid, BLOCK_SIZE, 0, idx, matrix<4>(w, scale, C, groups), y, rows, V, C,
            deviceIndexError());
 }
 FOR_FLOATS(embeddingQuantized)

@@ -13,21 +13,21 @@ template <int W, class F>
 __global__ void drop(const F* x, F* y, const i32* rngState, int64_t n, uint32_t site,
                      uint32_t threshold) {
   const DropoutRng dropoutRng(rngState, site, threshold);
-  for (int64_t i = thread(); i < n / W; i += threads()) {
+  for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) {
     Vector<F, W> v = load<W>(x + i * W);
     float factor[W];
     dropoutRng.factors(i * W, factor);
     for (int k = 0; k < W; k++) v.at[k] = roundTo<F>(toFloat(v.at[k]) * factor[k]);
     store(y + i * W, v);
   }
-  const int64_t i = n / W * W + thread();
+  const int64_t i = n / W * W + globalThreadIndex();
   if (i < n) y[i] = roundTo<F>(toFloat(x[i]) * dropoutRng.factorAt(i));
 }
 
 template <int W, class F>
 __global__ void keep(const F* x, F* y, int64_t n) {
-  for (int64_t i = thread(); i < n / W; i += threads()) store(y + i * W, load<W>(x + i * W));
-  const int64_t i = n / W * W + thread();
+  for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) store(y + i * W, load<W>(x + i * W));
+  const int64_t i = n / W * W + globalThreadIndex();
   if (i < n) y[i] = x[i];
 }
 
@@ -51,10 +51,10 @@ template <class F>
 void dropout(const F* x, F* y, const i32* rngState, int64_t n, int64_t site, double p, End) {
   const uint32_t threshold = DropoutRng::toThreshold(p), first = (uint32_t)site;
   const bool packed = canVectorize<F>(0, x, y);
-  const Dim grid = gridOf(packed ? ceilDiv(n, 8) : n);
-  if (threshold == 0) launch(packed ? keep<8, F> : keep<1, F>, grid, BLOCK, 0, x, y, n);
+  const Dim grid = gridStrideBlocks(packed ? ceilDiv(n, 8) : n);
+  if (threshold == 0) launch(packed ? keep<8, F> : keep<1, F>, grid, BLOCK_SIZE, 0, x, y, n);
   else
-    launch(packed ? drop<8, F> : drop<1, F>, grid, BLOCK, 0, x, y, rngState, n, first, threshold);
+    launch(packed ? drop<8, F> : drop<1, F>, grid, BLOCK_SIZE, 0, x, y, rngState, n, first, threshold);
 }
 FOR_FLOATS(dropout)
 
@@ -62,7 +62,7 @@ void sampleBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n,
                int64_t stream, End) {
   if (n <= T)
     return refuse("sampleBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
-  launch(drawPieces, Dim((unsigned)B), BLOCK, 0, tokens, place, x, y, n, T, (uint32_t)stream);
+  launch(drawPieces, Dim((unsigned)B), BLOCK_SIZE, 0, tokens, place, x, y, n, T, (uint32_t)stream);
 }
 
 } // namespace tinybard::cuda

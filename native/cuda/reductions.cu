@@ -37,10 +37,10 @@ __global__ void __launch_bounds__(S::threads)
  * side, and one of `parts` of their rows; slabs [parts, outer, inner] are the sums of the parts.
  */
 template <int W, class F>
-__global__ void __launch_bounds__(BLOCK, 4)
+__global__ void __launch_bounds__(BLOCK_SIZE, 4)
     sumColumns(const F* x, F* y, float* slabs, unsigned* counters, int64_t outer, int64_t n,
                int64_t inner, int64_t tiles, int parts) {
-  constexpr int columns = WARP * W, warps = BLOCK / WARP;
+  constexpr int columns = WARP * W, warps = BLOCK_SIZE / WARP;
   SHARED(float, sums, [warps][columns]);
   const int64_t set = blockIdx.x / parts, o = set / tiles, first = set % tiles * columns;
   const int part = blockIdx.x % parts;
@@ -92,9 +92,9 @@ __device__ inline Element warpLargest(Element a) {
 
 /** y[o, i] = max over j of x[o, j, i], with the first j that has it; T threads for each of them. */
 template <int T, class F>
-__global__ void __launch_bounds__(BLOCK)
+__global__ void __launch_bounds__(BLOCK_SIZE)
     largest(const F* x, F* y, i32* index, int64_t outputs, int n, int64_t inner) {
-  for (int64_t at = thread() / T; at < outputs; at += threads() / T) {
+  for (int64_t at = globalThreadIndex() / T; at < outputs; at += globalThreadCount() / T) {
     const F* column = x + at / inner * n * inner + at % inner;
     const int rank = threadIdx.x % T;
     Element top = {-INFINITY, INT32_MAX};
@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(BLOCK)
 template <class F>
 __global__ void largestBackward(const F* dy, const i32* index, F* dx, int64_t size, int64_t n,
                                 int64_t inner) {
-  for (int64_t i = thread(); i < size; i += threads()) {
+  for (int64_t i = globalThreadIndex(); i < size; i += globalThreadCount()) {
     const int64_t row = i / inner, at = row / n * inner + i % inner;
     dx[i] = row % n == index[at] ? dy[at] : roundTo<F>(0);
   }
@@ -155,7 +155,7 @@ void sum(const F* x, F* y, int64_t outer, int64_t n, int64_t inner, End) {
   const bool packed = canVectorize<F>(inner, x);
   const int64_t tiles = ceilDiv(inner, packed ? WARP * W : WARP), sets = outer * tiles;
   const int cuts = (int)partsOf(sets, n, 64);
-  launch(packed ? sumColumns<W, F> : sumColumns<1, F>, gridFor(sets * cuts, 1), BLOCK, 0, x, y,
+  launch(packed ? sumColumns<W, F> : sumColumns<1, F>, gridFor(sets * cuts, 1), BLOCK_SIZE, 0, x, y,
          cuts > 1 ? slabsOf(cuts * outer * inner) : nullptr,
          cuts > 1 ? counters(sets * partialCounters(cuts)) : nullptr, outer, n, inner, tiles, cuts);
 }
@@ -165,9 +165,9 @@ template <class F>
 void max(const F* x, F* y, i32* index, int64_t outer, int64_t n, int64_t inner, End) {
   const int64_t outputs = outer * inner;
   if (n == 0 && outputs > 0) return refuse("max: n is 0, expected at least one element");
-  const int T = inner > 1 ? 1 : n <= 1024 ? WARP : BLOCK;
-  launch(T == 1 ? largest<1, F> : T == WARP ? largest<WARP, F> : largest<BLOCK, F>,
-         gridFor(outputs * T, BLOCK), BLOCK, 0, x, y, index, outputs, (int)n, inner);
+  const int T = inner > 1 ? 1 : n <= 1024 ? WARP : BLOCK_SIZE;
+  launch(T == 1 ? largest<1, F> : T == WARP ? largest<WARP, F> : largest<BLOCK_SIZE, F>,
+         gridFor(outputs * T, BLOCK_SIZE), BLOCK_SIZE, 0, x, y, index, outputs, (int)n, inner);
 }
 FOR_FLOATS(max)
 
@@ -175,7 +175,7 @@ template <class F>
 void maxBackward(const F* dy, const i32* index, F* dx, int64_t outer, int64_t n, int64_t inner,
                  End) {
   const int64_t size = outer * n * inner;
-  launch(largestBackward<F>, gridOf(size), BLOCK, 0, dy, index, dx, size, n, inner);
+  launch(largestBackward<F>, gridStrideBlocks(size), BLOCK_SIZE, 0, dy, index, dx, size, n, inner);
 }
 FOR_FLOATS(maxBackward)
 

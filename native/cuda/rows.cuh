@@ -25,7 +25,7 @@ __device__ inline float teamSum(float x) {
 template <int W_, int P_, int T_>
 struct Shape {
   static constexpr int W = W_, P = P_, T = T_;
-  static constexpr int threads = T < BLOCK ? BLOCK : T, teams = threads / T; // of a block
+  static constexpr int threads = T < BLOCK_SIZE ? BLOCK_SIZE : T, teams = threads / T; // of a block
 
   /** This thread's place in its team. */
   __device__ static int rank() { return threadIdx.x % T; }

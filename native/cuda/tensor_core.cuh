@@ -17,13 +17,13 @@
 namespace tinybard::cuda {
 
 /** Two floats as bf16, the first in the lower half. */
-__device__ inline uint32_t packed(float low, float high) {
+__device__ inline uint32_t packBf16x2(float low, float high) {
   const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const uint32_t*>(&both);
 }
 
 /** 2^x to some 2^-22 of it; 0 where that is below 2^-126. */
-__device__ inline float power2(float x) {
+__device__ inline float fastExp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
@@ -57,14 +57,14 @@ __device__ inline void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint
  * matrix i, 16 bytes at a multiple of 16; lane 4 g + t gets of each matrix the elements (g, 2t) and
  * (g, 2t + 1).
  */
-__device__ inline void loadMatrices(uint32_t (&x)[4], const void* row) {
+__device__ inline void ldmatrix(uint32_t (&x)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
                : "r"((uint32_t)__cvta_generic_to_shared(row)) : "memory");
 }
 
 /** The same, each matrix transposed: lane 4 g + t gets the elements (2t, g), (2t + 1, g). */
-__device__ inline void loadTransposed(uint32_t (&x)[4], const void* row) {
+__device__ inline void ldmatrixTransposed(uint32_t (&x)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
                : "r"((uint32_t)__cvta_generic_to_shared(row)) : "memory");

@@ -23,12 +23,12 @@ __device__ inline void store(T* y, const Vector<T, W>& x) {
 }
 
 /** This thread's number among all of the grid, and how many there are. */
-__device__ inline int64_t thread() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
-__device__ inline int64_t threads() { return (int64_t)gridDim.x * blockDim.x; }
+__device__ inline int64_t globalThreadIndex() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ inline int64_t globalThreadCount() { return (int64_t)gridDim.x * blockDim.x; }
 
-constexpr int BLOCK = 256; // threads of a block that does elements one by one
+constexpr int BLOCK_SIZE = 256; // threads of a block that does elements one by one
 
 /** A grid of such blocks for n pieces of work: as many as the device runs side by side. */
-inline Dim gridOf(int64_t n) { return gridFor(n, BLOCK, 8 * multiprocessors()); }
+inline Dim gridStrideBlocks(int64_t n) { return gridFor(n, BLOCK_SIZE, 8 * multiprocessors()); }
 
 } // namespace tinybard::cuda

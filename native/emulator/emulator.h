@@ -227,10 +227,10 @@ inline F roundTo(float x) {
 
 // ---- tensor cores, as tensor_core.cuh describes them
 
-inline uint32_t packed(float low, float high) {
+inline uint32_t packBf16x2(float low, float high) {
   return toBf16(low) | (uint32_t)toBf16(high) << 16;
 }
-inline float power2(float x) { return exp2f(x) < 0x1p-126f ? 0.0f : exp2f(x); }
+inline float fastExp2(float x) { return exp2f(x) < 0x1p-126f ? 0.0f : exp2f(x); }
 /** To the nearest, ties away from zero. */
 inline uint32_t toTf32(float x) {
   const uint32_t bits = __float_as_uint(x);
@@ -238,8 +238,8 @@ inline uint32_t toTf32(float x) {
 }
 void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], EMULATOR_HERE);
 void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], EMULATOR_HERE);
-void loadMatrices(uint32_t (&x)[4], const void* row, EMULATOR_HERE);
-void loadTransposed(uint32_t (&x)[4], const void* row, EMULATOR_HERE);
+void ldmatrix(uint32_t (&x)[4], const void* row, EMULATOR_HERE);
+void ldmatrixTransposed(uint32_t (&x)[4], const void* row, EMULATOR_HERE);
 
 void copyAsync(void* shared, const void* global, int valid = 16);
 void commitCopies();

@@ -102,7 +102,7 @@ void checkRows(void* const* offers) {
 const char* row(void* const* offers, int i) { return static_cast<Rows*>(offers[i])->row; }
 
 const Operation loadOperation = {
-    "loadMatrices",
+    "ldmatrix",
     [](void* const* offers, unsigned) {
       checkRows(offers);
       for (int lane = 0; lane < LANES; lane++) {
@@ -114,8 +114,8 @@ const Operation loadOperation = {
     },
     true};
 
-const Operation loadTransposedOperation = {
-    "loadTransposed",
+const Operation ldmatrixTransposedOperation = {
+    "ldmatrixTransposed",
     [](void* const* offers, unsigned) {
       checkRows(offers);
       for (int lane = 0; lane < LANES; lane++) {
@@ -159,12 +159,12 @@ void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Here
   emulator::Inside("mmaTf32")->gather(emulator::mmaTf32Operation, 0xffffffff, &mine, line);
 }
 
-void loadMatrices(uint32_t (&x)[4], const void* row, Here line) {
+void ldmatrix(uint32_t (&x)[4], const void* row, Here line) {
   emulator::load(emulator::loadOperation, x, row, line, __builtin_return_address(0));
 }
 
-void loadTransposed(uint32_t (&x)[4], const void* row, Here line) {
-  emulator::load(emulator::loadTransposedOperation, x, row, line, __builtin_return_address(0));
+void ldmatrixTransposed(uint32_t (&x)[4], const void* row, Here line) {
+  emulator::load(emulator::ldmatrixTransposedOperation, x, row, line, __builtin_return_address(0));
 }
 
 void copyAsync(void* shared, const void* global, int valid) {

@@ -247,7 +247,7 @@ struct Work : Shape<D, owner> {
         const int query = ownsKeys ? their : mine, key = ownsKeys ? mine : their;
         const bool isSeen = areAllSeen | (firstKey + key < sight.seen(firstQuery + query));
         const bool isKept = kept.at(query, key);
-        const float power = power2(P[n][e] * scale - lse[query]);
+        const float power = fastExp2(P[n][e] * scale - lse[query]);
         const float probability = isSeen ? power : 0.0f;
         P[n][e] = isKept ? probability : 0.0f;
         S[n][e] = probability * ((isKept ? S[n][e] * keptScale : 0.0f) - delta[query]);

@@ -164,14 +164,14 @@ __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
 
 /** W elements at a time. */
 template <int W, class F>
-__global__ void __launch_bounds__(BLOCK) copyTokens(const F* qkv, F* cache, const i32* past,
+__global__ void __launch_bounds__(BLOCK_SIZE) copyTokens(const F* qkv, F* cache, const i32* past,
                                                     int64_t B, int64_t T, int64_t C,
                                                     int64_t capacity, IndexError* indexError) {
   if (*past < 0 || *past > capacity - T) {
-    if (thread() == 0) noteFull(*past, T, capacity, indexError);
+    if (globalThreadIndex() == 0) noteFull(*past, T, capacity, indexError);
     return;
   }
-  for (int64_t i = thread() * W; i < B * T * 2 * C; i += threads() * W) {
+  for (int64_t i = globalThreadIndex() * W; i < B * T * 2 * C; i += globalThreadCount() * W) {
     const int64_t token = i / (2 * C), column = i % (2 * C), b = token / T, t = token % T;
     store(cache + (b * capacity + *past + t) * 2 * C + column,
           load<W>(qkv + token * 3 * C + C + column));
@@ -199,7 +199,7 @@ void append(const F* qkv, F* cache, const i32* past, int64_t B, int64_t T, int64
   constexpr int SIZE = Pack<F>::size;
   const bool packed = canVectorize<F>(C, qkv, cache);
   launch(packed ? copyTokens<SIZE, F> : copyTokens<1, F>,
-         gridOf(B * T * 2 * C / (packed ? SIZE : 1)), BLOCK, 0, qkv, cache, past, B, T, C,
+         gridStrideBlocks(B * T * 2 * C / (packed ? SIZE : 1)), BLOCK_SIZE, 0, qkv, cache, past, B, T, C,
          capacity, deviceIndexError());
 }
 

@@ -66,25 +66,25 @@ __device__ inline void stage(Tile<D> tile, int to, const Rows<const bf16>& x, in
 /** a: rows `row` to `row` + 15, columns `column` to `column` + 15 of the tile. */
 template <int D>
 __device__ inline void loadA(uint32_t (&a)[4], Tile<D> tile, int row, int column) {
-  loadMatrices(a, tile.at(row + lane() % 16, column + lane() / 16 * 8));
+  ldmatrix(a, tile.at(row + lane() % 16, column + lane() / 16 * 8));
 }
 
 /** The same of the transposed tile: its rows are the tile's columns. */
 template <int D>
 __device__ inline void loadTransposedA(uint32_t (&a)[4], Tile<D> tile, int row, int column) {
-  loadTransposed(a, tile.at(column + lane() % 8 + lane() / 16 * 8, row + lane() / 8 % 2 * 8));
+  ldmatrixTransposed(a, tile.at(column + lane() % 8 + lane() / 16 * 8, row + lane() / 8 % 2 * 8));
 }
 
 /** b [16, 16], two fragments side by side: rows and columns of the tile from (row, column). */
 template <int D>
 __device__ inline void loadB(uint32_t (&b)[4], Tile<D> tile, int row, int column) {
-  loadTransposed(b, tile.at(row + lane() % 16, column + lane() / 16 * 8));
+  ldmatrixTransposed(b, tile.at(row + lane() % 16, column + lane() / 16 * 8));
 }
 
 /** The same of the transposed tile: its rows are the tile's columns. */
 template <int D>
 __device__ inline void loadTransposedB(uint32_t (&b)[4], Tile<D> tile, int row, int column) {
-  loadMatrices(b, tile.at(column + lane() % 8 + lane() / 16 * 8, row + lane() / 8 % 2 * 8));
+  ldmatrix(b, tile.at(column + lane() % 8 + lane() / 16 * 8, row + lane() / 8 % 2 * 8));
 }
 
 /** c [16, 16], two fragments side by side, += a b */
@@ -97,10 +97,10 @@ __device__ inline void multiply(float (&left)[4], float (&right)[4], const uint3
 
 /** c [16, 16] as a: what one product gives is what the next takes. */
 __device__ inline void pack(uint32_t (&a)[4], const float (&left)[4], const float (&right)[4]) {
-  a[0] = packed(left[0], left[1]);
-  a[1] = packed(left[2], left[3]);
-  a[2] = packed(right[0], right[1]);
-  a[3] = packed(right[2], right[3]);
+  a[0] = packBf16x2(left[0], left[1]);
+  a[1] = packBf16x2(left[2], left[3]);
+  a[2] = packBf16x2(right[0], right[1]);
+  a[3] = packBf16x2(right[2], right[3]);
 }
 
 /** Writes c [16, 8 N], rounded, to the tile at (row, column). */
@@ -111,7 +111,7 @@ __device__ inline void put(Tile<D> tile, int row, int column, const float (&c)[N
 #pragma unroll
     for (int half = 0; half < 2; half++)
       *reinterpret_cast<uint32_t*>(tile.at(row + 8 * half + g(), column + 8 * n + 2 * t())) =
-          packed(c[n][2 * half], c[n][2 * half + 1]);
+          packBf16x2(c[n][2 * half], c[n][2 * half + 1]);
 }
 
 /**

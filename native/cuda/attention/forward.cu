@@ -32,14 +32,14 @@ struct Online {
         largest = fmaxf(largest, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
       largest = quadMax(largest);
       const float shift = largest == -INFINITY ? 0.0f : largest * scale; // no NaN from -inf + inf
-      const float shrink = power2(top[half] * scale - shift);
+      const float shrink = fastExp2(top[half] * scale - shift);
       top[half] = largest;
       float sum = 0.0f;
 #pragma unroll
       for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
         for (int e = 2 * half; e < 2 * half + 2; e++) {
-          s[n][e] = power2(s[n][e] * scale - shift);
+          s[n][e] = fastExp2(s[n][e] * scale - shift);
           sum += s[n][e];
         }
       total[half] = total[half] * shrink + sum;

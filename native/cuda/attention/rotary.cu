@@ -19,7 +19,7 @@ struct Turn {
 template <int W, class F>
 __global__ void turn(const F* x, const f32* table, F* y, Turn work) {
   const int64_t half = work.half;
-  for (int64_t pair = thread() * W; pair < work.n; pair += threads() * W) {
+  for (int64_t pair = globalThreadIndex() * W; pair < work.n; pair += globalThreadCount() * W) {
     const int64_t i = pair % half, head = pair / half;
     const int64_t part = head / work.H % work.parts, t = head / work.H / work.parts % work.T;
     const int64_t from = head * 2 * half + i;
@@ -53,8 +53,8 @@ void rotary(const F* x, const f32* table, const i32* length, F* y, int64_t B, in
   const Turn problem = {n,        T,      parts,  H, half, capacity, turned, inverse ? -1.0f : 1.0f,
                         length, deviceIndexError()};
   if (canVectorize<F>(half, x, y))
-    launch(turn<W, F>, gridOf(n / W), BLOCK, 0, x, table, y, problem);
-  else launch(turn<1, F>, gridOf(n), BLOCK, 0, x, table, y, problem);
+    launch(turn<W, F>, gridStrideBlocks(n / W), BLOCK_SIZE, 0, x, table, y, problem);
+  else launch(turn<1, F>, gridStrideBlocks(n), BLOCK_SIZE, 0, x, table, y, problem);
 }
 FOR_FLOATS(rotary)
 

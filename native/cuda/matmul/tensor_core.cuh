@@ -84,9 +84,9 @@ struct Operand {
     const int block = lane() / 8, r = lane() % 8; // this lane's row of which block
     const int i = asA ? block % 2 : block / 2, j = asA ? block / 2 : block % 2;
     if constexpr (alongK) {
-      loadMatrices(x, tile + m * 128 + place(8 * i + r, k / CHUNK + j));
+      ldmatrix(x, tile + m * 128 + place(8 * i + r, k / CHUNK + j));
     } else if constexpr (sizeof(F) == 2) {
-      loadTransposed(x, tile + k * CHUNKS * 16 + place(8 * j + r, m / CHUNK + i));
+      ldmatrixTransposed(x, tile + k * CHUNKS * 16 + place(8 * j + r, m / CHUNK + i));
     } else { // ldmatrix transposes elements of 2 bytes only
 #pragma unroll
       for (int b = 0; b < 4; b++) {

@@ -73,11 +73,11 @@ __global__ void products(const float* a, const float* b, float* c) {
   uint32_t x[4], y[2];
   for (int i = 0; i < 4; i++) {
     const int row = g + i % 2 * 8, k = isTf32 ? t + i / 2 * 4 : 2 * t + i / 2 * 8;
-    x[i] = isTf32 ? toTf32(a[row * 8 + k]) : packed(a[row * 16 + k], a[row * 16 + k + 1]);
+    x[i] = isTf32 ? toTf32(a[row * 8 + k]) : packBf16x2(a[row * 16 + k], a[row * 16 + k + 1]);
   }
   for (int i = 0; i < 2; i++) {
     const int k = isTf32 ? t + 4 * i : 2 * t + 8 * i;
-    y[i] = isTf32 ? toTf32(b[k * 8 + g]) : packed(b[k * 8 + g], b[k * 8 + 8 + g]);
+    y[i] = isTf32 ? toTf32(b[k * 8 + g]) : packBf16x2(b[k * 8 + g], b[k * 8 + 8 + g]);
   }
   if constexpr (isTf32) mmaTf32(sum, x, y);
   else mma(sum, x, y);
@@ -109,8 +109,8 @@ __global__ void matrices(const uint4* x, unsigned* y) {
   tile[threadIdx.x] = x[threadIdx.x];
   __syncwarp();
   uint32_t plain[4], transposed[4];
-  loadMatrices(plain, &tile[threadIdx.x]);
-  loadTransposed(transposed, &tile[threadIdx.x]);
+  ldmatrix(plain, &tile[threadIdx.x]);
+  ldmatrixTransposed(transposed, &tile[threadIdx.x]);
   for (int i = 0; i < 4; i++) {
     y[threadIdx.x * 8 + i] = plain[i];
     y[threadIdx.x * 8 + 4 + i] = transposed[i];
@@ -134,7 +134,7 @@ void testMatrices() {
                  (m[2 * t * 8 + g] | (unsigned)m[(2 * t + 1) * 8 + g] << 16);
     }
   }
-  expect("loadMatrices, loadTransposed", isRight);
+  expect("ldmatrix, ldmatrixTransposed", isRight);
 }
 
 /** Sums of n rows of 4, that come by copies in groups of one, three on their way. */
@@ -357,7 +357,7 @@ void testNumbers() {
   expect("bf16", bits(1) == 0x3f80 && bits(inf) == 0x7f80 && bits(-inf) == 0xff80 &&
                      bits(NAN) == 0x7fff && bits(1.00390625f) == 0x3f80 &&
                      bits(1.01171875f) == 0x3f82 && bits(3.4e38f) == 0x7f80 &&
-                     toFloat(bf16{0x3fc0}) == 1.5f && packed(1, 2) == 0x40003f80);
+                     toFloat(bf16{0x3fc0}) == 1.5f && packBf16x2(1, 2) == 0x40003f80);
   expect("tf32", __uint_as_float(toTf32(1 + 1 / 2048.0f)) == 1 + 1 / 1024.0f &&
                      std::isnan(__uint_as_float(toTf32(NAN))));
   expect("__umulhi and others", __umulhi(0xffffffff, 0xffffffff) == 0xfffffffe &&

@@ -93,13 +93,13 @@ napi_value setTf32(napi_env env, napi_callback_info info) {
 }
 
 napi_value tune(napi_env env, napi_callback_info) {
-  cuda::tuneBlas();
+  cuda::tuneCublasLt();
   throwDeviceError(env);
   return nullptr;
 }
 
 napi_value matmulTable(napi_env env, napi_callback_info) {
-  return text(env, cuda::blasTable().c_str());
+  return text(env, cuda::cublasLtTable().c_str());
 }
 
 napi_value setMatmulTable(napi_env env, napi_callback_info info) {
@@ -108,7 +108,7 @@ napi_value setMatmulTable(napi_env env, napi_callback_info info) {
   napi_get_value_string_utf8(env, argument, nullptr, 0, &length);
   std::string table(length + 1, 0);
   napi_get_value_string_utf8(env, argument, &table[0], table.size(), &length);
-  cuda::setBlasTable(table.c_str());
+  cuda::setCublasLtTable(table.c_str());
   return nullptr;
 }
 
@@ -127,7 +127,7 @@ bool enter(napi_env env, napi_value cuda) {
   }
   napi_add_env_cleanup_hook(env, [](void*) { isTaken = false; }, env);
   napi_set_named_property(env, cuda, "processor", text(env, cuda::deviceName()));
-  napi_set_named_property(env, cuda, "matmul", text(env, cuda::blasStatus()));
+  napi_set_named_property(env, cuda, "matmul", text(env, cuda::cublasLtStatus()));
   setFunction<allocateBuffer>(env, cuda, "allocate");
   setFunction<freeBuffer>(env, cuda, "free");
   setFunction<writeBuffer>(env, cuda, "write");

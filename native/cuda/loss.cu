@@ -162,10 +162,10 @@ void linearCrossEntropy(const F* x, const F* w, const F* b, const i32* target, f
               F* logits, int64_t rows, int64_t n, int64_t K, int64_t ignoreIndex, End) {
   if (isEmpty("linearCrossEntropy", rows, n)) return;
   const int64_t width = widthOf(n);
-  Product<F> product = {x, w, logits, rows, n, K, K, K, width};
+  Gemm<F> product = {x, w, logits, rows, n, K, K, K, width};
   product.transB = true;
   product.bias = b;
-  multiply(product);
+  gemm(product);
   withShape<F>(canVectorize<F>(width, logits), width, [&](auto shape) {
     using S = decltype(shape);
     const Dim grid = lossGrid<S>(rows);
@@ -183,12 +183,12 @@ void linearCrossEntropyBackward(const F* x, const F* w, F* logits, const f32* dy
   if (canVectorize<F>(0, logits))
     launch(scaleBy<W, F>, gridStrideBlocks(size / W), BLOCK_SIZE, 0, dy, logits, size);
   else launch(scaleBy<1, F>, gridStrideBlocks(size), BLOCK_SIZE, 0, dy, logits, size);
-  if (dx) multiply(Product<F>{logits, w, dx, rows, K, n, width, K, K});
+  if (dx) gemm(Gemm<F>{logits, w, dx, rows, K, n, width, K, K});
   if (!dw && !db) return;
-  Product<F, f32> product = {logits, x, dw, n, dw ? K : 0, rows, width, K, K};
+  Gemm<F, f32> product = {logits, x, dw, n, dw ? K : 0, rows, width, K, K};
   product.transA = true;
   product.rowSums = db;
-  multiply(product);
+  gemm(product);
 }
 FOR_FLOATS(linearCrossEntropyBackward)
 

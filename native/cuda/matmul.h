@@ -9,12 +9,12 @@ namespace tinybard::cuda {
 enum class Activation { none, relu, gelu, geluTanh }; // by the contract's numbers
 
 /**
- * For each i of a batch: c = f(op(a) op(b) + bias), or c = (op(a) op(b)) f'(slopesOf), or
+ * For each i of a batch: c = f(op(a) op(b) + bias), or c = (op(a) op(b)) f'(preActivation), or
  * c += op(a) op(b). Matrices are stored by rows, `lda` elements from one row to the next. They are
  * of F; the result is of C: F, or f32.
  */
 template <class F, class C = F>
-struct Product {
+struct Gemm {
   const F *a, *b;
   C* c;
   int64_t M, N, K;        // op(a) [M, K], op(b) [K, N], c [M, N]
@@ -22,10 +22,10 @@ struct Product {
   bool transA = false;    // a is stored as [K, M]
   bool transB = false;    // b is stored as [N, K]
   bool accumulate = false;
-  int64_t batch = 1, aStep = 0, bStep = 0, cStep = 0;
+  int64_t batch = 1, strideA = 0, strideB = 0, strideC = 0;
   const F* bias = nullptr;  // [N], added to each row
   F* h = nullptr;           // [M, N], as c lies: what f is applied to, if it is wanted
-  const F* slopesOf = nullptr; // [M, N], as c lies: what f' is written in
+  const F* preActivation = nullptr; // [M, N], as c lies: what f' is written in
   Activation activation = Activation::none;
   f32* rowSums = nullptr;   // [M]: the sums of the rows of op(a), if they are wanted; batch is 1
 };
@@ -36,7 +36,7 @@ struct Product {
  * columns, rowSums are still found.
  */
 template <class F, class C>
-void multiply(const Product<F, C>& product);
+void gemm(const Gemm<F, C>& product);
 
 /** Whether products of f32 round their factors to tf32, for the tensor cores; at first not. */
 void setTf32(bool on);

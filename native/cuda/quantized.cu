@@ -32,7 +32,7 @@ struct Quantized {
 /** y = f(x W^T + b); a block has N columns for each of its warps, of M rows. */
 template <int bits, int M, int N, class F>
 __global__ void __launch_bounds__(WARPS* WARP)
-    product(Task<F, F> task, Quantized<bits> q, unsigned blocks) {
+    product(TiledGemm<F, F> task, Quantized<bits> q, unsigned blocks) {
   constexpr int each = Quantized<bits>::each, perStep = AT_ONCE / each; // words
   const int64_t row = (int64_t)(blockIdx.x / blocks) * M;
   const int64_t column = ((int64_t)(blockIdx.x % blocks) * WARPS + warp()) * N;
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(WARPS* WARP)
 #pragma unroll
     for (int m = 0; m < M; m++) // rows behind the last: the first one again
       loadFloats(x[m], task.a + (row + m < task.M ? row + m : row) * task.lda + k,
-                 task.packsIn && count == AT_ONCE, count);
+                 task.isInputAligned && count == AT_ONCE, count);
 #pragma unroll
     for (int n = 0; n < N; n++) {
       if (column + n >= task.N) break;
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(WARPS* WARP)
       const float sum = warpSum(sums[m][n]);
       if (lane() == m * N + n) y[0] = sum;
     }
-  if (lane() < M * N) finish(task, 0, row + lane() / N, column + lane() % N, y);
+  if (lane() < M * N) applyEpilogue(task, 0, row + lane() / N, column + lane() % N, y);
 }
 
 /** y [rows, C]: row r is row idx[r] of W. */
@@ -96,14 +96,14 @@ Quantized<bits> matrix(const i32* w, const f32* scale, int64_t K, int64_t groups
 
 /** M rows and N columns at a time. */
 template <int bits, int M, int N, class F>
-void multiply(const Task<F, F>& task, const Quantized<bits>& q) {
+void multiply(const TiledGemm<F, F>& task, const Quantized<bits>& q) {
   const int64_t blocks = ceilDiv(task.N, WARPS * N); // beside each other
   launch(product<bits, M, N, F>, Dim((unsigned)(blocks * ceilDiv(task.M, M))), Dim(WARPS * WARP), 0,
          task, q, (unsigned)blocks);
 }
 
 template <int bits, class F>
-void multiply(const Task<F, F>& task, const i32* w, const f32* scale, int64_t groups) {
+void multiply(const TiledGemm<F, F>& task, const i32* w, const f32* scale, int64_t groups) {
   const auto q = matrix<bits>(w, scale, task.K, groups);
   if (task.M == 1) multiply<bits, 1, 1>(task, q);
   else multiply<bits, 8, 4>(task, q);
@@ -118,10 +118,10 @@ void linearQuantized(const F* x, const i32* w, const f32* scale, const F* b, F* 
   if (activation < 0 || activation > 3)
     return refuse("linearQuantized: activation is %lld, expected 0 to 3", (long long)activation);
   if (M * N == 0) return;
-  Product<F> p{x, nullptr, y, M, N, K, K, K, N};
+  Gemm<F> p{x, nullptr, y, M, N, K, K, K, N};
   p.bias = b;
   p.activation = (Activation)activation;
-  const Task<F, F> task(p);
+  const TiledGemm<F, F> task(p);
   if (bits == 8) multiply<8>(task, w, scale, groups);
   else multiply<4>(task, w, scale, groups);
 }

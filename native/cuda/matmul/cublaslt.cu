@@ -275,7 +275,7 @@ Library& library() {
 
 /** The library's name for what follows the product; 0 if it has none. */
 template <class F, class C>
-uint32_t epilogueOf(const Product<F, C>& p) {
+uint32_t epilogueOf(const Gemm<F, C>& p) {
   constexpr bool isMixed = sizeof(F) != sizeof(C);
   const bool keepsH = p.h && p.activation != Activation::none;
   const uint32_t bias = p.bias ? lt::BIAS : 0;
@@ -283,7 +283,7 @@ uint32_t epilogueOf(const Product<F, C>& p) {
     const bool isPlain = !p.bias && p.activation == Activation::none;
     return sizeof(C) == 4 && isPlain ? lt::BGRADB : 0;
   }
-  if (p.slopesOf)
+  if (p.preActivation)
     return p.activation == Activation::geluTanh && !isMixed ? lt::DGELU | lt::AUX : 0;
   if (bias && (isMixed || p.accumulate)) return 0;
   switch (p.activation) {
@@ -297,7 +297,7 @@ uint32_t epilogueOf(const Product<F, C>& p) {
 
 } // namespace
 
-const char* blasStatus() {
+const char* cublasLtStatus() {
   switch (choice()) {
     case Choice::own: return "our own kernels, as TINYBARD_MATMUL says";
     case Choice::unknown: return "TINYBARD_MATMUL is neither own nor cublas";
@@ -308,28 +308,28 @@ const char* blasStatus() {
   return status.c_str();
 }
 
-void tuneBlas() {
+void tuneCublasLt() {
   if (choice() != Choice::own && library().isOpen) library().tune();
 }
 
-std::string blasTable() {
+std::string cublasLtTable() {
   return choice() != Choice::own && library().isOpen ? library().table() : "";
 }
 
-void setBlasTable(const char* text) {
+void setCublasLtTable(const char* text) {
   if (choice() != Choice::own && library().isOpen) library().setTable(text);
 }
 
 template <class F, class C>
-bool multiplyByBlas(const Product<F, C>& p) {
+bool gemmCublasLt(const Gemm<F, C>& p) {
   if (choice() == Choice::own) return false;
-  if (choice() == Choice::unknown) refuse("matmul: %s", blasStatus());
+  if (choice() == Choice::unknown) refuse("matmul: %s", cublasLtStatus());
   else if (choice() == Choice::library && !library().isOpen)
     refuse("matmul: TINYBARD_MATMUL=cublas: %s", library().status.c_str());
   if (!library().isOpen || refusal.isSet || p.M * p.N * p.K == 0) return false;
   const uint32_t epilogue = epilogueOf(p);
-  const bool isAligned = canVectorize<F>(p.lda | p.ldb | p.ldc | p.aStep | p.bStep | p.cStep, p.a,
-                                         p.b, p.c, p.bias, p.h, p.slopesOf, p.rowSums);
+  const bool isAligned = canVectorize<F>(p.lda | p.ldb | p.ldc | p.strideA | p.strideB | p.strideC, p.a,
+                                         p.b, p.c, p.bias, p.h, p.preActivation, p.rowSums);
   if (epilogue == 0 || (!isAligned && epilogue != lt::DEFAULT)) return false;
   if ((epilogue & lt::AUX) && p.ldc % 8 != 0) return false;
   const bool isLarge = p.batch * p.M * p.N * p.K >= LARGE && p.M > 16 && p.N > 16 && p.K > 16;
@@ -338,17 +338,17 @@ bool multiplyByBlas(const Product<F, C>& p) {
   const int compute =
       sizeof(F) == 4 && usesTf32() ? lt::COMPUTE_32F_FAST_TF32 : lt::COMPUTE_32F;
   const Shape shape = {(int64_t)sizeof(F), (int64_t)sizeof(C), p.M, p.N, p.K, p.lda, p.ldb, p.ldc,
-                       p.transA, p.transB, p.batch, isOne ? 0 : p.aStep, isOne ? 0 : p.bStep,
-                       isOne ? 0 : p.cStep, epilogue, compute,
+                       p.transA, p.transB, p.batch, isOne ? 0 : p.strideA, isOne ? 0 : p.strideB,
+                       isOne ? 0 : p.strideC, epilogue, compute,
                        isAligned ? 16 : (int64_t)sizeof(F)};
   const void* const bias = p.rowSums ? static_cast<const void*>(p.rowSums) : p.bias;
-  void* const beside = p.slopesOf ? const_cast<F*>(p.slopesOf) : p.h;
+  void* const beside = p.preActivation ? const_cast<F*>(p.preActivation) : p.h;
   const Data data{p.a, p.b, bias, p.c, beside, p.accumulate ? 1.0f : 0.0f};
   return library().run(shape, data);
 }
 
-template bool multiplyByBlas(const Product<f32, f32>&);
-template bool multiplyByBlas(const Product<bf16, bf16>&);
-template bool multiplyByBlas(const Product<bf16, f32>&);
+template bool gemmCublasLt(const Gemm<f32, f32>&);
+template bool gemmCublasLt(const Gemm<bf16, bf16>&);
+template bool gemmCublasLt(const Gemm<bf16, f32>&);
 
 } // namespace tinybard::cuda

@@ -16,20 +16,20 @@ namespace tinybard::cuda {
  * not come while a graph is captured.
  */
 template <class F, class C>
-bool multiplyByBlas(const Product<F, C>& product);
+bool gemmCublasLt(const Gemm<F, C>& product);
 
 /** In one line what was found: "cuBLASLt 13.1.1 (libcublasLt.so.13)", or why there is none. */
-const char* blasStatus();
+const char* cublasLtStatus();
 
 /**
  * Times all algorithms that the library proposes for each product that it has computed, and uses
  * the fastest from then on.
  */
-void tuneBlas();
+void tuneCublasLt();
 
 /** The algorithms in use as text, for another run of the same device, driver and library. */
-std::string blasTable();
+std::string cublasLtTable();
 /** Reads such a text; products that have run already keep their algorithms. */
-void setBlasTable(const char* text);
+void setCublasLtTable(const char* text);
 
 } // namespace tinybard::cuda

@@ -15,15 +15,15 @@ bool tf32 = false;
  * that do not. Gives whether both have been computed.
  */
 template <class F, class C>
-bool multiplyInTwo(const Product<F, C>& p) {
+bool gemmSplitAligned(const Gemm<F, C>& p) {
   const auto sticksOut = [](int64_t n) { return n >= 1024 ? n % Pack<F>::size : 0; };
   const bool isPlain = !p.bias && p.activation == Activation::none && !p.rowSums;
   if (p.batch != 1 || !canVectorize<F>(p.lda | p.ldb | p.ldc, p.a, p.b, p.c)) return false;
-  Product<F, C> most = p, rest = p;
+  Gemm<F, C> most = p, rest = p;
   const auto moveResult = [&](int64_t by) {
     rest.c += by;
     if (p.h) rest.h += by;
-    if (p.slopesOf) rest.slopesOf += by;
+    if (p.preActivation) rest.preActivation += by;
   };
   if (const int64_t n = sticksOut(p.N)) {
     most.N = p.N - n;
@@ -47,8 +47,8 @@ bool multiplyInTwo(const Product<F, C>& p) {
   } else {
     return false;
   }
-  multiply(rest);
-  multiply(most);
+  gemm(rest);
+  gemm(most);
   return true;
 }
 
@@ -58,39 +58,39 @@ void setTf32(bool on) { tf32 = on; }
 bool usesTf32() { return tf32; }
 
 template <class F, class C>
-void multiply(const Product<F, C>& p) {
+void gemm(const Gemm<F, C>& p) {
   if (p.M == 0 || p.batch == 0 || (p.N == 0 && !p.rowSums)) return;
-  if (multiplyInTwo(p) || multiplyByBlas(p) || refusal.isSet) return;
+  if (gemmSplitAligned(p) || gemmCublasLt(p) || refusal.isSet) return;
   if (p.rowSums && p.N > 0) { // the library may be able to give the product, but not the sums
-    Product<F, C> plain = p, sums = p;
+    Gemm<F, C> plain = p, sums = p;
     plain.rowSums = nullptr;
     sums.N = 0;
-    if (multiplyByBlas(plain)) return multiply(sums);
+    if (gemmCublasLt(plain)) return gemm(sums);
   }
-  const Task<F, C> task(p);
-  if (p.M <= FEW_ROWS && !p.transA && p.transB && !p.rowSums) return multiplyFewRows(task);
+  const TiledGemm<F, C> task(p);
+  if (p.M <= GEMV_MAX_ROWS && !p.transA && p.transB && !p.rowSums) return gemv(task);
   if constexpr (sizeof(F) == 4) {
-    if (!tf32) return multiplyPlainly(task);
+    if (!tf32) return gemmSimt(task);
   }
-  multiplyByTensorCores(task);
+  gemmTensorCore(task);
 }
 
-template void multiply(const Product<f32, f32>&);
-template void multiply(const Product<bf16, bf16>&);
-template void multiply(const Product<bf16, f32>&);
+template void gemm(const Gemm<f32, f32>&);
+template void gemm(const Gemm<bf16, bf16>&);
+template void gemm(const Gemm<bf16, f32>&);
 
 template <class F>
 void matmul(const F* a, const F* b, F* c, int64_t batch, int64_t M, int64_t N, int64_t K,
-            int64_t aStep, int64_t bStep, bool transA, bool transB, bool accumulate, End) {
-  Product<F> p{a, b, c, M, N, K, transA ? M : K, transB ? K : N, N};
+            int64_t strideA, int64_t strideB, bool transA, bool transB, bool accumulate, End) {
+  Gemm<F> p{a, b, c, M, N, K, transA ? M : K, transB ? K : N, N};
   p.transA = transA;
   p.transB = transB;
   p.accumulate = accumulate;
   p.batch = batch;
-  p.aStep = aStep;
-  p.bStep = bStep;
-  p.cStep = M * N;
-  multiply(p);
+  p.strideA = strideA;
+  p.strideB = strideB;
+  p.strideC = M * N;
+  gemm(p);
 }
 
 template <class F>
@@ -98,12 +98,12 @@ void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N
             int64_t activation, End) {
   if (activation < 0 || activation > 3)
     return refuse("linear: activation is %lld, expected 0 to 3", (long long)activation);
-  Product<F> p{x, w, y, M, N, K, K, K, N};
+  Gemm<F> p{x, w, y, M, N, K, K, K, N};
   p.transB = true;
   p.bias = b;
   p.h = h;
   p.activation = (Activation)activation;
-  multiply(p);
+  gemm(p);
 }
 
 template <class F>
@@ -112,16 +112,16 @@ void linearBackward(const F* x, const F* w, const F* h, const F* dy, F* dx, f32*
   if (activation < 0 || activation > 3)
     return refuse("linearBackward: activation is %lld, expected 0 to 3", (long long)activation);
   if (dx) {
-    Product<F> p{dy, w, dx, M, K, N, N, K, K};
-    if (activation > 0) p.slopesOf = h;
-    if (p.slopesOf) p.activation = (Activation)activation;
-    multiply(p);
+    Gemm<F> p{dy, w, dx, M, K, N, N, K, K};
+    if (activation > 0) p.preActivation = h;
+    if (p.preActivation) p.activation = (Activation)activation;
+    gemm(p);
   }
   if (!dw && !db) return;
-  Product<F, f32> p{dy, x, dw, N, dw ? K : 0, M, N, K, K};
+  Gemm<F, f32> p{dy, x, dw, N, dw ? K : 0, M, N, K, K};
   p.transA = true;
   p.rowSums = db;
-  multiply(p);
+  gemm(p);
 }
 
 FOR_FLOATS(matmul)

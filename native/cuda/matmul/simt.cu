@@ -56,15 +56,15 @@ struct Carrier {
 };
 
 template <int SIZE, bool transA, bool transB>
-__global__ void __launch_bounds__(PLAIN_THREADS, 2) plainProduct(Task<f32, f32> task) {
+__global__ void __launch_bounds__(PLAIN_THREADS, 2) plainProduct(TiledGemm<f32, f32> task) {
   using A = Carrier<SIZE, !transA>;
   using B = Carrier<SIZE, transB>;
   constexpr int DEPTH = A::DEPTH, WIDTH = A::WIDTH;
   constexpr int I = SIZE / 64; // a thread has 4 rows of each 64, and 4 columns of each 64
   DYNAMIC_SHARED(float, shared); // two tiles of a, two of b; in the end the tile of c
-  const Place at = placeOf(task);
-  A a(task.a + at.batch * task.aStep, task.lda, at.row, task.M, at.k, at.end, task.packsIn);
-  B b(task.b + at.batch * task.bStep, task.ldb, at.column, task.N, at.k, at.end, task.packsIn);
+  const TileCoordinates at = tileCoordinates(task);
+  A a(task.a + at.batch * task.strideA, task.lda, at.row, task.M, at.k, at.end, task.isInputAligned);
+  B b(task.b + at.batch * task.strideB, task.ldb, at.column, task.N, at.k, at.end, task.isInputAligned);
   const int ty = threadIdx.x / 16 * 4, tx = threadIdx.x % 16 * 4;
   const bool sumsRows = task.rowSums && at.column == 0 && threadIdx.x < SIZE;
   float sums[4 * I * I][4] = {}, rowSum = 0.0f;
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(PLAIN_THREADS, 2) plainProduct(Task<f32, f32> 
     if (!isLast) store(1 - place);
   }
 
-  if (!joined<PLAIN_THREADS>(task, at, sums, rowSum)) return;
+  if (!reduceSplitK<PLAIN_THREADS>(task, at, sums, rowSum)) return;
   if (sumsRows && at.row + threadIdx.x < task.M) task.rowSums[at.row + threadIdx.x] = rowSum;
   __syncthreads(); // all have done with the last tiles
 #pragma unroll
@@ -112,29 +112,29 @@ __global__ void __launch_bounds__(PLAIN_THREADS, 2) plainProduct(Task<f32, f32> 
 #pragma unroll
     for (int c = 0; c < I; c++) {
       const int row = r / 4 * 64 + ty + r % 4, column = 64 * c + tx;
-      storeFloats(shared + row * widthOf(SIZE) + column, sums[r * I + c], true, 4);
+      storeFloats(shared + row * sharedPitch(SIZE) + column, sums[r * I + c], true, 4);
     }
-  finishTile<SIZE, SIZE, PLAIN_THREADS>(task, at, shared);
+  applyTileEpilogue<SIZE, SIZE, PLAIN_THREADS>(task, at, shared);
 }
 
 template <int SIZE>
-void launchTiles(Task<f32, f32>& task, const Cut& cut) {
-  if (!prepare(task, cut, PLAIN_THREADS)) return;
-  const Dim grid((unsigned)(task.batch * cut.tiles() * cut.splits));
+void launchTiles(TiledGemm<f32, f32>& task, const TilePlan& plan) {
+  if (!prepare(task, plan, PLAIN_THREADS)) return;
+  const Dim grid((unsigned)(task.batch * plan.tiles() * plan.splits));
   const auto kernel = task.transA ? task.transB ? plainProduct<SIZE, true, true>
                                                 : plainProduct<SIZE, true, false>
                       : task.transB ? plainProduct<SIZE, false, true>
                                     : plainProduct<SIZE, false, false>;
-  launch(kernel, grid, Dim(PLAIN_THREADS), SIZE * widthOf(SIZE) * sizeof(float), task);
+  launch(kernel, grid, Dim(PLAIN_THREADS), SIZE * sharedPitch(SIZE) * sizeof(float), task);
 }
 
 } // namespace
 
-void multiplyPlainly(Task<f32, f32> task) {
-  const Cut cut =
-      bestCut({{128, 128, 110}, {64, 64, 80}}, 16, task.M, task.N, task.K, task.batch);
-  if (cut.m == 64) launchTiles<64>(task, cut);
-  else launchTiles<128>(task, cut);
+void gemmSimt(TiledGemm<f32, f32> task) {
+  const TilePlan plan =
+      chooseTilePlan({{128, 128, 110}, {64, 64, 80}}, 16, task.M, task.N, task.K, task.batch);
+  if (plan.m == 64) launchTiles<64>(task, plan);
+  else launchTiles<128>(task, plan);
 }
 
 } // namespace tinybard::cuda

@@ -4,7 +4,7 @@
 
 namespace tinybard::cuda {
 
-template void multiplyByTensorCores(Task<bf16, bf16>);
-template void multiplyByTensorCores(Task<bf16, f32>);
+template void gemmTensorCore(TiledGemm<bf16, bf16>);
+template void gemmTensorCore(TiledGemm<bf16, f32>);
 
 } // namespace tinybard::cuda

@@ -121,7 +121,7 @@ struct TensorProduct {
   using B = Operand<F, BN, transB>;
   static constexpr int I = BM / 32, J = BN / 32;   // pieces of 16 of m, of n, that a warp has
   static constexpr int STAGE = A::BYTES + B::BYTES;
-  static constexpr int WIDTH = widthOf(BN);        // of c's rows in shared memory
+  static constexpr int WIDTH = sharedPitch(BN);        // of c's rows in shared memory
   static constexpr int SHARED_BYTES =
       STAGES * STAGE > BM * WIDTH * 4 ? STAGES * STAGE : BM * WIDTH * 4;
 
@@ -156,12 +156,12 @@ struct TensorProduct {
     }
   }
 
-  static __device__ void run(const Task<F, C>& task) {
+  static __device__ void run(const TiledGemm<F, C>& task) {
     DYNAMIC_SHARED(char, shared);
     SHARED(float, rows, [BM]);
-    const Place at = placeOf(task);
-    typename A::Source a(task.a + at.batch * task.aStep, task.lda, at.row, task.M, at.k, at.end);
-    typename B::Source b(task.b + at.batch * task.bStep, task.ldb, at.column, task.N, at.k, at.end);
+    const TileCoordinates at = tileCoordinates(task);
+    typename A::Source a(task.a + at.batch * task.strideA, task.lda, at.row, task.M, at.k, at.end);
+    typename B::Source b(task.b + at.batch * task.strideB, task.ldb, at.column, task.N, at.k, at.end);
     const int steps = (int)ceilDiv(at.end - at.k, A::DEPTH);
     const auto copy = [&](int step) {
       if (step < steps) {
@@ -196,7 +196,7 @@ struct TensorProduct {
     __syncthreads();
     const int r = threadIdx.x;
     float rowSum = r < BM ? rows[r] : 0.0f;
-    if (!joined<THREADS>(task, at, sums, rowSum)) return;
+    if (!reduceSplitK<THREADS>(task, at, sums, rowSum)) return;
     if (sumsRows && r < BM && at.row + r < task.M) task.rowSums[at.row + r] = rowSum;
 
     float* const c = reinterpret_cast<float*>(shared);
@@ -209,19 +209,19 @@ struct TensorProduct {
         *reinterpret_cast<float2*>(to) = make_float2(x[0], x[1]);
         *reinterpret_cast<float2*>(to + 8 * WIDTH) = make_float2(x[2], x[3]);
       }
-    finishTile<BM, BN, THREADS>(task, at, c);
+    applyTileEpilogue<BM, BN, THREADS>(task, at, c);
   }
 };
 
 template <class Kernel, class F, class C>
-__global__ void __launch_bounds__(THREADS, 2) tensorProduct(Task<F, C> task) {
+__global__ void __launch_bounds__(THREADS, 2) tensorProduct(TiledGemm<F, C> task) {
   Kernel::run(task);
 }
 
 template <int BM, int BN, int STAGES, bool byPacks, class F, class C>
-void launchTiles(Task<F, C>& task, const Cut& cut) {
-  if (!prepare(task, cut, THREADS)) return;
-  const Dim grid((unsigned)(task.batch * cut.tiles() * cut.splits));
+void launchTiles(TiledGemm<F, C>& task, const TilePlan& plan) {
+  if (!prepare(task, plan, THREADS)) return;
+  const Dim grid((unsigned)(task.batch * plan.tiles() * plan.splits));
   const auto run = [&](auto kernel) {
     using Kernel = decltype(kernel);
     launch(tensorProduct<Kernel, F, C>, grid, Dim(THREADS), Kernel::SHARED_BYTES, task);
@@ -238,17 +238,17 @@ void launchTiles(Task<F, C>& task, const Cut& cut) {
 } // namespace
 
 template <class F, class C>
-void multiplyByTensorCores(Task<F, C> task) {
+void gemmTensorCore(TiledGemm<F, C> task) {
   constexpr double fast = sizeof(F) == 2 ? 1.0 : 0.5; // tf32 takes twice the time
   constexpr int step = 128 / sizeof(F);
-  if (!task.packsIn)
+  if (!task.isInputAligned)
     return launchTiles<64, 64, 2, false>(
-        task, bestCut({{64, 64, 150}}, step, task.M, task.N, task.K, task.batch));
-  const Cut cut = bestCut({{128, 128, 1200 * fast}, {128, 64, 950 * fast}, {64, 64, 700 * fast}},
+        task, chooseTilePlan({{64, 64, 150}}, step, task.M, task.N, task.K, task.batch));
+  const TilePlan plan = chooseTilePlan({{128, 128, 1200 * fast}, {128, 64, 950 * fast}, {64, 64, 700 * fast}},
                           step, task.M, task.N, task.K, task.batch);
-  if (cut.m == 64) launchTiles<64, 64, 4, true>(task, cut);
-  else if (cut.n == 64) launchTiles<128, 64, 4, true>(task, cut);
-  else launchTiles<128, 128, 3, true>(task, cut);
+  if (plan.m == 64) launchTiles<64, 64, 4, true>(task, plan);
+  else if (plan.n == 64) launchTiles<128, 64, 4, true>(task, plan);
+  else launchTiles<128, 128, 3, true>(task, plan);
 }
 
 } // namespace tinybard::cuda

@@ -4,6 +4,6 @@
 
 namespace tinybard::cuda {
 
-template void multiplyByTensorCores(Task<f32, f32>);
+template void gemmTensorCore(TiledGemm<f32, f32>);
 
 } // namespace tinybard::cuda

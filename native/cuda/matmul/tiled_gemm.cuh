@@ -1,5 +1,5 @@
-// A product as our own kernels take it: how it is cut into tiles, where a block finds its own, how
-// the parts of a sum that was split are joined, and what becomes of a tile when it is complete.
+// A product as our own kernels take it: how it is plan into tiles, where a block finds its own, how
+// the parts of a sum that was split are reduceSplitK, and what becomes of a tile when it is complete.
 #pragma once
 
 #include <initializer_list>
@@ -9,8 +9,8 @@
 
 namespace tinybard::cuda {
 
-/** How a product is cut: c into tiles [m, n], K into splits of `depth`, but for the last. */
-struct Cut {
+/** How a product is plan: c into tiles [m, n], K into splits of `depth`, but for the last. */
+struct TilePlan {
   int m, n;
   int rows, columns, splits; // how many tiles there are
   int64_t depth;
@@ -20,21 +20,21 @@ struct Cut {
 
 /** A product, and what our own kernels have to know beside it. */
 template <class F, class C>
-struct Task : Product<F, C> {
-  bool packsIn;  // a and b can be read by packs,
-  bool packsOut; // and whatever lies as c does, and the bias
-  Cut cut{};
+struct TiledGemm : Gemm<F, C> {
+  bool isInputAligned;  // a and b can be read by packs,
+  bool isOutputAligned; // and whatever lies as c does, and the bias
+  TilePlan plan{};
   float* parts = nullptr;      // what the splits of a tile leave there,
-  unsigned* arrived = nullptr; // and how many have
+  unsigned* arrivalCounters = nullptr; // and how many have
 
-  explicit Task(const Product<F, C>& p)
-      : Product<F, C>(p),
-        packsIn(canVectorize<F>(p.lda | p.ldb | p.aStep | p.bStep, p.a, p.b)),
-        packsOut(canVectorize<F>(p.ldc | p.cStep, p.c, p.h, p.slopesOf, p.bias)) {}
+  explicit TiledGemm(const Gemm<F, C>& p)
+      : Gemm<F, C>(p),
+        isInputAligned(canVectorize<F>(p.lda | p.ldb | p.strideA | p.strideB, p.a, p.b)),
+        isOutputAligned(canVectorize<F>(p.ldc | p.strideC, p.c, p.h, p.preActivation, p.bias)) {}
 };
 
 /** Which tile, and which part of its sums, are a block's. */
-struct Place {
+struct TileCoordinates {
   int batch, tile, split; // the tile's number, over all of the batch
   int row, column;        // where it begins
   int k, end;             // its part of K
@@ -45,25 +45,25 @@ struct Place {
  * they are numbered in bands of 8 tiles' height, down each column of the band.
  */
 template <class F, class C>
-__device__ inline Place placeOf(const Task<F, C>& task) {
-  const Cut& cut = task.cut;
-  const int tiles = cut.rows * cut.columns, number = blockIdx.x % tiles;
-  const int part = blockIdx.x / tiles, batch = part / cut.splits, split = part % cut.splits;
-  const int band = number / (8 * cut.columns) * 8, inBand = number % (8 * cut.columns);
-  const int height = min(8, cut.rows - band);
-  const int64_t k = split * cut.depth, end = k + cut.depth;
+__device__ inline TileCoordinates tileCoordinates(const TiledGemm<F, C>& task) {
+  const TilePlan& plan = task.plan;
+  const int tiles = plan.rows * plan.columns, number = blockIdx.x % tiles;
+  const int part = blockIdx.x / tiles, batch = part / plan.splits, split = part % plan.splits;
+  const int band = number / (8 * plan.columns) * 8, inBand = number % (8 * plan.columns);
+  const int height = min(8, plan.rows - band);
+  const int64_t k = split * plan.depth, end = k + plan.depth;
   return {batch,
           batch * tiles + number,
           split,
-          (band + inBand % height) * cut.m,
-          inBand / height * cut.n,
+          (band + inBand % height) * plan.m,
+          inBand / height * plan.n,
           (int)k,
           (int)(end < task.K ? end : task.K)};
 }
 
 // ---- the sums of a tile
 
-/** How many floats of Task::parts a block of `threads` takes, each having `count` sums by fours. */
+/** How many floats of TiledGemm::parts a block of `threads` takes, each having `count` sums by fours. */
 __host__ __device__ constexpr int64_t partSize(int threads, int count) {
   return (int64_t)threads * (4 * count + 1);
 }
@@ -73,9 +73,9 @@ __host__ __device__ constexpr int64_t partSize(int threads, int count) {
  * those of all, in their order. Whether this is that block, and so the one to finish the tile.
  */
 template <int threads, int count, class F, class C>
-__device__ inline bool joined(const Task<F, C>& task, const Place& at, float (&sums)[count][4],
+__device__ inline bool reduceSplitK(const TiledGemm<F, C>& task, const TileCoordinates& at, float (&sums)[count][4],
                               float& rowSum) {
-  const int splits = task.cut.splits, thread = threadIdx.x;
+  const int splits = task.plan.splits, thread = threadIdx.x;
   if (splits == 1) return true;
   constexpr int64_t size = partSize(threads, count);
   float* const parts = task.parts + (int64_t)at.tile * splits * size;
@@ -85,7 +85,7 @@ __device__ inline bool joined(const Task<F, C>& task, const Place& at, float (&s
   for (int i = 0; i < count; i++)
     packs[i * threads + thread] = {{sums[i][0], sums[i][1], sums[i][2], sums[i][3]}};
   own[4 * count * threads + thread] = rowSum;
-  if (!isLastBlock(task.arrived + at.tile, splits)) return false;
+  if (!isLastBlock(task.arrivalCounters + at.tile, splits)) return false;
 #pragma unroll
   for (int i = 0; i < count; i++)
 #pragma unroll
@@ -146,20 +146,20 @@ __device__ inline void storeFloats(T* p, const float (&x)[W], bool byPacks, int 
 
 /** Stores the complete sums x at (row, column) and to the right of it, as far as c goes. */
 template <int W, class F, class C>
-__device__ inline void finish(const Task<F, C>& task, int64_t batch, int64_t row, int64_t column,
+__device__ inline void applyEpilogue(const TiledGemm<F, C>& task, int64_t batch, int64_t row, int64_t column,
                               float (&x)[W]) {
   if (row >= task.M || column >= task.N) return;
   const int count = task.N - column < W ? (int)(task.N - column) : W;
-  const bool byPacks = task.packsOut && count == W;
-  const int64_t at = batch * task.cStep + row * task.ldc + column;
+  const bool byPacks = task.isOutputAligned && count == W;
+  const int64_t at = batch * task.strideC + row * task.ldc + column;
   float more[W];
   if (task.bias) {
     loadFloats(more, task.bias + column, byPacks, count);
 #pragma unroll
     for (int i = 0; i < W; i++) x[i] += more[i];
   }
-  if (task.slopesOf) {
-    loadFloats(more, task.slopesOf + at, byPacks, count);
+  if (task.preActivation) {
+    loadFloats(more, task.preActivation + at, byPacks, count);
 #pragma unroll
     for (int i = 0; i < W; i++) x[i] = activateBackward(task.activation, more[i], x[i]);
   } else if (task.activation != Activation::none) {
@@ -175,21 +175,21 @@ __device__ inline void finish(const Task<F, C>& task, int64_t batch, int64_t row
 }
 
 /** How far apart rows of a tile of c lie in shared memory: a warp's stores find other banks. */
-__host__ __device__ constexpr int widthOf(int n) { return n + 8; }
+__host__ __device__ constexpr int sharedPitch(int n) { return n + 8; }
 
 /**
  * Stores a complete tile, which all threads have put into shared memory: that way each has
  * neighbours to store, and a warp whole rows.
  */
 template <int m, int n, int threads, class F, class C>
-__device__ inline void finishTile(const Task<F, C>& task, const Place& at, const float* tile) {
+__device__ inline void applyTileEpilogue(const TiledGemm<F, C>& task, const TileCoordinates& at, const float* tile) {
   constexpr int W = Pack<F>::size, perRow = n / W;
   __syncthreads();
   for (int i = threadIdx.x; i < m * perRow; i += threads) {
     const int row = i / perRow, column = i % perRow * W;
     float x[W];
-    loadFloats(x, tile + row * widthOf(n) + column, true, W);
-    finish(task, at.batch, at.row + row, at.column + column, x);
+    loadFloats(x, tile + row * sharedPitch(n) + column, true, W);
+    applyEpilogue(task, at.batch, at.row + row, at.column + column, x);
   }
 }
 
@@ -202,15 +202,15 @@ struct Tile {
 };
 
 /**
- * The cut that should take least time on 132 multiprocessors, by a rough account in their cycles:
+ * The plan that should take least time on 132 multiprocessors, by a rough account in their cycles:
  * each has its share of the blocks, a block costs 2000 and then `step` of K at a time, one that has
  * no other beside it half as much again; where K is split, all write their sums and the last reads
  * them, 64 bytes a cycle. It depends on nothing but the sizes, so that a product is always summed
  * in the same order.
  */
-inline Cut bestCut(std::initializer_list<Tile> tiles, int step, int64_t M, int64_t N, int64_t K,
+inline TilePlan chooseTilePlan(std::initializer_list<Tile> tiles, int step, int64_t M, int64_t N, int64_t K,
                    int64_t batch) {
-  Cut best{};
+  TilePlan best{};
   double least = 0;
   const int64_t steps = K > step ? ceilDiv(K, step) : 1;
   for (const Tile& tile : tiles) {
@@ -232,28 +232,28 @@ inline Cut bestCut(std::initializer_list<Tile> tiles, int step, int64_t M, int64
   return best;
 }
 
-/** Gives a task its cut, and room for the parts of its sums; false if there is none left. */
+/** Gives a task its plan, and room for the parts of its sums; false if there is none left. */
 template <class F, class C>
-bool prepare(Task<F, C>& task, const Cut& cut, int threads) {
-  task.cut = cut;
-  if (cut.splits == 1) return true;
-  const int64_t tiles = cut.tiles() * task.batch;
-  const int64_t size = partSize(threads, cut.m * cut.n / threads / 4);
-  task.parts = static_cast<float*>(workspace(tiles * cut.splits * size * sizeof(float)));
-  task.arrived = counters(tiles);
-  return task.parts && task.arrived;
+bool prepare(TiledGemm<F, C>& task, const TilePlan& plan, int threads) {
+  task.plan = plan;
+  if (plan.splits == 1) return true;
+  const int64_t tiles = plan.tiles() * task.batch;
+  const int64_t size = partSize(threads, plan.m * plan.n / threads / 4);
+  task.parts = static_cast<float*>(workspace(tiles * plan.splits * size * sizeof(float)));
+  task.arrivalCounters = counters(tiles);
+  return task.parts && task.arrivalCounters;
 }
 
 // ---- the kernels of ours
 
 /** On tensor cores; f32 is rounded to tf32. */
 template <class F, class C>
-void multiplyByTensorCores(Task<F, C> task);
+void gemmTensorCore(TiledGemm<F, C> task);
 /** On the cores that all else runs on. */
-void multiplyPlainly(Task<f32, f32> task);
+void gemmSimt(TiledGemm<f32, f32> task);
 /** Where op(a) has but few rows, a is stored as [M, K], b as [N, K], and no rowSums are wanted. */
 template <class F, class C>
-void multiplyFewRows(const Task<F, C>& task);
-constexpr int64_t FEW_ROWS = 8;
+void gemv(const TiledGemm<F, C>& task);
+constexpr int64_t GEMV_MAX_ROWS = 8;
 
 } // namespace tinybard::cuda

@@ -1,9 +1,11 @@
-// Builds the CUDA addon, build-cuda/Release/cuda.node, or the emulator, from CMakeLists.txt with
-// cmake-js. Says in one line what is missing. CommonJS, like install.cjs.
+// Builds the CUDA addon, build-cuda/Release/cuda.node, or its emulator, from CMakeLists.txt with
+// cmake-js. Prints on one line which tools are missing. CommonJS, like install.cjs.
 //
-// usage: node scripts/cuda.cjs [--emulator | --checked] [architecture ...], as in: 80-real 90
-// --emulator: build-emulator/, the kernels on the processor; --checked: build-checked/, the same
-// with a look at every access to memory. The log is kept beside the result.
+// usage: node scripts/cuda.cjs [--emulator | --checked] [architecture ...]
+// --emulator: the kernels compiled for the CPU, in build-emulator/.
+// --checked: the same in build-checked/, with every memory access checked.
+// architecture: CMake's CUDA architectures, like 80-real 90.
+// The log is written to build.log in the same folder.
 
 "use strict";
 
@@ -14,56 +16,86 @@ const path = require("node:path");
 
 const root = path.join(__dirname, "..");
 const builds = {
-  "": ["build-cuda", []],
-  "--emulator": ["build-emulator", ["--CDEMULATOR=ON"]],
-  "--checked": ["build-checked", ["--CDEMULATOR=ON", "--CDCHECKED=ON"]],
+  "": { folder: "build-cuda", options: [] },
+  "--emulator": { folder: "build-emulator", options: ["--CDEMULATOR=ON"] },
+  "--checked": { folder: "build-checked", options: ["--CDEMULATOR=ON", "--CDCHECKED=ON"] },
 };
 
 main(process.argv.slice(2));
 
-function main(words) {
-  const flag = words[0]?.startsWith("--") ? words.shift() : "";
-  if (!(flag in builds)) return fail(`unknown argument ${flag}, expected --emulator or --checked`);
-  const [folder, options] = builds[flag];
-  const missing = ["cmake", flag ? "c++" : nvcc()].filter((command) => !works(command));
-  if (missing.length > 0) {
-    const what = { cmake: "no cmake: install it", "c++": "no C++ compiler: install g++" };
-    const toolkit = "no CUDA compiler (nvcc): install the CUDA toolkit, or set CUDACXX";
-    return fail(missing.map((each) => what[each] ?? toolkit).join("; "));
+function main(args) {
+  const flag = args[0]?.startsWith("--") ? args[0] : "";
+  if (!Object.hasOwn(builds, flag)) {
+    return fail(`unknown argument ${flag}, expected --emulator or --checked`);
   }
-  if (!flag) options.push(`--CDCMAKE_CUDA_COMPILER=${nvcc()}`);
-  if (words.length > 0) options.push(`--CDCMAKE_CUDA_ARCHITECTURES=${words.join(";")}`);
-  const temporary = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "tinybard-")), "build.log");
-  const output = fs.openSync(temporary, "w"); // cmake-js may empty its folder first
-  const cmake = require.resolve("cmake-js/bin/cmake-js");
-  const { status } = spawnSync(process.execPath, [cmake, "compile", "-O", folder, ...options], {
-    cwd: root,
-    env: { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: String(os.availableParallelism()) },
-    stdio: ["ignore", output, output],
-  });
-  const said = fs.readFileSync(temporary, "utf8");
-  fs.mkdirSync(path.join(root, folder), { recursive: true });
-  fs.copyFileSync(temporary, path.join(root, folder, "build.log"));
-  fs.rmSync(path.dirname(temporary), { recursive: true });
-  if (status !== 0) {
-    const problem =
-      /^.*(?:error|Error|ERR!).*$/m.exec(said)?.[0] ?? `cmake-js ended with ${status}`;
-    return fail(`${folder} was not built (${problem.trim()}); log: ${folder}/build.log`);
+  const architectures = flag ? args.slice(1) : args;
+  const { folder, options } = builds[flag];
+  const cmakeJs = findCmakeJs();
+  const missing = [];
+  if (!cmakeJs) missing.push("no cmake-js: npm install cmake-js@8.0.0");
+  if (!works("cmake")) missing.push("no cmake: install it");
+  if (flag && !works("c++")) missing.push("no C++ compiler: install g++");
+  if (!flag && !works(findNvcc())) {
+    missing.push("no CUDA compiler (nvcc): install the CUDA toolkit, or set CUDACXX to its path");
   }
-  console.log(`tinybard: ${folder}/Release/cuda.node is built`);
+  if (missing.length > 0) return fail(`${folder} was not built (${missing.join("; ")})`);
+
+  const cmakeArgs = [cmakeJs, "compile", "-O", folder, ...options];
+  if (!flag) cmakeArgs.push(`--CDCMAKE_CUDA_COMPILER=${findNvcc()}`);
+  if (architectures.length > 0) {
+    cmakeArgs.push(`--CDCMAKE_CUDA_ARCHITECTURES=${architectures.join(";")}`);
+  }
+  const { status, output } = runLogged(cmakeArgs, path.join(root, folder));
+  if (status === 0) {
+    console.log(`tinybard: built ${folder}/Release/cuda.node`);
+    return;
+  }
+  const error = /^.*(?:error|Error|ERROR|ERR!).*$/m.exec(output)?.[0].trim();
+  const problem = error ?? `cmake-js exited with code ${status}`;
+  fail(`${folder} was not built (${problem}); log: ${folder}/build.log`);
 }
 
-/** The CUDA compiler: as CUDACXX says, on the path, or where toolkits are installed. */
-function nvcc() {
-  const usual = "/usr/local/cuda/bin/nvcc";
-  return process.env.CUDACXX ?? (works("nvcc") || !fs.existsSync(usual) ? "nvcc" : usual);
+/** Runs Node with these arguments. Returns its output, which is also written to build.log. */
+function runLogged(args, folder) {
+  // cmake-js may empty the folder, so the log is moved there afterwards.
+  const temporary = fs.mkdtempSync(path.join(os.tmpdir(), "tinybard-"));
+  const file = path.join(temporary, "build.log");
+  const log = fs.openSync(file, "w");
+  const { status } = spawnSync(process.execPath, args, {
+    cwd: root,
+    env: { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: String(os.availableParallelism()) },
+    stdio: ["ignore", log, log],
+  });
+  fs.closeSync(log);
+  const output = fs.readFileSync(file, "utf8");
+  fs.mkdirSync(folder, { recursive: true });
+  fs.copyFileSync(file, path.join(folder, "build.log"));
+  fs.rmSync(temporary, { recursive: true });
+  return { status, output };
+}
+
+/** Returns the path of cmake-js, or null: it is a development dependency. */
+function findCmakeJs() {
+  try {
+    return require.resolve("cmake-js/bin/cmake-js");
+  } catch {
+    return null;
+  }
+}
+
+/** Returns the CUDA compiler: CUDACXX, the one on the PATH, or the toolkit's default location. */
+function findNvcc() {
+  const defaultPath = "/usr/local/cuda/bin/nvcc";
+  if (process.env.CUDACXX) return process.env.CUDACXX;
+  return works("nvcc") || !fs.existsSync(defaultPath) ? "nvcc" : defaultPath;
 }
 
 function works(command) {
   return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
 }
 
-function fail(line) {
-  console.error(`tinybard: ${line.replace(/\s+/g, " ")}`);
+/** Prints an error on one line. */
+function fail(message) {
+  console.error(`tinybard: ${message.replace(/\s+/g, " ")}`);
   process.exitCode = 1;
 }

@@ -7,7 +7,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isThere, root } from "./compile.mjs";
+import { canRun, root } from "./compile.mjs";
 
 const total = { passed: 0, failed: 0 };
 const temporary = join(tmpdir(), `tinybard-emulator-${process.pid}`);
@@ -169,7 +169,7 @@ async function plantedMistakes() {
   }
 }
 
-const missing = ["g++", "cmake"].filter((command) => !isThere(command, "--version"));
+const missing = ["g++", "cmake"].filter((command) => !canRun(command, "--version"));
 if (missing.length > 0) {
   console.log(`skipped: the emulator: there is no ${missing.join(" and no ")}`);
 } else {

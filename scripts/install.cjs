@@ -1,6 +1,7 @@
-// Builds the C++ addon, build/Release/cpu.node, from binding.gyp. Runs when the package is installed
-// and for `npm run build:native`. tinybard also works without the addon, so a failed build prints one
-// line and does not fail the installation. CommonJS, because it runs before anything is compiled.
+// Builds the C++ addon, build/Release/cpu.node, from binding.gyp. Runs when the package is
+// installed and for `npm run build:native`. tinybard also works without the addon, so a failed
+// build prints one line and does not fail the installation. CommonJS, because it runs before
+// anything is compiled.
 //
 // usage: node scripts/install.cjs [--require]
 // --require, or TINYBARD_NATIVE=require: a failure exits with code 1.
@@ -56,7 +57,7 @@ function main(args) {
   }
 }
 
-/** Prints an error on one line. Sets the exit code, since process.exit() may truncate the output. */
+/** Prints an error on one line. No process.exit(), which may truncate the output. */
 function fail(message, code = 1) {
   console.error(`tinybard: ${message.replace(/\s+/g, " ")}`);
   process.exitCode = code;

@@ -1,12 +1,12 @@
-// Runs the tests of the C++ addon with the sanitizers of g++: bad addresses and undefined behaviour
-// end a test file, and so do data races. usage: npm run test:sanitize [address] [thread]
+// Runs the tests of the C++ addon with the sanitizers of g++. A bad address, undefined behavior or a
+// data race ends the test file. usage: npm run test:sanitize [address] [thread]
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
-import { build, isThere, root, run } from "./compile.mjs";
+import { build, canRun, root, run } from "./compile.mjs";
 
-const pages = ["kernels.test", "native.test", "addon.test", "capture.test", "ops/"];
+const testFilters = ["kernels.test", "native.test", "addon.test", "capture.test", "ops/"];
 const sanitizers = {
   address: {
     flags: ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
@@ -20,46 +20,44 @@ const sanitizers = {
   },
 };
 
-const asked = process.argv.slice(2);
-const unknown = asked.find((name) => !(name in sanitizers));
+const requested = process.argv.slice(2);
+const unknown = requested.find((name) => !Object.hasOwn(sanitizers, name));
 if (unknown) throw new Error(`unknown sanitizer ${unknown}, expected address or thread`);
 
 const headers = join(dirname(process.execPath), "..", "include", "node");
-const common = ["-O1", "-g", "-fPIC", "-fno-omit-frame-pointer", "-fvisibility=hidden"];
-// the sanitizers want what lies in memory where they expect it
-const still = isThere("setarch", "-R", "true") ? ["setarch", "-R"] : [];
-const test = [
-  process.execPath,
-  "dist-test/run.js",
-  ...pages,
-  "--device",
-  "cpu",
-  "--timeout",
-  "600",
-];
+const commonFlags = ["-O1", "-g", "-fPIC", "-fno-omit-frame-pointer", "-fvisibility=hidden"];
+// The sanitizers expect fixed addresses, so address space randomization is turned off.
+const noRandomization = canRun("setarch", "-R", "true") ? ["setarch", "-R"] : [];
+const testRun = ["dist-test/run.js", ...testFilters, "--device", "cpu", "--timeout", "600"];
 
-/** Builds the addon with a sanitizer, and runs the tests on it; gives their exit code. */
+/** Builds the addon with a sanitizer and runs the tests on it; returns their exit code. */
 async function check(name) {
   const { flags, library, env } = sanitizers[name];
-  const asking = spawnSync("g++", [`-print-file-name=${library}`], { encoding: "utf8" });
-  const preload = asking.stdout?.trim() ?? "";
+  const query = spawnSync("g++", [`-print-file-name=${library}`], { encoding: "utf8" });
+  const libraryPath = query.stdout?.trim() ?? "";
   const hasHeaders = existsSync(join(headers, "node_api.h"));
-  if (!isAbsolute(preload) || !hasHeaders) {
+  if (!isAbsolute(libraryPath) || !hasHeaders) {
     const missing = hasHeaders ? `${library} of g++` : `node_api.h in ${headers}`;
-    console.log(`skipped: ${name}: there is no ${missing}`);
+    console.log(`skipped: ${name}: missing ${missing}`);
     return 0;
   }
   const addon = join(root, "build-sanitize", name, "cpu.node");
   await build(addon, {
     cxx: "g++",
     arch: process.arch,
-    flags: [...common, ...flags, "-DNAPI_VERSION=8", `-I${headers}`],
-    link: ["-shared"],
+    flags: [...commonFlags, ...flags, "-DNAPI_VERSION=8", `-I${headers}`],
+    linkFlags: ["-shared"],
   });
   console.log(`\n== ${name}`);
-  const [command, ...words] = [...still, ...test];
-  return run(command, words, { ...env, LD_PRELOAD: preload, TINYBARD_ADDON: addon });
+  const commandLine = [...noRandomization, process.execPath, ...testRun];
+  return run(commandLine[0], commandLine.slice(1), {
+    ...env,
+    LD_PRELOAD: libraryPath,
+    TINYBARD_ADDON: addon,
+  });
 }
 
-for (const name of asked.length > 0 ? asked : Object.keys(sanitizers))
-  process.exitCode = (await check(name)) || process.exitCode;
+for (const name of requested.length > 0 ? requested : Object.keys(sanitizers)) {
+  const code = await check(name);
+  if (code !== 0) process.exitCode = code;
+}

@@ -71,7 +71,7 @@ test("JSON that is no tokenizer is refused", () => {
     );
 });
 
-test("a text is a file, or TINYBARD_DATA's, and must be UTF-8", async () => {
+test("a text is a file or the one in TINYBARD_DATA, and must be UTF-8", async () => {
   const file = join(folder, "a.txt");
   writeFileSync(file, "To be, or not — ever");
   const corpus = { name: file, source: file, text: "To be, or not — ever" };
@@ -83,15 +83,15 @@ test("a text is a file, or TINYBARD_DATA's, and must be UTF-8", async () => {
   else process.env.TINYBARD_DATA = before;
   writeFileSync(join(folder, "b.txt"), Uint8Array.of(0x80, 0xff));
   for (const [name, message] of [
-    ["b.txt", /is not a text in UTF-8/],
-    ["none.txt", /there is no such file/],
+    ["b.txt", /is not UTF-8 text/],
+    ["none.txt", /no such file; choose a text with --data FILE/],
   ] as const) {
     const outcome = await loadCorpus(join(folder, name)).catch((error) => error.message);
     assert.match(outcome, message);
   }
 });
 
-test("Moby-Dick comes out of its package, its quotes made plain", async () => {
+test("Moby-Dick comes from its package, its quotes in ASCII", async () => {
   const corpus = await loadCorpus("moby-dick").catch((error) => error as Error);
   if (corpus instanceof Error) {
     console.log(`skipped: Moby-Dick: ${corpus.message}`);

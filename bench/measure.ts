@@ -2,7 +2,7 @@
 
 import { type Device, device as deviceOf } from "tinybard";
 import { Bench } from "tinybench";
-import type { CudaAddon } from "#src/kernels/addon.js";
+import type { CudaAddon } from "#src/backend/addon.js";
 import { median } from "./command.ts";
 import { product } from "./matmul.bench.ts";
 import { allocate, bytesOf, type Call, F, inHalf, out, type Part } from "./row.ts";

@@ -1,7 +1,7 @@
 // A row of the benchmark: a kernel's call at the shape that a model gives it, and the least it
 // costs.
 
-import type { Device, Floats, Kernels } from "#src/device.js";
+import type { Device, Floats, Kernels } from "#src/backend/device.js";
 import { uniform } from "#src/random.js";
 import { models, type Sizes } from "./models.ts";
 

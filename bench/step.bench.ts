@@ -11,9 +11,9 @@ import {
   type Tensor,
   tensor,
 } from "tinybard";
-import { setThreads } from "#src/device.js";
+import { setThreads } from "#src/backend/device.js";
+import { placeOf, sampleBatch, splitTokens } from "#src/data/batches.js";
 import { beginStep, uniform } from "#src/random.js";
-import { placeOf, sampleBatch, splitTokens } from "#src/train/batches.js";
 import { type Table, UsageError } from "#src/train/table.js";
 import { median, readOptions, run, threads } from "./command.ts";
 import { build, isGPT, sizesOf } from "./models.ts";

@@ -2,7 +2,7 @@
 //
 // A Value for each number is clear, and slow: the MLP of lesson 1 makes thousands of them for one
 // loss. A tensor is many numbers with one node in the graph, one op and one gradient array of its
-// own shape. Nothing else changes. src/tensor.ts is the engine of lesson 1 with tensors in place of
+// own shape. Nothing else changes. src/tensor/tensor.ts is the engine of lesson 1 with tensors in place of
 // numbers: creation numbers as order, a walk from the newest to the oldest, gradients added up.
 
 import { manualSeed, randn, type Tensor, tensor } from "tinybard";
@@ -112,7 +112,7 @@ export async function lesson() {
 Exercises
 1. Take 6,000 points instead of 60. How do the two times grow, and how many nodes are there?
 2. Write the loss of lesson 1 in tensors with a step of gradient descent, and train the moons.
-3. Read passBack() in src/tensor.ts. Which line is the += of Value.backward()?`);
+3. Read passBack() in src/tensor/tensor.ts. Which line is the += of Value.backward()?`);
   return {
     neuron: neuron.flatMap((grad) => Array.from(grad.data())),
     values,

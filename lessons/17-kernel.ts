@@ -88,7 +88,7 @@ export async function lesson() {
   // Step 3. The kernel of the device `ts`. Sixteen elements of c are kept in variables, which is to
   // say in registers; eight loads then serve sixteen multiply-adds: half a load for each.
   console.log("\nTypeScript: a tile of 4 x 4 results stays in registers while k runs");
-  print(excerpt("src/kernels/reference/matmul.ts", "for (let k = 0; k < K; k++) {", "  }"));
+  print(excerpt("src/backend/ts/matmul.ts", "for (let k = 0; k < K; k++) {", "  }"));
   const floor = (name: "ts" | "cpu" | "cuda", label: string, before = () => {}) => {
     const operands = here.map((x) => x.to(name)) as [Tensor, Tensor];
     const product = () => {

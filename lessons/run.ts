@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { device, setDefaultDevice } from "tinybard";
-import { parse } from "#src/cli/arguments.js";
+import { parse } from "#src/cli/args.js";
 import { trainTable } from "#src/train/options.js";
 import { UsageError } from "#src/train/table.js";
 

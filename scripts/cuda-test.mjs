@@ -15,7 +15,7 @@ async function test(filters, { timeout, env, tool = [] }) {
 }
 
 await test([], { timeout: "600" });
-await test(["cuda.test", "ops/matmul", "resident"], {
+await test(["cuda.test", "ops/matmul", "cuda-graph"], {
   timeout: "600",
   env: { TINYBARD_MATMUL: "own" },
 });

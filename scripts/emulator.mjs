@@ -146,7 +146,7 @@ async function plantedMistakes() {
     .filter((file) => file.endsWith(".o"))
     .map((file) => join(folder, file));
   const scene = (name, addon) =>
-    run(process.execPath, ["dist-test/planted.js", name], { TINYBARD_EMULATOR: addon });
+    run(process.execPath, ["dist-test/support/mutants.js", name], { TINYBARD_EMULATOR: addon });
   for (const [name, file, line, where, report, instead = "", unit = file] of planted) {
     const own = join(temporary, name.replaceAll(/\W/g, "-"));
     cpSync(join(root, "native"), join(own, "native"), { recursive: true });
@@ -183,17 +183,13 @@ if (missing.length > 0) {
   try {
     await standAlone();
     await plantedMistakes();
-    const model = ["gpt/golden", "gpt/model", "train/train", "resident", "capture"];
-    const core = [
-      "ops/",
-      "golden.test",
-      "kernels.test",
-      "dist-test/tensor.test",
-      "scope",
-      "nn.test",
-    ];
-    await suites("fast", ["cuda.test", ...model, ...core, "optim", "device.test", "memory.test"]);
-    await suites("checked", ["ops/", "dist-test/golden.test", "kernels.test", "capture"]);
+    const backend = ["cuda", "capture", "device", "memory", "kernels"].map(
+      (part) => `backend/${part}`,
+    );
+    const model = ["gpt/golden", "gpt/model", "train/train"];
+    const core = ["ops/", "dist-test/autograd.test", "scope", "nn/", "optim"];
+    await suites("fast", [...backend, ...model, ...core]);
+    await suites("checked", ["ops/", "backend/kernels.test", "backend/capture"]);
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }

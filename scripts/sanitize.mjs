@@ -6,7 +6,13 @@ import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { build, canRun, root, run } from "./compile.mjs";
 
-const testFilters = ["kernels.test", "native.test", "addon.test", "capture.test", "ops/"];
+const testFilters = [
+  "backend/kernels.test",
+  "backend/threads.test",
+  "backend/addon.test",
+  "backend/capture.test",
+  "ops/",
+];
 const sanitizers = {
   address: {
     flags: ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"],

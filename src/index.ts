@@ -1,6 +1,6 @@
 // The public surface of tinybard.
 
-import "./fluent.ts";
+import "./methods.ts";
 
 export {
   type Device,
@@ -10,25 +10,26 @@ export {
   devices,
   OutOfMemoryError,
   setDefaultDevice,
-} from "./device.ts";
-export { BigramLanguageModel, type LanguageModel } from "./gpt/bigram.ts";
-export type { GPTConfig, GPTOptions } from "./gpt/config.ts";
-export { type Generation, generate } from "./gpt/generate.ts";
-export { GPT } from "./gpt/model.ts";
-export { presets } from "./gpt/presets.ts";
-export { quantize } from "./gpt/quantize.ts";
+} from "./backend/device.ts";
+export { type Corpus, loadCorpus } from "./data/corpus.ts";
 export {
   loadSafetensors,
   SafetensorsError,
   saveSafetensors,
   type TensorDict,
-} from "./gpt/safetensors.ts";
+} from "./files/safetensors.ts";
+export { BigramLanguageModel, type LanguageModel } from "./gpt/bigram.ts";
+export type { GPTConfig, GPTOptions } from "./gpt/config.ts";
 export {
   EncoderDecoder,
   type EncoderDecoderConfig,
   type EncoderDecoderOptions,
-} from "./gpt/transformer.ts";
-export { GPT2Error, loadGPT2, saveGPT2 } from "./gpt/weights.ts";
+} from "./gpt/encoder-decoder.ts";
+export { type Generation, generate } from "./gpt/generate.ts";
+export { GPT2Error, loadGPT2, saveGPT2 } from "./gpt/hf-gpt2.ts";
+export { GPT } from "./gpt/model.ts";
+export { presets } from "./gpt/presets.ts";
+export { quantize } from "./gpt/quantize.ts";
 export * as nn from "./nn/index.ts";
 export { attention, rotary, selfAttention } from "./ops/attention.ts";
 export {
@@ -64,8 +65,9 @@ export {
   tanh,
   where,
 } from "./ops/elementwise.ts";
-export { checkGradient, type GradientCheck, toDot } from "./ops/inspect.ts";
+export { checkGradient, type GradientCheck, toDot } from "./ops/gradcheck.ts";
 export { linear, mlp, swiglu } from "./ops/linear.ts";
+export { crossEntropy, linearCrossEntropy } from "./ops/loss.ts";
 export { matmul } from "./ops/matmul.ts";
 export {
   cat,
@@ -78,19 +80,18 @@ export {
   transpose,
 } from "./ops/movement.ts";
 export {
+  layerNorm,
+  residualLayerNorm,
+  residualRMSNorm,
+  rmsNorm,
+} from "./ops/normalization.ts";
+export {
   dequantize,
   embeddingQuantized,
   linearQuantized,
   type QuantizedMatrix,
   quantizeMatrix,
 } from "./ops/quantized.ts";
-export { crossEntropy, linearCrossEntropy } from "./ops/rows/loss.ts";
-export {
-  layerNorm,
-  residualLayerNorm,
-  residualRMSNorm,
-  rmsNorm,
-} from "./ops/rows/normalization.ts";
 export {
   argmax,
   logSoftmax,
@@ -99,19 +100,23 @@ export {
   softmax,
   sum,
   variance as var,
-} from "./ops/rows.ts";
+} from "./ops/reductions.ts";
 export * as optim from "./optim/index.ts";
 export { manualSeed } from "./random.ts";
 export { keep, scope } from "./scope.ts";
-export { noGrad, Tensor } from "./tensor.ts";
-export { BPETokenizer } from "./text/bpe.ts";
-export { CharTokenizer } from "./text/char.ts";
-export { type Corpus, loadCorpus } from "./text/corpus.ts";
-export { loadBPE, saveBPE } from "./text/files.ts";
-export { loadGPT2Tokenizer } from "./text/gpt2.ts";
-export { tokenizerFromJSON } from "./text/kinds.ts";
-export { type Decoder, decodeStream, type Tokenizer, TokenizerError } from "./text/tokenizer.ts";
-export { WordTokenizer } from "./text/word.ts";
+export { noGrad, Tensor } from "./tensor/tensor.ts";
+export { BPETokenizer } from "./tokenizers/bpe/bpe.ts";
+export { loadGPT2Tokenizer } from "./tokenizers/bpe/gpt2.ts";
+export { CharTokenizer } from "./tokenizers/char.ts";
+export { loadBPE, saveBPE } from "./tokenizers/io.ts";
+export { tokenizerFromJSON } from "./tokenizers/registry.ts";
+export {
+  type Decoder,
+  decodeStream,
+  type Tokenizer,
+  TokenizerError,
+} from "./tokenizers/tokenizer.ts";
+export { WordTokenizer } from "./tokenizers/word.ts";
 export { type TrainResult, train } from "./train/loop.ts";
 export type { TrainConfig } from "./train/options.ts";
-export { DivergedError } from "./train/stepper.ts";
+export { DivergedError } from "./train/step.ts";

@@ -16,7 +16,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { fixture } from "./support.ts";
+import { fixture } from "./support/support.ts";
 
 const test = suite("documents");
 const root = fileURLToPath(new URL("..", import.meta.url));

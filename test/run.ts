@@ -8,7 +8,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import type { Report } from "./child.ts";
+import type { Report } from "./support/child.ts";
 
 /** What one file came to, and how its process ended. */
 interface Outcome {
@@ -79,7 +79,7 @@ async function work(): Promise<void> {
 
 /** Runs one file to its end, or to its time limit. */
 function runFile(name: string): Promise<Outcome> {
-  const child = fork(join(import.meta.dirname, "child.js"), [join(root, `${name}.js`)], {
+  const child = fork(join(import.meta.dirname, "support/child.js"), [join(root, `${name}.js`)], {
     execArgv: ["--enable-source-maps", "--expose-gc"],
     env: {
       ...process.env,

@@ -3,7 +3,7 @@ import { add, mul, ones, randn, sum, type Tensor, tensor, zeros } from "tinybard
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { around, axisOf, broadcast, expectOptions, isTail, sizeOf } from "#src/shape.js";
-import { assertClose, saying } from "./support.js";
+import { assertClose, saying } from "./support/support.js";
 
 const test = suite("shape");
 

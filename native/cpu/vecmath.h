@@ -1,6 +1,6 @@
 // Functions of a Vec: polynomials and rational functions, fitted to the least largest relative
 // error by iteratively reweighted least squares. Each states its largest error against the exact
-// value, in units in the last place (ulp) of a float; test/vecmath.test.ts measures it.
+// value, in units in the last place (ulp) of a float; test/backend/vecmath.test.ts measures it.
 #pragma once
 
 #include "simd.h"

@@ -1,8 +1,8 @@
 // tinybard dashboard: shows the runs in a folder, finished or running, until it is interrupted.
 
 import { resolve } from "node:path";
-import { device } from "../device.ts";
-import { readConfig } from "../train/load.ts";
+import { device } from "../backend/device.ts";
+import { readConfig } from "../runs/load.ts";
 import type { Table } from "../train/table.ts";
 import { UsageError } from "../train/table.ts";
 import { openDashboard } from "../web/dashboard.ts";

@@ -1,8 +1,8 @@
 // tinybard doctor: what devices there are; for each that is missing, why, and what to do.
 
 import { availableParallelism, cpus } from "node:os";
-import { device, devices } from "../device.ts";
-import type { Addon } from "../kernels/addon.ts";
+import type { Addon } from "../backend/addon.ts";
+import { device, devices } from "../backend/device.ts";
 import { compilerHere, gpuHere } from "./cuda.ts";
 
 /** What it runs on. */

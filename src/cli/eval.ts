@@ -1,6 +1,6 @@
 // tinybard eval: the losses of a trained model, over more batches than training takes the time for.
 
-import { device } from "../device.ts";
+import { device } from "../backend/device.ts";
 import { measureRun } from "../train/evaluate.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";

@@ -3,9 +3,9 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { device } from "../device.ts";
-import { exportRun } from "../train/export.ts";
-import { csvOf, readRows } from "../train/metrics.ts";
+import { device } from "../backend/device.ts";
+import { exportRun } from "../runs/export.ts";
+import { csvOf, readRows } from "../runs/metrics.ts";
 import { parameterCount } from "../train/mfu.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";

@@ -1,7 +1,7 @@
 // tinybard import: a GPT-2 of Hugging Face becomes the folder of a run.
 
-import { device } from "../device.ts";
-import { importedName, importRun } from "../train/import.ts";
+import { device } from "../backend/device.ts";
+import { importedName, importRun } from "../runs/import.ts";
 import { parameterCount } from "../train/mfu.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";

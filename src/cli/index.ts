@@ -2,9 +2,9 @@
 // The program: a command and its options in, calls out. Exit codes: 0 done, 1 failed, 2 wrong
 // usage, 130 and 143 interrupted after saving.
 
-import { setThreads } from "../device.ts";
+import { setThreads } from "../backend/device.ts";
 import { nearest, type Table, UsageError } from "../train/table.ts";
-import { help, parse } from "./arguments.ts";
+import { help, parse } from "./args.ts";
 import { bench } from "./bench.ts";
 import { dashboardCommand, dashboardTable } from "./dashboard.ts";
 import { doctor } from "./doctor.ts";

@@ -1,8 +1,8 @@
 // The one line that is rewritten while a model trains on a terminal.
 
-import type { Row } from "../train/metrics.ts";
+import type { Row } from "../runs/metrics.ts";
+import type { Run } from "../runs/run.ts";
 import { flopsPerToken, multiplyRate, parameterCount } from "../train/mfu.ts";
-import type { Run } from "../train/run.ts";
 
 export interface ProgressLine {
   show(row: Row, run: Run): void;

@@ -1,13 +1,13 @@
 // tinybard quantize: a trained model with weights of a few bits, and what that gains and costs.
 
 import { statSync } from "node:fs";
-import { type Device, device } from "../device.ts";
+import { type Device, device } from "../backend/device.ts";
 import { generate } from "../gpt/generate.ts";
 import type { Bits } from "../ops/quantized.ts";
+import { loadRun, weightsOf } from "../runs/load.ts";
+import { quantizeRun } from "../runs/quantize.ts";
 import { measureRun } from "../train/evaluate.ts";
-import { loadRun, weightsOf } from "../train/load.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
-import { quantizeRun } from "../train/quantize.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";
 import { evalTable } from "./eval.ts";
 

@@ -1,9 +1,9 @@
 // tinybard sample: streams text from a trained model.
 
-import { device } from "../device.ts";
+import { device } from "../backend/device.ts";
 import { generate, type Sampling } from "../gpt/generate.ts";
-import { decodeStream, plainPrompt } from "../text/tokenizer.ts";
-import { loadRun } from "../train/load.ts";
+import { loadRun } from "../runs/load.ts";
+import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
 import { defaultsOf, type Table, UsageError } from "../train/table.ts";
 

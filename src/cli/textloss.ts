@@ -1,9 +1,9 @@
 // What a loss per token means for the text: a line that train and eval print below the losses.
 
-import { CharTokenizer } from "../text/char.ts";
-import { WordTokenizer } from "../text/word.ts";
+import type { Run } from "../runs/run.ts";
+import { CharTokenizer } from "../tokenizers/char.ts";
+import { WordTokenizer } from "../tokenizers/word.ts";
 import { lossOfText } from "../train/evaluate.ts";
-import type { Run } from "../train/run.ts";
 
 /**
  * The validation loss per character, and how much of the text is unknown and so told too easily;

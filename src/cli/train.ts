@@ -1,18 +1,18 @@
 // tinybard train: runs the training loop and shows how it goes.
 
 import { existsSync, readFileSync } from "node:fs";
-import { type Device, device, devices } from "../device.ts";
+import { type Device, device, devices } from "../backend/device.ts";
 import { generate } from "../gpt/generate.ts";
 import type { presets } from "../gpt/presets.ts";
 import type { Module } from "../nn/index.ts";
-import { decodeStream, plainPrompt } from "../text/tokenizer.ts";
+import type { Row } from "../runs/metrics.ts";
+import type { Run } from "../runs/run.ts";
+import { EventFile } from "../runs/tensorboard.ts";
+import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
 import { type TrainResult, train } from "../train/loop.ts";
-import type { Row } from "../train/metrics.ts";
 import { multiplyRate, parameterCount } from "../train/mfu.ts";
 import { type TrainConfig, trainTable } from "../train/options.ts";
-import type { Run } from "../train/run.ts";
 import { check, type Table, UsageError } from "../train/table.ts";
-import { EventFile } from "../train/tensorboard.ts";
 import { type Dashboard, openDashboard } from "../web/dashboard.ts";
 import { buildCudaOnce } from "./cuda.ts";
 import { dashboardTable, usualPort } from "./dashboard.ts";

@@ -4,9 +4,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { device } from "../device.ts";
+import { device } from "../backend/device.ts";
+import { tuningFile } from "../backend/tuning.ts";
 import { presets } from "../gpt/presets.ts";
-import { tuningFile } from "../kernels/tuning.ts";
 import { train } from "../train/loop.ts";
 import type { TrainConfig } from "../train/options.ts";
 import type { Table } from "../train/table.ts";

@@ -1,9 +1,9 @@
 // The simplest language model: the next token depends on this one alone, by a table of logits.
 
 import { Embedding, Module } from "../nn/index.ts";
-import { crossEntropy } from "../ops/rows/loss.ts";
+import { crossEntropy } from "../ops/loss.ts";
 import { expectOptions } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** What training and generation need of a model. */
 export interface LanguageModel extends Module {

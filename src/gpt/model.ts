@@ -16,13 +16,13 @@ import {
 } from "../nn/index.ts";
 import { zeros } from "../ops/creation.ts";
 import { add, dropout } from "../ops/elementwise.ts";
-import { crossEntropy } from "../ops/rows/loss.ts";
+import { crossEntropy } from "../ops/loss.ts";
 import { expectOptions, expectRank, fail } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
-import type { Tensor } from "../tensor.ts";
-import type { KVCache } from "./cache.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { configure, type GPTConfig, type GPTOptions } from "./config.ts";
 import { drawWeights } from "./init.ts";
+import type { KVCache } from "./kv-cache.ts";
 import { placesOf, placeTable } from "./positions.ts";
 
 /** Communication, then computation: branches that join the residual stream at the next norm. */

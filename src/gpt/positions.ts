@@ -4,9 +4,9 @@ import { Embedding, sinusoidalTable } from "../nn/index.ts";
 import { zeros } from "../ops/creation.ts";
 import { mul } from "../ops/elementwise.ts";
 import { embedding, slice, to } from "../ops/movement.ts";
-import type { Tensor } from "../tensor.ts";
-import type { KVCache } from "./cache.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
+import type { KVCache } from "./kv-cache.ts";
 
 type Sizes = Pick<GPTConfig, "positions" | "blockSize" | "nEmbd">;
 

@@ -1,7 +1,7 @@
 // A GPT in few bits: its linear layers and its token embedding become quantized ones. Positions,
 // normalizations and biases, a few hundredths of all numbers, stay as they are.
 
-import { type DType, defaultDevice } from "../device.ts";
+import { type DType, defaultDevice } from "../backend/device.ts";
 import { QuantizedEmbedding, QuantizedLinear } from "../nn/index.ts";
 import { replaceLinear } from "../nn/lora.ts";
 import { constant, type StateDict } from "../nn/module.ts";
@@ -14,7 +14,7 @@ import {
 } from "../ops/quantized.ts";
 import { scope } from "../scope.ts";
 import { expectOptions, fail, type Shape, same } from "../shape.ts";
-import { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import type { LanguageModel } from "./bigram.ts";
 import type { GPTOptions } from "./config.ts";
 import { GPT } from "./model.ts";

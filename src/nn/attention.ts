@@ -5,7 +5,7 @@ import { attention, cachedAttention, rotary, selfAttention } from "../ops/attent
 import { expectProbability } from "../ops/elementwise.ts";
 import { permute, reshape, split } from "../ops/movement.ts";
 import { expectOptions, expectRank, fail } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { type Init, Linear } from "./layers.ts";
 import { Module } from "./module.ts";
 

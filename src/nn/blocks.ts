@@ -5,7 +5,7 @@
 import { add, dropout } from "../ops/elementwise.ts";
 import { type Activation, mlp } from "../ops/linear.ts";
 import { fail } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { type AttentionOptions, MultiHeadAttention } from "./attention.ts";
 import { type Init, LayerNorm, Linear, RMSNorm } from "./layers.ts";
 import { Module } from "./module.ts";

@@ -3,17 +3,12 @@
 import { ones, rand, randn, zeros } from "../ops/creation.ts";
 import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
 import { type Activation, linear } from "../ops/linear.ts";
+import { linearCrossEntropy } from "../ops/loss.ts";
 import { embedding } from "../ops/movement.ts";
-import { linearCrossEntropy } from "../ops/rows/loss.ts";
-import {
-  layerNorm,
-  residualLayerNorm,
-  residualRMSNorm,
-  rmsNorm,
-} from "../ops/rows/normalization.ts";
+import { layerNorm, residualLayerNorm, residualRMSNorm, rmsNorm } from "../ops/normalization.ts";
 import { keep } from "../scope.ts";
 import { expectOptions, expectShape, fail } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { Module, parameter } from "./module.ts";
 
 /** Gives a parameter its first values. */

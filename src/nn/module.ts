@@ -2,12 +2,12 @@
 // its fields, each time they are asked for: plain class fields, arrays and nested modules all work,
 // and nothing has to be registered.
 
-import { type Device, type DeviceName, restructured } from "../device.ts";
+import { type Device, type DeviceName, restructured } from "../backend/device.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
 import { expectOptions, fail, same, show } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
-import { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 
 /** The values of parameters by name. */
 export type StateDict = Record<string, Tensor>;

@@ -2,7 +2,7 @@
 
 import { tensor } from "../ops/creation.ts";
 import { fail } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** The last pair of channels turns slower than the first by nearly this. */
 const SLOWEST = 10_000;

@@ -2,14 +2,14 @@
 // that has been trained; what they hold is saved and moved with it, and not trained.
 
 import type { Activation } from "../ops/linear.ts";
+import { crossEntropy } from "../ops/loss.ts";
 import {
   type Bits,
   embeddingQuantized,
   linearQuantized,
   type QuantizedMatrix,
 } from "../ops/quantized.ts";
-import { crossEntropy } from "../ops/rows/loss.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { constant, Module } from "./module.ts";
 
 /** A matrix that a module holds. */

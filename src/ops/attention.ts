@@ -5,11 +5,11 @@
 import { nextSite } from "../random.ts";
 import { expectOptions, expectRank, expectShape, fail, show } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
-import { empty, record, type Tensor } from "../tensor.ts";
+import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { add, dropout as drop, expectProbability, maskedFill, mul, sub } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { cat, permute, reshape, slice, split, transpose } from "./movement.ts";
-import { softmax } from "./rows.ts";
+import { softmax } from "./reductions.ts";
 
 /**
  * Each query's mean of the values, weighted by softmax(q k^T / sqrt D). q [B, H, Tq, D]; k, v

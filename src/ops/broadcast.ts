@@ -2,7 +2,7 @@
 // share.
 
 import { isTail, padTo, type Shape, same, sizeOf } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 
 /** x repeated until it has `shape`; x itself if it has. */
 export function expandTo(x: Tensor, shape: Shape): Tensor {

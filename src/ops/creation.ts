@@ -7,7 +7,7 @@ import {
   type DType,
   defaultDevice,
   device,
-} from "../device.ts";
+} from "../backend/device.ts";
 import { nextSite, normal, type Place, uniform } from "../random.ts";
 import {
   expectNumber,
@@ -19,7 +19,7 @@ import {
   sizeOf,
 } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
-import { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import { maskedFill } from "./elementwise.ts";
 
 /** Where and how a tensor is made: f32 on the default device unless said otherwise. */

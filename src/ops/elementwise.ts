@@ -2,11 +2,11 @@
 // Two operands broadcast as in NumPy; the derivative of broadcasting is a sum over what was
 // repeated.
 
-import type { Floats, Kernels } from "../device.ts";
+import type { Floats, Kernels } from "../backend/device.ts";
 import { nextSite } from "../random.ts";
 import { broadcast, expectNumber, expectOptions, fail } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
-import { type Backward, empty, record, Tensor } from "../tensor.ts";
+import { type Backward, empty, record, Tensor } from "../tensor/tensor.ts";
 import { sumTo, tile } from "./broadcast.ts";
 
 /** What add, sub, mul and div take: a number stands for a tensor of that value. */

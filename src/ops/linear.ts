@@ -1,10 +1,10 @@
 // Layers as ops: a product with a weight, a bias, and the activation, all in one pass over the
 // result; and two such layers in a row.
 
-import type { Floats } from "../device.ts";
+import type { Floats } from "../backend/device.ts";
 import { expectOptions, fail, show, sizeOf } from "../shape.ts";
 import { expectTensor, expectWeight } from "../tensor/ndarray.ts";
-import { empty, record, type Tensor } from "../tensor.ts";
+import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { add, gelu, mul, relu, silu, tanh } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { split, transpose } from "./movement.ts";

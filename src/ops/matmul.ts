@@ -3,7 +3,7 @@
 
 import { broadcast, fail, same, show, sizeOf } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
-import { empty, record, type Tensor } from "../tensor.ts";
+import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
 import { reshape } from "./movement.ts";
 

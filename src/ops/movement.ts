@@ -1,6 +1,6 @@
 // Movement ops: data moves, nothing is computed. The derivative moves dy back to where x came from.
 
-import { type Device, type DeviceName, type DType, device } from "../device.ts";
+import { type Device, type DeviceName, type DType, device } from "../backend/device.ts";
 import {
   around,
   axisOf,
@@ -13,7 +13,7 @@ import {
   withAxis,
 } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
-import { converted, empty, record, Tensor } from "../tensor.ts";
+import { converted, empty, record, Tensor } from "../tensor/tensor.ts";
 
 /**
  * The same elements in the same order under another shape; one size may be -1. Shares x's memory.

@@ -2,10 +2,10 @@
 // symmetric: W = scale Q, the whole numbers Q from -127 to 127 with a scale for each row (8 bits),
 // or from -8 to 7 with one for each 32 columns (4 bits).
 
-import type { Buffer, DType } from "../device.ts";
+import type { Buffer, DType } from "../backend/device.ts";
 import { expectOptions, fail, type Shape, show, sizeOf } from "../shape.ts";
 import { expectPeer, expectTensor, expectWeight } from "../tensor/ndarray.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import { arange, tensor } from "./creation.ts";
 import { type Activation, activate, codeOf, linear } from "./linear.ts";
 

@@ -3,7 +3,7 @@
 import { sqrt } from "../ops/elementwise.ts";
 import { fail } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
-import { empty, noGrad, type Tensor } from "../tensor.ts";
+import { empty, noGrad, type Tensor } from "../tensor/tensor.ts";
 
 /**
  * Scales all gradients by min(1, maxNorm / norm), norm being the Euclidean norm of all of them

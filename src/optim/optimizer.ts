@@ -1,12 +1,12 @@
 // What optimizers share: groups of parameters, what they remember of each, and the learning rate as
 // a tensor, so that a captured step can be replayed with another.
 
-import type { Floats, Kernels } from "../device.ts";
+import type { Floats, Kernels } from "../backend/device.ts";
 import { expectDict } from "../nn/module.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
 import { defined, expectNumber, expectOptions, expectShape, fail } from "../shape.ts";
-import { empty, Tensor } from "../tensor.ts";
+import { empty, Tensor } from "../tensor/tensor.ts";
 
 /** Parameters with options of their own; what a group leaves out is the optimizer's. */
 export type Group<O> = { params: Iterable<Tensor> } & Partial<O>;

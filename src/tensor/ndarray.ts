@@ -7,7 +7,7 @@ import {
   type Floats,
   restructured,
   type Storage,
-} from "../device.ts";
+} from "../backend/device.ts";
 import { adopt } from "../scope.ts";
 import { expectShape, fail, type Shape, show } from "../shape.ts";
 

@@ -1,7 +1,7 @@
 // How a tensor was made: the edges of the graph, and the check before they are walked back.
 
 import { fail } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "./tensor.ts";
 
 /**
  * Takes dy = d loss / d result, gives d loss / d input for each input; false where there is none,

@@ -1,15 +1,15 @@
 // The losses of a model on both splits of a text, over batches drawn for that alone.
 
 import { setImmediate as nextTask } from "node:timers/promises";
-import type { Device } from "../device.ts";
+import type { Device } from "../backend/device.ts";
+import { lengthOf, placeOf, sampleBatch, splitText, splitTokens } from "../data/batches.ts";
+import { loadCorpus } from "../data/corpus.ts";
 import type { LanguageModel } from "../gpt/bigram.ts";
 import { tensor, zeros } from "../ops/creation.ts";
+import { loadRun } from "../runs/load.ts";
+import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
-import { noGrad, type Tensor } from "../tensor.ts";
-import { loadCorpus } from "../text/corpus.ts";
-import { lengthOf, placeOf, sampleBatch, splitText, splitTokens } from "./batches.ts";
-import { loadRun } from "./load.ts";
-import type { Run } from "./run.ts";
+import { noGrad, type Tensor } from "../tensor/tensor.ts";
 
 /** What an evaluation, or a batch, needs of a run. */
 type Measured = Pick<Run, "config" | "device" | "model" | "tokens">;

@@ -5,12 +5,12 @@
 import { join } from "node:path";
 import { setImmediate as nextTask, setTimeout as sleep } from "node:timers/promises";
 import { cosineSchedule } from "../optim/index.ts";
-import { saveCheckpoint } from "./checkpoint.ts";
+import { saveCheckpoint } from "../runs/checkpoint.ts";
+import { appendRow, drawLosses, type Row } from "../runs/metrics.ts";
+import { type Run, resumeRun, startRun } from "../runs/run.ts";
 import { evaluator } from "./evaluate.ts";
-import { appendRow, drawLosses, type Row } from "./metrics.ts";
 import type { TrainConfig } from "./options.ts";
-import { type Run, resumeRun, startRun } from "./run.ts";
-import { Stepper } from "./stepper.ts";
+import { Stepper } from "./step.ts";
 import { UsageError } from "./table.ts";
 
 /** What a caller may watch, and how it may hold or end a run; questions are asked between steps. */

@@ -1,6 +1,6 @@
 // Model FLOPs utilization: what share of the device's operations per second the training uses.
 
-import type { Device } from "../device.ts";
+import type { Device } from "../backend/device.ts";
 import type { LanguageModel } from "../gpt/bigram.ts";
 import { tensor } from "../ops/creation.ts";
 import { matmul } from "../ops/matmul.ts";

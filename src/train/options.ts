@@ -3,7 +3,7 @@
 import { activations, norms, positionKinds } from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
 import { defined } from "../shape.ts";
-import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../text/kinds.ts";
+import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../tokenizers/registry.ts";
 import { check, defaultsOf, type Option, UsageError } from "./table.ts";
 
 const devices = ["auto", "cuda", "cpu", "ts", "cuda-emulator"] as const;

@@ -1,7 +1,7 @@
 // The small language of parser.ts, computed with the library's own ops. What a line sets to plain
 // numbers is a leaf that requires gradients; what the code cannot name here does not exist for it.
 
-import type { DType } from "../device.ts";
+import type { DType } from "../backend/device.ts";
 import { type Nested, tensor } from "../ops/creation.ts";
 import {
   abs,
@@ -24,8 +24,8 @@ import {
 } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
 import { transpose } from "../ops/movement.ts";
-import { logSoftmax, max, mean, softmax, sum, variance } from "../ops/rows.ts";
-import type { Tensor } from "../tensor.ts";
+import { logSoftmax, max, mean, softmax, sum, variance } from "../ops/reductions.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { CodeError, type Expression, type Operator, type Place, parse } from "./parser.ts";
 
 /** The most values that a tensor may have. */

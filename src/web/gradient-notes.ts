@@ -2,7 +2,7 @@
 // A note is written in the page's own language, so that it can be held to what the op does.
 
 import { same, show } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** The terms for the inputs, from their labels, and those of y, dy and what the op was given. */
 type Rule = (names: { a: string; b: string; y: string; dy: string; n: string }) => string[];

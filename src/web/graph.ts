@@ -2,10 +2,10 @@
 // the backward functions of the graph's nodes are replaced by ones that tell what they were given,
 // and gave.
 
-import { madeFrom } from "../ops/inspect.ts";
+import { madeFrom } from "../ops/gradcheck.ts";
 import { scope } from "../scope.ts";
 import { show } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { type Evaluated, evaluate } from "./expression.ts";
 import { gradientOf, notesOf } from "./gradient-notes.ts";
 import { placed, type Unplaced } from "./graph-layout.ts";

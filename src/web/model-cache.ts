@@ -3,10 +3,10 @@
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import type { Device } from "../device.ts";
+import type { Device } from "../backend/device.ts";
 import type { LanguageModel } from "../gpt/bigram.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
-import { loadRun } from "../train/load.ts";
+import { loadRun } from "../runs/load.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { UsageError } from "../train/table.ts";
 import type { Runs } from "./run-index.ts";
 import { Refusal } from "./validate.ts";

@@ -1,17 +1,17 @@
 // The routes for looking into a model: its tokens, where it attends, what it expects next, what it
 // writes, its tables.
 
-import type { Device } from "../device.ts";
+import type { Device } from "../backend/device.ts";
+import { attentionMaps } from "../gpt/attention-maps.ts";
 import type { BigramLanguageModel, LanguageModel } from "../gpt/bigram.ts";
 import { draw, probabilityOf } from "../gpt/generate.ts";
-import { attentionMaps } from "../gpt/inspect.ts";
 import { GPT } from "../gpt/model.ts";
 import type { Embedding } from "../nn/index.ts";
 import { arange, tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
-import { noGrad, type Tensor } from "../tensor.ts";
-import { plainPrompt, type Tokenizer } from "../text/tokenizer.ts";
+import { noGrad, type Tensor } from "../tensor/tensor.ts";
+import { plainPrompt, type Tokenizer } from "../tokenizers/tokenizer.ts";
 import { type Loaded, Models } from "./model-cache.ts";
 import type {
   GeneratedToken,

@@ -17,7 +17,7 @@
 //
 // An error has a status of 400 or above and the body { error }.
 
-import type { Row } from "../train/metrics.ts";
+import type { Row } from "../runs/metrics.ts";
 
 export type { Row };
 

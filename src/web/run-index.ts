@@ -2,9 +2,9 @@
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { shapesIn } from "../gpt/safetensors.ts";
+import { shapesIn } from "../files/safetensors.ts";
+import { readConfig, weightsOf } from "../runs/load.ts";
 import { sizeOf } from "../shape.ts";
-import { readConfig, weightsOf } from "../train/load.ts";
 import { flopsPerToken } from "../train/mfu.ts";
 import type { TrainConfig } from "../train/options.ts";
 import type { RunInfo } from "./protocol.ts";

@@ -1,7 +1,7 @@
 // The routes for looking at runs: which there are, their events, their rows as a table, and
 // commands to the one that is being trained.
 
-import { csvOf, readRows } from "../train/metrics.ts";
+import { csvOf, readRows } from "../runs/metrics.ts";
 import { type Broadcast, placesIn } from "./events.ts";
 import type { Control } from "./protocol.ts";
 import { type Routes, send, sendJSON } from "./routes.ts";

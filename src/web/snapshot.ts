@@ -3,16 +3,16 @@
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Device } from "../device.ts";
+import type { Device } from "../backend/device.ts";
+import { placeOf, sampleBatch, splitTokens } from "../data/batches.ts";
+import { loadCorpus } from "../data/corpus.ts";
 import { generate } from "../gpt/generate.ts";
 import { tensor } from "../ops/creation.ts";
 import { beginStep, manualSeed } from "../random.ts";
+import { loadRun } from "../runs/load.ts";
 import { scope } from "../scope.ts";
-import { loadCorpus } from "../text/corpus.ts";
-import { decodeStream, plainPrompt } from "../text/tokenizer.ts";
-import { placeOf, sampleBatch, splitTokens } from "../train/batches.ts";
+import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
 import { lossOf } from "../train/evaluate.ts";
-import { loadRun } from "../train/load.ts";
 import type { Broadcast } from "./events.ts";
 import type { Histogram, Snapshot } from "./protocol.ts";
 import type { Runs } from "./run-index.ts";

@@ -3,7 +3,7 @@
 
 import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
-import { type Device, device, setDefaultDevice, workAlone } from "../device.ts";
+import { type Device, device, setDefaultDevice, workAlone } from "../backend/device.ts";
 import { multiplyRate } from "../train/mfu.ts";
 import { Broadcast } from "./events.ts";
 import { graphRoutes } from "./graph.ts";

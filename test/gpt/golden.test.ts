@@ -17,7 +17,7 @@ import {
   tensor,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, fixture, shakespeare } from "../support.js";
+import { assertClose, eachDevice, fixture, shakespeare } from "../support/support.js";
 
 const golden = JSON.parse(readFileSync(fixture("gpt/gpt.json"), "utf8"));
 

@@ -20,14 +20,14 @@ import {
   train,
 } from "tinybard";
 import * as assert from "uvu/assert";
+import { readSafetensors, saveSafetensors, type TensorDict } from "#src/files/safetensors.js";
 import type { GPTOptions } from "#src/gpt/config.js";
-import { readSafetensors, saveSafetensors, type TensorDict } from "#src/gpt/safetensors.js";
-import { noGrad } from "#src/tensor.js";
+import { exportRun } from "#src/runs/export.js";
+import { loadRun } from "#src/runs/load.js";
+import { quantizeRun } from "#src/runs/quantize.js";
+import { noGrad } from "#src/tensor/tensor.js";
 import { measureRun } from "#src/train/evaluate.js";
-import { exportRun } from "#src/train/export.js";
-import { loadRun } from "#src/train/load.js";
-import { quantizeRun } from "#src/train/quantize.js";
-import { assertClose, eachDevice, saying, shakespeare } from "../support.js";
+import { assertClose, eachDevice, saying, shakespeare } from "../support/support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-quantize-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

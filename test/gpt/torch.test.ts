@@ -2,7 +2,7 @@
 // and TransformerDecoderLayer (norm_first), and a GPT as Llama is made, of PyTorch's functions.
 
 import { EncoderDecoder, GPT, loadSafetensors, nn, rotary, tensor } from "tinybard";
-import { assertClose, eachDevice, fixture } from "../support.js";
+import { assertClose, eachDevice, fixture } from "../support/support.js";
 
 const sizes = { nEmbd: 12, nHead: 3 };
 const near = { rtol: 1e-4, atol: 5e-6 };

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { lesson } from "#lessons/04-bigram.js";
-import { assertClose } from "../support.ts";
+import { assertClose } from "../support/support.ts";
 import { expectLoss } from "./losses.ts";
 import { text, told } from "./told.ts";
 

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { dot, lesson, turn, waves } from "#lessons/12-positions.js";
-import { assertClose } from "../support.ts";
+import { assertClose } from "../support/support.ts";
 import { text, told } from "./told.ts";
 
 const test = suite("lesson 12");

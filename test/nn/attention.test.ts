@@ -3,8 +3,8 @@
 import { add, cat, checkGradient, linear, nn, randn, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { attentionSpec, rotarySpec } from "#src/ops/attention.js";
-import { noGrad } from "#src/tensor.js";
-import { assertClose, eachDevice } from "../support.js";
+import { noGrad } from "#src/tensor/tensor.js";
+import { assertClose, eachDevice } from "../support/support.js";
 
 const sizes = { nEmbd: 12, nHead: 3 };
 const near = { rtol: 1e-4, atol: 1e-5 };

@@ -18,8 +18,8 @@ import {
   rotarySpec,
   selfAttentionSpec,
 } from "#src/ops/attention.js";
-import { noGrad } from "#src/tensor.js";
-import { assertClose, assertSame, eachDevice, testOp } from "../support.js";
+import { noGrad } from "#src/tensor/tensor.js";
+import { assertClose, assertSame, eachDevice, testOp } from "../support/support.js";
 
 const qkvOf = (B: number, H: number, Tq: number, Tk: number, D: number) => [
   [B, H, Tq, D],

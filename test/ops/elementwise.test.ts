@@ -1,7 +1,7 @@
 import * as ops from "tinybard";
 import { gelu, maskedFill, ones, pow, type Tensor, tensor, where, zeros } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, type OpRow, testOp } from "../support.js";
+import { assertClose, eachDevice, type OpRow, testOp } from "../support/support.js";
 
 // around every width that a vector or a tile may have
 const sizes = [[], [1], [3, 5], [7], [8], [9], [15], [16], [17], [2, 31], [33], [0]];

@@ -10,7 +10,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice } from "../support.js";
+import { assertClose, eachDevice } from "../support/support.js";
 
 /** The whole numbers of a matrix, by its bits. */
 function numbersOf({ weight, columns, bits }: QuantizedMatrix): number[][] {

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { flopsPerToken, multiplyRate } from "#src/train/mfu.js";
 import { type TrainConfig, trainTable } from "#src/train/options.js";
 import { defaultsOf } from "#src/train/table.js";
-import { eachDevice } from "../support.js";
+import { eachDevice } from "../support/support.js";
 
 eachDevice("mfu", (test, on) => {
   test("a token's work: 6 a parameter but for positions, 12 L C T of attention", () => {

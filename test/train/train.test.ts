@@ -15,13 +15,13 @@ import {
   train,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { placeOf, sampleBatch } from "#src/train/batches.js";
-import { loadState } from "#src/train/checkpoint.js";
-import { loadRun } from "#src/train/load.js";
-import { readRows } from "#src/train/metrics.js";
-import type { Run } from "#src/train/run.js";
+import { placeOf, sampleBatch } from "#src/data/batches.js";
+import { loadState } from "#src/runs/checkpoint.js";
+import { loadRun } from "#src/runs/load.js";
+import { readRows } from "#src/runs/metrics.js";
+import type { Run } from "#src/runs/run.js";
 import { UsageError } from "#src/train/table.js";
-import { assertClose, eachDevice } from "../support.js";
+import { assertClose, eachDevice } from "../support/support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-train-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

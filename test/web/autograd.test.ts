@@ -8,7 +8,7 @@ import type { Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
 import { graphOf } from "#src/web/graph.js";
-import { inBrowser, until } from "./browser.js";
+import { inBrowser, until } from "../support/browser.js";
 
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 

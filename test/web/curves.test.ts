@@ -17,8 +17,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Page } from "playwright-core";
 import { train } from "tinybard";
 import * as assert from "uvu/assert";
-import { type Row, readRows } from "#src/train/metrics.js";
-import { inBrowser, type Shown, shiftIn, start, until } from "./browser.js";
+import { type Row, readRows } from "#src/runs/metrics.js";
+import { inBrowser, type Shown, shiftIn, start, until } from "../support/browser.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-curves-"));
 const data = join(folder, "text.txt");

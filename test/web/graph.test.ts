@@ -4,13 +4,13 @@
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { madeFrom } from "#src/ops/inspect.js";
+import { madeFrom } from "#src/ops/gradcheck.js";
 import { evaluate } from "#src/web/expression.js";
 import { graphOf, graphRoutes } from "#src/web/graph.js";
 import { examples } from "#src/web/page/examples.js";
 import type { Graph, JSONNumber } from "#src/web/protocol.js";
 import { serve } from "#src/web/server.js";
-import { assertClose } from "../support.js";
+import { assertClose } from "../support/support.js";
 
 const test = suite("graph");
 

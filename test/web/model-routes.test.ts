@@ -16,16 +16,16 @@ import {
 } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { device } from "#src/device.js";
-import { attentionMaps } from "#src/gpt/inspect.js";
-import { loadRun } from "#src/train/load.js";
-import { quantizeRun } from "#src/train/quantize.js";
+import { device } from "#src/backend/device.js";
+import { attentionMaps } from "#src/gpt/attention-maps.js";
+import { loadRun } from "#src/runs/load.js";
+import { quantizeRun } from "#src/runs/quantize.js";
 import { lookRoutes } from "#src/web/model-routes.js";
 import type { GeneratedToken, ModelInfo, TokenizedText } from "#src/web/protocol.js";
 import { write } from "#src/web/routes.js";
 import { Runs } from "#src/web/run-index.js";
 import { serve } from "#src/web/server.js";
-import { assertClose } from "../support.js";
+import { assertClose } from "../support/support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-look-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import type { Locator, Page } from "playwright-core";
 import { type GPT, generate, setDefaultDevice, train } from "tinybard";
 import * as assert from "uvu/assert";
-import { device } from "#src/device.js";
-import { loadRun } from "#src/train/load.js";
+import { device } from "#src/backend/device.js";
+import { loadRun } from "#src/runs/load.js";
 import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
-import { inBrowser, type Open, shiftIn, until } from "./browser.js";
+import { inBrowser, type Open, shiftIn, until } from "../support/browser.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-model-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

@@ -6,7 +6,7 @@ import { sample } from "#src/gpt/generate.js";
 import { pick } from "#src/ops/creation.js";
 import { normal } from "#src/random.js";
 import { distribution, rank } from "#src/web/page/sampling.js";
-import { assertClose } from "../support.js";
+import { assertClose } from "../support/support.js";
 
 const test = suite("sampling");
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { devices, train } from "tinybard";
 import * as assert from "uvu/assert";
-import { inBrowser, type Shown, start } from "./browser.js";
+import { inBrowser, type Shown, start } from "../support/browser.js";
 
 const pictures = fileURLToPath(new URL("../../docs/img", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "tinybard-screenshots-"));

@@ -1,0 +1,75 @@
+// Movement kernels: data moves, nothing is computed. An axis in the middle of a shape is seen as
+// [outer, n, inner], so that one loop serves every rank.
+
+import type { Floats } from "../kernels.ts";
+
+type Values = Floats | Int32Array;
+
+export function copy(x: Values, y: Values, n: number): void {
+  y.set(x.length === n ? x : x.subarray(0, n));
+}
+
+export function fill(y: Values, value: number, n: number): void {
+  y.fill(value, 0, n);
+}
+
+export function transpose(
+  x: Values, y: Values, outer: number, p: number, q: number, inner: number,
+): void {
+  for (let o = 0, to = 0; o < outer; o++) {
+    for (let b = 0; b < q; b++) {
+      for (let a = 0; a < p; a++) {
+        const from = ((o * p + a) * q + b) * inner;
+        for (let i = 0; i < inner; i++) y[to++] = x[from + i];
+      }
+    }
+  }
+}
+
+export function expand(x: Values, y: Values, outer: number, n: number, inner: number): void {
+  for (let o = 0, to = 0; o < outer; o++) {
+    for (let j = 0; j < n; j++) {
+      for (let i = 0; i < inner; i++) y[to++] = x[o * inner + i];
+    }
+  }
+}
+
+export function slice(
+  x: Values, y: Values, outer: number, n: number, inner: number, start: number, count: number,
+): void {
+  for (let o = 0; o < outer; o++) {
+    const from = (o * n + start) * inner;
+    y.set(x.subarray(from, from + count * inner), o * count * inner);
+  }
+}
+
+export function sliceUpdate(
+  x: Values, y: Values, outer: number, n: number, inner: number, start: number, count: number,
+): void {
+  for (let o = 0; o < outer; o++) {
+    const piece = x.subarray(o * count * inner, (o + 1) * count * inner);
+    y.set(piece, (o * n + start) * inner);
+  }
+}
+
+export function embedding(
+  idx: Int32Array, w: Floats, y: Floats, rows: number, V: number, C: number,
+): void {
+  for (let r = 0; r < rows; r++) {
+    const v = idx[r];
+    if (!(v >= 0 && v < V)) {
+      throw new RangeError(`embedding: idx[${r}] is ${v}, expected 0 to ${V - 1}`);
+    }
+    for (let c = 0; c < C; c++) y[r * C + c] = w[v * C + c];
+  }
+}
+
+export function embeddingBackward(
+  idx: Int32Array, dy: Floats, dw: Floats, rows: number, V: number, C: number,
+): void {
+  dw.fill(0, 0, V * C);
+  for (let r = 0; r < rows; r++) {
+    const row = idx[r] * C;
+    for (let c = 0; c < C; c++) dw[row + c] += dy[r * C + c];
+  }
+}

@@ -1,0 +1,54 @@
+// Optimizer kernels: one pass over all parameters, in place.
+
+import type { Floats, List } from "../kernels.ts";
+
+export function sgd(
+  w: List<Floats>, dw: List<Floats>, velocity: List<Floats>, lr: Floats, momentum: number,
+  weightDecay: number,
+): void {
+  for (let i = 0; i < w.length; i++) {
+    const [wi, dwi, vi] = [w[i], dw[i], velocity[i]];
+    for (let j = 0; j < wi.length; j++) {
+      vi[j] = momentum * vi[j] + dwi[j] + weightDecay * wi[j];
+      wi[j] -= lr[0] * vi[j];
+    }
+  }
+}
+
+export function adamw(
+  w: List<Floats>, dw: List<Floats>, m: List<Floats>, v: List<Floats>, copies: List<Floats>,
+  t: List<Floats>, lr: Floats, foundInf: Floats | null, beta1: number, beta2: number, eps: number,
+  weightDecay: number, l2: number,
+): void {
+  if (foundInf && foundInf[0] !== 0) return;
+  const kept = 1 - lr[0] * weightDecay;
+  for (let i = 0; i < w.length; i++) {
+    const [wi, dwi, mi, vi] = [w[i], dw[i], m[i], v[i]];
+    t[i][0] += 1;
+    const stepSize = lr[0] / (1 - beta1 ** t[i][0]);
+    const rootCorrection = Math.sqrt(1 - beta2 ** t[i][0]);
+    for (let j = 0; j < wi.length; j++) {
+      const g = dwi[j] + l2 * wi[j];
+      mi[j] = beta1 * mi[j] + (1 - beta1) * g;
+      vi[j] = beta2 * vi[j] + (1 - beta2) * g * g;
+      wi[j] = wi[j] * kept - (stepSize * mi[j]) / (Math.sqrt(vi[j]) / rootCorrection + eps);
+    }
+    copies[i]?.set(wi);
+  }
+}
+
+export function sumSquares(x: List<Floats>, total: Floats): void {
+  let sum = 0;
+  for (const xi of x) for (let j = 0; j < xi.length; j++) sum += xi[j] * xi[j];
+  total[0] = sum;
+}
+
+export function clip(x: List<Floats>, total: Floats, maxNorm: number): void {
+  const scale = maxNorm / (Math.sqrt(total[0]) + 1e-6);
+  if (scale >= 1) return;
+  for (const xi of x) for (let j = 0; j < xi.length; j++) xi[j] *= scale;
+}
+
+export function checkFinite(x: Floats, foundInf: Floats): void {
+  if (!Number.isFinite(x[0])) foundInf[0] = 1;
+}

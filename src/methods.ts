@@ -1,0 +1,92 @@
+// x.add(y) for add(x, y): the methods of a tensor, which is to say the table of contents of the
+// ops.
+
+import { inspect } from "node:util";
+import * as attention from "./ops/attention.ts";
+import * as creation from "./ops/creation.ts";
+import * as elementwise from "./ops/elementwise.ts";
+import { linear } from "./ops/linear.ts";
+import * as loss from "./ops/loss.ts";
+import { matmul } from "./ops/matmul.ts";
+import * as movement from "./ops/movement.ts";
+import * as normalization from "./ops/normalization.ts";
+import * as rows from "./ops/reductions.ts";
+import { Tensor } from "./tensor/tensor.ts";
+
+const methods = {
+  add: elementwise.add,
+  sub: elementwise.sub,
+  mul: elementwise.mul,
+  div: elementwise.div,
+  neg: elementwise.neg,
+  exp: elementwise.exp,
+  log: elementwise.log,
+  sqrt: elementwise.sqrt,
+  abs: elementwise.abs,
+  sin: elementwise.sin,
+  cos: elementwise.cos,
+  pow: elementwise.pow,
+  tanh: elementwise.tanh,
+  relu: elementwise.relu,
+  sigmoid: elementwise.sigmoid,
+  silu: elementwise.silu,
+  gelu: elementwise.gelu,
+  maskedFill: elementwise.maskedFill,
+  dropout: elementwise.dropout,
+  sum: rows.sum,
+  mean: rows.mean,
+  max: rows.max,
+  argmax: rows.argmax,
+  var: rows.variance,
+  softmax: rows.softmax,
+  logSoftmax: rows.logSoftmax,
+  layerNorm: normalization.layerNorm,
+  rmsNorm: normalization.rmsNorm,
+  crossEntropy: loss.crossEntropy,
+  matmul,
+  linear,
+  attention: attention.attention,
+  selfAttention: attention.selfAttention,
+  reshape: movement.reshape,
+  transpose: movement.transpose,
+  permute: movement.permute,
+  slice: movement.slice,
+  split: movement.split,
+  to: movement.to,
+  where: elementwise.where,
+  embedding: movement.embedding,
+  tril: creation.tril,
+  multinomial: creation.multinomial,
+  toArray: creation.toArray,
+};
+
+type Rest<F> = F extends (x: Tensor, ...rest: infer R) => infer Y ? (...rest: R) => Y : never;
+type Methods = { [K in keyof typeof methods]: Rest<(typeof methods)[K]> };
+
+declare module "./tensor/tensor.ts" {
+  interface Tensor extends Methods {}
+}
+
+for (const [name, op] of Object.entries(methods)) {
+  const call = op as (x: Tensor, ...rest: unknown[]) => unknown;
+  Object.defineProperty(Tensor.prototype, name, {
+    value(this: Tensor, ...rest: unknown[]) {
+      return call(this, ...rest);
+    },
+  });
+}
+
+/** How a tensor is printed: its values, then what is not seen in them. */
+Object.defineProperty(Tensor.prototype, inspect.custom, {
+  value(this: Tensor): string {
+    const gradient = this.node
+      ? `, made by ${this.node.name}`
+      : this.requiresGrad
+        ? ", requiresGrad"
+        : "";
+    const values = this.isFreed
+      ? "freed"
+      : inspect(creation.toArray(this), { depth: null, maxArrayLength: 8 });
+    return `tensor(${values}, shape [${this.shape}], ${this.dtype} on ${this.device}${gradient})`;
+  },
+});

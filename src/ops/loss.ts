@@ -1,0 +1,98 @@
+// The loss of a classifier: cross-entropy, alone and together with the layer that scores the
+// classes.
+
+import { expectNumber, expectOptions, expectShape, fail, show } from "../shape.ts";
+import { expectTensor, expectWeight } from "../tensor/ndarray.ts";
+import { type Backward, empty, record, type Tensor } from "../tensor/tensor.ts";
+import { mul, neg } from "./elementwise.ts";
+import { layerGrads, linear } from "./linear.ts";
+import { logSoftmaxSpec, mean, rowsOf, sum } from "./reductions.ts";
+
+/**
+ * The mean of -log softmax(x)[target] over the rows whose target is not ignoreIndex (-100).
+ * x [..., V], target [...] of i32; a target outside of 0..V-1 throws. Gives shape [].
+ */
+export function crossEntropy(
+  x: Tensor,
+  target: Tensor,
+  options: { ignoreIndex?: number } = {},
+): Tensor {
+  expectOptions("crossEntropy", options, ["ignoreIndex"]);
+  const { ignoreIndex = -100 } = options;
+  const [rows, n] = rowsOf("crossEntropy", x);
+  if (n === 0) fail("crossEntropy: x has no classes, expected at least one");
+  expectTensor("crossEntropy", "target", target);
+  expectNumber("crossEntropy", "ignoreIndex", ignoreIndex);
+  expectShape("crossEntropy", "target", target.shape, x.shape.slice(0, -1));
+  const { kernels } = x.device;
+  const [loss, count] = [empty(x, [], x.sumType), empty(x, [], x.sumType)];
+  const lse = empty(x, [rows], x.sumType);
+  const sizes = [rows, n, ignoreIndex] as const;
+  kernels.crossEntropy(x.floats, target.ints, loss.floats, lse.floats, count.floats, ...sizes);
+  return record(
+    "crossEntropy",
+    loss,
+    [x, target],
+    (dy) => {
+      const dx = empty(x);
+      const inputs = [x.floats, target.ints, lse.floats, count.floats, dy.floats] as const;
+      kernels.crossEntropyBackward(...inputs, dx.floats, ...sizes);
+      return [dx, false];
+    },
+    [lse, count],
+  );
+}
+
+/** For targets that all count, given as rows of 0 and a single 1. */
+export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
+  return neg(mean(sum(mul(logSoftmaxSpec(x), oneHot), { dim: -1 })));
+}
+
+/**
+ * crossEntropy(linear(x, w, b), target), whose scores nobody sees: their gradient takes their place
+ * as soon as the loss is known.  x [..., K], w [V, K], b [V], target [...] of i32
+ */
+export function linearCrossEntropy(
+  x: Tensor,
+  w: Tensor,
+  b: Tensor | null,
+  target: Tensor,
+  options: { ignoreIndex?: number } = {},
+): Tensor {
+  expectOptions("linearCrossEntropy", options, ["ignoreIndex"]);
+  const { ignoreIndex = -100 } = options;
+  const [rows, K] = rowsOf("linearCrossEntropy", x);
+  expectWeight("linearCrossEntropy", "w", w, x);
+  const n = w.shape[0];
+  if (w.shape.length !== 2 || w.shape[1] !== K || n === 0)
+    fail(`linearCrossEntropy: w has shape ${show(w.shape)}, expected [classes, ${K}]`);
+  if (b !== null) expectWeight("linearCrossEntropy", "b", b, x, [n]);
+  expectTensor("linearCrossEntropy", "target", target);
+  expectShape("linearCrossEntropy", "target", target.shape, x.shape.slice(0, -1));
+  const { kernels } = x.device;
+  const [loss, count] = [empty(x, [], x.sumType), empty(x, [], x.sumType)];
+  const logits = empty(x, [rows, n + 7]); // a floor may pad rows to a multiple of 8
+  const inputs = () => [x.floats, w.floatsLike(x)] as const;
+  const results = [loss.floats, count.floats, logits.floats] as const;
+  const bias = b && b.floatsLike(x);
+  kernels.linearCrossEntropy(...inputs(), bias, target.ints, ...results, rows, n, K, ignoreIndex);
+  count.free("only the kernel needs it");
+  const backward: Backward = (dy) => {
+    const { grads, wanted } = layerGrads(x, w, b);
+    kernels.linearCrossEntropyBackward(
+      ...inputs(),
+      logits.floats,
+      dy.floats,
+      ...wanted,
+      rows,
+      n,
+      K,
+    );
+    return grads;
+  };
+  return record("linearCrossEntropy", loss, b ? [x, w, b] : [x, w], backward, [logits]);
+}
+
+export function linearCrossEntropySpec(x: Tensor, w: Tensor, b: Tensor, target: Tensor): Tensor {
+  return crossEntropy(linear(x, w, b), target);
+}

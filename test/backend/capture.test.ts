@@ -1,0 +1,214 @@
+// A captured step gives, bit for bit, what the same step gives without: where it is replayed, where
+// it is recorded anew since something has changed, and where it cannot be recorded.
+
+import {
+  add,
+  type Device,
+  dropout,
+  embedding,
+  GPT,
+  manualSeed,
+  mul,
+  nn,
+  noGrad,
+  ones,
+  optim,
+  randn,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from "tinybard";
+import * as assert from "uvu/assert";
+import { eachDevice } from "../support/support.js";
+
+const config = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 16, dropout: 0.2 };
+
+eachDevice("capture", (test, on) => {
+  const ids = (B: number, T: number, at: number) =>
+    tensor(
+      Int32Array.from({ length: B * T }, (_, i) => (i * i + at) % 11),
+      { shape: [B, T], device: on },
+    );
+
+  /** Trains for some steps; gives losses, norms, weights. */
+  const train = (device: Pick<Device, "capture">, shapes: [number, number][]) => {
+    manualSeed(5);
+    const model = new GPT(config);
+    const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-2 });
+    const gradients = device.capture((x: Tensor, y: Tensor) => {
+      const loss = model.forward(x, y, { logits: false }).loss as Tensor;
+      loss.backward();
+      return { loss: loss.detach(), norms: [optim.clipGradients(model.parameters(), 1)] };
+    });
+    const update = device.capture(() => {
+      optimizer.step();
+      optimizer.zeroGrad();
+    });
+    const evaluate = device.capture((x: Tensor, y: Tensor) =>
+      noGrad(() => model.forward(x, y).loss as Tensor),
+    );
+    const log: unknown[] = [];
+    for (const [step, [B, T]] of shapes.entries()) {
+      optimizer.lr = 1e-2 / (step + 1);
+      scope(() => {
+        const { loss, norms } = gradients(ids(B, T, step), ids(B, T, step + 1));
+        log.push(loss.item(), norms[0]?.item());
+        update();
+      });
+      if (step % 4 !== 3) continue;
+      model.eval();
+      log.push(scope(() => evaluate(ids(2, 8, 0), ids(2, 8, 1)).item()));
+      model.train();
+    }
+    return [...log, ...[...model.parameters()].map((w) => w.data())];
+  };
+  const plain = { capture: <A extends unknown[], R>(step: (...inputs: A) => R) => step };
+
+  test("training, with dropout and evaluations, equals the plain loop bit for bit", () => {
+    const shapes = Array.from({ length: 12 }, (): [number, number] => [3, 8]);
+    assert.equal(train(on, shapes), train(plain, shapes));
+  });
+
+  test("shapes may change from call to call", () => {
+    const shapes: [number, number][] = [
+      [3, 8],
+      [3, 8],
+      [3, 8],
+      [2, 5],
+      [2, 5],
+      [3, 8],
+      [3, 8],
+    ];
+    assert.equal(train(on, shapes), train(plain, shapes));
+  });
+
+  test("each call draws other random numbers, the same as without", () => {
+    const draw = (device: Pick<Device, "capture">) => {
+      manualSeed(3);
+      const step = device.capture((x: Tensor) => dropout(x, { p: 0.5 }));
+      return Array.from({ length: 6 }, () => {
+        const kept = step(ones([40])).data();
+        return [...kept, ...dropout(ones([8])).data()];
+      });
+    };
+    const [captured, expected] = [draw(on), draw(plain)];
+    assert.equal(captured, expected);
+    assert.not.equal(captured[4], captured[5]);
+  });
+
+  test("a gradient that is there already is added to", () => {
+    const run = (device: Pick<Device, "capture">) => {
+      const w = ones([2], { requiresGrad: true });
+      const step = device.capture((x: Tensor) => mul(w, x).sum().backward());
+      const seen = [];
+      for (let i = 0; i < 7; i++) {
+        if (i === 5) w.grad = null;
+        step(tensor([1, i]));
+        seen.push(w.grad?.toArray());
+      }
+      return seen;
+    };
+    assert.equal(run(on), run(plain));
+  });
+
+  test("other parameters are seen: a module on new memory", () => {
+    const run = (device: Pick<Device, "capture">) => {
+      manualSeed(2);
+      const layer = new nn.Linear(2, 2);
+      const step = device.capture((x: Tensor) => noGrad(() => layer.forward(x)));
+      const seen = [];
+      for (let i = 0; i < 6; i++) {
+        if (i === 3) layer.to("ts").to(on);
+        layer.weight.fill(i);
+        seen.push(step(ones([1, 2])).toArray());
+      }
+      return seen;
+    };
+    assert.equal(run(on), run(plain));
+  });
+
+  test("a graph that was made before a replayed update is stale afterwards", () => {
+    const w = ones([2], { requiresGrad: true });
+    const optimizer = new optim.SGD([w], { lr: 0.1 });
+    const step = on.capture((x: Tensor) => {
+      mul(w, x).sum().backward();
+      optimizer.step();
+      optimizer.zeroGrad();
+    });
+    for (let i = 0; i < 3; i++) step(ones([2]));
+    const loss = mul(w, w).sum();
+    step(ones([2]));
+    assert.throws(() => loss.backward(), /input 0 of mul was changed in place/);
+  });
+
+  test("what cannot be recorded runs all the same: doubles, host values, graphs across the border", () => {
+    const double = on.capture((x: Tensor) => add(x, x));
+    const x = tensor([1, 2], { dtype: on.memory.isHost ? "f64" : "f32" });
+    for (let i = 0; i < 4; i++) assert.equal(double(x).toArray(), [2, 4]);
+
+    const w = ones([1], { requiresGrad: true });
+    const inner = on.capture((x: Tensor) => mul(x, x));
+    for (let i = 0; i < 4; i++) {
+      Object.assign(w, { grad: null });
+      inner(mul(w, 3)).backward();
+      assert.equal(w.grad?.toArray(), [18]);
+    }
+    const scaled = on.capture((x: Tensor, factor: number) => mul(x, factor));
+    for (const i of [0, 1, 2, 3]) assert.equal(scaled(ones([1]), i).toArray(), [i]);
+  });
+
+  test("an error in a step reaches the caller, and the next call works", () => {
+    const table = randn([4, 2]);
+    const rows = on.capture((idx: Tensor) => embedding(idx, table));
+    const good = tensor([0, 3], { dtype: "i32" });
+    for (let i = 0; i < 3; i++) rows(good);
+    assert.throws(
+      () => rows(tensor([0, 4], { dtype: "i32" })).data(), // on cuda the reader is told
+      /embedding: idx\[1\] is 4, expected 0 to 3/,
+    );
+    assert.equal(
+      rows(good).toArray(),
+      [table.data().slice(0, 2), table.data().slice(6)].map((r) => [...r]),
+    );
+  });
+
+  test("reading or uploading inside throws, captured or replayed", () => {
+    const reading = on.capture((x: Tensor) => x.item());
+    const making = on.capture((x: Tensor) => add(x, tensor([1])));
+    for (let i = 0; i < 3; i++) {
+      assert.throws(
+        () => reading(zeros([1])),
+        /item\(\), data\(\) or toArray\(\) inside a captured step/,
+      );
+      assert.throws(() => making(zeros([1])), /tensor\(host data\) inside a captured step/);
+    }
+  });
+
+  test("from the third call on a device with an addon is given no kernel of the step", () => {
+    const step = on.capture((x: Tensor) => mul(x, x));
+    const counts = Array.from({ length: 4 }, () => {
+      step(ones([2]));
+      return on.calls[on.addon ? "native" : "ts"].get("mul") ?? 0;
+    });
+    const steps = counts.slice(1).map((count, i) => count - counts[i]);
+    assert.equal(steps, on.addon ? [1, 0, 0] : [1, 1, 1]);
+  });
+
+  test("memory: a replayed step takes none, and recording anew keeps it flat", () => {
+    const layer = new nn.Linear(8, 8);
+    const step = on.capture((x: Tensor) => layer.forward(x).sum().backward());
+    const once = () =>
+      scope(() => {
+        for (const w of layer.parameters()) w.grad = null;
+        step(ones([4, 8]));
+      });
+    for (let i = 0; i < 4; i++) once();
+    const { allocations, liveBytes } = on.pool;
+    for (let i = 0; i < 200; i++) {
+      if (i % 20 === 0) layer.train(i % 40 === 0);
+      once();
+    }
+    assert.equal([on.pool.allocations, on.pool.liveBytes], [allocations, liveBytes]);
+  });
+});

@@ -1,0 +1,88 @@
+import {
+  add,
+  device,
+  devices,
+  GPT,
+  generate,
+  optim,
+  setDefaultDevice,
+  type Tensor,
+  tensor,
+  zeros,
+} from "tinybard";
+import * as assert from "uvu/assert";
+import { eachDevice, saying } from "../support/support.js";
+
+eachDevice("device", (test, on) => {
+  test("ts is always there; what is missing says why", () => {
+    const ts = devices().find(({ name }) => name === "ts");
+    assert.ok(ts?.available);
+    for (const { available, reason } of devices()) assert.is(available, reason === "");
+    assert.is(device("ts"), device("ts"));
+    assert.is(device(on), on);
+    assert.throws(
+      () => device("gpu" as never),
+      /device: name is gpu, expected auto, cuda, cpu, ts, cuda-emulator/,
+    );
+    for (const { name, reason } of devices().filter((each) => !each.available))
+      assert.throws(() => device(name), saying(`device ${name} cannot be had: ${reason}`));
+  });
+
+  test("the default device is where tensors are made", () => {
+    setDefaultDevice(on);
+    assert.is(zeros([1]).device, on);
+  });
+
+  test("kernel calls are counted, by name", () => {
+    const count = () => (on.calls.ts.get("add") ?? 0) + (on.calls.native.get("add") ?? 0);
+    const before = count();
+    add(zeros([2], { device: on }), 1);
+    assert.is(count(), before + 1);
+  });
+
+  test("no kernel of training or generation is in TypeScript where there is an addon", async () => {
+    on.calls.ts.clear();
+    on.calls.native.clear();
+    for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const) {
+      const dropout = { dropout: 0.2, embeddingDropout: true };
+      const sizes = { vocabSize: 9, blockSize: 6, nLayer: 2, nHead: 2, nEmbd: 8 };
+      const model = new GPT({ ...sizes, ...dropout, activation });
+      const optimizer = new optim.AdamW(model.parameters());
+      const x = tensor([[1, 2, 3]], { dtype: "i32" });
+      (model.forward(x, x, { logits: false }).loss as Tensor).backward();
+      optim.clipGradNorm(model.parameters(), 1);
+      optimizer.step();
+      optimizer.zeroGrad();
+      for await (const id of generate(model, { prompt: [1], maxNewTokens: 8 })) assert.ok(id >= 0);
+    }
+    const [quick, slow] = on.addon
+      ? [on.calls.native, on.calls.ts]
+      : [on.calls.ts, on.calls.native];
+    assert.equal([...slow.keys()], []);
+    for (const kernel of ["linear", "selfAttention", "cachedAttention", "adamw", "clip"])
+      assert.ok((quick.get(kernel) ?? 0) > 0, kernel);
+  });
+
+  test("every kernel of the contract is native where there is an addon", () => {
+    const own = devices().find(({ name }) => name === on.name);
+    assert.is(own?.missing.length, on.addon ? 0 : Object.keys(on.kernels).length);
+    assert.is(own?.native, on.addon ? Object.keys(on.kernels).length : 0);
+  });
+
+  test("capture runs the step; inside, nothing passes between host and device", () => {
+    const x = tensor([1, 2], { device: on });
+    const run = on.capture((a: typeof x, b: typeof x) => add(a, b), [x, x]);
+    assert.equal(run(x, tensor([10, 20], { device: on })).toArray(), [11, 22]);
+    for (const read of [
+      () => x.item(),
+      () => x.data(),
+      () => x.toArray(),
+      () => tensor([1], { device: on }),
+    ])
+      assert.throws(
+        () => on.capture(() => read())(),
+        /inside a captured step|expected one element/,
+      );
+    assert.equal(x.toArray(), [1, 2]);
+  });
+});

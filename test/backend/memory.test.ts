@@ -1,0 +1,84 @@
+// Memory over many steps: a loop without any memory call stays flat, and so does one in scopes.
+
+import { crossEntropy, nn, OutOfMemoryError, optim, scope, tensor, zeros } from "tinybard";
+import * as assert from "uvu/assert";
+import { Linear, Sequential } from "#src/nn/layers.js";
+import { eachDevice } from "../support/support.js";
+
+const collect = globalThis.gc ?? assert.unreachable.bind(null, "run with --expose-gc");
+
+eachDevice("memory", (test, on) => {
+  const training = () => {
+    const model = new Sequential(
+      new Linear(8, 32),
+      (x) => x.relu(),
+      new nn.LayerNorm(32),
+      new Linear(32, 5),
+    ).to(on);
+    const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-2 });
+    const x = tensor(
+      Float32Array.from({ length: 64 }, (_, i) => Math.sin(i)),
+      { shape: [8, 8], device: on },
+    );
+    const y = tensor([0, 1, 2, 3, 4, 0, 1, 2], { dtype: "i32", device: on });
+    return () => {
+      const loss = crossEntropy(model.forward(x), y);
+      loss.backward();
+      optimizer.step();
+      optimizer.zeroGrad();
+      return loss.item();
+    };
+  };
+
+  test("the plain loop, 1,000 steps: live bytes stay flat", async () => {
+    const step = training();
+    const rest = async () => {
+      for (let i = 0; i < 2; i++) {
+        // what one collection finds may hold what the next one does
+        collect();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    const losses = [];
+    for (let i = 0; i < 20; i++) losses.push(step());
+    await rest();
+    const before = on.pool.liveBytes;
+    for (let i = 0; i < 1000; i++) {
+      losses.push(step());
+      if (i % 100 === 99) await rest();
+    }
+    await rest();
+    assert.is(on.pool.liveBytes - before, 0);
+    assert.ok(losses[1019] < 0.01 * losses[0], `${losses[0]} -> ${losses[1019]}`);
+  });
+
+  test("without a pause too: a step leaves its loss to the collector, and no more", () => {
+    const step = training();
+    for (let i = 0; i < 3; i++) step();
+    const before = on.pool.liveBytes;
+    for (let i = 0; i < 1000; i++) step();
+    assert.ok(on.pool.liveBytes - before <= 1000 * 8, `${on.pool.liveBytes - before} bytes`);
+  });
+
+  test("in scopes: after the second step no buffer is allocated, and none is left", () => {
+    const step = training();
+    for (let i = 0; i < 2; i++) scope(step);
+    const { allocations, liveBytes } = on.pool;
+    for (let i = 0; i < 1000; i++) scope(step);
+    assert.is(on.pool.allocations, allocations);
+    assert.is(on.pool.liveBytes, liveBytes);
+  });
+
+  test("out of memory is an error that can be caught; the device goes on", () => {
+    const { liveBytes } = on.pool;
+    try {
+      zeros([2 ** 20, 2 ** 20, 4], { device: on });
+      assert.unreachable();
+    } catch (error) {
+      assert.instance(error, OutOfMemoryError);
+      assert.match((error as Error).message, /17592186\.0 MB asked for/);
+    }
+    assert.is(on.pool.liveBytes, liveBytes);
+    assert.is(zeros([3], { device: on }).add(1).sum().item(), 3);
+  });
+});

@@ -1,0 +1,90 @@
+// Every kernel of the C++ addon, at odd sizes and at sizes for many threads: what it gives is what
+// the reference gives in double precision, and the same bits with any number of threads.
+// test/backend/simd.test.ts runs this page again for each instruction set.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { addonOf, type CpuAddon } from "#src/backend/addon.js";
+import { reference } from "#src/backend/ts/index.js";
+import {
+  argumentsOf,
+  drawSizes,
+  isMaybe,
+  largeSizes,
+  type Numbers,
+  odd,
+  type Values,
+  wordsOf,
+} from "../support/kernel-calls.js";
+
+const test = suite("native");
+const addon = addonOf("cpu");
+
+type Args = unknown[];
+type Kernels = Record<string, (...args: Args) => unknown>;
+
+function define({ kernels, signatures, threads }: CpuAddon): void {
+  const native = kernels as unknown as Kernels;
+  const inDoubles = (x: unknown): unknown => {
+    if (Array.isArray(x)) return x.map(inDoubles);
+    return x instanceof Float32Array ? Float64Array.from(x) : structuredClone(x);
+  };
+
+  const bytesOf = (x: Numbers) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
+
+  /** A kernel with a number of threads on copies of the arguments: all its buffers afterwards. */
+  const run = (kernel: string, args: Args, count: number) => {
+    const own = structuredClone(args);
+    threads(count);
+    native[kernel](...own);
+    return own.flat().filter(ArrayBuffer.isView) as Numbers[];
+  };
+
+  /** `nulls`: which of the arguments that may be null are, a bit for each. */
+  const check = (kernel: string, values: Values, lists: number[], nulls = 0) => {
+    const what = `${kernel} ${JSON.stringify(values)}, nulls ${nulls}`;
+    const args = argumentsOf({ signatures }, kernel, values, { lists });
+    for (const [i, { kind, name }] of wordsOf(signatures[kernel]).entries()) {
+      if (!isMaybe(kind)) continue;
+      const isNone = name === "h" && !values.activation;
+      const isNeeded = kernel === "linearBackward" && name === "h"; // where there is an f
+      if (isNone || (nulls % 2 === 1 && !isNeeded)) args[i] = null;
+      nulls >>= 1;
+    }
+    const actual = run(kernel, args, 1);
+    const doubles = args.map(inDoubles);
+    (reference as unknown as Kernels)[kernel](...doubles);
+    const expected = doubles.flat().filter(ArrayBuffer.isView) as Numbers[];
+    for (const [i, x] of actual.entries()) {
+      let most = 1e-6;
+      for (const y of expected[i]) most = Math.max(most, Math.abs(y));
+      const wrong = x.findIndex((y, j) => !(Math.abs(y - expected[i][j]) <= 1e-5 * most));
+      assert.is(wrong, -1, `${what}: ${x[wrong]}, expected ${expected[i][wrong]}`);
+    }
+    for (const count of [2, 3, 7, 7])
+      for (const [i, x] of run(kernel, args, count).entries())
+        assert.ok(
+          Buffer.compare(bytesOf(x), bytesOf(actual[i])) === 0,
+          `${what}: ${count} threads`,
+        );
+  };
+  const before = threads();
+  test.after(() => {
+    threads(before);
+  });
+  for (const [kernel, signature] of Object.entries(signatures)) {
+    test(`${kernel}: as in doubles, and the same bits with 1, 2, 3 and 7 threads`, () => {
+      for (const [seed, size] of odd.entries()) {
+        const lists = [size, 1, odd[odd.length - 1 - seed]];
+        check(kernel, drawSizes(signature, seed), lists, seed);
+      }
+      for (const values of largeSizes(signature)) check(kernel, values, [20_000, 7, 50_001]);
+    });
+  }
+}
+
+if (typeof addon === "string") {
+  console.log(`skipped: native: ${addon}`);
+  test.skip("needs the C++ addon");
+} else define(addon);
+test.run();

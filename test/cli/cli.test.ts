@@ -1,0 +1,238 @@
+// The program as its user meets it: a process, its words, its exit code.
+
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+
+const test = suite("cli");
+const folder = mkdtempSync(join(tmpdir(), "tinybard-cli-"));
+test.after(() => rmSync(folder, { recursive: true }));
+const program = fileURLToPath(new URL("../../dist/cli/index.js", import.meta.url));
+const data = join(folder, "text.txt");
+writeFileSync(data, "To be, or not to be, that is the question:\n".repeat(60));
+const device = process.env.TINYBARD_TEST_DEVICE ?? "ts";
+const small = [
+  "--data",
+  data,
+  "--device",
+  device,
+  "--n-layer",
+  "1",
+  "--n-embd",
+  "8",
+  "--n-head",
+  "2",
+  "--block-size",
+  "8",
+  "--batch-size",
+  "4",
+  "--eval-iters",
+  "2",
+];
+
+function run(...words: string[]): { code: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...words], {
+    encoding: "utf8",
+    cwd: folder,
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+
+test("train, sample, eval: the lines, the files, equal text from equal seeds", () => {
+  const out = join(folder, "first");
+  const trained = run(
+    "train",
+    ...small,
+    "--max-iters",
+    "20",
+    "--eval-interval",
+    "10",
+    "--out",
+    out,
+  );
+  assert.is(trained.code, 0, trained.err);
+  assert.match(trained.out, new RegExp(`^device: ${device}`, "m"));
+  for (const step of [0, 10, 20])
+    assert.match(
+      trained.out,
+      new RegExp(`^step ${step}: train loss \\d\\.\\d{4}, val loss \\d\\.\\d{4}$`, "m"),
+    );
+  assert.match(trained.out, /^iter 10: loss \d\.\d{4}, \d+ tokens\/s$/m);
+  assert.match(trained.out, /^0\.00\d{4} M parameters, model size 0\.0\d MB$/m);
+  const sample = (...more: string[]) =>
+    run("sample", "--run", out, "--tokens", "40", "--prompt", "To be", "--device", device, ...more);
+  const text = sample("--seed", "5", "--temperature", "0.8", "--top-k", "5", "--top-p", "0.95");
+  assert.is(text.code, 0, text.err);
+  assert.ok(text.out.startsWith("To be") && text.out.length === 5 + 40 + 1, text.out);
+  assert.is(
+    sample("--seed", "5", "--temperature", "0.8", "--top-k", "5", "--top-p", "0.95").out,
+    text.out,
+  );
+  assert.is.not(sample("--seed", "6").out, text.out);
+  const again = run("eval", "--run", out, "--iters", "3", "--device", device);
+  assert.match(again.out, /^step \d+: train loss \d\.\d{4}, val loss \d\.\d{4}\n$/);
+});
+
+test("--json prints the lines of metrics.jsonl; --quiet evaluations only", () => {
+  const out = join(folder, "json");
+  const { out: text } = run("train", ...small, "--max-iters", "3", "--json", "--out", out);
+  const rows = text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.equal(
+    rows,
+    readFileSync(join(out, "metrics.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line)),
+  );
+  const quiet = run(
+    "train",
+    ...small,
+    "--max-iters",
+    "3",
+    "--quiet",
+    "--out",
+    join(folder, "quiet"),
+  );
+  assert.not.match(quiet.out, /^iter/m);
+  assert.match(quiet.out, /^step 3: /m);
+});
+
+test("defaults < preset < file < flags, and the run records what was settled", () => {
+  const file = join(folder, "options.json");
+  writeFileSync(file, JSON.stringify({ learningRate: 0.5, batchSize: 3 }));
+  const out = join(folder, "settled");
+  const { code, err } = run(
+    "train",
+    "--preset",
+    "lecture-0.2m",
+    "--config",
+    file,
+    "--batch-size",
+    "2",
+    "--no-bias",
+    ...small.slice(0, 12),
+    "--max-iters",
+    "0",
+    "--eval-iters",
+    "1",
+    "--out",
+    out,
+  );
+  assert.is(code, 0, err);
+  const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
+  assert.is(config.learningRate, 0.5);
+  assert.is(config.batchSize, 2);
+  assert.is(config.activation, "relu");
+  assert.is(config.bias, false);
+  assert.is(config.evalInterval, 500);
+  const again = run("train", "--config", join(out, "config.json"), "--out", join(folder, "again"));
+  assert.is(again.code, 0, again.err);
+});
+
+test("wrong usage is answered in one line, with the nearest right name, and exit code 2", () => {
+  const cases: [string[], RegExp][] = [
+    [["trian"], /unknown command trian; did you mean train\?/],
+    [["train", "--max-itres", "3"], /unknown option --max-itres; did you mean --max-iters\?/],
+    [["train", "--max-iters", "many"], /maxIters is "many", expected a whole number from 0 up/],
+    [["train", "--max-iters"], /--max-iters needs a value/],
+    [["train", "--preset", "gpt3"], /preset is "gpt3", expected .*did you mean gpt2\?/],
+    [["train", "--device", "gpu"], /device is "gpu", expected auto, cuda, cpu, ts, cuda-emulator/],
+    [["train", "--lora-rank", "4", "--lora-alpha", "0"], /loraAlpha is 0, expected a number above/],
+    [["train", "file.txt"], /file.txt is no option/],
+    [["train", "--config", "none.json"], /there is no file none.json/],
+    [["train", "--config", "bad.json"], /bad.json: device is "gpu", expected auto/],
+    [["train", "--config", "list.json"], /list.json is not a JSON object/],
+    [["train", "--config", "text.txt"], /text.txt is not JSON/],
+    [["sample"], /--run DIR is missing/],
+    [["sample", "--run", "nowhere"], /nowhere holds no run/],
+    [["sample", "--run", "nowhere", "--top-p", "2"], /topP is 2, expected a number/],
+    [["train", "--resume", "nowhere"], /nowhere holds no run/],
+  ];
+  writeFileSync(join(folder, "bad.json"), '{ "device": "gpu" }');
+  writeFileSync(join(folder, "list.json"), "[1]");
+  for (const [words, message] of cases) {
+    const { code, err, out } = run(...words);
+    assert.match(err, message);
+    assert.is(err.trim().split("\n").length, 1, err);
+    assert.is(code, 2, `${words}: ${out}`);
+  }
+});
+
+test("what fails for other reasons has exit code 1", () => {
+  const missing = run("train", "--data", join(folder, "none.txt"), "--device", device);
+  assert.is(missing.code, 1);
+  assert.match(missing.err, /cannot read .*none.txt/);
+  const unknown = run("sample", "--run", join(folder, "first"), "--prompt", "\u00e9");
+  assert.is(unknown.code, 1);
+  assert.match(unknown.err, /encode: character "é" \(U\+00E9\) at position 0/);
+});
+
+test("--help lists every option; doctor every device", () => {
+  const { out, code } = run("train", "--help");
+  assert.is(code, 0);
+  for (const flag of [
+    "preset",
+    "data",
+    "max-iters",
+    "learning-rate",
+    "lr-decay-iters",
+    "resume",
+    "json",
+    "n-embd",
+  ])
+    assert.match(out, new RegExp(`^  --${flag} ?`, "m"));
+  assert.ok(out.split("\n").every((line) => line.length <= 100));
+  assert.match(run("--help").out, /^ {2}train/m);
+  const doctor = run("doctor");
+  assert.is(doctor.code, 0);
+  assert.match(doctor.out, /^ts +works: /m);
+  assert.match(doctor.out, /^cuda +(missing|works)/m);
+});
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  test(`${signal} saves, exits ${code}, and the run goes on`, async () => {
+    const out = join(folder, signal);
+    const child = spawn(process.execPath, [
+      program,
+      "train",
+      ...small,
+      "--max-iters",
+      "100000",
+      "--out",
+      out,
+    ]);
+    let [text, sent] = ["", false];
+    child.stdout.on("data", (chunk) => {
+      text += chunk;
+      if (/^iter 30/m.test(text) && !sent) sent = child.kill(signal);
+    });
+    let err = "";
+    child.stderr.on("data", (chunk) => (err += chunk));
+    assert.is(await new Promise((resolve) => child.on("close", resolve)), code, err);
+    assert.match(err, /stopped at step \d+, saved; go on with --resume/);
+    const { step } = JSON.parse(readFileSync(join(out, "last", "state.json"), "utf8"));
+    assert.ok(step >= 30);
+    const { code: second, out: resumed } = run(
+      "train",
+      "--resume",
+      out,
+      "--max-iters",
+      String(step + 2),
+    );
+    assert.is(second, 0);
+    assert.match(resumed, new RegExp(`^step ${step + 2}: `, "m"));
+    assert.ok(existsSync(join(out, "loss.svg")));
+  });
+}
+
+test.run();

@@ -1,0 +1,225 @@
+// scripts/install.cjs on a small project: the addon that it builds and the messages of its failures.
+
+import { spawnSync } from "node:child_process";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+
+const test = suite("install");
+const folder = mkdtempSync(join(tmpdir(), "tinybard-install-"));
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+const prefix = join(dirname(process.execPath), "..");
+const nodeModules = fileURLToPath(new URL("../../node_modules", import.meta.url));
+const nowhere = join(folder, "nowhere");
+
+/** C++ source of an addon that exports the value of the expression `answer`. */
+const source = (answer: string) => `
+#include <node_api.h>
+extern "C" int nobody();
+NAPI_MODULE_INIT() {
+  napi_value value;
+  napi_create_int32(env, ${answer}, &value);
+  napi_set_named_property(env, exports, "answer", value);
+  return exports;
+}
+`;
+
+/** Creates a package in folder/name, with a copy of the script and the source of an addon. */
+function project(name: string, code = source("42")) {
+  const root = join(folder, name);
+  const path = (file: string) => join(root, file);
+  mkdirSync(path("scripts"), { recursive: true });
+  const script = fileURLToPath(new URL("../../scripts/install.cjs", import.meta.url));
+  copyFileSync(script, path("scripts/install.cjs"));
+  writeFileSync(path("package.json"), `{ "name": "small", "type": "module" }`);
+  const target = { target_name: "cpu", sources: ["cpu.cc"] };
+  writeFileSync(path("binding.gyp"), JSON.stringify({ targets: [target] }));
+  writeFileSync(path("cpu.cc"), code);
+  return {
+    path,
+    addon: path("build/Release/cpu.node"),
+    log: () => readFileSync(path("build/install.log"), "utf8"),
+    write: (text: string) => writeFileSync(path("cpu.cc"), text),
+    install(env: Record<string, string | undefined> = {}, ...flags: string[]) {
+      const args = [path("scripts/install.cjs"), ...flags];
+      const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+        encoding: "utf8",
+        cwd: folder, // the script does not depend on the working directory
+        env: {
+          ...process.env,
+          npm_config_node_gyp: undefined,
+          NODE_PATH: nodeModules, // where the script finds node-gyp
+          TINYBARD_NATIVE: undefined,
+          ...env,
+        },
+      });
+      return { code: status, out: stdout, err: stderr };
+    },
+    /** Prints the export in a process of its own, because a loaded addon cannot be replaced. */
+    answer() {
+      const print = `console.log(require("./build/Release/cpu.node").answer)`;
+      const { stdout } = spawnSync(process.execPath, ["-e", print], {
+        cwd: root,
+        encoding: "utf8",
+      });
+      return stdout.trim();
+    },
+  };
+}
+
+/** The line that is printed on failure: the problem, its effect, the log, and the next step. */
+function failure(problem: string, log = "build/install\\.log", retry = "npm run build:native") {
+  const effect = "without it, tinybard uses the slower TypeScript backend\\.";
+  const next = `Log: ${log}; try again: ${retry}`;
+  return new RegExp(`^tinybard: the C\\+\\+ addon ${problem}; ${effect} ${next}\n$`);
+}
+
+test("TINYBARD_NATIVE=skip builds nothing", () => {
+  const { install, path } = project("skip");
+  const { code, out, err } = install({ TINYBARD_NATIVE: "skip" });
+  assert.is(code, 0);
+  assert.match(out, /^tinybard: skipped building the C\+\+ addon \(TINYBARD_NATIVE=skip\)\n$/);
+  assert.is(err, "");
+  assert.not.ok(existsSync(path("build")));
+});
+
+test("an unknown value or argument is an error", () => {
+  const { install, path } = project("usage");
+  const value = install({ TINYBARD_NATIVE: "yes" });
+  assert.is(value.code, 1);
+  assert.is(value.err, `tinybard: TINYBARD_NATIVE is "yes", expected skip, require or unset\n`);
+  const flag = install({}, "--force");
+  assert.is(flag.code, 1);
+  assert.is(flag.err, `tinybard: unknown argument "--force", expected --require or nothing\n`);
+  assert.not.ok(existsSync(path("build")));
+});
+
+if (process.platform === "win32") {
+  console.log("skipped: install: the script looks for tools on Linux and macOS only");
+} else {
+  test("without a C++ compiler: one line, and exit code 1 only where the addon is required", () => {
+    const { install, addon, log } = project("compiler");
+    const none = { CC: nowhere, CXX: nowhere };
+    const expectedLine = failure(
+      `was not built \\(.*no C\\+\\+ compiler: CXX is ${nowhere}, which .*\\)`,
+    );
+    for (const [env, flags, expected] of [
+      [{}, [], 0],
+      [{ TINYBARD_NATIVE: "" }, [], 0],
+      [{ TINYBARD_NATIVE: "require" }, [], 1],
+      [{ TINYBARD_NATIVE: "skip" }, ["--require"], 1], // the flag overrides the environment
+    ] as const) {
+      const { code, out, err } = install({ ...none, ...env }, ...flags);
+      assert.is(code, expected);
+      assert.is(out, "");
+      assert.match(err, expectedLine);
+    }
+    assert.match(log(), `$ ${nowhere} --version\n`);
+    assert.not.ok(existsSync(addon));
+  });
+
+  test("without any tool: the line names all of them", () => {
+    const names = ["CXX", "MAKE", "PYTHON", "NODE_GYP_FORCE_PYTHON"];
+    const env: Record<string, string | undefined> = { PATH: nowhere };
+    for (const name of [...names, "npm_config_make", "npm_config_python"]) env[name] = undefined;
+    const { code, err } = project("bare").install(env);
+    assert.is(code, 0);
+    assert.match(err, failure("was not built \\(no Python 3: .*; no g?make: .*; no C.*\\)"));
+  });
+}
+
+test("a build folder that cannot be created: one line, without a log", () => {
+  const { install, path } = project("folder");
+  writeFileSync(path("build"), "");
+  const { code, err } = install();
+  assert.is(code, 0);
+  assert.match(
+    err,
+    /^tinybard: the C\+\+ addon was not built \(E.*\);.* backend\. try again: .*\n$/,
+  );
+});
+
+const missing = findMissing();
+if (missing) {
+  console.log(`skipped: install: building a small addon: no ${missing}`);
+} else {
+  test("builds an addon that loads, and rebuilds it after a change", () => {
+    const { install, write, addon, answer, log } = project("good");
+    const first = install({ TINYBARD_NATIVE: "require" });
+    assert.is(first.code, 0, first.err);
+    assert.is(first.out, "tinybard: built the C++ addon\n");
+    assert.is(first.err, "");
+    assert.is(answer(), "42");
+    assert.match(log(), "gyp info ok");
+
+    const bytes = readFileSync(addon);
+    write("not C++\n");
+    for (const [env, expected] of [
+      [{}, 0],
+      [{ TINYBARD_NATIVE: "require", npm_config_loglevel: "silent" }, 1],
+    ] as const) {
+      const { code, out, err } = install(env);
+      assert.is(code, expected);
+      assert.is(out, "");
+      assert.match(err, failure("was not built \\(cpu\\.cc:1:1: error: .*\\)"));
+      assert.match(log(), "gyp ERR! not ok");
+    }
+    assert.ok(readFileSync(addon).equals(bytes), "the last good addon has changed");
+
+    write(source("43"));
+    const { code, err } = install({}, "--require");
+    assert.is(code, 0, err);
+    assert.is(answer(), "43");
+  });
+
+  test("an addon that does not load is a failure", () => {
+    const { install } = project("unloadable", source("nobody()"));
+    const { code, err } = install();
+    assert.is(code, 0);
+    assert.match(err, failure("was built but does not load \\(.*nobody.*\\)"));
+    const crash = project("crash", source("(__builtin_trap(), 1)")).install({}, "--require");
+    assert.is(crash.code, 1);
+    assert.match(crash.err, failure("was built but does not load \\(killed by SIG[A-Z]+\\)"));
+  });
+
+  test("without node-gyp: the line says so", () => {
+    const { install } = project("gyp");
+    const { code, err } = install({ NODE_PATH: undefined });
+    assert.is(code, 0);
+    assert.match(err, failure("was not built \\(no node-gyp: install .* dependencies\\)"));
+  });
+
+  test("as a dependency: the line has full paths, and a command that works in any folder", () => {
+    const { install, path, write, answer } = project("node_modules/tinybard", "not C++\n");
+    const { code, err } = install();
+    assert.is(code, 0);
+    const [log, script] = ["build/install.log", "scripts/install.cjs"].map(path);
+    assert.match(err, failure("was not built \\(.*\\)", log, `node "${script}" --require`));
+    write(source("44"));
+    assert.is(install({}, "--require").code, 0);
+    assert.is(answer(), "44");
+  });
+}
+
+/** Returns a build requirement that is not installed, found independently of the script. */
+function findMissing(): string | undefined {
+  const cxx = process.env.CXX ?? "c++";
+  const tool = [cxx, "make", "python3"].find((name) => spawnSync(name, ["--version"]).status !== 0);
+  if (tool) return tool;
+  if (!existsSync(join(nodeModules, "node-gyp"))) return "node-gyp";
+  if (!existsSync(join(prefix, "include/node/node_api.h"))) return "headers next to Node";
+}
+
+test.run();

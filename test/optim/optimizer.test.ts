@@ -1,0 +1,203 @@
+import { mul, optim, sum, type Tensor, tensor } from "tinybard";
+import * as assert from "uvu/assert";
+import { clipGradNorm } from "#src/optim/clip.js";
+import { assertClose, eachDevice } from "../support/support.js";
+
+eachDevice("optim", (test, on) => {
+  const weight = () => tensor([1, -2, 3], { device: on, requiresGrad: true });
+  /** Three steps on the loss sum(c w^2): what PyTorch 2 gives for w stands in each test. */
+  const descend = (w: Tensor, optimizer: { step(): void; zeroGrad(): void }) => {
+    for (let i = 0; i < 3; i++) {
+      optimizer.zeroGrad();
+      sum(mul(mul(w, w), tensor([0.5, 1, 2], { device: on }))).backward();
+      optimizer.step();
+    }
+    return w;
+  };
+
+  test("SGD, with momentum and weight decay", () => {
+    const plain = weight();
+    assertClose(descend(plain, new optim.SGD([plain], { lr: 0.1 })), [0.729, -1.024, 0.648], {
+      rtol: 1e-6,
+    });
+    const heavy = weight();
+    const options = { lr: 0.1, momentum: 0.9, weightDecay: 0.01 };
+    assertClose(descend(heavy, new optim.SGD([heavy], options)), reference(sgd(options)), {
+      rtol: 1e-6,
+    });
+  });
+
+  test("AdamW and Adam", () => {
+    const options = { lr: 0.1, betas: [0.8, 0.9] as [number, number], eps: 1e-6, weightDecay: 0.1 };
+    const w = weight();
+    assertClose(descend(w, new optim.AdamW([w], options)), reference(adam(options, true)), {
+      rtol: 1e-5,
+    });
+    const v = weight();
+    assertClose(descend(v, new optim.Adam([v], options)), reference(adam(options, false)), {
+      rtol: 1e-5,
+    });
+  });
+
+  test("groups have options of their own; lr may be set", () => {
+    const [a, b] = [weight(), weight()];
+    const optimizer = new optim.SGD(
+      [
+        { params: [a], lr: 1 },
+        { params: [b], weightDecay: 1 },
+      ],
+      { lr: 0.5 },
+    );
+    for (const w of [a, b]) sum(w).backward();
+    optimizer.step();
+    assertClose(a, [0, -3, 2]);
+    assertClose(b, [0, -1.5, 1]); // w - 0.5 (1 + w)
+    optimizer.lr = 0.25;
+    assert.is(optimizer.lr, 0.25);
+    optimizer.step();
+    assertClose(a, [-0.25, -3.25, 1.75]);
+  });
+
+  test("a parameter without a gradient stays as it is; zeroGrad sets null", () => {
+    const [a, b] = [weight(), weight()];
+    const optimizer = new optim.AdamW([a, b], { lr: 0.1 });
+    sum(a).backward();
+    optimizer.step();
+    assert.equal(b.toArray(), [1, -2, 3]);
+    optimizer.zeroGrad();
+    assert.is(a.grad, null);
+  });
+
+  test("Adam corrects each parameter's bias by its own count of updates", () => {
+    const [a, b] = [weight(), weight()];
+    const optimizer = new optim.Adam([a, b], { lr: 0.1 });
+    for (let i = 0; i < 3; i++) {
+      optimizer.zeroGrad();
+      sum(i < 2 ? a : a.add(b)).backward(); // b is left out at first
+      optimizer.step();
+    }
+    assertClose(b, [0.9, -2.1, 2.9], { rtol: 1e-6 }); // its first step: lr in the gradient's sign
+  });
+
+  test("the state goes out and in again", () => {
+    const options = { lr: 0.1 };
+    const [a, b] = [weight(), weight()];
+    const [first, second] = [new optim.AdamW([a], options), new optim.AdamW([b], options)];
+    descend(a, first);
+    b.assign(a.detach());
+    second.loadStateDict(first.stateDict());
+    assert.equal(descend(b, second).data(), descend(a, first).data());
+    assert.equal(Object.keys(first.stateDict()), ["0.m", "0.v", "0.t"]);
+    assert.is(first.stateDict()["0.t"].item(), 6);
+    assert.throws(() => second.loadStateDict({}), /loadStateDict: 0.m missing/);
+  });
+
+  test("clipGradNorm returns the norm before, and scales all gradients once", () => {
+    const [a, b] = [weight(), weight()];
+    sum(mul(a, 3)).backward();
+    sum(mul(b, 4)).backward();
+    const norm = Math.sqrt(75);
+    assertClose([clipGradNorm([a, b], 1)], [norm]);
+    assertClose(
+      a.grad as Tensor,
+      [3, 3, 3].map((g) => g / (norm + 1e-6)),
+    );
+    assertClose([clipGradNorm([a, b], 5)], [1], { rtol: 1e-5 });
+    assertClose(
+      b.grad as Tensor,
+      [4, 4, 4].map((g) => g / norm),
+      { rtol: 1e-5 },
+    );
+    assert.is(clipGradNorm([weight()], 1), 0);
+    assert.throws(() => clipGradNorm([a], 0), /maxNorm is 0/);
+    // add(a, b) hands both the same gradient; each is scaled once
+    const [c, d] = [weight(), weight()];
+    sum(c.add(d)).backward();
+    clipGradNorm([c, d], 0.5);
+    assertClose([clipGradNorm([c, d], Infinity)], [0.5], { rtol: 1e-5 });
+  });
+
+  test("cosineSchedule rises, falls and stays", () => {
+    const rate = optim.cosineSchedule({ lr: 1, minLr: 0.1, warmupIters: 9, decayIters: 109 });
+    assertClose([0, 4, 9, 59, 84, 109, 500].map(rate), [
+      0.1,
+      0.5,
+      1,
+      0.55,
+      0.1 + 0.45 * (1 - Math.SQRT1_2),
+      0.1,
+      0.1,
+    ]);
+    assert.is(optim.cosineSchedule({ lr: 2, decayIters: Infinity })(10 ** 6), 2);
+  });
+
+  test("what is no parameter, or no option, is an error", () => {
+    const w = weight();
+    assert.throws(() => new optim.AdamW([], {}), /AdamW: params is empty/);
+    assert.throws(() => new optim.AdamW([w, w]), /AdamW: params has a parameter twice/);
+    assert.throws(() => new optim.AdamW([w.mul(2)]), /leaves that require a gradient/);
+    assert.throws(
+      () => new optim.AdamW([w], 0.1 as never),
+      /AdamW: options are 0.1, expected an object/,
+    );
+    assert.throws(
+      () => new optim.SGD([w], { learningRate: 1 } as never),
+      /SGD: unknown option learningRate/,
+    );
+    assert.throws(() => new optim.SGD([w], { lr: -1 }), /SGD: lr is -1/);
+    assert.throws(() => new optim.SGD([{ params: [w], lr: NaN }]), /SGD: lr is NaN/);
+    assert.throws(() => new optim.AdamW([w], { eps: "1e-8" } as never), /AdamW: eps is 1e-8/);
+    assert.throws(() => new optim.AdamW(w as never), /AdamW: params is object, expected a list/);
+    assert.throws(() => new optim.AdamW([{ lr: 1 }] as never), /AdamW: a group has no params/);
+    const optimizer = new optim.SGD([w]);
+    assert.throws(() => {
+      optimizer.lr = Infinity;
+    }, /SGD: lr is Infinity, expected a finite number/);
+    assert.throws(() => optim.cosineSchedule({ lr: 1 } as never), /decayIters is undefined/);
+    assert.throws(() => clipGradNorm(w as never, 1), /clipGradNorm: params is no list/);
+  });
+});
+
+const scales = [0.5, 1, 2];
+
+/** w after three steps of an update rule, in doubles, as its paper writes it. */
+function reference(rule: () => (w: number, g: number, t: number) => number): number[] {
+  return [1, -2, 3].map((start, i) => {
+    const update = rule();
+    let w = start;
+    for (let t = 1; t <= 3; t++) w = update(w, 2 * scales[i] * w, t);
+    return w;
+  });
+}
+
+function sgd({ lr, momentum, weightDecay }: { lr: number; momentum: number; weightDecay: number }) {
+  return () => {
+    let velocity = 0;
+    return (w: number, g: number, t: number) => {
+      const d = g + weightDecay * w;
+      velocity = t === 1 ? d : momentum * velocity + d;
+      return w - lr * velocity;
+    };
+  };
+}
+
+function adam(
+  {
+    lr,
+    betas,
+    eps,
+    weightDecay,
+  }: { lr: number; betas: [number, number]; eps: number; weightDecay: number },
+  decoupled: boolean,
+) {
+  return () => {
+    let [m, v] = [0, 0];
+    return (w: number, dw: number, t: number) => {
+      const g = decoupled ? dw : dw + weightDecay * w;
+      m = betas[0] * m + (1 - betas[0]) * g;
+      v = betas[1] * v + (1 - betas[1]) * g * g;
+      const kept = decoupled ? w - lr * weightDecay * w : w;
+      return kept - (lr * (m / (1 - betas[0] ** t))) / (Math.sqrt(v / (1 - betas[1] ** t)) + eps);
+    };
+  };
+}

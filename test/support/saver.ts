@@ -1,0 +1,34 @@
+// A process for checkpoint.test.ts to kill: it saves one checkpoint after the other, all values of
+// each being its step. With a second argument K it kills itself at the K-th renaming of a file
+// instead.
+
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { nn, optim, tensor } from "tinybard";
+
+const [folder, killAt] = process.argv.slice(2);
+let renames = 0;
+const { renameSync } = fs;
+fs.renameSync = (from, to) => {
+  if (killAt && ++renames === Number(killAt)) process.kill(process.pid, "SIGKILL");
+  renameSync(from, to);
+};
+syncBuiltinESMExports();
+
+const { saveCheckpoint } = await import("#src/runs/checkpoint.js");
+const model = new nn.Linear(512, 512);
+const optimizer = new optim.AdamW(model.parameters());
+for (let step = 1; ; step++) {
+  for (const w of model.parameters()) w.fill(step);
+  optimizer.loadStateDict(
+    Object.fromEntries(
+      Object.entries(optimizer.stateDict()).map(([name, x]) => [
+        name,
+        tensor(x.data().fill(step), { shape: x.shape }),
+      ]),
+    ),
+  );
+  const losses = { evaluation: null, bestValLoss: null };
+  saveCheckpoint(folder, model, optimizer, { step, elapsedSeconds: 0, textSha256: "", ...losses });
+  process.stdout.write(`${step}\n`);
+}

@@ -1,0 +1,45 @@
+// A program for addon.test.ts: round after round, threads load the addon, train on it, and are
+// terminated amid a step; one of them leaves the pool to the others. With the argument `too`, the
+// main thread trains as well.
+
+import { once } from "node:events";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import type { Tensor } from "tinybard";
+import { workAlone } from "#src/backend/device.js";
+
+const width = 128;
+
+/** A step of training, recorded by its second call and replayed from its third on. */
+async function trainer(): Promise<() => void> {
+  const { device, nn, optim, ones, scope, setDefaultDevice } = await import("tinybard");
+  setDefaultDevice("cpu");
+  const layer = new nn.Linear(width, width);
+  const optimizer = new optim.AdamW(layer.parameters());
+  const step = device("cpu").capture((x: Tensor) => {
+    layer.forward(x).gelu().sum().backward();
+    optimizer.step();
+    optimizer.zeroGrad();
+  });
+  const x = ones([width, width]);
+  return () => scope(() => step(x));
+}
+
+if (isMainThread) {
+  const step = process.argv[2] === "too" ? await trainer() : () => {};
+  for (let round = 0; round < 20; round++) {
+    const workers = [1, 2, 3].map((i) => new Worker(new URL(import.meta.url), { workerData: i }));
+    const trained = workers.map((worker) => once(worker, "message"));
+    for (let i = 0; i < 5; i++) step();
+    await Promise.all(trained);
+    step();
+    await Promise.all(workers.map((worker) => worker.terminate()));
+    step();
+  }
+} else {
+  if (workerData === 1) workAlone();
+  const step = await trainer();
+  for (let i = 0; ; i++) {
+    step();
+    if (i === 5) parentPort?.postMessage("trained");
+  }
+}

@@ -8,7 +8,7 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { help, parse } from "#src/cli/args.js";
-import { fail } from "#src/shape.js";
+import { fail } from "#src/errors.js";
 import { defaultsOf, type Option, type Table, UsageError } from "#src/train/table.js";
 
 /**

@@ -1,6 +1,8 @@
 // Shape algebra: sizes, axes, broadcasting, and the checks that every op begins with.
 // Nothing here knows of tensors; a shape is a list of sizes, outermost first, [] is a scalar.
 
+import { fail } from "./errors.ts";
+
 export type Shape = readonly number[];
 
 /** The number of elements: the product of the sizes, 1 for a scalar. */
@@ -98,45 +100,4 @@ export function expectSizes(op: string, shape: Shape): void {
   ) {
     fail(`${op}: shape is ${JSON.stringify(shape)}, expected a list of whole numbers from 0 up`);
   }
-}
-
-/** Throws unless a value is a number, of at least `min` if that is given. */
-export function expectNumber(op: string, argument: string, value: number, min = -Infinity): void {
-  if (typeof value === "number" && (min === -Infinity || value >= min)) return;
-  const least = min > -Infinity ? ` from ${min} up` : "";
-  fail(`${op}: ${argument} is ${String(value)}, expected a number${least}`);
-}
-
-/**
- * Throws if `options` has a key that is not in `known`: a misspelt option never passes in silence.
- */
-export function expectOptions(op: string, options: object, known: readonly string[]): void {
-  if (typeof options !== "object" || options === null) {
-    fail(`${op}: options are ${String(options)}, expected an object such as { ${known[0]}: ... }`);
-  }
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key)) fail(`${op}: unknown option ${key}, expected ${known.join(", ")}`);
-  }
-}
-
-/** Options without those that are undefined: they count as not given. */
-export function defined<T extends object>(options: T): T {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given) as T;
-}
-
-// the package, where dist/ and src/ lie, as stacks write it on every system: slashes, no slash
-// before C:
-const home = decodeURI(new URL("../", import.meta.url).pathname).replace(/^\/(?=\w:)/, "");
-
-/** Throws a TypeError whose stack begins at the caller's line, not inside the library. */
-export function fail(message: string): never {
-  const error = new TypeError(message);
-  const [first, ...frames] = (error.stack ?? "").split("\n");
-  const inside = [`${home}dist/`, `${home}src/`, "<anonymous>"];
-  const isInside = (frame: string) =>
-    inside.some((place) => frame.replaceAll("\\", "/").includes(place));
-  const caller = frames.findIndex((frame) => !isInside(frame));
-  if (caller > 0) error.stack = [first, ...frames.slice(caller)].join("\n");
-  throw error;
 }

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { add, mul, ones, randn, sum, type Tensor, tensor, zeros } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { around, axisOf, broadcast, expectOptions, isTail, sizeOf } from "#src/shape.js";
+import { expectOptions } from "#src/errors.js";
+import { around, axisOf, broadcast, isTail, sizeOf } from "#src/shape.js";
 import { assertClose, saying } from "./support/support.js";
 
 const test = suite("shape");

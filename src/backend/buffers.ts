@@ -1,7 +1,7 @@
 // Where buffers come from, and how numbers get in and out of them: typed arrays in the host's
 // memory, or what an addon gives out of a device's own.
 
-import { fail } from "../shape.ts";
+import { fail } from "../errors.ts";
 import type { CudaAddon } from "./addon.ts";
 import type { DType, Floats } from "./kernels.ts";
 

@@ -1,8 +1,8 @@
 // A device: its kernels, the memory they work on, and the pool that the memory comes from.
 // device("ts") always exists; the others need an addon, and say why when it is missing.
 
+import { fail } from "../errors.ts";
 import { rngState } from "../random.ts";
-import { fail } from "../shape.ts";
 import { type Addon, addonOf } from "./addon.ts";
 import { type Buffer, deviceMemory, hostMemory, type Memory } from "./buffers.ts";
 import { Capture, type Tape } from "./capture.ts";

@@ -1,7 +1,7 @@
 // Memory on a device: storages, which have an end, and the pool that buffers come from and go back
 // to.
 
-import { fail } from "../shape.ts";
+import { fail } from "../errors.ts";
 import type { Buffer, Memory } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import type { DType, Floats } from "./kernels.ts";

@@ -6,8 +6,9 @@ import * as fs from "node:fs";
 import { endianness } from "node:os";
 import { dirname } from "node:path";
 import { type Buffer, OutOfMemoryError } from "../backend/device.ts";
+import { fail } from "../errors.ts";
 import { tensor } from "../ops/creation.ts";
-import { fail, type Shape, sizeOf } from "../shape.ts";
+import { type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { piece, syncFolder, withOpen, writeSynced } from "./durable.ts";
 

@@ -1,6 +1,7 @@
 // Where a GPT looks. The model itself never holds the T x T weights of its attention; here they are
 // computed layer by layer beside it, for who wants to see them.
 
+import { fail } from "../errors.ts";
 import { evaluating, type MultiHeadAttention } from "../nn/index.ts";
 import { rotary } from "../ops/attention.ts";
 import { tensor } from "../ops/creation.ts";
@@ -9,7 +10,7 @@ import { matmul } from "../ops/matmul.ts";
 import { permute, reshape, split, to, transpose } from "../ops/movement.ts";
 import { softmax } from "../ops/reductions.ts";
 import { scope } from "../scope.ts";
-import { expectRank, fail } from "../shape.ts";
+import { expectRank } from "../shape.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import type { GPT } from "./model.ts";
 import { placesOf } from "./positions.ts";

@@ -1,8 +1,8 @@
 // The simplest language model: the next token depends on this one alone, by a table of logits.
 
+import { expectOptions } from "../errors.ts";
 import { Embedding, Module } from "../nn/index.ts";
 import { crossEntropy } from "../ops/loss.ts";
-import { expectOptions } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** What training and generation need of a model. */

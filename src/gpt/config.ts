@@ -1,6 +1,6 @@
 // What a GPT can be told to be.
 
-import { defined, expectOptions, fail } from "../shape.ts";
+import { defined, expectOptions, fail } from "../errors.ts";
 
 /** What the MLP may have between its two layers. */
 export const activations = ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const;

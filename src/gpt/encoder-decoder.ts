@@ -1,6 +1,7 @@
 // The transformer as it began: an encoder that reads one text whole, and a decoder that writes
 // another, looking at both. Vaswani et al. (2017), with normalization before each branch.
 
+import { defined, expectOptions, fail } from "../errors.ts";
 import {
   type BlockOptions,
   DecoderBlock,
@@ -20,7 +21,7 @@ import { crossEntropy } from "../ops/loss.ts";
 import { slice } from "../ops/movement.ts";
 import { argmax } from "../ops/reductions.ts";
 import { scope } from "../scope.ts";
-import { defined, expectOptions, expectRank, fail } from "../shape.ts";
+import { expectRank } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";

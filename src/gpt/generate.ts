@@ -1,12 +1,12 @@
 // Text from a model, a token at a time: read what is there, draw the next, append it.
 
 import type { Device } from "../backend/device.ts";
+import { expectNumber, expectOptions, fail } from "../errors.ts";
 import { evaluating } from "../nn/index.ts";
 import { pick, tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
 import { expectSeed, nextSite, uniform } from "../random.ts";
 import { scope } from "../scope.ts";
-import { expectNumber, expectOptions, fail } from "../shape.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import type { LanguageModel } from "./bigram.ts";
 import { KVCache } from "./kv-cache.ts";

@@ -1,6 +1,7 @@
 // The GPT, from its parts to the whole, under nanoGPT's names. Sizes: B sequences of T tokens, C =
 // nEmbd numbers for each, V tokens to know. Radford et al. (2019), after Vaswani et al. (2017).
 
+import { expectOptions, fail } from "../errors.ts";
 import {
   Embedding,
   type Init,
@@ -17,7 +18,7 @@ import {
 import { zeros } from "../ops/creation.ts";
 import { add, dropout } from "../ops/elementwise.ts";
 import { crossEntropy } from "../ops/loss.ts";
-import { expectOptions, expectRank, fail } from "../shape.ts";
+import { expectRank } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { configure, type GPTConfig, type GPTOptions } from "./config.ts";

@@ -2,6 +2,7 @@
 // normalizations and biases, a few hundredths of all numbers, stay as they are.
 
 import { type DType, defaultDevice } from "../backend/device.ts";
+import { expectOptions, fail } from "../errors.ts";
 import { QuantizedEmbedding, QuantizedLinear } from "../nn/index.ts";
 import { replaceLinear } from "../nn/lora.ts";
 import { constant, type StateDict } from "../nn/module.ts";
@@ -13,7 +14,7 @@ import {
   quantizeMatrix,
 } from "../ops/quantized.ts";
 import { scope } from "../scope.ts";
-import { expectOptions, fail, type Shape, same } from "../shape.ts";
+import { type Shape, same } from "../shape.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { LanguageModel } from "./bigram.ts";
 import type { GPTOptions } from "./config.ts";

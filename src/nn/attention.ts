@@ -1,10 +1,11 @@
 // Multi-head attention as a layer: the projections around the op, for a text that looks at itself
 // or at another one.
 
+import { expectOptions, fail } from "../errors.ts";
 import { attention, cachedAttention, rotary, selfAttention } from "../ops/attention.ts";
 import { expectProbability } from "../ops/elementwise.ts";
 import { permute, reshape, split } from "../ops/movement.ts";
-import { expectOptions, expectRank, fail } from "../shape.ts";
+import { expectRank } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Init, Linear } from "./layers.ts";
 import { Module } from "./module.ts";

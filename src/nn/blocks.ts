@@ -2,9 +2,9 @@
 // gpt/model.ts; these are those of the encoder and the decoder of Vaswani et al. (2017), with the
 // normalization before each branch, as later models have it.
 
+import { fail } from "../errors.ts";
 import { add, dropout } from "../ops/elementwise.ts";
 import { type Activation, mlp } from "../ops/linear.ts";
-import { fail } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type AttentionOptions, MultiHeadAttention } from "./attention.ts";
 import { type Init, LayerNorm, Linear, RMSNorm } from "./layers.ts";

@@ -1,5 +1,6 @@
 // The layers: an op with its parameters. They start as PyTorch's layers start.
 
+import { expectOptions, fail } from "../errors.ts";
 import { ones, rand, randn, zeros } from "../ops/creation.ts";
 import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
 import { type Activation, linear } from "../ops/linear.ts";
@@ -7,7 +8,7 @@ import { linearCrossEntropy } from "../ops/loss.ts";
 import { embedding } from "../ops/movement.ts";
 import { layerNorm, residualLayerNorm, residualRMSNorm, rmsNorm } from "../ops/normalization.ts";
 import { keep } from "../scope.ts";
-import { expectOptions, expectShape, fail } from "../shape.ts";
+import { expectShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Module, parameter } from "./module.ts";
 

@@ -2,13 +2,14 @@
 // matrices learns what a new task needs. Hu et al. (2021).
 
 import { restructured } from "../backend/device.ts";
+import { expectNumber, expectOptions, fail } from "../errors.ts";
 import { rand, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, activate, linear } from "../ops/linear.ts";
 import { crossEntropy } from "../ops/loss.ts";
 import { matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
-import { expectNumber, expectOptions, fail, show } from "../shape.ts";
+import { show } from "../shape.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import { Linear } from "./layers.ts";
 import { Module, parameter, type StateDict } from "./module.ts";

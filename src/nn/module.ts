@@ -3,9 +3,10 @@
 // and nothing has to be registered.
 
 import { type Device, type DeviceName, restructured } from "../backend/device.ts";
+import { expectOptions, fail } from "../errors.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
-import { expectOptions, fail, same, show } from "../shape.ts";
+import { same, show } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 

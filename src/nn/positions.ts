@@ -1,7 +1,7 @@
 // Tables that tell where a token stands, computed instead of learned.
 
+import { fail } from "../errors.ts";
 import { tensor } from "../ops/creation.ts";
-import { fail } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** The last pair of channels turns slower than the first by nearly this. */

@@ -2,8 +2,9 @@
 // probabilities. Vaswani et al. (2017); the backward pass computes them again from lse, as in Dao
 // et al. (2022).
 
+import { expectOptions, fail } from "../errors.ts";
 import { nextSite } from "../random.ts";
-import { expectOptions, expectRank, expectShape, fail, show } from "../shape.ts";
+import { expectRank, expectShape, show } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { add, dropout as drop, expectProbability, maskedFill, mul, sub } from "./elementwise.ts";

@@ -8,16 +8,9 @@ import {
   defaultDevice,
   device,
 } from "../backend/device.ts";
+import { expectNumber, expectOptions, fail } from "../errors.ts";
 import { nextSite, normal, type Place, uniform } from "../random.ts";
-import {
-  expectNumber,
-  expectOptions,
-  expectSizes,
-  fail,
-  type Shape,
-  show,
-  sizeOf,
-} from "../shape.ts";
+import { expectSizes, type Shape, show, sizeOf } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { maskedFill } from "./elementwise.ts";

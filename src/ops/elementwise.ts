@@ -3,8 +3,9 @@
 // repeated.
 
 import type { Floats, Kernels } from "../backend/device.ts";
+import { expectNumber, expectOptions, fail } from "../errors.ts";
 import { nextSite } from "../random.ts";
-import { broadcast, expectNumber, expectOptions, fail } from "../shape.ts";
+import { broadcast } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { type Backward, empty, record, Tensor } from "../tensor/tensor.ts";
 import { sumTo, tile } from "./broadcast.ts";

@@ -1,8 +1,9 @@
 // Looking at autograd: is a derivative right (checkGradient), and what graph is behind a tensor
 // (toDot).
 
+import { expectOptions, fail } from "../errors.ts";
 import { normal, replay } from "../random.ts";
-import { expectOptions, fail, show, sizeOf } from "../shape.ts";
+import { show, sizeOf } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { tensor } from "./creation.ts";

@@ -2,7 +2,8 @@
 // result; and two such layers in a row.
 
 import type { Floats } from "../backend/device.ts";
-import { expectOptions, fail, show, sizeOf } from "../shape.ts";
+import { expectOptions, fail } from "../errors.ts";
+import { show, sizeOf } from "../shape.ts";
 import { expectTensor, expectWeight } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { add, gelu, mul, relu, silu, tanh } from "./elementwise.ts";

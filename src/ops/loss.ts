@@ -1,7 +1,8 @@
 // The loss of a classifier: cross-entropy, alone and together with the layer that scores the
 // classes.
 
-import { expectNumber, expectOptions, expectShape, fail, show } from "../shape.ts";
+import { expectNumber, expectOptions, fail } from "../errors.ts";
+import { expectShape, show } from "../shape.ts";
 import { expectTensor, expectWeight } from "../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../tensor/tensor.ts";
 import { mul, neg } from "./elementwise.ts";

@@ -1,7 +1,8 @@
 // Matrix products. The derivative of a product is two products: of dy with each operand transposed,
 // which costs no transposition, since the kernel takes its operands either way.
 
-import { broadcast, fail, same, show, sizeOf } from "../shape.ts";
+import { fail } from "../errors.ts";
+import { broadcast, same, show, sizeOf } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";

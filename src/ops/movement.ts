@@ -1,17 +1,8 @@
 // Movement ops: data moves, nothing is computed. The derivative moves dy back to where x came from.
 
 import { type Device, type DeviceName, type DType, device } from "../backend/device.ts";
-import {
-  around,
-  axisOf,
-  expectOptions,
-  expectSizes,
-  fail,
-  type Shape,
-  show,
-  sizeOf,
-  withAxis,
-} from "../shape.ts";
+import { expectOptions, fail } from "../errors.ts";
+import { around, axisOf, expectSizes, type Shape, show, sizeOf, withAxis } from "../shape.ts";
 import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
 import { converted, empty, record, Tensor } from "../tensor/tensor.ts";
 

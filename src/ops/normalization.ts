@@ -1,8 +1,8 @@
 // Normalization of rows, alone and together with what comes before it in a transformer: a branch
 // joins the residual stream, and the next branch starts with the sum, normalized.
 
+import { expectNumber, expectOptions } from "../errors.ts";
 import { nextSite } from "../random.ts";
-import { expectNumber, expectOptions } from "../shape.ts";
 import { expectPeer, expectWeight } from "../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../tensor/tensor.ts";
 import { add, div, dropout, expectProbability, mul, sqrt, sub } from "./elementwise.ts";

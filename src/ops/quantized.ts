@@ -3,7 +3,8 @@
 // or from -8 to 7 with one for each 32 columns (4 bits).
 
 import type { Buffer, DType } from "../backend/device.ts";
-import { expectOptions, fail, type Shape, show, sizeOf } from "../shape.ts";
+import { expectOptions, fail } from "../errors.ts";
+import { type Shape, show, sizeOf } from "../shape.ts";
 import { expectPeer, expectTensor, expectWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { arange, tensor } from "./creation.ts";

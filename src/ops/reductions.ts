@@ -2,7 +2,8 @@
 // rows/. Those with a kernel of their own carry their meaning in small ops beside them, named
 // ...Spec; tests hold the kernel and its gradient to it.
 
-import { around, axisOf, expectOptions, fail, show, withAxis } from "../shape.ts";
+import { expectOptions, fail } from "../errors.ts";
+import { around, axisOf, show, withAxis } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { expandTo } from "./broadcast.ts";

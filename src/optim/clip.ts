@@ -1,7 +1,7 @@
 // Gradient clipping: what keeps one bad batch from throwing the parameters far away.
 
+import { fail } from "../errors.ts";
 import { sqrt } from "../ops/elementwise.ts";
-import { fail } from "../shape.ts";
 import { expectTensor } from "../tensor/ndarray.ts";
 import { empty, noGrad, type Tensor } from "../tensor/tensor.ts";
 

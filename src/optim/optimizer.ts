@@ -2,10 +2,11 @@
 // a tensor, so that a captured step can be replayed with another.
 
 import type { Floats, Kernels } from "../backend/device.ts";
+import { defined, expectNumber, expectOptions, fail } from "../errors.ts";
 import { expectDict } from "../nn/module.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
-import { defined, expectNumber, expectOptions, expectShape, fail } from "../shape.ts";
+import { expectShape } from "../shape.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 
 /** Parameters with options of their own; what a group leaves out is the optimizer's. */

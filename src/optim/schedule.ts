@@ -1,6 +1,6 @@
 // The learning rate over the steps of a run.
 
-import { expectNumber, expectOptions } from "../shape.ts";
+import { expectNumber, expectOptions } from "../errors.ts";
 
 export interface CosineOptions {
   lr: number;

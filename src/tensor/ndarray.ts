@@ -8,8 +8,9 @@ import {
   restructured,
   type Storage,
 } from "../backend/device.ts";
+import { fail } from "../errors.ts";
 import { adopt } from "../scope.ts";
-import { expectShape, fail, type Shape, show } from "../shape.ts";
+import { expectShape, type Shape, show } from "../shape.ts";
 
 /** A dense, row-major array of numbers on a device. */
 export class NDArray {

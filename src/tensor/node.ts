@@ -1,6 +1,6 @@
 // How a tensor was made: the edges of the graph, and the check before they are walked back.
 
-import { fail } from "../shape.ts";
+import { fail } from "../errors.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**

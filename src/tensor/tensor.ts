@@ -3,8 +3,9 @@
 // it, are in ops/; all of them end in record(), the door to this page.
 
 import type { DType } from "../backend/device.ts";
+import { fail } from "../errors.ts";
 import { keep, scope } from "../scope.ts"; // scope(fn) ends what fn made; nothing ends a kept one
-import { expectShape, fail, type Shape, show, sizeOf } from "../shape.ts";
+import { expectShape, type Shape, show, sizeOf } from "../shape.ts";
 import { expectPeer, NDArray } from "./ndarray.ts"; // memory with a shape
 import { type Backward, freshEnds, type Node } from "./node.ts"; // how a tensor was made
 

@@ -1,7 +1,7 @@
 // A token is a word or a mark: short sequences that are easy to look at, but a vocabulary that
 // never has every word.
 
-import { expectOptions } from "../shape.ts";
+import { expectOptions } from "../errors.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "./tokenizer.ts";
 
 export interface WordTraining {

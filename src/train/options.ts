@@ -1,8 +1,8 @@
 // The options of training, and how they are settled: defaults < preset < file < flags.
 
+import { defined } from "../errors.ts";
 import { activations, norms, positionKinds } from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
-import { defined } from "../shape.ts";
 import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../tokenizers/registry.ts";
 import { check, defaultsOf, type Option, UsageError } from "./table.ts";
 

@@ -1,7 +1,7 @@
 // A table of options: what each is called, may be, and is by default. One table drives the command
 // line, its help, JSON files and the record in a run's folder.
 
-import { defined } from "../shape.ts";
+import { defined } from "../errors.ts";
 
 /** Somebody asked for what there is not; the message names it and the nearest right thing. */
 export class UsageError extends Error {

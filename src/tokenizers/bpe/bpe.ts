@@ -1,7 +1,7 @@
 // Byte-level byte-pair encoding, GPT-2's kind: a token is a piece of a word, made of bytes, so that
 // every text has tokens. How merges are learned stands in learn.ts, how they are made in merges.ts.
 
-import { expectOptions } from "../../shape.ts";
+import { expectOptions } from "../../errors.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "../tokenizer.ts";
 import { Merges } from "./encode.ts";
 import { fromHuggingFace, toHuggingFace, type Vocabulary } from "./huggingface.ts";

@@ -1,0 +1,42 @@
+// Errors, and the argument checks that do not concern shapes. All messages have one grammar,
+// `op: argument is X, expected Y`, and the caller's line is on top of the stack.
+
+/** Throws a TypeError whose stack starts at the caller's line instead of inside the library. */
+export function fail(message: string): never {
+  const error = new TypeError(message);
+  const [first, ...frames] = (error.stack ?? "").split("\n");
+  const caller = frames.findIndex((frame) => !isInsideLibrary(frame));
+  if (caller > 0) error.stack = [first, ...frames.slice(caller)].join("\n");
+  throw error;
+}
+
+/** The folder of the package as stack frames print it: with slashes, and none before C: */
+const root = decodeURI(new URL("../", import.meta.url).pathname).replace(/^\/(?=\w:)/, "");
+
+function isInsideLibrary(frame: string): boolean {
+  const path = frame.replaceAll("\\", "/");
+  return [`${root}dist/`, `${root}src/`, "<anonymous>"].some((part) => path.includes(part));
+}
+
+/** Throws unless `value` is a number that is at least `min`. */
+export function expectNumber(op: string, argument: string, value: number, min = -Infinity): void {
+  if (typeof value === "number" && (min === -Infinity || value >= min)) return;
+  const range = min > -Infinity ? ` from ${min} up` : "";
+  fail(`${op}: ${argument} is ${String(value)}, expected a number${range}`);
+}
+
+/** Throws if `options` is not an object, or has a key that is not in `known`. */
+export function expectOptions(op: string, options: object, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null) {
+    fail(`${op}: options are ${String(options)}, expected an object such as { ${known[0]}: ... }`);
+  }
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) fail(`${op}: unknown option ${key}, expected ${known.join(", ")}`);
+  }
+}
+
+/** Returns the options without those that are undefined: these count as left out. */
+export function defined<T extends object>(options: T): T {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as T;
+}

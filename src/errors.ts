@@ -19,14 +19,14 @@ function isInsideLibrary(frame: string): boolean {
 }
 
 /** Throws unless `value` is a number that is at least `min`. */
-export function expectNumber(op: string, argument: string, value: number, min = -Infinity): void {
+export function checkNumber(op: string, argument: string, value: number, min = -Infinity): void {
   if (typeof value === "number" && (min === -Infinity || value >= min)) return;
   const range = min > -Infinity ? ` from ${min} up` : "";
   fail(`${op}: ${argument} is ${String(value)}, expected a number${range}`);
 }
 
 /** Throws if `options` is not an object, or has a key that is not in `known`. */
-export function expectOptions(op: string, options: object, known: readonly string[]): void {
+export function checkOptions(op: string, options: object, known: readonly string[]): void {
   if (typeof options !== "object" || options === null) {
     fail(`${op}: options are ${String(options)}, expected an object such as { ${known[0]}: ... }`);
   }

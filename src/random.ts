@@ -17,11 +17,11 @@ const generator = { seed: 1337, step: 0, site: 0, changes: 0 };
 
 /** Starts the generator anew: equal seeds, equal numbers on every device. */
 export function manualSeed(seed: number): void {
-  expectSeed("manualSeed", seed);
+  checkSeed("manualSeed", seed);
   Object.assign(generator, { seed, step: 0, site: 0, changes: generator.changes + 1 });
 }
 
-export function expectSeed(op: string, seed: number): void {
+export function checkSeed(op: string, seed: number): void {
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new TypeError(`${op}: seed is ${seed}, expected a whole number from 0 up`);
 }

@@ -74,24 +74,24 @@ export function show(shape: Shape): string {
 }
 
 /** Throws `op: argument has shape X, expected Y` unless the shapes are equal. */
-export function expectShape(op: string, argument: string, shape: Shape, expected: Shape): void {
+export function checkShape(op: string, argument: string, shape: Shape, expected: Shape): void {
   if (!same(shape, expected)) {
     fail(`${op}: ${argument} has shape ${show(shape)}, expected ${show(expected)}`);
   }
 }
 
 /**
- * Throws unless the shape has as many axes as the pattern has letters: `expectRank(op, "q", q,
+ * Throws unless the shape has as many axes as the pattern has letters: `checkRank(op, "q", q,
  * "BHTD")`.
  */
-export function expectRank(op: string, argument: string, shape: Shape, pattern: string): void {
+export function checkRank(op: string, argument: string, shape: Shape, pattern: string): void {
   if (shape.length !== pattern.length) {
     fail(`${op}: ${argument} has shape ${show(shape)}, expected [${[...pattern].join(", ")}]`);
   }
 }
 
 /** Throws unless every size is a whole number from 0 up, and their product can be counted. */
-export function expectSizes(op: string, shape: Shape): void {
+export function checkSizes(op: string, shape: Shape): void {
   const sound = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
   if (
     !Array.isArray(shape) ||

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { add, mul, ones, randn, sum, type Tensor, tensor, zeros } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { expectOptions } from "#src/errors.js";
+import { checkOptions } from "#src/errors.js";
 import { around, axisOf, broadcast, isTail, sizeOf } from "#src/shape.js";
 import { assertClose, saying } from "./support/support.js";
 
@@ -38,11 +38,11 @@ test("isTail: whether repeating the elements is broadcasting", () => {
 
 test("an unknown option is an error that names the known ones", () => {
   assert.throws(
-    () => expectOptions("op", { lr: 1, mom: 2 }, ["lr", "momentum"]),
+    () => checkOptions("op", { lr: 1, mom: 2 }, ["lr", "momentum"]),
     saying("op: unknown option mom, expected lr, momentum"),
   );
   assert.throws(
-    () => expectOptions("op", 3 as never, ["lr"]),
+    () => checkOptions("op", 3 as never, ["lr"]),
     saying("op: options are 3, expected an object such as { lr: ... }"),
   );
 });

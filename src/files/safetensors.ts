@@ -66,7 +66,7 @@ function reading<T>(file: string, read: (fd: number) => T): T {
  * bytes.
  */
 export function encodeSafetensors(dict: TensorDict, metadata: Strings = {}): Uint8Array[] {
-  expectLittleEndian();
+  checkLittleEndian();
   if (Object.hasOwn(dict, METADATA)) fail(`encodeSafetensors: a tensor is named ${METADATA}`);
   if (!isStrings(metadata)) fail("encodeSafetensors: metadata has a value that is not a string");
   const keys = Object.keys(metadata).sort();
@@ -107,7 +107,7 @@ export function saveSafetensors(file: string, dict: TensorDict, metadata: String
 }
 
 /** The format is little-endian, typed arrays are as the machine is: bytes are taken as they are. */
-function expectLittleEndian(): void {
+function checkLittleEndian(): void {
   if (endianness() !== "LE") refuse("safetensors needs a little-endian machine");
 }
 
@@ -128,7 +128,7 @@ function readOpen(fd: number): { tensors: TensorDict; metadata: Strings } {
 
 /** What a file holds, checked, and where its first byte of data is. */
 function readHeader(fd: number) {
-  expectLittleEndian();
+  checkLittleEndian();
   const stat = fs.fstatSync(fd);
   if (!stat.isFile()) refuse("is not a file");
   if (stat.size < 8) refuse(`has ${stat.size} bytes, expected at least 8`);

@@ -10,7 +10,7 @@ import { matmul } from "../ops/matmul.ts";
 import { permute, reshape, split, to, transpose } from "../ops/movement.ts";
 import { softmax } from "../ops/reductions.ts";
 import { scope } from "../scope.ts";
-import { expectRank } from "../shape.ts";
+import { checkRank } from "../shape.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import type { GPT } from "./model.ts";
 import { placesOf } from "./positions.ts";
@@ -21,7 +21,7 @@ import { placesOf } from "./positions.ts";
  * scope, or inside of one that lasts until the last is read.
  */
 export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
-  expectRank("attentionMaps", "idx", idx.shape, "BT");
+  checkRank("attentionMaps", "idx", idx.shape, "BT");
   const [, T] = idx.shape;
   const { blockSize } = model.config;
   if (T > blockSize) fail(`attentionMaps: idx has ${T} tokens, expected at most ${blockSize}`);

@@ -1,6 +1,6 @@
 // The simplest language model: the next token depends on this one alone, by a table of logits.
 
-import { expectOptions } from "../errors.ts";
+import { checkOptions } from "../errors.ts";
 import { Embedding, Module } from "../nn/index.ts";
 import { crossEntropy } from "../ops/loss.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -28,7 +28,7 @@ export class BigramLanguageModel extends Module implements LanguageModel {
 
   /** idx, targets [B, T] of i32; logits [B, T, V]; loss []. */
   forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
-    expectOptions("forward", options, ["logits"]);
+    checkOptions("forward", options, ["logits"]);
     const logits = this.token_embedding_table.forward(idx); // (B, T, V)
     const loss = targets ? crossEntropy(logits, targets) : null;
     return { logits: (options.logits ?? true) ? logits : null, loss };

@@ -1,6 +1,6 @@
 // What a GPT can be told to be.
 
-import { defined, expectOptions, fail } from "../errors.ts";
+import { checkOptions, defined, fail } from "../errors.ts";
 
 /** What the MLP may have between its two layers. */
 export const activations = ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const;
@@ -60,7 +60,7 @@ const defaults = {
 
 /** Fills in what is not given; throws where a value makes no model. */
 export function configure(options: GPTOptions): GPTConfig {
-  expectOptions("GPT", options, [...sizes, ...Object.keys(defaults), "qkvBias"]);
+  checkOptions("GPT", options, [...sizes, ...Object.keys(defaults), "qkvBias"]);
   const qkvBias = options.bias ?? defaults.bias;
   const config: GPTConfig = { ...defaults, qkvBias, ...defined(options) };
   for (const key of sizes)

@@ -1,7 +1,7 @@
 // The transformer as it began: an encoder that reads one text whole, and a decoder that writes
 // another, looking at both. Vaswani et al. (2017), with normalization before each branch.
 
-import { defined, expectOptions, fail } from "../errors.ts";
+import { checkOptions, defined, fail } from "../errors.ts";
 import {
   type BlockOptions,
   DecoderBlock,
@@ -21,8 +21,8 @@ import { crossEntropy } from "../ops/loss.ts";
 import { slice } from "../ops/movement.ts";
 import { argmax } from "../ops/reductions.ts";
 import { scope } from "../scope.ts";
-import { expectRank } from "../shape.ts";
-import { expectTensor } from "../tensor/ndarray.ts";
+import { checkRank } from "../shape.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
 import { drawWeights } from "./init.ts";
@@ -72,8 +72,8 @@ class Side<Block extends Module> extends Module {
 
   /** idx [B, T] of i32; `step` runs a block. Gives [B, T, C]. */
   run(name: string, idx: Tensor, step: (block: Block, x: Tensor) => Tensor): Tensor {
-    expectTensor(name, "idx", idx);
-    expectRank(name, "idx", idx.shape, "BT");
+    checkTensor(name, "idx", idx);
+    checkRank(name, "idx", idx.shape, "BT");
     const [, T] = idx.shape;
     const { blockSize, dropout: p } = this.config;
     if (T > blockSize) fail(`${name}: idx has ${T} tokens, expected at most ${blockSize}`);
@@ -93,7 +93,7 @@ export class EncoderDecoder extends Module {
 
   constructor(options: EncoderDecoderOptions) {
     super();
-    expectOptions("EncoderDecoder", options, known);
+    checkOptions("EncoderDecoder", options, known);
     const config: EncoderDecoderConfig = { ...defaults, ...defined(options) };
     for (const key of [...sizes, "blockSize"] as const)
       if (!(Number.isInteger(config[key]) && config[key] > 0))
@@ -144,7 +144,7 @@ export class EncoderDecoder extends Module {
     source: Tensor,
     options: { start: number; stop?: number; maxNewTokens: number },
   ): number[][] {
-    expectOptions("translate", options, ["start", "stop", "maxNewTokens"]);
+    checkOptions("translate", options, ["start", "stop", "maxNewTokens"]);
     const { start, stop, maxNewTokens } = options;
     const rows: number[][] = Array.from({ length: source.shape[0] }, () => [start]);
     const isOver = (row: number[]) => stop !== undefined && row.includes(stop, 1);

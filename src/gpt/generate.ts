@@ -1,11 +1,11 @@
 // Text from a model, a token at a time: read what is there, draw the next, append it.
 
 import type { Device } from "../backend/device.ts";
-import { expectNumber, expectOptions, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { evaluating } from "../nn/index.ts";
 import { pick, tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
-import { expectSeed, nextSite, uniform } from "../random.ts";
+import { checkSeed, nextSite, uniform } from "../random.ts";
 import { scope } from "../scope.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import type { LanguageModel } from "./bigram.ts";
@@ -49,7 +49,7 @@ export async function* generate(model: LanguageModel, options: Generation): Asyn
 /** generate(), each id with what the model said: for who asks how probable it was. */
 export async function* draw(model: LanguageModel, options: Generation): AsyncGenerator<Drawn> {
   const known = ["prompt", "maxNewTokens", "temperature", "topK", "topP", "seed", "stop"];
-  expectOptions("generate", options, known);
+  checkOptions("generate", options, known);
   const { prompt, maxNewTokens, seed, stop = [], temperature, topK, topP } = options;
   const { vocabSize, blockSize } = model.config;
   const ids = Array.from(prompt ?? []);
@@ -61,8 +61,8 @@ export async function* draw(model: LanguageModel, options: Generation): AsyncGen
         fail(`generate: ${name} has id ${id}, expected 0 to ${vocabSize - 1}`);
   if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0))
     fail(`generate: maxNewTokens is ${maxNewTokens}, expected a whole number from 0 up`);
-  if (seed !== undefined) expectSeed("generate", seed);
-  expectSampling({ temperature, topK, topP });
+  if (seed !== undefined) checkSeed("generate", seed);
+  checkSampling({ temperature, topK, topP });
   const read = model instanceof GPT ? cachedReader(model) : plainReader(model);
   const firstSite = seed === undefined ? nextSite() : 0;
   for (let i = 0; i < maxNewTokens; i++) {
@@ -119,7 +119,7 @@ function row(ids: number[], device: Device): Tensor {
  * Draws an index with probability softmax(logits / temperature), cut to topK and topP; u in [0, 1).
  */
 export function sample(logits: ArrayLike<number>, u: number, options: Sampling = {}): number {
-  expectSampling(options);
+  checkSampling(options);
   const { temperature = 1, topK = Infinity, topP = 1 } = options;
   const falling = Float64Array.from(logits).sort().reverse(); // numbers alone sort ten times faster
   const greatest = falling[0];
@@ -145,9 +145,9 @@ export function probabilityOf(logits: ArrayLike<number>, id: number): number {
   return Math.exp(all[id] - greatest) / all.reduce((sum, x) => sum + Math.exp(x - greatest), 0);
 }
 
-function expectSampling({ temperature = 1, topK = 1, topP = 1 }: Sampling): void {
-  expectNumber("generate", "temperature", temperature, 0);
-  expectNumber("generate", "topP", topP);
+function checkSampling({ temperature = 1, topK = 1, topP = 1 }: Sampling): void {
+  checkNumber("generate", "temperature", temperature, 0);
+  checkNumber("generate", "topP", topP);
   if (!(Number.isInteger(topK) && topK > 0)) fail(`generate: topK is ${topK}, expected 1 or more`);
   if (!(topP > 0 && topP <= 1)) fail(`generate: topP is ${topP}, expected above 0 up to 1`);
 }

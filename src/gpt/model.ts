@@ -1,7 +1,7 @@
 // The GPT, from its parts to the whole, under nanoGPT's names. Sizes: B sequences of T tokens, C =
 // nEmbd numbers for each, V tokens to know. Radford et al. (2019), after Vaswani et al. (2017).
 
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import {
   Embedding,
   type Init,
@@ -18,8 +18,8 @@ import {
 import { zeros } from "../ops/creation.ts";
 import { add, dropout } from "../ops/elementwise.ts";
 import { crossEntropy } from "../ops/loss.ts";
-import { expectRank } from "../shape.ts";
-import { expectTensor } from "../tensor/ndarray.ts";
+import { checkRank } from "../shape.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { configure, type GPTConfig, type GPTOptions } from "./config.ts";
 import { drawWeights } from "./init.ts";
@@ -97,7 +97,7 @@ export class GPT extends Module {
    * asks for no logits: as nobody reads them, their gradient may take their place.
    */
   forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
-    expectOptions("forward", options, ["logits"]);
+    checkOptions("forward", options, ["logits"]);
     const x = this.hidden(idx); // (B, T, C)
     if (options.logits === false)
       return { logits: null, loss: targets ? this.lm_head.linearCrossEntropy(x, targets) : null };
@@ -107,8 +107,8 @@ export class GPT extends Module {
 
   /** The residual stream behind the last block (B, T, C); a cache holds what came before idx. */
   hidden(idx: Tensor, cache?: KVCache): Tensor {
-    expectTensor("forward", "idx", idx);
-    expectRank("forward", "idx", idx.shape, "BT");
+    checkTensor("forward", "idx", idx);
+    checkRank("forward", "idx", idx.shape, "BT");
     const { blockSize, embeddingDropout } = this.config;
     const [start, end] = [cache?.used ?? 0, (cache?.used ?? 0) + idx.shape[1]];
     const p = this.training && !cache ? this.config.dropout : 0;

@@ -2,7 +2,7 @@
 // normalizations and biases, a few hundredths of all numbers, stay as they are.
 
 import { type DType, defaultDevice } from "../backend/device.ts";
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { QuantizedEmbedding, QuantizedLinear } from "../nn/index.ts";
 import { replaceLinear } from "../nn/lora.ts";
 import { constant, type StateDict } from "../nn/module.ts";
@@ -26,7 +26,7 @@ import { GPT } from "./model.ts";
  * nothing in it asks for a gradient.
  */
 export function quantize(model: GPT, options: { bits: Bits }): GPT {
-  expectOptions("quantize", options, ["bits"]);
+  checkOptions("quantize", options, ["bits"]);
   const { bits } = options;
   if (!(model instanceof GPT)) fail("quantize: the model is no GPT");
   if (isQuantized(model)) fail("quantize: the model is quantized already");

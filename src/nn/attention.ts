@@ -1,11 +1,11 @@
 // Multi-head attention as a layer: the projections around the op, for a text that looks at itself
 // or at another one.
 
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { attention, cachedAttention, rotary, selfAttention } from "../ops/attention.ts";
-import { expectProbability } from "../ops/elementwise.ts";
+import { checkProbability } from "../ops/elementwise.ts";
 import { permute, reshape, split } from "../ops/movement.ts";
-import { expectRank } from "../shape.ts";
+import { checkRank } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Init, Linear } from "./layers.ts";
 import { Module } from "./module.ts";
@@ -53,14 +53,14 @@ export class MultiHeadAttention extends Module {
 
   constructor(options: AttentionOptions) {
     super();
-    expectOptions("MultiHeadAttention", options, known);
+    checkOptions("MultiHeadAttention", options, known);
     const { nEmbd, nHead, bias = true, qkvBias = bias, dropout = 0, init } = options;
     const { causal = false, cross = false, rotary = null } = options;
     if (!(Number.isInteger(nHead) && nHead > 0 && nEmbd % nHead === 0))
       fail(`MultiHeadAttention: nEmbd is ${nEmbd}, expected a multiple of nHead, ${nHead}`);
     if (cross && (causal || rotary))
       fail("MultiHeadAttention: cross with causal or rotary, expected texts without common places");
-    expectProbability("MultiHeadAttention", dropout);
+    checkProbability("MultiHeadAttention", dropout);
     this.c_attn = new Linear(nEmbd, (cross ? 2 : 3) * nEmbd, { bias: qkvBias, init });
     this.q_attn = cross ? new Linear(nEmbd, nEmbd, { bias: qkvBias, init }) : null;
     this.c_proj = new Linear(nEmbd, nEmbd, { bias, init });
@@ -99,7 +99,7 @@ export class MultiHeadAttention extends Module {
 
   #across(x: Tensor, context: Tensor, dropout: number): Tensor {
     for (const [name, each] of Object.entries({ x, context }))
-      expectRank("MultiHeadAttention", name, each.shape, "BTC");
+      checkRank("MultiHeadAttention", name, each.shape, "BTC");
     const [[B, T, C], { nHead }] = [x.shape, this];
     const heads = (y: Tensor) => permute(reshape(y, [B, -1, nHead, C / nHead]), [0, 2, 1, 3]);
     const q = heads((this.q_attn as Linear).forward(x)); // (B, nh, T, hs)

@@ -1,14 +1,14 @@
 // The layers: an op with its parameters. They start as PyTorch's layers start.
 
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { ones, rand, randn, zeros } from "../ops/creation.ts";
-import { add, dropout, expectProbability, mul } from "../ops/elementwise.ts";
+import { add, checkProbability, dropout, mul } from "../ops/elementwise.ts";
 import { type Activation, linear } from "../ops/linear.ts";
 import { linearCrossEntropy } from "../ops/loss.ts";
 import { embedding } from "../ops/movement.ts";
 import { layerNorm, residualLayerNorm, residualRMSNorm, rmsNorm } from "../ops/normalization.ts";
 import { keep } from "../scope.ts";
-import { expectShape } from "../shape.ts";
+import { checkShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Module, parameter } from "./module.ts";
 
@@ -27,11 +27,11 @@ export class Linear extends Module {
     options: { bias?: boolean; weight?: Tensor; init?: Init } = {},
   ) {
     super();
-    expectOptions("Linear", options, ["bias", "weight", "init"]);
+    checkOptions("Linear", options, ["bias", "weight", "init"]);
     const bound = 1 / Math.sqrt(inputs);
     const init = options.init ?? ((shape) => add(mul(rand(shape), 2 * bound), -bound));
     this.weight = options.weight ?? parameter(init([outputs, inputs]));
-    expectShape("Linear", "weight", this.weight.shape, [outputs, inputs]);
+    checkShape("Linear", "weight", this.weight.shape, [outputs, inputs]);
     this.bias = (options.bias ?? true) ? parameter(init([outputs])) : null;
   }
 
@@ -53,7 +53,7 @@ export class Embedding extends Module {
   /** A `fixed` table is no parameter: nothing trains it, and no checkpoint holds it. */
   constructor(count: number, size: number, options: { init?: Init; fixed?: boolean } = {}) {
     super();
-    expectOptions("Embedding", options, ["init", "fixed"]);
+    checkOptions("Embedding", options, ["init", "fixed"]);
     const weight = (options.init ?? randn)([count, size]);
     this.weight = options.fixed ? keep(weight) : parameter(weight);
   }
@@ -74,7 +74,7 @@ export class LayerNorm extends Module {
 
   constructor(size: number, options: { eps?: number; bias?: boolean } = {}) {
     super();
-    expectOptions("LayerNorm", options, ["eps", "bias"]);
+    checkOptions("LayerNorm", options, ["eps", "bias"]);
     this.weight = parameter(ones([size]));
     this.bias = (options.bias ?? true) ? parameter(zeros([size])) : null;
     this.eps = options.eps ?? 1e-5;
@@ -98,7 +98,7 @@ export class RMSNorm extends Module {
 
   constructor(size: number, options: { eps?: number } = {}) {
     super();
-    expectOptions("RMSNorm", options, ["eps"]);
+    checkOptions("RMSNorm", options, ["eps"]);
     this.weight = parameter(ones([size]));
     this.eps = options.eps ?? 1e-5;
   }
@@ -120,7 +120,7 @@ export class Dropout extends Module {
 
   constructor(p = 0.5) {
     super();
-    expectProbability("Dropout", p);
+    checkProbability("Dropout", p);
     this.p = p;
   }
 

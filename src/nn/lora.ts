@@ -2,7 +2,7 @@
 // matrices learns what a new task needs. Hu et al. (2021).
 
 import { restructured } from "../backend/device.ts";
-import { expectNumber, expectOptions, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { rand, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, activate, linear } from "../ops/linear.ts";
@@ -35,11 +35,11 @@ export class LoRALinear extends Linear {
   constructor(base: Linear, options: LoRAOptions) {
     const [outputs, inputs] = base.weight.shape;
     super(inputs, outputs, { weight: base.weight, bias: false });
-    expectOptions("LoRALinear", options, ["rank", "alpha"]);
+    checkOptions("LoRALinear", options, ["rank", "alpha"]);
     const { rank, alpha = rank } = options;
     if (!Number.isInteger(rank) || rank < 1)
       fail(`LoRALinear: rank is ${rank}, expected a whole number from 1 up`);
-    expectNumber("LoRALinear", "alpha", alpha);
+    checkNumber("LoRALinear", "alpha", alpha);
     if (!(alpha > 0)) fail(`LoRALinear: alpha is ${alpha}, expected a number above 0`);
     const { device } = base.weight;
     const bound = 1 / Math.sqrt(inputs);
@@ -52,7 +52,7 @@ export class LoRALinear extends Linear {
   }
 
   override forward(x: Tensor, options: { activation?: Activation } = {}): Tensor {
-    expectOptions("forward", options, ["activation"]);
+    checkOptions("forward", options, ["activation"]);
     const low = mul(linear(x, this.lora_A), this.scale); // (..., rank)
     const y = add(super.forward(x), linear(low, this.lora_B)); // (..., out)
     return activate(y, options.activation ?? "none");
@@ -86,7 +86,7 @@ export function freeze(modules: Iterable<Module>): void {
  * another layer, as the head of a GPT with tied weights does: adapt the blocks of such a model.
  */
 export function adapt(module: Module, options: LoRAOptions): void {
-  expectOwnWeights("adapt", module, Linear);
+  checkOwnWeights("adapt", module, Linear);
   replaceLinear(module, (layer) =>
     layer instanceof LoRALinear ? layer : new LoRALinear(layer, options),
   );
@@ -94,7 +94,7 @@ export function adapt(module: Module, options: LoRAOptions): void {
 
 /** Merges all adapters in a module: plain layers stand in their places again. */
 export function mergeAdapters(module: Module): void {
-  expectOwnWeights("mergeAdapters", module, LoRALinear);
+  checkOwnWeights("mergeAdapters", module, LoRALinear);
   replaceLinear(module, (layer) => (layer instanceof LoRALinear ? layer.merge() : layer));
 }
 
@@ -114,7 +114,7 @@ type Kind = abstract new (...options: never[]) => Linear;
  * Throws if the weight of a layer of this kind is another layer's too: what an adapter learns is
  * for its own layer, and merged it would change the other.
  */
-function expectOwnWeights(op: string, module: Module, kind: Kind): void {
+function checkOwnWeights(op: string, module: Module, kind: Kind): void {
   const owners = new Map<unknown, number>();
   const modules = [...module.modules()];
   for (const each of modules)

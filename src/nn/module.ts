@@ -3,11 +3,11 @@
 // and nothing has to be registered.
 
 import { type Device, type DeviceName, restructured } from "../backend/device.ts";
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
 import { same, show } from "../shape.ts";
-import { expectTensor } from "../tensor/ndarray.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
 /** The values of parameters by name. */
@@ -50,9 +50,9 @@ export abstract class Module {
    * no other, unless `strict` is false; shapes must always fit. Throws before anything is changed.
    */
   loadStateDict(dict: StateDict, options: { strict?: boolean } = {}): void {
-    expectOptions("loadStateDict", options, ["strict"]);
+    checkOptions("loadStateDict", options, ["strict"]);
     const { strict = true } = options;
-    expectDict("loadStateDict", dict);
+    checkDict("loadStateDict", dict);
     const own = new Map(this.namedParameters());
     const missing = [...own.keys()].filter((name) => !Object.hasOwn(dict, name));
     const unknown = Object.keys(dict).filter((name) => !own.has(name));
@@ -120,11 +120,11 @@ export function evaluating<T>(module: Module, fn: () => T): T {
 }
 
 /** Throws unless every value of a dictionary is a tensor that can be read. */
-export function expectDict(op: string, dict: StateDict): void {
+export function checkDict(op: string, dict: StateDict): void {
   if (typeof dict !== "object" || dict === null) fail(`${op}: dict is ${dict}, expected tensors`);
   for (const [name, x] of Object.entries(dict)) {
-    expectTensor(op, name, x);
-    x.expectAlive(`${op}: ${name}`);
+    checkTensor(op, name, x);
+    x.checkNotFreed(`${op}: ${name}`);
   }
 }
 

@@ -2,12 +2,12 @@
 // probabilities. Vaswani et al. (2017); the backward pass computes them again from lse, as in Dao
 // et al. (2022).
 
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { nextSite } from "../random.ts";
-import { expectRank, expectShape, show } from "../shape.ts";
-import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
+import { checkRank, checkShape, show } from "../shape.ts";
+import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor/tensor.ts";
-import { add, dropout as drop, expectProbability, maskedFill, mul, sub } from "./elementwise.ts";
+import { add, checkProbability, dropout as drop, maskedFill, mul, sub } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { cat, permute, reshape, slice, split, transpose } from "./movement.ts";
 import { softmax } from "./reductions.ts";
@@ -23,16 +23,16 @@ export function attention(
   v: Tensor,
   options: { causal?: boolean; dropout?: number } = {},
 ): Tensor {
-  expectOptions("attention", options, ["causal", "dropout"]);
+  checkOptions("attention", options, ["causal", "dropout"]);
   const { causal = false, dropout = 0 } = options;
-  expectProbability("attention", dropout);
-  for (const [name, each] of Object.entries({ q, k, v })) expectTensor("attention", name, each);
-  expectRank("attention", "q", q.shape, "BHTD");
-  expectRank("attention", "k", k.shape, "BHTD");
+  checkProbability("attention", dropout);
+  for (const [name, each] of Object.entries({ q, k, v })) checkTensor("attention", name, each);
+  checkRank("attention", "q", q.shape, "BHTD");
+  checkRank("attention", "k", k.shape, "BHTD");
   const [B, H, Tq, D] = q.shape;
   const Tk = k.shape[2];
   for (const [name, each] of Object.entries({ k, v }))
-    expectPeer("attention", name, each, q, [B, H, Tk, D]);
+    checkSameKind("attention", name, each, q, [B, H, Tk, D]);
   const { kernels } = q.device;
   const [y, lse] = [empty(q), empty(q, [B, H, Tq], q.sumType)];
   const site = dropout > 0 ? nextSite() : 0;
@@ -86,9 +86,9 @@ export function selfAttention(
   qkv: Tensor,
   options: { nHead: number; causal?: boolean; dropout?: number },
 ): Tensor {
-  expectOptions("selfAttention", options, ["nHead", "causal", "dropout"]);
+  checkOptions("selfAttention", options, ["nHead", "causal", "dropout"]);
   const { nHead, causal = false, dropout = 0 } = options;
-  expectProbability("selfAttention", dropout);
+  checkProbability("selfAttention", dropout);
   const [B, T, C] = projection("selfAttention", qkv, nHead);
   const { kernels } = qkv.device;
   const [y, lse] = [empty(qkv, [B, T, C]), empty(qkv, [B, nHead, T], qkv.sumType)];
@@ -137,10 +137,10 @@ export function cachedAttention(
   length: Tensor,
   options: { nHead: number },
 ): Tensor {
-  expectOptions("cachedAttention", options, ["nHead"]);
+  checkOptions("cachedAttention", options, ["nHead"]);
   const [B, T, C] = projection("cachedAttention", qkv, options.nHead);
   const capacity = cache.shape[1];
-  expectShape("cachedAttention", "cache", cache.shape, [B, capacity, 2 * C]);
+  checkShape("cachedAttention", "cache", cache.shape, [B, capacity, 2 * C]);
   if (qkv.requiresGrad) fail("cachedAttention: qkv requires a gradient; run it inside noGrad()");
   const y = empty(qkv, [B, T, C]);
   qkv.device.kernels.cachedAttention(
@@ -170,11 +170,11 @@ export function rotary(
   table: Tensor,
   options: { nHead: number; length?: Tensor | null },
 ): Tensor {
-  expectOptions("rotary", options, ["nHead", "length"]);
+  checkOptions("rotary", options, ["nHead", "length"]);
   const { nHead, length } = options;
-  expectTensor("rotary", "x", x);
-  expectRank("rotary", "x", x.shape, "BTC");
-  expectPeer("rotary", "table", table, x, undefined, [x.sumType]);
+  checkTensor("rotary", "x", x);
+  checkRank("rotary", "x", x.shape, "BTC");
+  checkSameKind("rotary", "table", table, x, undefined, [x.sumType]);
   const [[B, T, width], [capacity, D = 0]] = [x.shape, table.shape];
   const parts = width / (nHead * D);
   if (table.shape.length !== 2 || D % 2 !== 0 || !Number.isInteger(parts) || parts < 1)
@@ -206,8 +206,8 @@ export function rotarySpec(x: Tensor, table: Tensor, options: { nHead: number })
 }
 
 function projection(op: string, qkv: Tensor, nHead: number): [B: number, T: number, C: number] {
-  expectTensor(op, "qkv", qkv);
-  expectRank(op, "qkv", qkv.shape, "BTC");
+  checkTensor(op, "qkv", qkv);
+  checkRank(op, "qkv", qkv.shape, "BTC");
   const [B, T, width] = qkv.shape;
   if (!Number.isInteger(nHead) || nHead < 1 || width % (3 * nHead) !== 0)
     fail(`${op}: qkv has shape ${show(qkv.shape)}, expected [B, T, 3 nHead D] with nHead ${nHead}`);

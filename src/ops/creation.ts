@@ -8,10 +8,10 @@ import {
   defaultDevice,
   device,
 } from "../backend/device.ts";
-import { expectNumber, expectOptions, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { nextSite, normal, type Place, uniform } from "../random.ts";
-import { expectSizes, type Shape, show, sizeOf } from "../shape.ts";
-import { expectTensor } from "../tensor/ndarray.ts";
+import { checkSizes, type Shape, show, sizeOf } from "../shape.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { maskedFill } from "./elementwise.ts";
 
@@ -35,13 +35,13 @@ export function tensor(
   values: Nested | ArrayBufferView,
   options: Placement & { shape?: Shape } = {},
 ): Tensor {
-  expectOptions("tensor", options, ["shape", ...placement]);
+  checkOptions("tensor", options, ["shape", ...placement]);
   if ([DataView, BigInt64Array, BigUint64Array].some((odd) => values instanceof odd))
     fail(`tensor: values is a ${values.constructor.name}, expected numbers`);
   const elements = ArrayBuffer.isView(values) ? (values as Float32Array) : flatten(values);
   const nested = ArrayBuffer.isView(values) ? [elements.length] : nesting(values);
   const shape = options.shape ?? nested;
-  expectSizes("tensor", shape);
+  checkSizes("tensor", shape);
   if (sizeOf(shape) !== elements.length)
     fail(`tensor: values has ${elements.length} elements, expected those of ${show(shape)}`);
   return place("tensor", elements, shape, { ...options, dtype: options.dtype ?? dtypeOf(values) });
@@ -59,9 +59,9 @@ export function ones(shape: Shape, options: Placement = {}): Tensor {
 
 /** All elements `value`. */
 export function full(shape: Shape, value: number, options: Placement = {}): Tensor {
-  expectOptions("full", options, placement);
-  expectNumber("full", "value", value);
-  expectSizes("full", shape);
+  checkOptions("full", options, placement);
+  checkNumber("full", "value", value);
+  checkSizes("full", shape);
   const where = device(options.device ?? defaultDevice());
   const x = new Tensor(where.empty(options.dtype ?? "f32", sizeOf(shape)), [...shape]).fill(value);
   return demanding("full", x, options);
@@ -73,14 +73,14 @@ export function full(shape: Shape, value: number, options: Placement = {}): Tens
  */
 export function arange(start: number, end?: number | Placement, options: Placement = {}): Tensor {
   if (typeof end !== "number") {
-    expectNumber("arange", "end", start);
+    checkNumber("arange", "end", start);
     return arange(0, start, end);
   }
-  expectOptions("arange", options, placement);
-  expectNumber("arange", "start", start);
-  expectNumber("arange", "end", end);
+  checkOptions("arange", options, placement);
+  checkNumber("arange", "start", start);
+  checkNumber("arange", "end", end);
   const n = Math.max(0, Math.ceil(end - start));
-  expectSizes("arange", [n]);
+  checkSizes("arange", [n]);
   const dtype = options.dtype ?? (Number.isInteger(start) && Number.isInteger(end) ? "i32" : "f32");
   const count = (n: number) => new Float64Array(n).map((_, i) => start + i);
   return computed("arange", [n], { ...options, dtype }, count);
@@ -102,10 +102,10 @@ export function randn(shape: Shape, options: Placement = {}): Tensor {
  * diagonal.
  */
 export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
-  expectOptions("tril", options, ["diagonal"]);
-  expectTensor("tril", "x", x);
+  checkOptions("tril", options, ["diagonal"]);
+  checkTensor("tril", "x", x);
   const { diagonal = 0 } = options;
-  expectNumber("tril", "diagonal", diagonal);
+  checkNumber("tril", "diagonal", diagonal);
   if (x.shape.length < 2) fail(`tril: x has shape ${show(x.shape)}, expected at least two axes`);
   const [rows, columns] = x.shape.slice(-2);
   const isAbove = (_: unknown, i: number) =>
@@ -120,8 +120,8 @@ function draw(
   options: Placement,
   numbers: (n: number, place: Place) => Float64Array,
 ): Tensor {
-  expectOptions(op, options, placement);
-  expectSizes(op, shape);
+  checkOptions(op, options, placement);
+  checkSizes(op, shape);
   if (options.dtype === "i32") fail(`${op}: dtype is i32, expected floats`);
   const draws = (n: number) => numbers(n, { site: nextSite(), stream: "init" });
   return computed(op, shape, options, draws);
@@ -143,12 +143,12 @@ function computed(
 
 function place(op: string, values: ArrayLike<number>, shape: Shape, options: Placement): Tensor {
   const where = device(options.device ?? defaultDevice());
-  if (options.dtype === "i32") expectIntegers(op, values);
+  if (options.dtype === "i32") checkIntegers(op, values);
   const x = new Tensor(where.upload(options.dtype ?? "f32", values), shape);
   return demanding(op, x, options);
 }
 
-function expectIntegers(op: string, values: ArrayLike<number>): void {
+function checkIntegers(op: string, values: ArrayLike<number>): void {
   if (values instanceof Int32Array) return;
   for (let i = 0; i < values.length; i++)
     if ((values[i] | 0) !== values[i])
@@ -205,7 +205,7 @@ export function toArray(x: Tensor): Nested {
  * probs [n] or [rows, n]; gives i32 [count] or [rows, count].
  */
 export function multinomial(probs: Tensor, count: number): Tensor {
-  expectTensor("multinomial", "probs", probs);
+  checkTensor("multinomial", "probs", probs);
   const n = probs.shape.at(-1) ?? 0;
   if (probs.shape.length > 2 || !Number.isInteger(count) || count < 1 || count > n)
     fail(

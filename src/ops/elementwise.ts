@@ -3,10 +3,10 @@
 // repeated.
 
 import type { Floats, Kernels } from "../backend/device.ts";
-import { expectNumber, expectOptions, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { nextSite } from "../random.ts";
 import { broadcast } from "../shape.ts";
-import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
+import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { type Backward, empty, record, Tensor } from "../tensor/tensor.ts";
 import { sumTo, tile } from "./broadcast.ts";
 
@@ -76,8 +76,8 @@ export function cos(x: Tensor): Tensor {
 
 /** y = x^exponent, the exponent being a number */
 export function pow(x: Tensor, exponent: number): Tensor {
-  expectTensor("pow", "x", x);
-  expectNumber("pow", "exponent", exponent);
+  checkTensor("pow", "x", x);
+  checkNumber("pow", "exponent", exponent);
   const y = empty(x);
   x.device.kernels.pow(x.floats, y.floats, x.size, exponent);
   return record("pow", y, [x], (dy) => [
@@ -112,7 +112,7 @@ export function silu(x: Tensor): Tensor {
  * uses. Hendrycks and Gimpel (2016).
  */
 export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
-  expectOptions("gelu", options, ["approximate"]);
+  checkOptions("gelu", options, ["approximate"]);
   const { approximate = "none" } = options;
   if (approximate !== "none" && approximate !== "tanh")
     fail(`gelu: approximate is ${approximate}, expected none or tanh`);
@@ -122,7 +122,7 @@ export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {})
 
 /** y = a where cond is not 0, else b; cond is i32. All three broadcast. */
 export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
-  expectTensor("where", "cond", cond);
+  checkTensor("where", "cond", cond);
   const { a, b, made } = operands("where", yes, no);
   const shape = broadcast("where", broadcast("where", a.shape, b.shape), cond.shape);
   const choose = (a: Tensor, b: Tensor) => {
@@ -143,9 +143,9 @@ export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
 
 /** x, with `value` wherever the mask (i32) is not 0. Both broadcast. */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
-  expectTensor("maskedFill", "x", x);
-  expectTensor("maskedFill", "mask", mask);
-  expectNumber("maskedFill", "value", value);
+  checkTensor("maskedFill", "x", x);
+  checkTensor("maskedFill", "mask", mask);
+  checkNumber("maskedFill", "value", value);
   return where(mask, value, x);
 }
 
@@ -154,10 +154,10 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
  * to 1/65536; outside of training it gives x back. Srivastava et al. (2014).
  */
 export function dropout(x: Tensor, options: { p?: number; training?: boolean } = {}): Tensor {
-  expectOptions("dropout", options, ["p", "training"]);
+  checkOptions("dropout", options, ["p", "training"]);
   const { p = 0.5, training = true } = options;
-  expectTensor("dropout", "x", x);
-  expectProbability("dropout", p);
+  checkTensor("dropout", "x", x);
+  checkProbability("dropout", p);
   if (!training || p === 0) return x;
   const site = nextSite();
   const rngState = x.device.rngState();
@@ -169,7 +169,7 @@ export function dropout(x: Tensor, options: { p?: number; training?: boolean } =
   return record("dropout", mask(x), [x], (dy) => [mask(dy)]); // the same rngState, so the same mask
 }
 
-export function expectProbability(op: string, p: number): void {
+export function checkProbability(op: string, p: number): void {
   if (typeof p !== "number" || !(p >= 0 && p <= 1)) fail(`${op}: p is ${p}, expected 0 to 1`);
 }
 
@@ -186,8 +186,8 @@ function operands(op: string, left: Operand, right: Operand) {
   if (!(peer instanceof Tensor))
     fail(`${op}: a and b are ${typeof left}, ${typeof right}, expected a tensor`);
   const [a, b] = [left, right].map((x) => (typeof x === "number" ? constant(peer, x) : x));
-  expectPeer(op, "a", a, peer);
-  expectPeer(op, "b", b, peer);
+  checkSameKind(op, "a", a, peer);
+  checkSameKind(op, "b", b, peer);
   return { a, b, made: [a, b].filter((x) => x !== left && x !== right) };
 }
 
@@ -221,7 +221,7 @@ type Unary = Like<(x: Floats, y: Floats, n: number) => void>;
 type UnaryBackward = Like<(from: Floats, dy: Floats, dx: Floats, n: number) => void>;
 
 function map(kernel: Unary, x: Tensor): Tensor {
-  expectTensor(kernel, "x", x);
+  checkTensor(kernel, "x", x);
   const y = empty(x);
   x.device.kernels[kernel](x.floats, y.floats, x.size);
   return y;

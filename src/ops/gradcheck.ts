@@ -1,10 +1,10 @@
 // Looking at autograd: is a derivative right (checkGradient), and what graph is behind a tensor
 // (toDot).
 
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { normal, replay } from "../random.ts";
 import { show, sizeOf } from "../shape.ts";
-import { expectTensor } from "../tensor/ndarray.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { tensor } from "./creation.ts";
 import { mul } from "./elementwise.ts";
@@ -29,14 +29,14 @@ export function checkGradient(
   inputs: readonly Tensor[],
   options: { tolerance?: number } = {},
 ): GradientCheck {
-  expectOptions("checkGradient", options, ["tolerance"]);
+  checkOptions("checkGradient", options, ["tolerance"]);
   const { tolerance = 1e-6 } = options;
   if (!Array.isArray(inputs)) fail("checkGradient: inputs is no list, expected a list of tensors");
-  for (const [i, x] of inputs.entries()) expectTensor("checkGradient", `inputs[${i}]`, x);
+  for (const [i, x] of inputs.entries()) checkTensor("checkGradient", `inputs[${i}]`, x);
   const step = 1e-5;
   const copies = inputs.map((x) => copyOf(x, x.data()));
   const y = replay(() => fn(...copies));
-  expectTensor("checkGradient", "what fn returns", y);
+  checkTensor("checkGradient", "what fn returns", y);
   const dy = tensor(normal(y.size, { site: 0, stream: "sample", seed: 1 }), {
     shape: y.shape,
     device: "ts",
@@ -83,7 +83,7 @@ export function madeFrom(...results: readonly Tensor[]): Tensor[] {
  * gradients.
  */
 export function toDot(root: Tensor): string {
-  expectTensor("toDot", "x", root);
+  checkTensor("toDot", "x", root);
   const lines = madeFrom(root).flatMap((y) => {
     const box = `  t${y.id} [shape=box label="${label(y)}"];`;
     if (!y.node) return box;

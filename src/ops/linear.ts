@@ -2,9 +2,9 @@
 // result; and two such layers in a row.
 
 import type { Floats } from "../backend/device.ts";
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { show, sizeOf } from "../shape.ts";
-import { expectTensor, expectWeight } from "../tensor/ndarray.ts";
+import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { add, gelu, mul, relu, silu, tanh } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
@@ -12,7 +12,7 @@ import { split, transpose } from "./movement.ts";
 
 /** y = silu(a) b, a and b being the halves of x.  x [..., 2n], y [..., n]. Shazeer (2020). */
 export function swiglu(x: Tensor): Tensor {
-  expectTensor("swiglu", "x", x);
+  checkTensor("swiglu", "x", x);
   const width = x.shape.at(-1) ?? 1;
   if (width % 2 !== 0) fail(`swiglu: x has shape ${show(x.shape)}, expected [..., 2n]`);
   const [a, b] = split(x, width / 2, { dim: -1 });
@@ -57,7 +57,7 @@ export function linear(
   b: Tensor | null = null,
   options: { activation?: Activation } = {},
 ): Tensor {
-  expectOptions("linear", options, ["activation"]);
+  checkOptions("linear", options, ["activation"]);
   const { activation = "none" } = options;
   const code = codeOf("linear", activation);
   if (code === undefined) return activate(linear(x, w, b), activation);
@@ -94,7 +94,7 @@ export function mlp(
   c: Tensor | null,
   options: { activation?: Activation } = {},
 ): Tensor {
-  expectOptions("mlp", options, ["activation"]);
+  checkOptions("mlp", options, ["activation"]);
   const { activation = "gelu" } = options;
   const code = codeOf("mlp", activation);
   if (code === undefined) return linear(linear(x, w, b, { activation }), v, c);
@@ -131,12 +131,12 @@ interface Layer {
 
 /** y = f(h), h = x w^T + b; h itself is kept if f' is written in it: relu's is written in y. */
 function forward(op: string, { x, w, b }: Layer, code: number): { y: Tensor; h: Tensor | null } {
-  expectTensor(op, "x", x);
-  expectWeight(op, "w", w, x);
+  checkTensor(op, "x", x);
+  checkWeight(op, "w", w, x);
   if (w.shape.length !== 2) fail(`${op}: w has shape ${show(w.shape)}, expected [out, in]`);
   const [N, K] = w.shape;
   if (x.shape.at(-1) !== K) fail(`${op}: x has shape ${show(x.shape)}, expected [..., ${K}]`);
-  if (b !== null) expectWeight(op, "b", b, x, [N]);
+  if (b !== null) checkWeight(op, "b", b, x, [N]);
   const rows = x.shape.slice(0, -1);
   const y = empty(x, [...rows, N]);
   const h = code > 1 ? empty(y) : null;

@@ -1,9 +1,9 @@
 // The loss of a classifier: cross-entropy, alone and together with the layer that scores the
 // classes.
 
-import { expectNumber, expectOptions, fail } from "../errors.ts";
-import { expectShape, show } from "../shape.ts";
-import { expectTensor, expectWeight } from "../tensor/ndarray.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { checkShape, show } from "../shape.ts";
+import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../tensor/tensor.ts";
 import { mul, neg } from "./elementwise.ts";
 import { layerGrads, linear } from "./linear.ts";
@@ -18,13 +18,13 @@ export function crossEntropy(
   target: Tensor,
   options: { ignoreIndex?: number } = {},
 ): Tensor {
-  expectOptions("crossEntropy", options, ["ignoreIndex"]);
+  checkOptions("crossEntropy", options, ["ignoreIndex"]);
   const { ignoreIndex = -100 } = options;
   const [rows, n] = rowsOf("crossEntropy", x);
   if (n === 0) fail("crossEntropy: x has no classes, expected at least one");
-  expectTensor("crossEntropy", "target", target);
-  expectNumber("crossEntropy", "ignoreIndex", ignoreIndex);
-  expectShape("crossEntropy", "target", target.shape, x.shape.slice(0, -1));
+  checkTensor("crossEntropy", "target", target);
+  checkNumber("crossEntropy", "ignoreIndex", ignoreIndex);
+  checkShape("crossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
   const [loss, count] = [empty(x, [], x.sumType), empty(x, [], x.sumType)];
   const lse = empty(x, [rows], x.sumType);
@@ -60,16 +60,16 @@ export function linearCrossEntropy(
   target: Tensor,
   options: { ignoreIndex?: number } = {},
 ): Tensor {
-  expectOptions("linearCrossEntropy", options, ["ignoreIndex"]);
+  checkOptions("linearCrossEntropy", options, ["ignoreIndex"]);
   const { ignoreIndex = -100 } = options;
   const [rows, K] = rowsOf("linearCrossEntropy", x);
-  expectWeight("linearCrossEntropy", "w", w, x);
+  checkWeight("linearCrossEntropy", "w", w, x);
   const n = w.shape[0];
   if (w.shape.length !== 2 || w.shape[1] !== K || n === 0)
     fail(`linearCrossEntropy: w has shape ${show(w.shape)}, expected [classes, ${K}]`);
-  if (b !== null) expectWeight("linearCrossEntropy", "b", b, x, [n]);
-  expectTensor("linearCrossEntropy", "target", target);
-  expectShape("linearCrossEntropy", "target", target.shape, x.shape.slice(0, -1));
+  if (b !== null) checkWeight("linearCrossEntropy", "b", b, x, [n]);
+  checkTensor("linearCrossEntropy", "target", target);
+  checkShape("linearCrossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
   const [loss, count] = [empty(x, [], x.sumType), empty(x, [], x.sumType)];
   const logits = empty(x, [rows, n + 7]); // a floor may pad rows to a multiple of 8

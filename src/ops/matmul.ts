@@ -3,7 +3,7 @@
 
 import { fail } from "../errors.ts";
 import { broadcast, same, show, sizeOf } from "../shape.ts";
-import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
+import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
 import { reshape } from "./movement.ts";
@@ -13,8 +13,8 @@ import { reshape } from "./movement.ts";
  * b [..., K, N], c [..., M, N]. A vector counts as a row on the left, a column on the right.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  expectTensor("matmul", "a", a);
-  expectPeer("matmul", "b", b, a);
+  checkTensor("matmul", "a", a);
+  checkSameKind("matmul", "b", b, a);
   const [aRank, bRank] = [a.shape.length, b.shape.length];
   if (aRank === 0 || bRank === 0) fail("matmul: an operand is a scalar, expected a matrix");
   if (aRank === 1) {

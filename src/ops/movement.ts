@@ -1,19 +1,19 @@
 // Movement ops: data moves, nothing is computed. The derivative moves dy back to where x came from.
 
 import { type Device, type DeviceName, type DType, device } from "../backend/device.ts";
-import { expectOptions, fail } from "../errors.ts";
-import { around, axisOf, expectSizes, type Shape, show, sizeOf, withAxis } from "../shape.ts";
-import { expectPeer, expectTensor } from "../tensor/ndarray.ts";
+import { checkOptions, fail } from "../errors.ts";
+import { around, axisOf, checkSizes, type Shape, show, sizeOf, withAxis } from "../shape.ts";
+import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { converted, empty, record, Tensor } from "../tensor/tensor.ts";
 
 /**
  * The same elements in the same order under another shape; one size may be -1. Shares x's memory.
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  expectTensor("reshape", "x", x);
+  checkTensor("reshape", "x", x);
   const open = Array.isArray(shape) ? shape.filter((n) => n === -1).length : 0;
   if (open > 1) fail(`reshape: shape is ${show(shape)}, expected at most one -1`);
-  expectSizes(
+  checkSizes(
     "reshape",
     Array.isArray(shape) ? Array.from(shape, (n) => (n === -1 ? 1 : n)) : shape,
   );
@@ -26,7 +26,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 
 /** y[..., j, ..., i, ...] = x[..., i, ..., j, ...]: exchanges two axes. */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
-  expectTensor("transpose", "x", x);
+  checkTensor("transpose", "x", x);
   const rank = x.shape.length;
   const [i, j] = [axisOf("transpose", dim0, rank), axisOf("transpose", dim1, rank)];
   const dims = x.shape.map((_, axis) => (axis === i ? j : axis === j ? i : axis));
@@ -35,7 +35,7 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
 
 /** Axis i of the result is axis dims[i] of x. */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
-  expectTensor("permute", "x", x);
+  checkTensor("permute", "x", x);
   if (!Array.isArray(dims)) fail(`permute: dims are ${String(dims)}, expected a list of axes`);
   const axes = Array.from(dims, (dim) => axisOf("permute", dim, x.shape.length));
   if (axes.length !== x.shape.length || new Set(axes).size !== axes.length)
@@ -46,8 +46,8 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 
 /** Elements start to end - 1 of one axis; negative bounds count from its end. */
 export function slice(x: Tensor, options: { dim: number; start?: number; end?: number }): Tensor {
-  expectOptions("slice", options, ["dim", "start", "end"]);
-  expectTensor("slice", "x", x);
+  checkOptions("slice", options, ["dim", "start", "end"]);
+  checkTensor("slice", "x", x);
   const axis = axisOf("slice", options.dim, x.shape.length);
   const { outer, n, inner } = around(x.shape, axis);
   const bound = (at: number) => Math.min(n, Math.max(0, at < 0 ? at + n : at));
@@ -67,12 +67,12 @@ export function slice(x: Tensor, options: { dim: number; start?: number; end?: n
 
 /** Tensors joined along one axis; their other sizes are equal. */
 export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
-  expectOptions("cat", options, ["dim"]);
-  expectList("cat", list);
+  checkOptions("cat", options, ["dim"]);
+  checkList("cat", list);
   const [first] = list;
   const axis = axisOf("cat", options.dim ?? 0, first.shape.length);
   for (const [i, x] of list.entries()) {
-    expectPeer("cat", `list[${i}]`, x, first);
+    checkSameKind("cat", `list[${i}]`, x, first);
     const expected = withAxis(first.shape, axis, x.shape[axis]);
     if (show(x.shape) !== show(expected))
       fail(`cat: list[${i}] has shape ${show(x.shape)}, expected ${show(expected)}`);
@@ -94,8 +94,8 @@ export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Te
 
 /** Tensors of one shape joined along a new axis. */
 export function stack(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
-  expectOptions("stack", options, ["dim"]);
-  expectList("stack", list);
+  checkOptions("stack", options, ["dim"]);
+  checkList("stack", list);
   const rank = list[0].shape.length;
   const axis = axisOf("stack", options.dim ?? 0, rank + 1);
   const lifted = list.map((x) =>
@@ -106,8 +106,8 @@ export function stack(list: readonly Tensor[], options: { dim?: number } = {}): 
 
 /** x cut into pieces of `size` along one axis; the last piece may be shorter. */
 export function split(x: Tensor, size: number, options: { dim?: number } = {}): Tensor[] {
-  expectOptions("split", options, ["dim"]);
-  expectTensor("split", "x", x);
+  checkOptions("split", options, ["dim"]);
+  checkTensor("split", "x", x);
   if (!Number.isInteger(size) || size < 1) fail(`split: size is ${size}, expected 1 or more`);
   const axis = axisOf("split", options.dim ?? 0, x.shape.length);
   const pieces = Math.max(1, Math.ceil(x.shape[axis] / size));
@@ -121,9 +121,9 @@ export function split(x: Tensor, size: number, options: { dim?: number } = {}): 
  * `dtype` bf16 gives y in bf16 where w is f32.
  */
 export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {}): Tensor {
-  expectOptions("embedding", options, ["dtype"]);
-  expectTensor("embedding", "idx", idx);
-  expectTensor("embedding", "w", w);
+  checkOptions("embedding", options, ["dtype"]);
+  checkTensor("embedding", "idx", idx);
+  checkTensor("embedding", "w", w);
   if (idx.dtype !== "i32") fail(`embedding: idx has dtype ${idx.dtype}, expected i32`);
   if (w.shape.length !== 2) fail(`embedding: w has shape ${show(w.shape)}, expected [V, C]`);
   const [V, C] = w.shape;
@@ -183,10 +183,10 @@ function permuted(x: Tensor, dims: readonly number[]): Tensor {
   return y;
 }
 
-function expectList(op: string, list: readonly Tensor[]): void {
+function checkList(op: string, list: readonly Tensor[]): void {
   if (!Array.isArray(list) || list.length === 0)
     fail(
       `${op}: list is ${list?.length === 0 ? "empty" : typeof list}, expected a list of tensors`,
     );
-  for (const [i, x] of list.entries()) expectTensor(op, `list[${i}]`, x);
+  for (const [i, x] of list.entries()) checkTensor(op, `list[${i}]`, x);
 }

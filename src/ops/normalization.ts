@@ -1,11 +1,11 @@
 // Normalization of rows, alone and together with what comes before it in a transformer: a branch
 // joins the residual stream, and the next branch starts with the sum, normalized.
 
-import { expectNumber, expectOptions } from "../errors.ts";
+import { checkNumber, checkOptions } from "../errors.ts";
 import { nextSite } from "../random.ts";
-import { expectPeer, expectWeight } from "../tensor/ndarray.ts";
+import { checkSameKind, checkWeight } from "../tensor/ndarray.ts";
 import { type Backward, empty, record, type Tensor } from "../tensor/tensor.ts";
-import { add, div, dropout, expectProbability, mul, sqrt, sub } from "./elementwise.ts";
+import { add, checkProbability, div, dropout, mul, sqrt, sub } from "./elementwise.ts";
 import { mean, rowsOf, variance } from "./reductions.ts";
 
 /**
@@ -34,12 +34,12 @@ function normalize(
   b: Tensor | null,
   options: { eps?: number },
 ): Tensor {
-  expectOptions(op, options, ["eps"]);
+  checkOptions(op, options, ["eps"]);
   const { eps = 1e-5 } = options;
-  expectNumber(op, "eps", eps, 0);
+  checkNumber(op, "eps", eps, 0);
   const [rows, n] = rowsOf(op, x);
-  expectWeight(op, "w", w, x, [n]);
-  if (b !== null) expectWeight(op, "b", b, x, [n]);
+  checkWeight(op, "w", w, x, [n]);
+  if (b !== null) checkWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
   const subtractMean = op === "layerNorm";
   const [y, [mu, rstd]] = [empty(x), statistics(x, rows)];
@@ -122,14 +122,14 @@ function join(
   b: Tensor | null,
   options: { eps?: number; dropout?: number },
 ): [r: Tensor, z: Tensor] {
-  expectOptions(op, options, ["eps", "dropout"]);
+  checkOptions(op, options, ["eps", "dropout"]);
   const { eps = 1e-5, dropout: p = 0 } = options;
-  expectNumber(op, "eps", eps, 0);
-  expectProbability(op, p);
+  checkNumber(op, "eps", eps, 0);
+  checkProbability(op, p);
   const [rows, n] = rowsOf(op, x);
-  expectPeer(op, "y", y, x, x.shape);
-  expectWeight(op, "w", w, x, [n]);
-  if (b !== null) expectWeight(op, "b", b, x, [n]);
+  checkSameKind(op, "y", y, x, x.shape);
+  checkWeight(op, "w", w, x, [n]);
+  if (b !== null) checkWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
   const subtractMean = op === "residualLayerNorm";
   const [r, z, [mu, rstd]] = [empty(x), empty(x), statistics(x, rows)];

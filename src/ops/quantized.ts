@@ -3,9 +3,9 @@
 // or from -8 to 7 with one for each 32 columns (4 bits).
 
 import type { Buffer, DType } from "../backend/device.ts";
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { type Shape, show, sizeOf } from "../shape.ts";
-import { expectPeer, expectTensor, expectWeight } from "../tensor/ndarray.ts";
+import { checkSameKind, checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { arange, tensor } from "./creation.ts";
 import { type Activation, activate, codeOf, linear } from "./linear.ts";
@@ -38,8 +38,8 @@ export function quantizedShapes([rows, columns]: Shape, bits: Bits) {
  * the group, or what that is for -w, negative.
  */
 export function quantizeMatrix(w: Tensor, options: { bits: Bits }): QuantizedMatrix {
-  expectOptions("quantize", options, ["bits"]);
-  expectTensor("quantize", "w", w);
+  checkOptions("quantize", options, ["bits"]);
+  checkTensor("quantize", "w", w);
   if (w.dtype === "i32") fail("quantize: w has dtype i32, expected floats");
   if (w.shape.length !== 2)
     fail(`quantize: w has shape ${show(w.shape)}, expected [rows, columns]`);
@@ -104,13 +104,13 @@ export function linearQuantized(
   options: { activation?: Activation } = {},
 ): Tensor {
   const op = "linearQuantized";
-  expectOptions(op, options, ["activation"]);
+  checkOptions(op, options, ["activation"]);
   const { activation = "none" } = options;
   const code = codeOf(op, activation);
-  expectTensor(op, "x", x);
-  const [N, K, groups] = expectQuantized(op, q, x);
+  checkTensor(op, "x", x);
+  const [N, K, groups] = checkQuantized(op, q, x);
   if (x.shape.at(-1) !== K) fail(`${op}: x has shape ${show(x.shape)}, expected [..., ${K}]`);
-  if (b !== null) expectWeight(op, "b", b, x, [N]);
+  if (b !== null) checkWeight(op, "b", b, x, [N]);
   if (x.requiresGrad || b?.requiresGrad) return linear(x, dequantize(q), b, options);
   if (code === undefined) return activate(linearQuantized(x, q, b), activation);
   const rows = x.shape.slice(0, -1);
@@ -127,10 +127,10 @@ export function embeddingQuantized(
   options: { dtype?: DType } = {},
 ): Tensor {
   const op = "embeddingQuantized";
-  expectOptions(op, options, ["dtype"]);
-  expectTensor(op, "idx", idx);
+  checkOptions(op, options, ["dtype"]);
+  checkTensor(op, "idx", idx);
   if (idx.dtype !== "i32") fail(`${op}: idx has dtype ${idx.dtype}, expected i32`);
-  const [V, C, groups] = expectQuantized(op, q, idx);
+  const [V, C, groups] = checkQuantized(op, q, idx);
   const dtype = options.dtype === "bf16" ? "bf16" : q.scale.dtype;
   const y = empty(idx, [...idx.shape, C], dtype);
   const inputs = [idx.ints, q.weight.ints, q.scale.floats] as const;
@@ -139,11 +139,11 @@ export function embeddingQuantized(
 }
 
 /** Throws unless q is a matrix beside x; gives its rows, columns, and scales of a row. */
-function expectQuantized(op: string, q: QuantizedMatrix, x: Tensor): [number, number, number] {
+function checkQuantized(op: string, q: QuantizedMatrix, x: Tensor): [number, number, number] {
   const { weight, scale, columns, bits } = q;
-  expectTensor(op, "weight", weight);
+  checkTensor(op, "weight", weight);
   const shapes = quantizedShapes([weight.shape[0], columns], bits);
-  expectPeer(op, "weight", weight, x, shapes.weight, ["i32"]);
-  expectPeer(op, "scale", scale, x, shapes.scale, ["f32", "f64"]);
+  checkSameKind(op, "weight", weight, x, shapes.weight, ["i32"]);
+  checkSameKind(op, "scale", scale, x, shapes.scale, ["f32", "f64"]);
   return [weight.shape[0], columns, shapes.scale[1]];
 }

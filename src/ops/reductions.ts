@@ -2,9 +2,9 @@
 // rows/. Those with a kernel of their own carry their meaning in small ops beside them, named
 // ...Spec; tests hold the kernel and its gradient to it.
 
-import { expectOptions, fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { around, axisOf, show, withAxis } from "../shape.ts";
-import { expectTensor } from "../tensor/ndarray.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, record, type Tensor } from "../tensor/tensor.ts";
 import { expandTo } from "./broadcast.ts";
 import { div, exp, log, mul, sub } from "./elementwise.ts";
@@ -93,15 +93,15 @@ export function logSoftmaxSpec(x: Tensor): Tensor {
 
 /** x as rows of its last axis. */
 export function rowsOf(op: string, x: Tensor): [rows: number, n: number] {
-  expectTensor(op, "x", x);
+  checkTensor(op, "x", x);
   const n = x.shape.at(-1) ?? fail(`${op}: x is a scalar, expected at least one axis`);
   return [n === 0 ? 0 : x.size / n, n];
 }
 
 /** An op on rows, along any axis: another than the last is brought to the end, and back. */
 function alongRows(op: "softmax" | "logSoftmax", x: Tensor, options: { dim?: number }): Tensor {
-  expectOptions(op, options, ["dim"]);
-  expectTensor(op, "x", x);
+  checkOptions(op, options, ["dim"]);
+  checkTensor(op, "x", x);
   const axis = axisOf(op, options.dim ?? -1, x.shape.length);
   if (axis < x.shape.length - 1)
     return transpose(alongRows(op, transpose(x, axis, -1), {}), axis, -1);
@@ -117,8 +117,8 @@ function alongRows(op: "softmax" | "logSoftmax", x: Tensor, options: { dim?: num
 
 /** x seen as [outer, n, inner] around the axis to reduce, and the shape that is left. */
 function reduction(op: string, x: Tensor, options: Reduction) {
-  expectOptions(op, options, ["dim", "keepdim"]);
-  expectTensor(op, "x", x);
+  checkOptions(op, options, ["dim", "keepdim"]);
+  checkTensor(op, "x", x);
   const { dim, keepdim = false } = options;
   if (dim === undefined) {
     const kept = x.shape.map(() => 1);

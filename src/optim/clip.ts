@@ -2,7 +2,7 @@
 
 import { fail } from "../errors.ts";
 import { sqrt } from "../ops/elementwise.ts";
-import { expectTensor } from "../tensor/ndarray.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, noGrad, type Tensor } from "../tensor/tensor.ts";
 
 /**
@@ -21,7 +21,7 @@ export function clipGradients(params: Iterable<Tensor>, maxNorm: number): Tensor
   if (typeof params?.[Symbol.iterator] !== "function")
     fail("clipGradNorm: params is no list, expected a list of parameters");
   const list = [...params];
-  for (const [i, w] of list.entries()) expectTensor("clipGradNorm", `params[${i}]`, w);
+  for (const [i, w] of list.entries()) checkTensor("clipGradNorm", `params[${i}]`, w);
   const grads = list.flatMap((w) => w.grad ?? []);
   if (grads.length === 0) return null;
   const total = empty(grads[0], []);

@@ -2,11 +2,11 @@
 // a tensor, so that a captured step can be replayed with another.
 
 import type { Floats, Kernels } from "../backend/device.ts";
-import { defined, expectNumber, expectOptions, fail } from "../errors.ts";
-import { expectDict } from "../nn/module.ts";
+import { checkNumber, checkOptions, defined, fail } from "../errors.ts";
+import { checkDict } from "../nn/module.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
-import { expectShape } from "../shape.ts";
+import { checkShape } from "../shape.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 
 /** Parameters with options of their own; what a group leaves out is the optimizer's. */
@@ -50,7 +50,7 @@ export abstract class Optimizer<O extends { lr: number }> {
     this.#op = op;
     this.#memories = memories;
     const known = Object.keys(defaults);
-    expectOptions(op, options, known);
+    checkOptions(op, options, known);
     if (typeof (params as Iterable<Tensor>)?.[Symbol.iterator] !== "function")
       fail(`${op}: params is ${typeof params}, expected a list of parameters`);
     const list = [...params];
@@ -58,9 +58,9 @@ export abstract class Optimizer<O extends { lr: number }> {
       list[0] instanceof Tensor ? [{ params: list as Tensor[] }] : (list as Group<O>[]);
     const remember = (w: Tensor, name: string) => kept(w, name === "t" ? [] : w.shape, 0);
     this.#groups = groups.map(({ params, ...own }) => {
-      expectOptions(op, own, known);
+      checkOptions(op, own, known);
       const settled = { ...defaults, ...defined(options), ...defined(own as Partial<O>) };
-      expectSound(op, settled);
+      checkSound(op, settled);
       const leaves = [...(params ?? [])];
       if (leaves.length === 0) fail(`${op}: a group has no params, expected parameters`);
       for (const w of leaves) {
@@ -109,7 +109,7 @@ export abstract class Optimizer<O extends { lr: number }> {
   }
 
   set lr(value: number) {
-    expectSound(this.#op, { lr: value });
+    checkSound(this.#op, { lr: value });
     for (const group of this.#groups) {
       if (group.options.lr === value) continue;
       group.options.lr = value;
@@ -129,11 +129,11 @@ export abstract class Optimizer<O extends { lr: number }> {
    * Takes over what stateDict() gave. Throws before anything is changed if a name or shape is off.
    */
   loadStateDict(dict: Record<string, Tensor>): void {
-    expectDict("loadStateDict", dict);
+    checkDict("loadStateDict", dict);
     const own = this.stateDict();
     for (const [name, { shape }] of Object.entries(own)) {
       if (!Object.hasOwn(dict, name)) fail(`loadStateDict: ${name} missing`);
-      expectShape("loadStateDict", name, dict[name].shape, shape);
+      checkShape("loadStateDict", name, dict[name].shape, shape);
     }
     const unknown = Object.keys(dict).find((name) => !Object.hasOwn(own, name));
     if (unknown) fail(`loadStateDict: ${unknown} unknown`);
@@ -146,9 +146,9 @@ function kept(like: Tensor, shape: readonly number[], value: number): Tensor {
 }
 
 /** Throws unless betas are two numbers from 0 up to 1, and all else is finite and from 0 up. */
-function expectSound(op: string, { betas, ...numbers }: { betas?: unknown; lr: number }): void {
+function checkSound(op: string, { betas, ...numbers }: { betas?: unknown; lr: number }): void {
   for (const [key, value] of Object.entries(numbers)) {
-    expectNumber(op, key, value, 0);
+    checkNumber(op, key, value, 0);
     if (value === Infinity) fail(`${op}: ${key} is Infinity, expected a finite number`);
   }
   const isPair = Array.isArray(betas) && betas.length === 2 && betas.every((b) => b >= 0 && b < 1);

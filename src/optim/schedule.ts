@@ -1,6 +1,6 @@
 // The learning rate over the steps of a run.
 
-import { expectNumber, expectOptions } from "../errors.ts";
+import { checkNumber, checkOptions } from "../errors.ts";
 
 export interface CosineOptions {
   lr: number;
@@ -14,10 +14,10 @@ export interface CosineOptions {
  * a cosine to minLr at step decayIters, and stays there: the schedule of GPT-3 and nanoGPT.
  */
 export function cosineSchedule(options: CosineOptions): (step: number) => number {
-  expectOptions("cosineSchedule", options, ["lr", "minLr", "warmupIters", "decayIters"]);
+  checkOptions("cosineSchedule", options, ["lr", "minLr", "warmupIters", "decayIters"]);
   const { lr, minLr = 0, warmupIters = 0, decayIters } = options;
   for (const [key, value] of Object.entries({ lr, minLr, warmupIters, decayIters }))
-    expectNumber("cosineSchedule", key, value, 0);
+    checkNumber("cosineSchedule", key, value, 0);
   return (step) => {
     if (step < warmupIters) return (lr * (step + 1)) / (warmupIters + 1);
     if (step >= decayIters) return minLr;

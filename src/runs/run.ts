@@ -10,7 +10,7 @@ import { makeTokenizer } from "../tokenizers/registry.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { splitText, splitTokens } from "../data/batches.ts";
 import { loadCheckpoint, loadState, type RunState, recover, writeJSON } from "./checkpoint.ts";
-import { expectTunable, type Initial, inherit, tokenizerFor } from "../train/finetune.ts";
+import { validateFinetune, type Initial, inherit, tokenizerFor } from "../train/finetune.ts";
 import {
   baseOf,
   digestOf,
@@ -44,7 +44,7 @@ export interface Run {
 export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   const initial = initialOf(options);
   const asked = settle("train", initial ? inherit(options, initial) : options);
-  expectTunable(asked);
+  validateFinetune(asked);
   const corpus = await loadCorpus(asked.data);
   // the run goes on with this text on this device, whatever the defaults will be by then
   const config = { ...asked, data: corpus.source, device: deviceOf(asked.device).name };

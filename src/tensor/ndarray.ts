@@ -10,7 +10,7 @@ import {
 } from "../backend/device.ts";
 import { fail } from "../errors.ts";
 import { adopt } from "../scope.ts";
-import { expectShape, type Shape, show } from "../shape.ts";
+import { checkShape, type Shape, show } from "../shape.ts";
 
 /** A dense, row-major array of numbers on a device. */
 export class NDArray {
@@ -47,13 +47,13 @@ export class NDArray {
   }
 
   /** Throws if this was freed, and says why it was. */
-  expectAlive(label = this.label): void {
+  checkNotFreed(label = this.label): void {
     if (this.#fate) fail(`${label} was ${this.#fate}`);
   }
 
   /** The memory, as kernels take it. */
   get buffer(): Buffer {
-    this.expectAlive();
+    this.checkNotFreed();
     return this.storage.buffer;
   }
 
@@ -70,7 +70,7 @@ export class NDArray {
   /** The numbers in the dtype of x, as kernels take it: in bf16 those of an f32 array too. */
   floatsLike(x: NDArray): Floats {
     if (this.dtype === x.dtype) return this.floats;
-    this.expectAlive();
+    this.checkNotFreed();
     return this.storage.half as Floats;
   }
 
@@ -81,7 +81,7 @@ export class NDArray {
 
   /** The elements, as a fresh typed array. */
   data(): Buffer {
-    this.expectAlive();
+    this.checkNotFreed();
     return this.device.download(this.storage);
   }
 
@@ -101,8 +101,8 @@ export class NDArray {
 
   /** Takes over the values of x, of the same shape, in place. */
   assign(x: NDArray): this {
-    expectTensor("assign", "x", x);
-    expectShape("assign", "x", x.shape, this.shape);
+    checkTensor("assign", "x", x);
+    checkShape("assign", "x", x.shape, this.shape);
     const [from, to] = [x.buffer, this.buffer];
     if (from === to) return this; // its own values, as a state dict holds them; kernels refuse it
     this.device.kernels.copy(from, to, this.size);
@@ -126,7 +126,7 @@ export class NDArray {
 }
 
 /** Throws unless x is a tensor, such as a program in plain JavaScript may fail to give. */
-export function expectTensor(op: string, argument: string, x: unknown): void {
+export function checkTensor(op: string, argument: string, x: unknown): void {
   const kind = x === null ? "null" : Array.isArray(x) ? "an array" : typeof x;
   if (!(x instanceof NDArray)) fail(`${op}: ${argument} is ${kind}, expected a tensor`);
 }
@@ -135,7 +135,7 @@ export function expectTensor(op: string, argument: string, x: unknown): void {
  * Throws unless `other` may meet x in an op: a tensor of its device, its dtype, and the shape if
  * one is given. A weight may be f32 beside an x in bf16: `dtypes` are x.dtype and x.sumType then.
  */
-export function expectPeer(
+export function checkSameKind(
   op: string,
   argument: string,
   other: NDArray,
@@ -143,21 +143,15 @@ export function expectPeer(
   shape?: Shape,
   dtypes = [x.dtype],
 ): void {
-  expectTensor(op, argument, other);
+  checkTensor(op, argument, other);
   if (other.device !== x.device)
     fail(`${op}: ${argument} is on ${other.device}, expected ${x.device}`);
   if (!dtypes.includes(other.dtype))
     fail(`${op}: ${argument} has dtype ${other.dtype}, expected ${dtypes[0]}`);
-  if (shape) expectShape(op, argument, other.shape, shape);
+  if (shape) checkShape(op, argument, other.shape, shape);
 }
 
-/** expectPeer() for a weight w of an op on x. */
-export function expectWeight(
-  op: string,
-  name: string,
-  w: NDArray,
-  x: NDArray,
-  shape?: Shape,
-): void {
-  expectPeer(op, name, w, x, shape, [x.dtype, x.sumType]);
+/** checkSameKind() for a weight w of an op on x. */
+export function checkWeight(op: string, name: string, w: NDArray, x: NDArray, shape?: Shape): void {
+  checkSameKind(op, name, w, x, shape, [x.dtype, x.sumType]);
 }

@@ -25,7 +25,7 @@ export function freshEnds(node: Node): readonly Tensor[] {
   if (!backward) fail(`backward: the graph of ${name} was freed by an earlier backward()`);
   for (const [i, x] of [...inputs, ...results].entries()) {
     const what = i < inputs.length ? `input ${i}` : "the result";
-    x.expectAlive(`backward: ${what} of ${name}`);
+    x.checkNotFreed(`backward: ${what} of ${name}`);
     if (x.storage.version === versions[i]) continue;
     fail(`backward: ${what} of ${name} was changed in place since then`);
   }

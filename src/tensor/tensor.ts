@@ -5,8 +5,8 @@
 import type { DType } from "../backend/device.ts";
 import { fail } from "../errors.ts";
 import { keep, scope } from "../scope.ts"; // scope(fn) ends what fn made; nothing ends a kept one
-import { expectShape, type Shape, show, sizeOf } from "../shape.ts";
-import { expectPeer, NDArray } from "./ndarray.ts"; // memory with a shape
+import { checkShape, type Shape, show, sizeOf } from "../shape.ts";
+import { checkSameKind, NDArray } from "./ndarray.ts"; // memory with a shape
 import { type Backward, freshEnds, type Node } from "./node.ts"; // how a tensor was made
 
 export type { Backward } from "./node.ts";
@@ -35,7 +35,7 @@ export class Tensor extends NDArray {
     if (!this.requiresGrad) fail("backward: nothing that x was made from requires a gradient");
     if (!dy && this.size !== 1)
       fail(`backward: x has shape ${show(this.shape)}, expected one element`);
-    if (dy) expectPeer("backward", "dy", dy, this, this.shape);
+    if (dy) checkSameKind("backward", "dy", dy, this, this.shape);
     const path = history(this); // throws before anything has changed
     const waiting = new Map<Tensor, Tensor>();
     noGrad(() => {
@@ -59,7 +59,7 @@ export class Tensor extends NDArray {
 
   /** Copies dx into .grad, or adds it to what is there. */
   addGrad(dx: Tensor): void {
-    expectPeer("grad", "dx", dx, this, this.shape, [this.dtype, this.sumType]);
+    checkSameKind("grad", "dx", dx, this, this.shape, [this.dtype, this.sumType]);
     const grad = this.#ownGrad();
     const { kernels, tape } = this.device;
     tape?.note(this);
@@ -94,7 +94,7 @@ export class Tensor extends NDArray {
 
   /** The same memory under the same shape, or another of its size, cut off from the graph. */
   detach(shape: Shape = this.shape): Tensor {
-    this.expectAlive();
+    this.checkNotFreed();
     return new Tensor(this.storage.share(), shape);
   }
 }
@@ -147,7 +147,7 @@ function passBack(node: Node, root: Tensor, waiting: Map<Tensor, Tensor>): void 
       for (const [i, x] of inputs.entries()) {
         const dx = grads[i];
         if (!dx || !x.requiresGrad) continue;
-        expectShape("backward", `gradient of input ${i} of ${name}`, dx.shape, x.shape);
+        checkShape("backward", `gradient of input ${i} of ${name}`, dx.shape, x.shape);
         deposit(x, dx, waiting);
       }
       return inputs.map((x) => waiting.get(x)); // all else that was made in here ends

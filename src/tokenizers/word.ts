@@ -1,7 +1,7 @@
 // A token is a word or a mark: short sequences that are easy to look at, but a vocabulary that
 // never has every word.
 
-import { expectOptions } from "../errors.ts";
+import { checkOptions } from "../errors.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "./tokenizer.ts";
 
 export interface WordTraining {
@@ -40,7 +40,7 @@ export class WordTokenizer implements Tokenizer {
   readonly #ids: Map<string, number>;
 
   constructor(words: Iterable<string>, options: Pick<WordTraining, "casing"> = {}) {
-    expectOptions("WordTokenizer", options, ["casing"]);
+    checkOptions("WordTokenizer", options, ["casing"]);
     const { casing = "keep" } = options;
     if (casing !== "keep" && casing !== "lower")
       throw new TypeError(`WordTokenizer: casing is ${casing}, expected keep or lower`);
@@ -59,7 +59,7 @@ export class WordTokenizer implements Tokenizer {
 
   /** The tokenizer of a text's commonest words; of equally common ones, those seen first. */
   static train(text: string, options: WordTraining = {}): WordTokenizer {
-    expectOptions("WordTokenizer.train", options, ["vocabSize", "casing"]);
+    checkOptions("WordTokenizer.train", options, ["vocabSize", "casing"]);
     const { vocabSize = Infinity, casing = "keep" } = options;
     if (!(vocabSize === Infinity || Number.isInteger(vocabSize)) || vocabSize <= RESERVED.length)
       throw new TypeError(

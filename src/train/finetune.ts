@@ -68,7 +68,7 @@ export function inherit(given: Partial<TrainConfig>, initial: Initial): Partial<
 }
 
 /** Throws a UsageError where options of fine-tuning do not go together. */
-export function expectTunable(config: TrainConfig): void {
+export function validateFinetune(config: TrainConfig): void {
   const { initFrom, extendVocab, freeze: frozen, loraRank, loraAlpha, model } = config;
   const { nLayer, nEmbd } = config;
   const refuse = (what: string) => {

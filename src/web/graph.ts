@@ -42,7 +42,7 @@ export function graphOf(code: string, options: Omit<GraphRequest, "code"> = {}):
   const { dtype, direction = "LR" } = options;
   return scope(() => {
     const evaluated = evaluate(code, { dtype });
-    expectRoot(evaluated);
+    checkRoot(evaluated);
     const { root, variables, details } = evaluated;
     const tensors = madeFrom(root, ...variables.values()).sort((a, b) => a.id - b.id);
     if (tensors.length > MOST_TENSORS) {
@@ -115,7 +115,7 @@ function stepsOf(
   return steps;
 }
 
-function expectRoot({ root, at }: Evaluated): void {
+function checkRoot({ root, at }: Evaluated): void {
   if (root.size !== 1) {
     const expected = "expected one number: sum() and mean() make one";
     throw new CodeError(at, `the last line has shape ${show(root.shape)}, ${expected}`);

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { type Asset, policyFor, readAssets } from "./assets.ts";
 import { type Routes, routeOf, send, sendJSON } from "./routes.ts";
-import { bodyOf, expectOwn, Refusal } from "./validate.ts";
+import { bodyOf, checkOwn, Refusal } from "./validate.ts";
 
 /** The most characters that a request's address may have. */
 const LONGEST = 8192;
@@ -62,7 +62,7 @@ async function answer(
   response: ServerResponse,
   { assets, routes, port }: { assets: Map<string, Asset>; routes: Routes; port: number },
 ): Promise<void> {
-  expectOwn(request, port);
+  checkOwn(request, port);
   const { method = "", url = "" } = request;
   if (url.length > LONGEST) throw new Refusal(414, `the address has ${url.length} characters`);
   if (!url.startsWith("/")) throw new Refusal(400, "the address is no path");

@@ -19,7 +19,7 @@ export class Refusal extends Error {
 const MOST_BYTES = 64 * 1024;
 
 /** Throws a Refusal unless a request comes from this server's own page. */
-export function expectOwn(request: IncomingMessage, port: number): void {
+export function checkOwn(request: IncomingMessage, port: number): void {
   const { host, origin, "sec-fetch-site": site } = request.headers;
   const own = ["127.0.0.1", "localhost"].map((name) => `${name}:${port}`);
   if (host === undefined || !own.includes(host))

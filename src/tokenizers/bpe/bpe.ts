@@ -1,7 +1,7 @@
 // Byte-level byte-pair encoding, GPT-2's kind: a token is a piece of a word, made of bytes, so that
 // every text has tokens. How merges are learned stands in learn.ts, how they are made in merges.ts.
 
-import { expectOptions } from "../../errors.ts";
+import { checkOptions } from "../../errors.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "../tokenizer.ts";
 import { Merges } from "./encode.ts";
 import { fromHuggingFace, toHuggingFace, type Vocabulary } from "./huggingface.ts";
@@ -57,7 +57,7 @@ export class BPETokenizer implements Tokenizer {
    * the lower ids merges first, the left id compared before the right.
    */
   static train(text: string, options: BPETraining): BPETokenizer {
-    expectOptions("BPETokenizer.train", options, ["vocabSize", "specialTokens"]);
+    checkOptions("BPETokenizer.train", options, ["vocabSize", "specialTokens"]);
     const { vocabSize, specialTokens = [] } = options;
     const least = byteOrder.length + specialTokens.length;
     if (!(Number.isInteger(vocabSize) && vocabSize >= least)) {
@@ -96,7 +96,7 @@ export class BPETokenizer implements Tokenizer {
    * text can end a document; only those in `allowedSpecial` become the tokens that they name.
    */
   encode(text: string, options: { allowedSpecial?: "all" | readonly string[] } = {}): number[] {
-    expectOptions("encode", options, ["allowedSpecial"]);
+    checkOptions("encode", options, ["allowedSpecial"]);
     const { special } = this.vocabulary;
     const { allowedSpecial = [] } = options;
     const allowed = allowedSpecial === "all" ? [...special.keys()] : allowedSpecial;

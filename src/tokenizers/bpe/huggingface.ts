@@ -60,14 +60,14 @@ export function fromHuggingFace(json: unknown): Vocabulary {
   for (const key of ["byte_fallback", "ignore_merges"])
     if (settings[key]) fail(`model has ${key}, expected a model without`);
   if (steps.normalizer) fail("normalizer is not null: it would change the text");
-  expectPlain(steps.pre_tokenizer);
-  if (steps.post_processor) expectIdle(steps.post_processor);
+  checkPlain(steps.pre_tokenizer);
+  if (steps.post_processor) checkIdle(steps.post_processor);
   if (!Array.isArray(merges)) fail("merges is no list");
   return build(idsOf(vocab), merges, addedTokens(added));
 }
 
 /** Throws unless words are cut by byte-level BPE's own step, and nothing is put before the text. */
-function expectPlain(step: unknown): void {
+function checkPlain(step: unknown): void {
   const fields = fieldsOf("pre_tokenizer", step);
   const { type, add_prefix_space: prefix, use_regex: splits = true } = fields;
   if (type !== "ByteLevel") fail(`pre_tokenizer has type ${show(type)}, expected "ByteLevel"`);
@@ -76,7 +76,7 @@ function expectPlain(step: unknown): void {
 }
 
 /** Throws if the last step adds tokens. That of transformers 5 is a template of the text alone. */
-function expectIdle(step: unknown): void {
+function checkIdle(step: unknown): void {
   const { type, single } = fieldsOf("post_processor", step);
   if (type === "ByteLevel") return; // about places in the text only
   if (type !== "TemplateProcessing") fail(`post_processor has type ${show(type)}, expected none`);

@@ -34,7 +34,7 @@ export function attention(
   for (const [name, each] of Object.entries({ k, v }))
     checkSameKind("attention", name, each, q, [B, H, Tk, D]);
   const { kernels } = q.device;
-  const [y, lse] = [empty(q), empty(q, [B, H, Tq], q.sumType)];
+  const [y, lse] = [empty(q), empty(q, [B, H, Tq], q.accumulateDType)];
   const site = dropout > 0 ? nextSite() : 0;
   const sizes = [q.device.rngState(), B * H, Tq, Tk, D, causal, site, dropout] as const;
   kernels.attention(q.floats, k.floats, v.floats, y.floats, lse.floats, ...sizes);
@@ -91,7 +91,7 @@ export function selfAttention(
   checkProbability("selfAttention", dropout);
   const [B, T, C] = projection("selfAttention", qkv, nHead);
   const { kernels } = qkv.device;
-  const [y, lse] = [empty(qkv, [B, T, C]), empty(qkv, [B, nHead, T], qkv.sumType)];
+  const [y, lse] = [empty(qkv, [B, T, C]), empty(qkv, [B, nHead, T], qkv.accumulateDType)];
   const site = dropout > 0 ? nextSite() : 0;
   const sizes = [qkv.device.rngState(), B, T, nHead, C / nHead, causal, site, dropout] as const;
   kernels.selfAttention(qkv.floats, y.floats, lse.floats, ...sizes);
@@ -174,7 +174,7 @@ export function rotary(
   const { nHead, length } = options;
   checkTensor("rotary", "x", x);
   checkRank("rotary", "x", x.shape, "BTC");
-  checkSameKind("rotary", "table", table, x, undefined, [x.sumType]);
+  checkSameKind("rotary", "table", table, x, undefined, [x.accumulateDType]);
   const [[B, T, width], [capacity, D = 0]] = [x.shape, table.shape];
   const parts = width / (nHead * D);
   if (table.shape.length !== 2 || D % 2 !== 0 || !Number.isInteger(parts) || parts < 1)

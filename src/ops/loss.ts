@@ -26,8 +26,8 @@ export function crossEntropy(
   checkNumber("crossEntropy", "ignoreIndex", ignoreIndex);
   checkShape("crossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
-  const [loss, count] = [empty(x, [], x.sumType), empty(x, [], x.sumType)];
-  const lse = empty(x, [rows], x.sumType);
+  const [loss, count] = [empty(x, [], x.accumulateDType), empty(x, [], x.accumulateDType)];
+  const lse = empty(x, [rows], x.accumulateDType);
   const sizes = [rows, n, ignoreIndex] as const;
   kernels.crossEntropy(x.floats, target.ints, loss.floats, lse.floats, count.floats, ...sizes);
   return record(
@@ -71,7 +71,7 @@ export function linearCrossEntropy(
   checkTensor("linearCrossEntropy", "target", target);
   checkShape("linearCrossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
-  const [loss, count] = [empty(x, [], x.sumType), empty(x, [], x.sumType)];
+  const [loss, count] = [empty(x, [], x.accumulateDType), empty(x, [], x.accumulateDType)];
   const logits = empty(x, [rows, n + 7]); // a floor may pad rows to a multiple of 8
   const inputs = () => [x.floats, w.floatsLike(x)] as const;
   const results = [loss.floats, count.floats, logits.floats] as const;

@@ -74,7 +74,7 @@ function weightGrads(w: Tensor, b: Tensor | null) {
 
 /** Room for the means and the reciprocals of the deviations of all rows. */
 function statistics(x: Tensor, rows: number): [mean: Tensor, rstd: Tensor] {
-  return [empty(x, [rows], x.sumType), empty(x, [rows], x.sumType)];
+  return [empty(x, [rows], x.accumulateDType), empty(x, [rows], x.accumulateDType)];
 }
 
 /** What layerNorm means, in small ops. */

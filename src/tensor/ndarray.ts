@@ -75,7 +75,7 @@ export class NDArray {
   }
 
   /** The dtype of what must not be rounded: sums, statistics, gradients of weights. */
-  get sumType(): DType {
+  get accumulateDType(): DType {
     return this.dtype === "bf16" ? "f32" : this.dtype;
   }
 
@@ -133,7 +133,7 @@ export function checkTensor(op: string, argument: string, x: unknown): void {
 
 /**
  * Throws unless `other` may meet x in an op: a tensor of its device, its dtype, and the shape if
- * one is given. A weight may be f32 beside an x in bf16: `dtypes` are x.dtype and x.sumType then.
+ * one is given. A weight may be f32 beside an x in bf16: `dtypes` are x.dtype and x.accumulateDType then.
  */
 export function checkSameKind(
   op: string,
@@ -153,5 +153,5 @@ export function checkSameKind(
 
 /** checkSameKind() for a weight w of an op on x. */
 export function checkWeight(op: string, name: string, w: NDArray, x: NDArray, shape?: Shape): void {
-  checkSameKind(op, name, w, x, shape, [x.dtype, x.sumType]);
+  checkSameKind(op, name, w, x, shape, [x.dtype, x.accumulateDType]);
 }

@@ -162,8 +162,8 @@ function backward(
 /** Room for the gradients of a layer that are wanted, and the same as kernels take it. */
 export function layerGrads(x: Tensor, w: Tensor, b: Tensor | null, wantsX = x.requiresGrad) {
   const dx = wantsX && empty(x);
-  const dw = w.requiresGrad && w.emptyGrad();
-  const db = b !== null && b.requiresGrad && b.emptyGrad();
+  const dw = w.requiresGrad && w.gradBuffer();
+  const db = b !== null && b.requiresGrad && b.gradBuffer();
   const floats = (each: Tensor | false): Floats | null => (each ? each.floats : null);
   const wanted = [floats(dx), floats(dw), floats(db)] as const;
   return { dx, grads: b ? [dx, dw, db] : [dx, dw], wanted };

@@ -130,7 +130,7 @@ export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {
   const y = empty(w, [...idx.shape, C], options.dtype === "bf16" ? "bf16" : w.dtype);
   w.device.kernels.embedding(idx.ints, w.floatsLike(y), y.floats, idx.size, V, C);
   return record("embedding", y, [idx, w], (dy) => {
-    const dw = w.emptyGrad();
+    const dw = w.gradBuffer();
     w.device.kernels.embeddingBackward(idx.ints, dy.floats, dw.floats, idx.size, V, C);
     return [false, dw];
   });

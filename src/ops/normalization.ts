@@ -66,8 +66,8 @@ function normalize(
 
 /** Room for the gradients of scale and shift that are wanted, and the same as kernels take it. */
 function weightGrads(w: Tensor, b: Tensor | null) {
-  const dw = w.requiresGrad && w.emptyGrad();
-  const db = b !== null && b.requiresGrad && b.emptyGrad();
+  const dw = w.requiresGrad && w.gradBuffer();
+  const db = b !== null && b.requiresGrad && b.gradBuffer();
   const wanted = [dw ? dw.floats : null, db ? db.floats : null] as const;
   return { grads: b ? [dw, db] : [dw], wanted };
 }

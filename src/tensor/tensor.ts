@@ -60,7 +60,7 @@ export class Tensor extends NDArray {
   /** Copies dx into .grad, or adds it to what is there. */
   addGrad(dx: Tensor): void {
     checkSameKind("grad", "dx", dx, this, this.shape, [this.dtype, this.accumulateDType]);
-    const grad = this.#ownGrad();
+    const grad = this.#ensureGrad();
     const { kernels, tape } = this.device;
     tape?.note(this);
     if (dx === grad)
@@ -73,14 +73,14 @@ export class Tensor extends NDArray {
   }
 
   /** Room for a gradient of this that an op computes: its .grad itself, if nothing is there yet. */
-  emptyGrad(): Tensor {
+  gradBuffer(): Tensor {
     const isFree = this.requiresGrad && !this.node && !this.hasGrad && !lent.has(this);
     if (!isFree) return empty(this, this.shape, this.accumulateDType);
     lent.add(this);
-    return this.#ownGrad();
+    return this.#ensureGrad();
   }
 
-  #ownGrad(): Tensor {
+  #ensureGrad(): Tensor {
     const isFit = this.#grad?.device === this.device && this.#grad.dtype === this.accumulateDType;
     if (!isFit) this.#grad = keep(empty(this, this.shape, this.accumulateDType));
     return this.#grad as Tensor;

@@ -55,7 +55,7 @@ interface Recorded {
   result: unknown;
   after: Map<Changing, boolean | number>;
   sites: number; // of random draws
-  structure: number;
+  captureEpoch: number;
 }
 
 /** Runs `step`, and replays it when it can. */
@@ -72,15 +72,15 @@ export class Capture<I extends unknown[], R> {
     this.#pool = new Pool(device.memory);
   }
 
-  run(inputs: I, structure: number): R {
+  run(inputs: I, captureEpoch: number): R {
     if (this.#bytes === null) return this.#measure(inputs);
     const isPlain = inputs.every((x) => isTensor(x) && !x.requiresGrad);
     const most = this.#device.memory.isHost ? MOST_BYTES : Number.MAX_VALUE;
     if (this.#bytes > most || !isPlain) return this.#step(...inputs);
     const recorded = this.#recorded;
-    return recorded?.structure === structure && isSame(recorded, inputs)
+    return recorded?.captureEpoch === captureEpoch && isSame(recorded, inputs)
       ? this.#replay(recorded, inputs)
-      : this.#record(inputs, structure);
+      : this.#record(inputs, captureEpoch);
   }
 
   /** The first run: everything that is made once is made, and the memory is known. */
@@ -94,7 +94,7 @@ export class Capture<I extends unknown[], R> {
     return result;
   }
 
-  #record(inputs: I, structure: number): R {
+  #record(inputs: I, captureEpoch: number): R {
     const { inputs: old, result: past } = this.#recorded ?? {};
     for (const x of tensorsOf([old, past])) x.storage.end();
     this.#recorded = null;
@@ -115,7 +115,7 @@ export class Capture<I extends unknown[], R> {
     if (calls && tape.isComplete) {
       const after = new Map([...tape.before.keys()].map((owner) => [owner, stateOf(owner)]));
       const sites = nextSite(0) - tape.firstSite;
-      this.#recorded = { calls, tape, inputs: own, result, after, sites, structure };
+      this.#recorded = { calls, tape, inputs: own, result, after, sites, captureEpoch };
     } else {
       this.#bytes = Number.POSITIVE_INFINITY; // it never will be complete
     }

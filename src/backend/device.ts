@@ -83,7 +83,7 @@ export class Device {
       const outer = this.#capturing;
       this.#capturing = true;
       try {
-        return this.addon && !outer ? capture.run(inputs, structure) : step(...inputs);
+        return this.addon && !outer ? capture.run(inputs, captureEpoch) : step(...inputs);
       } finally {
         this.#capturing = outer;
       }
@@ -150,11 +150,11 @@ export class Device {
 const made = new Map<DeviceName, Device>();
 const names: DeviceName[] = ["cuda", "cpu", "ts", "cuda-emulator"]; // fastest first
 let chosen: Device | null = null;
-let structure = 0;
+let captureEpoch = 0;
 
 /** To be called when recorded steps no longer hold: a mode, or the memory of a tensor, changed. */
-export function restructured(): void {
-  structure++;
+export function invalidateCaptures(): void {
+  captureEpoch++;
 }
 
 /** The addon of a device, null if it needs none; or why the device cannot be had. */

@@ -1,7 +1,7 @@
 // LoRA, low-rank adaptation: a trained layer stays as it is, and beside it a product of two thin
 // matrices learns what a new task needs. Hu et al. (2021).
 
-import { restructured } from "../backend/device.ts";
+import { invalidateCaptures } from "../backend/device.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { rand, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
@@ -143,5 +143,5 @@ export function replaceLinear(root: Module, change: (layer: Linear) => Linear): 
     }
   };
   visit(root);
-  restructured();
+  invalidateCaptures();
 }

@@ -2,7 +2,7 @@
 // its fields, each time they are asked for: plain class fields, arrays and nested modules all work,
 // and nothing has to be registered.
 
-import { type Device, type DeviceName, restructured } from "../backend/device.ts";
+import { type Device, type DeviceName, invalidateCaptures } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
@@ -72,7 +72,7 @@ export abstract class Module {
   /** Sets this module and those inside to training. */
   train(on = true): this {
     for (const module of this.modules()) {
-      if (module.training !== on) restructured();
+      if (module.training !== on) invalidateCaptures();
       module.training = on;
     }
     return this;
@@ -95,7 +95,7 @@ export abstract class Module {
     const isDType = target === "f32" || target === "f64" || target === "bf16";
     if (isDType) {
       for (const module of this.modules()) module.dtype = target;
-      restructured();
+      invalidateCaptures();
     }
     for (const [, each] of leaves(this, "", new Set())) {
       if (!(each instanceof Tensor) || (isDType && each.dtype === "i32")) continue;

@@ -5,7 +5,7 @@ import {
   type Device,
   type DType,
   type Floats,
-  restructured,
+  invalidateCaptures,
   type Storage,
 } from "../backend/device.ts";
 import { fail } from "../errors.ts";
@@ -113,7 +113,7 @@ export class NDArray {
   /** Goes over to another memory, on any device. */
   moveTo(storage: Storage): void {
     storage.version = this.storage.version + 1; // a graph that was made with the old one is stale
-    restructured();
+    invalidateCaptures();
     this.storage = storage;
   }
 

@@ -6,7 +6,7 @@ import { modelOptions } from "./models.ts";
 import { F, forModels, given, inPlace, out, P, type Part } from "./row.ts";
 
 export const optimizer = forModels(({ preset }) => {
-  const model = new GPT(modelOptions(preset), { drawWeights: false });
+  const model = new GPT(modelOptions(preset), { initWeights: false });
   const sizes = [...model.parameters()].map((w) => w.size);
   const each = (part: (n: number) => Part) => sizes.map(part);
   const [read, changed] = [each(F), each((n) => inPlace(F(n)))];

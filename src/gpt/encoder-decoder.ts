@@ -25,7 +25,7 @@ import { checkRank } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
-import { drawWeights } from "./init.ts";
+import { initWeights } from "./init.ts";
 import { placesOf, placeTable } from "./positions.ts";
 
 type Shared = "blockSize" | "nHead" | "nEmbd" | "dropout" | "bias" | "activation" | "norm";
@@ -111,9 +111,9 @@ export class EncoderDecoder extends Module {
       list(nDecoderLayer, () => new DecoderBlock(block)),
     );
     this.lm_head = new Linear(nEmbd, targetVocabSize, { bias: false, init });
-    drawWeights(this.encoder, 2 * nEncoderLayer);
-    drawWeights(this.decoder, 3 * nDecoderLayer);
-    drawWeights(this.lm_head, 1);
+    initWeights(this.encoder, 2 * nEncoderLayer);
+    initWeights(this.decoder, 3 * nDecoderLayer);
+    initWeights(this.lm_head, 1);
   }
 
   /** What the encoder makes of a text.  source [B, S] of i32; gives [B, S, C]. */

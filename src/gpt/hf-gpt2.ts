@@ -60,7 +60,7 @@ export function readGPT2(folder: string): GPT {
     if (!same(x.shape, shape))
       wrong(`shape ${show(x.shape)}, expected ${show(shape)} by config.json`);
   }
-  const model = new GPT(options, { drawWeights: false });
+  const model = new GPT(options, { initWeights: false });
   for (const [name, w] of model.namedParameters()) {
     scope(() => noGrad(() => w.assign(isConv1D(name) ? transpose(dict[name], 0, 1) : dict[name])));
     dict[name].free("loaded into the model");

@@ -9,7 +9,7 @@ import { scope } from "../scope.ts";
  * Normal with standard deviation 0.02; 0.02 / sqrt(branches) where a projection adds to a residual
  * stream that so many branches join. Radford et al. (2019), section 2.3.
  */
-export function drawWeights(model: Module, branches: number): void {
+export function initWeights(model: Module, branches: number): void {
   for (const [name, w] of model.namedParameters()) {
     if (w.shape.length < 2) continue;
     const deviation = name.endsWith("c_proj.weight") ? 0.02 / Math.sqrt(branches) : 0.02;

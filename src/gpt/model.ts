@@ -22,7 +22,7 @@ import { checkRank } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { configure, type GPTConfig, type GPTOptions } from "./config.ts";
-import { drawWeights } from "./init.ts";
+import { initWeights } from "./init.ts";
 import type { KVCache } from "./kv-cache.ts";
 import { placesOf, placeTable } from "./positions.ts";
 
@@ -71,12 +71,12 @@ export class GPT extends Module {
   readonly lm_head: Linear;
 
   /**
-   * Without `drawWeights` the matrices stay 0, or what `init` makes them, and wait for
+   * Without `initWeights` the matrices stay 0, or what `init` makes them, and wait for
    * loadStateDict().
    */
   constructor(
     options: GPTOptions,
-    { drawWeights: draw = true, init = zeros }: { drawWeights?: boolean; init?: Init } = {},
+    { initWeights: draw = true, init = zeros }: { initWeights?: boolean; init?: Init } = {},
   ) {
     super();
     const config = configure(options);
@@ -89,7 +89,7 @@ export class GPT extends Module {
     this.ln_f = normOf(nEmbd, config);
     const shared = tieWeights ? { weight: this.wte.weight } : {};
     this.lm_head = new Linear(nEmbd, vocabSize, { bias: config.lmHeadBias, init, ...shared });
-    if (draw) drawWeights(this, config.scaleResidual ? 2 * nLayer : 1);
+    if (draw) initWeights(this, config.scaleResidual ? 2 * nLayer : 1);
   }
 
   /**

@@ -54,7 +54,7 @@ export function isQuantized(model: LanguageModel): boolean {
  * own, so that they are never in memory twice; all else is 0.
  */
 export function quantizedGPT(options: GPTOptions, bits: Bits, dict: StateDict = {}): GPT {
-  const model = new GPT(options, { drawWeights: false, init: shapeAlone });
+  const model = new GPT(options, { initWeights: false, init: shapeAlone });
   const names = new Map([...model.namedParameters()].map(([name, w]) => [w, name]));
   const matrices = new Map<Tensor, QuantizedMatrix>(); // one where two layers share a weight
   const matrixLike = (w: Tensor) => {

@@ -67,7 +67,7 @@ function vocabularyOf(folder: string, vocabSize: number): Tokenizer {
 }
 
 function withoutPadding(whole: GPT, vocabSize: number): GPT {
-  const model = new GPT({ ...whole.config, vocabSize }, { drawWeights: false });
+  const model = new GPT({ ...whole.config, vocabSize }, { initWeights: false });
   model.to(whole.wte.weight.device);
   scope(() => model.loadStateDict(fitted(model.stateDict(), whole.stateDict())));
   return model;

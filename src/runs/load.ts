@@ -38,7 +38,7 @@ export function loadRun(
       const tokenizer = readTokenizer(out, state);
       const base = baseOf(out, config, state, device);
       const { tensors, metadata } = weights;
-      const options = { drawWeights: false, bits: bitsOf(checkpoint, metadata), dict: tensors };
+      const options = { initWeights: false, bits: bitsOf(checkpoint, metadata), dict: tensors };
       const model = prepare(config, tokenizer.vocabSize, device, base, options);
       loadWeights(checkpoint, model, tensors);
       return { tokenizer, model, state };
@@ -110,7 +110,7 @@ export function prepare(
 
 /** How a model waits for weights that are to be loaded: 0, or quantized, with matrices to take. */
 interface Building {
-  drawWeights?: boolean;
+  initWeights?: boolean;
   bits?: Bits;
   dict?: StateDict;
 }
@@ -119,7 +119,7 @@ interface Building {
 function buildModel(
   config: TrainConfig,
   vocabSize: number,
-  { drawWeights, bits, dict }: Building,
+  { initWeights, bits, dict }: Building,
 ): LanguageModel {
   manualSeed(config.seed);
   if (config.model === "bigram") return new BigramLanguageModel(vocabSize, config.blockSize);
@@ -143,7 +143,7 @@ function buildModel(
     norm,
     scaleResidual,
   };
-  return bits ? quantizedGPT(gpt, bits, dict) : new GPT(gpt, { drawWeights });
+  return bits ? quantizedGPT(gpt, bits, dict) : new GPT(gpt, { initWeights });
 }
 
 /** What the model computes in: where the device has no bf16 and no tf32, in f32. */

@@ -52,7 +52,7 @@ eachDevice("GPT", (test, on) => {
         tieWeights,
         lmHeadBias,
       };
-      const model = new GPT(config, { drawWeights: false });
+      const model = new GPT(config, { initWeights: false });
       return [sizeOf(model), sizeOf(model) - (model.wpe?.weight.size ?? 0)];
     };
     assert.is(count("lecture-0.2m", 65)[0], 209_729);

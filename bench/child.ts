@@ -7,7 +7,7 @@ import { setThreads } from "#src/backend/device.js";
 import { select } from "./all.ts";
 import { run } from "./command.ts";
 import { ceilingOf, rateOf, timeOf } from "./measure.ts";
-import { inHalf } from "./row.ts";
+import { toBf16 } from "./row.ts";
 
 /** What is printed of a device. */
 export interface Setting {
@@ -44,7 +44,7 @@ await run(async () => {
   for (const plain of select(filter)) {
     const { model, kernel, shape, flops } = plain;
     const signature = device.addon?.signatures[kernel] ?? "";
-    const row = dtype === "bf16" ? inHalf(plain, signature) : plain;
+    const row = dtype === "bf16" ? toBf16(plain, signature) : plain;
     const ms = timeOf(row, device, Number(time));
     const rate = rateOf(row, ms);
     const unit = flops ? "GFLOP/s" : "GB/s";

@@ -5,7 +5,7 @@ import { Bench } from "tinybench";
 import type { CudaAddon } from "#src/backend/addon.js";
 import { median } from "./command.ts";
 import { product } from "./matmul.bench.ts";
-import { allocate, bytesOf, type Call, F, inHalf, out, type Part } from "./row.ts";
+import { allocate, bytesOf, type Call, F, out, type Part, toBf16 } from "./row.ts";
 
 /**
  * The median of calls for `time` milliseconds, in milliseconds: from and to JavaScript, or where
@@ -64,9 +64,9 @@ export function ceilingOf(device: Device, time: number): (call: Call) => number 
   const reach = (call: Call, on: Device) => rateOf(call, timeOf(call, on, time));
   return (call) => {
     if (call.flops) {
-      const isHalf = call.args.some((arg) => isPart(arg) && arg.dtype === "bf16");
+      const isBf16 = call.args.some((arg) => isPart(arg) && arg.dtype === "bf16");
       const typed = (square: Call) =>
-        isHalf && addon ? inHalf(square, addon.signatures.matmul) : square;
+        isBf16 && addon ? toBf16(square, addon.signatures.matmul) : square;
       const sizes = device.name === "cuda" ? LARGE_SQUARES : SQUARES;
       fastest ||= Math.max(...sizes.map((n) => reach(typed(product("", [n, n, n])), device)));
       return fastest;

@@ -63,7 +63,7 @@ export function bytesOf({ args, bytes }: Call): number {
 }
 
 /** The call with all floats in bf16 that a kernel takes so, by the words of kernels.inc. */
-export function inHalf<C extends Call>(call: C, signature: string): C {
+export function toBf16<C extends Call>(call: C, signature: string): C {
   const words = [...signature.matchAll(/\w+\((F|W|f32|i32|bf16|any), *\w+/g)];
   const half = (arg: Arg, type = ""): Arg => {
     if (typeof arg !== "object" || arg === null || Array.isArray(arg)) return arg;

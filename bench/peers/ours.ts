@@ -9,7 +9,7 @@ import { median, run } from "../command.ts";
 import { layersOf, product } from "../matmul.bench.ts";
 import { rateOf, timeOf } from "../measure.ts";
 import { modelOptions, sizesOf } from "../models.ts";
-import { inHalf } from "../row.ts";
+import { toBf16 } from "../row.ts";
 
 /** What is printed of a product, here and there. */
 export interface Product {
@@ -40,7 +40,7 @@ function gemm(on: Device, dtype: string): void {
   if (addon && "setTf32" in addon) addon.setTf32(dtype === "tf32");
   const print = (gemm: string, m: number, n: number, k: number, transposed = {}) => {
     const plain = product(gemm, [m, n, k], transposed);
-    const call = dtype === "bf16" && addon ? inHalf(plain, addon.signatures.matmul) : plain;
+    const call = dtype === "bf16" && addon ? toBf16(plain, addon.signatures.matmul) : plain;
     const gflops = rateOf(call, timeOf(call, on, 200));
     console.log(JSON.stringify({ gemm, m, n, k, gflops } satisfies Product));
   };

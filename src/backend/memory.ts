@@ -22,7 +22,7 @@ export class Storage {
   readonly #pool: Pool;
   #owners = 1;
   #buffer: Buffer | null;
-  #half: Storage | null = null;
+  #bf16Copy: Storage | null = null;
   #isOrphan = false;
 
   constructor(device: Device, dtype: DType, length: number) {
@@ -33,25 +33,25 @@ export class Storage {
     this.#buffer = this.#pool.take(dtype, length);
   }
 
-  /** To be called when the content changes; says whether that of `half` has been changed too. */
-  touch(withHalf = false): void {
+  /** To be called when the content changes; says whether that of `bf16Copy` has been changed too. */
+  touch(withBf16Copy = false): void {
     this.device.tape?.note(this);
     this.version++;
-    if (this.#half && !withHalf) this.#copyTo(this.#half);
+    if (this.#bf16Copy && !withBf16Copy) this.#copyTo(this.#bf16Copy);
   }
 
-  get hasHalf(): boolean {
-    return this.#half !== null;
+  get hasBf16Copy(): boolean {
+    return this.#bf16Copy !== null;
   }
 
   /** The same numbers in bf16, made when first asked for, and from then on kept like these. */
-  get half(): Buffer {
-    if (!this.#half) {
-      this.#half = new Storage(this.device, "bf16", this.length);
-      this.#half.orphan();
-      this.#copyTo(this.#half);
+  get bf16Copy(): Buffer {
+    if (!this.#bf16Copy) {
+      this.#bf16Copy = new Storage(this.device, "bf16", this.length);
+      this.#bf16Copy.orphan();
+      this.#copyTo(this.#bf16Copy);
     }
-    return this.#half.buffer;
+    return this.#bf16Copy.buffer;
   }
 
   #copyTo(other: Storage): void {
@@ -70,7 +70,7 @@ export class Storage {
   /** One owner less; the last one gives the memory back. */
   release(): void {
     if (--this.#owners > 0 || !this.#buffer) return;
-    this.#half?.end();
+    this.#bf16Copy?.end();
     this.#pool.give(this.dtype, this.#buffer);
     this.#buffer = null;
     if (this.#isOrphan) collector.unregister(this);

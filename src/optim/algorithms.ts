@@ -40,7 +40,7 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
     super(op, params, defaults, options, ["m", "v", "t"]);
   }
 
-  protected override get writesHalves(): boolean {
+  protected override get updatesBf16Copy(): boolean {
     return true;
   }
 

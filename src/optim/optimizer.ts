@@ -77,7 +77,7 @@ export abstract class Optimizer<O extends { lr: number }> {
   protected abstract update(update: Update<O>): void;
 
   /** Does update() write the copies in bf16? */
-  protected get writesHalves(): boolean {
+  protected get updatesBf16Copy(): boolean {
     return false;
   }
 
@@ -90,11 +90,11 @@ export abstract class Optimizer<O extends { lr: number }> {
         moved.flatMap((w) => this.#memory.get(w)?.[name].floats ?? []);
       const memory = Object.fromEntries(this.#memories.map((name) => [name, remembered(name)]));
       const w = moved.map((w) => w.floats);
-      const withHalf = this.writesHalves && moved.some((w) => w.storage.hasHalf);
-      const copies = withHalf ? moved.map((w) => w.storage.half as Floats) : [];
+      const withBf16Copy = this.updatesBf16Copy && moved.some((w) => w.storage.hasBf16Copy);
+      const copies = withBf16Copy ? moved.map((w) => w.storage.bf16Copy as Floats) : [];
       const [{ kernels }, foundInf] = [lr.device, this.foundInf && this.foundInf.floats];
       this.update({ kernels, w, dw, memory, copies, lr: lr.floats, foundInf, options });
-      for (const w of moved) w.storage.touch(withHalf);
+      for (const w of moved) w.storage.touch(withBf16Copy);
     }
   }
 

@@ -71,7 +71,7 @@ export class NDArray {
   floatsLike(x: NDArray): Floats {
     if (this.dtype === x.dtype) return this.floats;
     this.checkNotFreed();
-    return this.storage.half as Floats;
+    return this.storage.bf16Copy as Floats;
   }
 
   /** The dtype of what must not be rounded: sums, statistics, gradients of weights. */

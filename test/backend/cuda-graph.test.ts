@@ -90,13 +90,13 @@ eachDevice("resident", (test, on) => {
     for (let i = 0; i < 4; i++) scope(() => void take(i));
     for (const w of model.parameters()) {
       assert.is(w.dtype, "f32");
-      if (!w.storage.hasHalf) continue;
-      const half = on.memory.read(w.storage.half);
-      const near = (x: number, i: number) => Math.abs(x - half[i]) <= 2 ** -8 * Math.abs(x);
+      if (!w.storage.hasBf16Copy) continue;
+      const copy = on.memory.read(w.storage.bf16Copy);
+      const near = (x: number, i: number) => Math.abs(x - copy[i]) <= 2 ** -8 * Math.abs(x);
       assert.ok(Array.from(w.data()).every(near));
     }
     const [w] = model.parameters();
     w.fill(3); // from outside of a step
-    assert.is(on.memory.read(w.storage.half)[7], 3);
+    assert.is(on.memory.read(w.storage.bf16Copy)[7], 3);
   });
 });

@@ -116,14 +116,14 @@ eachDevice("golden GPT", (test, on) => {
     const cheap = device(
       devices().some(({ name, available }) => name === "cpu" && available) ? "cpu" : "ts",
     );
-    const inHalf = parts(take(training(model().to("bf16"))));
+    const runBf16 = parts(take(training(model().to("bf16"))));
     const exact = parts(golden.losses);
     const others = [1, 2, 3, 4, 5].map((seed) => {
       manualSeed(seed);
       const other = new GPT({ ...config, scaleResidual: false } as GPTOptions);
       return parts(take(training(other.to(cheap))));
     });
-    for (const [i, loss] of inHalf.entries()) {
+    for (const [i, loss] of runBf16.entries()) {
       const center = mean(others.map((each) => each[i]));
       const noise = Math.sqrt(mean(others.map((each) => (each[i] - center) ** 2)) * (5 / 4));
       const off = Math.abs(loss - exact[i]);

@@ -154,7 +154,7 @@ export function cachedAttention(
     C / options.nHead,
     capacity,
   );
-  cache.storage.touch();
+  cache.storage.bumpVersion();
   return y;
 }
 

@@ -94,7 +94,7 @@ export abstract class Optimizer<O extends { lr: number }> {
       const copies = withBf16Copy ? moved.map((w) => w.storage.bf16Copy as Floats) : [];
       const [{ kernels }, foundInf] = [lr.device, this.foundInf && this.foundInf.floats];
       this.update({ kernels, w, dw, memory, copies, lr: lr.floats, foundInf, options });
-      for (const w of moved) w.storage.touch(withBf16Copy);
+      for (const w of moved) w.storage.bumpVersion(withBf16Copy);
     }
   }
 

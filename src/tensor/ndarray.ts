@@ -95,7 +95,7 @@ export class NDArray {
   fill(value: number): this {
     if (typeof value !== "number") fail(`fill: value is ${typeof value}, expected a number`);
     this.device.kernels.fill(this.buffer, value, this.size);
-    this.storage.touch();
+    this.storage.bumpVersion();
     return this;
   }
 
@@ -106,7 +106,7 @@ export class NDArray {
     const [from, to] = [x.buffer, this.buffer];
     if (from === to) return this; // its own values, as a state dict holds them; kernels refuse it
     this.device.kernels.copy(from, to, this.size);
-    this.storage.touch();
+    this.storage.bumpVersion();
     return this;
   }
 

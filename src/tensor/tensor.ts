@@ -68,7 +68,7 @@ export class Tensor extends NDArray {
     else if (this.hasGrad || lent.has(this))
       kernels.accumulate(converted(dx, grad.dtype).floats, grad.floats, this.size);
     else kernels.copy(dx.floats, grad.floats, this.size);
-    grad.storage.touch();
+    grad.storage.bumpVersion();
     this.hasGrad = true;
   }
 

@@ -94,5 +94,5 @@ export function sizesOf({ config }: Pick<Run, "config">): [B: number, T: number]
 /** list[i] = x, without waiting for the device. */
 export function putAt(list: Tensor, i: number, x: Tensor): void {
   list.device.kernels.sliceUpdate(x.floats, list.floats, 1, list.size, 1, i, 1);
-  list.storage.touch();
+  list.storage.bumpVersion();
 }

@@ -41,7 +41,7 @@ export class Stepper {
       scope(() => {
         const result = this.#gradients(places);
         device.kernels.checkFinite(result.loss.floats, foundInf.floats);
-        foundInf.storage.touch();
+        foundInf.storage.bumpVersion();
         optimizer.step();
         optimizer.zeroGrad();
         return result;

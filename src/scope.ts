@@ -1,24 +1,24 @@
 // When memory dies. A tensor belongs to the innermost scope, and ends with it, unless the scope
 // returns it or somebody keeps it; memory goes back to its pool with the last tensor that shares
-// it. Outside every scope tensors are left to the garbage collector.
+// it. Outside every scope tensors are left to the garbage finalizers.
 
 /** What a scope can end: a tensor, as scopes see it. */
-export interface Mortal {
+export interface Disposable {
   readonly storage: {
-    kept: boolean;
-    /** From now on the garbage collector gives the memory back. */
-    orphan(): void;
+    persistent: boolean;
+    /** From now on the garbage finalizers gives the memory back. */
+    registerFinalizer(): void;
   };
   /** Ends it now; `reason` is what a later reader is told. */
   free(reason: string): void;
 }
 
-let innermost: Mortal[] | null = null;
+let innermost: Disposable[] | null = null;
 
-/** Puts a new tensor under the innermost scope, or under the collector where there is none. */
-export function adopt(tensor: Mortal): void {
+/** Puts a new tensor under the innermost scope, or under the finalizers where there is none. */
+export function track(tensor: Disposable): void {
   if (innermost) innermost.push(tensor);
-  else tensor.storage.orphan();
+  else tensor.storage.registerFinalizer();
 }
 
 /**
@@ -27,7 +27,7 @@ export function adopt(tensor: Mortal): void {
  */
 export function scope<T>(fn: () => T): T {
   const outer = innermost;
-  const mine: Mortal[] = [];
+  const mine: Disposable[] = [];
   let survivors = new Set<unknown>();
   innermost = mine;
   try {
@@ -41,8 +41,8 @@ export function scope<T>(fn: () => T): T {
   } finally {
     innermost = outer;
     for (const tensor of mine) {
-      if (tensor.storage.kept) continue; // keep() has settled it
-      if (survivors.has(tensor)) adopt(tensor);
+      if (tensor.storage.persistent) continue; // keep() has settled it
+      if (survivors.has(tensor)) track(tensor);
       else tensor.free("freed at the end of its scope; return it or keep() it");
     }
   }
@@ -51,9 +51,9 @@ export function scope<T>(fn: () => T): T {
 /**
  * Takes a tensor out of its scope and out of backward()'s reach: it lives until it is unreachable.
  */
-export function keep<T extends Mortal>(tensor: T): T {
-  tensor.storage.kept = true;
-  tensor.storage.orphan();
+export function keep<T extends Disposable>(tensor: T): T {
+  tensor.storage.persistent = true;
+  tensor.storage.registerFinalizer();
   return tensor;
 }
 

@@ -4,13 +4,13 @@
 // again too. The step has memory of its own: nothing else may take what a replay writes to.
 
 import { nextSite, rngState } from "../random.ts";
-import { keep, type Mortal, scope } from "../scope.ts";
+import { type Disposable, keep, scope } from "../scope.ts";
 import type { CapturedGraph } from "./addon.ts";
 import type { Device } from "./device.ts";
 import { Pool, type Storage } from "./memory.ts";
 
 /** What a capture needs of a tensor. */
-interface TensorLike extends Mortal {
+interface TensorLike extends Disposable {
   storage: Storage;
   readonly shape: readonly number[];
   readonly requiresGrad: boolean;
@@ -96,7 +96,7 @@ export class Capture<I extends unknown[], R> {
 
   #record(inputs: I, captureEpoch: number): R {
     const { inputs: old, result: past } = this.#recorded ?? {};
-    for (const x of tensorsOf([old, past])) x.storage.end();
+    for (const x of tensorsOf([old, past])) x.storage.dispose();
     this.#recorded = null;
     const device = this.#device;
     if (!device.memory.isHost) device.pool.trim(); // the step has memory of its own from here on

@@ -18,12 +18,12 @@ export class Storage {
   readonly length: number;
   /** Counts changes in place, so that backward() notices an input that is no longer what it was. */
   version = 0;
-  kept = false;
+  persistent = false;
   readonly #pool: Pool;
-  #owners = 1;
+  #refCount = 1;
   #buffer: Buffer | null;
   #bf16Copy: Storage | null = null;
-  #isOrphan = false;
+  #hasFinalizer = false;
 
   constructor(device: Device, dtype: DType, length: number) {
     this.device = device;
@@ -48,7 +48,7 @@ export class Storage {
   get bf16Copy(): Buffer {
     if (!this.#bf16Copy) {
       this.#bf16Copy = new Storage(this.device, "bf16", this.length);
-      this.#bf16Copy.orphan();
+      this.#bf16Copy.registerFinalizer();
       this.#copyTo(this.#bf16Copy);
     }
     return this.#bf16Copy.buffer;
@@ -62,39 +62,39 @@ export class Storage {
     return this.#buffer ?? fail("this memory has been given back");
   }
 
-  share(): this {
-    this.#owners++;
+  retain(): this {
+    this.#refCount++;
     return this;
   }
 
   /** One owner less; the last one gives the memory back. */
   release(): void {
-    if (--this.#owners > 0 || !this.#buffer) return;
-    this.#bf16Copy?.end();
+    if (--this.#refCount > 0 || !this.#buffer) return;
+    this.#bf16Copy?.dispose();
     this.#pool.give(this.dtype, this.#buffer);
     this.#buffer = null;
-    if (this.#isOrphan) collector.unregister(this);
+    if (this.#hasFinalizer) finalizers.unregister(this);
   }
 
   /** Gives the memory back now, whoever shares it: to read it is an error from here on. */
-  end(): void {
-    this.#owners = 1;
+  dispose(): void {
+    this.#refCount = 1;
     this.release();
   }
 
-  /** From now on the garbage collector gives the memory back, when nobody can reach it. */
-  orphan(): void {
-    if (this.#isOrphan || !this.#buffer) return;
-    this.#isOrphan = true;
+  /** From now on the garbage finalizers gives the memory back, when nobody can reach it. */
+  registerFinalizer(): void {
+    if (this.#hasFinalizer || !this.#buffer) return;
+    this.#hasFinalizer = true;
     const held = { pool: this.#pool, dtype: this.dtype, buffer: this.#buffer };
-    collector.register(this, held, this);
+    finalizers.register(this, held, this);
   }
 }
 
 /**
  * Gives back the memory of storages that nobody can reach. It runs between tasks, never in a loop.
  */
-const collector = new FinalizationRegistry<{ pool: Pool; dtype: DType; buffer: Buffer }>(
+const finalizers = new FinalizationRegistry<{ pool: Pool; dtype: DType; buffer: Buffer }>(
   ({ pool, dtype, buffer }) => pool.give(dtype, buffer),
 );
 

@@ -9,7 +9,7 @@ import {
   type Storage,
 } from "../backend/device.ts";
 import { fail } from "../errors.ts";
-import { adopt } from "../scope.ts";
+import { track } from "../scope.ts";
 import { checkShape, type Shape, show } from "../shape.ts";
 
 /** A dense, row-major array of numbers on a device. */
@@ -17,12 +17,12 @@ export class NDArray {
   readonly shape: Shape;
   storage: Storage;
   origin = "tensor"; // the op that made it
-  #fate = ""; // why it can no longer be read
+  #freedBecause = ""; // why it can no longer be read
 
   constructor(storage: Storage, shape: Shape) {
     this.storage = storage;
     this.shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape]);
-    adopt(this);
+    track(this);
   }
 
   get device(): Device {
@@ -43,12 +43,12 @@ export class NDArray {
   }
 
   get isFreed(): boolean {
-    return this.#fate !== "";
+    return this.#freedBecause !== "";
   }
 
   /** Throws if this was freed, and says why it was. */
   checkNotFreed(label = this.label): void {
-    if (this.#fate) fail(`${label} was ${this.#fate}`);
+    if (this.#freedBecause) fail(`${label} was ${this.#freedBecause}`);
   }
 
   /** The memory, as kernels take it. */
@@ -119,8 +119,8 @@ export class NDArray {
 
   /** Ends this array. Its memory goes back to the pool when no other one shares it. */
   free(reason: string): void {
-    if (this.#fate || this.storage.kept) return;
-    this.#fate = reason;
+    if (this.#freedBecause || this.storage.persistent) return;
+    this.#freedBecause = reason;
     this.storage.release();
   }
 }

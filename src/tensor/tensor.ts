@@ -95,7 +95,7 @@ export class Tensor extends NDArray {
   /** The same memory under the same shape, or another of its size, cut off from the graph. */
   detach(shape: Shape = this.shape): Tensor {
     this.checkNotFreed();
-    return new Tensor(this.storage.share(), shape);
+    return new Tensor(this.storage.retain(), shape);
   }
 }
 

@@ -76,7 +76,7 @@ export class Models {
   /** Gives the memory of a model back, unless somebody works with it. */
   #free({ model, users }: Held): void {
     if (users > 0) return;
-    for (const parameter of Object.values(model.stateDict())) parameter.storage.end();
+    for (const parameter of Object.values(model.stateDict())) parameter.storage.dispose();
     this.#device.pool.trim();
   }
 }

@@ -27,7 +27,7 @@ const MOST_BYTES = 256e6;
 type Changing = { hasGrad: boolean } | { version: number };
 
 /** What is noted while a step is recorded. */
-export class Tape {
+export class CaptureLog {
   readonly pool: Pool;
   /** Key, step and first site of random draws, at one address: set anew before each replay. */
   readonly rngState: Int32Array;
@@ -50,7 +50,7 @@ export class Tape {
 /** All that a replay needs. */
 interface Recorded {
   calls: CapturedGraph;
-  tape: Tape;
+  captureLog: CaptureLog;
   inputs: unknown[];
   result: unknown;
   after: Map<Changing, boolean | number>;
@@ -100,52 +100,54 @@ export class Capture<I extends unknown[], R> {
     this.#recorded = null;
     const device = this.#device;
     if (!device.memory.isHost) device.pool.trim(); // the step has memory of its own from here on
-    const tape = new Tape(device, this.#pool);
-    const own = device.taping(tape, () => mapTensors(inputs, (x) => copyOf(x, device))) as I;
+    const captureLog = new CaptureLog(device, this.#pool);
+    const own = device.withCaptureLog(captureLog, () =>
+      mapTensors(inputs, (x) => copyOf(x, device)),
+    ) as I;
     copyInto(own, inputs, device);
     let result: unknown;
     device.addon?.beginCapture();
     let calls: CapturedGraph | undefined;
     try {
-      result = device.taping(tape, () => scope(() => this.#step(...own)));
+      result = device.withCaptureLog(captureLog, () => scope(() => this.#step(...own)));
     } finally {
       calls = device.addon?.endCapture();
     }
     result = mapTensors(result, (x) => keep(x.detach()));
-    if (calls && tape.isComplete) {
-      const after = new Map([...tape.before.keys()].map((owner) => [owner, stateOf(owner)]));
-      const sites = nextSite(0) - tape.firstSite;
-      this.#recorded = { calls, tape, inputs: own, result, after, sites, captureEpoch };
+    if (calls && captureLog.isComplete) {
+      const after = new Map([...captureLog.before.keys()].map((owner) => [owner, stateOf(owner)]));
+      const sites = nextSite(0) - captureLog.firstSite;
+      this.#recorded = { calls, captureLog, inputs: own, result, after, sites, captureEpoch };
     } else {
       this.#bytes = Number.POSITIVE_INFINITY; // it never will be complete
     }
     return mapTensors(result, (x) => x.detach()) as R;
   }
 
-  #replay({ calls, tape, inputs: own, result, after, sites }: Recorded, inputs: I): R {
+  #replay({ calls, captureLog, inputs: own, result, after, sites }: Recorded, inputs: I): R {
     const device = this.#device;
     copyInto(own, inputs, device);
     const state = rngState().state;
-    state[3] = nextSite(sites) - tape.firstSite;
-    device.memory.write(tape.rngState, state);
+    state[3] = nextSite(sites) - captureLog.firstSite;
+    device.memory.write(captureLog.rngState, state);
     device.addon?.replay(calls);
     for (const [owner, state] of after)
       if ("version" in owner)
-        owner.version += (state as number) - (tape.before.get(owner) as number);
+        owner.version += (state as number) - (captureLog.before.get(owner) as number);
       else owner.hasGrad = state as boolean;
     return mapTensors(result, (x) => x.detach()) as R;
   }
 }
 
 /** Do the inputs have the shapes, and leaves their gradients, as when the step was recorded? */
-function isSame({ inputs: own, tape }: Recorded, inputs: unknown[]): boolean {
+function isSame({ inputs: own, captureLog }: Recorded, inputs: unknown[]): boolean {
   const kindOf = (x: unknown) => {
     const { shape, storage } = x as TensorLike;
     return `${storage.device} ${storage.dtype} ${shape}`;
   };
   if (own.length !== inputs.length) return false;
   for (const [i, x] of inputs.entries()) if (kindOf(x) !== kindOf(own[i])) return false;
-  for (const [owner, state] of tape.before)
+  for (const [owner, state] of captureLog.before)
     if ("hasGrad" in owner && owner.hasGrad !== state) return false;
   return true;
 }

@@ -5,7 +5,7 @@ import { fail } from "../errors.ts";
 import { rngState } from "../random.ts";
 import { type Addon, addonOf } from "./addon.ts";
 import { type Buffer, deviceMemory, hostMemory, type Memory } from "./buffers.ts";
-import { Capture, type Tape } from "./capture.ts";
+import { Capture, type CaptureLog } from "./capture.ts";
 import type { DType, Kernels } from "./kernels.ts";
 import { Pool, Storage } from "./memory.ts";
 import { reference } from "./ts/index.ts";
@@ -26,7 +26,7 @@ export class Device {
   /** Kernel calls so far on each floor, by name. */
   readonly calls = { native: new Map<string, number>(), ts: new Map<string, number>() };
   /** What is noted while a step is recorded. */
-  tape: Tape | null = null;
+  captureLog: CaptureLog | null = null;
   #capturing = false;
   #rngState: { at: Int32Array | null; changes: number } = { at: null, changes: -1 };
 
@@ -63,7 +63,7 @@ export class Device {
    * theirs.
    */
   rngState(): Int32Array {
-    if (this.tape) return this.tape.rngState;
+    if (this.captureLog) return this.captureLog.rngState;
     const { state, changes } = rngState();
     if (!this.#rngState.at || changes !== this.#rngState.changes)
       this.#rngState = { at: this.place(state), changes };
@@ -97,15 +97,15 @@ export class Device {
     return at;
   }
 
-  /** Runs `fn` with a tape, on the tape's memory. */
-  taping<T>(tape: Tape, fn: () => T): T {
+  /** Runs `fn` with a captureLog, on the captureLog's memory. */
+  withCaptureLog<T>(captureLog: CaptureLog, fn: () => T): T {
     const { pool } = this;
-    Object.assign(this, { tape, pool: tape.pool });
-    this.memory.write(tape.rngState, rngState().state);
+    Object.assign(this, { captureLog, pool: captureLog.pool });
+    this.memory.write(captureLog.rngState, rngState().state);
     try {
       return fn();
     } finally {
-      Object.assign(this, { tape: null, pool });
+      Object.assign(this, { captureLog: null, pool });
     }
   }
 
@@ -132,7 +132,7 @@ export class Device {
         if (fast && !fast(...args)) tally(this.calls.native, name);
         else {
           tally(this.calls.ts, name);
-          if (this.tape) this.tape.isComplete = false;
+          if (this.captureLog) this.captureLog.isComplete = false;
           kernel(...args);
         }
       };

@@ -35,7 +35,7 @@ export class Storage {
 
   /** To be called when the content changes; says whether that of `bf16Copy` has been changed too. */
   bumpVersion(withBf16Copy = false): void {
-    this.device.tape?.note(this);
+    this.device.captureLog?.note(this);
     this.version++;
     if (this.#bf16Copy && !withBf16Copy) this.#copyTo(this.#bf16Copy);
   }

@@ -52,7 +52,7 @@ export class Tensor extends NDArray {
   }
 
   set grad(dx: Tensor | null) {
-    this.device.tape?.note(this);
+    this.device.captureLog?.note(this);
     this.hasGrad = false;
     if (dx) this.addGrad(dx);
   }
@@ -61,8 +61,8 @@ export class Tensor extends NDArray {
   addGrad(dx: Tensor): void {
     checkSameKind("grad", "dx", dx, this, this.shape, [this.dtype, this.accumulateDType]);
     const grad = this.#ensureGrad();
-    const { kernels, tape } = this.device;
-    tape?.note(this);
+    const { kernels, captureLog } = this.device;
+    captureLog?.note(this);
     if (dx === grad)
       lent.delete(this); // the op has written it
     else if (this.hasGrad || lent.has(this))

@@ -140,7 +140,7 @@ function forward(op: string, { x, w, b }: Layer, code: number): { y: Tensor; h: 
   const rows = x.shape.slice(0, -1);
   const y = empty(x, [...rows, N]);
   const h = code > 1 ? empty(y) : null;
-  const inputs = [x.floats, w.floatsLike(x), b && b.floatsLike(x)] as const;
+  const inputs = [x.floats, w.floatsAs(x.dtype), b && b.floatsAs(x.dtype)] as const;
   x.device.kernels.linear(...inputs, h && h.floats, y.floats, sizeOf(rows), N, K, code);
   return { y, h };
 }
@@ -153,7 +153,7 @@ function backward(
 ) {
   const [N, K] = w.shape;
   const { wanted, ...grads } = layerGrads(x, w, b, wantsX);
-  const inputs = [x.floats, w.floatsLike(x), slopesOf && slopesOf.floats, dy.floats] as const;
+  const inputs = [x.floats, w.floatsAs(x.dtype), slopesOf && slopesOf.floats, dy.floats] as const;
   const rows = sizeOf(x.shape.slice(0, -1));
   x.device.kernels.linearBackward(...inputs, ...wanted, rows, N, K, code);
   return grads;

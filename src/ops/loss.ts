@@ -73,9 +73,9 @@ export function linearCrossEntropy(
   const { kernels } = x.device;
   const [loss, count] = [empty(x, [], x.accumulateDType), empty(x, [], x.accumulateDType)];
   const logits = empty(x, [rows, n + 7]); // a floor may pad rows to a multiple of 8
-  const inputs = () => [x.floats, w.floatsLike(x)] as const;
+  const inputs = () => [x.floats, w.floatsAs(x.dtype)] as const;
   const results = [loss.floats, count.floats, logits.floats] as const;
-  const bias = b && b.floatsLike(x);
+  const bias = b && b.floatsAs(x.dtype);
   kernels.linearCrossEntropy(...inputs(), bias, target.ints, ...results, rows, n, K, ignoreIndex);
   count.free("only the kernel needs it");
   const backward: Backward = (dy) => {

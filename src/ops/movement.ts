@@ -128,7 +128,7 @@ export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {
   if (w.shape.length !== 2) fail(`embedding: w has shape ${show(w.shape)}, expected [V, C]`);
   const [V, C] = w.shape;
   const y = empty(w, [...idx.shape, C], options.dtype === "bf16" ? "bf16" : w.dtype);
-  w.device.kernels.embedding(idx.ints, w.floatsLike(y), y.floats, idx.size, V, C);
+  w.device.kernels.embedding(idx.ints, w.floatsAs(y.dtype), y.floats, idx.size, V, C);
   return record("embedding", y, [idx, w], (dy) => {
     const dw = w.gradBuffer();
     w.device.kernels.embeddingBackward(idx.ints, dy.floats, dw.floats, idx.size, V, C);

@@ -43,7 +43,7 @@ function normalize(
   const { kernels } = x.device;
   const subtractMean = op === "layerNorm";
   const [y, [mu, rstd]] = [empty(x), statistics(x, rows)];
-  const weights = [w.floatsLike(x), b && b.floatsLike(x)] as const;
+  const weights = [w.floatsAs(x.dtype), b && b.floatsAs(x.dtype)] as const;
   kernels.layerNorm(
     x.floats,
     ...weights,
@@ -57,7 +57,7 @@ function normalize(
   );
   const backward: Backward = (dy) => {
     const [dx, { grads, wanted }] = [empty(x), weightGrads(w, b)];
-    const given = [x.floats, w.floatsLike(x), mu.floats, rstd.floats, dy.floats] as const;
+    const given = [x.floats, w.floatsAs(x.dtype), mu.floats, rstd.floats, dy.floats] as const;
     kernels.layerNormBackward(...given, dx.floats, ...wanted, rows, n, subtractMean);
     return [dx, ...grads];
   };
@@ -135,12 +135,12 @@ function join(
   const [r, z, [mu, rstd]] = [empty(x), empty(x), statistics(x, rows)];
   const [rngState, site] = [x.device.rngState(), p > 0 ? nextSite() : 0];
   const results = [r.floats, z.floats, mu.floats, rstd.floats] as const;
-  const inputs = [x.floats, y.floats, w.floatsLike(x), b && b.floatsLike(x)] as const;
+  const inputs = [x.floats, y.floats, w.floatsAs(x.dtype), b && b.floatsAs(x.dtype)] as const;
   kernels.residualLayerNorm(...inputs, ...results, rngState, rows, n, eps, site, p, subtractMean);
   const backward = (dr?: Tensor, dz?: Tensor) => {
     const [dx, dy, { grads, wanted }] = [empty(x), p > 0 && empty(x), weightGrads(w, b)];
     const slope = dz ?? empty(x).fill(0);
-    const saved = [r.floats, w.floatsLike(x), mu.floats, rstd.floats] as const;
+    const saved = [r.floats, w.floatsAs(x.dtype), mu.floats, rstd.floats] as const;
     const given = [dr ? dr.floats : null, slope.floats] as const;
     const results = [dx.floats, dy ? dy.floats : null, ...wanted] as const;
     const sizes = [rows, n, site, p, subtractMean] as const;

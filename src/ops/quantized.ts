@@ -115,7 +115,7 @@ export function linearQuantized(
   if (code === undefined) return activate(linearQuantized(x, q, b), activation);
   const rows = x.shape.slice(0, -1);
   const y = empty(x, [...rows, N]);
-  const inputs = [x.floats, q.weight.ints, q.scale.floats, b && b.floatsLike(x)] as const;
+  const inputs = [x.floats, q.weight.ints, q.scale.floats, b && b.floatsAs(x.dtype)] as const;
   x.device.kernels.linearQuantized(...inputs, y.floats, sizeOf(rows), N, K, groups, q.bits, code);
   return y;
 }

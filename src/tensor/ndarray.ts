@@ -68,8 +68,8 @@ export class NDArray {
   }
 
   /** The numbers in the dtype of x, as kernels take it: in bf16 those of an f32 array too. */
-  floatsLike(x: NDArray): Floats {
-    if (this.dtype === x.dtype) return this.floats;
+  floatsAs(dtype: DType): Floats {
+    if (this.dtype === dtype) return this.floats;
     this.checkNotFreed();
     return this.storage.bf16Copy as Floats;
   }

@@ -8,14 +8,14 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { help, parse } from "#src/cli/args.js";
-import { fail } from "#src/errors.js";
-import { defaultsOf, type Option, type Table, UsageError } from "#src/train/table.js";
+import { fail, UsageError } from "#src/errors.js";
+import { getDefaults, type OptionSpec, type OptionTable } from "#src/options.js";
 
 /**
  * The words before the first option, and the options, with their defaults. Prints the help that the
  * table makes if asked for it.
  */
-export function readOptions<T>(usage: string, table: Table): { words: string[]; options: T } {
+export function readOptions<T>(usage: string, table: OptionTable): { words: string[]; options: T } {
   const all = process.argv.slice(2);
   if (all.includes("--help")) {
     console.log(help(`usage: ${usage}`, table));
@@ -24,12 +24,12 @@ export function readOptions<T>(usage: string, table: Table): { words: string[]; 
   const first = all.findIndex((word) => word.startsWith("--"));
   const words = all.slice(0, first < 0 ? all.length : first);
   const given = parse("bench", table, all.slice(words.length)) as Partial<T>;
-  return { words, options: { ...defaultsOf<T>(table), ...given } };
+  return { words, options: { ...getDefaults<T>(table), ...given } };
 }
 
 const cores = Math.min(availableParallelism(), 256);
 /** The option for threads: as many as the machine runs at once. */
-export const threads: Option = {
+export const threads: OptionSpec = {
   type: "integer",
   help: "threads on cpu",
   default: cores,

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Table } from "#src/train/table.js";
+import type { OptionTable } from "#src/options.js";
 import { jsonLines, readOptions, run, warnIfBusy } from "./command.ts";
 
 interface Options {
@@ -14,7 +14,7 @@ interface Options {
   preset: string;
 }
 
-const table: Table = {
+const table: OptionTable = {
   rounds: { type: "integer", help: "runs of each kind", default: 7, min: 1, value: "N" },
   steps: { type: "integer", help: "steps of a run", default: 1000, min: 100, value: "N" },
   preset: { type: "string", help: "what is trained", default: "lecture-0.2m", value: "NAME" },

@@ -1,11 +1,11 @@
 // The models that are measured: presets, with their sizes under the letters of the sources.
 
 import { type Device, GPT, type GPTOptions, optim, presets, type Tensor } from "tinybard";
-import { type TrainConfig, trainTable } from "#src/train/options.js";
-import { defaultsOf } from "#src/train/table.js";
+import { getDefaults } from "#src/options.js";
+import { type TrainConfig, trainOptions } from "#src/train/config.js";
 
 function configOf(preset: string): TrainConfig {
-  return { ...defaultsOf<TrainConfig>(trainTable), ...presets[preset as keyof typeof presets] };
+  return { ...getDefaults<TrainConfig>(trainOptions), ...presets[preset as keyof typeof presets] };
 }
 
 /** Is it the name of a preset that is a GPT? */

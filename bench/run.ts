@@ -3,7 +3,8 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { devices } from "tinybard";
-import { type Table, UsageError } from "#src/train/table.js";
+import { UsageError } from "#src/errors.js";
+import type { OptionTable } from "#src/options.js";
 import { select } from "./all.ts";
 import type { Result, Setting } from "./child.ts";
 import { jsonLines, machine, readOptions, run, threads, warnIfBusy, writeJSON } from "./command.ts";
@@ -21,7 +22,7 @@ interface Options {
 
 const dtypes = ["f32", "tf32", "bf16"];
 const names = devices().map(({ name }) => name);
-const table: Table = {
+const table: OptionTable = {
   device: { type: "string", help: "measure this device only", choices: names, value: "NAME" },
   filter: {
     type: "string",

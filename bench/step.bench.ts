@@ -13,8 +13,9 @@ import {
 } from "tinybard";
 import { setThreads } from "#src/backend/device.js";
 import { placeOf, sampleBatch, splitTokens } from "#src/data/batches.js";
+import { UsageError } from "#src/errors.js";
+import type { OptionTable } from "#src/options.js";
 import { beginStep, uniform } from "#src/random.js";
-import { type Table, UsageError } from "#src/train/table.js";
 import { median, readOptions, run, threads } from "./command.ts";
 import { build, isGPT, sizesOf } from "./models.ts";
 
@@ -43,7 +44,7 @@ interface Options {
 }
 
 const names = ["auto", ...devices().map(({ name }) => name)];
-const table: Table = {
+const table: OptionTable = {
   device: {
     type: "string",
     help: "where to compute",

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { device, setDefaultDevice } from "tinybard";
 import { parse } from "#src/cli/args.js";
-import { trainTable } from "#src/train/options.js";
-import { UsageError } from "#src/train/table.js";
+import { UsageError } from "#src/errors.js";
+import { trainOptions } from "#src/train/config.js";
 
 const sources = fileURLToPath(new URL("../../lessons", import.meta.url));
 
@@ -16,7 +16,7 @@ try {
   const hasNumber = first !== undefined && !first.startsWith("--");
   const flags = parse(
     "lesson",
-    { device: trainTable.device },
+    { device: trainOptions.device },
     hasNumber ? rest : process.argv.slice(2),
   );
   const { device: name = "auto" } = flags as { device?: Parameters<typeof device>[0] };

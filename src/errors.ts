@@ -1,6 +1,11 @@
 // Errors, and the argument checks that do not concern shapes. All messages have one grammar,
 // `op: argument is X, expected Y`, and the caller's line is on top of the stack.
 
+/** A mistake in how the program or train() was called; the message says what to change. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
 /** Throws a TypeError whose stack starts at the caller's line instead of inside the library. */
 export function fail(message: string): never {
   const error = new TypeError(message);

@@ -18,7 +18,7 @@ export {
   saveSafetensors,
   type TensorDict,
 } from "./files/safetensors.ts";
-export { BigramLanguageModel, type LanguageModel } from "./gpt/bigram.ts";
+export { BigramLanguageModel } from "./gpt/bigram.ts";
 export type { GPTConfig, GPTOptions } from "./gpt/config.ts";
 export {
   EncoderDecoder,
@@ -27,6 +27,7 @@ export {
 } from "./gpt/encoder-decoder.ts";
 export { type Generation, generate } from "./gpt/generate.ts";
 export { GPT2Error, loadGPT2, saveGPT2 } from "./gpt/hf-gpt2.ts";
+export type { LanguageModel } from "./gpt/language-model.ts";
 export { GPT } from "./gpt/model.ts";
 export { presets } from "./gpt/presets.ts";
 export { quantize } from "./gpt/quantize.ts";
@@ -117,6 +118,6 @@ export {
   TokenizerError,
 } from "./tokenizers/tokenizer.ts";
 export { WordTokenizer } from "./tokenizers/word.ts";
+export type { TrainConfig } from "./train/config.ts";
 export { type TrainResult, train } from "./train/loop.ts";
-export type { TrainConfig } from "./train/options.ts";
 export { DivergedError } from "./train/step.ts";

@@ -4,7 +4,8 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { device } from "tinybard";
-import { type Table, UsageError } from "#src/train/table.js";
+import { UsageError } from "#src/errors.js";
+import type { OptionTable } from "#src/options.js";
 import { machine, readOptions, run, writeJSON } from "../command.ts";
 import { isGPT } from "../models.ts";
 import { attention } from "./attention.ts";
@@ -35,7 +36,7 @@ export type Part = (
 
 const parts: Record<string, Part> = { steps, kernels, products, attention, ladder, training };
 
-const table: Table = {
+const table: OptionTable = {
   device: {
     type: "string",
     help: "where to compute; the emulator is no measure of anything",

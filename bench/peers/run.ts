@@ -1,6 +1,7 @@
 // Our speed beside PyTorch's on this machine. usage: npm run bench:peers -- --help
 
-import { type Table, UsageError } from "#src/train/table.js";
+import { UsageError } from "#src/errors.js";
+import type { OptionTable } from "#src/options.js";
 import { last, machine, readOptions, run, threads, warnIfBusy, writeJSON } from "../command.ts";
 import { isGPT, sizesOf } from "../models.ts";
 import type { StepResult } from "../step.bench.ts";
@@ -18,7 +19,7 @@ interface Options {
   json?: string;
 }
 
-const table: Table = {
+const table: OptionTable = {
   gemm: { type: "boolean", help: "compare matrix products instead of steps", default: false },
   generate: { type: "boolean", help: "compare generation instead of steps", default: false },
   rounds: { type: "integer", help: "times that each is measured", default: 5, min: 1, value: "N" },

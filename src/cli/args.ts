@@ -1,7 +1,8 @@
 // The command line: words to values by a table of options, and the help that the table makes.
 
 import { parseArgs } from "node:util";
-import { check, flagOf, type Table, UsageError, unknownOption } from "../train/table.ts";
+import { UsageError } from "../errors.ts";
+import { checkValues, type OptionTable, toFlag, unknownOption } from "../options.ts";
 
 /**
  * The values of flags, each as its option in the table says; a word that is no flag is the value of
@@ -9,11 +10,11 @@ import { check, flagOf, type Table, UsageError, unknownOption } from "../train/t
  */
 export function parse(
   command: string,
-  table: Table,
+  table: OptionTable,
   words: readonly string[],
   operand?: string,
 ): Record<string, unknown> {
-  const keys = new Map(Object.keys(table).map((key) => [flagOf(key), key]));
+  const keys = new Map(Object.keys(table).map((key) => [toFlag(key), key]));
   const options = Object.fromEntries(
     [...keys].map(([flag, key]) => [flag, { type: kindOf(table, key) }] as const),
   );
@@ -37,26 +38,24 @@ export function parse(
     const denied = token.name.startsWith("no-") ? keys.get(token.name.slice(3)) : undefined;
     const key = keys.get(token.name) ?? denied;
     if (key === undefined || (denied && table[denied].type !== "boolean"))
-      throw new UsageError(
-        unknownOption(
-          token.rawName,
-          [...keys.keys()].map((flag) => `--${flag}`),
-          command,
-        ),
+      throw unknownOption(
+        token.rawName,
+        [...keys.keys()].map((flag) => `--${flag}`),
+        command,
       );
     values[key] = denied ? false : read(command, table, key, token.rawName, token.value);
   }
-  check(table, values, command);
+  checkValues(table, values, command);
   return values;
 }
 
-function kindOf(table: Table, key: string): "boolean" | "string" {
+function kindOf(table: OptionTable, key: string): "boolean" | "string" {
   return table[key].type === "boolean" ? "boolean" : "string";
 }
 
 function read(
   command: string,
-  table: Table,
+  table: OptionTable,
   key: string,
   flag: string,
   value: string | undefined,
@@ -70,18 +69,18 @@ function read(
   if (value === undefined || value === "")
     throw new UsageError(`${command}: ${flag} needs a value`);
   if (type === "string") return value;
-  // check() names what is none
+  // checkValues() names what is none
   return value.trim() === "" || Number.isNaN(Number(value)) ? value : Number(value);
 }
 
 /** The options of a table, a line each. */
-export function help(usage: string, table: Table): string {
+export function help(usage: string, table: OptionTable): string {
   const rows = Object.entries(table).map(([key, option]) => {
     const value =
       option.type === "boolean" ? "" : ` ${option.value ?? option.choices?.join("|") ?? "X"}`;
     const shown = option.default === undefined ? "" : ` (${option.default})`;
     const choices = option.choices ? `: ${option.choices.join(", ")}` : "";
-    return [`  --${flagOf(key)}${value}`, option.help + choices + shown];
+    return [`  --${toFlag(key)}${value}`, option.help + choices + shown];
   });
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   const lines = rows.map(([left, right]) => left.padEnd(width) + wrap(right, 100 - width, width));

@@ -2,14 +2,14 @@
 
 import { resolve } from "node:path";
 import { device } from "../backend/device.ts";
+import { UsageError } from "../errors.ts";
+import type { OptionTable } from "../options.ts";
 import { readConfig } from "../runs/load.ts";
-import type { Table } from "../train/table.ts";
-import { UsageError } from "../train/table.ts";
 import { openDashboard } from "../web/dashboard.ts";
 
 export const usualPort = 7860;
 
-export const dashboardTable: Table = {
+export const dashboardTable: OptionTable = {
   run: { type: "string", help: "the folder of a run; those beside it are shown too", value: "DIR" },
   port: {
     type: "integer",

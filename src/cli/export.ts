@@ -4,17 +4,18 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { device } from "../backend/device.ts";
+import { UsageError } from "../errors.ts";
+import { countParameters } from "../gpt/language-model.ts";
+import { getDefaults, type OptionTable } from "../options.ts";
 import { exportRun } from "../runs/export.ts";
-import { csvOf, readRows } from "../runs/metrics.ts";
-import { parameterCount } from "../train/mfu.ts";
-import { type TrainConfig, trainTable } from "../train/options.ts";
-import { defaultsOf, type Table, UsageError } from "../train/table.ts";
+import { readRows, toCSV } from "../runs/metrics.ts";
+import { type TrainConfig, trainOptions } from "../train/config.ts";
 
-export const exportTable: Table = {
+export const exportTable: OptionTable = {
   run: { type: "string", help: "the folder of a run", value: "DIR" },
   out: { type: "string", help: "the folder to write", value: "DIR" },
   csv: { type: "string", help: "the table of metrics.jsonl to write", value: "FILE" },
-  device: trainTable.device,
+  device: trainOptions.device,
 };
 
 interface Flags {
@@ -25,7 +26,7 @@ interface Flags {
 }
 
 export async function exportModel(flags: Partial<Flags>): Promise<number> {
-  const { run, out, csv, device: name } = { ...defaultsOf<Flags>(exportTable), ...flags };
+  const { run, out, csv, device: name } = { ...getDefaults<Flags>(exportTable), ...flags };
   if (!run) throw new UsageError("export: --run DIR is missing: the folder of a run");
   if (!out && !csv)
     throw new UsageError("export: --out DIR or --csv FILE is missing: what to write");
@@ -33,12 +34,12 @@ export async function exportModel(flags: Partial<Flags>): Promise<number> {
     if (!existsSync(join(run, "metrics.jsonl")))
       throw new UsageError(`run: ${run} has no metrics.jsonl`);
     const rows = readRows(run);
-    writeFileSync(csv, csvOf(rows));
+    writeFileSync(csv, toCSV(rows));
     console.log(`${csv}: ${rows.length} rows`);
   }
   if (out) {
     const { model } = exportRun(run, out, device(name));
-    console.log(`${out}: ${(parameterCount(model) / 1e6).toFixed(6)} M parameters`);
+    console.log(`${out}: ${(countParameters(model) / 1e6).toFixed(6)} M parameters`);
   }
   return 0;
 }

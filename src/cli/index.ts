@@ -3,7 +3,8 @@
 // usage, 130 and 143 interrupted after saving.
 
 import { setThreads } from "../backend/device.ts";
-import { nearest, type Table, UsageError } from "../train/table.ts";
+import { UsageError } from "../errors.ts";
+import { findNearest, type OptionTable } from "../options.ts";
 import { help, parse } from "./args.ts";
 import { bench } from "./bench.ts";
 import { dashboardCommand, dashboardTable } from "./dashboard.ts";
@@ -17,7 +18,7 @@ import { trainCommand, trainCommandTable } from "./train.ts";
 import { tune, tuneTable } from "./tune.ts";
 
 /** What every command takes. */
-const common: Table = {
+const common: OptionTable = {
   threads: {
     type: "integer",
     help: "threads of the device cpu (default: one for each core)",
@@ -64,7 +65,7 @@ async function main([name, ...words]: string[]): Promise<number> {
   }
   if (name === "bench") return bench(words); // a program with options of its own
   if (!Object.hasOwn(commands, name)) {
-    const near = nearest(name, Object.keys(commands));
+    const near = findNearest(name, Object.keys(commands));
     throw new UsageError(`unknown command ${name}${near ? `; did you mean ${near}?` : ""}`);
   }
   const { table: own, run } = commands[name as keyof typeof commands];

@@ -1,8 +1,9 @@
 // The one line that is rewritten while a model trains on a terminal.
 
+import { countParameters } from "../gpt/language-model.ts";
 import type { Row } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
-import { flopsPerToken, multiplyRate, parameterCount } from "../train/mfu.ts";
+import { flopsPerToken, measureMatmulFlops } from "../train/mfu.ts";
 
 export interface ProgressLine {
   show(row: Row, run: Run): void;
@@ -19,8 +20,8 @@ export function progressLine(): ProgressLine {
     show({ step, loss = 0, tokensPerSecond = 0 }, run) {
       const now = performance.now();
       first ??= { time: now, step };
-      peak ||= multiplyRate(run.device, run.config.dtype);
-      flops ||= flopsPerToken(parameterCount(run.model), run.config);
+      peak ||= measureMatmulFlops(run.device, run.config.dtype);
+      flops ||= flopsPerToken(countParameters(run.model), run.config);
       if (now - shown < 100) return;
       shown = now;
       const { maxIters } = run.config;

@@ -2,16 +2,17 @@
 
 import { statSync } from "node:fs";
 import { type Device, device } from "../backend/device.ts";
+import { UsageError } from "../errors.ts";
 import { generate } from "../gpt/generate.ts";
 import type { Bits } from "../ops/quantized.ts";
-import { loadRun, weightsOf } from "../runs/load.ts";
+import { getDefaults, type OptionTable } from "../options.ts";
+import { findWeightsFile, loadRun } from "../runs/load.ts";
 import { quantizeRun } from "../runs/quantize.ts";
+import { type TrainConfig, trainOptions } from "../train/config.ts";
 import { measureRun } from "../train/evaluate.ts";
-import { type TrainConfig, trainTable } from "../train/options.ts";
-import { defaultsOf, type Table, UsageError } from "../train/table.ts";
 import { evalTable } from "./eval.ts";
 
-export const quantizeTable: Table = {
+export const quantizeTable: OptionTable = {
   run: evalTable.run,
   bits: { type: "integer", help: "of each weight: 8, or 4", default: 8, value: "N" },
   out: { type: "string", help: "the new folder (default: --run's, then -8bit)", value: "DIR" },
@@ -24,7 +25,7 @@ export const quantizeTable: Table = {
   },
   tokens: { type: "integer", help: "to measure speed on", default: 500, min: 1, value: "N" },
   data: evalTable.data,
-  device: trainTable.device,
+  device: trainOptions.device,
 };
 
 interface Flags {
@@ -38,7 +39,7 @@ interface Flags {
 }
 
 export async function quantizeCommand(flags: Partial<Flags>): Promise<number> {
-  const all = { ...defaultsOf<Flags>(quantizeTable), ...flags };
+  const all = { ...getDefaults<Flags>(quantizeTable), ...flags };
   const { run, bits, device: name, ...options } = all;
   if (!run) throw new UsageError("quantize: --run DIR is missing: the folder of a run");
   if (bits !== 8 && bits !== 4) throw new UsageError(`quantize: bits is ${bits}, expected 8 or 4`);
@@ -52,7 +53,7 @@ export async function quantizeCommand(flags: Partial<Flags>): Promise<number> {
   for (const [i, folder] of folders.entries()) {
     const { trainLoss, valLoss } = await measureRun(folder, { ...options, device: on });
     const losses = [trainLoss, valLoss].map((loss) => loss.toFixed(4));
-    const size = (statSync(weightsOf(folder) as string).size / 1e6).toFixed(2);
+    const size = (statSync(findWeightsFile(folder) as string).size / 1e6).toFixed(2);
     console.log(rowOf([i ? bits : 32, size, ...losses, speeds[i].toFixed(0)]));
   }
   return 0;

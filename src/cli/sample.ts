@@ -1,13 +1,14 @@
 // tinybard sample: streams text from a trained model.
 
 import { device } from "../backend/device.ts";
+import { UsageError } from "../errors.ts";
 import { generate, type Sampling } from "../gpt/generate.ts";
+import { getDefaults, type OptionTable } from "../options.ts";
 import { loadRun } from "../runs/load.ts";
 import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
-import { type TrainConfig, trainTable } from "../train/options.ts";
-import { defaultsOf, type Table, UsageError } from "../train/table.ts";
+import { type TrainConfig, trainOptions } from "../train/config.ts";
 
-export const sampleTable: Table = {
+export const sampleTable: OptionTable = {
   run: { type: "string", help: "the folder of a run", value: "DIR" },
   prompt: { type: "string", help: "the text to go on from (default: a line break)", value: "TEXT" },
   tokens: { type: "integer", help: "how many tokens to write", default: 500, min: 1, value: "N" },
@@ -20,7 +21,7 @@ export const sampleTable: Table = {
     max: 1,
   },
   seed: { type: "integer", help: "equal seeds, equal text", default: 1, min: 0, value: "N" },
-  device: trainTable.device,
+  device: trainOptions.device,
 };
 
 interface Flags extends Sampling {
@@ -32,7 +33,7 @@ interface Flags extends Sampling {
 }
 
 export async function sampleRun(flags: Partial<Flags>): Promise<number> {
-  const all = { ...defaultsOf<Flags>(sampleTable), ...flags };
+  const all = { ...getDefaults<Flags>(sampleTable), ...flags };
   const { run, prompt, tokens, device: name, ...options } = all;
   if (!run) throw new UsageError("sample: --run DIR is missing: the folder of a run");
   const { model, tokenizer } = loadRun(run, device(name));

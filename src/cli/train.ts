@@ -2,25 +2,27 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { type Device, device, devices } from "../backend/device.ts";
+import { UsageError } from "../errors.ts";
 import { generate } from "../gpt/generate.ts";
+import { countParameters } from "../gpt/language-model.ts";
 import type { presets } from "../gpt/presets.ts";
 import type { Module } from "../nn/index.ts";
+import { checkValues, type OptionTable } from "../options.ts";
 import type { Row } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 import { EventFile } from "../runs/tensorboard.ts";
 import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
+import { type TrainConfig, trainOptions } from "../train/config.ts";
 import { type TrainResult, train } from "../train/loop.ts";
-import { multiplyRate, parameterCount } from "../train/mfu.ts";
-import { type TrainConfig, trainTable } from "../train/options.ts";
-import { check, type Table, UsageError } from "../train/table.ts";
+import { measureMatmulFlops } from "../train/mfu.ts";
 import { type Dashboard, openDashboard } from "../web/dashboard.ts";
 import { buildCudaOnce } from "./cuda.ts";
 import { dashboardTable, usualPort } from "./dashboard.ts";
 import { progressLine } from "./progress.ts";
 import { textLossLines } from "./textloss.ts";
 
-export const trainCommandTable: Table = {
-  ...trainTable,
+export const trainCommandTable: OptionTable = {
+  ...trainOptions,
   config: { type: "string", help: "a JSON file with options, which flags overrule", value: "FILE" },
   resume: { type: "string", help: "go on with the run in a folder", value: "DIR" },
   quiet: { type: "boolean", help: "print evaluations only" },
@@ -105,8 +107,8 @@ function dashboardOf(
   { out, model, device, config, state }: Run,
   port = usualPort,
 ): Promise<Dashboard> {
-  const peak = multiplyRate(device, config.dtype);
-  const live = { parameters: parameterCount(model), device: device.name, peak };
+  const peak = measureMatmulFlops(device, config.dtype);
+  const live = { parameters: countParameters(model), device: device.name, peak };
   return openDashboard({ run: out, port, live, step: state.step, maxIters: config.maxIters });
 }
 
@@ -146,7 +148,7 @@ function readOptions(file: string): Partial<TrainConfig> {
   }
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw new UsageError(`config: ${file} is not a JSON object of options`);
-  check(trainTable, options, file);
+  checkValues(trainOptions, options, file);
   return options;
 }
 
@@ -188,7 +190,7 @@ function plainLine({ step, tokensPerSecond }: Row, loss: number): string {
 async function showEnd(result: TrainResult): Promise<void> {
   const { model, tokenizer, out, config, valLoss } = result;
   for (const line of textLossLines(valLoss, result)) console.log(line);
-  const count = parameterCount(model);
+  const count = countParameters(model);
   const [millions, MB] = [(count / 1e6).toFixed(6), ((4 * count) / 1e6).toFixed(2)];
   console.log("\na sample:");
   const prompt = plainPrompt(tokenizer);

@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { device } from "../backend/device.ts";
 import { tuningFile } from "../backend/tuning.ts";
 import { presets } from "../gpt/presets.ts";
+import type { OptionTable } from "../options.ts";
+import type { TrainConfig } from "../train/config.ts";
 import { train } from "../train/loop.ts";
-import type { TrainConfig } from "../train/options.ts";
-import type { Table } from "../train/table.ts";
 
-export const tuneTable: Table = {
+export const tuneTable: OptionTable = {
   preset: {
     type: "string",
     help: "the model whose shapes are timed",

@@ -13,7 +13,7 @@ import { scope } from "../scope.ts";
 import { checkRank } from "../shape.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import type { GPT } from "./model.ts";
-import { placesOf } from "./positions.ts";
+import { positionRows } from "./positions.ts";
 
 /**
  * Yields for each layer how much each head lets query i of key j: softmax(q k^T / sqrt D), causal,
@@ -28,7 +28,7 @@ export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
   const quietly = <R>(fn: () => R): R => scope(() => noGrad(() => evaluating(model, fn)));
   let x = quietly(() => {
     const token = model.wte.forward(idx); // (B, T, C)
-    return model.wpe ? add(token, placesOf(model.wpe, 0, T)) : token;
+    return model.wpe ? add(token, positionRows(model.wpe, 0, T)) : token;
   });
   let branch: Tensor | null = null;
   for (const block of model.h) {

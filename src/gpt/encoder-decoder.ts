@@ -26,7 +26,7 @@ import { checkTensor } from "../tensor/ndarray.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
 import { initWeights } from "./init.ts";
-import { placesOf, placeTable } from "./positions.ts";
+import { positionRows, positionTable } from "./positions.ts";
 
 type Shared = "blockSize" | "nHead" | "nEmbd" | "dropout" | "bias" | "activation" | "norm";
 
@@ -65,7 +65,7 @@ class Side<Block extends Module> extends Module {
     super();
     this.config = config;
     this.wte = new Embedding(vocabSize, config.nEmbd, { init });
-    this.wpe = placeTable(config);
+    this.wpe = positionTable(config);
     this.h = blocks();
     this.ln_f = normOf(config.nEmbd, config);
   }
@@ -78,7 +78,7 @@ class Side<Block extends Module> extends Module {
     const { blockSize, dropout: p } = this.config;
     if (T > blockSize) fail(`${name}: idx has ${T} tokens, expected at most ${blockSize}`);
     const token = this.wte.forward(idx);
-    const x = this.wpe ? add(token, placesOf(this.wpe, 0, T)) : token; // (B, T, C)
+    const x = this.wpe ? add(token, positionRows(this.wpe, 0, T)) : token; // (B, T, C)
     const first = dropout(x, { p, training: this.training });
     return this.ln_f.forward(this.h.reduce((y, block) => step(block, y), first));
   }

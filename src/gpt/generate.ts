@@ -8,8 +8,8 @@ import { slice } from "../ops/movement.ts";
 import { checkSeed, nextSite, uniform } from "../random.ts";
 import { scope } from "../scope.ts";
 import { noGrad, type Tensor } from "../tensor/tensor.ts";
-import type { LanguageModel } from "./bigram.ts";
 import { KVCache } from "./kv-cache.ts";
+import type { LanguageModel } from "./language-model.ts";
 import { GPT } from "./model.ts";
 
 export interface Sampling {
@@ -43,11 +43,14 @@ export interface Drawn {
  * positions shift.
  */
 export async function* generate(model: LanguageModel, options: Generation): AsyncGenerator<number> {
-  for await (const { id } of draw(model, options)) yield id;
+  for await (const { id } of generateWithLogits(model, options)) yield id;
 }
 
 /** generate(), each id with what the model said: for who asks how probable it was. */
-export async function* draw(model: LanguageModel, options: Generation): AsyncGenerator<Drawn> {
+export async function* generateWithLogits(
+  model: LanguageModel,
+  options: Generation,
+): AsyncGenerator<Drawn> {
   const known = ["prompt", "maxNewTokens", "temperature", "topK", "topP", "seed", "stop"];
   checkOptions("generate", options, known);
   const { prompt, maxNewTokens, seed, stop = [], temperature, topK, topP } = options;
@@ -139,7 +142,7 @@ export function sample(logits: ArrayLike<number>, u: number, options: Sampling =
 }
 
 /** softmax(logits)[id]: the model's own probability, before any temperature or cut. */
-export function probabilityOf(logits: ArrayLike<number>, id: number): number {
+export function tokenProbability(logits: ArrayLike<number>, id: number): number {
   const all = Array.from(logits);
   const greatest = all.reduce((a, b) => Math.max(a, b));
   return Math.exp(all[id] - greatest) / all.reduce((sum, x) => sum + Math.exp(x - greatest), 0);

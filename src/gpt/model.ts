@@ -24,7 +24,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { configure, type GPTConfig, type GPTOptions } from "./config.ts";
 import { initWeights } from "./init.ts";
 import type { KVCache } from "./kv-cache.ts";
-import { placesOf, placeTable } from "./positions.ts";
+import { positionRows, positionTable } from "./positions.ts";
 
 /** Communication, then computation: branches that join the residual stream at the next norm. */
 class Block extends Module {
@@ -83,7 +83,7 @@ export class GPT extends Module {
     const { vocabSize, blockSize, nEmbd, nHead, nLayer, positions, tieWeights } = config;
     this.config = config;
     this.wte = new Embedding(vocabSize, nEmbd, { init });
-    this.wpe = placeTable(config);
+    this.wpe = positionTable(config);
     const angles = positions === "rotary" ? rotaryTable(blockSize, nEmbd / nHead) : null;
     this.h = Array.from({ length: nLayer }, () => new Block(config, angles, init));
     this.ln_f = normOf(nEmbd, config);
@@ -114,7 +114,7 @@ export class GPT extends Module {
     const p = this.training && !cache ? this.config.dropout : 0;
     if (end > blockSize) fail(`forward: idx ends at token ${end}, expected at most ${blockSize}`);
     const token = this.wte.forward(idx); // (B, T, C)
-    const places = this.wpe && placesOf(this.wpe, start, end, cache); // (T, C)
+    const places = this.wpe && positionRows(this.wpe, start, end, cache); // (T, C)
     let x = dropout(places ? add(token, places) : token, { p: embeddingDropout ? p : 0 });
     let branch: Tensor | null = null;
     for (const [i, block] of this.h.entries())

@@ -11,7 +11,7 @@ import type { KVCache } from "./kv-cache.ts";
 type Sizes = Pick<GPTConfig, "positions" | "blockSize" | "nEmbd">;
 
 /** The table of places [blockSize, C]: learned (0 until it is drawn), computed, or none. */
-export function placeTable({ positions, blockSize, nEmbd }: Sizes): Embedding | null {
+export function positionTable({ positions, blockSize, nEmbd }: Sizes): Embedding | null {
   if (positions === "learned") return new Embedding(blockSize, nEmbd, { init: zeros });
   if (positions === "sinusoidal")
     return new Embedding(blockSize, nEmbd, { init: waves, fixed: true });
@@ -24,7 +24,7 @@ function waves([places, size]: number[]): Tensor {
 }
 
 /** The table's rows of tokens `start` to `end` - 1 (T, C). */
-export function placesOf(
+export function positionRows(
   { weight, dtype }: Embedding,
   start: number,
   end: number,

@@ -16,8 +16,8 @@ import {
 import { scope } from "../scope.ts";
 import { type Shape, same } from "../shape.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import type { LanguageModel } from "./bigram.ts";
 import type { GPTOptions } from "./config.ts";
+import type { LanguageModel } from "./language-model.ts";
 import { GPT } from "./model.ts";
 
 /**

@@ -9,16 +9,16 @@ import { saveGPT2 } from "../gpt/hf-gpt2.ts";
 import { BPETokenizer } from "../tokenizers/bpe/bpe.ts";
 import { saveBPE } from "../tokenizers/io.ts";
 import { ownVocabulary } from "./import.ts";
-import type { Initial } from "../train/finetune.ts";
+import type { Pretrained } from "../train/finetune.ts";
 import { loadRun } from "./load.ts";
-import { UsageError } from "../train/table.ts";
+import { UsageError } from "../errors.ts";
 
 /**
  * Writes the model of a run, adapters merged, with its vocabulary: byte-pair encoding as
  * transformers reads it, other tokenizers in a file that only importGPT2() knows. Throws a
  * UsageError where GPT-2 cannot hold the model.
  */
-export function exportRun(run: string, out: string, device: Device): Initial {
+export function exportRun(run: string, out: string, device: Device): Pretrained {
   if (existsSync(join(out, "config.json")))
     throw new UsageError(`out: ${out} holds a run or a model already`);
   const exported = loadRun(run, device);

@@ -12,9 +12,9 @@ import { loadGPT2Tokenizer } from "../tokenizers/bpe/gpt2.ts";
 import { IdTokenizer } from "../tokenizers/ids.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { saveCheckpoint, writeJSON } from "./checkpoint.ts";
-import { fitted, type Initial } from "../train/finetune.ts";
-import { settle, type TrainConfig } from "../train/options.ts";
-import { UsageError } from "../train/table.ts";
+import { resizeRows, type Pretrained } from "../train/finetune.ts";
+import { resolveConfig, type TrainConfig } from "../train/config.ts";
+import { UsageError } from "../errors.ts";
 
 /** A vocabulary of ours beside a model of theirs: what a character tokenizer is exported as. */
 export const ownVocabulary = "tinybard-tokenizer.json";
@@ -25,19 +25,19 @@ export const ownVocabulary = "tinybard-tokenizer.json";
  * GPT-2, else ids as they are. Rows of the embedding beyond the vocabulary, as nanoGPT pads it, are
  * left out. Throws a GPT2Error, SafetensorsError or TokenizerError, which names the file.
  */
-export function importGPT2(folder: string, device: Device): Initial {
+export function importGPT2(folder: string, device: Device): Pretrained {
   const whole = readGPT2(folder).to(device);
   const tokenizer = vocabularyOf(folder, whole.config.vocabSize);
   const { vocabSize } = tokenizer;
   const model = vocabSize < whole.config.vocabSize ? withoutPadding(whole, vocabSize) : whole;
   const { vocabSize: _, ...options } = model.config;
   const kind = (tokenizer.toJSON() as { type?: TrainConfig["tokenizer"] }).type ?? "bpe";
-  const config = settle("import", { preset: "gpt2", ...options, tokenizer: kind });
+  const config = resolveConfig("import", { preset: "gpt2", ...options, tokenizer: kind });
   return { folder, files: weightFiles(folder), config, tokenizer, model };
 }
 
 /** Writes the GPT-2 in a folder as the folder of a run. */
-export function importRun(folder: string, out: string, device: Device): Initial {
+export function importRun(folder: string, out: string, device: Device): Pretrained {
   if (existsSync(join(out, "config.json")))
     throw new UsageError(`out: ${out} holds a run or a model already`);
   const imported = importGPT2(folder, device);
@@ -69,6 +69,6 @@ function vocabularyOf(folder: string, vocabSize: number): Tokenizer {
 function withoutPadding(whole: GPT, vocabSize: number): GPT {
   const model = new GPT({ ...whole.config, vocabSize }, { initWeights: false });
   model.to(whole.wte.weight.device);
-  scope(() => model.loadStateDict(fitted(model.stateDict(), whole.stateDict())));
+  scope(() => model.loadStateDict(resizeRows(model.stateDict(), whole.stateDict())));
   return model;
 }

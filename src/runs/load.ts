@@ -4,7 +4,8 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Device, defaultDevice, device as deviceOf } from "../backend/device.ts";
-import { BigramLanguageModel, type LanguageModel } from "../gpt/bigram.ts";
+import { BigramLanguageModel } from "../gpt/bigram.ts";
+import type { LanguageModel } from "../gpt/language-model.ts";
 import { GPT } from "../gpt/model.ts";
 import { quantizedGPT } from "../gpt/quantize.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
@@ -16,9 +17,9 @@ import { loadTokenizer } from "../tokenizers/io.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { loadWeights, type RunState, readCheckpoint } from "./checkpoint.ts";
 import { importGPT2 } from "./import.ts";
-import { begin, type Initial } from "../train/finetune.ts";
-import { settle, type TrainConfig } from "../train/options.ts";
-import { UsageError } from "../train/table.ts";
+import { initializeFrom, type Pretrained } from "../train/finetune.ts";
+import { resolveConfig, type TrainConfig } from "../train/config.ts";
+import { UsageError } from "../errors.ts";
 
 /**
  * A trained model and its tokenizer: the checkpoint with the best validation loss, else the last,
@@ -28,7 +29,7 @@ export function loadRun(
   out: string,
   device: Device = deviceOf("auto"),
   checkpoints: readonly string[] = ["best", "last"],
-): Initial & { state: RunState } {
+): Pretrained & { state: RunState } {
   const config = readConfig(out);
   for (const checkpoint of checkpoints.map((name) => join(out, name))) {
     const loaded = scope(() => {
@@ -53,7 +54,7 @@ export function loadRun(
 }
 
 /** The file of weights that loadRun() reads; undefined if there is none yet. */
-export function weightsOf(run: string): string | undefined {
+export function findWeightsFile(run: string): string | undefined {
   const files = ["best", "last"].map((name) => join(run, name, "model.safetensors"));
   return files.find((file) => existsSync(file));
 }
@@ -66,7 +67,7 @@ function bitsOf(checkpoint: string, { bits }: Record<string, string>): Bits | un
 }
 
 /** The model in the folder of a run, or of Hugging Face's GPT-2. */
-export function loadInitial(folder: string, device: Device): Initial {
+export function loadInitial(folder: string, device: Device): Pretrained {
   return isGPT2Folder(folder) ? importGPT2(folder, device) : loadRun(folder, device);
 }
 
@@ -76,19 +77,19 @@ export function baseOf(
   { loraRank, initFrom }: TrainConfig,
   state: RunState,
   device: Device,
-): Initial | null {
+): Pretrained | null {
   if (loraRank === undefined || initFrom === undefined) return null;
   const base = `${out} holds adapters for the model in ${initFrom}`;
   if (!existsSync(join(initFrom, "config.json")))
     throw new UsageError(`run: ${base}, which is not there any more`);
   const initial = loadInitial(initFrom, device);
-  if (digestOf(initial) !== state.baseSha256)
+  if (weightsSha256(initial) !== state.baseSha256)
     throw new UsageError(`run: ${base}, which has other weights now`);
   return initial;
 }
 
 /** The SHA-256 of the files of weights, one after the other. */
-export function digestOf({ files }: Initial): string {
+export function weightsSha256({ files }: Pretrained): string {
   const hash = createHash("sha256");
   for (const file of files) hash.update(readFileSync(file));
   return hash.digest("hex");
@@ -99,12 +100,12 @@ export function prepare(
   config: TrainConfig,
   vocabSize: number,
   device: Device,
-  initial: Initial | null,
+  initial: Pretrained | null,
   options: Building = {},
 ): LanguageModel {
   const model = buildModel(config, vocabSize, options).to(device);
   settleDtype(model, config, device);
-  begin(model, config, initial);
+  initializeFrom(model, config, initial);
   return model;
 }
 
@@ -157,19 +158,19 @@ function settleDtype(model: LanguageModel, { dtype }: TrainConfig, device: Devic
 export function readConfig(out: string): TrainConfig {
   const file = join(out, "config.json");
   if (!existsSync(file)) throw new UsageError(`run: ${out} holds no run: it has no config.json`);
-  return settle(file, readJSON(file) as Partial<TrainConfig>);
+  return resolveConfig(file, readJSON(file) as Partial<TrainConfig>);
 }
 
 /** The tokenizer of a run; it must be the one that the model of a checkpoint has learned with. */
-export function readTokenizer(out: string, { tokenizerSha256 }: RunState): Tokenizer {
+export function readTokenizer(out: string, state: RunState): Tokenizer {
   const tokenizer = loadTokenizer(join(out, "tokenizer.json"));
-  if (tokenizerSha256 && tokenizerSha256 !== sumOf(tokenizer))
+  if (state.tokenizerSha256 && state.tokenizerSha256 !== tokenizerSha256(tokenizer))
     throw new UsageError(`run: ${out} has another tokenizer.json than its model was trained with`);
   return tokenizer;
 }
 
 /** What a checkpoint knows its tokenizer by. */
-export function sumOf(tokenizer: Tokenizer): string {
+export function tokenizerSha256(tokenizer: Tokenizer): string {
   return sha256(JSON.stringify(tokenizer));
 }
 

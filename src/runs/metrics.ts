@@ -44,7 +44,7 @@ const curves = [
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [720, 400, 48, 36, 16, 16];
 
 /** Draws the losses over the steps. */
-export function drawLosses(folder: string): void {
+export function plotLosses(folder: string): void {
   const rows = readRows(folder);
   const values = rows.flatMap((row) => curves.flatMap(({ key }) => row[key] ?? []));
   if (values.length === 0) return;
@@ -85,7 +85,7 @@ const columns = [
 ] as (keyof Row)[];
 
 /** Rows as comma-separated values, RFC 4180; what a row does not have is left empty. */
-export function csvOf(rows: readonly Row[]): string {
+export function toCSV(rows: readonly Row[]): string {
   const lines = rows.map((row) => columns.map((name) => row[name] ?? "").join(","));
   return [columns.join(","), ...lines, ""].join("\r\n");
 }

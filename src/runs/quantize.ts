@@ -9,7 +9,7 @@ import { saveSafetensors } from "../files/safetensors.ts";
 import type { Bits } from "../ops/quantized.ts";
 import { writeJSON } from "./checkpoint.ts";
 import { loadRun } from "./load.ts";
-import { UsageError } from "../train/table.ts";
+import { UsageError } from "../errors.ts";
 
 /**
  * Writes the best checkpoint of a run into a new folder, its weights in 8 bits or in 4; its options

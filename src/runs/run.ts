@@ -3,27 +3,27 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Device, device as deviceOf } from "../backend/device.ts";
-import type { LanguageModel } from "../gpt/bigram.ts";
+import type { LanguageModel } from "../gpt/language-model.ts";
 import { AdamW } from "../optim/index.ts";
 import { loadCorpus } from "../data/corpus.ts";
 import { makeTokenizer } from "../tokenizers/registry.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { splitText, splitTokens } from "../data/batches.ts";
 import { loadCheckpoint, loadState, type RunState, recover, writeJSON } from "./checkpoint.ts";
-import { validateFinetune, type Initial, inherit, tokenizerFor } from "../train/finetune.ts";
+import { validateFinetune, type Pretrained, inherit, tokenizerFor } from "../train/finetune.ts";
 import {
   baseOf,
-  digestOf,
+  weightsSha256,
   loadInitial,
   prepare,
   readConfig,
   readTokenizer,
   sha256,
-  sumOf,
+  tokenizerSha256,
 } from "./load.ts";
 import { dropRowsFrom } from "./metrics.ts";
-import { settle, type TrainConfig } from "../train/options.ts";
-import { UsageError } from "../train/table.ts";
+import { resolveConfig, type TrainConfig } from "../train/config.ts";
+import { UsageError } from "../errors.ts";
 
 export interface Run {
   /** Its folder: config.json, tokenizer.json, metrics.jsonl, loss.svg, best/, last/. */
@@ -43,7 +43,7 @@ export interface Run {
 /** A new run in a folder of its own. */
 export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   const initial = initialOf(options);
-  const asked = settle("train", initial ? inherit(options, initial) : options);
+  const asked = resolveConfig("train", initial ? inherit(options, initial) : options);
   validateFinetune(asked);
   const corpus = await loadCorpus(asked.data);
   // the run goes on with this text on this device, whatever the defaults will be by then
@@ -98,7 +98,7 @@ function assemble(
   out: string,
   corpus: { name: string; text: string },
   tokenizer: Tokenizer,
-  initial: Initial | null,
+  initial: Pretrained | null,
 ): Run {
   const tokens = splitTokens(corpus.text, tokenizer);
   for (const [name, { length }] of Object.entries(tokens)) {
@@ -114,15 +114,15 @@ function assemble(
   const model = prepare(config, tokenizer.vocabSize, device, initial);
   const optimizer = buildOptimizer(config, model);
   const { name, text } = corpus;
-  const sums = { textSha256: sha256(text), tokenizerSha256: sumOf(tokenizer) };
-  const base = initial && config.loraRank ? { baseSha256: digestOf(initial) } : {};
+  const sums = { textSha256: sha256(text), tokenizerSha256: tokenizerSha256(tokenizer) };
+  const base = initial && config.loraRank ? { baseSha256: weightsSha256(initial) } : {};
   const start = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0 };
   const state = { ...start, ...sums, ...base };
   return { out, config, corpus: name, text, tokens, tokenizer, device, model, optimizer, state };
 }
 
 /** What a new run begins with, where it is told to. */
-function initialOf({ initFrom, device }: Partial<TrainConfig>): Initial | null {
+function initialOf({ initFrom, device }: Partial<TrainConfig>): Pretrained | null {
   return initFrom === undefined ? null : loadInitial(initFrom, deviceOf(device ?? "auto"));
 }
 

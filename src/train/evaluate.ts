@@ -4,7 +4,7 @@ import { setImmediate as nextTask } from "node:timers/promises";
 import type { Device } from "../backend/device.ts";
 import { lengthOf, placeOf, sampleBatch, splitText, splitTokens } from "../data/batches.ts";
 import { loadCorpus } from "../data/corpus.ts";
-import type { LanguageModel } from "../gpt/bigram.ts";
+import type { LanguageModel } from "../gpt/language-model.ts";
 import { tensor, zeros } from "../ops/creation.ts";
 import { loadRun } from "../runs/load.ts";
 import type { Run } from "../runs/run.ts";

@@ -1,7 +1,8 @@
 // Fine-tuning: a run that begins with the weights, the tokenizer and the shape of a model that is
 // there already; what of it is frozen, and what is trained in its place.
 
-import type { LanguageModel } from "../gpt/bigram.ts";
+import { UsageError } from "../errors.ts";
+import type { LanguageModel } from "../gpt/language-model.ts";
 import { GPT } from "../gpt/model.ts";
 import { presets } from "../gpt/presets.ts";
 import { isQuantized } from "../gpt/quantize.ts";
@@ -10,11 +11,10 @@ import { cat, slice } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
 import { CharTokenizer } from "../tokenizers/char.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
-import type { TrainConfig } from "./options.ts";
-import { UsageError } from "./table.ts";
+import type { TrainConfig } from "./config.ts";
 
 /** A trained model, and where it lies. */
-export interface Initial {
+export interface Pretrained {
   folder: string;
   /** The files of its weights. */
   files: string[];
@@ -45,7 +45,7 @@ const inherited = [
  * blockSize may be less; training's are those given, or a preset's. The learning rate is a tenth of
  * the other's unless one of them says another. Throws a UsageError where options contradict.
  */
-export function inherit(given: Partial<TrainConfig>, initial: Initial): Partial<TrainConfig> {
+export function inherit(given: Partial<TrainConfig>, initial: Pretrained): Partial<TrainConfig> {
   const { folder, config } = initial;
   const own: Partial<TrainConfig> = { ...config, qkvBias: config.qkvBias ?? config.bias };
   const refuse = (what: string) => {
@@ -92,7 +92,7 @@ export function validateFinetune(config: TrainConfig): void {
  * text's characters takes them in behind its own if `extendVocab` says so, else it is an error.
  */
 export function tokenizerFor(
-  { folder, tokenizer }: Initial,
+  { folder, tokenizer }: Pretrained,
   corpus: { name: string; text: string },
   { extendVocab }: TrainConfig,
 ): Tokenizer {
@@ -117,9 +117,13 @@ export function tokenizerFor(
  * and puts adapters in. With LoRA all else is frozen; adapters are in all linear layers of the
  * blocks that `freeze` leaves.
  */
-export function begin(model: LanguageModel, config: TrainConfig, initial: Initial | null): void {
+export function initializeFrom(
+  model: LanguageModel,
+  config: TrainConfig,
+  initial: Pretrained | null,
+): void {
   if (initial)
-    scope(() => model.loadStateDict(fitted(model.stateDict(), initial.model.stateDict())));
+    scope(() => model.loadStateDict(resizeRows(model.stateDict(), initial.model.stateDict())));
   const { freeze: frozen = 0, loraRank: rank, loraAlpha: alpha } = config;
   if (!(model instanceof GPT) || (config.freeze === undefined && rank === undefined)) return;
   const { h, wte, wpe } = model;
@@ -129,7 +133,7 @@ export function begin(model: LanguageModel, config: TrainConfig, initial: Initia
 }
 
 /** Rows that the source lacks are the model's own; rows that the model lacks are left out. */
-export function fitted(own: StateDict, source: StateDict): StateDict {
+export function resizeRows(own: StateDict, source: StateDict): StateDict {
   const dict: StateDict = { ...source };
   for (const [name, x] of Object.entries(own)) {
     const [rows, given] = [x.shape[0], source[name]?.shape[0]];

@@ -4,14 +4,14 @@
 
 import { join } from "node:path";
 import { setImmediate as nextTask, setTimeout as sleep } from "node:timers/promises";
+import { UsageError } from "../errors.ts";
 import { cosineSchedule } from "../optim/index.ts";
 import { saveCheckpoint } from "../runs/checkpoint.ts";
-import { appendRow, drawLosses, type Row } from "../runs/metrics.ts";
+import { appendRow, plotLosses, type Row } from "../runs/metrics.ts";
 import { type Run, resumeRun, startRun } from "../runs/run.ts";
+import type { TrainConfig } from "./config.ts";
 import { evaluator } from "./evaluate.ts";
-import type { TrainConfig } from "./options.ts";
 import { Stepper } from "./step.ts";
-import { UsageError } from "./table.ts";
 
 /** What a caller may watch, and how it may hold or end a run; questions are asked between steps. */
 export interface TrainHooks {
@@ -67,7 +67,7 @@ export async function train(
   const save = (name: string) => {
     run.state = { ...run.state, step, evaluation, bestValLoss, elapsedSeconds: elapsedSeconds() };
     saveCheckpoint(join(out, name), run.model, optimizer, run.state);
-    drawLosses(out);
+    plotLosses(out);
   };
   const saveIfAsked = () => {
     if (!hooks.save?.()) return;
@@ -104,7 +104,7 @@ export async function train(
     }
     if (ends && evaluation) {
       log({ step, elapsedSeconds: elapsedSeconds(), ...evaluation });
-      drawLosses(out);
+      plotLosses(out);
       return result(false);
     }
     saveIfAsked();

@@ -1,19 +1,13 @@
 // Model FLOPs utilization: what share of the device's operations per second the training uses.
 
 import type { Device } from "../backend/device.ts";
-import type { LanguageModel } from "../gpt/bigram.ts";
 import { tensor } from "../ops/creation.ts";
 import { matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
-import type { TrainConfig } from "./options.ts";
+import type { TrainConfig } from "./config.ts";
 
 /** The addon of a device that has a clock of its own. */
 type Clocked = Extract<Device["addon"], { timeReplays: unknown }>;
-
-/** How many numbers a model has learned. */
-export function parameterCount(model: LanguageModel): number {
-  return [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
-}
 
 /**
  * 6 floating-point operations a parameter, and those of attention: as in PaLM, appendix B (2022).
@@ -31,7 +25,7 @@ export function flopsPerToken(
  * What MFU is a share of: the device's own operations per second in a product of matrices of the
  * run's dtype, measured: the best of ten, of a size that takes some milliseconds.
  */
-export function multiplyRate(device: Device, dtype: TrainConfig["dtype"] = "f32"): number {
+export function measureMatmulFlops(device: Device, dtype: TrainConfig["dtype"] = "f32"): number {
   const { addon } = device;
   const clocked = addon && "timeReplays" in addon ? addon : null; // the device has its own clock
   for (let n = 128; ; n *= 2) {

@@ -2,7 +2,7 @@
 // device only when somebody wants them. On a GPU a step is captured once and played again.
 
 import { placeOf, sampleBatch } from "../data/batches.ts";
-import type { LanguageModel } from "../gpt/bigram.ts";
+import type { LanguageModel } from "../gpt/language-model.ts";
 import { tensor, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { clipGradients } from "../optim/index.ts";

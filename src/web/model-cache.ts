@@ -4,10 +4,10 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
-import type { LanguageModel } from "../gpt/bigram.ts";
+import { UsageError } from "../errors.ts";
+import type { LanguageModel } from "../gpt/language-model.ts";
 import { loadRun } from "../runs/load.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
-import { UsageError } from "../train/table.ts";
 import type { Runs } from "./run-index.ts";
 import { Refusal } from "./validate.ts";
 

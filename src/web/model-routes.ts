@@ -3,8 +3,9 @@
 
 import type { Device } from "../backend/device.ts";
 import { attentionMaps } from "../gpt/attention-maps.ts";
-import type { BigramLanguageModel, LanguageModel } from "../gpt/bigram.ts";
-import { draw, probabilityOf } from "../gpt/generate.ts";
+import type { BigramLanguageModel } from "../gpt/bigram.ts";
+import { generateWithLogits, tokenProbability } from "../gpt/generate.ts";
+import type { LanguageModel } from "../gpt/language-model.ts";
 import { GPT } from "../gpt/model.ts";
 import type { Embedding } from "../nn/index.ts";
 import { arange, tensor } from "../ops/creation.ts";
@@ -111,10 +112,14 @@ export function lookRoutes(runs: Runs, device: Device): Routes {
           "cache-control": "no-store",
         });
         let left = maxNewTokens;
-        for await (const { id, logits } of draw(model, { prompt, maxNewTokens, ...sampling })) {
+        for await (const { id, logits } of generateWithLogits(model, {
+          prompt,
+          maxNewTokens,
+          ...sampling,
+        })) {
           const end = --left === 0 ? () => decoder.end() : () => "";
           const text = decoder.write(id) + end();
-          const line: GeneratedToken = { id, text, probability: probabilityOf(logits, id) };
+          const line: GeneratedToken = { id, text, probability: tokenProbability(logits, id) };
           if (!(await write(response, `${JSON.stringify(line)}\n`))) return;
         }
         response.end();

@@ -3,10 +3,10 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { shapesIn } from "../files/safetensors.ts";
-import { readConfig, weightsOf } from "../runs/load.ts";
+import { findWeightsFile, readConfig } from "../runs/load.ts";
 import { sizeOf } from "../shape.ts";
+import type { TrainConfig } from "../train/config.ts";
 import { flopsPerToken } from "../train/mfu.ts";
-import type { TrainConfig } from "../train/options.ts";
 import type { RunInfo } from "./protocol.ts";
 import { Refusal } from "./validate.ts";
 
@@ -71,7 +71,7 @@ export class Runs {
       name,
       config: { ...config },
       isLive,
-      hasCheckpoint: weightsOf(folder) !== undefined,
+      hasCheckpoint: findWeightsFile(folder) !== undefined,
       parameters,
       flopsPerToken: parameters === null ? null : flopsPerToken(parameters, config),
       peak: config.device === this.#peak.device ? this.#peak.peak : null,
@@ -81,7 +81,7 @@ export class Runs {
   #parametersOf(name: string, config: TrainConfig): number | null {
     const known = this.#parameters.get(name);
     if (known !== undefined) return known;
-    const file = weightsOf(this.folderOf(name));
+    const file = findWeightsFile(this.folderOf(name));
     if (!file || config.loraRank !== undefined) return null; // adapters are not all of it
     try {
       const count = countIn(file, config.tieWeights);

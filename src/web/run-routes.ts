@@ -1,7 +1,7 @@
 // The routes for looking at runs: which there are, their events, their rows as a table, and
 // commands to the one that is being trained.
 
-import { csvOf, readRows } from "../runs/metrics.ts";
+import { readRows, toCSV } from "../runs/metrics.ts";
 import { type Broadcast, placesIn } from "./events.ts";
 import type { Control } from "./protocol.ts";
 import { type Routes, send, sendJSON } from "./routes.ts";
@@ -32,7 +32,7 @@ export function watchRoutes(
       const folder = runs.folderOf(parts.run);
       const name = `${encodeURIComponent(parts.run)}.csv`;
       response.setHeader("content-disposition", `attachment; filename="${name}"`);
-      send(response, "text/csv; charset=utf-8", csvOf(readRows(folder)));
+      send(response, "text/csv; charset=utf-8", toCSV(readRows(folder)));
     },
     "POST /control": ({ response, body }) => {
       const { action } = fieldsOf<Control>(body, { action: { kind: "string" } });

@@ -4,7 +4,7 @@
 import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { type Device, device, setDefaultDevice, workAlone } from "../backend/device.ts";
-import { multiplyRate } from "../train/mfu.ts";
+import { measureMatmulFlops } from "../train/mfu.ts";
 import { Broadcast } from "./events.ts";
 import { graphRoutes } from "./graph.ts";
 import { lookRoutes } from "./model-routes.ts";
@@ -34,7 +34,7 @@ export type FromWorker =
 const { run, port, live } = workerData as Start;
 const tell = (message: FromWorker) => parentPort?.postMessage(message);
 const computing = processor();
-const peak = live ?? { device: computing.name, peak: multiplyRate(computing) };
+const peak = live ?? { device: computing.name, peak: measureMatmulFlops(computing) };
 const runs = new Runs(run, live, peak);
 setDefaultDevice(computing);
 if (live) yieldToTraining();

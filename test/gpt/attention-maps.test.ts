@@ -1,7 +1,7 @@
 import { GPT, generate, nn, noGrad, quantize, randn, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { attentionMaps, attentionWeights } from "#src/gpt/attention-maps.js";
-import { draw, probabilityOf } from "#src/gpt/generate.js";
+import { generateWithLogits, tokenProbability } from "#src/gpt/generate.js";
 import { assertClose, eachDevice } from "../support/support.js";
 
 const tiny = { vocabSize: 11, blockSize: 8, nLayer: 3, nHead: 2, nEmbd: 24 };
@@ -105,17 +105,17 @@ eachDevice("inspect", (test, on) => {
     const model = modelOf({}).eval();
     const options = { prompt: [1, 2], maxNewTokens: 12, seed: 5, temperature: 1.4, topK: 4 };
     const text = [1, 2];
-    for await (const { id, logits } of draw(model, options)) {
+    for await (const { id, logits } of generateWithLogits(model, options)) {
       const input = tensor([text.slice(-8)], { dtype: "i32", device: on });
       const all = (model.forward(input).logits as Tensor).softmax().data().slice(-11);
-      assert.ok(Math.abs(probabilityOf(logits, id) - all[id]) < 1e-5, `${id} in ${all}`);
+      assert.ok(Math.abs(tokenProbability(logits, id) - all[id]) < 1e-5, `${id} in ${all}`);
       text.push(id);
     }
     const ids: number[] = [];
     for await (const id of generate(model, options)) ids.push(id);
     assert.equal(text.slice(2), ids);
     assert.is(ids.length, 12);
-    assert.is(probabilityOf([1000, 1000, -Infinity], 0), 0.5);
-    assert.is(probabilityOf([1000, 1000, -Infinity], 2), 0);
+    assert.is(tokenProbability([1000, 1000, -Infinity], 0), 0.5);
+    assert.is(tokenProbability([1000, 1000, -Infinity], 2), 0);
   });
 });

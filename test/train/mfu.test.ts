@@ -1,14 +1,19 @@
 // Model FLOPs utilization: the work of a token, and what the device could do.
 
 import * as assert from "uvu/assert";
-import { flopsPerToken, multiplyRate } from "#src/train/mfu.js";
-import { type TrainConfig, trainTable } from "#src/train/options.js";
-import { defaultsOf } from "#src/train/table.js";
+import { getDefaults } from "#src/options.js";
+import { type TrainConfig, trainOptions } from "#src/train/config.js";
+import { flopsPerToken, measureMatmulFlops } from "#src/train/mfu.js";
 import { eachDevice } from "../support/support.js";
 
 eachDevice("mfu", (test, on) => {
   test("a token's work: 6 a parameter but for positions, 12 L C T of attention", () => {
-    const config = { ...defaultsOf<TrainConfig>(trainTable), nLayer: 4, nEmbd: 64, blockSize: 32 };
+    const config = {
+      ...getDefaults<TrainConfig>(trainOptions),
+      nLayer: 4,
+      nEmbd: 64,
+      blockSize: 32,
+    };
     assert.is(flopsPerToken(209_729, config), 6 * (209_729 - 32 * 64) + 12 * 4 * 64 * 32);
     assert.is(flopsPerToken(100, { ...config, model: "bigram" }), 600);
   });
@@ -17,7 +22,7 @@ eachDevice("mfu", (test, on) => {
   for (const dtype of isHost ? (["f32"] as const) : (["f32", "bf16"] as const))
     test(`the device's rate in ${dtype} is measured, and leaves nothing behind`, () => {
       const before = on.pool.liveBytes;
-      const rate = multiplyRate(on, dtype);
+      const rate = measureMatmulFlops(on, dtype);
       assert.ok(rate > 1e6 && rate < 1e16, `${rate} operations a second`);
       assert.is(on.pool.liveBytes, before);
     });

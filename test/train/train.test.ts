@@ -16,11 +16,11 @@ import {
 } from "tinybard";
 import * as assert from "uvu/assert";
 import { placeOf, sampleBatch } from "#src/data/batches.js";
+import { UsageError } from "#src/errors.js";
 import { loadState } from "#src/runs/checkpoint.js";
 import { loadRun } from "#src/runs/load.js";
 import { readRows } from "#src/runs/metrics.js";
 import type { Run } from "#src/runs/run.js";
-import { UsageError } from "#src/train/table.js";
 import { assertClose, eachDevice } from "../support/support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-train-"));

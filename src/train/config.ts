@@ -1,10 +1,10 @@
 // The options of training, and how they are settled: defaults < preset < file < flags.
 
-import { defined } from "../errors.ts";
+import { defined, UsageError } from "../errors.ts";
 import { activations, norms, positionKinds } from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
+import { checkValues, getDefaults, type OptionSpec } from "../options.ts";
 import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../tokenizers/registry.ts";
-import { check, defaultsOf, type Option, UsageError } from "./table.ts";
 
 const devices = ["auto", "cuda", "cpu", "ts", "cuda-emulator"] as const;
 const models = ["gpt", "bigram"] as const;
@@ -67,7 +67,7 @@ const text = (help: string, value: string) => ({ type: "string", help, value }) 
 const choice = (help: string, choices: readonly string[], value?: string) =>
   ({ type: "string", help, choices, default: value, value: "NAME" }) as const;
 
-export const trainTable: Record<keyof TrainConfig, Option> = {
+export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   preset: choice("a known configuration, which the other options change", Object.keys(presets)),
   data: text("the text: a file, shakespeare or moby-dick", "FILE|NAME"),
   tokenizer: choice("what a token is", tokenizerKinds, "char"),
@@ -123,12 +123,12 @@ export const trainTable: Record<keyof TrainConfig, Option> = {
 };
 
 /** Defaults < preset < the values given, which stand in `from`. Throws a UsageError. */
-export function settle(from: string, values: Partial<TrainConfig>): TrainConfig {
-  check(trainTable, values, from);
+export function resolveConfig(from: string, values: Partial<TrainConfig>): TrainConfig {
+  checkValues(trainOptions, values, from);
   const preset = values.preset && presets[values.preset];
-  const defaults = defaultsOf<TrainConfig>(trainTable);
+  const defaults = getDefaults<TrainConfig>(trainOptions);
   const config: TrainConfig = { ...defaults, ...preset, ...defined(values) };
-  check(trainTable, config, `preset ${config.preset}`);
+  checkValues(trainOptions, config, `preset ${config.preset}`);
   if (config.nEmbd % config.nHead !== 0)
     throw new UsageError(`nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
   const { tokenizer, vocabSize } = config;

@@ -1,0 +1,21 @@
+// The interface of all language models, which training and generation use.
+
+import type { Module } from "../nn/index.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+export interface LanguageModel extends Module {
+  readonly config: { vocabSize: number; blockSize: number };
+  /** idx, targets [B, T] of i32 -> logits [B, T, V] and loss []; each is null if not computed. */
+  forward(
+    idx: Tensor,
+    targets?: Tensor | null,
+    options?: { logits?: boolean },
+  ): { logits: Tensor | null; loss: Tensor | null };
+}
+
+/** Returns the number of scalar parameters of a model; a shared weight counts once. */
+export function countParameters(model: Module): number {
+  let count = 0;
+  for (const weight of model.parameters()) count += weight.size;
+  return count;
+}

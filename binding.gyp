@@ -37,6 +37,7 @@
       "sources": [
         "native/addon.cpp",
         "native/call.cpp",
+        "native/checks.cpp",
         "native/recording.cpp",
         "native/cpu/dispatch.cpp",
         "native/cpu/floor.cpp",

@@ -62,9 +62,9 @@ export function bytesOf({ args, bytes }: Call): number {
   return bytes ?? args.reduce((sum: number, arg) => sum + moved(arg), 0);
 }
 
-/** The call with all floats in bf16 that a kernel takes so, by the words of kernels.inc. */
+/** The call with all floats in bf16 that a kernel takes so, by the words of kernels.def. */
 export function toBf16<C extends Call>(call: C, signature: string): C {
-  const words = [...signature.matchAll(/\w+\((F|W|f32|i32|bf16|any), *\w+/g)];
+  const words = [...signature.matchAll(/\b(?:IN|OUT)\w*\((F|W|f32|i32|bf16|any), *\w+/g)];
   const half = (arg: Arg, type = ""): Arg => {
     if (typeof arg !== "object" || arg === null || Array.isArray(arg)) return arg;
     return /^(F|W|any)$/.test(type) && arg.dtype === "f32" ? { ...arg, dtype: "bf16" } : arg;

@@ -1,4 +1,4 @@
-// What kernels and their binder know of each other: the types of kernels.inc, and how a kernel
+// What kernels and their binder know of each other: the types of kernels.def, and how a kernel
 // says that it cannot do what it was asked.
 #pragma once
 
@@ -27,9 +27,6 @@ struct List {
   int64_t count;
   float* operator[](int64_t i) const { return data[i]; }
 };
-
-/** The last parameter of every kernel, so that all others may end in a comma. */
-struct End {};
 
 /** What the running kernel has said against its arguments. */
 struct Refusal {

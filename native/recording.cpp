@@ -46,20 +46,23 @@ Size Call::size(const char* what) {
   return x;
 }
 
-void Call::integer(const char* what) {
-  slots[at].integer = (int64_t)number(what, "a whole number", true);
-  at++;
+double Call::integer(const char* what) {
+  const double x = number(what, "a whole number", true);
+  slots[at++].integer = (int64_t)x;
+  return x;
 }
 
-void Call::real(const char* what) {
-  slots[at].real = number(what, "a number", false);
-  at++;
+double Call::real(const char* what) {
+  const double x = number(what, "a number", false);
+  slots[at++].real = x;
+  return x;
 }
 
-void Call::flag(const char* what) {
+bool Call::flag(const char* what) {
   bool x = false;
   if (napi_get_value_bool(env, arguments[at], &x) != napi_ok) wrong(what, "is not a boolean");
   slots[at++].flag = x;
+  return x;
 }
 
 static const char* nameOf(Type type) {
@@ -191,7 +194,7 @@ void CapturedGraph::add(napi_env env, Run run, Call& call) {
   // a list's slot points into vectors, whose memory stays where it is when they move
   for (auto& each : call.pointers) pointers.push_back(std::move(each));
   for (auto& each : call.lengths) lengths.push_back(std::move(each));
-  steps.push_back({run, {call.slots, call.slots + Call::most}});
+  steps.push_back({run, {call.slots, call.slots + MAX_PARAMETERS}});
 }
 
 CapturedGraph* CapturedGraph::of(napi_env env, napi_value value) {

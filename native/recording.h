@@ -14,7 +14,7 @@
 
 namespace tinybard {
 
-struct F; // as kernels.inc has them
+struct F; // as kernels.def has them
 struct W;
 
 /**
@@ -46,32 +46,26 @@ struct State {
 /** One call from JavaScript. The first wrong argument is remembered, the rest passed over. */
 class Call {
  public:
-  static constexpr size_t most = 20; // arguments
-  Slot slots[most];
+  Slot slots[MAX_PARAMETERS];
   bool hasDoubles = false;
   bool isHalf = false; // F is bf16, or W is 2 bytes
 
   Call(napi_env env, napi_value* arguments, size_t count)
       : env(env), arguments(arguments), count(count) {}
 
-  template <class... Parameters>
-  void begin(const char* kernel, void (*)(Parameters...)) {
-    constexpr auto isBuffer = [](auto* p) {
-      using T = std::remove_pointer_t<decltype(p)>;
-      return std::is_pointer_v<T> || std::is_same_v<T, List>;
-    };
-    static_assert(sizeof...(Parameters) - 1 <= most); // End is no argument
-    name = kernel;
-    at = (0 + ... + (int)isBuffer((Parameters*)nullptr));
-    expect(sizeof...(Parameters) - 1);
+  /** Begins with the numbers, which follow the buffers. */
+  void begin(const char* kernelName, const Kernel& kernel) {
+    name = kernelName;
+    at = kernel.buffers;
+    expect(kernel.parameters);
   }
-  /** From here on buffers are asked for, from the first argument on. */
-  void nowBuffers() { at = 0; }
+  /** Continues with the buffers. */
+  void beginBuffers() { at = 0; }
 
   Size size(const char* what);
-  void integer(const char* what);
-  void real(const char* what);
-  void flag(const char* what);
+  double integer(const char* what);
+  double real(const char* what);
+  bool flag(const char* what);
   template <class T>
   void buffer(const char* what, Size length, bool isWritten, bool mayBeNull) {
     typed(what, length, isWritten, mayBeNull, kindOf<T>());

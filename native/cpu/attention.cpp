@@ -163,7 +163,7 @@ void refuseTokens(const char* kernel, int64_t past, int64_t T, int64_t capacity)
 
 void attention(const f32* q, const f32* k, const f32* v, f32* y, f32* lse, const i32* rngState,
                int64_t heads, int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site,
-               double p, End) {
+               double p) {
   const Drop drop(rngState, site, p);
   eachHead(heads, Tq * Tk, D, [&](int64_t h) {
     const int64_t queries = h * Tq * D, keys = h * Tk * D;
@@ -175,8 +175,7 @@ void attention(const f32* q, const f32* k, const f32* v, f32* y, f32* lse, const
 
 void attentionBackward(const f32* q, const f32* k, const f32* v, const f32* y, const f32* lse,
                        const f32* dy, f32* dq, f32* dk, f32* dv, const i32* rngState, int64_t heads,
-                       int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site, double p,
-                       End) {
+                       int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site, double p) {
   const Drop drop(rngState, site, p);
   eachHead(heads, Tq * Tk, D, [&](int64_t h) {
     const int64_t queries = h * Tq * D, keys = h * Tk * D;
@@ -189,7 +188,7 @@ void attentionBackward(const f32* q, const f32* k, const f32* v, const f32* y, c
 }
 
 void selfAttention(const f32* qkv, f32* y, f32* lse, const i32* rngState, int64_t B, int64_t T,
-                   int64_t H, int64_t D, bool causal, int64_t site, double p, End) {
+                   int64_t H, int64_t D, bool causal, int64_t site, double p) {
   const Drop drop(rngState, site, p);
   eachHead(B * H, T * T, D, [&](int64_t bh) {
     const auto part = [&](int64_t i) { return partOf(qkv, bh, T, H, D, 3, i); };
@@ -200,7 +199,7 @@ void selfAttention(const f32* qkv, f32* y, f32* lse, const i32* rngState, int64_
 
 void selfAttentionBackward(const f32* qkv, const f32* y, const f32* lse, const f32* dy, f32* dqkv,
                            const i32* rngState, int64_t B, int64_t T, int64_t H, int64_t D,
-                           bool causal, int64_t site, double p, End) {
+                           bool causal, int64_t site, double p) {
   const Drop drop(rngState, site, p);
   eachHead(B * H, T * T, D, [&](int64_t bh) {
     const auto part = [&](const float* x, int64_t i) { return partOf(x, bh, T, H, D, 3, i); };
@@ -213,7 +212,7 @@ void selfAttentionBackward(const f32* qkv, const f32* y, const f32* lse, const f
 }
 
 void cachedAttention(const f32* qkv, f32* cache, const i32* length, f32* y, int64_t B, int64_t T,
-                     int64_t H, int64_t D, int64_t capacity, End) {
+                     int64_t H, int64_t D, int64_t capacity) {
   const int64_t C = H * D, past = *length;
   if (past < 0 || past + T > capacity) return refuseTokens("cachedAttention", past, T, capacity);
   for (int64_t b = 0; b < B; b++)
@@ -230,8 +229,7 @@ void cachedAttention(const f32* qkv, f32* cache, const i32* length, f32* y, int6
 }
 
 void rotary(const f32* x, const f32* table, const i32* length, f32* y, int64_t B, int64_t T,
-            int64_t parts, int64_t H, int64_t half, int64_t capacity, int64_t turned, bool inverse,
-            End) {
+            int64_t parts, int64_t H, int64_t half, int64_t capacity, int64_t turned, bool inverse) {
   const int64_t past = length ? *length : 0;
   if (past < 0 || past + T > capacity) return refuseTokens("rotary", past, T, capacity);
   const Vec sign = inverse ? -1.0f : 1.0f;

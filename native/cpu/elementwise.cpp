@@ -60,24 +60,24 @@ static void pairwise(const char* kernel, Repeated a, Repeated b, float* y, int64
   });
 }
 
-void add(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n, End) {
+void add(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n) {
   pairwise("add", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a + b; });
 }
 
-void sub(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n, End) {
+void sub(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n) {
   pairwise("sub", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a - b; });
 }
 
-void mul(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n, End) {
+void mul(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n) {
   pairwise("mul", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a * b; });
 }
 
-void div(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n, End) {
+void div(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n) {
   pairwise("div", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a / b; });
 }
 
 void where(const i32* cond, const f32* a, const f32* b, f32* y, int64_t nc, int64_t na, int64_t nb,
-           int64_t n, End) {
+           int64_t n) {
   if (n > 0 && (nc == 0 || na == 0 || nb == 0)) return refuseNothing("where");
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
     int64_t c = begin % nc, p = begin % na, q = begin % nb;
@@ -90,7 +90,7 @@ void where(const i32* cond, const f32* a, const f32* b, f32* y, int64_t nc, int6
   });
 }
 
-void pow(const f32* x, f32* y, int64_t n, double exponent, End) {
+void pow(const f32* x, f32* y, int64_t n, double exponent) {
   if (exponent == 2) return map(n, y, [](Vec x) { return x * x; }, x);
   mapEach(n, x, y, [=](float x) { // as JavaScript has it: (+-1)^(+-infinity) is no number
     const bool isOpen = (x == 1 || x == -1) && std::isinf(exponent);
@@ -98,90 +98,90 @@ void pow(const f32* x, f32* y, int64_t n, double exponent, End) {
   });
 }
 
-void neg(const f32* x, f32* y, int64_t n, End) {
+void neg(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return Vec(-0.0f) - x; }, x);
 }
 
-void exp(const f32* x, f32* y, int64_t n, End) {
+void exp(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return exp(x); }, x);
 }
 
-void log(const f32* x, f32* y, int64_t n, End) {
+void log(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return log(x); }, x);
 }
 
-void sqrt(const f32* x, f32* y, int64_t n, End) {
+void sqrt(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return sqrt(x); }, x);
 }
 
-void sin(const f32* x, f32* y, int64_t n, End) {
+void sin(const f32* x, f32* y, int64_t n) {
   mapEach(n, x, y, [](float x) { return std::sin(x); });
 }
 
-void cos(const f32* x, f32* y, int64_t n, End) {
+void cos(const f32* x, f32* y, int64_t n) {
   mapEach(n, x, y, [](float x) { return std::cos(x); });
 }
 
-void abs(const f32* x, f32* y, int64_t n, End) {
+void abs(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return abs(x); }, x);
 }
 
-void absBackward(const f32* x, const f32* dy, f32* dx, int64_t n, End) {
+void absBackward(const f32* x, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec x, Vec dy) {
     const Vec sign = select(x == Vec(0.0f), x, withSign(Vec(1.0f), x));
     return dy * select(x == x, sign, x);
   }, x, dy);
 }
 
-void tanh(const f32* x, f32* y, int64_t n, End) {
+void tanh(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return tanh(x); }, x);
 }
 
-void tanhBackward(const f32* y, const f32* dy, f32* dx, int64_t n, End) {
+void tanhBackward(const f32* y, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec y, Vec dy) { return dy * fma(-y, y, Vec(1.0f)); }, y, dy);
 }
 
-void relu(const f32* x, f32* y, int64_t n, End) {
+void relu(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return max(Vec(0.0f), x); }, x); // NaN stays NaN
 }
 
-void reluBackward(const f32* y, const f32* dy, f32* dx, int64_t n, End) {
+void reluBackward(const f32* y, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec y, Vec dy) { return select(y <= Vec(0.0f), Vec(0.0f), dy); }, y, dy);
 }
 
-void sigmoid(const f32* x, f32* y, int64_t n, End) {
+void sigmoid(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return sigmoid(x); }, x);
 }
 
-void sigmoidBackward(const f32* y, const f32* dy, f32* dx, int64_t n, End) {
+void sigmoidBackward(const f32* y, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec y, Vec dy) { return dy * y * (Vec(1.0f) - y); }, y, dy);
 }
 
-void silu(const f32* x, f32* y, int64_t n, End) {
+void silu(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return silu(x); }, x);
 }
 
-void siluBackward(const f32* x, const f32* dy, f32* dx, int64_t n, End) {
+void siluBackward(const f32* x, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec x, Vec dy) { return dy * siluSlope(x); }, x, dy);
 }
 
-void gelu(const f32* x, f32* y, int64_t n, End) {
+void gelu(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return gelu(x); }, x);
 }
 
-void geluBackward(const f32* x, const f32* dy, f32* dx, int64_t n, End) {
+void geluBackward(const f32* x, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec x, Vec dy) { return dy * geluSlope(x); }, x, dy);
 }
 
-void geluTanh(const f32* x, f32* y, int64_t n, End) {
+void geluTanh(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return geluTanh(x); }, x);
 }
 
-void geluTanhBackward(const f32* x, const f32* dy, f32* dx, int64_t n, End) {
+void geluTanhBackward(const f32* x, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec x, Vec dy) { return dy * geluTanhSlope(x); }, x, dy);
 }
 
-void accumulate(const f32* x, f32* y, int64_t n, End) {
+void accumulate(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x, Vec y) { return x + y; }, x, static_cast<const f32*>(y));
 }
 

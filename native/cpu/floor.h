@@ -8,11 +8,13 @@
 #include "table.h"
 
 #define FLOOR "cpu"
-#define ON_FLOOR(name, floats) table.load()->name
 
 namespace tinybard {
 
-extern std::atomic<const Table*> table; // of the first environment that asked
+extern std::atomic<const Table*> table; // chosen when the addon is first loaded
+
+/** Returns the kernel at an index of kernels.def. */
+inline const Kernel& kernelAt(size_t index, bool) { return table.load()->kernels[index]; }
 
 /** Makes the floor ready, and gives `cpu` its own functions; false after throwing. */
 bool enter(napi_env env, napi_value cpu);

@@ -1,16 +1,17 @@
-// The declarations of all kernels, from kernels.inc, in the namespace of the instruction set that
-// is being compiled for.
+// The declarations of all kernels, in the namespace of the instruction set that is being compiled.
 #pragma once
 
 #include "../call.h"
 #include "parallel.h"
+
+#include "../parameters.h"
 
 namespace tinybard::SIMD {
 
 using F = f32;
 using W = word;
 
-#define KERNEL(name, buffers, sizes) void name(buffers sizes End);
-#include "../declare.inc"
+#define KERNEL(name, buffers, numbers) void name(buffers numbers);
+#include "../kernels.def"
 
 } // namespace tinybard::SIMD

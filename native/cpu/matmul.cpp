@@ -207,7 +207,7 @@ void compute(const Product& p) {
 } // namespace
 
 void matmul(const f32* a, const f32* b, f32* c, int64_t batch, int64_t M, int64_t N, int64_t K,
-            int64_t aStep, int64_t bStep, bool transA, bool transB, bool accumulate, End) {
+            int64_t aStep, int64_t bStep, bool transA, bool transB, bool accumulate) {
   const int64_t grain = 1 + SMALL / (M * N * K + 1);
   parallelFor(batch, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
@@ -218,7 +218,7 @@ void matmul(const f32* a, const f32* b, f32* c, int64_t batch, int64_t M, int64_
 }
 
 void linear(const f32* x, const f32* w, const f32* b, f32* h, f32* y, int64_t M, int64_t N,
-            int64_t K, int64_t activation, End) {
+            int64_t K, int64_t activation) {
   if (activation < 0 || activation > 3)
     return refuse("linear: activation is %lld, expected 0 to 3", (long long)activation);
   compute({{x, K, false}, {w, K, true}, y, M, N, K, b ? Start::bias : Start::zero, b,
@@ -226,16 +226,16 @@ void linear(const f32* x, const f32* w, const f32* b, f32* h, f32* y, int64_t M,
 }
 
 void linearBackward(const f32* x, const f32* w, const f32* h, const f32* dy, f32* dx, f32* dw,
-                    f32* db, int64_t M, int64_t N, int64_t K, int64_t activation, End) {
+                    f32* db, int64_t M, int64_t N, int64_t K, int64_t activation) {
   if (activation < 0 || activation > 3)
     return refuse("linearBackward: activation is %lld, expected 0 to 3", (long long)activation);
   constexpr decltype(&reluBackward) slopes[] = {nullptr, reluBackward, geluBackward,
                                                 geluTanhBackward};
-  if (dx) matmul(dy, w, dx, 1, M, K, N, 0, 0, false, false, false, End{});
+  if (dx) matmul(dy, w, dx, 1, M, K, N, 0, 0, false, false, false);
   // f' takes a pass of its own: read tile by tile as the product is stored, h would take longer
-  if (dx && h && activation > 0) slopes[activation](h, dx, dx, M * K, End{});
-  if (dw) matmul(dy, x, dw, 1, N, K, M, 0, 0, true, false, false, End{});
-  if (db) sum(dy, db, 1, M, N, End{});
+  if (dx && h && activation > 0) slopes[activation](h, dx, dx, M * K);
+  if (dw) matmul(dy, x, dw, 1, N, K, M, 0, 0, true, false, false);
+  if (db) sum(dy, db, 1, M, N);
 }
 
 } // namespace tinybard::SIMD

@@ -11,7 +11,7 @@ static inline void move(word* to, const word* from, int64_t n) {
   std::memcpy(to, from, (size_t)n * sizeof(word));
 }
 
-void copy(const any* x, any* y, int64_t n, End) {
+void copy(const any* x, any* y, int64_t n) {
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
     const size_t bytes = (size_t)(end - begin) * sizeof(word);
     const f32* xf = static_cast<const f32*>(x->data);
@@ -26,7 +26,7 @@ void copy(const any* x, any* y, int64_t n, End) {
   });
 }
 
-void fill(any* y, double value, int64_t n, End) {
+void fill(any* y, double value, int64_t n) {
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
     f32* yf = static_cast<f32*>(y->data);
     i32* yi = static_cast<i32*>(y->data);
@@ -58,7 +58,7 @@ static void transposeMatrix(const word* x, word* y, int64_t p, int64_t q) {
   });
 }
 
-void transpose(const word* x, word* y, int64_t outer, int64_t p, int64_t q, int64_t inner, End) {
+void transpose(const word* x, word* y, int64_t outer, int64_t p, int64_t q, int64_t inner) {
   if (inner == 1) {
     for (int64_t o = 0; o < outer; o++) transposeMatrix(x + o * p * q, y + o * p * q, p, q);
     return;
@@ -72,7 +72,7 @@ void transpose(const word* x, word* y, int64_t outer, int64_t p, int64_t q, int6
   });
 }
 
-void expand(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, End) {
+void expand(const word* x, word* y, int64_t outer, int64_t n, int64_t inner) {
   parallelFor(outer * n, 1 + GRAIN / (inner + 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const word* from = x + r / n * inner;
@@ -91,7 +91,7 @@ static bool isPart(const char* kernel, int64_t start, int64_t count, int64_t n) 
 }
 
 void slice(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, int64_t start,
-           int64_t count, End) {
+           int64_t count) {
   if (!isPart("slice", start, count, n)) return;
   parallelFor(outer, 1 + GRAIN / (count * inner + 1), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; o++)
@@ -100,7 +100,7 @@ void slice(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, int6
 }
 
 void sliceUpdate(const word* x, word* y, int64_t outer, int64_t n, int64_t inner, int64_t start,
-           int64_t count, End) {
+           int64_t count) {
   if (!isPart("sliceUpdate", start, count, n)) return;
   parallelFor(outer, 1 + GRAIN / (count * inner + 1), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; o++)
@@ -108,7 +108,7 @@ void sliceUpdate(const word* x, word* y, int64_t outer, int64_t n, int64_t inner
   });
 }
 
-void embedding(const i32* idx, const f32* w, f32* y, int64_t rows, int64_t V, int64_t C, End) {
+void embedding(const i32* idx, const f32* w, f32* y, int64_t rows, int64_t V, int64_t C) {
   if (!areWithin("embedding", "idx", idx, rows, V)) return;
   parallelFor(rows, 1 + GRAIN / (C + 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++)
@@ -116,8 +116,7 @@ void embedding(const i32* idx, const f32* w, f32* y, int64_t rows, int64_t V, in
   });
 }
 
-void embeddingBackward(const i32* idx, const f32* dy, f32* dw, int64_t rows, int64_t V, int64_t C,
-                       End) {
+void embeddingBackward(const i32* idx, const f32* dy, f32* dw, int64_t rows, int64_t V, int64_t C) {
   if (!areWithin("embeddingBackward", "idx", idx, rows, V)) return;
   std::memset(dw, 0, (size_t)(V * C) * sizeof(f32));
   const int64_t grain = rows * C < GRAIN ? C : Vec::width; // each thread has some of the columns

@@ -22,7 +22,7 @@ static void eachStretch(const List& list, const F& f) {
   });
 }
 
-void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double weightDecay, End) {
+void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double weightDecay) {
   const Vec rate = *lr, keep = (float)momentum, decay = (float)weightDecay;
   eachStretch(w, [&](int64_t i, int64_t begin, int64_t end) {
     float *wi = w[i], *vi = velocity[i];
@@ -37,7 +37,7 @@ void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double 
 }
 
 void adamw(List w, List dw, List m, List v, List, List t, const f32* lr, const f32* foundInf,
-           double beta1, double beta2, double eps, double weightDecay, double l2, End) {
+           double beta1, double beta2, double eps, double weightDecay, double l2) {
   if (foundInf && *foundInf != 0) return;
   for (int64_t i = 0; i < t.count; i++) t[i][0] += 1;
   const Vec b1 = (float)beta1, b2 = (float)beta2, rest1 = (float)(1 - beta1);
@@ -61,7 +61,7 @@ void adamw(List w, List dw, List m, List v, List, List t, const f32* lr, const f
   });
 }
 
-void sumSquares(List x, f32* total, End) {
+void sumSquares(List x, f32* total) {
   constexpr int64_t block = 4096;
   int64_t blocks = 0;
   for (int64_t i = 0; i < x.count; i++) blocks += (x.lengths[i] + block - 1) / block;
@@ -86,7 +86,7 @@ void sumSquares(List x, f32* total, End) {
   *total = (float)sum;
 }
 
-void clip(List x, const f32* total, double maxNorm, End) {
+void clip(List x, const f32* total, double maxNorm) {
   const double scale = maxNorm / (std::sqrt((double)*total) + 1e-6);
   if (scale >= 1) return;
   eachStretch(x, [&](int64_t i, int64_t begin, int64_t end) {
@@ -97,7 +97,7 @@ void clip(List x, const f32* total, double maxNorm, End) {
   });
 }
 
-void checkFinite(const f32* x, f32* foundInf, End) {
+void checkFinite(const f32* x, f32* foundInf) {
   if (!std::isfinite(*x)) *foundInf = 1;
 }
 

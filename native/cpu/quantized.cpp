@@ -136,7 +136,7 @@ void multiplyByPanels(const Quantized& q, const float* x, const float* b, float*
 } // namespace
 
 void linearQuantized(const f32* x, const i32* w, const f32* scale, const f32* b, f32* y, int64_t M,
-                     int64_t N, int64_t K, int64_t groups, int64_t bits, int64_t activation, End) {
+                     int64_t N, int64_t K, int64_t groups, int64_t bits, int64_t activation) {
   const Quantized q{w, scale, K, groups, bits};
   if (!areQuantized("linearQuantized", K, groups, bits)) return;
   if (activation < 0 || activation > 3)
@@ -146,11 +146,11 @@ void linearQuantized(const f32* x, const i32* w, const f32* scale, const f32* b,
                        : bits == 8 ? multiplyByPanels<8> : multiplyByPanels<4>;
   product(q, x, b, y, M, N);
   constexpr decltype(&relu) functions[] = {nullptr, relu, gelu, geluTanh};
-  if (activation > 0) functions[activation](y, y, M * N, End{});
+  if (activation > 0) functions[activation](y, y, M * N);
 }
 
 void embeddingQuantized(const i32* idx, const i32* w, const f32* scale, f32* y, int64_t rows,
-                        int64_t V, int64_t C, int64_t groups, int64_t bits, End) {
+                        int64_t V, int64_t C, int64_t groups, int64_t bits) {
   const Quantized q{w, scale, C, groups, bits};
   if (!areQuantized("embeddingQuantized", C, groups, bits)) return;
   if (!areWithin("embeddingQuantized", "idx", idx, rows, V)) return;

@@ -70,7 +70,7 @@ void dropRow(const Drop& drop, const float* x, float* y, uint64_t first, int64_t
   });
 }
 
-void dropout(const f32* x, f32* y, const i32* rngState, int64_t n, int64_t site, double p, End) {
+void dropout(const f32* x, f32* y, const i32* rngState, int64_t n, int64_t site, double p) {
   const Drop drop(rngState, site, p);
   parallelFor(n, 16 * Drop::elements, [&](int64_t begin, int64_t end) {
     dropRow(drop, x + begin, y + begin, begin, end - begin);
@@ -78,7 +78,7 @@ void dropout(const f32* x, f32* y, const i32* rngState, int64_t n, int64_t site,
 }
 
 void sampleBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n, int64_t B, int64_t T,
-               int64_t stream, End) {
+               int64_t stream) {
   if (n <= T)
     return refuse("sampleBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
   constexpr int W = Vec::width;

@@ -93,7 +93,7 @@ static void addBlocks(const float* parts, float* y, int64_t blocks, int64_t step
   });
 }
 
-void sum(const f32* x, f32* y, int64_t outer, int64_t n, int64_t inner, End) {
+void sum(const f32* x, f32* y, int64_t outer, int64_t n, int64_t inner) {
   if (inner == 1 && outer == 1 && n > 4096) {
     const int64_t blocks = (n + 4095) / 4096;
     double* parts = reinterpret_cast<double*>(scratch(0, 2 * blocks));
@@ -120,7 +120,7 @@ void sum(const f32* x, f32* y, int64_t outer, int64_t n, int64_t inner, End) {
           [&](int64_t o) { sumColumns(x + o * n * inner, y + o * inner, 0, n, inner); });
 }
 
-void max(const f32* x, f32* y, i32* index, int64_t outer, int64_t n, int64_t inner, End) {
+void max(const f32* x, f32* y, i32* index, int64_t outer, int64_t n, int64_t inner) {
   if (n == 0 && outer * inner > 0) return refuse("max: n is 0, expected at least one element");
   eachRow(outer, n * inner, [&](int64_t o) {
     for (int64_t i = 0; i < inner; i++) {
@@ -134,8 +134,7 @@ void max(const f32* x, f32* y, i32* index, int64_t outer, int64_t n, int64_t inn
   });
 }
 
-void maxBackward(const f32* dy, const i32* index, f32* dx, int64_t outer, int64_t n, int64_t inner,
-                 End) {
+void maxBackward(const f32* dy, const i32* index, f32* dx, int64_t outer, int64_t n, int64_t inner) {
   if (!areWithin("maxBackward", "index", index, outer * inner, n)) return;
   eachRow(outer, n * inner, [&](int64_t o) {
     float* row = dx + o * n * inner;
@@ -144,7 +143,7 @@ void maxBackward(const f32* dy, const i32* index, f32* dx, int64_t outer, int64_
   });
 }
 
-void softmax(const f32* x, f32* y, int64_t rows, int64_t n, End) {
+void softmax(const f32* x, f32* y, int64_t rows, int64_t n) {
   eachRow(rows, n, [&](int64_t r) {
     float* row = y + r * n;
     const Vec scale = 1.0f / expRow(x + r * n, row, n, shiftOf(x + r * n, n));
@@ -154,7 +153,7 @@ void softmax(const f32* x, f32* y, int64_t rows, int64_t n, End) {
   });
 }
 
-void softmaxBackward(const f32* y, const f32* dy, f32* dx, int64_t rows, int64_t n, End) {
+void softmaxBackward(const f32* y, const f32* dy, f32* dx, int64_t rows, int64_t n) {
   eachRow(rows, n, [&](int64_t r) {
     const float *a = y + r * n, *b = dy + r * n;
     const Vec dot = rowSum(n, [&](int64_t i, int64_t lanes) {
@@ -166,7 +165,7 @@ void softmaxBackward(const f32* y, const f32* dy, f32* dx, int64_t rows, int64_t
   });
 }
 
-void logSoftmax(const f32* x, f32* y, int64_t rows, int64_t n, End) {
+void logSoftmax(const f32* x, f32* y, int64_t rows, int64_t n) {
   eachRow(rows, n, [&](int64_t r) {
     const float shift = shiftOf(x + r * n, n);
     const Vec lse = std::log(expSum(x + r * n, n, shift));
@@ -176,7 +175,7 @@ void logSoftmax(const f32* x, f32* y, int64_t rows, int64_t n, End) {
   });
 }
 
-void logSoftmaxBackward(const f32* y, const f32* dy, f32* dx, int64_t rows, int64_t n, End) {
+void logSoftmaxBackward(const f32* y, const f32* dy, f32* dx, int64_t rows, int64_t n) {
   eachRow(rows, n, [&](int64_t r) {
     const float *a = y + r * n, *b = dy + r * n;
     const Vec total = (float)sumOf(b, n);
@@ -206,7 +205,7 @@ static inline void normalizeRow(const float* x, const float* w, const float* b, 
 }
 
 void layerNorm(const f32* x, const f32* w, const f32* b, f32* y, f32* mean, f32* rstd, int64_t rows,
-               int64_t n, double eps, bool subtractMean, End) {
+               int64_t n, double eps, bool subtractMean) {
   eachRow(rows, n, [&](int64_t r) {
     normalizeRow(x + r * n, w, b, y + r * n, mean + r, rstd + r, n, eps, subtractMean);
   });
@@ -214,7 +213,7 @@ void layerNorm(const f32* x, const f32* w, const f32* b, f32* y, f32* mean, f32*
 
 void residualLayerNorm(const f32* x, const f32* y, const f32* w, const f32* b, f32* r, f32* z,
                        f32* mean, f32* rstd, const i32* rngState, int64_t rows, int64_t n, double eps,
-                       int64_t site, double p, bool subtractMean, End) {
+                       int64_t site, double p, bool subtractMean) {
   const Drop drop(rngState, site, p);
   eachRow(rows, n, [&](int64_t i) {
     const int64_t at = i * n;
@@ -258,7 +257,7 @@ static inline void normalizeRowBackward(const float* x, const float* w, float me
 void residualLayerNormBackward(const f32* r, const f32* w, const f32* mean, const f32* rstd,
                                const f32* dr, const f32* dz, f32* dx, f32* dy, f32* dw, f32* db,
                                const i32* rngState, int64_t rows, int64_t n, int64_t site, double p,
-                               bool subtractMean, End) {
+                               bool subtractMean) {
   const Drop drop(rngState, site, dy ? p : 0);
   const int64_t blocks = blocksOf(rows), step = (n + 15) / 16 * 16;
   float* parts = nullptr; // of dw, then of db, for each block
@@ -282,13 +281,13 @@ void residualLayerNormBackward(const f32* r, const f32* w, const f32* mean, cons
 }
 
 void layerNormBackward(const f32* x, const f32* w, const f32* mean, const f32* rstd, const f32* dy,
-                       f32* dx, f32* dw, f32* db, int64_t rows, int64_t n, bool subtractMean, End) {
+                       f32* dx, f32* dw, f32* db, int64_t rows, int64_t n, bool subtractMean) {
   residualLayerNormBackward(x, w, mean, rstd, nullptr, dy, dx, nullptr, dw, db, nullptr, rows, n, 0,
-                            0, subtractMean, {});
+                            0, subtractMean);
 }
 
 void crossEntropy(const f32* x, const i32* target, f32* loss, f32* lse, f32* count, int64_t rows,
-                  int64_t n, int64_t ignoreIndex, End) {
+                  int64_t n, int64_t ignoreIndex) {
   if (!areWithin("crossEntropy", "target", target, rows, n, ignoreIndex)) return;
   float* losses = scratch(0, rows);
   eachRow(rows, n, [&](int64_t r) {
@@ -309,8 +308,7 @@ void crossEntropy(const f32* x, const i32* target, f32* loss, f32* lse, f32* cou
 }
 
 void crossEntropyBackward(const f32* x, const i32* target, const f32* lse, const f32* count,
-                          const f32* dy, f32* dx, int64_t rows, int64_t n, int64_t ignoreIndex,
-                          End) {
+                          const f32* dy, f32* dx, int64_t rows, int64_t n, int64_t ignoreIndex) {
   if (!areWithin("crossEntropyBackward", "target", target, rows, n, ignoreIndex)) return;
   const float scale = *dy / *count;
   eachRow(rows, n, [&](int64_t r) {
@@ -328,17 +326,17 @@ void crossEntropyBackward(const f32* x, const i32* target, const f32* lse, const
 }
 
 void linearCrossEntropy(const f32* x, const f32* w, const f32* b, const i32* target, f32* loss, f32* count,
-              f32* logits, int64_t rows, int64_t n, int64_t K, int64_t ignoreIndex, End) {
+              f32* logits, int64_t rows, int64_t n, int64_t K, int64_t ignoreIndex) {
   if (!areWithin("linearCrossEntropy", "target", target, rows, n, ignoreIndex)) return;
-  linear(x, w, b, nullptr, logits, rows, n, K, 0, End{});
+  linear(x, w, b, nullptr, logits, rows, n, K, 0);
   const f32 dy = 1;
   f32* lse = scratch(1, rows);
-  crossEntropy(logits, target, loss, lse, count, rows, n, ignoreIndex, End{});
-  crossEntropyBackward(logits, target, lse, count, &dy, logits, rows, n, ignoreIndex, End{});
+  crossEntropy(logits, target, loss, lse, count, rows, n, ignoreIndex);
+  crossEntropyBackward(logits, target, lse, count, &dy, logits, rows, n, ignoreIndex);
 }
 
 void linearCrossEntropyBackward(const f32* x, const f32* w, f32* logits, const f32* dy, f32* dx, f32* dw,
-                      f32* db, int64_t rows, int64_t n, int64_t K, End) {
+                      f32* db, int64_t rows, int64_t n, int64_t K) {
   const Vec scale = *dy;
   if (*dy != 1)
     eachRow(rows, n, [&](int64_t r) {
@@ -346,7 +344,7 @@ void linearCrossEntropyBackward(const f32* x, const f32* w, f32* logits, const f
         (Vec::load(logits + r * n + i, lanes) * scale).store(logits + r * n + i, lanes);
       });
     });
-  linearBackward(x, w, nullptr, logits, dx, dw, db, rows, n, K, 0, End{});
+  linearBackward(x, w, nullptr, logits, dx, dw, db, rows, n, K, 0);
 }
 
 } // namespace tinybard::SIMD

@@ -1,18 +1,19 @@
-// The kernels of the instruction set that is being compiled for.
+// The kernel table of the instruction set that is being compiled.
 
 #include "table.h"
 
 #include "kernels.h"
 
-#define NAME_OF(x) #x
-#define NAME(x) NAME_OF(x)
+#define STRINGIZE_TOKEN(x) #x
+#define STRINGIZE(x) STRINGIZE_TOKEN(x)
 
 namespace tinybard::SIMD {
 
-extern const Table table = {
-    NAME(SIMD),
-#define KERNEL(name, buffers, sizes) SIMD::name,
-#include "../declare.inc"
+static constexpr Kernel kernels[] = {
+#define KERNEL(name, buffers, numbers) makeKernel<SIMD::name>(),
+#include "../kernels.def"
 };
+
+extern const Table table = {STRINGIZE(SIMD), kernels};
 
 } // namespace tinybard::SIMD

@@ -1,20 +1,17 @@
-// The kernels as a table of functions, one for each instruction set that this build has.
+// The kernels as a table of functions, one table for each instruction set of this build.
 #pragma once
 
-#include "../call.h"
+#include "../slot.h"
 
 namespace tinybard {
 
 struct Table {
-  using F = f32;
-  using W = word;
-  const char* simd; // the name of the instruction set
-#define KERNEL(name, buffers, sizes) void (*name)(buffers sizes End);
-#include "../declare.inc"
+  const char* simd;      // the name of the instruction set
+  const Kernel* kernels; // in the order of kernels.def
 };
 
-/** The table for the best instruction set that this processor has, or for the one that
- *  `forced` names; null, with a reason, if that cannot be had. */
+/** Returns the table for the best instruction set of this processor, or for the one named
+ *  `forced`; null, with a reason, if that is not available. */
 const Table* chooseTable(const char* forced, const char** reason);
 
 } // namespace tinybard

@@ -144,7 +144,7 @@ struct Power {
   };                                                                                              \
   }                                                                                               \
   template <class F>                                                                              \
-  void name(const F* x, F* y, int64_t n, End) {                                                   \
+  void name(const F* x, F* y, int64_t n) {                                                        \
     map(name##Formula(), x, y, n);                                                                \
   }                                                                                               \
   FOR_FLOATS(name)
@@ -156,7 +156,7 @@ struct Power {
   };                                                                                              \
   }                                                                                               \
   template <class F>                                                                              \
-  void name(const F* a, const F* b, F* y, int64_t na, int64_t nb, int64_t n, End) {               \
+  void name(const F* a, const F* b, F* y, int64_t na, int64_t nb, int64_t n) {                    \
     map(#name, name##Formula(), Repeated<F>{a, na}, Repeated<F>{b, nb}, y, n);                    \
   }                                                                                               \
   FOR_FLOATS(name)
@@ -169,7 +169,7 @@ struct Power {
   };                                                                                              \
   }                                                                                               \
   template <class F>                                                                              \
-  void name(const F* saved, const F* dy, F* dx, int64_t n, End) {                                 \
+  void name(const F* saved, const F* dy, F* dx, int64_t n) {                                      \
     map(#name, name##Formula(), Repeated<F>{saved, n}, Repeated<F>{dy, n}, dx, n);                \
   }                                                                                               \
   FOR_FLOATS(name)
@@ -200,14 +200,14 @@ UNARY(geluTanh, x * sigmoidOf(twiceU(x)))
 BACKWARD_FROM(x, geluTanhBackward, dy * geluTanhSlope(x))
 
 template <class F>
-void pow(const F* x, F* y, int64_t n, double exponent, End) {
+void pow(const F* x, F* y, int64_t n, double exponent) {
   map(Power{exponent}, x, y, n);
 }
 FOR_FLOATS(pow)
 
 template <class F>
 void where(const i32* cond, const F* a, const F* b, F* y, int64_t nc, int64_t na, int64_t nb,
-           int64_t n, End) {
+           int64_t n) {
   constexpr int W = Pack<F>::size;
   const Repeated<i32> c{cond, nc};
   const Repeated<F> p{a, na}, q{b, nb};
@@ -219,7 +219,7 @@ void where(const i32* cond, const F* a, const F* b, F* y, int64_t nc, int64_t na
 FOR_FLOATS(where)
 
 template <class F>
-void accumulate(const F* x, F* y, int64_t n, End) {
+void accumulate(const F* x, F* y, int64_t n) {
   map("accumulate", addFormula(), Repeated<F>{y, n}, Repeated<F>{x, n}, y, n);
 }
 FOR_FLOATS(accumulate)

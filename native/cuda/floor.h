@@ -3,12 +3,13 @@
 #pragma once
 
 #include "../recording.h"
-#include "kernels.h"
 
 #define FLOOR "cuda"
-#define ON_FLOOR(name, floats) cuda::name floats
 
 namespace tinybard {
+
+/** Returns the kernel at an index of kernels.def, for f32 or for bf16. */
+const Kernel& kernelAt(size_t index, bool isBf16);
 
 /** Makes the floor ready, and gives `cuda` its own functions; false after throwing. */
 bool enter(napi_env env, napi_value cuda);

@@ -134,7 +134,7 @@ int64_t widthOf(int64_t n) { return ceilDiv(n, 8) * 8; }
 
 template <class F>
 void crossEntropy(const F* x, const i32* target, f32* loss, f32* lse, f32* count, int64_t rows,
-                  int64_t n, int64_t ignoreIndex, End) {
+                  int64_t n, int64_t ignoreIndex) {
   if (isEmpty("crossEntropy", rows, n)) return;
   withShape<F>(canVectorize<F>(n, x), n, [&](auto shape) {
     using S = decltype(shape);
@@ -147,8 +147,7 @@ FOR_FLOATS(crossEntropy)
 
 template <class F>
 void crossEntropyBackward(const F* x, const i32* target, const f32* lse, const f32* count,
-                          const f32* dy, F* dx, int64_t rows, int64_t n, int64_t ignoreIndex,
-                          End) {
+                          const f32* dy, F* dx, int64_t rows, int64_t n, int64_t ignoreIndex) {
   withShape<F>(canVectorize<F>(n, x, dx), n, [&](auto shape) {
     using S = decltype(shape);
     launch(lossBackward<F, S>, rowGrid<S>(rows), S::threads, 0, x, target, lse, count, dy, dx, rows,
@@ -159,7 +158,7 @@ FOR_FLOATS(crossEntropyBackward)
 
 template <class F>
 void linearCrossEntropy(const F* x, const F* w, const F* b, const i32* target, f32* loss, f32* count,
-              F* logits, int64_t rows, int64_t n, int64_t K, int64_t ignoreIndex, End) {
+              F* logits, int64_t rows, int64_t n, int64_t K, int64_t ignoreIndex) {
   if (isEmpty("linearCrossEntropy", rows, n)) return;
   const int64_t width = widthOf(n);
   Gemm<F> product = {x, w, logits, rows, n, K, K, K, width};
@@ -177,7 +176,7 @@ FOR_FLOATS(linearCrossEntropy)
 
 template <class F>
 void linearCrossEntropyBackward(const F* x, const F* w, F* logits, const f32* dy, F* dx, f32* dw, f32* db,
-                      int64_t rows, int64_t n, int64_t K, End) {
+                      int64_t rows, int64_t n, int64_t K) {
   constexpr int W = Pack<F>::size;
   const int64_t width = widthOf(n), size = rows * width;
   if (canVectorize<F>(0, logits))

@@ -299,20 +299,20 @@ bool isEmpty(const char* kernel, int64_t rows, int64_t V) {
 
 } // namespace
 
-void copy(const any* x, any* y, int64_t n, End) {
+void copy(const any* x, any* y, int64_t n) {
   if (y->type == Type::f32) copyTo(static_cast<f32*>(y->data), x, n);
   else if (y->type == Type::i32) copyTo(static_cast<i32*>(y->data), x, n);
   else copyTo(static_cast<bf16*>(y->data), x, n);
 }
 
-void fill(any* y, double value, int64_t n, End) {
+void fill(any* y, double value, int64_t n) {
   if (y->type == Type::f32) fillTo(static_cast<f32*>(y->data), (float)value, n);
   else if (y->type == Type::i32) fillTo(static_cast<i32*>(y->data), toInt32(value), n);
   else fillTo(static_cast<bf16*>(y->data), (float)value, n);
 }
 
 template <class W>
-void transpose(const W* x, W* y, int64_t outer, int64_t p, int64_t q, int64_t inner, End) {
+void transpose(const W* x, W* y, int64_t outer, int64_t p, int64_t q, int64_t inner) {
   const int64_t tilesP = ceilDiv(p, WARP), tilesQ = ceilDiv(q, WARP);
   if (inner == 1 && p >= WARP / 2 && q >= WARP / 2)
     launch(transposeTiles<W>, Dim((unsigned)(outer * tilesP * tilesQ)), BLOCK_SIZE, 0, x, y, p, q,
@@ -322,36 +322,33 @@ void transpose(const W* x, W* y, int64_t outer, int64_t p, int64_t q, int64_t in
 FOR_WORDS(transpose)
 
 template <class W>
-void expand(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, End) {
+void expand(const W* x, W* y, int64_t outer, int64_t n, int64_t inner) {
   moveBy<W>(Expand{n, inner}, x, y, outer * n * inner, &Expand::inner);
 }
 FOR_WORDS(expand)
 
 template <class W>
-void slice(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, int64_t start, int64_t count,
-           End) {
+void slice(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, int64_t start, int64_t count) {
   if (isPart("slice", start, count, n))
     movePiece<W, false>(x, y, outer, n, inner, start, count);
 }
 FOR_WORDS(slice)
 
 template <class W>
-void sliceUpdate(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, int64_t start, int64_t count,
-           End) {
+void sliceUpdate(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, int64_t start, int64_t count) {
   if (isPart("sliceUpdate", start, count, n)) movePiece<W, true>(x, y, outer, n, inner, start, count);
 }
 FOR_WORDS(sliceUpdate)
 
 template <class F>
-void embedding(const i32* idx, const F* w, F* y, int64_t rows, int64_t V, int64_t C, End) {
+void embedding(const i32* idx, const F* w, F* y, int64_t rows, int64_t V, int64_t C) {
   if (!isEmpty("embedding", rows, V))
     moveBy<F>(Gather{idx, V, C, deviceIndexError()}, w, y, rows * C, &Gather::C);
 }
 FOR_FLOATS(embedding)
 
 template <class F>
-void embeddingBackward(const i32* idx, const F* dy, f32* dw, int64_t rows, int64_t V, int64_t C,
-                       End) {
+void embeddingBackward(const i32* idx, const F* dy, f32* dw, int64_t rows, int64_t V, int64_t C) {
   if (isEmpty("embeddingBackward", rows, V)) return;
   // some 250 blocks by classes; where there are fewer classes, more by rows
   const int64_t eights = ceilDiv(ceilDiv(V, 8), 256);

@@ -234,7 +234,7 @@ void backward(const F* r, const F* w, const f32* mean, const f32* rstd, const Gr
 
 template <class F>
 void layerNorm(const F* x, const F* w, const F* b, F* y, f32* mean, f32* rstd, int64_t rows,
-               int64_t n, double eps, bool subtractMean, End) {
+               int64_t n, double eps, bool subtractMean) {
   const Residual<F> from = {x, nullptr, nullptr, nullptr, 0, 0, subtractMean};
   forward<F, Alone>(from, w, b, y, mean, rstd, rows, n, eps);
 }
@@ -242,7 +242,7 @@ FOR_FLOATS(layerNorm)
 
 template <class F>
 void layerNormBackward(const F* x, const F* w, const f32* mean, const f32* rstd, const F* dy, F* dx,
-                       f32* dw, f32* db, int64_t rows, int64_t n, bool subtractMean, End) {
+                       f32* dw, f32* db, int64_t rows, int64_t n, bool subtractMean) {
   const Gradients<F> d = {nullptr, dy, dx, nullptr, dw, db, nullptr, 0, 0, subtractMean};
   backward<F, NoDropout>(x, w, mean, rstd, d, rows, n);
 }
@@ -251,7 +251,7 @@ FOR_FLOATS(layerNormBackward)
 template <class F>
 void residualLayerNorm(const F* x, const F* y, const F* w, const F* b, F* r, F* z, f32* mean,
                        f32* rstd, const i32* rngState, int64_t rows, int64_t n, double eps,
-                       int64_t site, double p, bool subtractMean, End) {
+                       int64_t site, double p, bool subtractMean) {
   const Residual<F> from = {x, y, r, rngState, (uint32_t)site, DropoutRng::toThreshold(p), subtractMean};
   if (from.threshold == 0) forward<F, NoDropout>(from, w, b, z, mean, rstd, rows, n, eps);
   else forward<F, DropoutRng>(from, w, b, z, mean, rstd, rows, n, eps);
@@ -262,7 +262,7 @@ template <class F>
 void residualLayerNormBackward(const F* r, const F* w, const f32* mean, const f32* rstd,
                                const F* dr, const F* dz, F* dx, F* dy, f32* dw, f32* db,
                                const i32* rngState, int64_t rows, int64_t n, int64_t site, double p,
-                               bool subtractMean, End) {
+                               bool subtractMean) {
   const Gradients<F> d = {dr, dz,    dx,             dy,                   dw,
                           db, rngState, (uint32_t)site, DropoutRng::toThreshold(p), subtractMean};
   if (!dy || d.threshold == 0) backward<F, NoDropout>(r, w, mean, rstd, d, rows, n);

@@ -170,14 +170,14 @@ Table tableOfLists(List w, List dw = {}, List m = {}, List v = {}, List copies =
 
 } // namespace
 
-void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double weightDecay, End) {
+void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double weightDecay) {
   const Table table = tableOfLists(w, dw, {}, velocity);
   launch(sgdStep, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, lr, (float)momentum,
          (float)weightDecay);
 }
 
 void adamw(List w, List dw, List m, List v, List copies, List t, const f32* lr, const f32* foundInf,
-           double beta1, double beta2, double eps, double weightDecay, double l2, End) {
+           double beta1, double beta2, double eps, double weightDecay, double l2) {
   if (w.count == 0) return;
   const Table table = tableOfLists(w, dw, m, v, copies, t);
   const AdamW rule = {(float)beta1, (float)beta2, (float)(1 - beta1), (float)(1 - beta2),
@@ -186,7 +186,7 @@ void adamw(List w, List dw, List m, List v, List copies, List t, const f32* lr, 
          foundInf, std::log(beta1), std::log(beta2), weightDecay, counters(1));
 }
 
-void sumSquares(List x, f32* total, End) {
+void sumSquares(List x, f32* total) {
   const Table table = tableOfLists(x);
   constexpr int64_t most = 1024;
   const Dim grid = gridFor(table.chunks + (table.chunks == 0), 1, most);
@@ -194,11 +194,11 @@ void sumSquares(List x, f32* total, End) {
          counters(1));
 }
 
-void clip(List x, const f32* total, double maxNorm, End) {
+void clip(List x, const f32* total, double maxNorm) {
   const Table table = tableOfLists(x);
   launch(clipAll, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, total, maxNorm);
 }
 
-void checkFinite(const f32* x, f32* foundInf, End) { launch(watchOne, 1, 1, 0, x, foundInf); }
+void checkFinite(const f32* x, f32* foundInf) { launch(watchOne, 1, 1, 0, x, foundInf); }
 
 } // namespace tinybard::cuda

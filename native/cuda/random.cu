@@ -48,7 +48,7 @@ __global__ void drawPieces(const i32* tokens, const i32* place, i32* x, i32* y, 
 } // namespace
 
 template <class F>
-void dropout(const F* x, F* y, const i32* rngState, int64_t n, int64_t site, double p, End) {
+void dropout(const F* x, F* y, const i32* rngState, int64_t n, int64_t site, double p) {
   const uint32_t threshold = DropoutRng::toThreshold(p), first = (uint32_t)site;
   const bool packed = canVectorize<F>(0, x, y);
   const Dim grid = gridStrideBlocks(packed ? ceilDiv(n, 8) : n);
@@ -59,7 +59,7 @@ void dropout(const F* x, F* y, const i32* rngState, int64_t n, int64_t site, dou
 FOR_FLOATS(dropout)
 
 void sampleBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n, int64_t B, int64_t T,
-               int64_t stream, End) {
+               int64_t stream) {
   if (n <= T)
     return refuse("sampleBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
   launch(drawPieces, Dim((unsigned)B), BLOCK_SIZE, 0, tokens, place, x, y, n, T, (uint32_t)stream);

@@ -136,7 +136,7 @@ float* slabsOf(int64_t count) {
 } // namespace
 
 template <class F>
-void sum(const F* x, F* y, int64_t outer, int64_t n, int64_t inner, End) {
+void sum(const F* x, F* y, int64_t outer, int64_t n, int64_t inner) {
   constexpr int W = Pack<F>::size;
   if (inner == 1) {
     const int64_t wanted = partsOf(outer, n, 16384);
@@ -162,7 +162,7 @@ void sum(const F* x, F* y, int64_t outer, int64_t n, int64_t inner, End) {
 FOR_FLOATS(sum)
 
 template <class F>
-void max(const F* x, F* y, i32* index, int64_t outer, int64_t n, int64_t inner, End) {
+void max(const F* x, F* y, i32* index, int64_t outer, int64_t n, int64_t inner) {
   const int64_t outputs = outer * inner;
   if (n == 0 && outputs > 0) return refuse("max: n is 0, expected at least one element");
   const int T = inner > 1 ? 1 : n <= 1024 ? WARP : BLOCK_SIZE;
@@ -172,8 +172,7 @@ void max(const F* x, F* y, i32* index, int64_t outer, int64_t n, int64_t inner, 
 FOR_FLOATS(max)
 
 template <class F>
-void maxBackward(const F* dy, const i32* index, F* dx, int64_t outer, int64_t n, int64_t inner,
-                 End) {
+void maxBackward(const F* dy, const i32* index, F* dx, int64_t outer, int64_t n, int64_t inner) {
   const int64_t size = outer * n * inner;
   launch(largestBackward<F>, gridStrideBlocks(size), BLOCK_SIZE, 0, dy, index, dx, size, n, inner);
 }

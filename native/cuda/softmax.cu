@@ -68,25 +68,25 @@ void backward(const F* y, const F* dy, F* dx, int64_t rows, int64_t n) {
 } // namespace
 
 template <class F>
-void softmax(const F* x, F* y, int64_t rows, int64_t n, End) {
+void softmax(const F* x, F* y, int64_t rows, int64_t n) {
   forward<false>(x, y, rows, n);
 }
 FOR_FLOATS(softmax)
 
 template <class F>
-void softmaxBackward(const F* y, const F* dy, F* dx, int64_t rows, int64_t n, End) {
+void softmaxBackward(const F* y, const F* dy, F* dx, int64_t rows, int64_t n) {
   backward<false>(y, dy, dx, rows, n);
 }
 FOR_FLOATS(softmaxBackward)
 
 template <class F>
-void logSoftmax(const F* x, F* y, int64_t rows, int64_t n, End) {
+void logSoftmax(const F* x, F* y, int64_t rows, int64_t n) {
   forward<true>(x, y, rows, n);
 }
 FOR_FLOATS(logSoftmax)
 
 template <class F>
-void logSoftmaxBackward(const F* y, const F* dy, F* dx, int64_t rows, int64_t n, End) {
+void logSoftmaxBackward(const F* y, const F* dy, F* dx, int64_t rows, int64_t n) {
   backward<true>(y, dy, dx, rows, n);
 }
 FOR_FLOATS(logSoftmaxBackward)

@@ -1,6 +1,7 @@
 // Finds the native addons, which bring the kernels of the devices cpu and cuda; where one cannot be
 // had, says why and what to do.
 
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
@@ -9,7 +10,6 @@ import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import type { Kernels } from "./kernels.ts";
 import { probe } from "./probe.ts";
-import { reference } from "./ts/index.ts";
 import { loadTuning } from "./tuning.ts";
 
 /** Kernels that return true, having done nothing, when they are given doubles. */
@@ -20,7 +20,7 @@ export type NativeKernels = {
 /** What an addon exports for a device. */
 interface Exports {
   readonly kernels: NativeKernels;
-  /** The words of kernels.inc for each kernel: types, names and lengths of its arguments. */
+  /** Each kernel's parameters as kernels.def declares them: kinds, types, names and lengths. */
   readonly signatures: Record<string, string>;
   beginCapture(): void;
   endCapture(): CapturedGraph | undefined;
@@ -75,6 +75,12 @@ export type Addon = CpuAddon | CudaAddon;
 /** Calls of kernels that came between beginCapture() and endCapture(). */
 export type CapturedGraph = { readonly calls: unique symbol };
 
+/**
+ * The version of the kernel interface: an addon with other kernels or parameters is not loaded.
+ * After a change of kernels.def, the new hash is in the reason that `addonOf` returns.
+ */
+const KERNELS_HASH = "14158b8ab973e326";
+
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const found = new Map<string, Addon | string>();
@@ -116,10 +122,9 @@ function load(name: keyof typeof sources): Addon | string {
     const reason = name === "cuda" ? probe(path) : null;
     if (reason) return `the ${what} does not work here: ${reason}`;
     const addon = require(path)[name === "cpu" ? "cpu" : "cuda"] as Addon;
-    const other = Object.keys(reference).find(
-      (kernel) => wordsOf(addon.signatures?.[kernel]) !== parametersOf(kernel as keyof Kernels),
-    );
-    if (other) return `no ${what}: the one there is of another version (${other}); ${fix}`;
+    const hash = hashSignatures(addon.signatures);
+    if (hash !== KERNELS_HASH)
+      return `no ${what}: the one there is of another version (kernels ${hash}); ${fix}`;
     if ("threads" in addon && (isMainThread || addon.threads() === 1))
       addon.threads(Math.min(availableParallelism(), 256)); // who loads it later leaves the number
     if ("setMatmulTable" in addon) loadTuning(addon);
@@ -129,17 +134,8 @@ function load(name: keyof typeof sources): Addon | string {
   }
 }
 
-/** The names of a kernel's arguments as kernels.inc has them. */
-function wordsOf(signature = ""): string {
-  const words = signature.matchAll(/\b[a-z]\w*\((?:(?:f32|i32|bf16|any|F|W), *)?(\w+)/gi);
-  return [...words].map(([, name]) => name).join(" ");
-}
-
-/** The names of a kernel's parameters as its TypeScript has them, which are the same. */
-function parametersOf(kernel: keyof Kernels): string {
-  const [, list] = /\(([^)]*)\)/.exec(reference[kernel].toString()) ?? ["", ""];
-  return list
-    .split(/[,\s]+/)
-    .filter(Boolean)
-    .join(" ");
+/** Hashes the declarations of all kernels, whatever the white space that a compiler puts there. */
+function hashSignatures(signatures: Record<string, string> = {}): string {
+  const text = JSON.stringify(signatures).replace(/\s/g, "");
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }

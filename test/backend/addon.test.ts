@@ -10,6 +10,7 @@ import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { addonOf, type CapturedGraph, type CpuAddon } from "#src/backend/addon.js";
+import { reference } from "#src/backend/ts/index.js";
 import {
   argumentsOf,
   isBuffer,
@@ -106,10 +107,10 @@ const junk: Record<string, () => unknown> = {
 
 /** Is it allowed all the same? */
 function isFit(kind: string, value: unknown): boolean {
-  if (kind === "real") return typeof value === "number";
-  if (kind === "flag") return typeof value === "boolean";
-  if (kind === "integer") return Number.isSafeInteger(value); // what else is wrong, kernels say
-  return kind.startsWith("maybe") && value === null;
+  if (kind === "REAL") return typeof value === "number";
+  if (kind === "FLAG") return typeof value === "boolean";
+  if (kind === "INTEGER") return Number.isSafeInteger(value); // what else is wrong, kernels say
+  return kind.endsWith("_OPT") && value === null;
 }
 
 const typeOf = (x: Numbers) => x.constructor as Float32ArrayConstructor;
@@ -184,11 +185,22 @@ function define(cpu: CpuAddon): void {
       assert.is(kernels[name](...args), undefined);
       assert.ok(fence.isIntact);
       for (const [i, { kind }] of wordsOf(cpu.signatures[name]).entries()) {
-        const isResult = /out\b|outs\b|scalars/i.test(kind) && kind !== "maybeOuts";
+        const isResult = /OUT/.test(kind) && kind !== "OUT_LIST_OPT";
         (isResult ? assert.not.equal : assert.equal)(args[i], before[i], `argument ${i}`);
       }
     });
   }
+
+  test("kernels have the parameters of their TypeScript versions, in the same order", () => {
+    for (const [name, kernel] of Object.entries(reference)) {
+      const [, parameters = ""] = /\(([^)]*)\)/.exec(kernel.toString()) ?? [];
+      assert.equal(
+        parameters.split(/[,\s]+/).filter(Boolean),
+        wordsOf(cpu.signatures[name]).map((word) => word.name),
+        name,
+      );
+    }
+  });
 
   test("an argument too few or too many is an error", () => {
     for (const name of names) {
@@ -258,7 +270,7 @@ function define(cpu: CpuAddon): void {
       const words = [...wordsOf(cpu.signatures[name]).entries()].filter(([, w]) => isBuffer(w));
       for (const [i, a] of words)
         for (const [j, b] of words) {
-          const isWritten = [a, b].some(({ kind }) => /out|scalars/i.test(kind));
+          const isWritten = [a, b].some(({ kind }) => /OUT/.test(kind));
           if (i === j || !isWritten) continue;
           const { args, fence } = fenced(name, { n: 6, na: 6, nb: 6, nc: 6 });
           const [x, y] = [args[i], args[j]].map((each) =>
@@ -363,7 +375,7 @@ function define(cpu: CpuAddon): void {
 
   test("sizes of 0 are a good call, or an error", () => {
     for (const name of names)
-      for (const word of wordsOf(cpu.signatures[name]).filter(({ kind }) => kind === "size")) {
+      for (const word of wordsOf(cpu.signatures[name]).filter(({ kind }) => kind === "SIZE")) {
         const { args, fence } = fenced(name, { [word.name]: 0 });
         try {
           kernels[name](...args);
@@ -385,7 +397,7 @@ function define(cpu: CpuAddon): void {
       fc.property(call, ([name, sizes, most]) => {
         const { args, fence } = fenced(name);
         for (const [i, word] of wordsOf(cpu.signatures[name]).entries()) {
-          if (word.kind === "size") args[i] = sizes[i % sizes.length];
+          if (word.kind === "SIZE") args[i] = sizes[i % sizes.length];
           else if (isBuffer(word) && !isList(word)) {
             const type = args[i] instanceof Int32Array ? Int32Array : Float32Array;
             if (word.name !== "rngState") args[i] = fence.room(type, most);
@@ -408,7 +420,7 @@ function define(cpu: CpuAddon): void {
       fc.property(call, ([name, reals]) => {
         const { args, fence } = fenced(name);
         for (const [i, { kind }] of wordsOf(cpu.signatures[name]).entries())
-          if (kind === "real") args[i] = reals[i % reals.length];
+          if (kind === "REAL") args[i] = reals[i % reals.length];
         assert.is(kernels[name](...args), undefined);
         assert.ok(fence.isIntact, name);
       }),

@@ -18,7 +18,7 @@ namespace tinybard {
 namespace scalar { extern const Table table; }
 namespace neon { extern const Table table; }
 
-using F = f32; // what they are on cpu
+using F = f32; // as on cpu
 using W = word;
 
 namespace {
@@ -52,9 +52,11 @@ class Case {
     if (name == "B" || name == "H" || name == "heads") x = x % 3 + 1;
     return sizes[name] = numbers.emplace_back().integer = x;
   }
-  void integer() { numbers.emplace_back().integer = random() % 4; }
-  void real(const std::string& name) { numbers.emplace_back().real = name == "p" ? 0.25 : 0.5; }
-  void flag() { numbers.emplace_back().flag = random() % 2; }
+  int64_t integer() { return numbers.emplace_back().integer = random() % 4; }
+  int64_t real(const std::string& name) {
+    return (int64_t)(numbers.emplace_back().real = name == "p" ? 0.25 : 0.5);
+  }
+  bool flag() { return numbers.emplace_back().flag = random() % 2; }
 
   template <class T>
   void buffer(const std::string& name, int64_t length) {
@@ -110,29 +112,30 @@ bool areAlike(const Case& a, const Case& b) {
   return a.integers == b.integers;
 }
 
+#define NUMBERS(...) [[maybe_unused]] const int64_t __VA_ARGS__;
+#define NO_NUMBERS
+#define SIZE(name) name = c.size(#name)
+#define INTEGER(name) name = c.integer()
+#define REAL(name) name = c.real(#name)
+#define FLAG(name) name = c.flag()
+#define BUFFERS(...) __VA_ARGS__
+#define IN(T, name, length) c.buffer<T>(#name, length)
+#define OUT IN
+#define INOUT IN
+#define IN_OPT IN
+#define OUT_OPT IN
+#define IN_LIST(T, name) c.list(#name, false)
+#define INOUT_LIST IN_LIST
+#define OUT_LIST_OPT(T, name) c.noList()
+#define INOUT_SCALAR_LIST(T, name) c.list(#name, true)
+
 struct Entry {
   const char* name;
   void (*prepare)(Case&);
-  void (*run)(const Table&, const Slot*);
 };
-#define in(T, name, length) c.buffer<T>(#name, length);
-#define out in
-#define inout in
-#define maybeIn in
-#define maybeOut in
-#define ins(T, name) c.list(#name, false);
-#define inouts ins
-#define maybeOuts(T, name) c.noList();
-#define scalars(T, name) c.list(#name, true);
-#define size(name) [[maybe_unused]] const int64_t name = c.size(#name);
-#define integer(name) c.integer();
-#define real(name) c.real(#name);
-#define flag(name) c.flag();
-#define KERNEL(name, buffers, sizes)                                           \
-  {#name, [](Case& c) { sizes buffers },                                       \
-   [](const Table& table, const Slot* slots) { invoke(table.name, slots); }},
+#define KERNEL(name, buffers, numbers) {#name, [](Case& c) { numbers buffers; }},
 const Entry entries[] = {
-#include "kernels.inc"
+#include "kernels.def"
 };
 
 } // namespace
@@ -141,13 +144,14 @@ const Entry entries[] = {
 int main() {
   using namespace tinybard;
   int passed = 0, failed = 0;
-  for (const Entry& entry : entries) {
+  for (size_t i = 0; i < std::size(entries); i++) {
+    const Entry& entry = entries[i];
     bool isRight = true;
     for (unsigned seed = 0; seed < 50 && isRight; seed++) {
       Case a(seed), b(seed);
       for (Case* each : {&a, &b}) entry.prepare(*each);
-      entry.run(neon::table, a.slots().data());
-      entry.run(scalar::table, b.slots().data());
+      neon::table.kernels[i].run(a.slots().data());
+      scalar::table.kernels[i].run(b.slots().data());
       isRight = !refusal.isSet && areAlike(a, b);
       if (!isRight) std::printf("%s: NEON differs, seed %u\n", entry.name, seed);
     }

@@ -1,10 +1,10 @@
-// Calls of every kernel, made from the words of native/kernels.inc, which the addon exports as
+// Calls of every kernel, made from the words of native/kernels.def, which the addon exports as
 // `signatures`: for tests that want all kernels, at sizes of their own choice.
 
 import type { CudaAddon } from "#src/backend/addon.js";
 import { normal } from "#src/random.js";
 
-/** An argument of a kernel: in(f32, x, rows * n), size(rows). */
+/** An argument of a kernel: IN(f32, x, rows * n), SIZE(rows). */
 export interface Word {
   readonly kind: string;
   readonly type: string;
@@ -36,7 +36,9 @@ const positive = new Set(["rstd", "lse", "count", "total", "v", "t", "lr"]);
 const positiveOf: Record<string, string> = { div: "b", log: "x", pow: "x", sqrt: "x" };
 
 export function wordsOf(signature: string): Word[] {
-  const words = signature.matchAll(/(\w+)\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)/g);
+  const words = signature.matchAll(
+    /\b((?:IN|OUT|SIZE|REAL|FLAG)\w*)\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)/g,
+  );
   return [...words].map(([, kind, inside]) => {
     const parts = inside.split(",").map((part) => part.trim());
     const [type, name, length = ""] = parts.length > 1 ? parts : ["", ...parts];
@@ -44,9 +46,9 @@ export function wordsOf(signature: string): Word[] {
   });
 }
 
-export const isList = ({ kind }: Word) => /^(ins|inouts|scalars)$/.test(kind);
+export const isList = ({ kind }: Word) => /^(IN|INOUT|INOUT_SCALAR)_LIST$/.test(kind);
 /** Copies in bf16 are left out: cpu has none. */
-export const isBuffer = ({ kind, type }: Word) => type !== "" && kind !== "maybeOuts";
+export const isBuffer = ({ kind, type }: Word) => type !== "" && kind !== "OUT_LIST_OPT";
 
 /** A kernel's arguments, random but for the sizes and numbers `given` and the lengths of `lists`. */
 export function argumentsOf(
@@ -61,18 +63,18 @@ export function argumentsOf(
   values.aStep ??= (values.M as number) * (values.K as number);
   values.bStep ??= (values.K as number) * (values.N as number);
   return words.map((word, site) => {
-    if (word.kind === "maybeOuts") return [];
+    if (word.kind === "OUT_LIST_OPT") return [];
     if (!isBuffer(word)) return values[word.name];
     const make = (n: number, at: number) => fill(kernel, word, room(typeOf(word), n), values, at);
     if (isList(word))
-      return lists.map((n, i) => make(word.kind === "scalars" ? 1 : n, site + 20 * i));
+      return lists.map((n, i) => make(word.kind === "INOUT_SCALAR_LIST" ? 1 : n, site + 20 * i));
     return make(lengthOf(word, values), site);
   });
 }
 
 const typeOf = ({ type }: Word) => (type === "i32" ? Int32Array : Float32Array);
 
-/** A length as kernels.inc writes it, which JavaScript reads too. */
+/** A length as kernels.def writes it, which JavaScript reads too. */
 export function lengthOf({ length }: Word, values: Values): number {
   return new Function(...Object.keys(values), `return ${length}`)(...Object.values(values));
 }
@@ -97,18 +99,18 @@ function fill(kernel: string, { name, type }: Word, x: Numbers, values: Values, 
 }
 
 /** May the argument be null? */
-export const isMaybe = (kind: string) => /^maybe(In|Out)$/.test(kind);
+export const isMaybe = (kind: string) => /^(IN|OUT)_OPT$/.test(kind);
 
 /** Sizes around every vector width and tile. */
 export const odd = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 40, 65];
 
 /** Odd sizes drawn for all words of a kernel, such that they go together. */
 export function drawSizes(signature: string, seed: number): Values {
-  const words = wordsOf(signature).filter(({ kind }) => kind === "size" || kind === "flag");
+  const words = wordsOf(signature).filter(({ kind }) => kind === "SIZE" || kind === "FLAG");
   const rngState = normal(words.length, { site: seed, stream: "sample", seed: 1 });
   const drawn = words.map(({ name, kind }, i): [string, number | boolean] => {
     const at = Math.floor(Math.abs(rngState[i]) * 1e4);
-    return [name, kind === "flag" ? at % 2 === 1 : odd[at % odd.length]];
+    return [name, kind === "FLAG" ? at % 2 === 1 : odd[at % odd.length]];
   });
   const values = Object.fromEntries(drawn) as Record<string, number>;
   const { n, start, count, B, H, T, capacity } = values;

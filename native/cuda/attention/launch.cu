@@ -39,7 +39,7 @@ bool hasElements(int64_t D) {
 
 template <class F>
 void attention(const F* q, const F* k, const F* v, F* y, f32* lse, const i32* rngState, int64_t heads,
-               int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site, double p, End) {
+               int64_t Tq, int64_t Tk, int64_t D, bool causal, int64_t site, double p) {
   if (!hasElements(D)) return;
   const auto rows = [&](auto* x, int64_t T) { return partOf(x, 0, 1, T, 1, D); };
   const bool packed = canVectorize<F>(D, q, k, v, y);
@@ -51,7 +51,7 @@ void attention(const F* q, const F* k, const F* v, F* y, f32* lse, const i32* rn
 template <class F>
 void attentionBackward(const F* q, const F* k, const F* v, const F* y, const f32* lse, const F* dy,
                        F* dq, F* dk, F* dv, const i32* rngState, int64_t heads, int64_t Tq,
-                       int64_t Tk, int64_t D, bool causal, int64_t site, double p, End) {
+                       int64_t Tk, int64_t D, bool causal, int64_t site, double p) {
   if (!hasElements(D)) return;
   const auto rows = [&](auto* x, int64_t T) { return partOf(x, 0, 1, T, 1, D); };
   const bool packed = canVectorize<F>(D, q, k, v, y, dy, dq, dk, dv);
@@ -62,7 +62,7 @@ void attentionBackward(const F* q, const F* k, const F* v, const F* y, const f32
 
 template <class F>
 void selfAttention(const F* qkv, F* y, f32* lse, const i32* rngState, int64_t B, int64_t T, int64_t H,
-                   int64_t D, bool causal, int64_t site, double p, End) {
+                   int64_t D, bool causal, int64_t site, double p) {
   if (!hasElements(D)) return;
   const auto part = [&](int i) { return partOf(qkv, i, 3, T, H, D); };
   start(Forward<F>{over(part(0), part(1), part(2), B * H, H, T, T, D, causal,
@@ -73,7 +73,7 @@ void selfAttention(const F* qkv, F* y, f32* lse, const i32* rngState, int64_t B,
 template <class F>
 void selfAttentionBackward(const F* qkv, const F* y, const f32* lse, const F* dy, F* dqkv,
                            const i32* rngState, int64_t B, int64_t T, int64_t H, int64_t D,
-                           bool causal, int64_t site, double p, End) {
+                           bool causal, int64_t site, double p) {
   if (!hasElements(D)) return;
   const auto part = [&](auto* x, int i) { return partOf(x, i, 3, T, H, D); };
   start(Backward<F>{over(part(qkv, 0), part(qkv, 1), part(qkv, 2), B * H, H, T, T, D, causal,
@@ -84,7 +84,7 @@ void selfAttentionBackward(const F* qkv, const F* y, const f32* lse, const F* dy
 
 template <class F>
 void cachedAttention(const F* qkv, F* cache, const i32* length, F* y, int64_t B, int64_t T,
-                     int64_t H, int64_t D, int64_t capacity, End) {
+                     int64_t H, int64_t D, int64_t capacity) {
   if (!hasElements(D)) return;
   const auto part = [&](int i) { return partOf(qkv, i, 3, T, H, D); };
   const auto cached = [&](auto* x, int i) { return partOf(x, i, 2, capacity, H, D); };

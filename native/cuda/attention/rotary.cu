@@ -44,8 +44,7 @@ __global__ void turn(const F* x, const f32* table, F* y, Turn work) {
 
 template <class F>
 void rotary(const F* x, const f32* table, const i32* length, F* y, int64_t B, int64_t T,
-            int64_t parts, int64_t H, int64_t half, int64_t capacity, int64_t turned, bool inverse,
-            End) {
+            int64_t parts, int64_t H, int64_t half, int64_t capacity, int64_t turned, bool inverse) {
   if (!length && T > capacity)
     return refuse("rotary: %lld tokens, expected at most %lld", (long long)T, (long long)capacity);
   constexpr int W = Pack<F>::size;

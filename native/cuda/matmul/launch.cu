@@ -81,7 +81,7 @@ template void gemm(const Gemm<bf16, f32>&);
 
 template <class F>
 void matmul(const F* a, const F* b, F* c, int64_t batch, int64_t M, int64_t N, int64_t K,
-            int64_t strideA, int64_t strideB, bool transA, bool transB, bool accumulate, End) {
+            int64_t strideA, int64_t strideB, bool transA, bool transB, bool accumulate) {
   Gemm<F> p{a, b, c, M, N, K, transA ? M : K, transB ? K : N, N};
   p.transA = transA;
   p.transB = transB;
@@ -95,7 +95,7 @@ void matmul(const F* a, const F* b, F* c, int64_t batch, int64_t M, int64_t N, i
 
 template <class F>
 void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N, int64_t K,
-            int64_t activation, End) {
+            int64_t activation) {
   if (activation < 0 || activation > 3)
     return refuse("linear: activation is %lld, expected 0 to 3", (long long)activation);
   Gemm<F> p{x, w, y, M, N, K, K, K, N};
@@ -108,7 +108,7 @@ void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N
 
 template <class F>
 void linearBackward(const F* x, const F* w, const F* h, const F* dy, F* dx, f32* dw, f32* db,
-                    int64_t M, int64_t N, int64_t K, int64_t activation, End) {
+                    int64_t M, int64_t N, int64_t K, int64_t activation) {
   if (activation < 0 || activation > 3)
     return refuse("linearBackward: activation is %lld, expected 0 to 3", (long long)activation);
   if (dx) {

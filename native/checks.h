@@ -1,0 +1,18 @@
+// The argument checks of each kernel, from kernels.def.
+#pragma once
+
+#include "recording.h"
+
+namespace tinybard {
+
+/** A kernel as JavaScript calls it. */
+struct Entry {
+  const char* name;
+  const char* signature; // the parameters as kernels.def declares them
+  void (*check)(Call&);  // checks the arguments and stores them in the slots of the call
+};
+
+extern const Entry entries[]; // in the order of kernels.def
+extern const size_t entryCount;
+
+} // namespace tinybard

@@ -2,6 +2,7 @@
 
 import "./methods.ts";
 
+export { noGrad } from "./autograd.ts";
 export {
   type Device,
   type DeviceName,
@@ -105,7 +106,7 @@ export {
 export * as optim from "./optim/index.ts";
 export { manualSeed } from "./random.ts";
 export { keep, scope } from "./scope.ts";
-export { noGrad, Tensor } from "./tensor/tensor.ts";
+export { Tensor } from "./tensor/tensor.ts";
 export { BPETokenizer } from "./tokenizers/bpe/bpe.ts";
 export { loadGPT2Tokenizer } from "./tokenizers/bpe/gpt2.ts";
 export { CharTokenizer } from "./tokenizers/char.ts";

@@ -16,7 +16,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { record } from "#src/tensor/tensor.js";
+import { record } from "#src/autograd.js";
 import { assertClose, eachDevice } from "./support/support.js";
 
 eachDevice("tensor", (test, on) => {

@@ -1,6 +1,7 @@
 // Where a GPT looks. The model itself never holds the T x T weights of its attention; here they are
 // computed layer by layer beside it, for who wants to see them.
 
+import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";
 import { evaluating, type MultiHeadAttention } from "../nn/index.ts";
 import { rotary } from "../ops/attention.ts";
@@ -11,7 +12,7 @@ import { permute, reshape, split, to, transpose } from "../ops/movement.ts";
 import { softmax } from "../ops/reductions.ts";
 import { scope } from "../scope.ts";
 import { checkRank } from "../shape.ts";
-import { noGrad, type Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import type { GPT } from "./model.ts";
 import { positionRows } from "./positions.ts";
 

@@ -1,6 +1,7 @@
 // The transformer as it began: an encoder that reads one text whole, and a decoder that writes
 // another, looking at both. Vaswani et al. (2017), with normalization before each branch.
 
+import { noGrad } from "../autograd.ts";
 import { checkOptions, defined, fail } from "../errors.ts";
 import {
   type BlockOptions,
@@ -23,7 +24,7 @@ import { argmax } from "../ops/reductions.ts";
 import { scope } from "../scope.ts";
 import { checkRank } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
-import { noGrad, type Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
 import { initWeights } from "./init.ts";
 import { positionRows, positionTable } from "./positions.ts";

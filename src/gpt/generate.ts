@@ -1,5 +1,6 @@
 // Text from a model, a token at a time: read what is there, draw the next, append it.
 
+import { noGrad } from "../autograd.ts";
 import type { Device } from "../backend/device.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { evaluating } from "../nn/index.ts";
@@ -7,7 +8,7 @@ import { pick, tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
 import { checkSeed, nextSite, uniform } from "../random.ts";
 import { scope } from "../scope.ts";
-import { noGrad, type Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { KVCache } from "./kv-cache.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { GPT } from "./model.ts";

@@ -3,13 +3,13 @@
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";
 import { loadSafetensors, saveSafetensors, type TensorDict } from "../files/safetensors.ts";
 import { zeros } from "../ops/creation.ts";
 import { transpose } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
 import { type Shape, same, show } from "../shape.ts";
-import { noGrad } from "../tensor/tensor.ts";
 import type { GPTConfig, GPTOptions } from "./config.ts";
 import { GPT } from "./model.ts";
 import { isQuantized } from "./quantize.ts";

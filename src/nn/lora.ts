@@ -1,6 +1,7 @@
 // LoRA, low-rank adaptation: a trained layer stays as it is, and beside it a product of two thin
 // matrices learns what a new task needs. Hu et al. (2021).
 
+import { noGrad } from "../autograd.ts";
 import { invalidateCaptures } from "../backend/device.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { rand, zeros } from "../ops/creation.ts";
@@ -10,7 +11,7 @@ import { crossEntropy } from "../ops/loss.ts";
 import { matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
 import { show } from "../shape.ts";
-import { noGrad, type Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { Linear } from "./layers.ts";
 import { Module, parameter, type StateDict } from "./module.ts";
 

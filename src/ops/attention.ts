@@ -2,11 +2,12 @@
 // probabilities. Vaswani et al. (2017); the backward pass computes them again from lse, as in Dao
 // et al. (2022).
 
+import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { nextSite } from "../random.ts";
 import { checkRank, checkShape, show } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
-import { empty, record, type Tensor } from "../tensor/tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import { add, checkProbability, dropout as drop, maskedFill, mul, sub } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { cat, permute, reshape, slice, split, transpose } from "./movement.ts";

@@ -2,12 +2,13 @@
 // Two operands broadcast as in NumPy; the derivative of broadcasting is a sum over what was
 // repeated.
 
+import { record } from "../autograd.ts";
 import type { Floats, Kernels } from "../backend/device.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { nextSite } from "../random.ts";
 import { broadcast } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
-import { type Backward, empty, record, Tensor } from "../tensor/tensor.ts";
+import { type Backward, empty, Tensor } from "../tensor/tensor.ts";
 import { sumTo, tile } from "./broadcast.ts";
 
 /** What add, sub, mul and div take: a number stands for a tensor of that value. */

@@ -1,11 +1,12 @@
 // Layers as ops: a product with a weight, a bias, and the activation, all in one pass over the
 // result; and two such layers in a row.
 
+import { record } from "../autograd.ts";
 import type { Floats } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { show, sizeOf } from "../shape.ts";
 import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
-import { empty, record, type Tensor } from "../tensor/tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import { add, gelu, mul, relu, silu, tanh } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { split, transpose } from "./movement.ts";

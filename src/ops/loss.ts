@@ -1,10 +1,11 @@
 // The loss of a classifier: cross-entropy, alone and together with the layer that scores the
 // classes.
 
+import { record } from "../autograd.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { checkShape, show } from "../shape.ts";
 import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
-import { type Backward, empty, record, type Tensor } from "../tensor/tensor.ts";
+import { type Backward, empty, type Tensor } from "../tensor/tensor.ts";
 import { mul, neg } from "./elementwise.ts";
 import { layerGrads, linear } from "./linear.ts";
 import { logSoftmaxSpec, mean, rowsOf, sum } from "./reductions.ts";

@@ -1,10 +1,11 @@
 // Matrix products. The derivative of a product is two products: of dy with each operand transposed,
 // which costs no transposition, since the kernel takes its operands either way.
 
+import { record } from "../autograd.ts";
 import { fail } from "../errors.ts";
 import { broadcast, same, show, sizeOf } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
-import { empty, record, type Tensor } from "../tensor/tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
 import { reshape } from "./movement.ts";
 

@@ -1,10 +1,11 @@
 // Movement ops: data moves, nothing is computed. The derivative moves dy back to where x came from.
 
+import { record } from "../autograd.ts";
 import { type Device, type DeviceName, type DType, device } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { around, axisOf, checkSizes, type Shape, show, sizeOf, withAxis } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
-import { converted, empty, record, Tensor } from "../tensor/tensor.ts";
+import { empty, Tensor, toDType } from "../tensor/tensor.ts";
 
 /**
  * The same elements in the same order under another shape; one size may be -1. Shares x's memory.
@@ -148,7 +149,7 @@ export function to(x: Tensor, target: DeviceName | Device | DType): Tensor {
 
 function cast(x: Tensor, dtype: DType): Tensor {
   if (dtype === x.dtype) return x;
-  const y = converted(x, dtype);
+  const y = toDType(x, dtype);
   return dtype === "i32" ? y : record("to", y, [x], (dy) => [cast(dy, x.dtype)]);
 }
 

@@ -1,10 +1,11 @@
 // Normalization of rows, alone and together with what comes before it in a transformer: a branch
 // joins the residual stream, and the next branch starts with the sum, normalized.
 
+import { record } from "../autograd.ts";
 import { checkNumber, checkOptions } from "../errors.ts";
 import { nextSite } from "../random.ts";
 import { checkSameKind, checkWeight } from "../tensor/ndarray.ts";
-import { type Backward, empty, record, type Tensor } from "../tensor/tensor.ts";
+import { type Backward, empty, type Tensor } from "../tensor/tensor.ts";
 import { add, checkProbability, div, dropout, mul, sqrt, sub } from "./elementwise.ts";
 import { mean, rowsOf, variance } from "./reductions.ts";
 

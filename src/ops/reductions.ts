@@ -2,10 +2,11 @@
 // rows/. Those with a kernel of their own carry their meaning in small ops beside them, named
 // ...Spec; tests hold the kernel and its gradient to it.
 
+import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { around, axisOf, show, withAxis } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
-import { empty, record, type Tensor } from "../tensor/tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import { expandTo } from "./broadcast.ts";
 import { div, exp, log, mul, sub } from "./elementwise.ts";
 import { transpose } from "./movement.ts";

@@ -1,9 +1,10 @@
 // Gradient clipping: what keeps one bad batch from throwing the parameters far away.
 
+import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";
 import { sqrt } from "../ops/elementwise.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
-import { empty, noGrad, type Tensor } from "../tensor/tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 
 /**
  * Scales all gradients by min(1, maxNorm / norm), norm being the Euclidean norm of all of them

@@ -1,6 +1,7 @@
 // The losses of a model on both splits of a text, over batches drawn for that alone.
 
 import { setImmediate as nextTask } from "node:timers/promises";
+import { noGrad } from "../autograd.ts";
 import type { Device } from "../backend/device.ts";
 import { lengthOf, placeOf, sampleBatch, splitText, splitTokens } from "../data/batches.ts";
 import { loadCorpus } from "../data/corpus.ts";
@@ -9,7 +10,7 @@ import { tensor, zeros } from "../ops/creation.ts";
 import { loadRun } from "../runs/load.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
-import { noGrad, type Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** What an evaluation, or a batch, needs of a run. */
 type Measured = Pick<Run, "config" | "device" | "model" | "tokens">;

@@ -1,6 +1,7 @@
 // The routes for looking into a model: its tokens, where it attends, what it expects next, what it
 // writes, its tables.
 
+import { noGrad } from "../autograd.ts";
 import type { Device } from "../backend/device.ts";
 import { attentionMaps } from "../gpt/attention-maps.ts";
 import type { BigramLanguageModel } from "../gpt/bigram.ts";
@@ -11,7 +12,7 @@ import type { Embedding } from "../nn/index.ts";
 import { arange, tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
-import { noGrad, type Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { plainPrompt, type Tokenizer } from "../tokenizers/tokenizer.ts";
 import { type Loaded, Models } from "./model-cache.ts";
 import type {

@@ -11,9 +11,9 @@ import {
   tensor,
 } from "tinybard";
 import * as assert from "uvu/assert";
+import { noGrad } from "#src/autograd.js";
 import { sample } from "#src/gpt/generate.js";
 import { KVCache } from "#src/gpt/kv-cache.js";
-import { noGrad } from "#src/tensor/tensor.js";
 import { assertClose, eachDevice, fixture } from "../support/support.js";
 
 const tiny = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 12 };

@@ -20,12 +20,12 @@ import {
   train,
 } from "tinybard";
 import * as assert from "uvu/assert";
+import { noGrad } from "#src/autograd.js";
 import { readSafetensors, saveSafetensors, type TensorDict } from "#src/files/safetensors.js";
 import type { GPTOptions } from "#src/gpt/config.js";
 import { exportRun } from "#src/runs/export.js";
 import { loadRun } from "#src/runs/load.js";
 import { quantizeRun } from "#src/runs/quantize.js";
-import { noGrad } from "#src/tensor/tensor.js";
 import { measureRun } from "#src/train/evaluate.js";
 import { assertClose, eachDevice, saying, shakespeare } from "../support/support.js";
 

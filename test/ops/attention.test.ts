@@ -11,6 +11,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
+import { noGrad } from "#src/autograd.js";
 import {
   attentionSpec,
   cachedAttention,
@@ -18,7 +19,6 @@ import {
   rotarySpec,
   selfAttentionSpec,
 } from "#src/ops/attention.js";
-import { noGrad } from "#src/tensor/tensor.js";
 import { assertClose, assertSame, eachDevice, testOp } from "../support/support.js";
 
 const qkvOf = (B: number, H: number, Tq: number, Tk: number, D: number) => [

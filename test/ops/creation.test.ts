@@ -15,7 +15,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { record } from "#src/tensor/tensor.js";
+import { record } from "#src/autograd.js";
 import { eachDevice } from "../support/support.js";
 
 eachDevice("creation", (test, on) => {

@@ -1,9 +1,10 @@
-// Generates the API reference, docs/api/, from the doc comments of the public exports (src/index.ts).
-// typedoc needs an older TypeScript than the project, so it is installed here, on the first use.
+// Generates the API reference, docs/api/, from the doc comments of the exports of src/index.ts.
+// typedoc needs an older TypeScript than the project, so this folder has packages of its own, which
+// are installed on the first use.
 //
 // usage: node scripts/api/generate.mjs [--check]
-// --check: writes nothing. Exits with code 1, and prints why, if an export has no summary, a function
-// or a class has no @example, or docs/api/ is out of date.
+// --check: writes nothing. Exits with code 1, and lists the problems, if an export has no summary, a
+// function or a class has no @example, or docs/api/ is out of date.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -114,7 +115,7 @@ async function generate(folder) {
   return project;
 }
 
-/** Returns the section for an export: of its kind if it has a page, otherwise of its source file. */
+/** Returns the section of an export: that of its kind if it has a page, or of its source file. */
 function getCategory(project, reflection) {
   if (reflection.kindOf(ReflectionKind.Namespace)) return "Namespaces";
   if (reflection.kindOf(ReflectionKind.Class)) return "Classes";
@@ -133,19 +134,19 @@ function addCategory(project, reflection) {
   }
 }
 
-/** Removes the members that a class inherits from another one, on whose page they are documented. */
+/** Removes inherited members from classes: the page of the base class documents them. */
 function removeInherited(project) {
-  for (const reflection of project.getReflectionsByKind(ReflectionKind.Class)) {
-    const isInherited = (member) =>
-      member.inheritedFrom?.reflection?.parent?.kindOf(ReflectionKind.Class);
+  const isInherited = (member) =>
+    member.inheritedFrom?.reflection?.parent?.kindOf(ReflectionKind.Class) ?? false;
+  const classes = project.getReflectionsByKind(ReflectionKind.Class);
+  const inherited = new Set(classes.flatMap(({ children = [] }) => children.filter(isInherited)));
+  for (const reflection of classes) {
     for (const group of reflection.groups ?? []) {
-      group.children = group.children.filter((member) => !isInherited(member));
+      group.children = group.children.filter((member) => !inherited.has(member));
     }
     reflection.groups = reflection.groups?.filter((group) => group.children.length > 0);
-    for (const member of reflection.children?.filter(isInherited) ?? []) {
-      project.removeReflection(member);
-    }
   }
+  for (const member of inherited) project.removeReflection(member);
 }
 
 /** Reduces `presets` to a list of names with their descriptions. */

@@ -97,7 +97,7 @@ export async function trainCommand(flags: Flags): Promise<number> {
   else if (!json) await showEnd(result);
   if (dashboard && signals.code === 0) {
     say("the dashboard stays as long as somebody looks at it; Ctrl-C ends it");
-    await Promise.race([dashboard.alone(), signals.given]);
+    await Promise.race([dashboard.idle(), signals.given]);
   }
   await dashboard?.close();
   return result.stopped ? signals.code : 0;

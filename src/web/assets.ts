@@ -1,10 +1,10 @@
-// The files that the page is made of: its own, compiled and not, and uPlot's. Nothing else can be
-// asked for.
+// The static files of the page: its HTML and CSS, its compiled scripts, and uPlot. The server reads
+// them into memory once and serves no other files.
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export interface Asset {
@@ -13,47 +13,38 @@ export interface Asset {
 }
 
 const require = createRequire(import.meta.url);
-const compiled = fileURLToPath(new URL("./page", import.meta.url));
-const sources = fileURLToPath(new URL("../../src/web/page", import.meta.url));
-const types: Record<string, string> = {
-  html: "text/html; charset=utf-8",
-  css: "text/css; charset=utf-8",
-  js: "text/javascript; charset=utf-8",
+const compiledFolder = fileURLToPath(new URL("./page", import.meta.url));
+const sourceFolder = fileURLToPath(new URL("../../src/web/page", import.meta.url));
+const contentTypes: Record<string, string> = {
+  ".html": "text/html; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
 };
 
-/** All assets by path, read once. */
+/** Reads all assets, by URL path. */
 export function readAssets(): Map<string, Asset> {
-  const uplot = join(dirname(require.resolve("uplot/package.json")), "dist");
-  const files = {
-    "/": join(sources, "index.html"),
-    ...Object.fromEntries(
-      readdirSync(sources)
-        .filter((name) => name.endsWith(".css"))
-        .map((name) => [`/${name}`, join(sources, name)]),
-    ),
-    "/uplot.js": join(uplot, "uPlot.esm.js"),
-    "/uplot.css": join(uplot, "uPlot.min.css"),
-    ...Object.fromEntries(
-      readdirSync(compiled)
-        .filter((name) => name.endsWith(".js"))
-        .map((name) => [`/page/${name}`, join(compiled, name)]),
-    ),
+  const assets = new Map<string, Asset>();
+  const add = (path: string, file: string) => {
+    assets.set(path, { type: contentTypes[extname(file)], content: readFileSync(file) });
   };
-  return new Map(
-    Object.entries(files).map(([path, file]) => [
-      path,
-      { type: types[file.split(".").at(-1) as string], content: readFileSync(file) },
-    ]),
-  );
+  const uplotFolder = join(dirname(require.resolve("uplot/package.json")), "dist");
+  add("/", join(sourceFolder, "index.html"));
+  add("/uplot.js", join(uplotFolder, "uPlot.esm.js"));
+  add("/uplot.css", join(uplotFolder, "uPlot.min.css"));
+  for (const name of readdirSync(sourceFolder))
+    if (name.endsWith(".css")) add(`/${name}`, join(sourceFolder, name));
+  for (const name of readdirSync(compiledFolder))
+    if (name.endsWith(".js")) add(`/page/${name}`, join(compiledFolder, name));
+  return assets;
 }
 
 /**
- * A policy for the page: it may load and talk to nothing but this server, and run no script in its
- * HTML but the import map.
+ * Returns a Content-Security-Policy for the page: it may load from and connect to this server only,
+ * and the only inline script that it may contain is the import map in `html`.
  */
-export function policyFor(html: string): string {
-  const [, inline = ""] = /<script type="importmap">([\s\S]*?)<\/script>/.exec(html) ?? [];
-  const hash = createHash("sha256").update(inline).digest("base64");
+export function contentSecurityPolicy(html: string): string {
+  const [, importMap = ""] = /<script type="importmap">([\s\S]*?)<\/script>/.exec(html) ?? [];
+  const hash = createHash("sha256").update(importMap).digest("base64");
   return [
     "default-src 'none'",
     `script-src 'self' 'sha256-${hash}'`,

@@ -1,119 +1,134 @@
-// Server-sent events: what happens in the runs that a page looks at. Each page has a place in each
-// run's metrics.jsonl and is sent what stands behind it, as fast as it reads; who is slow or gone
-// keeps nobody waiting.
+// Server-sent events about the runs that a page has selected. Each page has a read position in each
+// run's metrics.jsonl and receives the rows after it at its own pace, so that a slow or disconnected
+// page does not delay the others.
 
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { Events, ReadPosition, Row } from "./protocol.ts";
-import type { Runs } from "./run-index.ts";
+import type { RunIndex } from "./run-index.ts";
 
-/** At most so many bytes of a file are read and sent at a time. */
-const PIECE = 256 * 1024;
-/** So many bytes before a place are checked: the last row, in which the time is never the same. */
-const MARKED = 256;
-const LOOK_AGAIN = 250; // milliseconds
-const HEARTBEAT = 10_000;
+/** The maximum number of bytes of a file that are read and sent at a time. */
+const MAX_CHUNK_BYTES = 256 * 1024;
+/** The number of bytes in a checksum: enough for the last row, whose timing is never the same. */
+const CHECKSUM_BYTES = 256;
+const POLL_INTERVAL = 250; // milliseconds
+const HEARTBEAT_INTERVAL = 10_000; // milliseconds
 
-/** `A:120:7,B`: the places that a page has read to, by run. */
-export function placesIn(text: string): Map<string, ReadPosition> {
-  const places = new Map<string, ReadPosition>();
-  for (const each of text.split(",").filter(Boolean)) {
-    const [name, next, mark] = each.split(":").map(decodeURIComponent);
-    places.set(name, { next: numberIn(next), mark: numberIn(mark) });
+/** Parses read positions by run, such as `A:120:7,B`. */
+export function parseReadPositions(text: string): Map<string, ReadPosition> {
+  const positions = new Map<string, ReadPosition>();
+  for (const item of text.split(",")) {
+    if (item === "") continue;
+    const [name, next, mark] = item.split(":").map(decodeURIComponent);
+    positions.set(name, { next: parseCount(next), mark: parseCount(mark) });
   }
-  return places;
+  return positions;
 }
 
-function numberIn(text = ""): number {
+function formatReadPositions(positions: Map<string, ReadPosition>): string {
+  return Array.from(
+    positions,
+    ([run, { next, mark }]) => `${encodeURIComponent(run)}:${next}:${mark}`,
+  ).join(",");
+}
+
+function parseCount(text = ""): number {
   return /^\d{1,15}$/.test(text) ? Number(text) : 0;
 }
 
-/** One page that listens. */
-class Listener {
+/** The event stream of one page. */
+class Subscriber {
   readonly #response: ServerResponse;
-  readonly #runs: Runs;
-  readonly #places: Map<string, ReadPosition>;
+  readonly #runs: RunIndex;
+  readonly #positions: Map<string, ReadPosition>;
   #isFull = false;
 
-  constructor(response: ServerResponse, runs: Runs, places: Map<string, ReadPosition>) {
+  constructor(response: ServerResponse, runs: RunIndex, positions: Map<string, ReadPosition>) {
     this.#response = response;
     this.#runs = runs;
-    this.#places = places;
+    this.#positions = positions;
     response.on("drain", () => {
       this.#isFull = false;
-      this.catchUp();
+      this.sendNewRows();
     });
   }
 
   get runs(): string[] {
-    return [...this.#places.keys()];
+    return [...this.#positions.keys()];
   }
 
   send<K extends keyof Events>(name: K, data: Events[K]): void {
-    const id = Array.from(
-      this.#places,
-      ([run, { next, mark }]) => `${encodeURIComponent(run)}:${next}:${mark}`,
-    ).join(",");
+    const id = formatReadPositions(this.#positions);
     const text = `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
     this.#isFull = !this.#response.write(text);
   }
 
-  beat(): void {
+  sendHeartbeat(): void {
     if (!this.#isFull) this.#response.write(": still here\n\n");
   }
 
-  end(error: Error): void {
+  close(error: Error): void {
     this.#response.destroy(error);
   }
 
-  /** Sends all that was written since the last time, until the page's buffer is full. */
-  catchUp(): void {
-    for (const [run, place] of this.#places) {
-      for (let at = place; !this.#isFull; ) {
-        const piece = pieceOf(join(this.#runs.folderOf(run), "metrics.jsonl"), at);
-        if (piece === "another") {
-          at = { next: 0, mark: 0 };
-          this.#places.set(run, at);
-          this.send("restart", { run });
-          continue;
-        }
-        if (piece.next === at.next) break;
-        at = { next: piece.next, mark: piece.mark };
-        this.#places.set(run, at);
-        this.send("rows", { run, ...piece });
+  /** Sends the rows after the read positions, until the write buffer is full. */
+  sendNewRows(): void {
+    for (const run of this.runs) this.#sendNewRowsOf(run);
+  }
+
+  #sendNewRowsOf(run: string): void {
+    const file = join(this.#runs.folder(run), "metrics.jsonl");
+    while (!this.#isFull) {
+      const position = this.#positions.get(run) as ReadPosition;
+      const chunk = readRowsFrom(file, position);
+      if (chunk === "replaced") {
+        this.#positions.set(run, { next: 0, mark: 0 });
+        this.send("restart", { run });
+        continue;
       }
+      if (chunk.next === position.next) return;
+      this.#positions.set(run, { next: chunk.next, mark: chunk.mark });
+      this.send("rows", { run, ...chunk });
     }
   }
 }
 
-/** The whole lines of a file behind a place, and where the next begins. */
-function pieceOf(file: string, at: ReadPosition): ({ rows: Row[] } & ReadPosition) | "another" {
-  if (!existsSync(file)) return { rows: [], ...at };
+/**
+ * Reads the complete lines after a position. Returns "replaced" if the file is no longer the one in
+ * which the position was.
+ */
+function readRowsFrom(
+  file: string,
+  position: ReadPosition,
+): ({ rows: Row[] } & ReadPosition) | "replaced" {
+  if (!existsSync(file)) return { rows: [], ...position };
   const fd = openSync(file, "r");
   try {
     const { size } = fstatSync(fd);
-    if (size < at.next || markAt(fd, at.next) !== at.mark) return "another";
-    const bytes = Buffer.alloc(Math.min(PIECE, size - at.next));
-    const count = readSync(fd, bytes, 0, bytes.length, at.next);
+    if (size < position.next || checksumBefore(fd, position.next) !== position.mark)
+      return "replaced";
+    const bytes = Buffer.alloc(Math.min(MAX_CHUNK_BYTES, size - position.next));
+    const count = readSync(fd, bytes, 0, bytes.length, position.next);
     const end = bytes.subarray(0, count).lastIndexOf("\n") + 1;
     const lines = bytes.toString("utf8", 0, end).split("\n").filter(Boolean);
-    const next = at.next + end;
-    return { rows: lines.flatMap(rowOf), next, mark: markAt(fd, next) };
+    const next = position.next + end;
+    return { rows: lines.flatMap(parseRow), next, mark: checksumBefore(fd, next) };
   } finally {
     closeSync(fd);
   }
 }
 
-/** The mark of a place in a file; 0 at its beginning. */
-function markAt(fd: number, next: number): number {
-  const bytes = Buffer.alloc(Math.min(MARKED, next));
-  return crc32(bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, next - bytes.length)));
+/** Returns the CRC-32 of the last bytes before an offset. 0 at the beginning of the file. */
+function checksumBefore(fd: number, offset: number): number {
+  const bytes = Buffer.alloc(Math.min(CHECKSUM_BYTES, offset));
+  const count = readSync(fd, bytes, 0, bytes.length, offset - bytes.length);
+  return crc32(bytes.subarray(0, count));
 }
 
-/** A line as a row; none if it is damaged, or if the place was not the beginning of a line. */
-function rowOf(line: string): Row[] {
+/** Returns one row, or none if the line is not valid. */
+function parseRow(line: string): Row[] {
   try {
     const row = JSON.parse(line);
     return Number.isFinite(row?.step) ? [row] : [];
@@ -122,82 +137,87 @@ function rowOf(line: string): Row[] {
   }
 }
 
-/** All pages that listen, and what one that comes later is told first. */
-export class Broadcast {
-  readonly #runs: Runs;
-  readonly #counted: (pages: number) => void;
-  readonly #listeners = new Set<Listener>();
-  readonly #glimpses: Events["snapshot"][] = [];
+/** Sends events to all subscribed pages. */
+export class EventBroadcaster {
+  readonly #runs: RunIndex;
+  readonly #onCountChange: (count: number) => void;
+  readonly #subscribers = new Set<Subscriber>();
+  /** The snapshots so far, for pages that subscribe later. */
+  readonly #snapshots: Events["snapshot"][] = [];
   readonly #timers: NodeJS.Timeout[];
   #status: Events["status"] | null = null;
-  #names: string;
+  #runNames: string;
 
-  /** `counted` is told how many pages listen, when that has changed. */
-  constructor(runs: Runs, counted: (pages: number) => void) {
+  /** `onCountChange` is called with the number of subscribers when it has changed. */
+  constructor(runs: RunIndex, onCountChange: (count: number) => void) {
     this.#runs = runs;
-    this.#counted = counted;
-    this.#names = runs.names().join();
+    this.#onCountChange = onCountChange;
+    this.#runNames = runs.names().join();
     this.#timers = [
-      setInterval(() => this.#lookAgain(), LOOK_AGAIN),
-      setInterval(() => this.#each((listener) => listener.beat()), HEARTBEAT),
+      setInterval(() => this.#poll(), POLL_INTERVAL),
+      setInterval(
+        () => this.#forEach((subscriber) => subscriber.sendHeartbeat()),
+        HEARTBEAT_INTERVAL,
+      ),
     ];
   }
 
-  /** The runs that some page looks at. */
-  watched(): Set<string> {
-    return new Set([...this.#listeners].flatMap((listener) => listener.runs));
+  /** Returns the runs that at least one page has selected. */
+  subscribedRuns(): Set<string> {
+    return new Set([...this.#subscribers].flatMap((subscriber) => subscriber.runs));
   }
 
-  /** From now on `response` is a page's stream of events. */
-  add(response: ServerResponse, places: Map<string, ReadPosition>): void {
-    for (const run of places.keys()) this.#runs.folderOf(run); // throws while it can be told
+  /** Turns a response into an event stream about the runs in `positions`. */
+  subscribe(response: ServerResponse, positions: Map<string, ReadPosition>): void {
+    // throws for an unknown run, which is only possible before the headers are sent
+    for (const run of positions.keys()) this.#runs.folder(run);
     response.writeHead(200, {
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-store",
     });
-    const listener = new Listener(response, this.#runs, places);
+    const subscriber = new Subscriber(response, this.#runs, positions);
     response.on("close", () => {
-      this.#listeners.delete(listener);
-      this.#counted(this.#listeners.size);
+      this.#subscribers.delete(subscriber);
+      this.#onCountChange(this.#subscribers.size);
     });
-    this.#listeners.add(listener);
-    this.#counted(this.#listeners.size);
+    this.#subscribers.add(subscriber);
+    this.#onCountChange(this.#subscribers.size);
     response.write("retry: 1000\n\n");
-    if (this.#status) listener.send("status", this.#status);
-    for (const glimpse of this.#glimpses)
-      if (places.has(glimpse.run)) listener.send("snapshot", glimpse);
-    listener.catchUp();
+    if (this.#status) subscriber.send("status", this.#status);
+    for (const snapshot of this.#snapshots)
+      if (positions.has(snapshot.run)) subscriber.send("snapshot", snapshot);
+    subscriber.sendNewRows();
   }
 
-  status(status: Events["status"]): void {
+  sendStatus(status: Events["status"]): void {
     this.#status = status;
-    this.#each((listener) => listener.send("status", status));
+    this.#forEach((subscriber) => subscriber.send("status", status));
   }
 
-  glimpse(glimpse: Events["snapshot"]): void {
-    this.#glimpses.push(glimpse);
-    this.#each((listener) => listener.send("snapshot", glimpse));
+  sendSnapshot(snapshot: Events["snapshot"]): void {
+    this.#snapshots.push(snapshot);
+    this.#forEach((subscriber) => subscriber.send("snapshot", snapshot));
   }
 
   close(): void {
     for (const timer of this.#timers) clearInterval(timer);
   }
 
-  #lookAgain(): void {
-    const names = this.#runs.names().join();
-    if (names !== this.#names) this.#each((listener) => listener.send("runs", {}));
-    this.#names = names;
-    this.#each((listener) => listener.catchUp());
+  #poll(): void {
+    const runNames = this.#runs.names().join();
+    if (runNames !== this.#runNames) this.#forEach((subscriber) => subscriber.send("runs", {}));
+    this.#runNames = runNames;
+    this.#forEach((subscriber) => subscriber.sendNewRows());
   }
 
-  /** What goes wrong with one page, or the run that it looks at, is no matter of the others. */
-  #each(tell: (listener: Listener) => void): void {
-    for (const listener of this.#listeners) {
+  /** Calls `notify` for each subscriber. An error closes that subscriber's stream only. */
+  #forEach(notify: (subscriber: Subscriber) => void): void {
+    for (const subscriber of this.#subscribers) {
       try {
-        tell(listener);
+        notify(subscriber);
       } catch (error) {
-        this.#listeners.delete(listener);
-        listener.end(error as Error);
+        this.#subscribers.delete(subscriber);
+        subscriber.close(error as Error);
       }
     }
   }

@@ -1,5 +1,5 @@
-// The small language of parser.ts, computed with the library's own ops. What a line sets to plain
-// numbers is a leaf that requires gradients; what the code cannot name here does not exist for it.
+// Evaluates the expression language of parser.ts with the library's own ops. A line that consists of
+// plain numbers is a leaf that requires a gradient. Code can only call the functions listed here.
 
 import type { DType } from "../backend/device.ts";
 import { type Nested, tensor } from "../ops/creation.ts";
@@ -26,47 +26,54 @@ import { matmul } from "../ops/matmul.ts";
 import { transpose } from "../ops/movement.ts";
 import { logSoftmax, max, mean, softmax, sum, variance } from "../ops/reductions.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { CodeError, type Expression, type Operator, type Place, parse } from "./parser.ts";
+import { CodeError, type Expression, type Operator, type Position, parse } from "./parser.ts";
 
-/** The most values that a tensor may have. */
-const MOST_VALUES = 64;
+/** The maximum number of values in a tensor. */
+const MAX_VALUES = 64;
+/** The maximum number of characters of a name in an error message. */
+const MAX_NAME = 24;
 
-/** A number stands for itself, in arithmetic with other numbers too, until a tensor meets it. */
+/** Numbers stay numbers in arithmetic with other numbers, and become tensors next to tensors. */
 type Value = number | Tensor;
 
+interface Options {
+  dim?: number;
+  keepdim?: boolean;
+}
+
 interface Callable {
-  options: readonly string[];
-  apply(x: Tensor, options: { dim?: number; keepdim?: boolean }): Tensor;
+  options: readonly (keyof Options)[];
+  apply(x: Tensor, options: Options): Tensor;
 }
 
-const maps = { abs, cos, exp, gelu, log, relu, sigmoid, silu, sin, sqrt, tanh };
-const reductions = { max, mean, sum, var: variance };
-
-/** What can be called: a map, in which nothing else can be found by any name. */
-const functions = new Map<string, Callable>(
-  Object.entries<Callable>({
-    ...called(maps, [], (f) => (x) => f(x)),
-    ...called(reductions, ["dim", "keepdim"], (f) => f),
-    ...called({ softmax, logSoftmax }, ["dim"], (f) => f),
-    transpose: { options: [], apply: (x) => transpose(x, -2, -1) },
-  }),
-);
-
-function called<F>(
-  table: Record<string, F>,
-  options: readonly string[],
-  apply: (f: F) => Callable["apply"],
-): Record<string, Callable> {
-  const entries = Object.entries(table);
-  return Object.fromEntries(entries.map(([name, f]) => [name, { options, apply: apply(f) }]));
-}
+/** All functions by name. A Map, so that names such as `constructor` are not found. */
+const functions = new Map<string, Callable>();
+for (const [name, f] of Object.entries({
+  abs,
+  cos,
+  exp,
+  gelu,
+  log,
+  relu,
+  sigmoid,
+  silu,
+  sin,
+  sqrt,
+  tanh,
+}))
+  functions.set(name, { options: [], apply: (x) => f(x) });
+for (const [name, f] of Object.entries({ max, mean, sum, var: variance }))
+  functions.set(name, { options: ["dim", "keepdim"], apply: f });
+for (const [name, f] of Object.entries({ softmax, logSoftmax }))
+  functions.set(name, { options: ["dim"], apply: f });
+functions.set("transpose", { options: [], apply: (x) => transpose(x, -2, -1) });
 
 interface Arithmetic {
   numbers(a: number, b: number): number;
   tensors(a: Value, b: Value): Tensor;
 }
 
-/** What a sign between two values does; ** and @, which do not take any two, stand apart. */
+/** The operators that accept numbers and tensors on both sides. ** and @ do not. */
 const arithmetic: Record<Exclude<Operator, "**" | "@">, Arithmetic> = {
   "+": { numbers: (a, b) => a + b, tensors: add },
   "-": { numbers: (a, b) => a - b, tensors: sub },
@@ -75,31 +82,32 @@ const arithmetic: Record<Exclude<Operator, "**" | "@">, Arithmetic> = {
 };
 
 export interface Evaluated {
-  /** What the last line has made. */
+  /** The result of the last line. */
   root: Tensor;
-  /** Where the last line stands. */
-  at: Place;
-  /** Each line's result by its name, in the order of the lines. */
+  /** The position of the last line. */
+  position: Position;
+  /** The result of each named line, in the order of the lines. */
   variables: Map<string, Tensor>;
-  /** What an op was given beside tensors: the exponent of a power, `dim = 0` of a sum. */
+  /** The arguments of ops other than tensors: the exponent of a power, `dim = 0` of a sum. */
   details: Map<Tensor, string>;
 }
 
-/** Computes all lines on the device ts. Throws a CodeError for what is wrong in the code. */
-export function evaluate(code: string, { dtype = "f64" as DType } = {}): Evaluated {
+/** Evaluates all lines on the ts backend. Throws a CodeError if the code is not valid. */
+export function evaluate(code: string, { dtype = "f64" }: { dtype?: DType } = {}): Evaluated {
   const evaluator = new Evaluator(dtype);
+  const { variables, details } = evaluator;
   const statements = parse(code);
   const last = statements.at(-1);
   if (!last) throw new CodeError({ line: 1, column: 1 }, "expected a line such as y = x ** 2");
   let root: Tensor | undefined;
-  for (const { name, value, ...at } of statements) {
-    const known = name !== null && (evaluator.variables.has(name) || functions.has(name));
-    if (known) throw new CodeError(at, `${name} is taken, expected a new name`);
-    root = evaluator.line(value);
-    if (name !== null) evaluator.variables.set(name, root);
+  for (const statement of statements) {
+    const { name, value } = statement;
+    const isDefined = name !== null && (variables.has(name) || functions.has(name));
+    if (isDefined) throw new CodeError(statement, `${name} is already defined`);
+    root = evaluator.evaluateLine(value);
+    if (name !== null) variables.set(name, root);
   }
-  const { variables, details } = evaluator;
-  return { root: root as Tensor, at: last, variables, details };
+  return { root: root as Tensor, position: last, variables, details };
 }
 
 class Evaluator {
@@ -111,107 +119,119 @@ class Evaluator {
     this.#dtype = dtype;
   }
 
-  /** The value of a line: a leaf that requires a gradient, if only numbers stand in it. */
-  line(value: Expression): Tensor {
-    const result = value.kind === "array" ? this.#numbersOf(value) : this.#value(value);
-    const isPlain = typeof result === "number" || Array.isArray(result);
-    return isPlain ? this.#leaf(result, value, true) : (result as Tensor);
+  /** Returns a leaf that requires a gradient if the line consists of plain numbers. */
+  evaluateLine(line: Expression): Tensor {
+    if (line.kind === "array") return this.#createLeaf(this.#evaluateArray(line), line, true);
+    const value = this.#evaluate(line);
+    return typeof value === "number" ? this.#createLeaf(value, line, true) : value;
   }
 
-  #value(x: Expression): Value {
+  #evaluate(x: Expression): Value {
     switch (x.kind) {
       case "number":
         return x.value;
       case "array":
-        return this.#leaf(this.#numbersOf(x), x, false);
-      case "name": {
-        const found = this.variables.get(x.name);
-        if (found) return found;
-        const kind = functions.has(x.name) ? "is a function, expected (" : "has no value yet";
-        throw new CodeError(x, `${x.name.slice(0, 24)} ${kind}`);
-      }
+        return this.#createLeaf(this.#evaluateArray(x), x, false);
+      case "name":
+        return this.#evaluateName(x);
       case "negative": {
-        const operand = this.#value(x.x);
-        return typeof operand === "number" ? -operand : this.#made(x, () => neg(operand));
+        const operand = this.#evaluate(x.x);
+        return typeof operand === "number" ? -operand : this.#runOp(x, () => neg(operand));
       }
       case "operation":
-        return this.#operation(x);
+        return this.#evaluateOperation(x);
       case "call":
-        return this.#call(x);
+        return this.#evaluateCall(x);
     }
   }
 
-  #operation(x: Extract<Expression, { kind: "operation" }>): Value {
-    const [a, b] = [this.#value(x.a), this.#value(x.b)];
-    if (x.operator === "@") return this.#made(x, () => matmul(this.#lift(a), this.#lift(b)));
+  #evaluateName(x: Extract<Expression, { kind: "name" }>): Tensor {
+    const value = this.variables.get(x.name);
+    if (value) return value;
+    const problem = functions.has(x.name) ? "is a function, expected (" : "is not defined";
+    throw new CodeError(x, `${x.name.slice(0, MAX_NAME)} ${problem}`);
+  }
+
+  #evaluateOperation(x: Extract<Expression, { kind: "operation" }>): Value {
+    const a = this.#evaluate(x.a);
+    const b = this.#evaluate(x.b);
+    if (x.operator === "@")
+      return this.#runOp(x, () => matmul(this.#toTensor(a), this.#toTensor(b)));
     if (x.operator === "**") {
       if (typeof b !== "number")
         throw new CodeError(x, "the exponent is a tensor, expected a number such as 2");
       if (typeof a === "number") return a ** b;
-      const y = this.#made(x, () => pow(a, b));
+      const y = this.#runOp(x, () => pow(a, b));
       this.details.set(y, String(b));
       return y;
     }
     const { numbers, tensors } = arithmetic[x.operator];
     if (typeof a === "number" && typeof b === "number") return numbers(a, b);
-    return this.#made(x, () => tensors(a, b));
+    return this.#runOp(x, () => tensors(a, b));
   }
 
-  #call(x: Extract<Expression, { kind: "call" }>): Tensor {
-    const called = functions.get(x.name);
-    if (!called) {
-      const known = [...functions.keys()].sort().join(", ");
-      throw new CodeError(x, `unknown function ${x.name.slice(0, 24)}, expected one of ${known}`);
+  #evaluateCall(x: Extract<Expression, { kind: "call" }>): Tensor {
+    const callable = functions.get(x.name);
+    if (!callable) {
+      const names = [...functions.keys()].sort().join(", ");
+      const name = x.name.slice(0, MAX_NAME);
+      throw new CodeError(x, `unknown function ${name}, expected one of ${names}`);
     }
     if (x.args.length !== 1)
-      throw new CodeError(x, `${x.name} is given ${x.args.length} arguments, expected 1`);
-    const options: Record<string, number | boolean> = {};
-    for (const [name, value] of x.options) {
-      if (!called.options.includes(name)) {
-        const expected = called.options.join(", ") || "none";
-        throw new CodeError(value, `unknown option ${name.slice(0, 24)}, expected ${expected}`);
-      }
-      const number = this.#value(value);
-      if (typeof number !== "number")
-        throw new CodeError(value, `${name} is a tensor, expected a number`);
-      options[name] = name === "keepdim" ? number !== 0 : number;
-    }
-    const operand = this.#lift(this.#value(x.args[0]));
-    const y = this.#made(x, () => called.apply(operand, options));
-    const given = Object.entries(options).map(([name, value]) => `${name} = ${Number(value)}`);
-    if (given.length > 0 && y.node?.name === x.name) this.details.set(y, given.join(", "));
+      throw new CodeError(x, `${x.name} has ${x.args.length} arguments, expected 1`);
+    const options = this.#evaluateOptions(x.options, callable);
+    const operand = this.#toTensor(this.#evaluate(x.args[0]));
+    const y = this.#runOp(x, () => callable.apply(operand, options));
+    const detail = Object.entries(options).map(([name, value]) => `${name} = ${Number(value)}`);
+    // a composite op, such as var, ends in another op, to which the options do not belong
+    if (detail.length > 0 && y.node?.name === x.name) this.details.set(y, detail.join(", "));
     return y;
   }
 
-  /** What an op makes; an error of the library is one of the code, at this place. */
-  #made(at: Place, op: () => Tensor): Tensor {
+  #evaluateOptions(expressions: Map<string, Expression>, callable: Callable): Options {
+    const options: Options = {};
+    for (const [name, expression] of expressions) {
+      const option = callable.options.find((known) => known === name);
+      if (!option) {
+        const expected = callable.options.join(", ") || "none";
+        const problem = `unknown option ${name.slice(0, MAX_NAME)}, expected ${expected}`;
+        throw new CodeError(expression, problem);
+      }
+      const value = this.#evaluate(expression);
+      if (typeof value !== "number")
+        throw new CodeError(expression, `${name} is a tensor, expected a number`);
+      if (option === "keepdim") options.keepdim = value !== 0;
+      else options.dim = value;
+    }
+    return options;
+  }
+
+  /** Evaluates an array of numbers in brackets. */
+  #evaluateArray(x: Expression): Nested {
+    if (x.kind === "array") return x.items.map((item) => this.#evaluateArray(item));
+    const value = this.#evaluate(x);
+    if (typeof value === "number") return value;
+    throw new CodeError(x, "an array item is a tensor, expected a number");
+  }
+
+  /** Runs an op. Reports an error of the library, and a result that is too large, as a CodeError. */
+  #runOp(position: Position, op: () => Tensor): Tensor {
     let y: Tensor;
     try {
       y = op();
     } catch (error) {
-      throw new CodeError(at, (error as Error).message);
+      throw new CodeError(position, (error as Error).message);
     }
-    return this.#sized(at, y);
+    if (y.size > 0 && y.size <= MAX_VALUES) return y;
+    throw new CodeError(position, `the result has ${y.size} values, expected 1 to ${MAX_VALUES}`);
   }
 
-  #sized(at: Place, y: Tensor): Tensor {
-    if (y.size > 0 && y.size <= MOST_VALUES) return y;
-    throw new CodeError(at, `the result has ${y.size} values, expected 1 to ${MOST_VALUES}`);
-  }
-
-  #lift(x: Value): Tensor {
+  #toTensor(x: Value): Tensor {
     return typeof x === "number" ? tensor(x, { dtype: this.#dtype, device: "ts" }) : x;
   }
 
-  #leaf(values: Nested, at: Place, requiresGrad: boolean): Tensor {
-    return this.#made(at, () => tensor(values, { dtype: this.#dtype, device: "ts", requiresGrad }));
-  }
-
-  /** The numbers of an array in brackets. */
-  #numbersOf(x: Expression): Nested {
-    if (x.kind === "array") return x.items.map((each) => this.#numbersOf(each));
-    const value = this.#value(x);
-    if (typeof value === "number") return value;
-    throw new CodeError(x, "an array holds numbers, and this is a tensor");
+  #createLeaf(values: Nested, position: Position, requiresGrad: boolean): Tensor {
+    const options = { dtype: this.#dtype, device: "ts", requiresGrad } as const;
+    return this.#runOp(position, () => tensor(values, options));
   }
 }

@@ -1,13 +1,21 @@
-// The chain rule of each op in words: what its turn in backward() adds to its inputs' gradients.
-// A note is written in the page's own language, so that it can be held to what the op does.
+// The chain rule of each op as text: the terms that its backward step adds to the gradients of its
+// inputs. Terms are written in the page's expression language, so that the tests can evaluate them
+// and compare the results with the actual gradients.
 
 import { same, show } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** The terms for the inputs, from their labels, and those of y, dy and what the op was given. */
-type Rule = (names: { a: string; b: string; y: string; dy: string; n: string }) => string[];
+/** The labels of an op's inputs a and b, its result y and gradient dy, and its exponent n. */
+interface Operands {
+  a: string;
+  b: string;
+  y: string;
+  dy: string;
+  n: string;
+}
 
-const rules: Record<string, Rule> = {
+/** The terms for each input of an op. */
+const chainRules: Record<string, (operands: Operands) => string[]> = {
   add: ({ dy }) => [dy, dy],
   sub: ({ dy }) => [dy, `-${dy}`],
   mul: ({ a, b, dy }) => [`${dy} * ${b}`, `${dy} * ${a}`],
@@ -24,39 +32,47 @@ const rules: Record<string, Rule> = {
   relu: ({ a, dy }) => [`${dy}, where ${a} > 0`],
   sigmoid: ({ y, dy }) => [`${dy} * ${y} * (1 - ${y})`],
   silu: ({ a, y, dy }) => [`${dy} * sigmoid(${a}) * (1 + ${a} - ${y})`],
-  gelu: ({ a, dy }) => [`${dy}, times the slope of gelu at ${a}`],
+  gelu: ({ a, dy }) => [`${dy}, times the derivative of gelu at ${a}`],
   matmul: ({ a, b, dy }) => [`${dy} @ transpose(${b})`, `transpose(${a}) @ ${dy}`],
   transpose: ({ dy }) => [`transpose(${dy})`],
-  reshape: ({ dy }) => [`${dy}, in the shape of its input`],
-  sum: ({ dy }) => [`${dy}, to each that was summed`],
+  reshape: ({ dy }) => [`${dy}, in the shape of the input`],
+  sum: ({ dy }) => [`${dy}, to each summand`],
   max: ({ a, dy }) => [`${dy}, where ${a} is the largest`],
   softmax: ({ y, dy }) => [`${y} * (${dy} - sum(${dy} * ${y}))`],
   logSoftmax: ({ y, dy }) => [`${dy} - exp(${y}) * sum(${dy})`],
 };
-const elementwise = ["add", "sub", "mul", "div"];
 
-/** The notes for the turn of y: one for each input that requires a gradient. */
-export function notesOf(y: Tensor, labels: Map<Tensor, string>, detail = ""): string[] {
+/** The ops that broadcast: their backward step sums over broadcast dimensions. */
+const broadcastOps = ["add", "sub", "mul", "div"];
+
+/**
+ * Returns the notes for the backward step of y, such as `dw += transpose(x) @ dy`: one for each
+ * input that requires a gradient. `detail` is the exponent of a power.
+ */
+export function describeStep(y: Tensor, labels: Map<Tensor, string>, detail = ""): string[] {
   if (!y.node) return [];
   const { name, inputs } = y.node;
-  const [a = "", b = ""] = inputs.map((x) => labels.get(x) ?? "");
-  const own = labels.get(y) ?? "";
-  const dy = gradientOf(own);
-  const along = y.shape.length > 1 ? ", the sum along each row" : "";
-  const terms = rules[name]?.({ a, b, y: own, dy, n: detail }) ?? inputs.map(() => dy);
-  return inputs.flatMap((x, i) => {
-    if (!x.requiresGrad) return [];
-    const isSummed = elementwise.includes(name) && !same(x.shape, y.shape);
-    const rest = isSummed
-      ? `, summed${x.shape.length ? ` to ${show(x.shape)}` : ""}`
-      : terms[i].includes("sum(")
-        ? along
-        : "";
-    return `${gradientOf(labels.get(x) ?? "")} += ${terms[i]}${rest}`;
-  });
+  const getLabel = (x: Tensor) => labels.get(x) ?? "";
+  const [a = "", b = ""] = inputs.map(getLabel);
+  const label = getLabel(y);
+  const dy = gradientLabel(label);
+  const terms = chainRules[name]?.({ a, b, y: label, dy, n: detail }) ?? inputs.map(() => dy);
+  const notes: string[] = [];
+  for (const [i, x] of inputs.entries()) {
+    if (!x.requiresGrad) continue;
+    notes.push(`${gradientLabel(getLabel(x))} += ${terms[i]}${describeSum(x, y, terms[i])}`);
+  }
+  return notes;
 }
 
-/** How the gradient of a tensor is written. */
-export function gradientOf(label: string): string {
+/** Describes the sum in the term for x, if there is one. */
+function describeSum(x: Tensor, y: Tensor, term: string): string {
+  const isBroadcast = broadcastOps.includes(y.node?.name ?? "") && !same(x.shape, y.shape);
+  if (isBroadcast) return x.shape.length > 0 ? `, summed to ${show(x.shape)}` : ", summed";
+  return term.includes("sum(") && y.shape.length > 1 ? ", the sum along each row" : "";
+}
+
+/** Returns the label of a tensor's gradient. */
+export function gradientLabel(label: string): string {
   return `d${label}`;
 }

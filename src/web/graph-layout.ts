@@ -1,14 +1,15 @@
-// Where the boxes and arrows of a graph go, computed here so that the page needs no layout library.
+// The layout of a graph: positions of its boxes and arrows. It is computed on the server, so that
+// the page needs no layout library.
 
 import { createRequire } from "node:module";
 import type { Graph, GraphNode } from "./protocol.ts";
 
-/** What is used of dagre, whose own declarations do not resolve under TypeScript's NodeNext. */
+/** The parts of dagre that are used. Its own type declarations do not resolve with NodeNext. */
 interface Dagre {
-  Graph: new (options: { multigraph: boolean }) => Drawing;
-  layout(drawing: Drawing): void;
+  Graph: new (options: { multigraph: boolean }) => DagreGraph;
+  layout(graph: DagreGraph): void;
 }
-interface Drawing {
+interface DagreGraph {
   setGraph(options: Record<string, string | number>): void;
   graph(): { width: number; height: number };
   setNode(id: string, size: { width: number; height: number }): void;
@@ -23,65 +24,69 @@ interface Point {
 
 const dagre: Dagre = createRequire(import.meta.url)("@dagrejs/dagre");
 
-const box = { head: 38, row: 17, cell: 62, padding: 10 };
-/** At most so many rows and columns of a tensor's values are shown. */
-const MOST = 6;
-/** The width of a letter of the head, on average. */
-const LETTER = 7.5;
+// all sizes are in pixels
+const box: Graph["box"] = { head: 38, row: 17, cell: 62, padding: 10 };
+/** The average width of a character in the head of a box. */
+const CHARACTER_WIDTH = 7.5;
+/** The maximum number of rows, and of columns, of a tensor's values that are shown. */
+const MAX_CELLS = 6;
 
-type Placed = "grid" | "x" | "y" | "width" | "height";
-export type Unplaced = Omit<GraphNode, Placed>;
+/** A node without its layout. */
+export type NodeContent = Omit<GraphNode, "grid" | "x" | "y" | "width" | "height">;
 
-/** Nodes and edges with their places. */
-export function placed(
-  nodes: readonly Unplaced[],
-  links: readonly (readonly [from: number, to: number])[],
+/** Returns nodes and edges with their positions. */
+export function layOut(
+  nodes: readonly NodeContent[],
+  edges: readonly { from: number; to: number }[],
   direction: "LR" | "TB",
 ): Omit<Graph, "steps"> {
-  const drawing = new dagre.Graph({ multigraph: true });
-  drawing.setGraph({ rankdir: direction, nodesep: 22, ranksep: 46, marginx: 12, marginy: 12 });
-  const boxes = nodes.map((node) => ({ ...node, ...sizeOf(node) }));
-  for (const [i, { width, height }] of boxes.entries())
-    drawing.setNode(String(i), { width, height });
-  for (const [i, [from, to]] of links.entries())
-    drawing.setEdge(String(from), String(to), {}, String(i));
-  dagre.layout(drawing);
-  const { width, height } = drawing.graph();
+  const graph = new dagre.Graph({ multigraph: true });
+  graph.setGraph({ rankdir: direction, nodesep: 22, ranksep: 46, marginx: 12, marginy: 12 });
+  const sizes = nodes.map(measureNode);
+  for (const [i, { width, height }] of sizes.entries()) graph.setNode(String(i), { width, height });
+  for (const [i, { from, to }] of edges.entries())
+    graph.setEdge(String(from), String(to), {}, String(i));
+  dagre.layout(graph);
+
+  const { width, height } = graph.graph();
   return {
     box,
     width: Math.ceil(width),
     height: Math.ceil(height),
-    nodes: boxes.map((node, i) => {
-      const { x, y } = drawing.node(String(i));
-      return { ...node, x: round(x), y: round(y) };
+    nodes: nodes.map((node, i) => {
+      const { x, y } = graph.node(String(i));
+      return { ...node, ...sizes[i], x: round(x), y: round(y) };
     }),
-    edges: links.map(([from, to], i) => {
-      const { points } = drawing.edge(String(from), String(to), String(i));
+    edges: edges.map(({ from, to }, i) => {
+      const { points } = graph.edge(String(from), String(to), String(i));
       return {
         from,
         to,
-        points: points.map(({ x, y }): [number, number] => [round(x), round(y)]),
+        points: points.map(({ x, y }): [x: number, y: number] => [round(x), round(y)]),
       };
     }),
   };
 }
 
-/** The room that a node needs: for its names, its values, and as much again for its gradient. */
-function sizeOf(node: Unplaced): Pick<GraphNode, "grid" | "width" | "height"> {
+/** Returns the size of a node's box: its head, its values, and its gradient if it has one. */
+function measureNode(node: NodeContent): Pick<GraphNode, "grid" | "width" | "height"> {
   const { label, op, detail, shape, values, requiresGrad } = node;
-  const inner = shape.at(-1) ?? 1;
-  const grid: GraphNode["grid"] = [Math.min(values.length / inner, MOST), Math.min(inner, MOST)];
-  const upper = label.length + (shape.length ? 3 * shape.length + 2 : 0);
-  const lower = (op ?? "constant").length + (detail ? detail.length + 1 : 0);
-  const letters = Math.max(upper, lower) * LETTER;
-  const rows = grid[0] * (requiresGrad ? 2 : 1);
+  const allColumns = shape.at(-1) ?? 1;
+  const rows = Math.min(values.length / allColumns, MAX_CELLS);
+  const columns = Math.min(allColumns, MAX_CELLS);
+  // the head has two lines: label and shape; op and detail
+  const firstLine = label.length + (shape.length ? 3 * shape.length + 2 : 0);
+  const secondLine = (op ?? "constant").length + (detail ? detail.length + 1 : 0);
+  const headWidth = Math.max(firstLine, secondLine) * CHARACTER_WIDTH;
+  const grids = requiresGrad ? 2 : 1; // values and gradient
   return {
-    grid,
-    width: Math.ceil(Math.max(letters, grid[1] * box.cell) + 2 * box.padding),
-    height: box.head + rows * box.row + (requiresGrad ? 2 : 1) * box.padding,
+    grid: [rows, columns],
+    width: Math.ceil(Math.max(headWidth, columns * box.cell) + 2 * box.padding),
+    height: box.head + grids * (rows * box.row + box.padding),
   };
 }
 
+/** Rounds to a tenth of a pixel. */
 function round(x: number): number {
   return Math.round(x * 10) / 10;
 }

@@ -1,155 +1,153 @@
-// The graph behind an expression and each step of its backward(). The walk is the library's own:
-// the backward functions of the graph's nodes are replaced by ones that tell what they were given,
-// and gave.
+// The computation graph of an expression, and the steps of its backward(). The steps are those of
+// the library's own backward(): the backward function of each node is wrapped in one that records
+// the gradients that pass through it.
 
 import { madeFrom } from "../ops/gradcheck.ts";
 import { scope } from "../scope.ts";
 import { show } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Evaluated, evaluate } from "./expression.ts";
-import { gradientOf, notesOf } from "./gradient-notes.ts";
-import { placed, type Unplaced } from "./graph-layout.ts";
+import { describeStep, gradientLabel } from "./gradient-notes.ts";
+import { layOut, type NodeContent } from "./graph-layout.ts";
 import { CodeError } from "./parser.ts";
 import type { BackwardStep, Graph, GraphRequest, JSONNumber } from "./protocol.ts";
-import { type Routes, sendJSON } from "./routes.ts";
-import { fieldsOf, Refusal } from "./validate.ts";
 
-/** More cannot be taken in at a look, and would take seconds to lay out. */
-const MOST_TENSORS = 64;
-
-export const graphRoutes: Routes = {
-  "POST /graph": ({ response, body }) => {
-    const optional = { kind: "string", optional: true } as const;
-    const fields = { code: { kind: "string" }, dtype: optional, direction: optional } as const;
-    const { code, ...options } = fieldsOf<GraphRequest>(body, fields);
-    const { dtype = "f64", direction = "LR" } = options;
-    if (dtype !== "f32" && dtype !== "f64") throw new Refusal(400, "dtype is none of f32, f64");
-    if (direction !== "LR" && direction !== "TB")
-      throw new Refusal(400, "direction is none of LR, TB");
-    try {
-      sendJSON(response, graphOf(code, { dtype, direction }));
-    } catch (error) {
-      throw error instanceof CodeError ? new Refusal(400, error.message) : error;
-    }
-  },
-};
+/** The maximum number of tensors in a graph. A larger one is hard to read and slow to lay out. */
+const MAX_TENSORS = 64;
 
 /**
- * The graph of a code's last line, with all lines that it does not use, and the steps of its
- * backward(). Throws a CodeError.
+ * Returns the graph of an expression, including the lines that the last line does not depend on,
+ * and the steps of the last line's backward(). Throws a CodeError.
  */
-export function graphOf(code: string, options: Omit<GraphRequest, "code"> = {}): Graph {
+export function buildGraph(code: string, options: Omit<GraphRequest, "code"> = {}): Graph {
   const { dtype, direction = "LR" } = options;
   return scope(() => {
     const evaluated = evaluate(code, { dtype });
     checkRoot(evaluated);
     const { root, variables, details } = evaluated;
+    // ids count up, so this is a topological order
     const tensors = madeFrom(root, ...variables.values()).sort((a, b) => a.id - b.id);
-    if (tensors.length > MOST_TENSORS) {
-      const found = `the graph has ${tensors.length} tensors`;
-      throw new CodeError(evaluated.at, `${found}, expected at most ${MOST_TENSORS}`);
+    if (tensors.length > MAX_TENSORS) {
+      const problem = `the graph has ${tensors.length} tensors, expected at most ${MAX_TENSORS}`;
+      throw new CodeError(evaluated.position, problem);
     }
-    const index = new Map(tensors.map((x, i) => [x, i]));
-    const labels = labelsOf(tensors, variables);
+    const indices = new Map(tensors.map((x, i) => [x, i]));
+    const labels = labelTensors(tensors, variables);
     const named = new Set(variables.values());
     const nodes = tensors.map(
-      (x): Unplaced => ({
+      (x): NodeContent => ({
         label: labels.get(x) as string,
         isVariable: named.has(x),
         op: x.node?.name ?? null,
         detail: details.get(x) ?? null,
         requiresGrad: x.requiresGrad,
         shape: [...x.shape],
-        values: valuesOf(x.data()),
+        values: toJSONNumbers(x.data()),
       }),
     );
-    const links = tensors.flatMap((y, to) =>
-      (y.node?.inputs ?? []).map((x) => [index.get(x) as number, to] as const),
+    const edges = tensors.flatMap((y, to) =>
+      (y.node?.inputs ?? []).map((x) => ({ from: indices.get(x) as number, to })),
     );
-    const steps = stepsOf(root, tensors, (y) => notesOf(y, labels, details.get(y)));
-    steps[0].notes = [`${gradientOf(labels.get(root) as string)} = 1`];
-    return { ...placed(nodes, links, direction), steps };
+    const layout = layOut(nodes, edges, direction);
+    const steps = runBackward(root, tensors, (y) => describeStep(y, labels, details.get(y)));
+    steps[0].notes = [`${gradientLabel(labels.get(root) as string)} = 1`];
+    return { ...layout, steps };
   });
 }
 
-/** Calls root.backward() and tells of each op's turn. The first step is the root's own gradient. */
-function stepsOf(
+/**
+ * Runs root.backward() and returns its steps. The first step is the gradient of the root itself.
+ * `describe` returns the notes of a step.
+ */
+function runBackward(
   root: Tensor,
   tensors: readonly Tensor[],
-  notes: (y: Tensor) => string[],
+  describe: (y: Tensor) => string[],
 ): BackwardStep[] {
-  const index = new Map(tensors.map((x, i) => [x, i]));
+  const indices = new Map(tensors.map((x, i) => [x, i]));
   const gradients = new Map<Tensor, ReturnType<Tensor["data"]>>();
-  const now = (x: Tensor) => {
-    const values = valuesOf(gradients.get(x) as ArrayLike<number>);
-    return { node: index.get(x) as number, values };
+  const steps: BackwardStep[] = [];
+
+  const addStep = (y: Tensor, notes: string[], changed: Iterable<Tensor>) => {
+    const changedGradients = Array.from(changed, (x) => ({
+      node: indices.get(x) as number,
+      values: toJSONNumbers(gradients.get(x) as ArrayLike<number>),
+    }));
+    steps.push({ node: indices.get(y) as number, notes, gradients: changedGradients });
   };
-  const one = root.data().fill(1);
-  gradients.set(root, one);
-  const steps: BackwardStep[] = [
-    { node: index.get(root) as number, notes: [], gradients: [now(root)] },
-  ];
+
+  const accumulate = (x: Tensor, dx: Tensor) => {
+    const sum = gradients.get(x);
+    const values = dx.data();
+    gradients.set(x, sum ? sum.map((value, i) => value + values[i]) : values);
+  };
+
+  gradients.set(root, root.data().fill(1));
+  addStep(root, [], [root]);
   for (const y of tensors) {
     const { node } = y;
     if (!node?.backward) continue;
     const { inputs, backward } = node;
-    const said = notes(y); // afterwards the graph is gone
-    const told: typeof backward = (dy) => {
+    const notes = describe(y); // now, since backward() frees the graph
+    const tracedBackward: typeof backward = (dy) => {
       const dxs = backward(dy);
       gradients.set(y, dy.data());
       const changed = new Set<Tensor>();
       for (const [i, x] of inputs.entries()) {
         const dx = dxs[i];
         if (!dx || !x.requiresGrad) continue;
-        const [sum, more] = [gradients.get(x), dx.data()];
-        gradients.set(x, sum ? sum.map((each, j) => each + more[j]) : more);
+        accumulate(x, dx);
         changed.add(x);
       }
-      const node = index.get(y) as number;
-      steps.push({ node, notes: said, gradients: [...changed].map(now) });
+      addStep(y, notes, changed);
       return dxs;
     };
-    y.node = { ...node, backward: told };
+    y.node = { ...node, backward: tracedBackward };
   }
   root.backward();
   return steps;
 }
 
-function checkRoot({ root, at }: Evaluated): void {
+function checkRoot({ root, position }: Evaluated): void {
   if (root.size !== 1) {
-    const expected = "expected one number: sum() and mean() make one";
-    throw new CodeError(at, `the last line has shape ${show(root.shape)}, ${expected}`);
+    const expected = "expected one number: reduce it with sum() or mean()";
+    throw new CodeError(position, `the last line has shape ${show(root.shape)}, ${expected}`);
   }
-  if (!root.requiresGrad)
-    throw new CodeError(at, "nothing here requires a gradient, expected a line such as x = 2");
+  if (!root.requiresGrad) {
+    const expected = "expected it to depend on a leaf such as x = 2";
+    throw new CodeError(position, `the last line does not require a gradient, ${expected}`);
+  }
 }
 
-/** What each tensor is called: its variables, its value if it is a plain number, or v1, v2... */
-function labelsOf(
+/** Labels each tensor with its variable, its value if it is a plain number, or v1, v2, ... */
+function labelTensors(
   tensors: readonly Tensor[],
   variables: ReadonlyMap<string, Tensor>,
 ): Map<Tensor, string> {
+  const variableNames = new Map<Tensor, string>();
+  for (const [name, x] of variables) if (!variableNames.has(x)) variableNames.set(x, name);
+
   let count = 0;
-  const fresh = () => {
+  const nextName = () => {
     do count++;
     while (variables.has(`v${count}`));
     return `v${count}`;
   };
-  const own = new Map<Tensor, string>();
-  for (const [name, x] of variables) if (!own.has(x)) own.set(x, name);
-  return new Map(
-    tensors.map((x) => {
-      const isNumber = !x.node && !x.requiresGrad && x.shape.length === 0;
-      return [x, own.get(x) ?? (isNumber ? plain(x) : fresh())];
-    }),
-  );
+  const labels = new Map<Tensor, string>();
+  for (const x of tensors) {
+    const isNumber = !x.node && !x.requiresGrad && x.shape.length === 0;
+    const label = variableNames.get(x) ?? (isNumber ? formatNumber(x) : nextName());
+    labels.set(x, label);
+  }
+  return labels;
 }
 
-/** A number as it was written, as far as its dtype knows. */
-function plain(x: Tensor): string {
-  return String(Number(x.item().toPrecision(x.dtype === "f32" ? 7 : 12)));
+/** Formats a number as it was written in the code, as far as the dtype represents it. */
+function formatNumber(x: Tensor): string {
+  const digits = x.dtype === "f32" ? 7 : 12;
+  return String(Number(x.item().toPrecision(digits)));
 }
 
-function valuesOf(values: ArrayLike<number>): JSONNumber[] {
+function toJSONNumbers(values: ArrayLike<number>): JSONNumber[] {
   return Array.from(values, (x) => (Number.isFinite(x) ? x : (String(x) as JSONNumber)));
 }

@@ -1,5 +1,5 @@
-// The models that the page looks into, from the runs' checkpoints. The one that was asked for last
-// stays loaded, until another is, or its checkpoint is a newer one.
+// The model that the page inspects, loaded from a run's checkpoint. The most recently used model
+// stays in memory until another one is requested or its checkpoint is replaced.
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
@@ -8,81 +8,82 @@ import { UsageError } from "../errors.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import { loadRun } from "../runs/load.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
-import type { Runs } from "./run-index.ts";
-import { Refusal } from "./validate.ts";
+import type { RunIndex } from "./run-index.ts";
+import { HttpError } from "./validate.ts";
 
-export interface Loaded {
+export interface LoadedModel {
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
   /** The step of the checkpoint. */
   readonly step: number;
 }
 
-/** A model in memory, and how many work with it. */
-interface Held extends Loaded {
+interface CacheEntry extends LoadedModel {
+  /** Identifies the run and the versions of its checkpoints. */
   readonly key: string;
+  /** The number of requests that are using the model. */
   users: number;
 }
 
-export class Models {
-  readonly #runs: Runs;
+export class ModelCache {
+  readonly #runs: RunIndex;
   readonly #device: Device;
-  #latest: Held | null = null;
+  #latest: CacheEntry | null = null;
 
-  /** `device` is what they are to compute on. */
-  constructor(runs: Runs, device: Device) {
+  /** The models run on `device`. */
+  constructor(runs: RunIndex, device: Device) {
     this.#runs = runs;
     this.#device = device;
   }
 
   /**
-   * Works with the model of a run's checkpoint as it is now. Meanwhile the model stays as it is,
-   * whatever others ask for. Throws a Refusal if there is none.
+   * Calls `work` with the model of a run's current checkpoint. The model is not freed until `work`
+   * has finished, even if other models are requested in the meantime. Throws an HttpError if the
+   * run has no checkpoint.
    */
-  async use<T>(run: string, work: (loaded: Loaded) => T | Promise<T>): Promise<T> {
-    const mine = this.#current(run);
-    mine.users++;
+  async use<T>(run: string, work: (loaded: LoadedModel) => T | Promise<T>): Promise<T> {
+    const entry = this.#getCurrent(run);
+    entry.users++;
     try {
-      return await work(mine);
+      return await work(entry);
     } finally {
-      mine.users--;
-      if (mine !== this.#latest) this.#free(mine);
+      entry.users--;
+      if (entry !== this.#latest) this.#freeIfUnused(entry);
     }
   }
 
-  #current(run: string): Held {
-    const folder = this.#runs.folderOf(run);
-    // of a run that goes on, what it is up to now; of one that has ended, the best
+  #getCurrent(run: string): CacheEntry {
+    const folder = this.#runs.folder(run);
+    // the latest checkpoint of the run that is being trained, and the best one of other runs
     const checkpoints = this.#runs.live?.name === run ? ["last", "best"] : ["best", "last"];
-    const key = [run, ...checkpoints.map((name) => ageOf(join(folder, name)))].join("/");
+    const versions = checkpoints.map((name) => modificationTime(join(folder, name)));
+    const key = [run, ...versions].join("/");
     if (this.#latest?.key === key) return this.#latest;
-    const { model, tokenizer, state } = this.#load(run, checkpoints);
-    const old = this.#latest;
-    const { step } = state;
-    this.#latest = { model: model.eval(), tokenizer, step, key, users: 0 };
-    if (old) this.#free(old);
+    const { model, tokenizer, state } = this.#load(folder, checkpoints);
+    const previous = this.#latest;
+    this.#latest = { model: model.eval(), tokenizer, step: state.step, key, users: 0 };
+    if (previous) this.#freeIfUnused(previous);
     return this.#latest;
   }
 
-  #load(run: string, checkpoints: string[]): ReturnType<typeof loadRun> {
+  #load(folder: string, checkpoints: string[]): ReturnType<typeof loadRun> {
     try {
-      return loadRun(this.#runs.folderOf(run), this.#device, checkpoints);
+      return loadRun(folder, this.#device, checkpoints);
     } catch (error) {
-      if (error instanceof UsageError) throw new Refusal(409, error.message);
+      if (error instanceof UsageError) throw new HttpError(409, error.message);
       throw error;
     }
   }
 
-  /** Gives the memory of a model back, unless somebody works with it. */
-  #free({ model, users }: Held): void {
+  #freeIfUnused({ model, users }: CacheEntry): void {
     if (users > 0) return;
-    for (const parameter of Object.values(model.stateDict())) parameter.storage.dispose();
+    for (const tensor of Object.values(model.stateDict())) tensor.storage.dispose();
     this.#device.pool.trim();
   }
 }
 
-/** When the weights of a checkpoint were written; 0 if there are none. */
-function ageOf(checkpoint: string): number {
+/** Returns the modification time of a checkpoint's weights in milliseconds. 0 if there are none. */
+function modificationTime(checkpoint: string): number {
   const file = join(checkpoint, "model.safetensors");
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }

@@ -1,16 +1,15 @@
-// A small language for tensor expressions, as text and as a tree: lines such as
-// y = tanh(w @ x + b). It is what the page's graphs are drawn from, and comes from the page: it is
-// parsed here and never handed to JavaScript.
+// A tokenizer and recursive-descent parser for a small language of tensor expressions, with lines
+// such as y = tanh(w @ x + b). The code comes from the page, so it is never run as JavaScript.
 
-/** Where something stands in the code, both from 1 up. */
-export interface Place {
+/** A position in the code. Lines and columns count from 1. */
+export interface Position {
   line: number;
   column: number;
 }
 
 export type Operator = "+" | "-" | "*" | "/" | "@" | "**";
 
-export type Expression = Place &
+export type Expression = Position &
   (
     | { kind: "number"; value: number }
     | { kind: "array"; items: Expression[] }
@@ -20,82 +19,92 @@ export type Expression = Place &
     | { kind: "call"; name: string; args: Expression[]; options: Map<string, Expression> }
   );
 
-/** `name = value`; the last line may do without a name. */
-export type Statement = Place & { name: string | null; value: Expression };
+/** A line `name = value`. Only the last line may omit the name. */
+export type Statement = Position & { name: string | null; value: Expression };
 
-/** What is wrong with a code, and where: `line 2, column 5: ...`. */
+/** An error in the code with its position: `line 2, column 5: ...`. */
 export class CodeError extends Error {
   override name = "CodeError";
 
-  constructor({ line, column }: Place, problem: string) {
+  constructor({ line, column }: Position, problem: string) {
     super(`line ${line}, column ${column}: ${problem}`);
   }
 }
 
-/** What a code may have at most. */
+/** The maximum length of code, depth of nested brackets, number of nodes and length of a name. */
 export const limits = { characters: 2000, depth: 40, nodes: 200, name: 24 };
 
-type Token = Place & { kind: "number" | "name" | "sign" | "line end" | "end"; text: string };
+type TokenKind = "number" | "name" | "symbol" | "line end" | "end";
+type Token = Position & { kind: TokenKind; text: string };
 
-const patterns = [
+/** The sticky patterns of all tokens, and of spaces and comments. */
+const patterns: readonly (readonly [kind: TokenKind | "space", pattern: RegExp])[] = [
   ["space", /[ \t\r]+|#[^\n]*/y],
   ["line end", /\n/y],
   ["number", /(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y],
   ["name", /[A-Za-z_]\w*/y],
-  ["sign", /\*\*|[-+*/@()[\],=]/y],
-] as const;
+  ["symbol", /\*\*|[-+*/@()[\],=]/y],
+];
 
-/** The tokens of a code. A line goes on as long as a bracket is open. */
-function tokensOf(code: string): Token[] {
+/** Splits code into tokens. A line continues as long as a bracket is open. */
+function tokenize(code: string): Token[] {
   const tokens: Token[] = [];
-  let [at, line, begin, open] = [0, 1, 0, 0];
-  while (at < code.length) {
-    const place = { line, column: at - begin + 1 };
-    let text = "";
-    for (const [kind, pattern] of patterns) {
-      pattern.lastIndex = at;
-      text = pattern.exec(code)?.[0] ?? "";
-      if (text === "") continue;
-      if (kind !== "space" && !(kind === "line end" && open > 0))
-        tokens.push({ kind, text, ...place });
-      break;
+  let offset = 0;
+  let line = 1;
+  let lineStart = 0;
+  let openBrackets = 0;
+  const position = () => ({ line, column: offset - lineStart + 1 });
+  while (offset < code.length) {
+    const match = matchToken(code, offset);
+    if (!match) {
+      const character = String.fromCodePoint(code.codePointAt(offset) as number);
+      throw new CodeError(position(), `unexpected character ${character}`);
     }
-    if (text === "")
-      throw new CodeError(
-        place,
-        `unexpected character ${String.fromCodePoint(code.codePointAt(at) as number)}`,
-      );
-    if (text === "(" || text === "[") open++;
-    if (text === ")" || text === "]") open = Math.max(0, open - 1);
-    at += text.length;
-    if (text === "\n") [line, begin] = [line + 1, at];
+    const { kind, text } = match;
+    const isIgnored = kind === "space" || (kind === "line end" && openBrackets > 0);
+    if (!isIgnored) tokens.push({ kind, text, ...position() });
+    if (text === "(" || text === "[") openBrackets++;
+    if (text === ")" || text === "]") openBrackets = Math.max(0, openBrackets - 1);
+    offset += text.length;
+    if (text === "\n") {
+      line++;
+      lineStart = offset;
+    }
   }
-  const place = { line, column: at - begin + 1 };
-  return [
-    ...tokens,
-    { kind: "line end", text: "\n", ...place },
-    { kind: "end", text: "", ...place },
-  ];
+  tokens.push({ kind: "line end", text: "\n", ...position() });
+  tokens.push({ kind: "end", text: "", ...position() });
+  return tokens;
+}
+
+function matchToken(
+  code: string,
+  offset: number,
+): { kind: TokenKind | "space"; text: string } | null {
+  for (const [kind, pattern] of patterns) {
+    pattern.lastIndex = offset;
+    const match = pattern.exec(code);
+    if (match) return { kind, text: match[0] };
+  }
+  return null;
 }
 
 /**
- * The statements of a code, one a line. As in Python: ** binds most, to the right, then minus, then
- * * / @, then + -; # begins a comment. Throws a CodeError.
+ * Parses code into statements, one per line. Precedence is that of Python: ** binds most tightly and
+ * is right-associative, then unary minus, then * / @, then + -. Comments begin with #. Throws a
+ * CodeError.
  */
 export function parse(code: string): Statement[] {
-  const start = { line: 1, column: 1 };
-  if (code.length > limits.characters)
-    throw new CodeError(
-      start,
-      `the code has ${code.length} characters, expected at most ${limits.characters}`,
-    );
-  return new Parser(tokensOf(code)).statements();
+  if (code.length > limits.characters) {
+    const problem = `the code has ${code.length} characters, expected at most ${limits.characters}`;
+    throw new CodeError({ line: 1, column: 1 }, problem);
+  }
+  return new Parser(tokenize(code)).parseStatements();
 }
 
-/** Recursive descent: a method for each level of binding. */
+/** A recursive-descent parser with one method per level of precedence. */
 class Parser {
   readonly #tokens: Token[];
-  #at = 0;
+  #index = 0;
   #depth = 0;
   #nodes = 0;
 
@@ -103,139 +112,146 @@ class Parser {
     this.#tokens = tokens;
   }
 
-  statements(): Statement[] {
+  parseStatements(): Statement[] {
     const statements: Statement[] = [];
     for (;;) {
-      while (this.#peek.kind === "line end") this.#at++;
+      while (this.#peek.kind === "line end") this.#index++;
       if (this.#peek.kind === "end") return statements;
       const last = statements.at(-1);
       if (last && last.name === null)
-        throw new CodeError(last, "expected name = value: only the last line does without a name");
-      statements.push(this.#statement());
+        throw new CodeError(last, "expected name = value: only the last line may omit the name");
+      statements.push(this.#parseStatement());
     }
   }
 
-  #statement(): Statement {
+  #parseStatement(): Statement {
     const { kind, text: name, line, column } = this.#peek;
-    const isNamed = kind === "name" && this.#tokens[this.#at + 1].text === "=";
-    if (isNamed) this.#at += 2;
+    const isNamed = kind === "name" && this.#tokens[this.#index + 1].text === "=";
+    if (isNamed) this.#index += 2;
     if (isNamed && name.length > limits.name)
-      throw new CodeError({ line, column }, `a name has at most ${limits.name} characters`);
-    const value = this.#sum();
+      throw new CodeError({ line, column }, `the name has more than ${limits.name} characters`);
+    const value = this.#parseSum();
     if (this.#peek.kind !== "line end") this.#fail("an operator or the end of the line");
     return { name: isNamed ? name : null, value, line, column };
   }
 
-  #sum(): Expression {
-    let a = this.#product();
-    for (let sign = this.#take("+", "-"); sign; sign = this.#take("+", "-"))
-      a = this.#operation(sign, a, this.#product());
+  #parseSum(): Expression {
+    let a = this.#parseProduct();
+    let operator = this.#accept("+", "-");
+    while (operator) {
+      a = this.#createOperation(operator, a, this.#parseProduct());
+      operator = this.#accept("+", "-");
+    }
     return a;
   }
 
-  #product(): Expression {
-    let a = this.#negative();
-    for (let sign = this.#take("*", "/", "@"); sign; sign = this.#take("*", "/", "@"))
-      a = this.#operation(sign, a, this.#negative());
+  #parseProduct(): Expression {
+    let a = this.#parseNegative();
+    let operator = this.#accept("*", "/", "@");
+    while (operator) {
+      a = this.#createOperation(operator, a, this.#parseNegative());
+      operator = this.#accept("*", "/", "@");
+    }
     return a;
   }
 
-  #negative(): Expression {
-    const sign = this.#take("-");
-    if (!sign) return this.#power();
-    const x = this.#deeper(() => this.#negative());
-    return this.#node({ kind: "negative", x, line: sign.line, column: sign.column });
+  #parseNegative(): Expression {
+    const minus = this.#accept("-");
+    if (!minus) return this.#parsePower();
+    const { line, column } = minus;
+    const x = this.#nested(() => this.#parseNegative());
+    return this.#createNode({ kind: "negative", x, line, column });
   }
 
-  #power(): Expression {
-    const a = this.#atom();
-    const sign = this.#take("**");
-    return sign
-      ? this.#operation(
-          sign,
-          a,
-          this.#deeper(() => this.#negative()),
-        )
-      : a;
+  #parsePower(): Expression {
+    const a = this.#parseAtom();
+    const operator = this.#accept("**");
+    if (!operator) return a;
+    const b = this.#nested(() => this.#parseNegative()); // right-associative
+    return this.#createOperation(operator, a, b);
   }
 
-  #atom(): Expression {
+  #parseAtom(): Expression {
     const token = this.#peek;
     const { line, column, text } = token;
     if (token.kind === "number") {
-      this.#at++;
+      this.#index++;
       if (!Number.isFinite(Number(text))) throw new CodeError(token, "the number is too large");
-      return this.#node({ kind: "number", value: Number(text), line, column });
+      return this.#createNode({ kind: "number", value: Number(text), line, column });
     }
     if (token.kind === "name") {
-      this.#at++;
-      if (this.#take("(")) return this.#call(token);
-      return this.#node({ kind: "name", name: text, line, column });
+      this.#index++;
+      if (this.#accept("(")) return this.#parseCall(token);
+      return this.#createNode({ kind: "name", name: text, line, column });
     }
-    if (this.#take("(")) {
-      const inner = this.#deeper(() => this.#sum());
-      if (!this.#take(")")) this.#fail("an operator or )");
+    if (this.#accept("(")) {
+      const inner = this.#nested(() => this.#parseSum());
+      if (!this.#accept(")")) this.#fail("an operator or )");
       return inner;
     }
-    if (this.#take("[")) {
+    if (this.#accept("[")) {
       const items: Expression[] = [];
-      this.#list("]", () => items.push(this.#sum()));
-      return this.#node({ kind: "array", items, line, column });
+      this.#parseList("]", () => items.push(this.#parseSum()));
+      return this.#createNode({ kind: "array", items, line, column });
     }
     return this.#fail("a number, a name, [ or (");
   }
 
-  #call({ text: name, line, column }: Token): Expression {
+  #parseCall({ text: name, line, column }: Token): Expression {
     const args: Expression[] = [];
     const options = new Map<string, Expression>();
-    this.#list(")", () => {
+    this.#parseList(")", () => {
       const { kind, text } = this.#peek;
-      if (kind !== "name" || this.#tokens[this.#at + 1].text !== "=") {
-        args.push(this.#sum());
+      if (kind !== "name" || this.#tokens[this.#index + 1].text !== "=") {
+        args.push(this.#parseSum());
         return;
       }
-      if (options.has(text)) throw new CodeError(this.#peek, `${text} is given twice`);
-      this.#at += 2;
-      options.set(text, this.#sum());
+      if (options.has(text)) throw new CodeError(this.#peek, `duplicate option ${text}`);
+      this.#index += 2;
+      options.set(text, this.#parseSum());
     });
-    return this.#node({ kind: "call", name, args, options, line, column });
+    return this.#createNode({ kind: "call", name, args, options, line, column });
   }
 
-  /** What stands between commas, up to a closing bracket. */
-  #list(close: string, item: () => void): void {
-    while (!this.#take(close)) {
-      this.#deeper(item);
-      if (this.#peek.text !== close && !this.#take(",")) this.#fail(`, or ${close}`);
+  /** Parses comma-separated items up to a closing bracket. A trailing comma is allowed. */
+  #parseList(close: string, item: () => void): void {
+    while (!this.#accept(close)) {
+      this.#nested(item);
+      if (this.#peek.text !== close && !this.#accept(",")) this.#fail(`, or ${close}`);
     }
   }
 
-  #operation({ text, line, column }: Token, a: Expression, b: Expression): Expression {
-    return this.#node({ kind: "operation", operator: text as Operator, a, b, line, column });
+  #createOperation({ text, line, column }: Token, a: Expression, b: Expression): Expression {
+    return this.#createNode({ kind: "operation", operator: text as Operator, a, b, line, column });
   }
 
-  #node(expression: Expression): Expression {
-    if (++this.#nodes > limits.nodes)
+  #createNode(expression: Expression): Expression {
+    this.#nodes++;
+    if (this.#nodes > limits.nodes)
       throw new CodeError(expression, `expected at most ${limits.nodes} operations and values`);
     return expression;
   }
 
-  #deeper<T>(inner: () => T): T {
-    if (++this.#depth > limits.depth)
-      throw new CodeError(this.#peek, `expected at most ${limits.depth} brackets in one another`);
-    const result = inner();
+  /** Parses an expression inside another one. Limits the depth of the recursion. */
+  #nested<T>(parse: () => T): T {
+    this.#depth++;
+    if (this.#depth > limits.depth)
+      throw new CodeError(this.#peek, `expected at most ${limits.depth} nested brackets`);
+    const result = parse();
     this.#depth--;
     return result;
   }
 
+  /** The next token. */
   get #peek(): Token {
-    return this.#tokens[this.#at];
+    return this.#tokens[this.#index];
   }
 
-  /** The next token, taken, if it is one of these signs. */
-  #take(...signs: string[]): Token | null {
+  /** Consumes and returns the next token if it is one of these symbols. */
+  #accept(...symbols: string[]): Token | null {
     const token = this.#peek;
-    if (token.kind !== "sign" || !signs.includes(token.text)) return null;
-    this.#at++;
+    if (token.kind !== "symbol" || !symbols.includes(token.text)) return null;
+    this.#index++;
     return token;
   }
 

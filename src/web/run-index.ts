@@ -1,4 +1,4 @@
-// The runs that the dashboard shows: the folder of one, and those beside it. It only reads them.
+// The runs that the dashboard shows: all runs in one folder. It only reads them.
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -8,65 +8,71 @@ import { sizeOf } from "../shape.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { flopsPerToken } from "../train/mfu.ts";
 import type { RunInfo } from "./protocol.ts";
-import { Refusal } from "./validate.ts";
+import { HttpError } from "./validate.ts";
 
-/** The run that is being trained by this process. */
-export interface Live {
+/** The run that this process is training. */
+export interface LiveRun {
   name: string;
   parameters: number;
 }
 
-/** How fast a device is, in operations per second: what MFU is a share of. */
-export interface Peak {
+/** A device's matmul throughput in FLOP/s: the denominator of MFU. */
+export interface PeakRate {
   device: string;
   peak: number;
 }
 
-export class Runs {
-  /** The folder that holds the runs. */
-  readonly #folder: string;
-  readonly live: Live | null;
-  readonly #peak: Peak;
-  /** What takes long to find out of a run, and does not change. */
-  readonly #parameters = new Map<string, number | null>();
+export class RunIndex {
+  /** The folder that contains the runs. */
+  readonly #parent: string;
+  readonly live: LiveRun | null;
+  readonly #peak: PeakRate;
+  /** Parameter counts by run. They take a while to read from a checkpoint and do not change. */
+  readonly #parameterCounts = new Map<string, number | null>();
 
-  constructor(run: string, live: Omit<Live, "name"> | null, peak: Peak) {
+  /** `run` is the folder of any run. The index also contains the other runs in its parent. */
+  constructor(run: string, live: Omit<LiveRun, "name"> | null, peak: PeakRate) {
+    const path = resolve(run);
     this.#peak = peak;
-    this.#folder = dirname(resolve(run));
-    this.live = live && { name: basename(resolve(run)), ...live };
+    this.#parent = dirname(path);
+    this.live = live && { name: basename(path), ...live };
   }
 
-  /** The names of all runs, the newest first. */
+  /** Returns the names of all runs, newest first. */
   names(): string[] {
-    const isRun = (name: string) => existsSync(join(this.#folder, name, "config.json"));
-    const age = (name: string) => statSync(join(this.#folder, name, "config.json")).mtimeMs;
-    const names = readdirSync(this.#folder).filter(isRun);
-    return names
-      .map((name) => [name, age(name)] as const)
-      .sort((a, b) => b[1] - a[1])
-      .map(([name]) => name);
+    const runs: { name: string; created: number }[] = [];
+    for (const name of readdirSync(this.#parent)) {
+      const config = join(this.#parent, name, "config.json");
+      if (existsSync(config)) runs.push({ name, created: statSync(config).mtimeMs });
+    }
+    return runs.sort((a, b) => b.created - a.created).map(({ name }) => name);
   }
 
-  /** The folder of a run. Throws a Refusal for a name that is none: no path leads elsewhere. */
-  folderOf(name: string): string {
-    const isPlain = name !== "" && basename(name) === name && name !== "." && name !== "..";
-    const folder = join(this.#folder, name);
-    if (!isPlain || /[\\\0]/.test(name) || !existsSync(join(folder, "config.json")))
-      throw new Refusal(404, `there is no run ${name.slice(0, 80)}`);
+  /**
+   * Returns the folder of a run. Throws an HttpError if `name` is not the name of a run: this also
+   * prevents path traversal.
+   */
+  folder(name: string): string {
+    const isFileName = name !== "" && basename(name) === name && name !== "." && name !== "..";
+    const folder = join(this.#parent, name);
+    if (!isFileName || /[\\\0]/.test(name) || !existsSync(join(folder, "config.json")))
+      throw new HttpError(404, `run not found: ${name.slice(0, 80)}`);
     return folder;
   }
 
-  /** What is known of a run before its rows; null if its folder cannot be read. */
+  /** Returns the properties of a run. Null if its config cannot be read. */
   info(name: string): RunInfo | null {
-    const folder = this.folderOf(name);
+    const folder = this.folder(name);
     let config: TrainConfig;
     try {
       config = readConfig(folder);
     } catch {
-      return null; // one run that cannot be read is no reason to show none
+      return null; // one unreadable run must not hide the others
     }
     const isLive = name === this.live?.name;
-    const parameters = isLive ? (this.live?.parameters ?? null) : this.#parametersOf(name, config);
+    const parameters = isLive
+      ? (this.live?.parameters ?? null)
+      : this.#countParameters(name, config);
     return {
       name,
       config: { ...config },
@@ -78,26 +84,30 @@ export class Runs {
     };
   }
 
-  #parametersOf(name: string, config: TrainConfig): number | null {
-    const known = this.#parameters.get(name);
+  /** Reads the number of parameters from a run's checkpoint. Null if it is not known (yet). */
+  #countParameters(name: string, config: TrainConfig): number | null {
+    const known = this.#parameterCounts.get(name);
     if (known !== undefined) return known;
-    const file = findWeightsFile(this.folderOf(name));
-    if (!file || config.loraRank !== undefined) return null; // adapters are not all of it
+    const file = findWeightsFile(this.folder(name));
+    if (!file || config.loraRank !== undefined) return null; // LoRA saves the adapters only
     try {
-      const count = countIn(file, config.tieWeights);
-      this.#parameters.set(name, count);
+      const count = countWeights(file, config.tieWeights);
+      this.#parameterCounts.set(name, count);
       return count;
     } catch {
-      return null; // a file that is damaged, or gets its name just now
+      return null; // the file is damaged, or is being replaced right now
     }
   }
 }
 
-/** The numbers in a file of weights, from its header; null if they are no floats. */
-function countIn(file: string, tieWeights: boolean): number | null {
-  const entries = shapesIn(file);
-  if (entries.some(({ dtype }) => dtype !== "F32")) return null;
-  const isTied = tieWeights && entries.some(({ name }) => name === "wte.weight");
-  const own = entries.filter(({ name }) => !(isTied && name === "lm_head.weight"));
-  return own.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+/** Counts the parameters in a safetensors file by its header. Null if they are not all f32. */
+function countWeights(file: string, tieWeights: boolean): number | null {
+  const tensors = shapesIn(file);
+  if (tensors.some(({ dtype }) => dtype !== "F32")) return null;
+  // tied weights are stored twice
+  const isTied = tieWeights && tensors.some(({ name }) => name === "wte.weight");
+  let count = 0;
+  for (const { name, shape } of tensors)
+    if (!(isTied && name === "lm_head.weight")) count += sizeOf(shape);
+  return count;
 }

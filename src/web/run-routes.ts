@@ -1,45 +1,48 @@
-// The routes for looking at runs: which there are, their events, their rows as a table, and
-// commands to the one that is being trained.
+// The routes for runs: the list of runs, their events, their metrics as CSV, and control of the run
+// that is being trained.
 
 import { readRows, toCSV } from "../runs/metrics.ts";
-import { type Broadcast, placesIn } from "./events.ts";
+import { type EventBroadcaster, parseReadPositions } from "./events.ts";
 import type { Control } from "./protocol.ts";
-import { type Routes, send, sendJSON } from "./routes.ts";
-import type { Runs } from "./run-index.ts";
-import { fieldsOf, Refusal } from "./validate.ts";
+import { send, sendJSON } from "./responses.ts";
+import type { Routes } from "./router.ts";
+import type { RunIndex } from "./run-index.ts";
+import { checkFields, HttpError } from "./validate.ts";
 
-const actions = ["pause", "resume", "save", "stop"];
+const actions: readonly string[] = ["pause", "resume", "save", "stop"];
 
-export function watchRoutes(
-  runs: Runs,
-  broadcast: Broadcast,
+/** `control` forwards an action to the training thread. It returns false if there is none. */
+export function runRoutes(
+  runs: RunIndex,
+  events: EventBroadcaster,
   control: (action: Control["action"]) => boolean,
 ): Routes {
   return {
     "GET /runs": ({ response }) => {
-      const all = runs.names().map((name) => runs.info(name));
-      sendJSON(
-        response,
-        all.filter((info) => info !== null),
-      );
+      const infos = runs.names().map((name) => runs.info(name));
+      const readable = infos.filter((info) => info !== null);
+      sendJSON(response, readable);
     },
+
     "GET /events": ({ request, response, query }) => {
-      // a page that has lost its connection says itself where it was
+      // when a browser reconnects, this header says where it was, and the query is out of date
       const after = request.headers["last-event-id"] ?? query.get("after") ?? "";
-      broadcast.add(response, placesIn(String(after)));
+      events.subscribe(response, parseReadPositions(String(after)));
     },
-    "GET /runs/:run/metrics.csv": ({ response, parts }) => {
-      const folder = runs.folderOf(parts.run);
-      const name = `${encodeURIComponent(parts.run)}.csv`;
+
+    "GET /runs/:run/metrics.csv": ({ response, params }) => {
+      const folder = runs.folder(params.run);
+      const name = `${encodeURIComponent(params.run)}.csv`;
       response.setHeader("content-disposition", `attachment; filename="${name}"`);
       send(response, "text/csv; charset=utf-8", toCSV(readRows(folder)));
     },
+
     "POST /control": ({ response, body }) => {
-      const { action } = fieldsOf<Control>(body, { action: { kind: "string" } });
+      const { action } = checkFields<Control>(body, { action: { type: "string" } });
       if (!actions.includes(action))
-        throw new Refusal(400, `action is none of ${actions.join(", ")}`);
-      if (!control(action)) throw new Refusal(409, "no run is being trained here");
-      sendJSON(response, { asked: action }, 202);
+        throw new HttpError(400, `unknown action, expected one of ${actions.join(", ")}`);
+      if (!control(action)) throw new HttpError(409, "no run is being trained by this process");
+      sendJSON(response, { asked: action }, 202); // words-ok: a JSON field of the protocol
     },
   };
 }

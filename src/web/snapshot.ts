@@ -1,5 +1,5 @@
-// What a run is up to, seen from its checkpoints: a sample of what it writes, and how the numbers
-// in each parameter and in its gradient spread. Computed here, so that training loses no step.
+// Snapshots of checkpoints: a generated sample, and histograms of each parameter and its gradient.
+// They are computed in the dashboard's thread, so that training does not wait for them.
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -13,102 +13,124 @@ import { loadRun } from "../runs/load.ts";
 import { scope } from "../scope.ts";
 import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
 import { lossOf } from "../train/evaluate.ts";
-import type { Broadcast } from "./events.ts";
+import type { EventBroadcaster } from "./events.ts";
 import type { Histogram, Snapshot } from "./protocol.ts";
-import type { Runs } from "./run-index.ts";
+import type { RunIndex } from "./run-index.ts";
+
+type LoadedRun = ReturnType<typeof loadRun>;
 
 const BINS = 40;
-const SAMPLE = 200; // tokens
-/** Of the batch of the step to come as many tokens are looked at for the gradient. */
-const MOST_TOKENS = 4096;
-const LOOK_AGAIN = 500; // milliseconds
+/** The length of a sample in tokens. */
+const SAMPLE_TOKENS = 200;
+/** The maximum number of tokens in the batch that the gradients are computed from. */
+const MAX_BATCH_TOKENS = 4096;
+const POLL_INTERVAL = 500; // milliseconds
 
-/** Looks at each checkpoint of the runs that pages listen to; gives a function that ends it. */
-export function watchCheckpoints(runs: Runs, broadcast: Broadcast, device: Device): () => void {
-  const seen = new Map<string, number>();
+/**
+ * Sends a snapshot of each new checkpoint of the runs that pages have selected. Returns a function
+ * that stops it.
+ */
+export function watchCheckpoints(
+  runs: RunIndex,
+  events: EventBroadcaster,
+  device: Device,
+): () => void {
+  const lastSeen = new Map<string, number>(); // modification times by run
   let timer: NodeJS.Timeout;
-  const look = async () => {
-    for (const run of broadcast.watched()) {
+  const poll = async () => {
+    for (const run of events.subscribedRuns()) {
       try {
-        const folder = runs.folderOf(run);
-        const time = timeOf(folder);
-        if (time === undefined || seen.get(run) === time) continue;
-        seen.set(run, time);
-        const glimpse = await glimpseOf(folder, device);
-        broadcast.glimpse({ run, ...glimpse });
+        const folder = runs.folder(run);
+        const modified = checkpointTime(folder);
+        if (modified === undefined || lastSeen.get(run) === modified) continue;
+        lastSeen.set(run, modified);
+        const snapshot = await createSnapshot(folder, device);
+        events.sendSnapshot({ run, ...snapshot });
       } catch {
-        // a run that is deleted, or was made with files that are gone: nothing is to be seen of it
+        // the run, or the text that it was trained on, has been deleted: there is no snapshot of it
       }
     }
-    timer = setTimeout(look, LOOK_AGAIN);
+    timer = setTimeout(poll, POLL_INTERVAL);
   };
-  timer = setTimeout(look, 0);
+  timer = setTimeout(poll, 0);
   return () => clearTimeout(timer);
 }
 
-/** When the last checkpoint of a run was written. */
-function timeOf(folder: string): number | undefined {
+/** Returns the modification time of a run's last checkpoint. */
+function checkpointTime(folder: string): number | undefined {
   const files = ["last", "best"].map((name) => join(folder, name, "state.json"));
-  const file = files.find((each) => existsSync(each));
+  const file = files.find((path) => existsSync(path));
   return file === undefined ? undefined : statSync(file).mtimeMs;
 }
 
 /**
- * What the last checkpoint of a run shows. The gradients are those of the batch that comes next in
- * its training; there are none where weights have few bits, or are frozen.
+ * Creates a snapshot of a run's last checkpoint. The gradients are those of the next training batch.
+ * Quantized and frozen weights have none.
  */
-export async function glimpseOf(folder: string, device: Device): Promise<Snapshot> {
+async function createSnapshot(folder: string, device: Device): Promise<Snapshot> {
   const loaded = loadRun(folder, device, ["last", "best"]);
-  const { model, tokenizer, config, state } = loaded;
+  const sample = await generateSample(loaded);
+  const isTrainable = [...loaded.model.parameters()].some((w) => w.requiresGrad);
+  if (isTrainable) await computeGradients(loaded, device);
+  const histograms = [...loaded.model.namedParameters()].map(([name, w]) => ({
+    name,
+    weight: computeHistogram(w.data()),
+    gradient: w.grad && computeHistogram(w.grad.data()),
+  }));
+  return { step: loaded.state.step, sample, histograms };
+}
+
+async function generateSample({ model, tokenizer, config }: LoadedRun): Promise<string> {
   const prompt = plainPrompt(tokenizer);
-  const ids = generate(model, { prompt, maxNewTokens: SAMPLE, seed: config.seed });
+  const ids = generate(model, { prompt, maxNewTokens: SAMPLE_TOKENS, seed: config.seed });
   let sample = "";
   for await (const text of decodeStream(tokenizer, ids, prompt)) sample += text;
-
-  if ([...model.parameters()].some((w) => w.requiresGrad)) {
-    const tokens = await tokensOf(loaded);
-    const B = Math.max(1, Math.min(config.batchSize, Math.floor(MOST_TOKENS / config.blockSize)));
-    manualSeed(config.seed);
-    beginStep(state.step);
-    scope(() => {
-      const place = placeOf({ site: 0, step: state.step }, device);
-      const batch = sampleBatch(tensor(tokens, { device }), place, "batch", [B, config.blockSize]);
-      lossOf(model, ...batch).backward();
-    });
-  }
-  const histograms = [...model.namedParameters()].map(([name, w]) => ({
-    name,
-    weight: histogramOf(w.data()),
-    gradient: w.grad && histogramOf(w.grad.data()),
-  }));
-  return { step: state.step, sample, histograms };
+  return sample;
 }
 
-let latest: { key: string; tokens: Int32Array } = { key: "", tokens: new Int32Array() };
+/** Computes the gradients of the batch that comes next in the run's training. */
+async function computeGradients(loaded: LoadedRun, device: Device): Promise<void> {
+  const { model, config, state } = loaded;
+  const { blockSize } = config;
+  const tokens = await loadTrainingTokens(loaded);
+  const fittingBatch = Math.floor(MAX_BATCH_TOKENS / blockSize);
+  const batchSize = Math.max(1, Math.min(config.batchSize, fittingBatch));
+  manualSeed(config.seed);
+  beginStep(state.step);
+  scope(() => {
+    const counter = placeOf({ site: 0, step: state.step }, device);
+    const data = tensor(tokens, { device });
+    const [x, y] = sampleBatch(data, counter, "batch", [batchSize, blockSize]); // (B, T), (B, T)
+    lossOf(model, x, y).backward();
+  });
+}
 
-/** The tokens that a run learns from; those of the last run are remembered for its next step. */
-async function tokensOf({ config, tokenizer, state }: ReturnType<typeof loadRun>) {
+/** The tokens of the last run: its next checkpoint needs them again. */
+let cachedTokens: { key: string; tokens: Int32Array } = { key: "", tokens: new Int32Array() };
+
+async function loadTrainingTokens({ config, tokenizer, state }: LoadedRun): Promise<Int32Array> {
   const key = [config.data, state.textSha256, state.tokenizerSha256].join();
-  if (key !== latest.key) {
+  if (key !== cachedTokens.key) {
     const { text } = await loadCorpus(config.data);
-    latest = { key, tokens: splitTokens(text, tokenizer).train };
+    cachedTokens = { key, tokens: splitTokens(text, tokenizer).train };
   }
-  return latest.tokens;
+  return cachedTokens.tokens;
 }
 
-/** How many values lie in each of 40 equally wide bins from the least to the greatest. */
-export function histogramOf(values: ArrayLike<number>): Histogram {
-  let [low, high] = [Infinity, -Infinity];
+/** Counts values in 40 equally wide bins from the smallest to the largest finite value. */
+export function computeHistogram(values: ArrayLike<number>): Histogram {
+  let low = Infinity;
+  let high = -Infinity;
   for (let i = 0; i < values.length; i++) {
     const x = values[i];
     if (x < low && x > -Infinity) low = x;
     if (x > high && x < Infinity) high = x;
   }
   const counts = new Array<number>(BINS).fill(0);
-  if (low > high) return { low: 0, high: 0, counts }; // no number at all
-  const scale = BINS / (high - low || 1);
+  if (low > high) return { low: 0, high: 0, counts }; // no finite values
+  const binsPerUnit = BINS / (high - low || 1);
   for (let i = 0; i < values.length; i++) {
-    const bin = Math.floor((values[i] - low) * scale);
+    const bin = Math.floor((values[i] - low) * binsPerUnit);
     if (bin >= 0 && bin < Infinity) counts[Math.min(BINS - 1, bin)]++;
   }
   return { low, high, counts };

@@ -1,63 +1,61 @@
-// The thread that the dashboard lives in: a step of training may take seconds, and the page goes on
-// answering.
+// The worker thread of the dashboard's server. A training step may take seconds, and in a thread of
+// its own the server still answers in the meantime.
 
 import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { type Device, device, setDefaultDevice, workAlone } from "../backend/device.ts";
 import { measureMatmulFlops } from "../train/mfu.ts";
-import { Broadcast } from "./events.ts";
-import { graphRoutes } from "./graph.ts";
-import { lookRoutes } from "./model-routes.ts";
+import { EventBroadcaster } from "./events.ts";
+import { graphRoutes } from "./graph-routes.ts";
+import { modelRoutes } from "./model-routes.ts";
 import type { Control, Status } from "./protocol.ts";
-import { type Live, type Peak, Runs } from "./run-index.ts";
-import { watchRoutes } from "./run-routes.ts";
+import { type LiveRun, type PeakRate, RunIndex } from "./run-index.ts";
+import { runRoutes } from "./run-routes.ts";
 import { serve } from "./server.ts";
 import { watchCheckpoints } from "./snapshot.ts";
 
-/** What the thread is started with. */
-export interface Start {
-  /** The folder of a run: it and those beside it are shown. */
+export interface WorkerOptions {
+  /** The folder of a run. The dashboard shows all runs in its parent folder. */
   run: string;
   port: number;
-  /** It is being trained by the thread that starts this one. */
-  live: (Omit<Live, "name"> & Peak) | null;
+  /** Set if the thread that starts the worker is training the run. */
+  live: (Omit<LiveRun, "name"> & PeakRate) | null;
 }
 
-/** What it is told, and what it tells. */
-export type ToWorker = { status: Status };
-export type FromWorker =
+export type MessageToWorker = { status: Status };
+export type MessageFromWorker =
   | { url: string }
   | { failed: string }
   | { control: Control["action"] }
   | { pages: number };
 
-const { run, port, live } = workerData as Start;
-const tell = (message: FromWorker) => parentPort?.postMessage(message);
-const computing = processor();
-const peak = live ?? { device: computing.name, peak: measureMatmulFlops(computing) };
-const runs = new Runs(run, live, peak);
-setDefaultDevice(computing);
-if (live) yieldToTraining();
-const broadcast = new Broadcast(runs, (pages) => tell({ pages }));
+const { run, port, live } = workerData as WorkerOptions;
+const post = (message: MessageFromWorker) => parentPort?.postMessage(message);
+const cpu = cpuDevice();
+const peak = live ?? { device: cpu.name, peak: measureMatmulFlops(cpu) };
+const runs = new RunIndex(run, live, peak);
+setDefaultDevice(cpu);
+if (live) lowerPriority();
+const events = new EventBroadcaster(runs, (pages) => post({ pages }));
 const routes = {
-  ...watchRoutes(runs, broadcast, (action) => {
-    if (live) tell({ control: action });
+  ...runRoutes(runs, events, (action) => {
+    if (live) post({ control: action });
     return live !== null;
   }),
   ...graphRoutes,
-  ...lookRoutes(runs, computing),
+  ...modelRoutes(runs, cpu),
 };
-parentPort?.on("message", ({ status }: ToWorker) => broadcast.status(status));
+parentPort?.on("message", ({ status }: MessageToWorker) => events.sendStatus(status));
 try {
   const { url } = await serve(routes, port);
-  watchCheckpoints(runs, broadcast, computing);
-  tell({ url });
+  watchCheckpoints(runs, events, cpu);
+  post({ url });
 } catch (error) {
-  tell({ failed: (error as Error).message });
+  post({ failed: (error as Error).message });
 }
 
-/** The processor: the GPU, and its memory, are left to training. */
-function processor(): Device {
+/** Returns a device on the processor, since the GPU and its memory are reserved for training. */
+function cpuDevice(): Device {
   try {
     return device("cpu");
   } catch {
@@ -65,9 +63,9 @@ function processor(): Device {
   }
 }
 
-/** What is computed for pages is done beside the training, with what time that leaves. */
-function yieldToTraining(): void {
+/** Makes this thread yield to the training thread: one thread for kernels, at low priority. */
+function lowerPriority(): void {
   workAlone();
-  // elsewhere a priority is that of the whole process
+  // only Linux has a priority for each thread; elsewhere this would slow down training as well
   if (process.platform === "linux") setPriority(0, constants.priority.PRIORITY_LOW);
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
-import { graphOf } from "#src/web/graph.js";
+import { buildGraph } from "#src/web/graph.js";
 import { inBrowser, until } from "../support/browser.js";
 
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
@@ -36,7 +36,7 @@ const note = (page: Page) => page.textContent(".note");
 
 /** Types a code, and waits for its graph. */
 async function write(page: Page, code: string): Promise<void> {
-  const { nodes } = graphOf(code);
+  const { nodes } = buildGraph(code);
   await page.fill("textarea", code);
   const wanted = nodes.map(({ label }) => label).sort().join(); // biome-ignore format: short
   const drawn = async () => Object.keys(await boxes(page)).sort().join() === wanted; // biome-ignore format: short

@@ -81,25 +81,25 @@ test("what is wrong is said with its place", () => {
     ["x = (1 + 2", "line 1, column 11: found the end of the line, expected an operator or )"],
     ["x = [1, 2", "line 1, column 10: found the end of the line, expected , or ]"],
     ["x = 1 2", "line 1, column 7: found 2, expected an operator or the end of the line"],
-    ["x = 1\ny = z * 2", "line 2, column 5: z has no value yet"],
-    ["y = y", "line 1, column 5: y has no value yet"],
-    ["x = 1\nx = 2", "line 2, column 1: x is taken, expected a new name"],
-    ["exp = 1", "line 1, column 1: exp is taken, expected a new name"],
+    ["x = 1\ny = z * 2", "line 2, column 5: z is not defined"],
+    ["y = y", "line 1, column 5: y is not defined"],
+    ["x = 1\nx = 2", "line 2, column 1: x is already defined"],
+    ["exp = 1", "line 1, column 1: exp is already defined"],
     ["x = exp", "line 1, column 5: exp is a function, expected ("],
     ["x = 2 & 3", "line 1, column 7: unexpected character &"],
     ["x = 😀", "line 1, column 5: unexpected character 😀"],
     ["x = [1, 2]\ny = x + [1, 2, 3]", "line 2, column 7: add: b has shape [3], expected one that broadcasts with [2]"],
     ["x = [[1, 2], [3]]", "line 1, column 5: tensor: values has rows of shapes [2] and [1]"],
     ["x = []", "line 1, column 5: the result has 0 values, expected 1 to 64"],
-    ["x = [1]\ny = [x]", "line 2, column 6: an array holds numbers, and this is a tensor"],
+    ["x = [1]\ny = [x]", "line 2, column 6: an array item is a tensor, expected a number"],
     ["x = 2\ny = 2 ** x", "line 2, column 7: the exponent is a tensor, expected a number such as 2"],
     ["sum([1], axis = 0)", "line 1, column 17: unknown option axis, expected dim, keepdim"],
-    ["sum([1], dim = 0, dim = 0)", "line 1, column 19: dim is given twice"],
+    ["sum([1], dim = 0, dim = 0)", "line 1, column 19: duplicate option dim"],
     ["sum([1], dim = 4)", "line 1, column 1: sum: dim is 4, expected -1 to 0"],
-    ["sum([1], [2])", "line 1, column 1: sum is given 2 arguments, expected 1"],
-    ["x + 1\ny = 2", "line 1, column 1: expected name = value: only the last line does without a name"],
+    ["sum([1], [2])", "line 1, column 1: sum has 2 arguments, expected 1"],
+    ["x + 1\ny = 2", "line 1, column 1: expected name = value: only the last line may omit the name"],
     ["x = 1e999", "line 1, column 5: the number is too large"],
-    [`${"x".repeat(25)} = 1`, "line 1, column 1: a name has at most 24 characters"],
+    [`${"x".repeat(25)} = 1`, "line 1, column 1: the name has more than 24 characters"],
   ]; // biome-ignore format: a table
   for (const [code, message] of wrong) assert.is(problemOf(code), message, code);
   assert.match(
@@ -113,13 +113,13 @@ test("limits: characters, brackets, operations, values", () => {
   assert.match(problemOf("1".repeat(10 ** 6)), /the code has 1000000 characters/);
   for (const [open, close] of ["()", "[]"]) {
     const nested = (depth: number) => `x = ${open.repeat(depth)}1${close.repeat(depth)}`;
-    assert.match(problemOf(nested(500)), /at most 40 brackets in one another/);
-    assert.match(problemOf(nested(limits.depth + 1)), /at most 40 brackets in one another/);
+    assert.match(problemOf(nested(500)), /at most 40 nested brackets/);
+    assert.match(problemOf(nested(limits.depth + 1)), /at most 40 nested brackets/);
     assert.is(problemOf(nested(limits.depth)), "none");
   }
-  assert.match(problemOf(`x = ${"-".repeat(1500)}1`), /at most 40 brackets/);
-  assert.match(problemOf(`x = ${"2**".repeat(500)}1`), /at most 40 brackets/);
-  assert.match(problemOf(`x = ${"exp(".repeat(300)}1`), /at most 40 brackets/);
+  assert.match(problemOf(`x = ${"-".repeat(1500)}1`), /at most 40 nested brackets/);
+  assert.match(problemOf(`x = ${"2**".repeat(500)}1`), /at most 40 nested brackets/);
+  assert.match(problemOf(`x = ${"exp(".repeat(300)}1`), /at most 40 nested brackets/);
   assert.match(problemOf(`x = 1${"+1".repeat(200)}`), /at most 200 operations and values/);
   assert.match(problemOf(`x = [${"1,".repeat(65)}]`), /the result has 65 values, expected 1 to 64/);
   const nine = `[${"1,".repeat(9)}]`;
@@ -130,7 +130,7 @@ test("limits: characters, brackets, operations, values", () => {
 test("names that JavaScript knows mean nothing here", () => {
   const names = ["__proto__", "constructor", "toString", "hasOwnProperty", "process", "globalThis"];
   for (const name of [...names, "valueOf", "eval", "Function", "require", "then"]) {
-    assert.is(problemOf(name), `line 1, column 1: ${name} has no value yet`);
+    assert.is(problemOf(name), `line 1, column 1: ${name} is not defined`);
     assert.match(problemOf(`${name}(1)`), /unknown function/);
     assert.match(problemOf(`sum([1], ${name} = 1)`), /unknown option/);
     assert.equal(Array.from(evaluate(`${name} = [1, 2]\n${name} * 2`).root.data()), [2, 4]);

@@ -20,10 +20,10 @@ import { device } from "#src/backend/device.js";
 import { attentionMaps } from "#src/gpt/attention-maps.js";
 import { loadRun } from "#src/runs/load.js";
 import { quantizeRun } from "#src/runs/quantize.js";
-import { lookRoutes } from "#src/web/model-routes.js";
+import { modelRoutes } from "#src/web/model-routes.js";
 import type { GeneratedToken, ModelInfo, TokenizedText } from "#src/web/protocol.js";
-import { write } from "#src/web/routes.js";
-import { Runs } from "#src/web/run-index.js";
+import { writeChunk } from "#src/web/responses.js";
+import { RunIndex } from "#src/web/run-index.js";
 import { serve } from "#src/web/server.js";
 import { assertClose } from "../support/support.js";
 
@@ -73,8 +73,8 @@ test.before(async () => {
   await train({ ...brief, device: "ts", maxIters: 0, out: inFolder("fresh") });
   rmSync(join(inFolder("fresh"), "last"), { recursive: true, force: true });
   rmSync(join(inFolder("fresh"), "best"), { recursive: true, force: true });
-  const routes = lookRoutes(
-    new Runs(inFolder("char"), null, { device: "ts", peak: 1 }),
+  const routes = modelRoutes(
+    new RunIndex(inFolder("char"), null, { device: "ts", peak: 1 }),
     device("ts"),
   );
   const generate: (typeof routes)[string] = async (asked) => {
@@ -197,7 +197,7 @@ test("write: waits for a client that is slow, and tells of one that is gone", as
     },
   });
   let isDone = false;
-  const first = write(slow, "more than four").then((isThere) => {
+  const first = writeChunk(slow, "more than four").then((isThere) => {
     isDone = true;
     return isThere;
   });
@@ -205,10 +205,10 @@ test("write: waits for a client that is slow, and tells of one that is gone", as
   assert.not(isDone);
   taken();
   assert.ok(await first);
-  const second = write(slow, "more than four");
+  const second = writeChunk(slow, "more than four");
   slow.destroy();
   assert.not(await second);
-  assert.not(await write(slow, "a"));
+  assert.not(await writeChunk(slow, "a"));
 });
 
 test("tables: their rows", async () => {
@@ -241,20 +241,20 @@ test("refused, in words: what is wrong or cannot be", async () => {
     ["/generate", { run: "char", text: "be 😀", tokens: 1 }, 400, unknown],
     ["/attention", { run: "bigram", text }, 400, /a bigram has no attention/],
     ["/attention", { run: "char", text: "" }, 400, "the text has no tokens"],
-    ["/logits", { ...ok, position: 8 }, 400, "position is 8, of 8 tokens"],
+    ["/logits", { ...ok, position: 8 }, 400, "position is 8, expected less than 8"],
     ["/logits", { ...ok, position: -1 }, 400, /position is -1, expected 0/],
     ["/logits", ok, 400, /position is undefined/],
-    ["/tokens", { run: "../char", text }, 404, "there is no run ../char"],
-    ["/tokens", { run: "none", text }, 404, "there is no run none"],
+    ["/tokens", { run: "../char", text }, 404, "run not found: ../char"],
+    ["/tokens", { run: "none", text }, 404, "run not found: none"],
     ["/tokens", { run: "fresh", text }, 409, /has no checkpoint yet/],
     ["/tokens", { ...ok, layer: 1 }, 400, "unknown field layer"],
     ["/generate", { ...ok, tokens: 0 }, 400, /tokens is 0/],
     ["/generate", { ...ok, tokens: 2, topP: 0 }, 400, /topP is 0/],
     ["/generate", { ...ok, tokens: 2, topK: 1.5 }, 400, /topK is number, expected integer/],
     ["/generate", { ...ok, tokens: 2, temperature: -1 }, 400, /temperature is -1/],
-    ["/runs/char/table/lm_head", undefined, 404, "there is no table lm_head"],
-    ["/runs/rotary/table/wpe", undefined, 404, "there is no table wpe"],
-    ["/runs/none/model", undefined, 404, "there is no run none"],
+    ["/runs/char/table/lm_head", undefined, 404, "table not found: lm_head"],
+    ["/runs/rotary/table/wpe", undefined, 404, "table not found: wpe"],
+    ["/runs/none/model", undefined, 404, "run not found: none"],
   ] as const) {
     const response = await answer(path, question);
     const { error } = (await response.json()) as { error: string };

@@ -3,7 +3,7 @@
 // are installed on the first use.
 //
 // usage: node scripts/api/generate.mjs [--check]
-// --check: writes nothing. Exits with code 1, and lists the problems, if an export has no summary, a
+// --check: writes nothing. Lists the problems, with exit code 1, if an export has no summary, a
 // function or a class has no @example, or docs/api/ is out of date.
 
 import { spawnSync } from "node:child_process";

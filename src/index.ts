@@ -33,38 +33,23 @@ export { GPT } from "./gpt/model.ts";
 export { presets } from "./gpt/presets.ts";
 export { quantize } from "./gpt/quantize.ts";
 export * as nn from "./nn/index.ts";
+export { gelu, relu, sigmoid, silu, tanh } from "./ops/activations.ts";
 export { attention, rotary, selfAttention } from "./ops/attention.ts";
-export {
-  arange,
-  full,
-  multinomial,
-  ones,
-  rand,
-  randn,
-  tensor,
-  tril,
-  zeros,
-} from "./ops/creation.ts";
+export { arange, full, ones, tensor, tril, zeros } from "./ops/creation.ts";
 export {
   abs,
   add,
   cos,
   div,
-  dropout,
   exp,
-  gelu,
   log,
   maskedFill,
   mul,
   neg,
   pow,
-  relu,
-  sigmoid,
-  silu,
   sin,
   sqrt,
   sub,
-  tanh,
   where,
 } from "./ops/elementwise.ts";
 export { checkGradient, type GradientCheck, toDot } from "./ops/gradcheck.ts";
@@ -94,6 +79,7 @@ export {
   type QuantizedMatrix,
   quantizeMatrix,
 } from "./ops/quantized.ts";
+export { dropout, multinomial, rand, randn } from "./ops/random.ts";
 export {
   argmax,
   logSoftmax,

@@ -2,6 +2,7 @@
 // ops.
 
 import { inspect } from "node:util";
+import * as activations from "./ops/activations.ts";
 import * as attention from "./ops/attention.ts";
 import * as creation from "./ops/creation.ts";
 import * as elementwise from "./ops/elementwise.ts";
@@ -10,6 +11,7 @@ import * as loss from "./ops/loss.ts";
 import { matmul } from "./ops/matmul.ts";
 import * as movement from "./ops/movement.ts";
 import * as normalization from "./ops/normalization.ts";
+import * as random from "./ops/random.ts";
 import * as rows from "./ops/reductions.ts";
 import { Tensor } from "./tensor/tensor.ts";
 
@@ -26,13 +28,13 @@ const methods = {
   sin: elementwise.sin,
   cos: elementwise.cos,
   pow: elementwise.pow,
-  tanh: elementwise.tanh,
-  relu: elementwise.relu,
-  sigmoid: elementwise.sigmoid,
-  silu: elementwise.silu,
-  gelu: elementwise.gelu,
+  tanh: activations.tanh,
+  relu: activations.relu,
+  sigmoid: activations.sigmoid,
+  silu: activations.silu,
+  gelu: activations.gelu,
   maskedFill: elementwise.maskedFill,
-  dropout: elementwise.dropout,
+  dropout: random.dropout,
   sum: rows.sum,
   mean: rows.mean,
   max: rows.max,
@@ -56,7 +58,7 @@ const methods = {
   where: elementwise.where,
   embedding: movement.embedding,
   tril: creation.tril,
-  multinomial: creation.multinomial,
+  multinomial: random.multinomial,
   toArray: creation.toArray,
 };
 

@@ -17,9 +17,10 @@ import {
   rotaryTable,
 } from "../nn/index.ts";
 import { tensor, zeros } from "../ops/creation.ts";
-import { add, dropout } from "../ops/elementwise.ts";
+import { add } from "../ops/elementwise.ts";
 import { crossEntropy } from "../ops/loss.ts";
 import { slice } from "../ops/movement.ts";
+import { dropout } from "../ops/random.ts";
 import { argmax } from "../ops/reductions.ts";
 import { scope } from "../scope.ts";
 import { checkRank } from "../shape.ts";

@@ -16,8 +16,9 @@ import {
   rotaryTable,
 } from "../nn/index.ts";
 import { zeros } from "../ops/creation.ts";
-import { add, dropout } from "../ops/elementwise.ts";
+import { add } from "../ops/elementwise.ts";
 import { crossEntropy } from "../ops/loss.ts";
+import { dropout } from "../ops/random.ts";
 import { checkRank } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";

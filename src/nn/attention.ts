@@ -3,8 +3,8 @@
 
 import { checkOptions, fail } from "../errors.ts";
 import { attention, cachedAttention, rotary, selfAttention } from "../ops/attention.ts";
-import { checkProbability } from "../ops/elementwise.ts";
 import { permute, reshape, split } from "../ops/movement.ts";
+import { checkProbability } from "../ops/random.ts";
 import { checkRank } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Init, Linear } from "./layers.ts";

@@ -3,8 +3,9 @@
 // normalization before each branch, as later models have it.
 
 import { fail } from "../errors.ts";
-import { add, dropout } from "../ops/elementwise.ts";
+import { add } from "../ops/elementwise.ts";
 import { type Activation, mlp } from "../ops/linear.ts";
+import { dropout } from "../ops/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type AttentionOptions, MultiHeadAttention } from "./attention.ts";
 import { type Init, LayerNorm, Linear, RMSNorm } from "./layers.ts";

@@ -1,12 +1,13 @@
 // The layers: an op with its parameters. They start as PyTorch's layers start.
 
 import { checkOptions, fail } from "../errors.ts";
-import { ones, rand, randn, zeros } from "../ops/creation.ts";
-import { add, checkProbability, dropout, mul } from "../ops/elementwise.ts";
+import { ones, zeros } from "../ops/creation.ts";
+import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, linear } from "../ops/linear.ts";
 import { linearCrossEntropy } from "../ops/loss.ts";
 import { embedding } from "../ops/movement.ts";
 import { layerNorm, residualLayerNorm, residualRMSNorm, rmsNorm } from "../ops/normalization.ts";
+import { checkProbability, dropout, rand, randn } from "../ops/random.ts";
 import { keep } from "../scope.ts";
 import { checkShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";

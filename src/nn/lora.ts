@@ -4,11 +4,12 @@
 import { noGrad } from "../autograd.ts";
 import { invalidateCaptures } from "../backend/device.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
-import { rand, zeros } from "../ops/creation.ts";
+import { zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, activate, linear } from "../ops/linear.ts";
 import { crossEntropy } from "../ops/loss.ts";
 import { matmul } from "../ops/matmul.ts";
+import { rand } from "../ops/random.ts";
 import { scope } from "../scope.ts";
 import { show } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";

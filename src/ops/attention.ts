@@ -8,9 +8,10 @@ import { nextSite } from "../random.ts";
 import { checkRank, checkShape, show } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
-import { add, checkProbability, dropout as drop, maskedFill, mul, sub } from "./elementwise.ts";
+import { add, maskedFill, mul, sub } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { cat, permute, reshape, slice, split, transpose } from "./movement.ts";
+import { checkProbability, dropout as drop } from "./random.ts";
 import { softmax } from "./reductions.ts";
 
 /**

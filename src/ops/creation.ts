@@ -1,4 +1,4 @@
-// Where tensors come from: host data, constants, random numbers.
+// Creates tensors from host data and constants.
 
 import {
   type Buffer,
@@ -9,7 +9,6 @@ import {
   device,
 } from "../backend/device.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
-import { nextSite, normal, type Place, uniform } from "../random.ts";
 import { checkSizes, type Shape, show, sizeOf } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -25,7 +24,8 @@ export interface Placement {
 /** Numbers in arrays in arrays, or a single number. */
 export type Nested = number | readonly Nested[];
 
-const placement = ["dtype", "device", "requiresGrad"];
+/** The options that every function of this file takes. */
+export const placement = ["dtype", "device", "requiresGrad"];
 
 /**
  * A tensor with a copy of the values: nested arrays, whose nesting is the shape, or a typed array,
@@ -86,17 +86,6 @@ export function arange(start: number, end?: number | Placement, options: Placeme
   return computed("arange", [n], { ...options, dtype }, count);
 }
 
-/** Uniform over [0, 1), from the generator's next site. */
-export function rand(shape: Shape, options: Placement = {}): Tensor {
-  const belowOne = (u: number) => Math.min(Math.fround(u), 1 - 2 ** -24); // where f32 rounds to 1
-  return draw("rand", shape, options, (n, place) => uniform(n, place).map(belowOne));
-}
-
-/** Standard normal, from the generator's next site. */
-export function randn(shape: Shape, options: Placement = {}): Tensor {
-  return draw("randn", shape, options, normal);
-}
-
 /**
  * x with the elements above the given diagonal of its last two axes set to 0; 0 is the main
  * diagonal.
@@ -114,21 +103,8 @@ export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
   return maskedFill(x, tensor(mask, { shape: [rows, columns], device: x.device }), 0);
 }
 
-function draw(
-  op: string,
-  shape: Shape,
-  options: Placement,
-  numbers: (n: number, place: Place) => Float64Array,
-): Tensor {
-  checkOptions(op, options, placement);
-  checkSizes(op, shape);
-  if (options.dtype === "i32") fail(`${op}: dtype is i32, expected floats`);
-  const draws = (n: number) => numbers(n, { site: nextSite(), stream: "init" });
-  return computed(op, shape, options, draws);
-}
-
 /** Takes the memory before it computes what goes there: too much is refused at once. */
-function computed(
+export function computed(
   op: string,
   shape: Shape,
   options: Placement,
@@ -198,46 +174,4 @@ export function toArray(x: Tensor): Nested {
     );
   };
   return nest(x.data(), x.shape);
-}
-
-/**
- * `count` indices drawn without replacement from each row of weights, which need not sum to 1.
- * probs [n] or [rows, n]; gives i32 [count] or [rows, count].
- */
-export function multinomial(probs: Tensor, count: number): Tensor {
-  checkTensor("multinomial", "probs", probs);
-  const n = probs.shape.at(-1) ?? 0;
-  if (probs.shape.length > 2 || !Number.isInteger(count) || count < 1 || count > n)
-    fail(
-      `multinomial: probs has shape ${show(probs.shape)}, expected [n] or [rows, n], n >= ${count}`,
-    );
-  const weights = Float64Array.from(probs.data());
-  const rows = probs.size / n;
-  const draws = uniform(rows * count, { site: nextSite(), stream: "sample" });
-  const indices = Int32Array.from(draws, (u, i) => {
-    const row = weights.subarray(Math.floor(i / count) * n, (Math.floor(i / count) + 1) * n);
-    const index = pick(row, u);
-    row[index] = 0; // not again
-    return index;
-  });
-  return tensor(indices, { shape: [...probs.shape.slice(0, -1), count], device: probs.device });
-}
-
-/** The index at which the running sum of the weights passes u times their total; u in [0, 1). */
-export function pick(weights: ArrayLike<number>, u: number): number {
-  let total = 0;
-  for (let i = 0; i < weights.length; i++) {
-    if (!(weights[i] >= 0 && weights[i] < Infinity))
-      fail(`multinomial: weight ${i} is ${weights[i]}, expected a finite number from 0 up`);
-    total += weights[i];
-  }
-  if (total === 0) fail("multinomial: all weights are 0, expected a positive one");
-  let last = 0;
-  for (let i = 0, sum = 0; i < weights.length; i++) {
-    if (weights[i] === 0) continue;
-    sum += weights[i];
-    last = i;
-    if (u * total < sum) return i;
-  }
-  return last; // rounding left u total just above the sum
 }

@@ -4,8 +4,7 @@
 
 import { record } from "../autograd.ts";
 import type { Floats, Kernels } from "../backend/device.ts";
-import { checkNumber, checkOptions, fail } from "../errors.ts";
-import { nextSite } from "../random.ts";
+import { checkNumber, fail } from "../errors.ts";
 import { broadcast } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { type Backward, empty, Tensor } from "../tensor/tensor.ts";
@@ -86,41 +85,6 @@ export function pow(x: Tensor, exponent: number): Tensor {
   ]);
 }
 
-export function tanh(x: Tensor): Tensor {
-  const y = map("tanh", x);
-  return record("tanh", y, [x], (dy) => [mapBackward("tanhBackward", y, dy)]);
-}
-
-/** y = max(x, 0) */
-export function relu(x: Tensor): Tensor {
-  const y = map("relu", x);
-  return record("relu", y, [x], (dy) => [mapBackward("reluBackward", y, dy)]);
-}
-
-/** y = 1 / (1 + e^-x) */
-export function sigmoid(x: Tensor): Tensor {
-  const y = map("sigmoid", x);
-  return record("sigmoid", y, [x], (dy) => [mapBackward("sigmoidBackward", y, dy)]);
-}
-
-/** y = x sigmoid(x), also called swish. Elfwing, Uchibe and Doya (2017). */
-export function silu(x: Tensor): Tensor {
-  return record("silu", map("silu", x), [x], (dy) => [mapBackward("siluBackward", x, dy)]);
-}
-
-/**
- * y = x Phi(x), with the normal distribution function Phi, or its approximation by tanh that GPT-2
- * uses. Hendrycks and Gimpel (2016).
- */
-export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
-  checkOptions("gelu", options, ["approximate"]);
-  const { approximate = "none" } = options;
-  if (approximate !== "none" && approximate !== "tanh")
-    fail(`gelu: approximate is ${approximate}, expected none or tanh`);
-  const kernel = approximate === "tanh" ? "geluTanh" : "gelu";
-  return record(kernel, map(kernel, x), [x], (dy) => [mapBackward(`${kernel}Backward`, x, dy)]);
-}
-
 /** y = a where cond is not 0, else b; cond is i32. All three broadcast. */
 export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
   checkTensor("where", "cond", cond);
@@ -148,30 +112,6 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
   checkTensor("maskedFill", "mask", mask);
   checkNumber("maskedFill", "value", value);
   return where(mask, value, x);
-}
-
-/**
- * Zeroes each element with probability p and multiplies the others by 1 / (1 - p), p being rounded
- * to 1/65536; outside of training it gives x back. Srivastava et al. (2014).
- */
-export function dropout(x: Tensor, options: { p?: number; training?: boolean } = {}): Tensor {
-  checkOptions("dropout", options, ["p", "training"]);
-  const { p = 0.5, training = true } = options;
-  checkTensor("dropout", "x", x);
-  checkProbability("dropout", p);
-  if (!training || p === 0) return x;
-  const site = nextSite();
-  const rngState = x.device.rngState();
-  const mask = (values: Tensor) => {
-    const y = empty(x);
-    x.device.kernels.dropout(values.floats, y.floats, rngState, x.size, site, p);
-    return y;
-  };
-  return record("dropout", mask(x), [x], (dy) => [mask(dy)]); // the same rngState, so the same mask
-}
-
-export function checkProbability(op: string, p: number): void {
-  if (typeof p !== "number" || !(p >= 0 && p <= 1)) fail(`${op}: p is ${p}, expected 0 to 1`);
 }
 
 /** A scalar of x's dtype and device. */
@@ -221,15 +161,16 @@ type Like<F> = { [K in keyof Kernels]: Kernels[K] extends F ? K : never }[keyof 
 type Unary = Like<(x: Floats, y: Floats, n: number) => void>;
 type UnaryBackward = Like<(from: Floats, dy: Floats, dx: Floats, n: number) => void>;
 
-function map(kernel: Unary, x: Tensor): Tensor {
+/** Applies a kernel to each element. */
+export function map(kernel: Unary, x: Tensor): Tensor {
   checkTensor(kernel, "x", x);
   const y = empty(x);
   x.device.kernels[kernel](x.floats, y.floats, x.size);
   return y;
 }
 
-/** `from` is what the derivative is written in: x or y, as the contract says. */
-function mapBackward(kernel: UnaryBackward, from: Tensor, dy: Tensor): Tensor {
+/** The gradient by a kernel of `from`, which is x or y, and dy. */
+export function mapBackward(kernel: UnaryBackward, from: Tensor, dy: Tensor): Tensor {
   const dx = empty(from);
   dy.device.kernels[kernel](from.floats, dy.floats, dx.floats, dx.size);
   return dx;

@@ -7,7 +7,8 @@ import { checkOptions, fail } from "../errors.ts";
 import { show, sizeOf } from "../shape.ts";
 import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
-import { add, gelu, mul, relu, silu, tanh } from "./elementwise.ts";
+import { gelu, relu, silu, tanh } from "./activations.ts";
+import { add, mul } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { split, transpose } from "./movement.ts";
 

@@ -6,7 +6,8 @@ import { checkNumber, checkOptions } from "../errors.ts";
 import { nextSite } from "../random.ts";
 import { checkSameKind, checkWeight } from "../tensor/ndarray.ts";
 import { type Backward, empty, type Tensor } from "../tensor/tensor.ts";
-import { add, checkProbability, div, dropout, mul, sqrt, sub } from "./elementwise.ts";
+import { add, div, mul, sqrt, sub } from "./elementwise.ts";
+import { checkProbability, dropout } from "./random.ts";
 import { mean, rowsOf, variance } from "./reductions.ts";
 
 /**

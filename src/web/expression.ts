@@ -2,26 +2,9 @@
 // plain numbers is a leaf that requires a gradient. Code can only call the functions listed here.
 
 import type { DType } from "../backend/device.ts";
+import { gelu, relu, sigmoid, silu, tanh } from "../ops/activations.ts";
 import { type Nested, tensor } from "../ops/creation.ts";
-import {
-  abs,
-  add,
-  cos,
-  div,
-  exp,
-  gelu,
-  log,
-  mul,
-  neg,
-  pow,
-  relu,
-  sigmoid,
-  silu,
-  sin,
-  sqrt,
-  sub,
-  tanh,
-} from "../ops/elementwise.ts";
+import { abs, add, cos, div, exp, log, mul, neg, pow, sin, sqrt, sub } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
 import { transpose } from "../ops/movement.ts";
 import { logSoftmax, max, mean, softmax, sum, variance } from "../ops/reductions.ts";

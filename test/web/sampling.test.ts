@@ -3,7 +3,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { sample } from "#src/gpt/generate.js";
-import { pick } from "#src/ops/creation.js";
+import { pick } from "#src/ops/random.js";
 import { normal } from "#src/random.js";
 import { distribution, rank } from "#src/web/page/sampling.js";
 import { assertClose } from "../support/support.js";

@@ -8,32 +8,34 @@
 
 namespace tinybard {
 
-thread_local Refusal refusal;
+thread_local KernelError pendingError;
 
-void refuse(const char* format, ...) {
+void kernelError(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(refusal.message, sizeof refusal.message, format, arguments);
+  std::vsnprintf(pendingError.message, sizeof pendingError.message, format, arguments);
   va_end(arguments);
-  refusal.isSet = true;
+  pendingError.isSet = true;
 }
 
-bool areWithin(const char* kernel, const char* what, const i32* index, int64_t count, int64_t n,
+bool checkIndices(const char* kernel, const char* what, const i32* index, int64_t count, int64_t n,
                int64_t ignored) {
   for (int64_t i = 0; i < count; i++) {
     if ((index[i] >= 0 && index[i] < n) || index[i] == ignored) continue;
-    refuse("%s: %s[%lld] is %d, expected 0 to %lld", kernel, what, (long long)i, index[i],
+    kernelError("%s: %s[%lld] is %d, expected 0 to %lld", kernel, what, (long long)i, index[i],
            (long long)n - 1);
     return false;
   }
   return true;
 }
 
-bool areQuantized(const char* kernel, int64_t K, int64_t groups, int64_t bits) {
+bool checkQuantized(const char* kernel, int64_t K, int64_t groups, int64_t bits) {
   const int64_t most = (K + 31) / 32;
-  if (bits != 8 && bits != 4) refuse("%s: bits is %lld, expected 8 or 4", kernel, (long long)bits);
+  if (bits != 8 && bits != 4) kernelError("%s: bits is %lld, expected 8 or 4",
+                                          kernel, (long long)bits);
   else if (groups != 1 && groups != most)
-    refuse("%s: groups is %lld, expected 1 or %lld", kernel, (long long)groups, (long long)most);
+    kernelError("%s: groups is %lld, expected 1 or %lld",
+                kernel, (long long)groups, (long long)most);
   else return true;
   return false;
 }

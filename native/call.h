@@ -28,22 +28,23 @@ struct List {
   float* operator[](int64_t i) const { return data[i]; }
 };
 
-/** What the running kernel has said against its arguments. */
-struct Refusal {
+/** The first error of the running kernel. */
+struct KernelError {
   bool isSet = false;
   char message[160];
 };
-extern thread_local Refusal refusal;
+extern thread_local KernelError pendingError;
 
-/** Tells the caller of the running kernel, as a RangeError, that nothing was done, and why. */
-void refuse(const char* format, ...);
+/** Reports that the running kernel has done nothing, and why: a RangeError in JavaScript. */
+void kernelError(const char* format, ...);
 
-/** Whether all indices are from 0 to n - 1, or `ignored`; if not, refuses. */
-bool areWithin(const char* kernel, const char* what, const i32* index, int64_t count, int64_t n,
+/** Returns true if all indices are in [0, n) or equal to `ignored`, otherwise reports an error. */
+bool checkIndices(const char* kernel, const char* what, const i32* index, int64_t count, int64_t n,
                int64_t ignored = INT64_MIN);
 
-/** Whether the contract's quantized matrices, K columns wide, can be such; if not, refuses. */
-bool areQuantized(const char* kernel, int64_t K, int64_t groups, int64_t bits);
+/** Returns true if a quantized matrix of K columns can have so many groups and bits, otherwise
+ *  reports an error. */
+bool checkQuantized(const char* kernel, int64_t K, int64_t groups, int64_t bits);
 
 /** As JavaScript stores a number in an Int32Array: modulo 2^32, 0 for what is no finite number. */
 i32 toInt32(double x);

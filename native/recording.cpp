@@ -171,10 +171,10 @@ bool Call::throwIfWrong() {
 }
 
 bool runKernel(napi_env env, Run run, const Slot* slots) {
-  refusal.isSet = false;
+  pendingError.isSet = false;
   run(slots);
-  if (refusal.isSet) napi_throw_range_error(env, nullptr, refusal.message);
-  return !refusal.isSet;
+  if (pendingError.isSet) napi_throw_range_error(env, nullptr, pendingError.message);
+  return !pendingError.isSet;
 }
 
 CapturedGraph::~CapturedGraph() {

@@ -141,7 +141,7 @@ void attendBackward(const Head& head, Rows q, Rows k, Rows v, Rows y, Rows dy, R
 /** f(head) for all heads, on all threads; each does work D multiply-adds. */
 template <class F>
 void eachHead(int64_t heads, int64_t work, int64_t D, const F& f) {
-  if (D == 0) return refuse("attention: D is 0, expected at least 1");
+  if (D == 0) return kernelError("attention: D is 0, expected at least 1");
   parallelFor(heads, 1 + 32768 / (work * D + 1), [&](int64_t begin, int64_t end) {
     for (int64_t h = begin; h < end; h++) f(h);
   });
@@ -154,9 +154,9 @@ inline Rows partOf(const float* data, int64_t bh, int64_t T, int64_t H, int64_t 
 }
 
 /** More tokens than there are places for. */
-void refuseTokens(const char* kernel, int64_t past, int64_t T, int64_t capacity) {
-  refuse("%s: %lld + %lld tokens, expected at most %lld", kernel, (long long)past, (long long)T,
-         (long long)capacity);
+void reportFullCache(const char* kernel, int64_t past, int64_t T, int64_t capacity) {
+  kernelError("%s: %lld + %lld tokens, expected at most %lld",
+              kernel, (long long)past, (long long)T, (long long)capacity);
 }
 
 } // namespace
@@ -214,7 +214,7 @@ void selfAttentionBackward(const f32* qkv, const f32* y, const f32* lse, const f
 void cachedAttention(const f32* qkv, f32* cache, const i32* length, f32* y, int64_t B, int64_t T,
                      int64_t H, int64_t D, int64_t capacity) {
   const int64_t C = H * D, past = *length;
-  if (past < 0 || past + T > capacity) return refuseTokens("cachedAttention", past, T, capacity);
+  if (past < 0 || past + T > capacity) return reportFullCache("cachedAttention", past, T, capacity);
   for (int64_t b = 0; b < B; b++)
     for (int64_t t = 0; t < T; t++)
       std::memcpy(cache + (b * capacity + past + t) * 2 * C, qkv + (b * T + t) * 3 * C + C,
@@ -231,7 +231,7 @@ void cachedAttention(const f32* qkv, f32* cache, const i32* length, f32* y, int6
 void rotary(const f32* x, const f32* table, const i32* length, f32* y, int64_t B, int64_t T,
             int64_t parts, int64_t H, int64_t half, int64_t capacity, int64_t turned, bool inverse) {
   const int64_t past = length ? *length : 0;
-  if (past < 0 || past + T > capacity) return refuseTokens("rotary", past, T, capacity);
+  if (past < 0 || past + T > capacity) return reportFullCache("rotary", past, T, capacity);
   const Vec sign = inverse ? -1.0f : 1.0f;
   parallelFor(B * T * parts, 1 + GRAIN / (2 * H * half + 1), [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; part++) {

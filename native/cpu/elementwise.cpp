@@ -38,13 +38,13 @@ struct Repeated {
 };
 
 /** Nothing repeated as often as may be still fills no result. */
-static void refuseNothing(const char* kernel) {
-  refuse("%s: an operand has 0 elements, expected at least 1", kernel);
+static void reportEmptyOperand(const char* kernel) {
+  kernelError("%s: an operand has 0 elements, expected at least 1", kernel);
 }
 
 template <class F>
 static void pairwise(const char* kernel, Repeated a, Repeated b, float* y, int64_t n, const F& f) {
-  if (n > 0 && (a.period == 0 || b.period == 0)) return refuseNothing(kernel);
+  if (n > 0 && (a.period == 0 || b.period == 0)) return reportEmptyOperand(kernel);
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end;) { // a stretch in which neither operand starts again
       int64_t stop = end - i;
@@ -78,7 +78,7 @@ void div(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n) 
 
 void where(const i32* cond, const f32* a, const f32* b, f32* y, int64_t nc, int64_t na, int64_t nb,
            int64_t n) {
-  if (n > 0 && (nc == 0 || na == 0 || nb == 0)) return refuseNothing("where");
+  if (n > 0 && (nc == 0 || na == 0 || nb == 0)) return reportEmptyOperand("where");
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
     int64_t c = begin % nc, p = begin % na, q = begin % nb;
     for (int64_t i = begin; i < end; i++) {

@@ -220,7 +220,7 @@ void matmul(const f32* a, const f32* b, f32* c, int64_t batch, int64_t M, int64_
 void linear(const f32* x, const f32* w, const f32* b, f32* h, f32* y, int64_t M, int64_t N,
             int64_t K, int64_t activation) {
   if (activation < 0 || activation > 3)
-    return refuse("linear: activation is %lld, expected 0 to 3", (long long)activation);
+    return kernelError("linear: activation is %lld, expected 0 to 3", (long long)activation);
   compute({{x, K, false}, {w, K, true}, y, M, N, K, b ? Start::bias : Start::zero, b,
            {h, (int)activation}});
 }
@@ -228,7 +228,8 @@ void linear(const f32* x, const f32* w, const f32* b, f32* h, f32* y, int64_t M,
 void linearBackward(const f32* x, const f32* w, const f32* h, const f32* dy, f32* dx, f32* dw,
                     f32* db, int64_t M, int64_t N, int64_t K, int64_t activation) {
   if (activation < 0 || activation > 3)
-    return refuse("linearBackward: activation is %lld, expected 0 to 3", (long long)activation);
+    return kernelError("linearBackward: activation is %lld, expected 0 to 3",
+                       (long long)activation);
   constexpr decltype(&reluBackward) slopes[] = {nullptr, reluBackward, geluBackward,
                                                 geluTanhBackward};
   if (dx) matmul(dy, w, dx, 1, M, K, N, 0, 0, false, false, false);

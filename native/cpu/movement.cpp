@@ -85,8 +85,8 @@ void expand(const word* x, word* y, int64_t outer, int64_t n, int64_t inner) {
 /** Whether count elements from `start` lie within n; if not, says so. */
 static bool isPart(const char* kernel, int64_t start, int64_t count, int64_t n) {
   if (start + count <= n) return true;
-  refuse("%s: start %lld and count %lld, expected at most %lld together", kernel, (long long)start,
-         (long long)count, (long long)n);
+  kernelError("%s: start %lld and count %lld, expected at most %lld together",
+              kernel, (long long)start, (long long)count, (long long)n);
   return false;
 }
 
@@ -109,7 +109,7 @@ void sliceUpdate(const word* x, word* y, int64_t outer, int64_t n, int64_t inner
 }
 
 void embedding(const i32* idx, const f32* w, f32* y, int64_t rows, int64_t V, int64_t C) {
-  if (!areWithin("embedding", "idx", idx, rows, V)) return;
+  if (!checkIndices("embedding", "idx", idx, rows, V)) return;
   parallelFor(rows, 1 + GRAIN / (C + 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++)
       std::memcpy(y + r * C, w + idx[r] * C, (size_t)C * sizeof(f32));
@@ -117,7 +117,7 @@ void embedding(const i32* idx, const f32* w, f32* y, int64_t rows, int64_t V, in
 }
 
 void embeddingBackward(const i32* idx, const f32* dy, f32* dw, int64_t rows, int64_t V, int64_t C) {
-  if (!areWithin("embeddingBackward", "idx", idx, rows, V)) return;
+  if (!checkIndices("embeddingBackward", "idx", idx, rows, V)) return;
   std::memset(dw, 0, (size_t)(V * C) * sizeof(f32));
   const int64_t grain = rows * C < GRAIN ? C : Vec::width; // each thread has some of the columns
   parallelFor(C, grain, [&](int64_t begin, int64_t end) {

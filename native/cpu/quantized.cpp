@@ -138,9 +138,10 @@ void multiplyByPanels(const Quantized& q, const float* x, const float* b, float*
 void linearQuantized(const f32* x, const i32* w, const f32* scale, const f32* b, f32* y, int64_t M,
                      int64_t N, int64_t K, int64_t groups, int64_t bits, int64_t activation) {
   const Quantized q{w, scale, K, groups, bits};
-  if (!areQuantized("linearQuantized", K, groups, bits)) return;
+  if (!checkQuantized("linearQuantized", K, groups, bits)) return;
   if (activation < 0 || activation > 3)
-    return refuse("linearQuantized: activation is %lld, expected 0 to 3", (long long)activation);
+    return kernelError("linearQuantized: activation is %lld, expected 0 to 3",
+                       (long long)activation);
   if (M * N == 0) return;
   const auto product = M <= 4 ? bits == 8 ? multiplyFewRows<8> : multiplyFewRows<4>
                        : bits == 8 ? multiplyByPanels<8> : multiplyByPanels<4>;
@@ -152,8 +153,8 @@ void linearQuantized(const f32* x, const i32* w, const f32* scale, const f32* b,
 void embeddingQuantized(const i32* idx, const i32* w, const f32* scale, f32* y, int64_t rows,
                         int64_t V, int64_t C, int64_t groups, int64_t bits) {
   const Quantized q{w, scale, C, groups, bits};
-  if (!areQuantized("embeddingQuantized", C, groups, bits)) return;
-  if (!areWithin("embeddingQuantized", "idx", idx, rows, V)) return;
+  if (!checkQuantized("embeddingQuantized", C, groups, bits)) return;
+  if (!checkIndices("embeddingQuantized", "idx", idx, rows, V)) return;
   const auto copy = bits == 8 ? dequantize<8> : dequantize<4>;
   parallelFor(rows, 1 + SMALL / 8 / (C + 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) copy(q, idx[r], 0, C, y + r * C);

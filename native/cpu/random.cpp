@@ -80,7 +80,8 @@ void dropout(const f32* x, f32* y, const i32* rngState, int64_t n, int64_t site,
 void sampleBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n, int64_t B, int64_t T,
                int64_t stream) {
   if (n <= T)
-    return refuse("sampleBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
+    return kernelError("sampleBatch: n is %lld, expected more than T, %lld",
+                       (long long)n, (long long)T);
   constexpr int W = Vec::width;
   uint32_t words[4][W]; // word j of W blocks in a row
   for (int64_t b = 0; b < B; b++) {

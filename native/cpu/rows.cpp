@@ -121,7 +121,7 @@ void sum(const f32* x, f32* y, int64_t outer, int64_t n, int64_t inner) {
 }
 
 void max(const f32* x, f32* y, i32* index, int64_t outer, int64_t n, int64_t inner) {
-  if (n == 0 && outer * inner > 0) return refuse("max: n is 0, expected at least one element");
+  if (n == 0 && outer * inner > 0) return kernelError("max: n is 0, expected at least one element");
   eachRow(outer, n * inner, [&](int64_t o) {
     for (int64_t i = 0; i < inner; i++) {
       const float* row = x + o * n * inner + i;
@@ -135,7 +135,7 @@ void max(const f32* x, f32* y, i32* index, int64_t outer, int64_t n, int64_t inn
 }
 
 void maxBackward(const f32* dy, const i32* index, f32* dx, int64_t outer, int64_t n, int64_t inner) {
-  if (!areWithin("maxBackward", "index", index, outer * inner, n)) return;
+  if (!checkIndices("maxBackward", "index", index, outer * inner, n)) return;
   eachRow(outer, n * inner, [&](int64_t o) {
     float* row = dx + o * n * inner;
     std::memset(row, 0, (size_t)(n * inner) * sizeof(float));
@@ -288,7 +288,7 @@ void layerNormBackward(const f32* x, const f32* w, const f32* mean, const f32* r
 
 void crossEntropy(const f32* x, const i32* target, f32* loss, f32* lse, f32* count, int64_t rows,
                   int64_t n, int64_t ignoreIndex) {
-  if (!areWithin("crossEntropy", "target", target, rows, n, ignoreIndex)) return;
+  if (!checkIndices("crossEntropy", "target", target, rows, n, ignoreIndex)) return;
   float* losses = scratch(0, rows);
   eachRow(rows, n, [&](int64_t r) {
     const float* row = x + r * n;
@@ -309,7 +309,7 @@ void crossEntropy(const f32* x, const i32* target, f32* loss, f32* lse, f32* cou
 
 void crossEntropyBackward(const f32* x, const i32* target, const f32* lse, const f32* count,
                           const f32* dy, f32* dx, int64_t rows, int64_t n, int64_t ignoreIndex) {
-  if (!areWithin("crossEntropyBackward", "target", target, rows, n, ignoreIndex)) return;
+  if (!checkIndices("crossEntropyBackward", "target", target, rows, n, ignoreIndex)) return;
   const float scale = *dy / *count;
   eachRow(rows, n, [&](int64_t r) {
     const float* row = x + r * n;
@@ -327,7 +327,7 @@ void crossEntropyBackward(const f32* x, const i32* target, const f32* lse, const
 
 void linearCrossEntropy(const f32* x, const f32* w, const f32* b, const i32* target, f32* loss, f32* count,
               f32* logits, int64_t rows, int64_t n, int64_t K, int64_t ignoreIndex) {
-  if (!areWithin("linearCrossEntropy", "target", target, rows, n, ignoreIndex)) return;
+  if (!checkIndices("linearCrossEntropy", "target", target, rows, n, ignoreIndex)) return;
   linear(x, w, b, nullptr, logits, rows, n, K, 0);
   const f32 dy = 1;
   f32* lse = scratch(1, rows);

@@ -38,7 +38,7 @@ bool isDone(cudaError_t result, const char* what) {
 bool isRefused(const char* what) {
   if (!capturing) return false;
   capturing->isWhole = false;
-  refuse("%s while a graph is captured", what);
+  kernelError("%s while a graph is captured", what);
   return true;
 }
 
@@ -172,7 +172,8 @@ void allowShared(const void* kernel, size_t bytes) {
 
 void afterLaunch() {
   const cudaError_t result = cudaGetLastError();
-  if (result != cudaSuccess) refuse("the device cannot launch it: %s", cudaGetErrorString(result));
+  if (result != cudaSuccess) kernelError("the device cannot launch it: %s",
+                                         cudaGetErrorString(result));
   else if (!capturing) launched++;
 }
 

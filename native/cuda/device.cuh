@@ -112,7 +112,7 @@ void allowShared(const void* kernel, size_t bytes);
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), Dim grid, Dim block, size_t sharedBytes,
             Arguments... arguments) {
-  if (refusal.isSet || (size_t)grid.x * grid.y * grid.z == 0) return;
+  if (pendingError.isSet || (size_t)grid.x * grid.y * grid.z == 0) return;
   if (sharedBytes > 32 * 1024) allowShared(reinterpret_cast<const void*>(kernel), sharedBytes);
   kernel<<<grid, block, sharedBytes, stream()>>>(arguments...);
   afterLaunch();

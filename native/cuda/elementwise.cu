@@ -82,7 +82,7 @@ void map(Function f, const F* x, F* y, int64_t n) {
 /** Nothing repeated as often as may be still fills no result. */
 bool isNothing(const char* kernel, int64_t period, int64_t n) {
   if (n > 0 && period == 0)
-    refuse("%s: an operand has 0 elements, expected at least 1", kernel);
+    kernelError("%s: an operand has 0 elements, expected at least 1", kernel);
   return n > 0 && period == 0;
 }
 

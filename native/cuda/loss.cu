@@ -123,7 +123,7 @@ float* foundBy(Dim grid) { return static_cast<float*>(workspace(grid.x * sizeof(
 
 /** Refuses rows of no classes. */
 bool isEmpty(const char* kernel, int64_t rows, int64_t n) {
-  if (rows > 0 && n == 0) refuse("%s: n is 0, expected at least 1", kernel);
+  if (rows > 0 && n == 0) kernelError("%s: n is 0, expected at least 1", kernel);
   return rows > 0 && n == 0;
 }
 

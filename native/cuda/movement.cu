@@ -141,8 +141,8 @@ __global__ void transposeTiles(const W* x, W* y, int64_t p, int64_t q, int64_t t
 /** Whether count elements from `start` lie within n; if not, says so. */
 bool isPart(const char* kernel, int64_t start, int64_t count, int64_t n) {
   if (start + count <= n) return true;
-  refuse("%s: start %lld and count %lld, expected at most %lld together", kernel, (long long)start,
-         (long long)count, (long long)n);
+  kernelError("%s: start %lld and count %lld, expected at most %lld together",
+              kernel, (long long)start, (long long)count, (long long)n);
   return false;
 }
 
@@ -293,7 +293,7 @@ __global__ void __launch_bounds__(BLOCK_SIZE, 3)
 
 /** Refuses indices of which none can be right. */
 bool isEmpty(const char* kernel, int64_t rows, int64_t V) {
-  if (rows > 0 && V == 0) refuse("%s: V is 0, expected at least 1", kernel);
+  if (rows > 0 && V == 0) kernelError("%s: V is 0, expected at least 1", kernel);
   return rows > 0 && V == 0;
 }
 

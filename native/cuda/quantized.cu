@@ -114,9 +114,10 @@ void multiply(const TiledGemm<F, F>& task, const i32* w, const f32* scale, int64
 template <class F>
 void linearQuantized(const F* x, const i32* w, const f32* scale, const F* b, F* y, int64_t M,
                      int64_t N, int64_t K, int64_t groups, int64_t bits, int64_t activation) {
-  if (!areQuantized("linearQuantized", K, groups, bits)) return;
+  if (!checkQuantized("linearQuantized", K, groups, bits)) return;
   if (activation < 0 || activation > 3)
-    return refuse("linearQuantized: activation is %lld, expected 0 to 3", (long long)activation);
+    return kernelError("linearQuantized: activation is %lld, expected 0 to 3",
+                       (long long)activation);
   if (M * N == 0) return;
   Gemm<F> p{x, nullptr, y, M, N, K, K, K, N};
   p.bias = b;
@@ -130,8 +131,8 @@ FOR_FLOATS(linearQuantized)
 template <class F>
 void embeddingQuantized(const i32* idx, const i32* w, const f32* scale, F* y, int64_t rows,
                         int64_t V, int64_t C, int64_t groups, int64_t bits) {
-  if (!areQuantized("embeddingQuantized", C, groups, bits)) return;
-  if (rows > 0 && V == 0) return refuse("embeddingQuantized: V is 0, expected at least 1");
+  if (!checkQuantized("embeddingQuantized", C, groups, bits)) return;
+  if (rows > 0 && V == 0) return kernelError("embeddingQuantized: V is 0, expected at least 1");
   const Dim grid = gridStrideBlocks(rows * C);
   if (bits == 8)
     launch(gather<8, F>, grid, BLOCK_SIZE, 0, idx, matrix<8>(w, scale, C, groups), y, rows, V, C,

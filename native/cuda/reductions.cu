@@ -164,7 +164,7 @@ FOR_FLOATS(sum)
 template <class F>
 void max(const F* x, F* y, i32* index, int64_t outer, int64_t n, int64_t inner) {
   const int64_t outputs = outer * inner;
-  if (n == 0 && outputs > 0) return refuse("max: n is 0, expected at least one element");
+  if (n == 0 && outputs > 0) return kernelError("max: n is 0, expected at least one element");
   const int T = inner > 1 ? 1 : n <= 1024 ? WARP : BLOCK_SIZE;
   launch(T == 1 ? largest<1, F> : T == WARP ? largest<WARP, F> : largest<BLOCK_SIZE, F>,
          gridFor(outputs * T, BLOCK_SIZE), BLOCK_SIZE, 0, x, y, index, outputs, (int)n, inner);

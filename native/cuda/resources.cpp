@@ -15,8 +15,8 @@ namespace {
 /** Memory of the device that stays; null, after refusing, if there is none. */
 char* keep(size_t bytes) {
   char* const memory = static_cast<char*>(allocate(bytes));
-  if (!memory && !refusal.isSet) {
-    refuse("out of memory: the device has no %lld bytes to work in", (long long)bytes);
+  if (!memory && !pendingError.isSet) {
+    kernelError("out of memory: the device has no %lld bytes to work in", (long long)bytes);
   }
   return memory;
 }
@@ -82,7 +82,7 @@ const void* getDeviceTable(const void* bytes, size_t count) {
   const auto found = tables.find(key);
   if (found != tables.end()) return found->second;
   if (isCapturing()) { // the copy would wait for the graph to run
-    refuse("a table was asked for while a graph is captured, and had not been before");
+    kernelError("a table was asked for while a graph is captured, and had not been before");
     return nullptr;
   }
   char* const table = pieceForTable(count == 0 ? 1 : count);

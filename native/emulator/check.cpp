@@ -242,7 +242,7 @@ void access(How how, const void* at, size_t bytes, const void* code) {
     const std::string what = "the host's code at " + lineOf(code) + " touches the device's memory";
     forgetFailure(); // of an earlier launch
     note(what);
-    refuse("%s", what.c_str());
+    kernelError("%s", what.c_str());
   }
 }
 

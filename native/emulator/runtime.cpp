@@ -91,7 +91,7 @@ int64_t launched = 0;
 bool isRefused(const char* what) {
   if (!capturing) return false;
   capturing->isWhole = false;
-  refuse("%s while a graph is captured", what);
+  kernelError("%s while a graph is captured", what);
   return true;
 }
 
@@ -132,7 +132,7 @@ int multiprocessors() { return 4; }
 void afterLaunch() {
   launched++;
   const std::string failure = emulator::failure();
-  if (!failure.empty()) refuse("%s", failure.c_str());
+  if (!failure.empty()) kernelError("%s", failure.c_str());
 }
 
 // ---- graphs
@@ -159,7 +159,7 @@ void emulator::limitBuffer(const void* begin, size_t bytes) {
 }
 
 void emulator::submit(Launch&& launch) {
-  if (refusal.isSet || (size_t)launch.grid.x * launch.grid.y * launch.grid.z == 0) return;
+  if (pendingError.isSet || (size_t)launch.grid.x * launch.grid.y * launch.grid.z == 0) return;
   if (capturing) {
     capturing->steps.push_back([launch] {
       runNow(launch);

@@ -31,7 +31,7 @@ void start(const Backward<F>& problem) {
 
 /** Refuses heads without elements. */
 bool hasElements(int64_t D) {
-  if (D == 0) refuse("attention: D is 0, expected at least 1");
+  if (D == 0) kernelError("attention: D is 0, expected at least 1");
   return D > 0;
 }
 

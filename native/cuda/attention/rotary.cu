@@ -46,7 +46,8 @@ template <class F>
 void rotary(const F* x, const f32* table, const i32* length, F* y, int64_t B, int64_t T,
             int64_t parts, int64_t H, int64_t half, int64_t capacity, int64_t turned, bool inverse) {
   if (!length && T > capacity)
-    return refuse("rotary: %lld tokens, expected at most %lld", (long long)T, (long long)capacity);
+    return kernelError("rotary: %lld tokens, expected at most %lld",
+                       (long long)T, (long long)capacity);
   constexpr int W = Pack<F>::size;
   const int64_t n = B * T * parts * H * half;
   const Turn problem = {n,        T,      parts,  H, half, capacity, turned, inverse ? -1.0f : 1.0f,

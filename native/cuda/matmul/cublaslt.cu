@@ -323,10 +323,10 @@ void setCublasLtTable(const char* text) {
 template <class F, class C>
 bool gemmCublasLt(const Gemm<F, C>& p) {
   if (choice() == Choice::own) return false;
-  if (choice() == Choice::unknown) refuse("matmul: %s", cublasLtStatus());
+  if (choice() == Choice::unknown) kernelError("matmul: %s", cublasLtStatus());
   else if (choice() == Choice::library && !library().isOpen)
-    refuse("matmul: TINYBARD_MATMUL=cublas: %s", library().status.c_str());
-  if (!library().isOpen || refusal.isSet || p.M * p.N * p.K == 0) return false;
+    kernelError("matmul: TINYBARD_MATMUL=cublas: %s", library().status.c_str());
+  if (!library().isOpen || pendingError.isSet || p.M * p.N * p.K == 0) return false;
   const uint32_t epilogue = epilogueOf(p);
   const bool isAligned = canVectorize<F>(p.lda | p.ldb | p.ldc | p.strideA | p.strideB | p.strideC, p.a,
                                          p.b, p.c, p.bias, p.h, p.preActivation, p.rowSums);

@@ -60,7 +60,7 @@ bool usesTf32() { return tf32; }
 template <class F, class C>
 void gemm(const Gemm<F, C>& p) {
   if (p.M == 0 || p.batch == 0 || (p.N == 0 && !p.rowSums)) return;
-  if (gemmSplitAligned(p) || gemmCublasLt(p) || refusal.isSet) return;
+  if (gemmSplitAligned(p) || gemmCublasLt(p) || pendingError.isSet) return;
   if (p.rowSums && p.N > 0) { // the library may be able to give the product, but not the sums
     Gemm<F, C> plain = p, sums = p;
     plain.rowSums = nullptr;
@@ -97,7 +97,7 @@ template <class F>
 void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N, int64_t K,
             int64_t activation) {
   if (activation < 0 || activation > 3)
-    return refuse("linear: activation is %lld, expected 0 to 3", (long long)activation);
+    return kernelError("linear: activation is %lld, expected 0 to 3", (long long)activation);
   Gemm<F> p{x, w, y, M, N, K, K, K, N};
   p.transB = true;
   p.bias = b;
@@ -110,7 +110,8 @@ template <class F>
 void linearBackward(const F* x, const F* w, const F* h, const F* dy, F* dx, f32* dw, f32* db,
                     int64_t M, int64_t N, int64_t K, int64_t activation) {
   if (activation < 0 || activation > 3)
-    return refuse("linearBackward: activation is %lld, expected 0 to 3", (long long)activation);
+    return kernelError("linearBackward: activation is %lld, expected 0 to 3",
+                       (long long)activation);
   if (dx) {
     Gemm<F> p{dy, w, dx, M, K, N, N, K, K};
     if (activation > 0) p.preActivation = h;

@@ -129,8 +129,8 @@ void testMistakes() {
   expectFound("a block of 1025 threads", [] { launch(nothing, 1, 1024, 0); },
               [] { launch(nothing, 1, 1025, 0); }, {"nothing: cannot be launched"});
   launch(nothing, 1, 2000, 0);
-  expect("the running kernel refuses what cannot be launched", refusal.isSet);
-  refusal.isSet = false;
+  expect("the running kernel refuses what cannot be launched", pendingError.isSet);
+  pendingError.isSet = false;
   lastError();
 }
 

@@ -24,7 +24,7 @@ void expect(const std::string& name, bool isRight, const std::string& detail = "
 std::string messageOf(const std::function<void()>& f) {
   f();
   const char* const message = lastError();
-  refusal.isSet = false;
+  pendingError.isSet = false;
   return message ? message : "";
 }
 

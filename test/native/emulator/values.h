@@ -331,8 +331,8 @@ void testGraphs() {
   for (const auto& ask : asks) {
     beginCapture();
     ask();
-    const bool isRefused = refusal.isSet;
-    refusal.isSet = false;
+    const bool isRefused = pendingError.isSet;
+    pendingError.isSet = false;
     destroyGraph(endCapture());
     expect("nothing is allocated in a capture", isRefused);
   }

@@ -1,4 +1,4 @@
-// A real browser for the dashboard's tests, and the program that shows the dashboard.
+// Test support for the dashboard: Chromium, and tinybard processes that serve a dashboard.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -8,14 +8,14 @@ import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 
 const program = fileURLToPath(new URL("../../dist/cli/index.js", import.meta.url));
-const chromiumAt = [
+const chromiumPath = [
   process.env.CHROMIUM_PATH ?? "",
   "/usr/bin/chromium",
   "/usr/bin/chromium-browser",
   "/usr/bin/google-chrome",
 ].find((path) => existsSync(path));
 
-/** A page, and what went wrong in it: errors on its console, and those that nobody caught. */
+/** An open page, with its console errors and uncaught exceptions. */
 export interface Visit {
   page: Page;
   errors: string[];
@@ -23,11 +23,13 @@ export interface Visit {
 
 export type Open = (url: string, options?: BrowserContextOptions) => Promise<Visit>;
 
-/** A suite of tests in Chromium; skipped, with the reason, where there is none. */
+/** Defines a test suite that runs in Chromium. It is skipped if Chromium is not installed. */
 export function inBrowser(name: string, body: (test: Test, open: Open) => void): void {
   const test = suite(name);
-  if (!chromiumAt) {
-    console.log(`skipped: ${name}: no Chromium here; CHROMIUM_PATH can tell where it is`);
+  if (!chromiumPath) {
+    console.log(
+      `skipped: ${name}: Chromium is not installed (CHROMIUM_PATH overrides its location)`,
+    );
     test.skip("needs Chromium");
     test.run();
     return;
@@ -35,7 +37,7 @@ export function inBrowser(name: string, body: (test: Test, open: Open) => void):
   let browser: Browser;
   test.before(async () => {
     const args = ["--no-sandbox", "--disable-gpu"];
-    browser = await chromium.launch({ executablePath: chromiumAt, args });
+    browser = await chromium.launch({ executablePath: chromiumPath, args });
   });
   test.after.each(async () => {
     for (const context of browser.contexts()) await context.close();
@@ -54,47 +56,47 @@ export function inBrowser(name: string, body: (test: Test, open: Open) => void):
   test.run();
 }
 
-/** How much of the page has moved by itself since it was opened (CLS, https://web.dev/cls). */
-export function shiftIn(page: Page): Promise<number> {
+/** Returns the cumulative layout shift since the page was opened (https://web.dev/cls). */
+export function getLayoutShift(page: Page): Promise<number> {
   return page.evaluate(async () => {
     let sum = 0;
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries())
         sum += (entry as PerformanceEntry & { value: number }).value;
     }).observe({ type: "layout-shift", buffered: true });
-    await new Promise((resolve) => setTimeout(resolve, 100)); // it is told a moment later
+    await new Promise((resolve) => setTimeout(resolve, 100)); // until the observer is called
     return sum;
   });
 }
 
-/** The program as a process that shows a dashboard. */
-export interface Shown {
+/** A tinybard process that serves a dashboard. */
+export interface DashboardProcess {
   url: string;
   process: ChildProcess;
-  /** All it has said. */
-  said(): string;
-  /** Ends it at once, as a crash would. */
+  /** Returns everything that it has printed. */
+  getOutput(): string;
+  /** Kills the process, as in a crash, and waits until it has exited. */
   kill(): Promise<void>;
 }
 
-/** Starts `tinybard WORDS` and waits for the dashboard's address. */
-export async function start(...words: string[]): Promise<Shown> {
-  const child = spawn(process.execPath, [program, ...words]);
-  let text = "";
+/** Runs `tinybard ARGS` and waits for the URL of the dashboard. */
+export async function startDashboard(...args: string[]): Promise<DashboardProcess> {
+  const child = spawn(process.execPath, [program, ...args]);
+  let output = "";
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const url = await new Promise<string>((resolve, reject) => {
     for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding("utf8").on("data", (piece: string) => {
-        text += piece;
-        const [, found] = /^dashboard: (\S+)/m.exec(text) ?? [];
+      stream.setEncoding("utf8").on("data", (chunk: string) => {
+        output += chunk;
+        const [, found] = /^dashboard: (\S+)/m.exec(output) ?? [];
         if (found) resolve(found);
       });
-    child.once("exit", (code) => reject(new Error(`ended with ${code}: ${text}`)));
+    child.once("exit", (code) => reject(new Error(`exited with ${code}: ${output}`)));
   });
   return {
     url,
     process: child,
-    said: () => text,
+    getOutput: () => output,
     async kill() {
       child.kill("SIGKILL");
       await ended;
@@ -102,15 +104,15 @@ export async function start(...words: string[]): Promise<Shown> {
   };
 }
 
-/** Waits until `holds` is true; fails with `what` after some seconds. */
+/** Waits until a condition is true. Fails with its description after a timeout. */
 export async function until(
-  holds: () => boolean | Promise<boolean>,
-  what: string,
+  condition: () => boolean | Promise<boolean>,
+  description: string,
   seconds = 20,
 ): Promise<void> {
   const end = performance.now() + 1000 * seconds;
-  while (!(await holds())) {
-    if (performance.now() > end) assert.unreachable(`${what}, after ${seconds} s`);
+  while (!(await condition())) {
+    if (performance.now() > end) assert.unreachable(`not true after ${seconds} s: ${description}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -65,7 +65,7 @@ inBrowser("web/autograd", (test, open) => {
     assert.equal(Object.keys(before).sort(), "b n v1 v2 v3 w1 w2 x1 x2 y".split(" "));
     assert.is(before.n.op, "add");
     for (const { gradient } of Object.values(before)) assert.is(gradient, "·");
-    assert.is(await note(page), "before backward(): values only");
+    assert.is(await note(page), "before backward(): no gradients yet");
     const forward = page.getByLabel("step forward");
     await forward.click();
     assert.is(await note(page), "dy = 1");
@@ -73,9 +73,9 @@ inBrowser("web/autograd", (test, open) => {
     assert.is(await note(page), "dn += dy * (1 - y ** 2)");
     const { n, y, b } = await boxes(page);
     assert.equal([y.gradient, n.gradient, b.gradient], ["1", "0.5", "·"]);
-    assert.match(y.kind, /\bturn\b/);
+    assert.match(y.kind, /\bcurrent\b/);
     assert.match(n.kind, /\bchanged\b/);
-    assert.is(await page.locator(".edge.lit").count(), 1);
+    assert.is(await page.locator(".edge.active").count(), 1);
     for (let i = 2; i < 6; i++) await forward.click();
     const after = await boxes(page);
     const gradients = "x1 x2 w1 w2 b".split(" ").map((name) => after[name].gradient);
@@ -147,7 +147,7 @@ inBrowser("web/autograd", (test, open) => {
     assert.is(await page.textContent(".line-numbers .wrong"), "3");
     await write(page, "x = 2\nz = x ** 3");
     assert.is(await problem.textContent(), "");
-    assert.is(await page.$eval("select", (each) => each.selectedOptions[0].text), "own code");
+    assert.is(await page.$eval("select", (each) => each.selectedOptions[0].text), "custom code");
     assert.is(await page.locator(".wrong").count(), 0);
     assert.is(await page.getAttribute("textarea", "aria-invalid"), "false");
     assert.is(await page.locator("img").count(), 0);
@@ -185,7 +185,7 @@ inBrowser("web/autograd", (test, open) => {
 
   test("on a phone the graph goes down and scrolls in its own box, the page never sideways", async () => {
     const { page, errors } = await visit(phone);
-    await page.selectOption("select", "a network of two layers");
+    await page.selectOption("select", "a two-layer network");
     await until(async () => "loss" in (await boxes(page)), "the example is drawn");
     const widths = await page.evaluate(() => {
       const box = document.querySelector(".graph-box") as HTMLElement;
@@ -198,7 +198,7 @@ inBrowser("web/autograd", (test, open) => {
     const isSeen = () =>
       page.evaluate(() => {
         const box = document.querySelector(".graph-box")?.getBoundingClientRect() as DOMRect;
-        const turn = document.querySelector(".turn")?.getBoundingClientRect() as DOMRect;
+        const turn = document.querySelector(".current")?.getBoundingClientRect() as DOMRect;
         return turn.top >= box.top && turn.bottom <= box.bottom && turn.left >= box.left;
       });
     await page.getByLabel("step forward").tap();

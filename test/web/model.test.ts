@@ -9,7 +9,7 @@ import * as assert from "uvu/assert";
 import { device } from "#src/backend/device.js";
 import { loadRun } from "#src/runs/load.js";
 import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
-import { inBrowser, type Open, shiftIn, until } from "../support/browser.js";
+import { getLayoutShift, inBrowser, type Open, until } from "../support/browser.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-model-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -92,7 +92,8 @@ inBrowser("web/model", (test, opens) => {
     await page
       .getByLabel("text", { exact: true })
       .fill("To be, or not to be, that is the question");
-    await page.getByText("32 tokens, the last that are looked at: 9 before them are not").waitFor();
+    await page.getByText("Showing the last 32 tokens; the 9 before them are ignored").waitFor();
+    await until(async () => (await tokens()).length === 32, "the last 32 tokens are shown");
     await page.locator("#model .token[aria-selected=true]").press("ArrowLeft");
     await page.getByRole("heading", { name: "Next token after “o”" }).waitFor();
     assert.equal(errors, []);
@@ -102,7 +103,7 @@ inBrowser("web/model", (test, opens) => {
     for (const width of [1280, 390]) {
       const visit = await open(`${dashboard.url}#model`, { viewport: { width, height: 800 } });
       await visit.page.locator("#model .tables canvas").waitFor();
-      const shift = await shiftIn(visit.page);
+      const shift = await getLayoutShift(visit.page);
       assert.ok(shift < 0.02, `at ${width} pixels ${shift} of the page has moved`);
     }
   });
@@ -121,15 +122,15 @@ inBrowser("web/model", (test, opens) => {
     const canvas = page.getByLabel("attention of layer 2, head 3");
     const readout = page.locator("#model .attention .readout");
     await hover(canvas, [5, T], [2, T]);
-    assert.is(await readout.textContent(), `“o” (5) looks at “t” (2): ${weight(5, 2)}`);
+    assert.is(await readout.textContent(), `“o” (5) attends to “t” (2): ${weight(5, 2)}`);
     await hover(canvas, [2, T], [5, T]);
-    assert.is(await readout.textContent(), "“t” (2) cannot see “o” (5), which comes later");
+    assert.is(await readout.textContent(), "“t” (2) cannot attend to “o” (5), which comes later");
     await page.mouse.move(0, 0);
     assert.match(String(await readout.textContent()), /Point at the map/);
     await canvas.focus();
     for (const key of ["ArrowUp", "ArrowUp", "ArrowLeft", "ArrowLeft", "ArrowLeft"])
       await page.keyboard.press(key);
-    assert.is(await readout.textContent(), `“b” (7) looks at “o” (5): ${weight(7, 5)}`);
+    assert.is(await readout.textContent(), `“b” (7) attends to “o” (5): ${weight(7, 5)}`);
     // a pixel an element: the first token can look at itself alone, and does not see the second
     const pixels = await canvas.evaluate((canvas: HTMLCanvasElement) => [
       ...(canvas.getContext("2d")?.getImageData(0, 0, 2, 1).data ?? []),
@@ -157,7 +158,7 @@ inBrowser("web/model", (test, opens) => {
       (await bars()).map(({ isCut }) => isCut),
       [false, ...Array(19).fill(true)],
     );
-    assert.is((await bars())[0].value, "100.0 %");
+    assert.is((await bars())[0].value, "100.0%");
     assert.match(String(await entropy.textContent()), /^Entropy 0.00 bits .* 1 of/);
     await slide("temperature", 1);
     const V = tokenizer.vocabSize;
@@ -183,7 +184,7 @@ inBrowser("web/model", (test, opens) => {
       }).observe({ entryTypes: ["layout-shift" as never] });
       Object.assign(window, { all });
     });
-    const written = page.locator("#model .drawn");
+    const written = page.locator("#model .generated");
     await page.getByRole("spinbutton", { name: "tokens" }).fill("10000");
     await page.getByRole("button", { name: "Generate" }).click();
     await until(async () => (await written.count()) > 50, "50 tokens");
@@ -206,24 +207,24 @@ inBrowser("web/model", (test, opens) => {
     await page.getByRole("spinbutton", { name: "tokens" }).fill("25");
     await page.getByLabel("seed").fill("4");
     await page.getByRole("button", { name: "Generate" }).click();
-    await page.getByText(/^at its end: 25 tokens/).waitFor();
+    await page.getByText(/^done: 25 tokens/).waitFor();
     const { model, tokenizer } = loadRun(run, device("ts"));
     const prompt = tokenizer.encode("not to be");
     const ids: number[] = [];
     const options = { prompt, maxNewTokens: 25, temperature: 0.5, seed: 4 };
     for await (const id of generate(model, options)) ids.push(id);
     assert.is(
-      (await page.locator("#model .drawn").allTextContents()).join(""),
+      (await page.locator("#model .generated").allTextContents()).join(""),
       tokenizer.decode(ids),
     );
     const logits = await numbers("/logits", { run: "gpt", text: "not to be", position: 8 });
     const weights = logits.map((x) => Math.exp(x));
     const share = weights[ids[0]] / weights.reduce((a, b) => a + b);
-    const first = page.locator("#model .drawn").first();
+    const first = page.locator("#model .generated").first();
     const title = String(await first.getAttribute("title"));
     assert.match(title, new RegExp(`, id ${ids[0]}: 0?.`));
     assert.ok(Math.abs(Number(title.split(": ").at(-1)) - share) < 2e-3, `${title}, ${share}`);
-    await page.getByLabel("walk through its tokens").press("ArrowRight");
+    await page.getByLabel("move through its tokens").press("ArrowRight");
     assert.is(await page.locator("#model .generation .readout").textContent(), title);
     assert.equal(errors, []);
   });
@@ -238,14 +239,14 @@ inBrowser("web/model", (test, opens) => {
     const value = wte.weight.data()[5].toFixed(4);
     assert.is(await readout.textContent(), `“↵” (0), channel 5: ${value}`);
     await page.getByRole("combobox", { name: "table", exact: true }).selectOption("wpe");
-    await page.getByLabel("table of positions").waitFor();
+    await page.getByRole("application", { name: "position embeddings" }).waitFor();
     await hover(canvas, [3, 32], [7, 24]);
     const place = wpe?.weight.data()[3 * 24 + 7].toFixed(4);
     assert.is(await readout.textContent(), `position 3, channel 7: ${place}`);
     await page.getByRole("combobox", { name: "run", exact: true }).selectOption("bigram");
-    await page.getByText("A bigram has none").waitFor();
+    await page.getByText("A bigram model has no attention").waitFor();
     assert.not(await page.locator("#model .heads").isVisible());
-    await page.getByLabel("table of what follows which").waitFor();
+    await page.getByRole("application", { name: "bigram logits" }).waitFor();
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= 390, `${width} pixels wide`);
     assert.equal(errors, []);

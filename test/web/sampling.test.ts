@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { sample } from "#src/gpt/generate.js";
 import { pick } from "#src/ops/random.js";
 import { normal } from "#src/random.js";
-import { distribution, rank } from "#src/web/page/sampling.js";
+import { computeDistribution, rankLogits } from "#src/web/page/sampling.js";
 import { assertClose } from "../support/support.js";
 
 const test = suite("sampling");
@@ -20,11 +20,11 @@ test("draws what sample() draws, for any temperature and cut", () => {
       for (const topK of [1, 2, 5, 64, Infinity])
         for (const topP of [0.01, 0.3, 0.9, 0.99, 1]) {
           const logits = logitsOf(n);
-          const ranked = rank(logits);
-          const { drawn, count } = distribution(ranked, { temperature, topK, topP });
+          const ranked = rankLogits(logits);
+          const { adjusted, keptCount } = computeDistribution(ranked, { temperature, topK, topP });
           const options = { temperature, topP, ...(topK < Infinity && { topK }) };
           for (const u of [0, 0.1, 0.37, 0.5, 0.83, 0.999]) {
-            const id = ranked.ids[pick(drawn.subarray(0, count), u)];
+            const id = ranked.ids[pick(adjusted.subarray(0, keptCount), u)];
             const what = `${n} ${u} ${JSON.stringify(options)}`;
             assert.is(id, sample(logits, u, options), what);
           }
@@ -33,23 +33,23 @@ test("draws what sample() draws, for any temperature and cut", () => {
 
 test("probabilities and entropy of a case worked out by hand", () => {
   const logits = [1, 3, 2, 3, -Infinity].map((x) => Math.log(2) * x); // weights 2, 8, 4, 8, 0
-  const ranked = rank(logits);
+  const ranked = rankLogits(logits);
   assert.equal([...ranked.ids], [1, 3, 2, 0, 4]);
-  const all = distribution(ranked, { temperature: 1, topK: Infinity, topP: 1 });
-  assertClose(all.own, [8 / 22, 8 / 22, 4 / 22, 2 / 22, 0]);
-  assertClose(all.drawn, all.own);
-  const cut = distribution(ranked, { temperature: 1, topK: Infinity, topP: 0.7 });
-  assertClose(cut.drawn, [0.5, 0.5, 0, 0, 0]);
-  assertClose(cut.own, all.own);
-  assert.is(cut.count, 2);
-  assert.is(cut.entropy.drawn, 1);
+  const all = computeDistribution(ranked, { temperature: 1, topK: Infinity, topP: 1 });
+  assertClose(all.original, [8 / 22, 8 / 22, 4 / 22, 2 / 22, 0]);
+  assertClose(all.adjusted, all.original);
+  const cut = computeDistribution(ranked, { temperature: 1, topK: Infinity, topP: 0.7 });
+  assertClose(cut.adjusted, [0.5, 0.5, 0, 0, 0]);
+  assertClose(cut.original, all.original);
+  assert.is(cut.keptCount, 2);
+  assert.is(cut.entropy.adjusted, 1);
   const bits = [8, 8, 4, 2].reduce((sum, w) => sum - (w / 22) * Math.log2(w / 22), 0);
-  assertClose([cut.entropy.own], [bits]);
-  const three = distribution(ranked, { temperature: 0.5, topK: 3, topP: 1 });
-  assertClose(three.drawn, [64 / 144, 64 / 144, 16 / 144, 0, 0]);
-  const one = distribution(ranked, { temperature: 0, topK: Infinity, topP: 1 });
-  assert.equal([one.count, ...one.drawn], [1, 1, 0, 0, 0, 0]);
-  assert.ok(Object.is(one.entropy.drawn, 0));
+  assertClose([cut.entropy.original], [bits]);
+  const three = computeDistribution(ranked, { temperature: 0.5, topK: 3, topP: 1 });
+  assertClose(three.adjusted, [64 / 144, 64 / 144, 16 / 144, 0, 0]);
+  const one = computeDistribution(ranked, { temperature: 0, topK: Infinity, topP: 1 });
+  assert.equal([one.keptCount, ...one.adjusted], [1, 1, 0, 0, 0, 0]);
+  assert.ok(Object.is(one.entropy.adjusted, 0));
 });
 
 test.run();

@@ -5,19 +5,19 @@ import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { logTicks, yRange } from "#src/web/page/axis.js";
-import { placesOf, thin } from "#src/web/page/downsample.js";
-import { duration, short } from "#src/web/page/format.js";
-import { optionsOf } from "#src/web/page/options.js";
-import { Numbers, Series } from "#src/web/page/series.js";
+import { downsample, getSampleXs } from "#src/web/page/downsample.js";
+import { formatDuration, formatShort } from "#src/web/page/format.js";
+import { getOptionNames } from "#src/web/page/options.js";
+import { Column, Series } from "#src/web/page/series.js";
 
 const test = suite("web/series");
 const rowAt = (step: number, loss: number) => ({ step, loss, elapsedSeconds: step / 10 });
 const numbers = (values: number[]) => {
-  const made = new Numbers();
+  const made = new Column();
   for (const value of values) made.push(value);
   return made;
 };
-const listed = ({ values, length }: Numbers) => [...values.subarray(0, length)];
+const listed = ({ values, length }: Column) => [...values.subarray(0, length)];
 
 test("rows become columns; what a row lacks is NaN, evaluations stand apart", () => {
   const series = new Series();
@@ -69,12 +69,12 @@ test("law: of the points in a column of pixels the lowest and the highest are dr
     fc.property(points, fc.integer({ min: 1, max: 12 }), (ys, count) => {
       const x = numbers(ys.map((_, i) => i));
       const range = [0, Math.max(1, ys.length - 1)] as const;
-      const thinned = thin(x, numbers(ys), range, count);
-      assert.is(thinned.length, placesOf(range, count).length);
+      const sampled = downsample(x, numbers(ys), range, count);
+      assert.is(sampled.length, getSampleXs(range, count).length);
       const width = range[1] / count;
       for (let column = 0; column < count; column++) {
         const inside = ys.filter((_, i) => Math.min(count - 1, Math.floor(i / width)) === column);
-        const drawn = thinned.slice(2 * column + 1, 2 * column + 3).filter((y) => y !== null);
+        const drawn = sampled.slice(2 * column + 1, 2 * column + 3).filter((y) => y !== null);
         const ends = [Math.min(...inside), Math.max(...inside)];
         const expected = inside.length ? [...new Set(ends)] : [];
         assert.equal(
@@ -90,10 +90,10 @@ test("law: of the points in a column of pixels the lowest and the highest are dr
 test("law: where the lowest and the highest are, also after a cut; NaN is neither", () => {
   const value = fc.oneof(fc.integer({ min: 0, max: 30 }), fc.constant(Number.NaN));
   const values = fc.array(value, { minLength: 40, maxLength: 90 });
-  const check = (made: Numbers, begin: number, end: number) => {
+  const check = (made: Column, begin: number, end: number) => {
     const all = listed(made);
     const inside = all.slice(begin, end).filter((each) => !Number.isNaN(each));
-    const found = made.extremes(begin, end);
+    const found = made.findExtremes(begin, end);
     if (inside.length === 0) return assert.ok(Number.isNaN(all[found[0]]));
     const places = [Math.min(...inside), Math.max(...inside)].map((y) => all.indexOf(y, begin));
     assert.equal(found, [Math.min(...places), Math.max(...places)]);
@@ -112,24 +112,24 @@ test("law: where the lowest and the highest are, also after a cut; NaN is neithe
 
 test("a line leaves the picture where it would without its edge", () => {
   const [x, y] = [numbers([0, 10, 20]), numbers([0, 100, 300])];
-  const thinned = thin(x, y, [5, 15], 10);
-  assert.is(thinned[0], 50);
-  assert.is(thinned.at(-1), 200);
+  const sampled = downsample(x, y, [5, 15], 10);
+  assert.is(sampled[0], 50);
+  assert.is(sampled.at(-1), 200);
   assert.equal(
-    thinned.slice(1, -1).filter((value) => value !== null),
+    sampled.slice(1, -1).filter((value) => value !== null),
     [100],
   );
-  assert.equal(thin(x, y, [12, 16], 2), [140, null, null, null, null, 220]);
-  assert.equal(placesOf([0, 4], 2), [0, 1, 1.5, 3, 3.5, 4]);
+  assert.equal(downsample(x, y, [12, 16], 2), [140, null, null, null, null, 220]);
+  assert.equal(getSampleXs([0, 4], 2), [0, 1, 1.5, 3, 3.5, 4]);
 });
 
 test("the nearest place, and none in nothing", () => {
   const x = numbers([0, 10, 20]);
   assert.equal(
-    [-5, 4, 6, 14, 99].map((at) => x.nearest(at)),
+    [-5, 4, 6, 14, 99].map((at) => x.findNearest(at)),
     [0, 0, 1, 1, 2],
   );
-  assert.is(numbers([]).nearest(3), -1);
+  assert.is(numbers([]).findNearest(3), -1);
 });
 
 test("options in which runs differ, those that only some have too; not the folder", () => {
@@ -137,9 +137,9 @@ test("options in which runs differ, those that only some have too; not the folde
     { config: { seed: 1, nEmbd: 8, out: "a", betas: [1, 2] } },
     { config: { seed: 2, nEmbd: 8, out: "b", betas: [1, 2], loraRank: 4 } },
   ];
-  assert.equal(optionsOf(runs, true), ["loraRank", "seed"]);
-  assert.equal(optionsOf(runs, false), ["betas", "loraRank", "nEmbd", "seed"]);
-  assert.equal(optionsOf(runs.slice(0, 1), true), []);
+  assert.equal(getOptionNames(runs, true), ["loraRank", "seed"]);
+  assert.equal(getOptionNames(runs, false), ["betas", "loraRank", "nEmbd", "seed"]);
+  assert.equal(getOptionNames(runs.slice(0, 1), true), []);
 });
 
 test("axes: a margin, zero where it is asked for, round numbers on a logarithmic one", () => {
@@ -160,9 +160,9 @@ test("numbers in few characters", () => {
     1.8423: "1.842",
     12345: "12.35K",
   };
-  for (const [x, text] of Object.entries(cases)) assert.is(short(Number(x)), text);
-  assert.is(short(2e-5), "2e-5");
-  assert.equal([3, 3.44, 65, 3723].map(duration), ["3 s", "3.4 s", "1:05", "1:02:03"]);
+  for (const [x, text] of Object.entries(cases)) assert.is(formatShort(Number(x)), text);
+  assert.is(formatShort(2e-5), "2e-5");
+  assert.equal([3, 3.44, 65, 3723].map(formatDuration), ["3 s", "3.4 s", "1:05", "1:02:03"]);
 });
 
 test.run();

@@ -1,46 +1,48 @@
-// The page's side of the protocol: questions to the server, and its answers.
+// Requests to the dashboard's server; see ../protocol.ts for the routes. A request with a body is a
+// POST of JSON. All functions throw an Error with the server's message if it reports an error.
 
-/** What the server answers to a question in JSON. Throws an Error with its words if it refuses. */
-export async function fetchJson<T>(
-  path: string,
-  question?: object,
-  signal?: AbortSignal,
-): Promise<T> {
-  return (await answerTo(path, question, signal)).json();
+/** Returns the JSON response of a route. */
+export async function fetchJson<T>(path: string, body?: object, signal?: AbortSignal): Promise<T> {
+  const response = await request(path, body, signal);
+  return response.json();
 }
 
-/** The same for numbers in binary. */
+/** Returns a binary response as f32 values. */
 export async function fetchFloats(
   path: string,
-  question?: object,
+  body?: object,
   signal?: AbortSignal,
 ): Promise<Float32Array> {
-  return new Float32Array(await (await answerTo(path, question, signal)).arrayBuffer());
+  const response = await request(path, body, signal);
+  return new Float32Array(await response.arrayBuffer());
 }
 
-/** The same for an answer in lines of JSON, one after the other. */
+/** Yields each line of a streamed response of JSON lines. */
 export async function* fetchJsonLines<T>(
   path: string,
-  question: object,
+  body: object,
   signal?: AbortSignal,
 ): AsyncGenerator<T> {
-  const { body } = await answerTo(path, question, signal);
-  const reader = (body as ReadableStream<Uint8Array>).getReader();
+  const response = await request(path, body, signal);
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
   const decoder = new TextDecoder();
-  let text = "";
+  let pending = "";
   for (let read = await reader.read(); !read.done; read = await reader.read()) {
-    text += decoder.decode(read.value, { stream: true });
-    const lines = text.split("\n");
-    text = lines.pop() as string;
+    pending += decoder.decode(read.value, { stream: true });
+    const lines = pending.split("\n");
+    pending = lines.pop() as string; // the last line may be incomplete
     for (const line of lines) if (line) yield JSON.parse(line);
   }
 }
 
-async function answerTo(path: string, question?: object, signal?: AbortSignal): Promise<Response> {
-  const headers = { "content-type": "application/json" };
-  const body = JSON.stringify(question);
-  const options = question ? { method: "POST", headers, body } : {};
-  const response = await fetch(path, { ...options, signal });
+async function request(path: string, body?: object, signal?: AbortSignal): Promise<Response> {
+  const options: RequestInit = { signal };
+  if (body) {
+    options.method = "POST";
+    options.headers = { "content-type": "application/json" };
+    options.body = JSON.stringify(body);
+  }
+  const response = await fetch(path, options);
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({ error: response.statusText }));
   throw new Error(error);

@@ -1,97 +1,108 @@
-// The view of autograd: a few lines of code, their graph, and backward() through it, one node at a
-// time.
+// The Autograd view: an editor for a small expression, its computation graph, and the steps of
+// backward(), one node at a time.
 
 import type { Graph, GraphRequest } from "../protocol.ts";
 import { fetchJson } from "./api.ts";
 import { BackwardStepper } from "./backward-stepper.ts";
-import { choice } from "./controls.ts";
-import { codeEditor } from "./editor.ts";
+import { createSegments } from "./controls.ts";
+import { createEditor } from "./editor.ts";
 import { element } from "./element.ts";
 import { examples } from "./examples.ts";
 
-const PATIENCE = 300; // milliseconds between the last letter typed and the graph
+const TYPING_DELAY_MS = 300; // the pause in typing after which the graph is updated
 
-export function autogradView(root: HTMLElement): void {
-  let asked = new AbortController();
-  let typing = 0;
+export function createAutogradView(root: HTMLElement): void {
+  let pending = new AbortController();
+  let timer = 0;
 
-  const player = new BackwardStepper();
-  const editor = codeEditor("code", () => {
-    clearTimeout(typing);
-    typing = window.setTimeout(() => draw(), PATIENCE);
-    example.value = "";
+  const stepper = new BackwardStepper();
+  const editor = createEditor("code", () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => loadGraph(), TYPING_DELAY_MS);
+    exampleSelect.value = "";
   });
-  const example = element(
+  const exampleSelect = element(
     "select",
-    { onchange: () => open(example.value) },
-    element("option", { value: "", hidden: true }, "own code"),
+    { onchange: () => openExample(exampleSelect.value) },
+    element("option", { value: "", hidden: true }, "custom code"),
     ...Object.keys(examples).map((name) => element("option", {}, name)),
   );
-  const dtype = choice("numbers", { f64: "f64", f32: "f32" }, "f64", redraw);
+  let dtype: GraphRequest["dtype"] = "f64";
+  const dtypeControl = createSegments("dtype", { f64: "f64", f32: "f32" }, dtype, (value) => {
+    dtype = value;
+    reloadGraph();
+  });
   const isNarrow = window.matchMedia("(width <= 640px)").matches;
-  const flow = choice("direction", { LR: "across", TB: "down" }, isNarrow ? "TB" : "LR", redraw);
+  let direction: "LR" | "TB" = isNarrow ? "TB" : "LR";
+  const directionLabels = { LR: "across", TB: "down" };
+  const directionControl = createSegments("direction", directionLabels, direction, (value) => {
+    direction = value;
+    reloadGraph();
+  });
 
-  /** Asks for the graph of what stands in the editor, and shows it after so many steps. */
-  async function draw(at = 0): Promise<void> {
-    clearTimeout(typing);
-    player.halt();
-    asked.abort();
-    asked = new AbortController();
-    const question = { code: editor.code, dtype: dtype.value, direction: flow.value };
+  /** Fetches the graph of the code in the editor and shows a step of it. */
+  async function loadGraph(step = 0): Promise<void> {
+    clearTimeout(timer);
+    stepper.pause();
+    pending.abort();
+    pending = new AbortController();
+    const request: GraphRequest = { code: editor.code, dtype, direction };
     try {
-      player.load(await fetchJson<Graph>("/graph", question as GraphRequest, asked.signal), at);
-      editor.problem("");
-      player.canvas.classList.remove("stale");
+      const graph = await fetchJson<Graph>("/graph", request, pending.signal);
+      stepper.load(graph, step);
+      editor.setError("");
+      stepper.canvas.classList.remove("stale");
     } catch (error) {
-      if ((error as Error).name === "AbortError") return;
-      editor.problem((error as Error).message);
-      player.canvas.classList.add("stale");
+      const { name, message } = error as Error;
+      if (name === "AbortError") return; // a newer request has replaced this one
+      editor.setError(message);
+      stepper.canvas.classList.add("stale");
     }
   }
 
-  /** The same code in another way: the step stays. */
-  function redraw(): void {
-    draw(player.at);
+  /** Fetches the graph of the same code with other settings. The current step is kept. */
+  function reloadGraph(): void {
+    loadGraph(stepper.step);
   }
 
-  function open(name: string): void {
-    example.value = name;
+  function openExample(name: string): void {
+    exampleSelect.value = name;
     editor.code = examples[name];
-    draw();
+    loadGraph();
   }
 
-  const code = element(
+  const codeCard = element(
     "section",
     { class: "card code" },
     element("h2", {}, "Expression"),
-    element("div", { class: "row" }, element("label", {}, "example", example), dtype.root),
+    element("div", { class: "row" }, element("label", {}, "example", exampleSelect), dtypeControl),
     editor.root,
-    languageHelp(),
+    createSyntaxHelp(),
   );
-  const steps = element(
+  const stepsCard = element(
     "section",
     { class: "card list" },
     element("h2", {}, "Steps of backward()"),
-    player.list,
+    stepper.list,
   );
-  const graph = element(
+  const graphCard = element(
     "section",
     { class: "card picture" },
-    element("div", { class: "row" }, player.buttons, flow.root),
-    player.note,
-    player.canvas,
+    element("div", { class: "row" }, stepper.buttons, directionControl),
+    stepper.note,
+    stepper.canvas,
   );
-  root.append(element("div", { class: "autograd" }, code, steps, graph));
-  open(Object.keys(examples)[0]);
+  root.append(element("div", { class: "autograd" }, codeCard, stepsCard, graphCard));
+  openExample(Object.keys(examples)[0]);
 }
 
-function languageHelp(): HTMLElement {
+function createSyntaxHelp(): HTMLElement {
   const text =
-    "A line is name = expression; the last line must come to one number. Numbers and arrays on a " +
-    "line of their own, such as x = [[1, 2], [3, 4]], get gradients. Operators: + − * / ** and " +
-    "@, the product of matrices. Functions: abs, cos, exp, gelu, log, relu, sigmoid, silu, sin, " +
-    "sqrt, tanh, transpose; sum, mean, max, var with dim = 0 and keepdim = 1 if wanted; softmax " +
-    "and logSoftmax with dim. # begins a comment.";
-  const summary = element("summary", {}, "What can be written");
+    "Each line is name = expression. The last line must be a scalar. A line that assigns only " +
+    "numbers or arrays, such as x = [[1, 2], [3, 4]], creates a leaf with a gradient. " +
+    "Operators: + − * / ** and @ (matmul). Functions: abs, cos, exp, gelu, log, relu, sigmoid, " +
+    "silu, sin, sqrt, tanh, transpose; sum, mean, max, var with optional dim = 0 and " +
+    "keepdim = 1; softmax and logSoftmax with dim. # starts a comment.";
+  const summary = element("summary", {}, "Syntax");
   return element("details", {}, summary, element("p", { class: "soft small" }, text));
 }

@@ -1,18 +1,18 @@
-// The axes of a chart: how far they reach, and where their numbers stand.
+// The ranges and ticks of chart axes.
 
-const tens = Array.from({ length: 12 }, (_, power) => 10 ** power);
+const powersOfTen = Array.from({ length: 12 }, (_, exponent) => 10 ** exponent);
 
-/** How far apart the numbers on an axis of steps may stand. */
-export const wholeSteps = tens.flatMap((ten) => [ten, 2 * ten, 5 * ten]);
+/** The allowed tick spacings on an axis of steps. */
+export const stepSpacings = powersOfTen.flatMap((power) => [power, 2 * power, 5 * power]);
 
-/** The same for seconds: with minutes and hours. */
-export const secondSteps = [
+/** The allowed tick spacings on a time axis, in seconds. */
+export const timeSpacings = [
   ...[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30],
   ...[1, 2, 5, 10, 15, 30].map((minutes) => 60 * minutes),
-  ...wholeSteps.map((hours) => 3600 * hours),
+  ...stepSpacings.map((hours) => 3600 * hours),
 ];
 
-/** What a y axis shows of values from `low` to `high`: those, and a margin. */
+/** Returns the range of a y axis for values from `low` to `high`: the values and a margin. */
 export function yRange(
   low: number | null,
   high: number | null,
@@ -25,18 +25,25 @@ export function yRange(
   return fromZero && low >= 0 ? [0, high + margin] : [low - margin, high + margin];
 }
 
-/** Round numbers for a logarithmic axis: within a decade or so evenly spaced, else 1, 2 and 5. */
+/**
+ * Returns round ticks for a logarithmic axis: evenly spaced if the range is less than about a
+ * decade, otherwise 1, 2 and 5 times each power of ten.
+ */
 export function logTicks(low: number, high: number): number[] {
-  if (high / low < 8) {
-    const rough = (high - low) / 5;
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * ([1, 2, 5, 10].find((by) => by * power >= rough) as number);
-    const first = Math.ceil(low / step);
-    const count = Math.floor(high / step) - first + 1;
-    return Array.from({ length: count }, (_, i) => (first + i) * step);
-  }
+  if (high / low < 8) return linearTicks(low, high);
+  const multiples = high / low < 1e4 ? [1, 2, 5] : [1];
   const ticks = [];
   for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10)
-    for (const by of high / low < 1e4 ? [1, 2, 5] : [1]) ticks.push(by * power);
+    ticks.push(...multiples.map((multiple) => multiple * power));
   return ticks.filter((tick) => tick >= low && tick <= high);
+}
+
+function linearTicks(low: number, high: number): number[] {
+  const minimum = (high - low) / 5;
+  const power = 10 ** Math.floor(Math.log10(minimum));
+  const multiple = [1, 2, 5, 10].find((candidate) => candidate * power >= minimum) as number;
+  const step = power * multiple;
+  const first = Math.ceil(low / step);
+  const count = Math.floor(high / step) - first + 1;
+  return Array.from({ length: count }, (_, i) => (first + i) * step);
 }

@@ -1,13 +1,14 @@
-// Goes through the steps of backward(): the picture of the graph, the steps in words, and the
-// buttons and keys to step with.
+// Steps through backward(): the graph, the list of steps, a note on the current step, and buttons
+// and keys to move between steps.
 
 import type { Graph } from "../protocol.ts";
-import { stepButtons } from "./controls.ts";
+import { createStepButtons } from "./controls.ts";
 import { element } from "./element.ts";
-import { type Picture, picture } from "./graph.ts";
-import { placeOf, reveal } from "./scroll.ts";
+import { createGraphView, type GraphView } from "./graph.ts";
+import { boundingBox, scrollToArea } from "./scroll.ts";
 
-const TURN = 900; // milliseconds a step is shown while they run
+const STEP_DURATION_MS = 900; // while all steps are run
+const MARGIN = 48; // CSS pixels, around nodes that are scrolled to together
 
 export class BackwardStepper {
   readonly note = element("pre", { class: "note", "aria-live": "polite" });
@@ -23,127 +24,134 @@ export class BackwardStepper {
     role: "listbox",
     "aria-label": "steps of backward()",
   });
-  readonly #buttons = stepButtons({
-    first: () => this.go(0),
-    back: () => this.go(this.#at - 1),
-    forward: () => this.go(this.#at + 1),
-    run: () => (this.#timer ? this.halt() : this.#run()),
+  readonly #buttons = createStepButtons({
+    first: () => this.goTo(0),
+    back: () => this.goTo(this.#step - 1),
+    forward: () => this.goTo(this.#step + 1),
+    run: () => (this.#timer ? this.pause() : this.#run()),
   });
   #graph: Graph | null = null;
-  #picture: Picture | null = null;
-  #at = 0;
+  #view: GraphView | null = null;
+  #step = 0;
   #timer = 0;
 
   constructor() {
-    for (const each of [this.note, this.canvas, this.list, this.buttons])
-      each.addEventListener("keydown", (event) => this.#key(event));
+    for (const target of [this.note, this.canvas, this.list, this.buttons])
+      target.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
   get buttons(): HTMLElement {
     return this.#buttons.root;
   }
 
-  /** Shows another graph, after so many steps. */
-  load(graph: Graph, steps: number): void {
+  /** The number of steps that have been taken. */
+  get step(): number {
+    return this.#step;
+  }
+
+  /** Replaces the graph and shows it after `step` steps. */
+  load(graph: Graph, step: number): void {
     this.#graph = graph;
-    this.#picture = picture(graph, (node) => this.#turnOf(node));
-    this.canvas.replaceChildren(this.#picture.root);
+    this.#view = createGraphView(graph, (node) => this.#goToNode(node));
+    this.canvas.replaceChildren(this.#view.root);
     this.canvas.scrollTo(0, 0);
     this.list.replaceChildren(
       ...graph.steps.map(({ notes }, i) => {
-        const onclick = () => this.go(i + 1);
+        const onclick = () => this.goTo(i + 1);
         return element("li", { id: `step-${i + 1}`, role: "option", onclick }, notes.join("\n"));
       }),
     );
-    this.go(steps);
+    this.goTo(step);
   }
 
-  /** How many steps have been taken. */
-  get at(): number {
-    return this.#at;
+  /** Stops running, and shows the graph after `step` steps. */
+  goTo(step: number): void {
+    this.pause();
+    this.#show(step);
   }
 
-  /** Shows the graph after so many steps; what runs halts. */
-  go(to: number): void {
-    this.halt();
-    this.#show(to);
-  }
-
-  halt(): void {
+  pause(): void {
     clearInterval(this.#timer);
     this.#timer = 0;
-    this.#tell();
+    this.#updateButtons();
   }
 
+  /** Runs all remaining steps, or all steps if there are none. */
   #run(): void {
-    if (this.#at === this.#last) this.#show(0);
+    if (this.#step === this.#lastStep) this.#show(0);
     this.#timer = window.setInterval(() => {
-      if (this.#at + 1 >= this.#last) this.halt();
-      this.#show(this.#at + 1);
-    }, TURN);
-    this.#show(this.#at + 1);
+      if (this.#step + 1 >= this.#lastStep) this.pause();
+      this.#show(this.#step + 1);
+    }, STEP_DURATION_MS);
+    this.#show(this.#step + 1);
   }
 
-  get #last(): number {
+  get #lastStep(): number {
     return this.#graph?.steps.length ?? 0;
   }
 
-  #tell(): void {
-    this.#buttons.show(this.#at, this.#last, this.#timer !== 0);
+  #updateButtons(): void {
+    this.#buttons.update(this.#step, this.#lastStep, this.#timer !== 0);
   }
 
-  #show(to: number): void {
+  #show(step: number): void {
     if (!this.#graph) return;
-    this.#at = Math.min(Math.max(to, 0), this.#last);
-    this.#tell();
-    this.#picture?.show(this.#at);
-    const { nodes, steps } = this.#graph;
-    const step = steps[this.#at - 1];
-    this.note.textContent = step ? step.notes.join("\n") : "before backward(): values only";
-    this.#choose(this.#at - 1);
-    if (!step) return;
-    const turn = placeOf([nodes[step.node]]);
-    const all = placeOf([step, ...step.gradients].map(({ node }) => nodes[node]));
-    const { clientWidth, clientHeight } = this.canvas;
-    const isSmall = all.width < clientWidth - 48 && all.height < clientHeight - 48;
-    reveal(this.canvas, isSmall ? all : turn);
+    this.#step = Math.min(Math.max(step, 0), this.#lastStep);
+    this.#updateButtons();
+    this.#view?.show(this.#step);
+    const current = this.#graph.steps[this.#step - 1];
+    this.note.textContent = current
+      ? current.notes.join("\n")
+      : "before backward(): no gradients yet";
+    this.#selectItem(this.#step - 1);
+    if (current) this.#scrollToStep(this.#graph, this.#step - 1);
   }
 
-  /** Marks a step of the list. */
-  #choose(step: number): void {
-    for (const [i, each] of [...this.list.children].entries())
-      each.ariaSelected = String(i === step);
-    const item = this.list.children[step];
+  /** Scrolls to the node of a step, and to its inputs if all of them fit. */
+  #scrollToStep({ nodes, steps }: Graph, index: number): void {
+    const step = steps[index];
+    const node = nodes[step.node];
+    const inputs = step.gradients.map((gradient) => nodes[gradient.node]);
+    const area = boundingBox([node, ...inputs]);
+    const { clientWidth, clientHeight } = this.canvas;
+    const fits = area.width < clientWidth - MARGIN && area.height < clientHeight - MARGIN;
+    scrollToArea(this.canvas, fits ? area : boundingBox([node]));
+  }
+
+  /** Selects an item of the list of steps and scrolls to it. -1 selects none. */
+  #selectItem(index: number): void {
+    for (const [i, item] of [...this.list.children].entries())
+      item.ariaSelected = String(i === index);
+    const item = this.list.children[index];
     if (!(item instanceof HTMLElement)) {
       this.list.removeAttribute("aria-activedescendant");
       this.list.scrollTop = 0;
       return;
     }
     this.list.setAttribute("aria-activedescendant", item.id);
-    const { offsetTop, offsetHeight: height } = item;
-    reveal(this.list, { x: 0, y: offsetTop - this.list.offsetTop, width: 1, height });
+    const y = item.offsetTop - this.list.offsetTop;
+    scrollToArea(this.list, { x: 0, y, width: 1, height: item.offsetHeight });
   }
 
-  /** Goes to the step in which a node has its turn; a leaf has none. */
-  #turnOf(node: number): void {
-    const step = this.#graph?.steps.findLastIndex((each) => each.node === node) ?? -1;
-    if (step >= 0) this.go(step + 1);
+  /** Goes to the backward step of a node. A leaf has none. */
+  #goToNode(node: number): void {
+    const index = this.#graph?.steps.findLastIndex((step) => step.node === node) ?? -1;
+    if (index >= 0) this.goTo(index + 1);
   }
 
-  #key(event: KeyboardEvent): void {
-    const { key, ctrlKey, altKey, metaKey } = event;
-    if (ctrlKey || altKey || metaKey) return;
-    const [forward, back] = [this.#at + 1, this.#at - 1];
-    const to = new Map([
-      ["Home", 0],
-      ["End", this.#last],
-      ["ArrowRight", forward],
-      ["ArrowDown", forward],
-      ["ArrowLeft", back],
-      ["ArrowUp", back],
-    ]).get(key);
-    if (to === undefined) return;
+  #onKey(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const targets: Record<string, number> = {
+      Home: 0,
+      End: this.#lastStep,
+      ArrowRight: this.#step + 1,
+      ArrowDown: this.#step + 1,
+      ArrowLeft: this.#step - 1,
+      ArrowUp: this.#step - 1,
+    };
+    const target = targets[event.key];
+    if (target === undefined) return;
     event.preventDefault();
-    this.go(to);
+    this.goTo(target);
   }
 }

@@ -1,130 +1,138 @@
-// Which charts there are, and what each draws of a run.
+// The charts of the Curves view, and the curves that each of them plots for a run.
 
 import type { RunInfo } from "../protocol.ts";
 import type { Line } from "./chart.ts";
 import type { Range } from "./downsample.ts";
-import { integer, short } from "./format.ts";
-import type { Numbers, Series } from "./series.ts";
+import { formatInteger, formatShort } from "./format.ts";
+import type { EvaluationMetric, Series, StepMetric } from "./series.ts";
 
-/** A run that was chosen. */
-export interface Shown {
+/** A selected run. */
+export interface DisplayedRun {
   info: RunInfo;
   /** A CSS variable. */
   color: string;
   series: Series;
 }
 
-/** How all charts look at the runs. */
-export interface View {
+/** The settings that all charts share. */
+export interface ViewSettings {
   x: "step" | "elapsedSeconds";
+  /** Plots the loss on a logarithmic axis. */
   isLog: boolean;
-  /** The weight of what was before in the average of the loss. */
+  /** The weight of the previous value in the moving average of the loss. */
   smoothing: number;
-  /** null: all there is. */
+  /** The zoomed range of x, or null for all data. */
   range: Range | null;
   hidden: Set<Curve>;
 }
 
 export interface Curve {
   name: string;
-  style: Pick<Line, "width" | "dash" | "dots" | "share">;
-  /** Its colour where there is one run, if it is not the run's. */
-  alone?: string;
-  /** What is drawn; null where it is not known of a run. */
-  data(run: Shown, view: View): Pick<Line, "x" | "y" | "factor"> | null;
+  style: Pick<Line, "width" | "dash" | "markers" | "opacity">;
+  /** The color when only one run is shown, if it is not the run's color. */
+  singleRunColor?: string;
+  /** Returns the points of a run, or null if they are not available. */
+  getPoints(run: DisplayedRun, settings: ViewSettings): Pick<Line, "x" | "y" | "scale"> | null;
 }
 
-export interface Figure {
+export interface ChartSpec {
   name: string;
   curves: Curve[];
+  /** Starts the y axis at 0. */
   fromZero: boolean;
+  /** Formats a y value for the legend. */
   format(y: number): string;
-  /** Why there is nothing to be seen of a run. */
-  reason?(info: RunInfo): string;
+  /** Returns a message for a run whose data are not available. */
+  explainMissing?(info: RunInfo): string;
 }
 
-const thin = { width: 1.5 };
-const four = (y: number) => y.toFixed(4);
+const solid = { width: 1.5 };
 
-type Logged = "loss" | "lr" | "gradNorm" | "tokensPerSecond";
-const logged =
-  (name: Logged) =>
-  ({ series: { steps } }: Shown, { x }: View): { x: Numbers; y: Numbers } => ({
-    x: steps[x],
-    y: steps[name],
-  });
+function stepCurve(name: string, metric: StepMetric, style: Curve["style"]): Curve {
+  return {
+    name,
+    style,
+    getPoints: ({ series }, { x }) => ({ x: series.steps[x], y: series.steps[metric] }),
+  };
+}
 
-const evaluated =
-  (name: "trainLoss" | "valLoss") =>
-  ({ series: { evaluations } }: Shown, { x }: View) => ({
-    x: evaluations[x],
-    y: evaluations[name],
-  });
+function evaluationCurve(
+  name: string,
+  metric: EvaluationMetric,
+  style: Curve["style"],
+  singleRunColor: string,
+): Curve {
+  return {
+    name,
+    style,
+    singleRunColor,
+    getPoints: ({ series }, { x }) => ({ x: series.evaluations[x], y: series.evaluations[metric] }),
+  };
+}
 
-const loss: Figure = {
-  name: "Loss",
-  fromZero: false,
-  format: four,
-  curves: [
-    { name: "batch", style: { width: 1, share: 0.35 }, data: logged("loss") },
-    {
-      name: "smoothed",
-      style: { width: 2 },
-      data: ({ series }, { x, smoothing }) => ({ x: series.steps[x], y: series.smooth(smoothing) }),
-    },
-    {
-      name: "train",
-      style: { width: 1.5, dash: [4, 4], dots: "hollow" },
-      alone: "--green",
-      data: evaluated("trainLoss"),
-    },
-    {
-      name: "validation",
-      style: { width: 1.5, dots: "full" },
-      alone: "--orange",
-      data: evaluated("valLoss"),
-    },
-  ],
+const smoothedLoss: Curve = {
+  name: "smoothed",
+  style: { width: 2 },
+  getPoints: ({ series }, { x, smoothing }) => ({
+    x: series.steps[x],
+    y: series.smooth(smoothing),
+  }),
 };
 
+/** Model FLOPs utilization in percent: 100 * tokens/s * FLOPs/token / peak FLOP/s. */
 const mfu: Curve = {
   name: "MFU",
-  style: thin,
-  data({ info: { flopsPerToken, peak }, series: { steps } }, { x }) {
+  style: solid,
+  getPoints({ info: { flopsPerToken, peak }, series: { steps } }, { x }) {
     if (flopsPerToken === null || peak === null) return null;
-    return { x: steps[x], y: steps.tokensPerSecond, factor: (100 * flopsPerToken) / peak };
+    return { x: steps[x], y: steps.tokensPerSecond, scale: (100 * flopsPerToken) / peak };
   },
 };
 
-/** The loss, which is drawn large, and the others. */
-export const figures: Figure[] = [
-  loss,
+/** All charts. The first one, of the loss, is larger than the others. */
+export const chartSpecs: ChartSpec[] = [
+  {
+    name: "Loss",
+    fromZero: false,
+    format: (y) => y.toFixed(4),
+    curves: [
+      stepCurve("batch", "loss", { width: 1, opacity: 0.35 }),
+      smoothedLoss,
+      evaluationCurve(
+        "train",
+        "trainLoss",
+        { width: 1.5, dash: [4, 4], markers: "hollow" },
+        "--green",
+      ),
+      evaluationCurve("validation", "valLoss", { width: 1.5, markers: "filled" }, "--orange"),
+    ],
+  },
   {
     name: "Learning rate",
-    curves: [{ name: "learning rate", style: thin, data: logged("lr") }],
+    curves: [stepCurve("learning rate", "lr", solid)],
     fromZero: true,
-    format: short,
+    format: formatShort,
   },
   {
     name: "Gradient norm",
-    curves: [{ name: "gradient norm", style: thin, data: logged("gradNorm") }],
+    curves: [stepCurve("gradient norm", "gradNorm", solid)],
     fromZero: true,
-    format: short,
+    format: formatShort,
   },
   {
     name: "Tokens/s",
-    curves: [{ name: "tokens/s", style: thin, data: logged("tokensPerSecond") }],
+    curves: [stepCurve("tokens/s", "tokensPerSecond", solid)],
     fromZero: true,
-    format: integer,
+    format: formatInteger,
   },
   {
     name: "MFU",
     curves: [mfu],
     fromZero: true,
-    format: (y) => `${y.toFixed(1)} %`,
-    reason: ({ flopsPerToken }) =>
+    format: (y) => `${y.toFixed(1)}%`,
+    explainMissing: ({ flopsPerToken }) =>
       flopsPerToken === null
-        ? "Not known: the model's size is read from a checkpoint, and there is none of it yet."
-        : "Not known: it is a share of the device's speed, which is measured where a run trains.",
+        ? "Not available: the model size is read from a checkpoint, and there is none yet."
+        : "Not available: the peak throughput is measured only on the machine that trains the run.",
   },
 ];

@@ -1,124 +1,150 @@
-// A chart: lines over a shared x axis, drawn by uPlot, at most once a frame. What is under the
-// cursor is told to whoever shows numbers, and to the charts beside it.
+// A line chart with a shared x axis, drawn by uPlot at most once per frame. It reports cursor
+// movements and zoom selections, which other charts and the legends follow.
 
 import uPlot from "uplot";
-import { logTicks, secondSteps, wholeSteps, yRange } from "./axis.ts";
-import { onThemeChange, paint } from "./colors.ts";
-import { placesOf, type Range, thin } from "./downsample.ts";
-import { duration, integer, short } from "./format.ts";
-import type { Numbers } from "./series.ts";
+import { logTicks, stepSpacings, timeSpacings, yRange } from "./axis.ts";
+import { cssColor, onThemeChange } from "./colors.ts";
+import { downsample, getSampleXs, type Range } from "./downsample.ts";
+import { formatDuration, formatInteger, formatShort } from "./format.ts";
+import type { Column } from "./series.ts";
 
 export interface Line {
-  x: Numbers;
-  y: Numbers;
-  /** y is drawn times this. */
-  factor?: number;
+  x: Column;
+  y: Column;
+  /** A factor that y is multiplied by. */
+  scale?: number;
   /** A CSS variable. */
   color: string;
-  /** Its opacity. */
-  share?: number;
+  opacity?: number;
   width: number;
   dash?: number[];
-  /** Marks at its points, where there is room for them. */
-  dots?: "full" | "hollow";
+  /** Draws a marker at each point, unless they would be too close. */
+  markers?: "filled" | "hollow";
 }
 
 export interface ChartOptions {
   isLog?: boolean;
-  /** y begins at 0. */
+  /** Starts the y axis at 0. */
   fromZero?: boolean;
-  /** x is seconds; else it is whole steps. */
+  /** Formats x as seconds instead of steps. */
   isTime?: boolean;
 }
 
-/** What a chart tells: the x under the cursor, and a range of x that was chosen; null is none. */
-export interface ChartHooks {
-  pointed(x: number | null): void;
-  zoomed(range: Range | null): void;
+export interface ChartCallbacks {
+  /** Receives the x value under the cursor, or null if the cursor has left the chart. */
+  onCursor(x: number | null): void;
+  /** Receives a selected range of x, or null to reset the zoom. */
+  onZoom(range: Range | null): void;
 }
 
-const AXIS = 56; // CSS pixels, whatever the numbers are, so that charts stand flush
-const RIGHT = 22; // half of the last number on the x axis
+const AXIS_WIDTH = 56; // CSS pixels, constant so that the plots of all charts are aligned
+const RIGHT_PADDING = 22; // half the width of the last label on the x axis
 const FONT = "11px system-ui, sans-serif";
+const OUTSIDE = -10; // a cursor position that hides the cursor
 
 export class Chart {
   readonly #root: HTMLElement;
-  readonly #hooks: ChartHooks;
+  readonly #callbacks: ChartCallbacks;
   #plot: uPlot | null = null;
   #lines: Line[] = [];
   #range: Range = [0, 1];
   #options: ChartOptions = {};
-  #kind = "";
-  #drawn: unknown[] = []; // what is to be seen, so that nothing is drawn twice
-  #isTold = false;
+  /** The properties that are fixed when a uPlot is created. */
+  #layout = "";
+  /** Everything that the current drawing depends on, to skip redundant draws. */
+  #drawnState: unknown[] = [];
+  /** True while setCursor() runs, which must not call onCursor(). */
+  #isSyncing = false;
 
-  /** Fills `root`, whose height is set by its style. */
-  constructor(root: HTMLElement, hooks: ChartHooks) {
+  /** Fills `root`, whose size is set by its style. */
+  constructor(root: HTMLElement, callbacks: ChartCallbacks) {
     this.#root = root;
-    this.#hooks = hooks;
+    this.#callbacks = callbacks;
     root.tabIndex = 0;
-    root.addEventListener("dblclick", () => hooks.zoomed(null));
+    root.addEventListener("dblclick", () => callbacks.onZoom(null));
     root.addEventListener("keydown", (event) => this.#onKey(event));
-    root.addEventListener("blur", () => this.#plot?.setCursor({ left: -10, top: -10 }));
+    root.addEventListener("blur", () => this.#plot?.setCursor({ left: OUTSIDE, top: OUTSIDE }));
     new ResizeObserver(() => this.#draw()).observe(root);
     onThemeChange(() => this.#plot?.redraw(false));
   }
 
   draw(lines: Line[], range: Range, options: ChartOptions): void {
     const styles = lines.map(({ x: _, y: __, ...style }) => style);
-    const kind = JSON.stringify([styles, options.isLog, options.fromZero]);
-    const states = lines.flatMap(({ x, y }) => [x, x.changes, y, y.changes, y.length]);
-    const drawn = [kind, options.isTime, ...range, ...states];
-    if (drawn.every((each, i) => each === this.#drawn[i])) return;
-    this.#drawn = drawn;
+    const layout = JSON.stringify([styles, options.isLog, options.fromZero]);
+    const data = lines.flatMap(({ x, y }) => [x, x.version, y, y.version, y.length]);
+    const state = [layout, options.isTime, ...range, ...data];
+    if (state.every((value, i) => value === this.#drawnState[i])) return;
+    this.#drawnState = state;
     this.#lines = lines;
     this.#range = range;
     this.#options = options;
-    if (kind !== this.#kind) {
+    if (layout !== this.#layout) {
       this.#plot?.destroy();
       this.#plot = null;
     }
-    this.#kind = kind;
+    this.#layout = layout;
     this.#draw();
   }
 
-  /** Puts the cursor at an x, without telling so. */
-  point(x: number | null): void {
+  /** Moves the cursor to an x value without calling onCursor(). Null hides it. */
+  setCursor(x: number | null): void {
     if (!this.#plot) return;
-    this.#isTold = true;
-    const left = x === null ? -10 : this.#plot.valToPos(x, "x");
-    this.#plot.setCursor({ left, top: x === null ? -10 : 0 });
-    this.#isTold = false;
+    this.#isSyncing = true;
+    if (x === null) this.#plot.setCursor({ left: OUTSIDE, top: OUTSIDE });
+    else this.#plot.setCursor({ left: this.#plot.valToPos(x, "x"), top: 0 });
+    this.#isSyncing = false;
   }
 
   #draw(): void {
     const { clientWidth: width, clientHeight: height } = this.#root;
     if (width === 0 || this.#lines.length === 0) return;
-    this.#plot ??= new uPlot(this.#plotOptions(width, height), undefined, this.#root);
+    this.#plot ??= new uPlot(this.#getPlotOptions(width, height), undefined, this.#root);
     if (width !== this.#plot.width || height !== this.#plot.height)
       this.#plot.setSize({ width, height });
-    const count = Math.max(1, Math.round((width - AXIS - RIGHT) * devicePixelRatio));
-    const ys = this.#lines.map(({ x, y, factor = 1 }) => {
-      const values = thin(x, y, this.#range, count);
-      if (factor === 1 && !this.#options.isLog) return values;
-      const isDrawn = (value: number) => !this.#options.isLog || value > 0;
-      return values.map((value) => (value !== null && isDrawn(value) ? value * factor : null));
-    });
-    this.#plot.setData([placesOf(this.#range, count), ...ys]);
+    const pixels = Math.round((width - AXIS_WIDTH - RIGHT_PADDING) * devicePixelRatio);
+    const count = Math.max(1, pixels);
+    const ys = this.#lines.map((line) => this.#getYs(line, count));
+    this.#plot.setData([getSampleXs(this.#range, count), ...ys]);
   }
 
-  #plotOptions(width: number, height: number): uPlot.Options {
+  #getYs({ x, y, scale = 1 }: Line, count: number): (number | null)[] {
+    const { isLog = false } = this.#options;
+    const values = downsample(x, y, this.#range, count);
+    if (scale === 1 && !isLog) return values;
+    return values.map((value) => {
+      if (value === null || (isLog && value <= 0)) return null;
+      return value * scale;
+    });
+  }
+
+  #getPlotOptions(width: number, height: number): uPlot.Options {
     const { isLog = false, fromZero = false } = this.#options;
     const axis = {
-      stroke: () => paint("--soft"),
+      stroke: () => cssColor("--soft"),
       font: FONT,
-      grid: { stroke: () => paint("--line"), width: 1 },
+      grid: { stroke: () => cssColor("--line"), width: 1 },
       ticks: { show: false },
     };
+    const xAxis: uPlot.Axis = {
+      ...axis,
+      size: 24,
+      incrs: () => (this.#options.isTime ? timeSpacings : stepSpacings),
+      values: (_, xs) => xs.map(this.#options.isTime ? formatDuration : formatInteger),
+    };
+    const yAxis: uPlot.Axis = {
+      ...axis,
+      size: AXIS_WIDTH,
+      space: 28,
+      values: (_, ys) => ys.map((y) => (y === null ? "" : formatShort(y))),
+    };
+    if (isLog) {
+      yAxis.splits = (_, __, low, high) => logTicks(low, high);
+      yAxis.filter = (_, ys) => ys; // label every tick
+    }
     return {
       width,
       height,
-      padding: [8, RIGHT, 0, 0],
+      padding: [8, RIGHT_PADDING, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
@@ -133,25 +159,8 @@ export class Chart {
           range: (_, low, high) => yRange(low, high, isLog, fromZero),
         },
       },
-      axes: [
-        {
-          ...axis,
-          size: 24,
-          incrs: () => (this.#options.isTime ? secondSteps : wholeSteps),
-          values: (_, xs) => xs.map(this.#options.isTime ? duration : integer),
-        },
-        {
-          ...axis,
-          size: AXIS,
-          space: 28,
-          values: (_, ys) => ys.map((y) => (y === null ? "" : short(y))),
-          ...(isLog && {
-            splits: (_, __, low, high) => logTicks(low, high),
-            filter: (_, ys) => ys,
-          }),
-        },
-      ],
-      series: [{}, ...this.#lines.map(seriesOf)],
+      axes: [xAxis, yAxis],
+      series: [{}, ...this.#lines.map(toPlotSeries)],
       hooks: {
         setCursor: [() => this.#onCursor()],
         setSelect: [() => this.#onSelect()],
@@ -161,69 +170,70 @@ export class Chart {
 
   #onCursor(): void {
     const plot = this.#plot;
-    if (!plot || this.#isTold) return;
+    if (!plot || this.#isSyncing) return;
     const { left = -1 } = plot.cursor;
-    this.#hooks.pointed(left < 0 ? null : plot.posToVal(left, "x"));
+    this.#callbacks.onCursor(left < 0 ? null : plot.posToVal(left, "x"));
   }
 
   #onSelect(): void {
     const plot = this.#plot as uPlot;
     const { left, width } = plot.select;
-    if (width < 4) return;
-    this.#hooks.zoomed([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
+    if (width < 4) return; // a click, not a drag
+    this.#callbacks.onZoom([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
     plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
   }
 
-  /** Arrows move the cursor, + and - zoom around it, Escape shows all. */
+  /** Handles keys: arrows move the cursor, + and - zoom around it, Escape resets the zoom. */
   #onKey(event: KeyboardEvent): void {
     const plot = this.#plot;
     if (!plot || event.ctrlKey || event.metaKey || event.altKey) return;
     const width = plot.over.clientWidth;
     const { left = -1 } = plot.cursor;
-    const from = left < 0 ? width / 2 : left;
+    const position = left < 0 ? width / 2 : left;
     const [low, high] = this.#range;
-    const center = plot.posToVal(from, "x");
-    const zoom = (by: number): Range => [
-      center - (center - low) * by,
-      center + (high - center) * by,
-    ];
+    const center = plot.posToVal(position, "x");
+    const zoom = (factor: number) =>
+      this.#callbacks.onZoom([center - (center - low) * factor, center + (high - center) * factor]);
     const move = (to: number) => plot.setCursor({ left: Math.min(width, Math.max(0, to)), top: 0 });
     const step = event.shiftKey ? width / 10 : Math.max(1, width / 100);
-    if (event.key === "ArrowLeft") move(from - step);
-    else if (event.key === "ArrowRight") move(from + step);
+    if (event.key === "ArrowLeft") move(position - step);
+    else if (event.key === "ArrowRight") move(position + step);
     else if (event.key === "Home") move(0);
     else if (event.key === "End") move(width);
-    else if (event.key === "+" || event.key === "=") this.#hooks.zoomed(zoom(1 / 2));
-    else if (event.key === "-") this.#hooks.zoomed(zoom(2));
-    else if (event.key === "Escape") this.#hooks.zoomed(null);
+    else if (event.key === "+" || event.key === "=") zoom(1 / 2);
+    else if (event.key === "-") zoom(2);
+    else if (event.key === "Escape") this.#callbacks.onZoom(null);
     else return;
     event.preventDefault();
   }
 }
 
-function seriesOf({ color, share, width, dash, dots }: Line): uPlot.Series {
-  const stroke = () => paint(color);
+function toPlotSeries({ color, opacity, width, dash, markers }: Line): uPlot.Series {
+  const stroke = () => cssColor(color);
   return {
     stroke,
-    alpha: share,
+    alpha: opacity,
     width,
     dash,
     spanGaps: true,
     points: {
-      show: dots !== undefined,
+      show: markers !== undefined,
       size: 6,
       width: 1.5,
       stroke,
-      fill: () => paint(dots === "hollow" ? "--card" : color),
-      filter: marks,
+      fill: () => cssColor(markers === "hollow" ? "--card" : color),
+      filter: getMarkerIndices,
     },
   };
 }
 
-/** Where marks stand: at points, not where a line leaves the picture; none if too close. */
-function marks(plot: uPlot, i: number): number[] {
-  const values = plot.data[i];
-  const places = [];
-  for (let at = 1; at < values.length - 1; at++) if (values[at] !== null) places.push(at);
-  return places.length * 10 > plot.over.clientWidth ? [] : places;
+/**
+ * Returns the indices of the points with markers: all points, but not the interpolated values at
+ * the edges of the plot. Returns none if markers would be less than 10 pixels apart.
+ */
+function getMarkerIndices(plot: uPlot, seriesIndex: number): number[] {
+  const values = plot.data[seriesIndex];
+  const indices = [];
+  for (let i = 1; i < values.length - 1; i++) if (values[i] !== null) indices.push(i);
+  return indices.length * 10 > plot.over.clientWidth ? [] : indices;
 }

@@ -1,117 +1,144 @@
-// All charts of the chosen runs, over one range of x and with one cursor.
+// All charts of the selected runs. They share the range of x and the cursor.
 
-import { Chart } from "./chart.ts";
-import { type Figure, figures, type Shown, type View } from "./chart-specs.ts";
+import { Chart, type Line } from "./chart.ts";
+import { type ChartSpec, chartSpecs, type DisplayedRun, type ViewSettings } from "./chart-specs.ts";
 import type { Range } from "./downsample.ts";
 import { element } from "./element.ts";
-import { duration, integer } from "./format.ts";
+import { formatDuration, formatInteger } from "./format.ts";
 import { oncePerFrame } from "./frame.ts";
 import { Legend } from "./legend.ts";
 
-interface Part {
-  figure: Figure;
+interface ChartPanel {
+  spec: ChartSpec;
   chart: Chart;
   legend: Legend;
   plot: HTMLElement;
-  reason: HTMLElement;
+  /** The message that replaces the plot if there are no data. */
+  message: HTMLElement;
 }
 
 export class Charts {
   readonly root = element("div", { class: "charts" });
-  /** Draws in the next frame what has changed. */
+  /** Draws what has changed in the next frame. */
   readonly redraw = oncePerFrame(() => this.#draw());
-  readonly #view: View;
-  readonly #parts: Part[];
-  readonly #place = element("output", { class: "place soft" });
-  #runs: readonly Shown[] = [];
-  #pointed: number | null = null;
+  readonly #settings: ViewSettings;
+  readonly #panels: ChartPanel[];
+  /** The position of the cursor, or the number of logged steps. */
+  readonly #position = element("output", { class: "position soft" });
+  #runs: readonly DisplayedRun[] = [];
+  #cursor: number | null = null;
 
-  /** `zoomed` is told when a range of x was chosen in a chart. */
-  constructor(view: View, zoomed: () => void) {
-    this.#view = view;
-    this.#parts = figures.map((figure, i) => this.#part(figure, i === 0, zoomed));
+  /** Zooming in a chart changes `settings.range` and calls `onZoom`. */
+  constructor(settings: ViewSettings, onZoom: () => void) {
+    this.#settings = settings;
+    this.#panels = chartSpecs.map((spec, i) => this.#createPanel(spec, i === 0, onZoom));
   }
 
-  show(runs: readonly Shown[]): void {
+  show(runs: readonly DisplayedRun[]): void {
     this.#runs = runs;
-    for (const { legend } of this.#parts) legend.show(runs, this.#view, this.redraw);
+    for (const { legend } of this.#panels) legend.show(runs, this.#settings, this.redraw);
     this.redraw();
   }
 
-  #part(figure: Figure, isFirst: boolean, zoomed: () => void): Part {
+  #createPanel(spec: ChartSpec, isFirst: boolean, onZoom: () => void): ChartPanel {
     const plot = element("div", {
       class: "plot",
       role: "group",
-      "aria-label": `${figure.name}: arrow keys move the cursor, + and - zoom, Escape shows all`,
+      "aria-label": `${spec.name}: arrow keys move the cursor, + and - zoom, Escape resets the zoom`,
     });
-    const reason = element("p", { class: "reason soft", hidden: true });
-    const legend = new Legend(figure);
+    const message = element("p", { class: "no-data soft", hidden: true });
+    const legend = new Legend(spec);
     const chart = new Chart(plot, {
-      pointed: (x) => {
-        this.#pointed = x;
-        for (const part of this.#parts) if (part.chart !== chart) part.chart.point(x);
-        this.#tell();
+      onCursor: (x) => {
+        this.#cursor = x;
+        for (const panel of this.#panels) if (panel.chart !== chart) panel.chart.setCursor(x);
+        this.#updateLegends();
       },
-      zoomed: (range) => {
-        this.#view.range = range && this.#within(range);
-        zoomed();
+      onZoom: (range) => {
+        this.#settings.range = range && this.#clampRange(range);
+        onZoom();
         this.redraw();
       },
     });
-    const head = element("div", { class: "head" }, element("h3", {}, figure.name));
-    if (isFirst) head.append(this.#place);
+    const head = element("div", { class: "head" }, element("h3", {}, spec.name));
+    if (isFirst) head.append(this.#position);
     head.append(legend.root);
-    this.root.append(
-      element("figure", { class: isFirst ? "card large" : "card" }, head, plot, reason),
-    );
-    return { figure, chart, legend, plot, reason };
+    const className = isFirst ? "card large" : "card";
+    this.root.append(element("figure", { class: className }, head, plot, message));
+    return { spec, chart, legend, plot, message };
   }
 
   #draw(): void {
-    const view = this.#view;
-    const range = view.range ?? this.#all();
-    const isAlone = this.#runs.length === 1;
-    const isTime = view.x === "elapsedSeconds";
-    for (const { figure, chart, plot, reason } of this.#parts) {
-      const { curves, fromZero } = figure;
-      const lines = curves.flatMap((curve) =>
-        this.#runs.flatMap((run) => {
-          const data = view.hidden.has(curve) ? null : curve.data(run, view);
-          const color = (isAlone && curve.alone) || run.color;
-          return data ? [{ ...curve.style, ...data, color }] : [];
-        }),
-      );
-      const why = this.#runs.find((run) => figure.reason && !curves[0].data(run, view));
-      reason.hidden = lines.length > 0 || !why;
-      plot.hidden = !reason.hidden;
-      reason.textContent = why && figure.reason ? figure.reason(why.info) : "";
-      chart.draw(lines, range, { fromZero, isTime, isLog: view.isLog && figure === figures[0] });
-    }
-    this.#tell();
+    for (const panel of this.#panels) this.#drawPanel(panel);
+    this.#updateLegends();
   }
 
-  /** That part of a range in which there is something; null if that is all. */
-  #within([low, high]: Range): Range | null {
-    const [first, last] = this.#all();
-    const [begin, end] = [Math.max(low, first), Math.min(high, last)];
+  #drawPanel({ spec, chart, plot, message }: ChartPanel): void {
+    const settings = this.#settings;
+    const lines = this.#getLines(spec);
+    const runWithoutData = this.#runs.find((run) => !spec.curves[0].getPoints(run, settings));
+    const explanation = runWithoutData && spec.explainMissing?.(runWithoutData.info);
+    const hasMessage = lines.length === 0 && explanation !== undefined;
+    message.hidden = !hasMessage;
+    plot.hidden = hasMessage;
+    message.textContent = explanation ?? "";
+    chart.draw(lines, settings.range ?? this.#getFullRange(), {
+      fromZero: spec.fromZero,
+      isTime: settings.x === "elapsedSeconds",
+      isLog: settings.isLog && spec === chartSpecs[0],
+    });
+  }
+
+  /** Returns the visible curves of all runs. */
+  #getLines({ curves }: ChartSpec): Line[] {
+    const isSingleRun = this.#runs.length === 1;
+    const lines: Line[] = [];
+    for (const curve of curves) {
+      if (this.#settings.hidden.has(curve)) continue;
+      for (const run of this.#runs) {
+        const points = curve.getPoints(run, this.#settings);
+        const color = (isSingleRun && curve.singleRunColor) || run.color;
+        if (points) lines.push({ ...curve.style, ...points, color });
+      }
+    }
+    return lines;
+  }
+
+  /** Limits a range to the part with data. Returns null if that is the full range. */
+  #clampRange([low, high]: Range): Range | null {
+    const [first, last] = this.#getFullRange();
+    const begin = Math.max(low, first);
+    const end = Math.min(high, last);
     return begin < end && (begin > first || end < last) ? [begin, end] : null;
   }
 
-  /** From the first row of any run to the last. */
-  #all(): Range {
-    let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  /** Returns the range of x over all runs. */
+  #getFullRange(): Range {
+    let low = Infinity;
+    let high = -Infinity;
     for (const { series } of this.#runs)
-      for (const { [this.#view.x]: x } of [series.steps, series.evaluations])
-        if (x.length) [low, high] = [Math.min(low, x.values[0]), Math.max(high, x.last())];
+      for (const table of [series.steps, series.evaluations]) {
+        const x = table[this.#settings.x];
+        if (x.length === 0) continue;
+        low = Math.min(low, x.values[0]);
+        high = Math.max(high, x.last());
+      }
     if (low > high) return [0, 1];
     return low < high ? [low, high] : [low, low + 1];
   }
 
-  #tell = oncePerFrame(() => {
-    const at = this.#pointed;
-    for (const { legend } of this.#parts) legend.update(this.#view, at);
-    const rows = this.#runs.reduce((sum, { series }) => sum + series.steps.step.length, 0);
-    const place = this.#view.x === "step" ? `step ${integer(at ?? 0)}` : `at ${duration(at ?? 0)}`;
-    this.#place.textContent = at === null ? `${integer(rows)} rows` : place;
+  #updateLegends = oncePerFrame(() => {
+    for (const { legend } of this.#panels) legend.update(this.#settings, this.#cursor);
+    this.#position.textContent = this.#describePosition();
   });
+
+  #describePosition(): string {
+    if (this.#cursor === null) {
+      const count = this.#runs.reduce((sum, { series }) => sum + series.steps.step.length, 0);
+      return `${formatInteger(count)} logged steps`;
+    }
+    return this.#settings.x === "step"
+      ? `step ${formatInteger(this.#cursor)}`
+      : `at ${formatDuration(this.#cursor)}`;
+  }
 }

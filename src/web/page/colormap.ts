@@ -1,29 +1,33 @@
-// Ramps of colours for pictures of numbers, made of the page's own colours, light or dark.
+// Colormaps for heat maps, interpolated between colors of the style sheet.
 
-import { paint } from "./colors.ts";
+import { cssColor } from "./colors.ts";
 
-/** 256 colours as the bytes of an image hold them. */
-export type Ramp = Uint32Array;
+/** 256 colors in the byte order of ImageData. */
+export type Colormap = Uint32Array;
 
-/** From one of the page's colours to the next, in equal parts: ramp("--card", "--blue"). */
-export function ramp(...names: string[]): Ramp {
-  const stops = names.map(bytesOf);
-  const colours = new Uint8Array(256 * 4);
+/** Interpolates linearly between CSS variables: createColormap("--card", "--blue"). */
+export function createColormap(...names: string[]): Colormap {
+  const stops = names.map(readRgba);
+  const bytes = new Uint8Array(256 * 4);
   for (let i = 0; i < 256; i++) {
-    const at = (i / 255) * (stops.length - 1);
-    const from = Math.min(Math.floor(at), stops.length - 2);
-    const [a, b] = [stops[from], stops[from + 1]];
-    for (let c = 0; c < 4; c++) colours[4 * i + c] = a[c] + (b[c] - a[c]) * (at - from);
+    const position = (i / 255) * (stops.length - 1);
+    const index = Math.min(Math.floor(position), stops.length - 2);
+    const from = stops[index];
+    const to = stops[index + 1];
+    for (let channel = 0; channel < 4; channel++)
+      bytes[4 * i + channel] = from[channel] + (to[channel] - from[channel]) * (position - index);
   }
-  return new Uint32Array(colours.buffer);
+  return new Uint32Array(bytes.buffer);
 }
 
-/** Red, green, blue and opacity of a colour that the style sheet names. */
-function bytesOf(name: string): Uint8ClampedArray {
+/** Returns the red, green, blue and alpha bytes of a CSS variable. */
+function readRgba(name: string): Uint8ClampedArray {
+  // drawing a pixel converts any CSS color syntax to bytes
   const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = 1;
+  canvas.width = 1;
+  canvas.height = 1;
   const context = canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D;
-  context.fillStyle = paint(name);
+  context.fillStyle = cssColor(name);
   context.fillRect(0, 0, 1, 1);
   return context.getImageData(0, 0, 1, 1).data;
 }

@@ -1,9 +1,9 @@
-// The view of how runs learn: a list to choose from, charts of those chosen, and what the one that
-// is being trained is up to.
+// The Curves view: the list of runs, charts of the metrics of the selected runs, their snapshots,
+// and the controls of the live run.
 
 import type { RunInfo } from "../protocol.ts";
 import { fetchJson } from "./api.ts";
-import type { View } from "./chart-specs.ts";
+import type { ViewSettings } from "./chart-specs.ts";
 import { Charts } from "./charts.ts";
 import { element } from "./element.ts";
 import type { EventStream } from "./events.ts";
@@ -14,95 +14,94 @@ import { Series } from "./series.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Toolbar } from "./toolbar.ts";
 
-export function curvesView(root: HTMLElement, stream: EventStream): void {
-  const all = new Map<string, Series>();
-  const view: View = {
+export function createCurvesView(root: HTMLElement, stream: EventStream): void {
+  const seriesByRun = new Map<string, Series>();
+  const settings: ViewSettings = {
     x: "step",
     isLog: false,
     smoothing: 0.9,
     range: null,
     hidden: new Set(),
   };
-  const control = new RunControl();
-  const list = new RunList(look);
-  const toolbar = new Toolbar(view, changed);
-  const charts = new Charts(view, () => toolbar.update());
+  const runControl = new RunControl();
+  const runList = new RunList(subscribe);
+  const toolbar = new Toolbar(settings, () => {
+    toolbar.update();
+    charts.redraw();
+  });
+  const charts = new Charts(settings, () => toolbar.update());
   const options = new Options();
-  const glimpses = new Snapshots();
-  const problem = element("p", { class: "error", role: "status" });
+  const snapshots = new Snapshots();
+  const errorMessage = element("p", { class: "error", role: "status" });
   const body = element(
     "div",
-    { class: "curves", hidden: true }, // until the runs are known: else all would move then
+    { class: "curves", hidden: true }, // until the runs are loaded, to avoid a layout shift
     element(
       "aside",
       { "aria-label": "runs" },
-      element("section", { class: "card" }, element("h3", {}, "Runs"), problem, list.root),
+      element("section", { class: "card" }, element("h3", {}, "Runs"), errorMessage, runList.root),
       options.root,
     ),
-    element("div", { class: "main" }, toolbar.root, charts.root, glimpses.root),
+    element("div", { class: "main" }, toolbar.root, charts.root, snapshots.root),
   );
-  root.append(control.root, body);
+  root.append(runControl.root, body);
 
   stream.on("rows", ({ run, rows }) => {
-    seriesOf(run).append(rows);
+    getSeries(run).append(rows);
     charts.redraw();
   });
   stream.on("restart", ({ run }) => {
-    seriesOf(run).clear();
+    getSeries(run).clear();
     charts.redraw();
   });
-  stream.on("snapshot", (glimpse) => glimpses.add(glimpse));
-  stream.on("status", (status) => control.hear(status));
+  stream.on("snapshot", (snapshot) => snapshots.add(snapshot));
+  stream.on("status", (status) => runControl.setStatus(status));
   stream.on("runs", reload);
-  stream.watch((connection) => {
-    control.reach(connection === "open");
-    // the server may be another one, with other runs
-    if (connection === "open" || connection === "refused") reload();
+  stream.onStateChange((state) => {
+    runControl.setConnected(state === "open");
+    // after a reconnection the server may be a different one, with other runs
+    if (state === "open" || state === "rejected") reload();
   });
 
-  function changed(): void {
-    toolbar.update();
-    charts.redraw();
-  }
-
-  function seriesOf(run: string): Series {
-    const series = all.get(run) ?? new Series();
-    all.set(run, series);
+  function getSeries(run: string): Series {
+    const series = seriesByRun.get(run) ?? new Series();
+    seriesByRun.set(run, series);
     return series;
   }
 
-  function names(): string[] {
-    return list.chosen.map(({ info }) => info.name);
+  function getSelectedNames(): string[] {
+    return runList.selected.map(({ info }) => info.name);
   }
 
+  /** Fetches the list of runs and updates the selection. */
   async function reload(): Promise<void> {
     let infos: RunInfo[];
     try {
       infos = await fetchJson<RunInfo[]>("/runs");
     } catch (error) {
-      problem.textContent = (error as Error).message;
+      errorMessage.textContent = (error as Error).message;
       return;
     } finally {
       body.hidden = false;
     }
-    problem.textContent = infos.length ? "" : "There are no runs yet.";
-    const before = names().join("/");
-    list.update(infos);
-    control.setLive(infos.find(({ isLive }) => isLive)?.name);
-    if (names().join("/") === before) show();
-    else look();
+    errorMessage.textContent = infos.length > 0 ? "" : "There are no runs yet.";
+    const previous = getSelectedNames();
+    runList.update(infos);
+    runControl.setLiveRun(infos.find(({ isLive }) => isLive)?.name);
+    if (getSelectedNames().join("/") === previous.join("/")) showSelected();
+    else subscribe();
   }
 
-  /** Hears the runs that are chosen, and shows them. */
-  function look(): void {
-    stream.look(names());
-    show();
+  /** Subscribes to the events of the selected runs and shows these runs. */
+  function subscribe(): void {
+    stream.subscribe(getSelectedNames());
+    showSelected();
   }
 
-  function show(): void {
-    const { chosen } = list;
-    charts.show(chosen.map((run) => ({ ...run, series: seriesOf(run.info.name) })));
-    options.show(chosen);
-    glimpses.choose(names());
+  function showSelected(): void {
+    const { selected } = runList;
+    charts.show(selected.map((run) => ({ ...run, series: getSeries(run.info.name) })));
+    options.show(selected);
+    snapshots.setRuns(getSelectedNames());
   }
 }

@@ -1,22 +1,21 @@
-// A field for code, with the numbers of its lines; the one with an error is marked, and the error
-// stands below.
+// A code editor with line numbers. It marks the line of an error, and shows the message below.
 
 import { element } from "./element.ts";
 
 export interface Editor {
   root: HTMLElement;
   code: string;
-  /** Shows what is wrong; a message that begins with `line 3` marks that line. "": nothing is. */
-  problem(message: string): void;
+  /** Shows an error, and marks its line if it starts with `line 3`. "" clears the error. */
+  setError(message: string): void;
 }
 
-/** `changed` is told when the code has been typed in, not when it was set. */
-export function codeEditor(label: string, changed: () => void): Editor {
-  const numbers = element("div", { class: "line-numbers", "aria-hidden": "true" });
-  const message = element("p", { class: "problem error", id: "code-problem", role: "alert" });
-  const field = element("textarea", {
+/** Creates an editor. `onInput` is called when the user edits the code, not when it is set. */
+export function createEditor(label: string, onInput: () => void): Editor {
+  const lineNumbers = element("div", { class: "line-numbers", "aria-hidden": "true" });
+  const error = element("p", { class: "message error", id: "code-error", role: "alert" });
+  const textArea = element("textarea", {
     "aria-label": label,
-    "aria-describedby": "code-problem",
+    "aria-describedby": "code-error",
     rows: 10,
     spellcheck: "false",
     autocapitalize: "off",
@@ -24,36 +23,36 @@ export function codeEditor(label: string, changed: () => void): Editor {
     wrap: "off",
     maxlength: 2000,
   });
-  const count = () => {
-    const lines = field.value.split("\n").length;
-    while (numbers.childElementCount > lines) numbers.lastElementChild?.remove();
-    for (let i = numbers.childElementCount + 1; i <= lines; i++)
-      numbers.append(element("div", {}, String(i)));
+  const updateLineNumbers = () => {
+    const count = textArea.value.split("\n").length;
+    while (lineNumbers.childElementCount > count) lineNumbers.lastElementChild?.remove();
+    for (let line = lineNumbers.childElementCount + 1; line <= count; line++)
+      lineNumbers.append(element("div", {}, String(line)));
   };
-  field.addEventListener("input", () => {
-    count();
-    changed();
+  textArea.addEventListener("input", () => {
+    updateLineNumbers();
+    onInput();
   });
-  field.addEventListener("scroll", () => {
-    numbers.scrollTop = field.scrollTop;
+  textArea.addEventListener("scroll", () => {
+    lineNumbers.scrollTop = textArea.scrollTop;
   });
-  const editor = element("div", { class: "editor" }, numbers, field);
+  const frame = element("div", { class: "editor" }, lineNumbers, textArea);
   return {
-    root: element("div", {}, editor, message),
+    root: element("div", {}, frame, error),
     get code() {
-      return field.value;
+      return textArea.value;
     },
     set code(code) {
-      field.value = code;
-      field.scrollTop = 0;
-      count();
+      textArea.value = code;
+      textArea.scrollTop = 0;
+      updateLineNumbers();
     },
-    problem(text) {
-      message.textContent = text;
-      const line = Number(/^line (\d+)/.exec(text)?.[1] ?? 0);
-      field.setAttribute("aria-invalid", String(text !== ""));
-      for (const [i, each] of [...numbers.children].entries())
-        each.className = i + 1 === line ? "wrong" : "";
+    setError(message) {
+      error.textContent = message;
+      textArea.setAttribute("aria-invalid", String(message !== ""));
+      const errorLine = Number(/^line (\d+)/.exec(message)?.[1] ?? 0);
+      for (const [i, lineNumber] of [...lineNumbers.children].entries())
+        lineNumber.className = i + 1 === errorLine ? "wrong" : "";
     },
   };
 }

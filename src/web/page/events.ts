@@ -1,77 +1,79 @@
-// The one stream of events that the page hears. Each run that is looked at has a place in its file,
-// so that whoever comes back, or looks at other runs, goes on from there.
+// The page's connection to the server-sent events of /events. It remembers how far each run has
+// been read, so that after a reconnection, or when a run is selected again, only new rows are sent.
 
 import type { Events, ReadPosition } from "../protocol.ts";
 
-/** `refused`: the server is there, and does not know one of the runs. */
-export type Connection = "opening" | "open" | "lost" | "refused";
+/** `rejected`: the server responds, but does not know one of the runs. */
+export type ConnectionState = "connecting" | "open" | "lost" | "rejected";
 
 type Listeners = { [K in keyof Events]: ((data: Events[K]) => void)[] };
 
-const TRY_AGAIN = 1000; // milliseconds, where the browser has given up
+/** The delay before reconnecting in the cases in which the browser does not do it by itself. */
+const RETRY_DELAY_MS = 1000;
 
 export class EventStream {
   readonly #listeners: Listeners = { rows: [], restart: [], snapshot: [], status: [], runs: [] };
-  readonly #watchers: ((connection: Connection) => void)[] = [];
-  /** By run, how far its file has been heard; kept while nobody looks at it. */
-  readonly #places = new Map<string, ReadPosition>();
+  readonly #stateListeners: ((state: ConnectionState) => void)[] = [];
+  /** The read position of each run, kept while the run is not subscribed to. */
+  readonly #positions = new Map<string, ReadPosition>();
   #runs: readonly string[] = [];
   #source: EventSource | null = null;
   #timer = 0;
-  #connection: Connection = "opening";
+  #state: ConnectionState = "connecting";
 
   on<K extends keyof Events>(name: K, listener: (data: Events[K]) => void): void {
     this.#listeners[name].push(listener);
   }
 
-  /** `watcher` is told now, and whenever it changes, whether the server can be reached. */
-  watch(watcher: (connection: Connection) => void): void {
-    this.#watchers.push(watcher);
-    watcher(this.#connection);
+  /** Calls `listener` now and whenever the state of the connection changes. */
+  onStateChange(listener: (state: ConnectionState) => void): void {
+    this.#stateListeners.push(listener);
+    listener(this.#state);
   }
 
-  /** From now on these runs are heard, each from where it was left. */
-  look(runs: readonly string[]): void {
+  /** Replaces the subscribed runs. Each one continues from its last read position. */
+  subscribe(runs: readonly string[]): void {
     this.#runs = runs;
-    this.#open();
+    this.#connect();
   }
 
-  #open(): void {
+  #connect(): void {
     clearTimeout(this.#timer);
     this.#source?.close();
-    const places = this.#runs.map((run) => {
-      const { next, mark } = this.#placeOf(run);
+    const positions = this.#runs.map((run) => {
+      const { next, mark } = this.#getPosition(run);
       return `${encodeURIComponent(run)}:${next}:${mark}`;
     });
-    const source = new EventSource(`/events?${new URLSearchParams({ after: places.join() })}`);
-    source.onopen = () => this.#tell("open");
+    const source = new EventSource(`/events?${new URLSearchParams({ after: positions.join() })}`);
+    source.onopen = () => this.#setState("open");
     source.onerror = () => {
-      const isRefused = source.readyState === EventSource.CLOSED;
-      if (isRefused) this.#timer = setTimeout(() => this.#open(), TRY_AGAIN);
-      this.#tell(isRefused ? "refused" : "lost");
+      // the browser reconnects after a network error, but not after an HTTP error
+      const isRejected = source.readyState === EventSource.CLOSED;
+      if (isRejected) this.#timer = setTimeout(() => this.#connect(), RETRY_DELAY_MS);
+      this.#setState(isRejected ? "rejected" : "lost");
     };
     for (const name of Object.keys(this.#listeners) as (keyof Events)[])
-      source.addEventListener(name, ({ data }) => this.#hear(name, JSON.parse(data)));
+      source.addEventListener(name, ({ data }) => this.#dispatch(name, JSON.parse(data)));
     this.#source = source;
   }
 
-  #placeOf(run: string): ReadPosition {
-    return this.#places.get(run) ?? { next: 0, mark: 0 };
+  #getPosition(run: string): ReadPosition {
+    return this.#positions.get(run) ?? { next: 0, mark: 0 };
   }
 
-  #hear<K extends keyof Events>(name: K, data: Events[K]): void {
-    if (name === "restart") this.#places.delete((data as Events["restart"]).run);
+  #dispatch<K extends keyof Events>(name: K, data: Events[K]): void {
+    if (name === "restart") this.#positions.delete((data as Events["restart"]).run);
     if (name === "rows") {
       const { run, next, mark } = data as Events["rows"];
-      if (next <= this.#placeOf(run).next) return; // heard before
-      this.#places.set(run, { next, mark });
+      if (next <= this.#getPosition(run).next) return; // a duplicate
+      this.#positions.set(run, { next, mark });
     }
     for (const listener of this.#listeners[name]) listener(data);
   }
 
-  #tell(connection: Connection): void {
-    if (connection === this.#connection) return;
-    this.#connection = connection;
-    for (const watcher of this.#watchers) watcher(connection);
+  #setState(state: ConnectionState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    for (const listener of this.#stateListeners) listener(state);
   }
 }

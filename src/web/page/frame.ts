@@ -1,13 +1,13 @@
-// Drawing keeps the browser's pace.
+// Limits drawing to the display's frame rate.
 
-/** A function that has `draw` called in the next frame, once, however often it is called itself. */
+/** Returns a function that schedules `draw` for the next frame. Repeated calls are merged. */
 export function oncePerFrame(draw: () => void): () => void {
-  let isAsked = false;
+  let isScheduled = false;
   return () => {
-    if (isAsked) return;
-    isAsked = true;
+    if (isScheduled) return;
+    isScheduled = true;
     requestAnimationFrame(() => {
-      isAsked = false;
+      isScheduled = false;
       draw();
     });
   };

@@ -1,140 +1,159 @@
-// What the model writes, token by token as it comes, each shaded by how improbable it was.
+// Text that the model generates, streamed token by token. Each token is shaded by its surprise, the
+// negative log2 of its probability.
 
-import type { GeneratedToken } from "../protocol.ts";
+import type { GeneratedToken, GenerateRequest } from "../protocol.ts";
 import { fetchJsonLines } from "./api.ts";
 import { element } from "./element.ts";
-import type { Sampling } from "./sampling.ts";
+import type { SamplingOptions } from "./sampling.ts";
 
-/** A token of this many bits, -log2 of its probability, or more has the deepest shade. */
-const MOST_BITS = 8;
-const HINT = "Point at a token: its probability";
+/** The surprise in bits from which the shade is deepest. */
+const MAX_BITS = 8;
+const HINT = "Point at a token to see its probability";
 
-/** What is gone on from, and how. */
-export interface Beginning {
+export interface Prompt {
   run: string;
   text: string;
-  sampling: Sampling;
+  sampling: SamplingOptions;
+}
+
+/** The progress of one generation. */
+interface Progress {
+  tokens: number;
+  /** The sum over all tokens of -log2 p. */
+  bits: number;
+  startTime: number;
 }
 
 export class Generation {
   readonly element: HTMLElement;
-  readonly #beginning: () => Beginning | null;
+  readonly #getPrompt: () => Prompt | null;
   readonly #start = element("button", { type: "submit", class: "main" }, "Generate");
   readonly #stop = element("button", { type: "button", disabled: true }, "Stop");
-  readonly #tokens = element("input", {
-    ...{ type: "number", min: 1, max: 10_000, value: 300, required: true },
+  readonly #tokenCount = element("input", {
+    type: "number",
+    min: 1,
+    max: 10_000,
+    value: 300,
+    required: true,
   });
   readonly #seed = element("input", {
-    ...{ type: "number", min: 0, max: 2 ** 32 - 1, placeholder: "any" },
+    type: "number",
+    min: 0,
+    max: 2 ** 32 - 1,
+    placeholder: "any",
   });
   readonly #text: HTMLElement;
   readonly #readout = element("output", { class: "readout" }, HINT);
   readonly #status = element("p", { class: "small soft", role: "status" }, "\u00a0");
   #running: AbortController | null = null;
-  #at: HTMLElement | null = null;
+  #pointed: HTMLElement | null = null;
 
-  /** `beginning` is asked what to go on from; null: nothing can be. */
-  constructor(beginning: () => Beginning | null) {
-    this.#beginning = beginning;
+  /** `getPrompt` returns the text to continue, or null if no model is loaded. */
+  constructor(getPrompt: () => Prompt | null) {
+    this.#getPrompt = getPrompt;
     this.#stop.addEventListener("click", () => this.stop());
     this.#text = element("div", {
-      class: "written",
+      class: "generated-text",
       tabindex: 0,
       role: "group",
-      "aria-label": "the text, arrow keys walk through its tokens",
+      "aria-label": "generated text, arrow keys move through its tokens",
       onpointermove: ({ target }) => this.#point(target as HTMLElement),
       onpointerleave: () => document.activeElement !== this.#text && this.#point(null),
       onblur: () => this.#point(null),
-      onkeydown: (event) => this.#walk(event as KeyboardEvent),
+      onkeydown: (event) => this.#onKey(event as KeyboardEvent),
     });
-    const form = element(
-      "form",
-      {
-        class: "row",
-        onsubmit: (event) => {
-          event.preventDefault();
-          this.#generate();
-        },
-      },
-      element("label", {}, "tokens", this.#tokens),
-      element("label", {}, "seed", this.#seed),
-      this.#start,
-      this.#stop,
-    );
-    const scale = ["1", "1/16", "1/256"].map((text) => element("span", {}, text));
     this.element = element(
       "section",
       { class: "card generation" },
       element("h2", {}, "Generation"),
-      form,
+      this.#createForm(),
       this.#readout,
       this.#text,
-      element(
-        "div",
-        { class: "legend small soft" },
-        element("div", { class: "colours written-colours" }),
-        element("div", { class: "scale" }, ...scale),
-        "The deeper its shade, the less probable the model itself had found a token.",
-      ),
+      createLegend(),
       this.#status,
     );
   }
 
-  /** Ends the text where it is. */
+  #createForm(): HTMLElement {
+    const onsubmit = (event: Event) => {
+      event.preventDefault();
+      this.#generate();
+    };
+    return element(
+      "form",
+      { class: "row", onsubmit },
+      element("label", {}, "tokens", this.#tokenCount),
+      element("label", {}, "seed", this.#seed),
+      this.#start,
+      this.#stop,
+    );
+  }
+
+  /** Stops the generation. The text so far stays. */
   stop(): void {
     this.#running?.abort();
   }
 
   async #generate(): Promise<void> {
-    const beginning = this.#beginning();
-    if (!beginning) return;
-    const { run, text, sampling } = beginning;
-    const { temperature, topP, topK } = sampling;
+    const prompt = this.#getPrompt();
+    if (!prompt) return;
     const running = new AbortController();
     this.#running = running;
-    this.#busy(true);
+    this.#setRunning(true);
     this.#point(null);
-    this.#text.replaceChildren(element("span", { class: "soft" }, text));
-    const tokens = Number(this.#tokens.value);
-    const seed = this.#seed.value === "" ? {} : { seed: Number(this.#seed.value) };
-    const cut = topK === Infinity ? {} : { topK };
-    const question = { run, text, tokens, temperature, topP, ...cut, ...seed };
-    const started = performance.now();
-    let [count, bits, frame, how] = [0, 0, 0, "at its end"];
-    let waiting: HTMLElement[] = [];
-    const show = (how: string) => {
-      this.#append(waiting);
-      waiting = [];
-      this.#status.textContent = summary(how, count, bits, started);
+    this.#text.replaceChildren(element("span", { class: "soft" }, prompt.text));
+    const progress: Progress = { tokens: 0, bits: 0, startTime: performance.now() };
+    let pending: HTMLElement[] = [];
+    let frame = 0;
+    let outcome = "done";
+    const showPending = (state: string) => {
+      this.#append(pending);
+      pending = [];
+      this.#status.textContent = summarize(state, progress);
     };
     try {
-      for await (const each of fetchJsonLines<GeneratedToken>(
-        "/generate",
-        question,
-        running.signal,
-      )) {
-        waiting.push(tokenOf(each));
-        count++;
-        bits -= Math.log2(each.probability);
-        // tokens may come faster than pictures: they are shown with the next one
-        if (waiting.length === 1) frame = requestAnimationFrame(() => show("writing"));
+      const request = this.#createRequest(prompt);
+      const tokens = fetchJsonLines<GeneratedToken>("/generate", request, running.signal);
+      for await (const token of tokens) {
+        pending.push(createTokenElement(token));
+        progress.tokens++;
+        progress.bits -= Math.log2(token.probability);
+        // tokens may arrive faster than frames: those of a frame are shown together
+        if (pending.length === 1) frame = requestAnimationFrame(() => showPending("generating"));
       }
     } catch (error) {
-      how = running.signal.aborted ? "stopped" : (error as Error).message;
+      outcome = running.signal.aborted ? "stopped" : (error as Error).message;
     }
     cancelAnimationFrame(frame);
-    show(how);
-    this.#busy(false);
+    showPending(outcome);
+    this.#setRunning(false);
   }
 
-  #busy(isBusy: boolean): void {
-    const hadFocus = document.activeElement === (isBusy ? this.#start : this.#stop);
-    this.#start.disabled = isBusy;
-    this.#stop.disabled = !isBusy;
-    if (hadFocus) (isBusy ? this.#stop : this.#start).focus();
+  #createRequest({ run, text, sampling }: Prompt): GenerateRequest {
+    const { temperature, topK, topP } = sampling;
+    const request: GenerateRequest = {
+      run,
+      text,
+      tokens: this.#tokenCount.valueAsNumber,
+      temperature,
+      topP,
+    };
+    if (topK !== Infinity) request.topK = topK;
+    if (this.#seed.value !== "") request.seed = this.#seed.valueAsNumber;
+    return request;
   }
 
-  /** Puts tokens behind the text, whose end stays in view if it was. */
+  /** Enables one of the two buttons, which keeps the keyboard focus of the other. */
+  #setRunning(isRunning: boolean): void {
+    const enabled = isRunning ? this.#stop : this.#start;
+    const disabled = isRunning ? this.#start : this.#stop;
+    const hadFocus = document.activeElement === disabled;
+    enabled.disabled = false;
+    disabled.disabled = true;
+    if (hadFocus) enabled.focus();
+  }
+
+  /** Appends tokens. If the end of the text was visible, it stays visible. */
   #append(tokens: HTMLElement[]): void {
     const box = this.#text;
     const isAtEnd = box.scrollTop + box.clientHeight > box.scrollHeight - 30;
@@ -142,35 +161,48 @@ export class Generation {
     if (isAtEnd) box.scrollTop = box.scrollHeight;
   }
 
-  #point(token: HTMLElement | null): void {
-    this.#at?.classList.remove("at");
-    this.#at = token?.classList.contains("drawn") ? token : null;
-    this.#at?.classList.add("at");
-    this.#readout.textContent = this.#at?.title ?? HINT;
+  /** Highlights a token and shows its probability. Any other element clears both. */
+  #point(target: HTMLElement | null): void {
+    this.#pointed?.classList.remove("pointed");
+    this.#pointed = target?.classList.contains("generated") ? target : null;
+    this.#pointed?.classList.add("pointed");
+    this.#readout.textContent = this.#pointed?.title ?? HINT;
   }
 
-  #walk(event: KeyboardEvent): void {
+  #onKey(event: KeyboardEvent): void {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const all = [...this.#text.querySelectorAll<HTMLElement>(".drawn")];
-    if (!step || all.length === 0) return;
+    const tokens = [...this.#text.querySelectorAll<HTMLElement>(".generated")];
+    if (!step || tokens.length === 0) return;
     event.preventDefault();
-    const place = this.#at ? all.indexOf(this.#at) + step : 0;
-    const token = all[Math.max(0, Math.min(all.length - 1, place))];
+    const target = this.#pointed ? tokens.indexOf(this.#pointed) + step : 0;
+    const token = tokens[Math.max(0, Math.min(tokens.length - 1, target))];
     this.#point(token);
     token.scrollIntoView({ block: "nearest" });
   }
 }
 
-function tokenOf({ text, id, probability }: GeneratedToken): HTMLElement {
+function createTokenElement({ text, id, probability }: GeneratedToken): HTMLElement {
   const title = `${JSON.stringify(text)}, id ${id}: ${probability.toPrecision(3)}`;
-  const token = element("span", { class: "drawn", title }, text);
-  token.style.setProperty("--surprise", String(Math.min(1, -Math.log2(probability) / MOST_BITS)));
+  const token = element("span", { class: "generated", title }, text);
+  const surprise = Math.min(1, -Math.log2(probability) / MAX_BITS);
+  token.style.setProperty("--surprise", String(surprise));
   return token;
 }
 
-function summary(how: string, count: number, bits: number, started: number): string {
-  if (count === 0) return how;
-  const rate = (count / (performance.now() - started)) * 1000;
-  const mean = (bits / count).toFixed(2);
-  return `${how}: ${count} tokens, ${rate.toFixed(0)} a second, ${mean} bits each on average`;
+function createLegend(): HTMLElement {
+  const labels = ["1", "1/16", "1/256"].map((text) => element("span", {}, text));
+  return element(
+    "div",
+    { class: "legend small soft" },
+    element("div", { class: "colors probability-colors" }),
+    element("div", { class: "scale" }, ...labels),
+    "The stronger the shade, the lower a token's probability in the model's output.",
+  );
+}
+
+function summarize(state: string, { tokens, bits, startTime }: Progress): string {
+  if (tokens === 0) return state;
+  const rate = (tokens / (performance.now() - startTime)) * 1000;
+  const meanBits = (bits / tokens).toFixed(2);
+  return `${state}: ${tokens} tokens, ${rate.toFixed(0)} tokens/s, ${meanBits} bits/token`;
 }

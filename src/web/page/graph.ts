@@ -1,138 +1,174 @@
-// The picture of a graph: a box for each tensor with its names, its values and its gradients, and
-// how far backward() has come.
+// A computation graph as SVG: a box for each tensor with its name, op, shape, values and gradient.
+// The view shows the gradients after any number of backward steps.
 
 import type { Graph, GraphNode, JSONNumber } from "../protocol.ts";
 import { svgElement } from "./element.ts";
 
-export interface Picture {
+export interface GraphView {
   root: SVGSVGElement;
-  /** Shows the graph after so many steps of backward(), the last of them lit. */
-  show(steps: number): void;
+  /** Shows the graph after `count` steps of backward(), and highlights the last of them. */
+  show(count: number): void;
 }
 
-/** `picked` is told of a node that was clicked. */
-export function picture(graph: Graph, picked: (node: number) => void): Picture {
+/** Creates the view of a graph. `onPick` receives the index of a node that is clicked. */
+export function createGraphView(graph: Graph, onPick: (node: number) => void): GraphView {
   const edges = graph.edges.map(({ points }) =>
-    svgElement("path", { class: "edge", d: curveThrough(points), "marker-end": "url(#arrow)" }),
+    svgElement("path", { class: "edge", d: toCurve(points), "marker-end": "url(#arrow)" }),
   );
-  const boxes = graph.nodes.map((node) => nodeBox(node, graph.box));
-  for (const [i, box] of boxes.entries()) box.root.addEventListener("click", () => picked(i));
+  const boxes = graph.nodes.map((node) => createNodeBox(node, graph.box));
+  for (const [i, box] of boxes.entries()) box.root.addEventListener("click", () => onPick(i));
   const { width, height } = graph;
   const root = svgElement(
     "svg",
-    { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", class: "graph" },
-    svgElement("defs", {}, arrowHead("arrow"), arrowHead("arrow-lit")),
+    {
+      width,
+      height,
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      class: "graph",
+      "aria-label": `computation graph of ${graph.nodes.length} tensors`,
+    },
+    svgElement("defs", {}, createArrowHead("arrow"), createArrowHead("arrow-active")),
     ...edges,
-    ...boxes.map((each) => each.root),
+    ...boxes.map((box) => box.root),
   );
-  root.setAttribute("aria-label", `the graph of ${graph.nodes.length} tensors`);
   return {
     root,
     show(count) {
-      const done = graph.steps.slice(0, count);
-      const now = done.at(-1);
-      const changed = new Set(now?.gradients.map(({ node }) => node));
-      const gradients = new Map(
-        done.flatMap((step) => step.gradients.map(({ node, values }) => [node, values])),
-      );
+      const steps = graph.steps.slice(0, count);
+      const current = steps.at(-1);
+      const changed = new Set(current?.gradients.map(({ node }) => node));
+      const gradients = new Map<number, JSONNumber[]>();
+      for (const step of steps)
+        for (const { node, values } of step.gradients) gradients.set(node, values);
       for (const [i, box] of boxes.entries()) {
-        box.gradient(gradients.get(i) ?? null);
-        box.root.classList.toggle("turn", i === now?.node);
+        box.setGradient(gradients.get(i) ?? null);
+        box.root.classList.toggle("current", i === current?.node);
         box.root.classList.toggle("changed", changed.has(i));
       }
       for (const [i, { from, to }] of graph.edges.entries()) {
-        const isLit = to === now?.node && changed.has(from);
-        edges[i].classList.toggle("lit", isLit);
-        edges[i].setAttribute("marker-end", `url(#arrow${isLit ? "-lit" : ""})`);
+        const isActive = to === current?.node && changed.has(from);
+        edges[i].classList.toggle("active", isActive);
+        edges[i].setAttribute("marker-end", isActive ? "url(#arrow-active)" : "url(#arrow)");
       }
     },
   };
 }
 
-/** Four digits; an exponent where they would not say much. */
-export function digits(value: JSONNumber): string {
+/** Formats a value with four significant digits, in exponential notation if it needs it. */
+function formatValue(value: JSONNumber): string {
   const x = Number(value);
   if (!Number.isFinite(x)) return String(value).replace("Infinity", "∞").replace("-", "−");
-  const isOdd = x !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5);
-  const text = isOdd ? x.toExponential(2) : String(Number(x.toPrecision(4)));
+  const isExponential = x !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5);
+  const text = isExponential ? x.toExponential(2) : String(Number(x.toPrecision(4)));
   return text.replaceAll("-", "−");
 }
 
-function nodeBox(
-  node: GraphNode,
-  box: Graph["box"],
-): { root: SVGGElement; gradient(values: JSONNumber[] | null): void } {
+interface NodeBox {
+  root: SVGGElement;
+  /** Null for a gradient that has not been computed yet. */
+  setGradient(values: JSONNumber[] | null): void;
+}
+
+/** Creates the box of a node: its name and shape, its op, rows of values and rows of gradients. */
+function createNodeBox(node: GraphNode, box: Graph["box"]): NodeBox {
   const { label, op, detail, shape, values, requiresGrad, isVariable, grid, width, height } = node;
-  const [left, top] = [node.x - width / 2, node.y - height / 2];
-  const text = (x: number, y: number, kind: string, content: string) =>
-    svgElement("text", { x: left + x, y: top + y, class: kind }, content);
-  const made = [op ?? (requiresGrad ? "leaf" : "constant"), detail].filter(Boolean).join(" ");
-  const name = text(box.padding, 17, `label${isVariable ? " variable" : ""}`, label);
-  const half = grid[0] * box.row + box.padding / 2;
-  const cells = (from: number, kind: string) =>
-    shown(values, shape, grid).map((row, i) =>
-      row.map((_, j) => {
-        const start = (width - grid[1] * box.cell) / 2;
-        return text(start + (j + 0.5) * box.cell, from + i * box.row + 12, kind, "");
+  const [rows, columns] = grid;
+  const left = node.x - width / 2;
+  const top = node.y - height / 2;
+  const createText = (x: number, y: number, className: string, content: string) =>
+    svgElement("text", { x: left + x, y: top + y, class: className }, content);
+  const createCells = (firstRow: number, className: string) => {
+    const start = (width - columns * box.cell) / 2;
+    return Array.from({ length: rows }, (_, row) =>
+      Array.from({ length: columns }, (_, column) => {
+        const x = start + (column + 0.5) * box.cell;
+        return createText(x, firstRow + row * box.row + 12, className, "");
       }),
     );
-  const upper = cells(box.head, "value");
-  const lower = requiresGrad ? cells(box.head + half + box.padding / 2, "gradient") : [];
-  const fill = (texts: SVGTextElement[][], content: JSONNumber[]) => {
-    const written = shown(content.map(digits), shape, grid);
-    for (const [i, row] of texts.entries())
-      for (const [j, cell] of row.entries()) cell.textContent = written[i][j];
   };
-  fill(upper, values);
+  const fillCells = (cells: SVGTextElement[][], content: JSONNumber[]) => {
+    const texts = toGrid(content.map(formatValue), shape, grid);
+    for (const [row, line] of cells.entries())
+      for (const [column, cell] of line.entries()) cell.textContent = texts[row][column];
+  };
+
   const kind = op ? "result" : requiresGrad ? "leaf" : "constant";
-  const line = top + box.head + half;
-  const glow = { x: left + 1, y: line, width: width - 2, height: top + height - line - 1 };
-  const root = svgElement(
-    "g",
-    { class: `node ${kind}` },
-    svgElement("rect", { class: "box", x: left, y: top, width, height, rx: 7 }),
-    ...(requiresGrad ? [svgElement("rect", { class: "glow", ...glow, rx: 6 })] : []),
-    name,
-    text(width - box.padding, 17, "shape", shape.join("×")),
-    text(box.padding, 32, "op", made),
-    ...upper.flat(),
-    ...lower.flat(),
+  const origin = [op ?? kind, detail].filter(Boolean).join(" ");
+  const valuesHeight = rows * box.row + box.padding / 2;
+  const gradientTop = box.head + valuesHeight;
+  const valueCells = createCells(box.head, "value");
+  const gradientCells = requiresGrad ? createCells(gradientTop + box.padding / 2, "gradient") : [];
+  fillCells(valueCells, values);
+
+  const root = svgElement("g", { class: `node ${kind}` });
+  root.append(svgElement("rect", { class: "box", x: left, y: top, width, height, rx: 7 }));
+  if (requiresGrad) {
+    const highlight = {
+      class: "highlight",
+      x: left + 1,
+      y: top + gradientTop,
+      width: width - 2,
+      height: height - gradientTop - 1,
+      rx: 6,
+    };
+    root.append(svgElement("rect", highlight));
+  }
+  root.append(
+    createText(box.padding, 17, isVariable ? "label variable" : "label", label),
+    createText(width - box.padding, 17, "shape", shape.join("×")),
+    createText(box.padding, 32, "op", origin),
+    ...valueCells.flat(),
+    ...gradientCells.flat(),
   );
   return {
     root,
-    gradient(content) {
-      if (content) fill(lower, content);
-      else for (const cell of lower.flat()) cell.textContent = "·";
-      root.classList.toggle("known", content !== null);
+    setGradient(gradient) {
+      if (gradient) fillCells(gradientCells, gradient);
+      else for (const cell of gradientCells.flat()) cell.textContent = "·";
+      root.classList.toggle("has-gradient", gradient !== null);
     },
   };
 }
 
-/** The rows and columns of values that there is room for; the last ones say … if there are more. */
-function shown<T>(values: T[], shape: number[], [rows, columns]: GraphNode["grid"]) {
-  const inner = shape.at(-1) ?? 1;
-  const outer = values.length / inner;
-  return Array.from({ length: rows }, (_, i) =>
-    Array.from({ length: columns }, (_, j) => {
-      const isCut = (rows < outer && i === rows - 1) || (columns < inner && j === columns - 1);
-      return isCut ? "…" : values[i * inner + j];
-    }),
-  ) as (T | "…")[][];
+/** Arranges values as a matrix. A last row or column of … stands for values that do not fit. */
+function toGrid(values: string[], shape: number[], [rows, columns]: GraphNode["grid"]): string[][] {
+  const innerSize = shape.at(-1) ?? 1;
+  const outerSize = values.length / innerSize;
+  const isCut = (row: number, column: number) =>
+    (rows < outerSize && row === rows - 1) || (columns < innerSize && column === columns - 1);
+  return Array.from({ length: rows }, (_, row) =>
+    Array.from({ length: columns }, (_, column) =>
+      isCut(row, column) ? "…" : values[row * innerSize + column],
+    ),
+  );
 }
 
-/** A smooth path: a parabola around each point between the first and the last. */
-function curveThrough(points: [number, number][]): string {
+/**
+ * Returns the SVG path of a smooth curve: quadratic Bézier segments with the inner points as their
+ * control points.
+ */
+function toCurve(points: [x: number, y: number][]): string {
   const [first, ...rest] = points;
-  const middle = ([x, y]: [number, number], [p, q]: [number, number]) =>
-    `${(x + p) / 2} ${(y + q) / 2}`;
-  const curves = rest
-    .slice(0, -1)
-    .map((point, i) => `Q${point.join(" ")} ${middle(point, rest[i + 1])}`);
-  return `M${first.join(" ")} ${curves.join(" ")} L${rest.at(-1)?.join(" ")}`;
+  const last = rest[rest.length - 1];
+  const segments = rest.slice(0, -1).map(([x, y], i) => {
+    const [nextX, nextY] = rest[i + 1];
+    return `Q${x} ${y} ${(x + nextX) / 2} ${(y + nextY) / 2}`;
+  });
+  return `M${first.join(" ")} ${segments.join(" ")} L${last.join(" ")}`;
 }
 
-function arrowHead(id: string): SVGMarkerElement {
-  const size = { markerWidth: 8, markerHeight: 8, refX: 7, refY: 4, orient: "auto" };
-  const tip = svgElement("path", { d: "M0 0.5 L8 4 L0 7.5 Z" });
-  return svgElement("marker", { id, class: id, markerUnits: "userSpaceOnUse", ...size }, tip);
+function createArrowHead(id: string): SVGMarkerElement {
+  const path = svgElement("path", { d: "M0 0.5 L8 4 L0 7.5 Z" });
+  const attributes = {
+    id,
+    class: id,
+    markerUnits: "userSpaceOnUse",
+    markerWidth: 8,
+    markerHeight: 8,
+    refX: 7,
+    refY: 4,
+    orient: "auto",
+  };
+  return svgElement("marker", attributes, path);
 }

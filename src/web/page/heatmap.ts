@@ -1,38 +1,46 @@
-// A matrix as a picture: a pixel an element, and where one points, by mouse, finger or keyboard,
-// what is there in words.
+// A matrix as an image with one pixel per element. The element under the pointer, or at the
+// keyboard cursor, is described in text.
 
-import type { Ramp } from "./colormap.ts";
+import type { Colormap } from "./colormap.ts";
 import { element } from "./element.ts";
 
-export interface Picture {
-  /** Row after row. */
+export interface Matrix {
+  /** Row-major. */
   values: Float32Array;
   rows: number;
   columns: number;
-  ramp: Ramp;
-  /** Where in the ramp a value lies, 0 to 1. */
-  level(value: number): number;
-  /** Elements that are not there. */
+  colormap: Colormap;
+  /** Maps a value to a position in the colormap, from 0 to 1. */
+  normalize(value: number): number;
+  /** Returns true for an element that is left transparent. */
   isBlank?(row: number, column: number): boolean;
+}
+
+export interface LabeledMatrix extends Matrix {
   describe(row: number, column: number, value: number): string;
-  /** What stands beside the rows and above the columns, if there is room. */
+  /** Labels to the left of the rows and above the columns. Omitted for large matrices. */
   labels?: { rows: string[]; columns: string[] };
 }
 
-/** More labels than these would be too small to read. */
-const MOST_LABELS = 40;
+type Position = [row: number, column: number];
 
-/** Paints a picture, a pixel an element. */
-export function paint(canvas: HTMLCanvasElement, picture: Omit<Picture, "describe">): void {
-  const { values, rows, columns, ramp, level, isBlank } = picture;
+/** Labels of more rows or columns would be too small to read. */
+const MAX_LABELS = 40;
+
+/** Resizes a canvas to a matrix and paints it. */
+export function paintMatrix(canvas: HTMLCanvasElement, matrix: Matrix): void {
+  const { values, rows, columns, colormap, normalize, isBlank } = matrix;
   canvas.width = columns;
   canvas.height = rows;
   const context = canvas.getContext("2d") as CanvasRenderingContext2D;
   const image = context.createImageData(columns, rows);
   const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < pixels.length; i++)
-    if (!isBlank?.(Math.floor(i / columns), i % columns))
-      pixels[i] = ramp[Math.round(255 * Math.max(0, Math.min(1, level(values[i]))))];
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) {
+      if (isBlank?.(row, column)) continue;
+      const i = row * columns + column;
+      pixels[i] = colormap[Math.round(255 * clamp(normalize(values[i]), 0, 1))];
+    }
   context.putImageData(image, 0, 0);
 }
 
@@ -41,108 +49,114 @@ export class HeatMap {
   readonly #canvas: HTMLCanvasElement;
   readonly #cursor = element("div", { class: "cursor", hidden: true });
   readonly #readout: HTMLOutputElement;
-  readonly #labels = [
-    element("div", { class: "labels above", "aria-hidden": "true" }),
-    element("div", { class: "labels beside", "aria-hidden": "true" }),
-  ];
-  readonly #pointed: (at: [row: number, column: number] | null) => void;
+  readonly #columnLabels = element("div", { class: "labels above", "aria-hidden": "true" });
+  readonly #rowLabels = element("div", { class: "labels left", "aria-hidden": "true" });
+  readonly #onPoint: (position: Position | null) => void;
   readonly #hint: string;
-  #picture: Picture | null = null;
-  #at: [row: number, column: number] | null = null;
+  #matrix: LabeledMatrix | null = null;
+  #position: Position | null = null;
 
-  /** `pointed` is told where one points; `hint` stands where its words will. */
-  constructor(
-    hint: string,
-    pointed: (at: [row: number, column: number] | null) => void = () => {},
-  ) {
+  /**
+   * `hint` is shown while no element is pointed at. `onPoint` receives the position of the element
+   * that is pointed at, or null.
+   */
+  constructor(hint: string, onPoint: (position: Position | null) => void = () => {}) {
     this.#hint = hint;
-    this.#pointed = pointed;
+    this.#onPoint = onPoint;
     this.#canvas = element("canvas", {
       tabindex: 0,
       role: "application",
       "aria-roledescription": "heat map, arrow keys move",
-      onpointermove: (event) => this.#follow(event as PointerEvent),
-      onpointerdown: (event) => this.#follow(event as PointerEvent),
-      // whoever has clicked, or come by keyboard, stays where they are
+      onpointermove: (event) => this.#onPointer(event as PointerEvent),
+      onpointerdown: (event) => this.#onPointer(event as PointerEvent),
+      // a focused canvas keeps its cursor, which the arrow keys move
       onpointerleave: () => document.activeElement !== this.#canvas && this.point(null),
-      onkeydown: (event) => this.#walk(event as KeyboardEvent),
+      onkeydown: (event) => this.#onKey(event as KeyboardEvent),
       onblur: () => this.point(null),
     });
     this.#readout = element("output", { class: "readout", "aria-live": "polite" }, hint);
-    const [above, beside] = this.#labels;
     const cells = element("div", { class: "cells" }, this.#canvas, this.#cursor);
-    const frame = element("div", { class: "frame" }, above, beside, cells);
+    const frame = element("div", { class: "frame" }, this.#columnLabels, this.#rowLabels, cells);
     this.element = element("div", { class: "heatmap" }, this.#readout, frame);
   }
 
-  /** Shows a picture under a name. */
-  show(picture: Picture, name: string): void {
-    this.#picture = picture;
+  /** Shows a matrix. `name` is its accessible name. */
+  show(matrix: LabeledMatrix, name: string): void {
+    this.#matrix = matrix;
     this.#canvas.setAttribute("aria-label", name);
-    const { rows, columns, labels } = picture;
-    const { style } = this.element;
-    style.setProperty("--rows", String(rows));
-    style.setProperty("--columns", String(columns));
-    const isRoom = labels && rows <= MOST_LABELS && columns <= MOST_LABELS;
-    for (const [i, list] of [labels?.columns, labels?.rows].entries())
-      this.#labels[i].replaceChildren(
-        ...(isRoom ? (list as string[]).map((text) => element("span", {}, text)) : []),
-      );
-    const isUpright = labels?.columns.every((text) => text.length < 2) ?? false;
-    this.#labels[0].classList.toggle("upright", isUpright); // longer ones stand on their side
-    this.paint();
+    this.element.style.setProperty("--rows", String(matrix.rows));
+    this.element.style.setProperty("--columns", String(matrix.columns));
+    this.#showLabels(matrix);
+    this.repaint();
     this.point(null);
   }
 
-  /** Paints it again, as when colours have changed. */
-  paint(ramp?: Ramp): void {
-    if (!this.#picture) return;
-    if (ramp) this.#picture.ramp = ramp;
-    paint(this.#canvas, this.#picture);
+  #showLabels({ rows, columns, labels }: LabeledMatrix): void {
+    const isLarge = rows > MAX_LABELS || columns > MAX_LABELS;
+    const { rows: rowTexts, columns: columnTexts } =
+      labels && !isLarge ? labels : { rows: [], columns: [] };
+    this.#rowLabels.replaceChildren(...rowTexts.map((text) => element("span", {}, text)));
+    this.#columnLabels.replaceChildren(...columnTexts.map((text) => element("span", {}, text)));
+    // column labels of more than one character are rotated
+    const isUpright = labels?.columns.every((text) => text.length < 2) ?? false;
+    this.#columnLabels.classList.toggle("upright", isUpright);
   }
 
-  /** Points at an element, or at none. */
-  point(at: [row: number, column: number] | null): void {
-    if (!this.#picture || (at === null && this.#at === null)) return;
-    this.#at = at;
-    this.#pointed(at);
-    this.#cursor.hidden = at === null;
-    if (!at) {
+  /** Paints the matrix again, with another colormap if one is passed. */
+  repaint(colormap?: Colormap): void {
+    if (!this.#matrix) return;
+    if (colormap) this.#matrix.colormap = colormap;
+    paintMatrix(this.#canvas, this.#matrix);
+  }
+
+  /** Moves the cursor to an element and describes it. Null hides the cursor. */
+  point(position: Position | null): void {
+    if (!this.#matrix || (position === null && this.#position === null)) return;
+    this.#position = position;
+    this.#onPoint(position);
+    this.#cursor.hidden = position === null;
+    if (!position) {
       this.#readout.textContent = this.#hint;
       return;
     }
-    const { values, columns, describe } = this.#picture;
-    const [row, column] = at;
+    const { values, columns, describe } = this.#matrix;
+    const [row, column] = position;
     this.#readout.textContent = describe(row, column, values[row * columns + column]);
     this.#cursor.style.setProperty("--row", String(row));
     this.#cursor.style.setProperty("--column", String(column));
   }
 
-  #follow({ clientX, clientY }: PointerEvent): void {
-    if (!this.#picture) return;
-    const { rows, columns } = this.#picture;
+  #onPointer({ clientX, clientY }: PointerEvent): void {
+    if (!this.#matrix) return;
+    const { rows, columns } = this.#matrix;
     const { left, top, width, height } = this.#canvas.getBoundingClientRect();
-    const place = (part: number, count: number) =>
-      Math.max(0, Math.min(count - 1, Math.floor(part * count)));
-    this.point([place((clientY - top) / height, rows), place((clientX - left) / width, columns)]);
+    const row = Math.floor(((clientY - top) / height) * rows);
+    const column = Math.floor(((clientX - left) / width) * columns);
+    this.point([clamp(row, 0, rows - 1), clamp(column, 0, columns - 1)]);
   }
 
-  #walk(event: KeyboardEvent): void {
-    const steps: Record<string, [number, number]> = {
+  /** Handles the arrow keys. The first one moves the cursor to the last row and column. */
+  #onKey(event: KeyboardEvent): void {
+    const directions: Record<string, [down: number, right: number]> = {
       ArrowUp: [-1, 0],
       ArrowDown: [1, 0],
       ArrowLeft: [0, -1],
       ArrowRight: [0, 1],
     };
-    const step = steps[event.key];
-    if (!step || !this.#picture) return;
+    const direction = directions[event.key];
+    if (!direction || !this.#matrix) return;
     event.preventDefault();
-    const { rows, columns } = this.#picture;
-    const [row, column] = this.#at ?? [rows - 1, columns - 1];
-    const [down, right] = this.#at ? step : [0, 0];
-    this.point([
-      Math.max(0, Math.min(rows - 1, row + down)),
-      Math.max(0, Math.min(columns - 1, column + right)),
-    ]);
+    const { rows, columns } = this.#matrix;
+    if (!this.#position) {
+      this.point([rows - 1, columns - 1]);
+      return;
+    }
+    const [row, column] = this.#position;
+    const [down, right] = direction;
+    this.point([clamp(row + down, 0, rows - 1), clamp(column + right, 0, columns - 1)]);
   }
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.max(low, Math.min(high, value));
 }

@@ -1,77 +1,111 @@
-// The numbers beside a chart: of each run and curve that under the cursor, or the last.
+// The legend of a chart: for each run and curve, the value under the cursor or the latest value.
 
-import type { Curve, Figure, Shown, View } from "./chart-specs.ts";
+import type { ChartSpec, Curve, DisplayedRun, ViewSettings } from "./chart-specs.ts";
 import { element } from "./element.ts";
 
-/** A short line in a curve's style, beside its name. */
-function sample({ style: { width, dash, dots, share = 1 }, alone }: Curve): HTMLElement {
-  const mark = element("span", { class: "sample", "aria-hidden": "true" });
-  mark.style.opacity = String(share);
-  mark.style.borderTop = `${width}px ${dash ? "dashed" : "solid"}`;
-  if (dots) mark.append(element("i", { class: dots }));
-  if (alone) mark.dataset.alone = alone;
-  return mark;
+interface Cell {
+  cell: HTMLElement;
+  curve: Curve;
+  run: DisplayedRun;
 }
 
 export class Legend {
   readonly root = element("div", { class: "readout" });
-  readonly #figure: Figure;
-  #cells: { cell: HTMLElement; curve: Curve; run: Shown }[] = [];
+  readonly #spec: ChartSpec;
+  #cells: Cell[] = [];
 
-  constructor(figure: Figure) {
-    this.#figure = figure;
+  constructor(spec: ChartSpec) {
+    this.#spec = spec;
   }
 
-  /** A row for each run; where there are several curves, with their names, to hide them by. */
-  show(runs: readonly Shown[], view: View, changed: () => void): void {
-    const { curves } = this.#figure;
-    this.#cells = runs.flatMap((run) =>
-      curves.map((curve) => ({ cell: element("td", { class: "number" }, "–"), curve, run })),
-    );
+  /**
+   * Shows a row per run. A chart with several curves also has a header with their names, which hide
+   * and show a curve and then call `onToggle`.
+   */
+  show(runs: readonly DisplayedRun[], settings: ViewSettings, onToggle: () => void): void {
+    const { curves } = this.#spec;
+    this.#cells = [];
     const rows = runs.map((run) => {
+      const cells = curves.map((curve) => {
+        const cell = element("td", { class: "number" }, "–");
+        this.#cells.push({ cell, curve, run });
+        return cell;
+      });
       const name = element("th", { scope: "row" }, swatch(run.color), run.info.name);
-      const cells = this.#cells.filter((each) => each.run === run).map(({ cell }) => cell);
       return element("tr", {}, name, ...cells);
     });
-    const heads = curves.map((curve) => element("th", { scope: "col" }, toggle(curve)));
-    const head = element("tr", {}, element("td"), ...heads);
-    const color = runs.length === 1 ? runs[0].color : "--soft";
-    for (const mark of head.querySelectorAll<HTMLElement>(".sample"))
-      mark.style.color = `var(${(runs.length === 1 && mark.dataset.alone) || color})`;
-    this.root.replaceChildren(element("table", {}, ...(curves.length > 1 ? [head] : []), ...rows));
-
-    function toggle(curve: Curve): HTMLElement {
-      const box = element("input", { type: "checkbox", checked: !view.hidden.has(curve) });
-      box.addEventListener("change", () => {
-        if (box.checked) view.hidden.delete(curve);
-        else view.hidden.add(curve);
-        changed();
+    const table = element("table");
+    if (curves.length > 1) {
+      const headers = curves.map((curve) => {
+        const toggle = curveToggle(curve, getColor(curve, runs), settings, onToggle);
+        return element("th", { scope: "col" }, toggle);
       });
-      return element("label", { class: "toggle" }, box, sample(curve), curve.name);
+      table.append(element("tr", {}, element("td"), ...headers));
     }
+    table.append(...rows);
+    this.root.replaceChildren(table);
   }
 
-  /** `at` is an x; null asks for the last values. */
-  update(view: View, at: number | null): void {
+  /** Updates the values to those at `x`, or to the latest values if it is null. */
+  update(settings: ViewSettings, x: number | null): void {
     for (const { cell, curve, run } of this.#cells) {
-      const value = valueAt(curve, run, view, at);
-      cell.textContent = Number.isFinite(value) ? this.#figure.format(value) : "–";
+      const value = getValueAt(curve, run, settings, x);
+      cell.textContent = Number.isFinite(value) ? this.#spec.format(value) : "–";
     }
   }
 }
 
-/** The value at the place nearest to x; NaN beyond the ends of a run. */
-function valueAt(curve: Curve, run: Shown, view: View, at: number | null): number {
-  const data = curve.data(run, view);
-  if (!data || data.x.length === 0) return Number.NaN;
-  const { x, y, factor = 1 } = data;
-  if (at === null) return y.last() * factor;
-  const room = 0.02 * (x.last() - x.values[0]);
-  if (at < x.values[0] - room || at > x.last() + room) return Number.NaN;
-  return y.values[x.nearest(at)] * factor;
+/** Returns a curve's CSS variable in the header, which is neutral if there are several runs. */
+function getColor(curve: Curve, runs: readonly DisplayedRun[]): string {
+  return runs.length === 1 ? (curve.singleRunColor ?? runs[0].color) : "--soft";
 }
 
-/** A dot in a run's colour. */
+/** A checkbox that hides and shows a curve. */
+function curveToggle(
+  curve: Curve,
+  color: string,
+  settings: ViewSettings,
+  onToggle: () => void,
+): HTMLElement {
+  const box = element("input", { type: "checkbox", checked: !settings.hidden.has(curve) });
+  box.addEventListener("change", () => {
+    if (box.checked) settings.hidden.delete(curve);
+    else settings.hidden.add(curve);
+    onToggle();
+  });
+  return element("label", { class: "toggle" }, box, lineSample(curve, color), curve.name);
+}
+
+/** A short line in a curve's style. */
+function lineSample({ style }: Curve, color: string): HTMLElement {
+  const { width, dash, markers, opacity = 1 } = style;
+  const line = element("span", { class: "sample", "aria-hidden": "true" });
+  line.style.color = `var(${color})`;
+  line.style.opacity = String(opacity);
+  line.style.borderTop = `${width}px ${dash ? "dashed" : "solid"}`;
+  if (markers) line.append(element("i", { class: markers }));
+  return line;
+}
+
+/** Returns the value nearest to x, or the latest value if x is null. NaN outside a run's range. */
+function getValueAt(
+  curve: Curve,
+  run: DisplayedRun,
+  settings: ViewSettings,
+  at: number | null,
+): number {
+  const points = curve.getPoints(run, settings);
+  if (!points || points.x.length === 0) return Number.NaN;
+  const { x, y, scale = 1 } = points;
+  if (at === null) return y.last() * scale;
+  const first = x.values[0];
+  const last = x.last();
+  const tolerance = 0.02 * (last - first);
+  if (at < first - tolerance || at > last + tolerance) return Number.NaN;
+  return y.values[x.findNearest(at)] * scale;
+}
+
+/** A dot in a run's color. */
 export function swatch(color: string): HTMLElement {
   return element("span", { class: "dot", style: `background: var(${color})` });
 }

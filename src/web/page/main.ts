@@ -1,30 +1,32 @@
-// The page: three views behind tabs, each made when it is first shown.
+// The page's entry point: three views in tabs. A view is created when its tab is first shown.
 
-import { autogradView } from "./autograd.ts";
-import { curvesView } from "./curves.ts";
-import { type Connection, EventStream } from "./events.ts";
-import { modelView } from "./model.ts";
+import { createAutogradView } from "./autograd.ts";
+import { createCurvesView } from "./curves.ts";
+import { type ConnectionState, EventStream } from "./events.ts";
+import { createModelView } from "./model.ts";
 
 const stream = new EventStream();
-const views: Record<string, (root: HTMLElement) => void> = {
-  curves: (root) => curvesView(root, stream),
-  model: modelView,
-  autograd: autogradView,
+const createView: Record<string, (root: HTMLElement) => void> = {
+  curves: (root) => createCurvesView(root, stream),
+  model: createModelView,
+  autograd: createAutogradView,
 };
 
 const tabs = [...document.querySelectorAll<HTMLButtonElement>("[role=tab]")];
-const panelOf = (tab: HTMLElement) =>
-  document.getElementById(tab.getAttribute("aria-controls") as string) as HTMLElement;
 
-function show(tab: HTMLButtonElement): void {
-  for (const each of tabs) {
-    const isShown = each === tab;
-    each.ariaSelected = String(isShown);
-    each.tabIndex = isShown ? 0 : -1;
-    panelOf(each).hidden = !isShown;
+function getPanel(tab: HTMLElement): HTMLElement {
+  return document.getElementById(tab.getAttribute("aria-controls") as string) as HTMLElement;
+}
+
+function show(selected: HTMLButtonElement): void {
+  for (const tab of tabs) {
+    const isSelected = tab === selected;
+    tab.ariaSelected = String(isSelected);
+    tab.tabIndex = isSelected ? 0 : -1;
+    getPanel(tab).hidden = !isSelected;
   }
-  const panel = panelOf(tab);
-  if (panel.childElementCount === 0) views[panel.id](panel);
+  const panel = getPanel(selected);
+  if (panel.childElementCount === 0) createView[panel.id](panel);
   history.replaceState(null, "", `#${panel.id}`);
 }
 
@@ -38,17 +40,17 @@ for (const [i, tab] of tabs.entries()) {
     show(next);
   });
 }
-show(tabs.find((tab) => `#${panelOf(tab).id}` === location.hash) ?? tabs[0]);
+show(tabs.find((tab) => `#${getPanel(tab).id}` === location.hash) ?? tabs[0]);
 
-const words: Record<Connection, string> = {
-  opening: "connecting…",
+const connectionLabels: Record<ConnectionState, string> = {
+  connecting: "connecting…",
   open: "connected",
   lost: "connection lost, reconnecting…",
-  refused: "connection lost, reconnecting…",
+  rejected: "connection lost, reconnecting…",
 };
-stream.look([]);
-stream.watch((connection) => {
-  const told = document.getElementById("connection") as HTMLElement;
-  told.textContent = words[connection];
-  told.dataset.state = connection === "refused" ? "lost" : connection;
+const connection = document.getElementById("connection") as HTMLElement;
+stream.subscribe([]);
+stream.onStateChange((state) => {
+  connection.textContent = connectionLabels[state];
+  connection.dataset.state = state === "rejected" ? "lost" : state;
 });

@@ -1,147 +1,174 @@
-// The view that looks inside a model: a text, its tokens, where each head looks, what may come
-// next, what the model writes, and its tables.
+// The Model view inspects a model with a text: its tokens, the attention maps, the distribution of
+// the next token, generated text, and the embedding tables.
 
 import type { ModelInfo, RunInfo, TokenizedText } from "../protocol.ts";
 import { fetchFloats, fetchJson } from "./api.ts";
-import { Attention } from "./attention.ts";
+import { AttentionView } from "./attention.ts";
 import { element } from "./element.ts";
 import { Generation } from "./generation.ts";
-import { Next } from "./next-token.ts";
-import { rank } from "./sampling.ts";
+import { NextToken } from "./next-token.ts";
+import { rankLogits } from "./sampling.ts";
 import { Tables } from "./tables.ts";
-import { shown, Tokens } from "./tokens.ts";
+import { Tokens, toVisibleText } from "./tokens.ts";
 
-const FIRST_TEXT = "To be, or not to be, that is";
-const PATIENCE = 250; // milliseconds without a key until a text is looked at
+const DEFAULT_TEXT = "To be, or not to be, that is";
+const TYPING_DELAY_MS = 250; // the pause in typing after which the text is analyzed
 
-export function modelView(root: HTMLElement): void {
+export function createModelView(root: HTMLElement): void {
   let runs: RunInfo[] = [];
   let run = "";
   let model: ModelInfo | null = null;
-  let seen: { text: string; look: TokenizedText } | null = null; // what was looked at last
-  let asking = new AbortController();
+  let analyzed: { text: string; tokens: TokenizedText["tokens"] } | null = null;
+  let pending = new AbortController(); // of the requests for the current text
   let timer = 0;
 
-  const choice = element("select", { onchange: () => attempt(() => choose(choice.value)) });
-  const again = element("button", { type: "button", onclick: () => attempt(start) }, "Look again");
-  const text = element("textarea", {
+  const runSelect = element("select", {
+    onchange: () => attempt(() => selectRun(runSelect.value)),
+  });
+  const refresh = element(
+    "button",
+    { type: "button", onclick: () => attempt(loadRuns) },
+    "Refresh",
+  );
+  const textArea = element("textarea", {
     rows: 2,
     spellcheck: "false",
     "aria-label": "text",
     oninput: () => {
       clearTimeout(timer);
-      timer = window.setTimeout(() => attempt(read), PATIENCE);
+      timer = window.setTimeout(() => attempt(analyzeText), TYPING_DELAY_MS);
     },
   });
-  const note = element("p", { class: "small soft stand" }, "\u00a0");
-  const problem = element("p", { class: "error small", role: "alert" });
-  const tokens = new Tokens((position) => attempt(() => lookAt(position)));
-  const attention = new Attention((row) => {
-    const from = row ?? tokens.position;
-    tokens.weigh(attention.rowOf(from), row ?? -1);
+  const note = element("p", { class: "small soft note" }, "\u00a0");
+  const errorMessage = element("p", { class: "error small", role: "alert" });
+  const tokens = new Tokens((position) => attempt(() => selectToken(position)));
+  const attention = new AttentionView((query) => {
+    tokens.showWeights(attention.getRow(query ?? tokens.position), query ?? -1);
   });
-  const heads = element("section", { class: "card" }, element("h2", {}, "Attention"));
-  const none = element("p", { class: "soft" });
-  heads.append(attention.element, none);
-  const next = new Next();
+  const noAttention = element("p", { class: "soft" });
+  const heads = element(
+    "section",
+    { class: "card" },
+    element("h2", {}, "Attention"),
+    attention.element,
+    noAttention,
+  );
+  const nextToken = new NextToken();
   const generation = new Generation(
-    () => model && { run, text: text.value, sampling: next.sampling },
+    () => model && { run, text: textArea.value, sampling: nextToken.sampling },
   );
   const tables = new Tables();
-  const looked = element(
+  const analysis = element(
     "div",
-    { class: "looked", hidden: true }, // how large the maps are is not known before
+    { class: "analysis", hidden: true }, // until it is loaded, to avoid a layout shift
     heads,
-    element("div", { class: "pair" }, next.element, generation.element),
+    element("div", { class: "pair" }, nextToken.element, generation.element),
     tables.element,
   );
-  root.append(
-    element(
-      "section",
-      { class: "card" },
-      element("div", { class: "row" }, element("label", {}, "run", choice), again),
-      text,
-      tokens.element,
-      note,
-      problem,
-    ),
-    looked,
+  const input = element(
+    "section",
+    { class: "card" },
+    element("div", { class: "row" }, element("label", {}, "run", runSelect), refresh),
+    textArea,
+    tokens.element,
+    note,
+    errorMessage,
   );
+  root.append(input, analysis);
 
-  /** Does what may fail, and says so if it does; what a newer question has overtaken is quiet. */
-  async function attempt(work: () => Promise<void>): Promise<void> {
+  /** Runs a task and shows its error. A request that a newer one has aborted is not an error. */
+  async function attempt(task: () => Promise<void>): Promise<void> {
     try {
-      await work();
+      await task();
     } catch (error) {
-      if ((error as Error).name !== "AbortError") problem.textContent = (error as Error).message;
+      const { name, message } = error as Error;
+      if (name !== "AbortError") errorMessage.textContent = message;
     }
   }
 
-  async function start(): Promise<void> {
+  /** Fetches the runs and selects the current one, the live one, or the newest one. */
+  async function loadRuns(): Promise<void> {
     runs = await fetchJson<RunInfo[]>("/runs");
-    const able = runs.filter(({ hasCheckpoint }) => hasCheckpoint);
-    choice.replaceChildren(...able.map(({ name }) => element("option", { value: name }, name)));
-    if (able.length === 0) throw new Error("No run has a checkpoint yet: look again in a while.");
-    const first = able.find(({ isLive }) => isLive) ?? able[0];
-    await choose(able.some(({ name }) => name === run) ? run : first.name);
+    const usable = runs.filter(({ hasCheckpoint }) => hasCheckpoint);
+    runSelect.replaceChildren(
+      ...usable.map(({ name }) => element("option", { value: name }, name)),
+    );
+    if (usable.length === 0) throw new Error("No run has a checkpoint yet. Refresh later.");
+    const isListed = usable.some(({ name }) => name === run);
+    const fallback = usable.find(({ isLive }) => isLive) ?? usable[0];
+    await selectRun(isListed ? run : fallback.name);
   }
 
-  async function choose(name: string): Promise<void> {
+  async function selectRun(name: string): Promise<void> {
     if (name !== run) generation.stop();
-    choice.value = run = name;
-    const got = await fetchJson<ModelInfo>(`/runs/${encodeURIComponent(name)}/model`);
-    if (run !== name) return;
-    model = got;
-    if (text.value === "") text.value = firstText(model);
-    const positions = runs.find((each) => each.name === name)?.config.positions;
-    await Promise.all([read(), tables.show(name, model, positions)]);
+    run = name;
+    runSelect.value = name;
+    const info = await fetchJson<ModelInfo>(`/runs/${encodeURIComponent(name)}/model`);
+    if (run !== name) return; // another run was selected in the meantime
+    model = info;
+    if (textArea.value === "") textArea.value = chooseText(info);
+    const positions = runs.find((other) => other.name === name)?.config.positions;
+    await Promise.all([analyzeText(), tables.show(name, info, positions)]);
   }
 
-  /** Looks at the text as it is now. */
-  async function read(): Promise<void> {
-    asking.abort();
-    asking = new AbortController();
-    const { signal } = asking;
-    const question = { run, text: text.value };
-    const got = await fetchJson<TokenizedText>("/tokens", question, signal);
-    if (got.step !== model?.step) return choose(run); // there is a newer checkpoint
-    problem.textContent = "";
-    seen = { text: question.text, look: got };
+  /** Tokenizes the text and updates everything that depends on it. */
+  async function analyzeText(): Promise<void> {
+    pending.abort();
+    pending = new AbortController();
+    const { signal } = pending;
+    const request = { run, text: textArea.value };
+    const result = await fetchJson<TokenizedText>("/tokens", request, signal);
+    // the run has saved a new checkpoint since the model was loaded
+    if (result.step !== model?.step) return selectRun(run);
+    errorMessage.textContent = "";
+    analyzed = { text: request.text, tokens: result.tokens };
+    note.textContent = describeTokens(result);
     const { layers, heads } = model;
-    const [count, more] = [got.tokens.length, got.before];
-    note.textContent =
-      `Step ${got.step}. ${count} tokens` +
-      (more > 0 ? `, the last that are looked at: ${more} before them are not.` : ".");
-    none.textContent =
-      layers === 0 ? "A bigram has none: it looks at one token alone." : "The text has no tokens.";
-    none.hidden = layers > 0 && count > 0;
-    attention.element.hidden = !none.hidden;
-    if (none.hidden) {
-      const weights = await fetchFloats("/attention", question, signal);
-      attention.show({ weights, layers, heads, tokens: got.tokens });
+    const isEmpty = result.tokens.length === 0;
+    const hasMaps = layers > 0 && !isEmpty;
+    attention.element.hidden = !hasMaps;
+    noAttention.hidden = hasMaps;
+    if (hasMaps) {
+      const weights = await fetchFloats("/attention", request, signal);
+      attention.show({ weights, layers, heads, tokens: result.tokens });
+    } else {
+      noAttention.textContent =
+        layers === 0
+          ? "A bigram model has no attention: its output depends only on the last token."
+          : "The text has no tokens.";
     }
-    tokens.show(got.tokens);
-    if (count === 0) next.show(null, model.vocabulary, "");
+    tokens.show(result.tokens);
+    if (isEmpty) nextToken.show(null, model.vocabulary, "");
   }
 
-  async function lookAt(position: number): Promise<void> {
-    const [now, { vocabulary, layers }] = [seen as NonNullable<typeof seen>, model as ModelInfo];
-    if (layers > 0) tokens.weigh(attention.rowOf(position), -1);
-    const question = { run, text: now.text, position };
-    const logits = await fetchFloats("/logits", question, asking.signal);
-    if (seen !== now || tokens.position !== position) return; // another one is wanted
-    const token = now.look.tokens[position];
-    next.show(rank(logits), vocabulary, shown(token.text, token.id));
+  /** Shows the attention of a token and the distribution of the token after it. */
+  async function selectToken(position: number): Promise<void> {
+    const current = analyzed as NonNullable<typeof analyzed>;
+    const { vocabulary, layers } = model as ModelInfo;
+    if (layers > 0) tokens.showWeights(attention.getRow(position), -1);
+    const request = { run, text: current.text, position };
+    const logits = await fetchFloats("/logits", request, pending.signal);
+    if (analyzed !== current || tokens.position !== position) return; // the selection has changed
+    const token = current.tokens[position];
+    nextToken.show(rankLogits(logits), vocabulary, toVisibleText(token.text, token.id));
   }
 
-  attempt(start).finally(() => {
-    looked.hidden = false;
+  attempt(loadRuns).finally(() => {
+    analysis.hidden = false;
   });
 }
 
-/** A text that a model can read: all its characters are tokens, or one stands for the unknown. */
-function firstText({ vocabulary }: ModelInfo): string {
+function describeTokens({ tokens, before, step }: TokenizedText): string {
+  const count = tokens.length;
+  return before > 0
+    ? `Step ${step}. Showing the last ${count} tokens; the ${before} before them are ignored.`
+    : `Step ${step}. ${count} tokens.`;
+}
+
+/** Returns the default text, or the start of the vocabulary if the text has unknown characters. */
+function chooseText({ vocabulary }: ModelInfo): string {
   const known = new Set(vocabulary);
-  const isKnown = known.has("<unk>") || [...FIRST_TEXT].every((each) => known.has(each));
-  return isKnown ? FIRST_TEXT : vocabulary.slice(0, 12).join("");
+  const isKnown =
+    known.has("<unk>") || [...DEFAULT_TEXT].every((character) => known.has(character));
+  return isKnown ? DEFAULT_TEXT : vocabulary.slice(0, 12).join("");
 }

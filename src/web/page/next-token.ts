@@ -1,65 +1,79 @@
-// What may come next: the likeliest tokens as bars, and what temperature and cuts do to them.
+// The distribution of the next token: the most likely tokens as bars, and sliders for temperature,
+// top-k and top-p.
 
 import { element } from "./element.ts";
-import { distribution, type Ranked, type Sampling } from "./sampling.ts";
-import { shown } from "./tokens.ts";
+import { computeDistribution, type RankedLogits, type SamplingOptions } from "./sampling.ts";
+import { toVisibleText } from "./tokens.ts";
 
-const BARS = 20;
-const percent = (p: number) =>
-  p > 0 && p < 5e-5 ? "< 0.01 %" : `${(100 * p).toFixed(p < 0.0995 ? 2 : 1)} %`;
+const BAR_COUNT = 20;
+/** The position of the top-k slider that keeps all tokens. */
+const TOP_K_MAX = 100;
+const NBSP = "\u00a0"; // keeps the height of an empty line
 
-/** A slider with its name before it and its value behind. */
-function slider(
-  label: string,
+interface Slider {
+  label: HTMLElement;
+  input: HTMLInputElement;
+  setText(text: string): void;
+}
+
+/** Creates a slider with its name on the left and its value on the right. */
+function createSlider(
+  name: string,
   range: { min: number; max: number; step: number; value: number },
-  changed: () => void,
-): { label: HTMLElement; input: HTMLInputElement; tell(text: string): void } {
+  onInput: () => void,
+): Slider {
   const input = element("input", {
     type: "range",
-    "aria-label": label,
+    "aria-label": name,
     ...range,
-    oninput: changed,
+    oninput: onInput,
   });
   const output = element("output");
   return {
-    label: element("label", {}, element("span", {}, label), input, output),
+    label: element("label", {}, element("span", {}, name), input, output),
     input,
-    tell(text) {
+    setText(text) {
       output.textContent = text;
       input.ariaValueText = text;
     },
   };
 }
 
-/** The bar of a token: filled as it is drawn, with a mark where the model itself has it. */
-function bar() {
-  const [token, value] = [
-    element("span", { class: "token" }),
-    element("span", { class: "number" }),
-  ];
-  const [fill, mark] = [element("span", { class: "fill" }), element("span", { class: "mark" })];
+interface Bar {
+  item: HTMLElement;
+  token: HTMLElement;
+  value: HTMLElement;
+  /** The filled part: the adjusted probability. */
+  fill: HTMLElement;
+  /** A mark at the original probability. */
+  mark: HTMLElement;
+}
+
+function createBar(): Bar {
+  const token = element("span", { class: "token" });
+  const value = element("span", { class: "number" });
+  const fill = element("span", { class: "fill" });
+  const mark = element("span", { class: "mark" });
   const track = element("span", { class: "track" }, fill, mark);
   return { item: element("li", {}, token, track, value), token, value, fill, mark };
 }
 
-export class Next {
+export class NextToken {
   readonly element: HTMLElement;
   readonly #title = element("h2", {}, "Next token");
   readonly #entropy = element("output", { class: "soft" });
-  readonly #bars = Array.from({ length: BARS }, bar);
-  readonly #temperature;
-  readonly #topK;
-  readonly #topP;
-  #ranked: Ranked | null = null;
+  readonly #bars = Array.from({ length: BAR_COUNT }, createBar);
+  readonly #temperature: Slider;
+  readonly #topK: Slider;
+  readonly #topP: Slider;
+  #ranked: RankedLogits | null = null;
   #vocabulary: string[] = [];
 
   constructor() {
     const draw = () => this.#draw();
-    const heat = { min: 0, max: 2, step: 0.05, value: 1 };
-    this.#temperature = slider("temperature", heat, draw);
-    // the first few tokens matter as much as all the others: the slider is logarithmic
-    this.#topK = slider("top-k", { min: 0, max: 100, step: 1, value: 100 }, draw);
-    this.#topP = slider("top-p", { min: 0.01, max: 1, step: 0.01, value: 1 }, draw);
+    this.#temperature = createSlider("temperature", { min: 0, max: 2, step: 0.05, value: 1 }, draw);
+    this.#topK = createSlider("top-k", { min: 0, max: TOP_K_MAX, step: 1, value: TOP_K_MAX }, draw);
+    this.#topP = createSlider("top-p", { min: 0.01, max: 1, step: 0.01, value: 1 }, draw);
     const sliders = [this.#temperature, this.#topK, this.#topP];
     const reset = () => {
       for (const { input } of sliders) input.value = input.defaultValue;
@@ -80,23 +94,28 @@ export class Next {
       element(
         "p",
         { class: "small soft" },
-        "A bar is how probably a token is drawn, its mark what the model itself gives it.",
+        "Bar: the probability of sampling a token. Mark: its probability in the model's output.",
       ),
     );
     this.#draw();
   }
 
-  /** What the sliders say. */
-  get sampling(): Sampling {
-    const [temperature, k, topP] = [this.#temperature, this.#topK, this.#topP].map(({ input }) =>
-      Number(input.value),
-    );
-    const topK = k === 100 ? Infinity : Math.round(this.#vocabulary.length ** (k / 100));
-    return { temperature, topK, topP };
+  /** The options that the sliders select. */
+  get sampling(): SamplingOptions {
+    const position = this.#topK.input.valueAsNumber;
+    // Logarithmic, from 1 to the vocabulary size: small values of k make the largest difference.
+    const exponent = position / TOP_K_MAX;
+    const topK =
+      position === TOP_K_MAX ? Infinity : Math.round(this.#vocabulary.length ** exponent);
+    return {
+      temperature: this.#temperature.input.valueAsNumber,
+      topK,
+      topP: this.#topP.input.valueAsNumber,
+    };
   }
 
-  /** Shows what follows `token`; null where nothing is known. */
-  show(ranked: Ranked | null, vocabulary: string[], token: string): void {
+  /** Shows the logits after `token`. Null shows none. */
+  show(ranked: RankedLogits | null, vocabulary: string[], token: string): void {
     this.#ranked = ranked;
     this.#vocabulary = vocabulary;
     this.#title.textContent = ranked ? `Next token after “${token}”` : "Next token";
@@ -106,30 +125,42 @@ export class Next {
   #draw(): void {
     const { sampling } = this;
     const { temperature, topK, topP } = sampling;
-    this.#temperature.tell(temperature.toFixed(2));
-    this.#topK.tell(topK === Infinity ? "all" : String(topK));
-    this.#topP.tell(topP.toFixed(2));
-    if (!this.#ranked) {
-      this.#entropy.textContent = "\u00a0";
-      for (const { item } of this.#bars) item.style.visibility = "hidden";
+    this.#temperature.setText(temperature.toFixed(2));
+    this.#topK.setText(topK === Infinity ? "all" : String(topK));
+    this.#topP.setText(topP.toFixed(2));
+    if (this.#ranked) {
+      this.#drawDistribution(this.#ranked, sampling);
       return;
     }
-    const { ids } = this.#ranked;
-    const { drawn, own, count, entropy } = distribution(this.#ranked, sampling);
-    const [bits, alone] = [entropy.drawn, entropy.own].map((each) => each.toFixed(2));
-    const parts = `${count} of ${ids.length}`;
-    this.#entropy.textContent = `Entropy ${bits} bits (the model's own: ${alone}), ${parts} left`;
-    const most = Math.max(drawn[0], own[0]);
-    for (const [i, { item, token, value, fill, mark }] of this.#bars.entries()) {
-      item.style.visibility = i < ids.length ? "visible" : "hidden";
-      if (i >= ids.length) continue;
+    this.#entropy.textContent = NBSP;
+    for (const { item } of this.#bars) item.style.visibility = "hidden";
+  }
+
+  #drawDistribution(ranked: RankedLogits, sampling: SamplingOptions): void {
+    const { ids } = ranked;
+    const { adjusted, original, keptCount, entropy } = computeDistribution(ranked, sampling);
+    this.#entropy.textContent =
+      `Entropy ${entropy.adjusted.toFixed(2)} bits (model: ${entropy.original.toFixed(2)}), ` +
+      `${keptCount} of ${ids.length} tokens kept`;
+    const highest = Math.max(adjusted[0], original[0]);
+    for (const [i, bar] of this.#bars.entries()) {
+      const isUsed = i < ids.length;
+      bar.item.style.visibility = isUsed ? "visible" : "hidden";
+      if (!isUsed) continue;
       const text = this.#vocabulary[ids[i]];
-      item.classList.toggle("cut", i >= count);
-      item.title = `${JSON.stringify(text)}: ${percent(own[i])} by the model alone`;
-      token.textContent = shown(text, ids[i]);
-      value.textContent = i < count ? percent(drawn[i]) : "cut";
-      fill.style.width = `${(100 * (i < count ? drawn[i] : own[i])) / most}%`;
-      mark.style.left = `${(100 * own[i]) / most}%`;
+      const isCut = i >= keptCount;
+      bar.item.classList.toggle("cut", isCut);
+      bar.item.title = `${JSON.stringify(text)}: ${formatPercent(original[i])} in the model's output`;
+      bar.token.textContent = toVisibleText(text, ids[i]);
+      bar.value.textContent = isCut ? "cut" : formatPercent(adjusted[i]);
+      const probability = isCut ? original[i] : adjusted[i];
+      bar.fill.style.width = `${(100 * probability) / highest}%`;
+      bar.mark.style.left = `${(100 * original[i]) / highest}%`;
     }
   }
+}
+
+function formatPercent(p: number): string {
+  if (p > 0 && p < 5e-5) return "< 0.01%";
+  return `${(100 * p).toFixed(p < 0.0995 ? 2 : 1)}%`;
 }

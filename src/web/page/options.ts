@@ -1,25 +1,33 @@
-// The options of the chosen runs side by side: those in which they differ, and all of them.
+// The options of the selected runs in tables: those that differ, and all of them.
 
 import type { RunInfo } from "../protocol.ts";
 import { element } from "./element.ts";
 import { swatch } from "./legend.ts";
 
-/** The folder says no more than the run's name. */
-const unsaid = ["out"];
+interface SelectedRun {
+  info: RunInfo;
+  color: string;
+}
 
-/** The names of the options that the runs have, sorted; only those that differ, if asked so. */
-export function optionsOf(runs: readonly Pick<RunInfo, "config">[], onlyDiffering: boolean) {
+/** Options that are not shown: the output folder is the name of the run. */
+const hiddenOptions = ["out"];
+
+/** Returns the sorted names of the runs' options, or only of those that differ between runs. */
+export function getOptionNames(
+  runs: readonly Pick<RunInfo, "config">[],
+  onlyDiffering: boolean,
+): string[] {
   const names = new Set(runs.flatMap(({ config }) => Object.keys(config)));
-  const differs = (name: string) =>
+  const isDiffering = (name: string) =>
     new Set(runs.map(({ config }) => JSON.stringify(config[name]))).size > 1;
   return [...names]
-    .filter((name) => !unsaid.includes(name) && (!onlyDiffering || differs(name)))
+    .filter((name) => !hiddenOptions.includes(name) && (!onlyDiffering || isDiffering(name)))
     .sort();
 }
 
 export class Options {
   readonly root = element("section", { class: "card options", "aria-label": "options" });
-  readonly #differing = element("div");
+  readonly #differing = element("div", { class: "differing scroll" });
   readonly #all = element("div", { class: "scroll" });
 
   constructor() {
@@ -30,31 +38,33 @@ export class Options {
     );
   }
 
-  show(runs: readonly { info: RunInfo; color: string }[]): void {
+  show(runs: readonly SelectedRun[]): void {
     const infos = runs.map(({ info }) => info);
-    const differing = optionsOf(infos, true);
+    const differing = getOptionNames(infos, true);
     this.#differing.hidden = infos.length < 2;
-    this.#differing.className = "differing scroll";
     this.#differing.replaceChildren(
-      differing.length ? table(runs, differing) : element("p", {}, "All options are the same."),
+      differing.length > 0
+        ? createTable(runs, differing)
+        : element("p", {}, "All options are identical."),
     );
-    this.#all.replaceChildren(table(runs, optionsOf(infos, false)));
+    this.#all.replaceChildren(createTable(runs, getOptionNames(infos, false)));
   }
 }
 
-function table(runs: readonly { info: RunInfo; color: string }[], names: string[]): HTMLElement {
-  const heads = runs.map(({ info, color }) =>
+/** Creates a table with a row per option and a column per run. */
+function createTable(runs: readonly SelectedRun[], names: string[]): HTMLElement {
+  const headers = runs.map(({ info, color }) =>
     element("th", { scope: "col" }, swatch(color), info.name),
   );
   const rows = names.map((name) => {
-    const cells = runs.map(({ info }) => element("td", {}, textOf(info.config[name])));
+    const cells = runs.map(({ info }) => element("td", {}, formatOption(info.config[name])));
     return element("tr", {}, element("th", { scope: "row" }, name), ...cells);
   });
-  const head = element("thead", {}, element("tr", {}, element("td"), ...heads));
+  const head = element("thead", {}, element("tr", {}, element("td"), ...headers));
   return element("table", {}, head, element("tbody", {}, ...rows));
 }
 
-function textOf(value: unknown): string {
+function formatOption(value: unknown): string {
   if (value === undefined || value === null) return "–";
   return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -1,142 +1,156 @@
-// Where the live run stands, and what may be asked of it. What was asked counts as done when the
-// process that trains says so.
+// The state of the live run, and buttons to pause, save and stop it. An action counts as done when
+// the training process confirms it with a status event.
 
 import type { Control, Status } from "../protocol.ts";
 import { fetchJson } from "./api.ts";
 import { element } from "./element.ts";
-import { duration, integer } from "./format.ts";
+import { formatDuration, formatInteger } from "./format.ts";
 
 type Action = Control["action"];
 
-const WINDOW = 60_000; // milliseconds, over which the time left is estimated
+const WINDOW_MS = 60_000; // the recent time over which the training speed is measured
 
 export class RunControl {
   readonly root: HTMLElement;
   readonly #name = element("h2");
   readonly #state = element("span", { class: "state" });
   readonly #step = element("output", { class: "step" });
-  readonly #left = element("output", { class: "left soft" });
-  readonly #progress = element("progress", { "aria-label": "steps trained", max: 1, value: 0 });
+  readonly #timeLeft = element("output", { class: "left soft" });
+  readonly #progress = element("progress", { "aria-label": "training progress", max: 1, value: 0 });
   readonly #message = element("p", { class: "message soft", role: "status" });
-  readonly #buttons = { pause: button("Pause"), save: button("Save now"), stop: button("Stop") };
-  readonly #asked = new Set<Action>();
+  readonly #pause = createButton("Pause");
+  readonly #save = createButton("Save now");
+  readonly #stop = createButton("Stop");
+  /** The actions that have been sent but not confirmed. */
+  readonly #pending = new Set<Action>();
   #status: Status | null = null;
-  #isReachable = false;
-  #marks: { time: number; step: number }[] = [];
+  #isConnected = false;
+  /** The times of recent steps, from which the remaining time is estimated. */
+  #history: { time: number; step: number }[] = [];
 
   constructor() {
-    const { pause, save, stop } = this.#buttons;
-    pause.addEventListener("click", () =>
-      this.#ask(this.#status?.state === "paused" ? "resume" : "pause"),
+    this.#pause.addEventListener("click", () =>
+      this.#send(this.#status?.state === "paused" ? "resume" : "pause"),
     );
-    save.addEventListener("click", () => this.#ask("save"));
-    stop.addEventListener("click", () => this.#ask("stop"));
-    stop.title = "Saves and ends the run; tinybard train --resume goes on with it";
+    this.#save.addEventListener("click", () => this.#send("save"));
+    this.#stop.addEventListener("click", () => this.#send("stop"));
+    this.#stop.title =
+      "Saves a checkpoint and ends the run. Continue it with: tinybard train --resume";
+    const buttons = [this.#pause, this.#save, this.#stop];
     this.root = element(
       "section",
-      { class: "card control", "aria-label": "the run that is being trained", hidden: true },
-      element("div", { class: "row what" }, this.#state, this.#name),
-      element("div", { class: "row where" }, this.#step, this.#left),
+      { class: "card control", "aria-label": "live run", hidden: true },
+      element("div", { class: "row run-name" }, this.#state, this.#name),
+      element("div", { class: "row progress-text" }, this.#step, this.#timeLeft),
       this.#message,
-      element("div", { class: "row buttons" }, pause, save, stop),
+      element("div", { class: "row buttons" }, ...buttons),
       this.#progress,
     );
   }
 
-  /** Nothing can be asked of a server that is not there. */
-  reach(isReachable: boolean): void {
-    this.#isReachable = isReachable;
-    this.#asked.clear();
-    this.#show();
+  /** Disables the buttons while the server cannot be reached. */
+  setConnected(isConnected: boolean): void {
+    this.#isConnected = isConnected;
+    this.#pending.clear();
+    this.#update();
   }
 
-  /** The name of the run that is being trained: there is room for what it will tell. */
-  setLive(run: string | undefined): void {
+  /** Shows the name of the live run before its first status event. Hides the card without one. */
+  setLiveRun(run: string | undefined): void {
     this.root.hidden = run === undefined;
     this.#name.textContent = run ?? "";
     if (run === undefined) this.#status = null;
-    this.#show();
+    this.#update();
   }
 
-  hear(status: Status): void {
+  /** Shows a new status, and confirms the pending actions that it completes. */
+  setStatus(status: Status): void {
     const { state, step, saved } = status;
-    const before = this.#status;
+    const previous = this.#status;
     this.#status = status;
-    this.#mark(status);
-    if (state === "paused") this.#confirm("pause", `paused at step ${integer(step)}`);
-    if (state === "training") this.#confirm("resume", "goes on");
-    // while the run is paused, nothing is told but what was asked for
-    if (saved !== null && (saved !== before?.saved || (state === "paused" && saved === step)))
-      this.#confirm("save", `saved at step ${integer(saved)}`);
-    if (state === "stopped") this.#confirm("stop", `stopped at step ${integer(step)}, saved`);
-    if (state === "stopped" || state === "ended") this.#asked.clear();
-    this.#show();
+    this.#recordStep(status);
+    if (state === "paused") this.#confirm("pause", `paused at step ${formatInteger(step)}`);
+    if (state === "training") this.#confirm("resume", "resumed");
+    // A repeated save at the same step does not change `saved`. But while the run is paused, the
+    // server sends a status only in response to an action.
+    const hasSaved = saved !== previous?.saved || (state === "paused" && saved === step);
+    if (saved !== null && hasSaved)
+      this.#confirm("save", `checkpoint saved at step ${formatInteger(saved)}`);
+    if (state === "stopped")
+      this.#confirm("stop", `stopped at step ${formatInteger(step)}, checkpoint saved`);
+    if (state === "stopped" || state === "ended") this.#pending.clear();
+    this.#update();
   }
 
-  async #ask(action: Action): Promise<void> {
-    if (this.#asked.has(action)) return;
-    this.#asked.add(action);
+  async #send(action: Action): Promise<void> {
+    if (this.#pending.has(action)) return;
+    this.#pending.add(action);
     this.#message.textContent = "";
-    this.#show();
+    this.#update();
     try {
       await fetchJson("/control", { action } satisfies Control);
     } catch (error) {
-      this.#asked.delete(action);
+      this.#pending.delete(action);
       this.#message.textContent = (error as Error).message;
-      this.#show();
+      this.#update();
     }
   }
 
-  #confirm(action: Action, words: string): void {
-    if (this.#asked.delete(action)) this.#message.textContent = words;
+  #confirm(action: Action, message: string): void {
+    if (this.#pending.delete(action)) this.#message.textContent = message;
   }
 
-  #show(): void {
-    const { pause, save, stop } = this.#buttons;
+  #update(): void {
     if (!this.#status) return;
     this.root.hidden = false;
     const { run, state, step, maxIters } = this.#status;
     this.#name.textContent = run;
     this.#state.textContent = state;
     this.#state.dataset.state = state;
-    this.#step.textContent = `step ${integer(step)} of ${integer(maxIters)}`;
+    this.#step.textContent = `step ${formatInteger(step)} of ${formatInteger(maxIters)}`;
     this.#progress.value = maxIters ? step / maxIters : 0;
-    this.#left.textContent = this.#timeLeft();
-    const isLive = this.#isReachable && (state === "training" || state === "paused");
-    label(pause, state === "paused" ? "Resume" : "Pause", this.#has("pause", "resume"), isLive);
-    label(save, "Save now", this.#has("save"), isLive);
-    label(stop, "Stop", this.#has("stop"), isLive);
+    this.#timeLeft.textContent = this.#estimateTimeLeft();
+    const isEnabled = this.#isConnected && (state === "training" || state === "paused");
+    const isPausePending = this.#pending.has("pause") || this.#pending.has("resume");
+    const pauseName = state === "paused" ? "Resume" : "Pause";
+    updateButton(this.#pause, pauseName, isPausePending, isEnabled);
+    updateButton(this.#save, "Save now", this.#pending.has("save"), isEnabled);
+    updateButton(this.#stop, "Stop", this.#pending.has("stop"), isEnabled);
   }
 
-  #has(...actions: Action[]): boolean {
-    return actions.some((action) => this.#asked.has(action));
-  }
-
-  /** Remembers how fast the steps go; a pause begins anew. */
-  #mark({ state, step }: Status): void {
+  /** Records the time of a step. A pause, or a step that goes back, starts a new history. */
+  #recordStep({ state, step }: Status): void {
     const time = performance.now();
-    if (state !== "training" || step < (this.#marks.at(-1)?.step ?? 0)) this.#marks = [];
-    else if (step !== this.#marks.at(-1)?.step) this.#marks.push({ time, step });
-    while (this.#marks.length > 2 && this.#marks[0].time < time - WINDOW) this.#marks.shift();
+    const lastStep = this.#history.at(-1)?.step;
+    if (state !== "training" || step < (lastStep ?? 0)) this.#history = [];
+    else if (step !== lastStep) this.#history.push({ time, step });
+    while (this.#history.length > 2 && this.#history[0].time < time - WINDOW_MS)
+      this.#history.shift();
   }
 
-  #timeLeft(): string {
-    const [first, last] = [this.#marks[0], this.#marks.at(-1)];
+  #estimateTimeLeft(): string {
+    const first = this.#history[0];
+    const last = this.#history.at(-1);
     const { state, step, maxIters } = this.#status as Status;
     if (state !== "training" || !first || !last || last.step === first.step) return "";
-    const pace = (last.time - first.time) / (last.step - first.step) / 1000;
-    return `${duration((maxIters - step) * pace)} left`;
+    const secondsPerStep = (last.time - first.time) / (last.step - first.step) / 1000;
+    return `${formatDuration((maxIters - step) * secondsPerStep)} left`;
   }
 }
 
-function button(name: string): HTMLButtonElement {
+function createButton(name: string): HTMLButtonElement {
   return element("button", { type: "button", "data-name": name }, name);
 }
 
-function label(button: HTMLButtonElement, name: string, isAsked: boolean, isLive: boolean): void {
-  button.textContent = isAsked ? "asked…" : name;
-  button.ariaLabel = isAsked ? `${name}: asked` : name;
-  // one that was just pressed stays focused, and does nothing until it is answered
-  button.disabled = !isLive;
-  button.ariaDisabled = String(isAsked);
+function updateButton(
+  button: HTMLButtonElement,
+  name: string,
+  isPending: boolean,
+  isEnabled: boolean,
+): void {
+  button.textContent = isPending ? "pending…" : name;
+  button.ariaLabel = isPending ? `${name}: pending` : name;
+  button.disabled = !isEnabled;
+  // not `disabled` while pending: the pressed button keeps the keyboard focus
+  button.ariaDisabled = String(isPending);
 }

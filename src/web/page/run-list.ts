@@ -1,4 +1,4 @@
-// The list of runs: which are shown, each with its colour, and its rows as a table to save.
+// The list of runs: a checkbox that selects a run, its color, its size, and its metrics as CSV.
 
 import type { RunInfo } from "../protocol.ts";
 import { RUN_COLORS } from "./colors.ts";
@@ -7,63 +7,66 @@ import { swatch } from "./legend.ts";
 
 export class RunList {
   readonly root = element("ul", { class: "runs" });
-  readonly #changed: () => void;
+  readonly #onChange: () => void;
   #infos: RunInfo[] = [];
-  /** By the name of each run that was chosen, its colour: it keeps it. */
+  /** The color index of each selected run, by name. A run keeps its color while selected. */
   readonly #colors = new Map<string, number>();
-  /** Nothing was chosen yet. */
-  #isNew = true;
+  #hasSelected = false;
 
-  constructor(changed: () => void) {
-    this.#changed = changed;
+  /** `onChange` is called after the user has selected or deselected a run. */
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
   }
 
-  /** The runs that are chosen, in the order of the list. */
-  get chosen(): { info: RunInfo; color: string }[] {
+  /** The selected runs, in the order of the list. */
+  get selected(): { info: RunInfo; color: string }[] {
     return this.#infos.flatMap((info) => {
       const color = this.#colors.get(info.name);
       return color === undefined ? [] : [{ info, color: `--run-${color}` }];
     });
   }
 
-  /** Shows these runs; of those chosen, if none is there any more, the live or the newest one. */
+  /**
+   * Replaces the list. The live run or the newest one is selected if nothing has been selected yet,
+   * or if all selected runs have been deleted.
+   */
   update(infos: RunInfo[]): void {
     this.#infos = infos;
     const names = infos.map(({ name }) => name);
-    const gone = [...this.#colors.keys()].filter((name) => !names.includes(name));
-    for (const name of gone) this.#colors.delete(name);
+    const deleted = [...this.#colors.keys()].filter((name) => !names.includes(name));
+    for (const name of deleted) this.#colors.delete(name);
     const first = infos.find(({ isLive }) => isLive) ?? infos[0];
-    if (first && this.#colors.size === 0 && (gone.length > 0 || this.#isNew))
-      this.#choose(first.name);
+    if (first && this.#colors.size === 0 && (deleted.length > 0 || !this.#hasSelected))
+      this.#select(first.name);
     const focused = document.activeElement?.getAttribute("data-run");
-    this.root.replaceChildren(...infos.map((info) => this.#item(info)));
+    this.root.replaceChildren(...infos.map((info) => this.#createItem(info)));
     if (focused) this.root.querySelector<HTMLElement>(`[data-run=${CSS.escape(focused)}]`)?.focus();
   }
 
-  #choose(name: string): void {
-    this.#isNew = false;
-    const taken = [...this.#colors.values()];
-    const free = Array.from({ length: RUN_COLORS }, (_, i) => i).find((i) => !taken.includes(i));
-    this.#colors.set(name, free ?? taken.length % RUN_COLORS);
+  /** Selects a run with the first free color. */
+  #select(name: string): void {
+    this.#hasSelected = true;
+    const used = [...this.#colors.values()];
+    let color = 0;
+    while (color < RUN_COLORS && used.includes(color)) color++;
+    this.#colors.set(name, color < RUN_COLORS ? color : used.length % RUN_COLORS);
   }
 
-  #item({ name, config, isLive, parameters }: RunInfo): HTMLElement {
+  #createItem({ name, config, isLive, parameters }: RunInfo): HTMLElement {
     const color = this.#colors.get(name);
-    const isChosen = color !== undefined;
-    const box = element("input", { type: "checkbox", checked: isChosen, "data-run": name });
+    const isSelected = color !== undefined;
+    const box = element("input", { type: "checkbox", checked: isSelected, "data-run": name });
     box.addEventListener("change", () => {
-      if (box.checked) this.#choose(name);
+      if (box.checked) this.#select(name);
       else this.#colors.delete(name);
       this.update(this.#infos);
-      this.#changed();
+      this.#onChange();
     });
-    const size = parameters && `${(parameters / 1e6).toFixed(2)} M`;
-    const about = [config.preset ?? config.model, size, config.device].filter(Boolean).join(" · ");
     const label = element(
       "label",
       { title: name },
       box,
-      swatch(isChosen ? `--run-${color}` : "--line"),
+      swatch(isSelected ? `--run-${color}` : "--line"),
       element("span", { class: "name" }, name),
     );
     const csv = element(
@@ -75,7 +78,11 @@ export class RunList {
       },
       "CSV",
     );
-    const live = isLive ? [element("span", { class: "live" }, "live")] : [];
-    return element("li", {}, label, ...live, csv, element("p", { class: "soft small" }, about));
+    const size = parameters && `${(parameters / 1e6).toFixed(2)} M`;
+    const summary = [config.preset ?? config.model, size, config.device].filter(Boolean);
+    const item = element("li", {}, label);
+    if (isLive) item.append(element("span", { class: "live" }, "live"));
+    item.append(csv, element("p", { class: "soft small" }, summary.join(" · ")));
+    return item;
   }
 }

@@ -1,70 +1,87 @@
-// What may be drawn next, and how probably: that from which generation draws, worked out here so
-// that a slider acts at once. Nothing of it is of the page; a test holds it to sample() of
+// The distribution that generation samples from. The page computes it itself, so that the sliders
+// respond immediately. It does not depend on the DOM; a test compares it with sample() of
 // gpt/generate.ts.
 
-export interface Sampling {
+export interface SamplingOptions {
   temperature: number;
-  /** Infinity: no cut. */
+  /** Infinity keeps all tokens. */
   topK: number;
   topP: number;
 }
 
-/** Logits in the order of what they promise: the greatest first, of equals that of the lower id. */
-export interface Ranked {
+/** Logits in descending order. Equal logits are ordered by token id. */
+export interface RankedLogits {
   ids: Int32Array;
   logits: Float64Array;
 }
 
+/** Probabilities in the order of RankedLogits. */
 export interface Distribution {
-  /** The probability of each id of a ranking to be drawn: 0 of those that are cut. */
-  drawn: Float64Array;
-  /** The same by the model alone: temperature 1, no cut. */
-  own: Float64Array;
-  /** How many are not cut. */
-  count: number;
-  /** Bits: how open it is what will be drawn, and what would be by the model alone. */
-  entropy: { drawn: number; own: number };
+  /** After temperature, top-k and top-p. 0 for the tokens that are cut. */
+  adjusted: Float64Array;
+  /** The model's own distribution, softmax(logits). */
+  original: Float64Array;
+  /** The number of tokens that are not cut: the first ones. */
+  keptCount: number;
+  /** The entropies of the two distributions in bits. */
+  entropy: { adjusted: number; original: number };
 }
 
-export function rank(logits: ArrayLike<number>): Ranked {
+export function rankLogits(logits: ArrayLike<number>): RankedLogits {
   const ids = Int32Array.from(logits, (_, id) => id);
   ids.sort((a, b) => logits[b] - logits[a] || a - b);
   return { ids, logits: Float64Array.from(ids, (id) => logits[id]) };
 }
 
 /**
- * softmax(logits / temperature) of the topK greatest, and of these as many as reach topP together,
- * made to sum to 1. Temperature 0 leaves the greatest alone.
+ * Returns softmax(logits / temperature), limited to the topK most likely tokens, then to the
+ * smallest number of these whose probabilities sum to at least topP, and normalized again.
+ * A temperature of 0 keeps only the most likely token.
  */
-export function distribution(
-  { logits }: Ranked,
-  { temperature, topK, topP }: Sampling,
+export function computeDistribution(
+  { logits }: RankedLogits,
+  { temperature, topK, topP }: SamplingOptions,
 ): Distribution {
-  const own = normalized(logits.map((x) => Math.exp(x - logits[0])));
+  // subtracting the largest logit avoids overflow in exp()
+  const original = normalize(logits.map((logit) => Math.exp(logit - logits[0])));
   const weights =
     temperature === 0
       ? Float64Array.of(1)
-      : logits.subarray(0, topK).map((x) => Math.exp((x - logits[0]) / temperature));
-  const enough = topP * total(weights);
-  let count = 0;
-  for (let sum = 0; count < weights.length && (count === 0 || sum < enough); count++)
-    sum += weights[count];
-  const drawn = new Float64Array(logits.length);
-  drawn.set(normalized(weights.subarray(0, count)));
-  return { drawn, own, count, entropy: { drawn: entropy(drawn), own: entropy(own) } };
+      : logits.subarray(0, topK).map((logit) => Math.exp((logit - logits[0]) / temperature));
+  const keptCount = countTopP(weights, topP);
+  const adjusted = new Float64Array(logits.length);
+  adjusted.set(normalize(weights.subarray(0, keptCount)));
+  return {
+    adjusted,
+    original,
+    keptCount,
+    entropy: { adjusted: computeEntropy(adjusted), original: computeEntropy(original) },
+  };
 }
 
-/** -sum(p log2 p) */
-function entropy(probabilities: Float64Array): number {
-  const bits = probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log2(p) : sum), 0);
-  return Math.max(0, bits); // not -0
+/** Returns the smallest number of leading weights with a share of at least topP; at least one. */
+function countTopP(weights: Float64Array, topP: number): number {
+  const threshold = topP * sum(weights);
+  let count = 1;
+  let total = weights[0];
+  while (count < weights.length && total < threshold) {
+    total += weights[count];
+    count++;
+  }
+  return count;
 }
 
-function normalized(weights: Float64Array): Float64Array {
-  const sum = total(weights);
-  return weights.map((w) => w / sum);
+/** Returns -sum(p log2 p). */
+function computeEntropy(probabilities: Float64Array): number {
+  const bits = probabilities.reduce((total, p) => (p > 0 ? total - p * Math.log2(p) : total), 0);
+  return Math.max(0, bits); // turns -0 into 0
 }
 
-function total(weights: Float64Array): number {
-  return weights.reduce((sum, w) => sum + w, 0);
+function normalize(weights: Float64Array): Float64Array {
+  const total = sum(weights);
+  return weights.map((weight) => weight / total);
+}
+
+function sum(weights: Float64Array): number {
+  return weights.reduce((total, weight) => total + weight, 0);
 }

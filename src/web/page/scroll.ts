@@ -1,34 +1,37 @@
-// Scrolling to what is looked at, within its box.
+// Scrolls a box so that an area of its content is visible.
 
 import type { GraphNode } from "../protocol.ts";
 
-interface Area {
+interface Rectangle {
   x: number;
   y: number;
   width: number;
   height: number;
 }
 
-/** What some nodes take up together. */
-export function placeOf(nodes: readonly GraphNode[]): Area {
-  const x = Math.min(...nodes.map((node) => node.x - node.width / 2));
-  const y = Math.min(...nodes.map((node) => node.y - node.height / 2));
+/** Returns the bounding box of some nodes. */
+export function boundingBox(nodes: readonly GraphNode[]): Rectangle {
+  const left = Math.min(...nodes.map((node) => node.x - node.width / 2));
+  const top = Math.min(...nodes.map((node) => node.y - node.height / 2));
   const right = Math.max(...nodes.map((node) => node.x + node.width / 2));
   const bottom = Math.max(...nodes.map((node) => node.y + node.height / 2));
-  return { x, y, width: right - x, height: bottom - y };
+  return { x: left, y: top, width: right - left, height: bottom - top };
 }
 
-/** Scrolls a box, and nothing around it, as little as shows a place in it. */
-export function reveal(box: HTMLElement, { x, y, width, height }: Area): void {
+/**
+ * Scrolls a box by the smallest amount that makes an area of it visible. Unlike scrollIntoView(),
+ * it does not scroll the page around the box.
+ */
+export function scrollToArea(box: HTMLElement, area: Rectangle): void {
   const margin = 24;
-  const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const shift = (start: number, size: number, from: number, room: number) => {
-    if (start - margin < from || size + 2 * margin > room) return Math.max(0, start - margin);
-    return Math.max(from, start + size + margin - room);
+  const computeOffset = (start: number, size: number, offset: number, visible: number) => {
+    if (start - margin < offset || size + 2 * margin > visible) return Math.max(0, start - margin);
+    return Math.max(offset, start + size + margin - visible);
   };
+  const hasReducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   box.scrollTo({
-    left: shift(x, width, box.scrollLeft, box.clientWidth),
-    top: shift(y, height, box.scrollTop, box.clientHeight),
-    behavior: isCalm ? "auto" : "smooth",
+    left: computeOffset(area.x, area.width, box.scrollLeft, box.clientWidth),
+    top: computeOffset(area.y, area.height, box.scrollTop, box.clientHeight),
+    behavior: hasReducedMotion ? "auto" : "smooth",
   });
 }

@@ -1,38 +1,46 @@
-// The rows of one run as columns of numbers that grow: what charts draw from.
+// The metrics of one run as growing columns of numbers, which the charts plot.
 
 import type { Row } from "../protocol.ts";
 
-/** So many numbers are a block, whose lowest and highest are remembered. */
+/** The number of values in a block. The positions of each block's extremes are cached. */
 const BLOCK = 16;
 
-/** Numbers in one piece of memory, which is doubled when it is full. */
-export class Numbers {
+/** A growing array of numbers. Its capacity doubles when it is full. */
+export class Column {
   values = new Float64Array(256);
+  /** The number of values. Decreasing it truncates the column. */
   length = 0;
-  /** Grows with each change but a cut. */
-  changes = 0;
-  /** By block, where its lowest and its highest number are. */
-  readonly #lowest: number[] = [];
-  readonly #highest: number[] = [];
+  /** Increases with each push, but not when the column is truncated. */
+  version = 0;
+  /** For each block, the index of its minimum and of its maximum. */
+  readonly #minima: number[] = [];
+  readonly #maxima: number[] = [];
 
   push(x: number): void {
-    const whole = Math.floor(this.length / BLOCK); // there were more before it was cut
-    if (this.#lowest.length > whole) this.#lowest.length = this.#highest.length = whole;
+    // blocks after the end are left over from before a truncation
+    const fullBlocks = Math.floor(this.length / BLOCK);
+    if (this.#minima.length > fullBlocks) {
+      this.#minima.length = fullBlocks;
+      this.#maxima.length = fullBlocks;
+    }
     if (this.length === this.values.length) {
       const larger = new Float64Array(2 * this.length);
       larger.set(this.values);
       this.values = larger;
     }
     this.values[this.length++] = x;
-    this.changes++;
+    this.version++;
   }
 
+  /** Returns the last value, or NaN if the column is empty. */
   last(): number {
     return this.length ? this.values[this.length - 1] : Number.NaN;
   }
 
-  /** The first place whose number is not below `x`, in numbers that rise from `low` to `high`. */
-  placeOf(x: number, low = 0, high = this.length): number {
+  /** Returns the first index in [begin, end) whose value is at least `x`. Values must be sorted. */
+  lowerBound(x: number, begin = 0, end = this.length): number {
+    let low = begin;
+    let high = end;
     while (low < high) {
       const middle = (low + high) >> 1;
       if (this.values[middle] < x) low = middle + 1;
@@ -41,113 +49,128 @@ export class Numbers {
     return low;
   }
 
-  /** Where the lowest and the highest from `begin` to `end` are, in order; NaN is neither. */
-  extremes(begin: number, end: number): [first: number, second: number] {
-    for (let at = this.#lowest.length * BLOCK; at + BLOCK <= this.length; at += BLOCK) {
-      const [lowest, highest] = this.#ends(at, at + BLOCK);
-      this.#lowest.push(lowest);
-      this.#highest.push(highest);
+  /** Returns the indices of the minimum and maximum in [begin, end), in order. Ignores NaN. */
+  findExtremes(begin: number, end: number): [first: number, second: number] {
+    for (let i = this.#minima.length * BLOCK; i + BLOCK <= this.length; i += BLOCK) {
+      const [minimum, maximum] = this.#scan(i, i + BLOCK);
+      this.#minima.push(minimum);
+      this.#maxima.push(maximum);
     }
-    const [lowest, highest] = this.#ends(begin, end);
-    return lowest < highest ? [lowest, highest] : [highest, lowest];
+    const [minimum, maximum] = this.#scan(begin, end);
+    return minimum < maximum ? [minimum, maximum] : [maximum, minimum];
   }
 
-  /** The same, but the lowest first; a block that is remembered is one step. */
-  #ends(begin: number, end: number): [lowest: number, highest: number] {
+  /** Returns the index of the minimum and of the maximum, taking a cached block as one step. */
+  #scan(begin: number, end: number): [minimum: number, maximum: number] {
     const { values } = this;
-    let [lowest, highest] = [begin, begin];
-    let [least, most] = [Infinity, -Infinity];
-    for (let at = begin, step = 1; at < end; at += step) {
-      const block = at / BLOCK;
-      const isBlock = at % BLOCK === 0 && at + BLOCK <= end && block < this.#lowest.length;
-      const low = isBlock ? this.#lowest[block] : at;
-      const high = isBlock ? this.#highest[block] : at;
-      if (values[low] < least) {
-        least = values[low];
-        lowest = low;
+    let minimum = begin;
+    let maximum = begin;
+    let lowest = Infinity;
+    let highest = -Infinity;
+    let i = begin;
+    while (i < end) {
+      const block = i / BLOCK;
+      const isCached = i % BLOCK === 0 && i + BLOCK <= end && block < this.#minima.length;
+      const low = isCached ? this.#minima[block] : i;
+      const high = isCached ? this.#maxima[block] : i;
+      if (values[low] < lowest) {
+        lowest = values[low];
+        minimum = low;
       }
-      if (values[high] > most) {
-        most = values[high];
-        highest = high;
+      if (values[high] > highest) {
+        highest = values[high];
+        maximum = high;
       }
-      step = isBlock ? BLOCK : 1;
+      i += isCached ? BLOCK : 1;
     }
-    return [lowest, highest];
+    return [minimum, maximum];
   }
 
-  /** The place whose number is nearest to `x`; -1 if there is none. */
-  nearest(x: number): number {
-    const at = this.placeOf(x);
-    if (at === this.length) return at - 1;
-    return at > 0 && x - this.values[at - 1] < this.values[at] - x ? at - 1 : at;
+  /** Returns the index of the value nearest to `x`, or -1 if there is none. Must be sorted. */
+  findNearest(x: number): number {
+    const i = this.lowerBound(x);
+    if (i === this.length) return i - 1;
+    return i > 0 && x - this.values[i - 1] < this.values[i] - x ? i - 1 : i;
   }
 }
 
-export type Column = "step" | "elapsedSeconds" | "loss" | "lr" | "gradNorm" | "tokensPerSecond";
-export type EvaluationColumn = "step" | "elapsedSeconds" | "trainLoss" | "valLoss";
+export type StepMetric = "step" | "elapsedSeconds" | "loss" | "lr" | "gradNorm" | "tokensPerSecond";
+export type EvaluationMetric = "step" | "elapsedSeconds" | "trainLoss" | "valLoss";
 
-const columns: Column[] = ["step", "elapsedSeconds", "loss", "lr", "gradNorm", "tokensPerSecond"];
-const evaluationColumns: EvaluationColumn[] = ["step", "elapsedSeconds", "trainLoss", "valLoss"];
+const stepMetrics: StepMetric[] = [
+  "step",
+  "elapsedSeconds",
+  "loss",
+  "lr",
+  "gradNorm",
+  "tokensPerSecond",
+];
+const evaluationMetrics: EvaluationMetric[] = ["step", "elapsedSeconds", "trainLoss", "valLoss"];
 
-type Columns<K extends string> = Record<K, Numbers>;
+type Columns<K extends string> = Record<K, Column>;
 
-function emptyColumns<K extends string>(names: K[]): Columns<K> {
-  return Object.fromEntries(names.map((name) => [name, new Numbers()])) as Columns<K>;
+function createColumns<K extends string>(names: K[]): Columns<K> {
+  return Object.fromEntries(names.map((name) => [name, new Column()])) as Columns<K>;
 }
 
 export class Series {
-  /** Of each step that was logged. */
-  readonly steps = emptyColumns(columns);
-  readonly evaluations = emptyColumns(evaluationColumns);
-  #smooth = new Numbers();
-  #weight = Number.NaN;
-  #mean = 0;
-  #share = 0;
+  /** The metrics of each logged step. */
+  readonly steps = createColumns(stepMetrics);
+  /** The losses of each evaluation. */
+  readonly evaluations = createColumns(evaluationMetrics);
+  readonly #smoothed = new Column();
+  #smoothingWeight = Number.NaN;
+  #weightedSum = 0;
+  #weightSum = 0;
 
-  /** Adds rows. One of a step that was there already begins that part of the run anew. */
+  /** Appends rows. A row of an earlier step first discards the rows from that step on. */
   append(rows: readonly Row[]): void {
     for (const row of rows) {
-      this.#cutAt(row.step);
-      if (row.loss !== undefined) push(this.steps, row);
-      if (row.valLoss !== undefined) push(this.evaluations, row);
+      this.#truncate(row.step);
+      if (row.loss !== undefined) pushRow(this.steps, row);
+      if (row.valLoss !== undefined) pushRow(this.evaluations, row);
     }
   }
 
   clear(): void {
-    this.#cutAt(-1);
+    this.#truncate(-1);
   }
 
   /**
-   * The exponential moving average of the loss: m = w m + (1 - w) x, over 1 - w^n, by which the
-   * zero it begins with has no weight (as in Adam, Kingma and Ba 2015). w lies in [0, 1).
+   * Returns the exponential moving average of the loss, m = w m + (1 - w) x, with the bias
+   * correction of Adam (Kingma and Ba, 2015): m / (1 - w^n). The weight w is in [0, 1).
    */
-  smooth(weight: number): Numbers {
+  smooth(weight: number): Column {
     const { values, length } = this.steps.loss;
-    if (weight !== this.#weight) {
-      this.#smooth.length = this.#mean = this.#share = 0;
-      this.#weight = weight;
+    if (weight !== this.#smoothingWeight) {
+      this.#smoothed.length = 0;
+      this.#weightedSum = 0;
+      this.#weightSum = 0;
+      this.#smoothingWeight = weight;
     }
-    for (let i = this.#smooth.length; i < length; i++) {
+    for (let i = this.#smoothed.length; i < length; i++) {
       if (!Number.isNaN(values[i])) {
-        this.#mean = weight * this.#mean + (1 - weight) * values[i];
-        this.#share = weight * this.#share + (1 - weight);
+        this.#weightedSum = weight * this.#weightedSum + (1 - weight) * values[i];
+        this.#weightSum = weight * this.#weightSum + (1 - weight);
       }
-      this.#smooth.push(this.#mean / this.#share);
+      this.#smoothed.push(this.#weightedSum / this.#weightSum);
     }
-    return this.#smooth;
+    return this.#smoothed;
   }
 
-  #cutAt(step: number): void {
+  /** Discards all rows from a step on. */
+  #truncate(step: number): void {
     for (const table of [this.steps, this.evaluations] as Columns<string>[]) {
-      if (!(table.step.last() >= step)) continue;
-      const length = table.step.placeOf(step);
+      const last = table.step.last(); // NaN if there are no rows
+      if (Number.isNaN(last) || last < step) continue;
+      const length = table.step.lowerBound(step);
       for (const column of Object.values(table)) column.length = length;
-      if (table === this.steps) this.#weight = Number.NaN;
+      if (table === this.steps) this.#smoothingWeight = Number.NaN; // smooth from the start
     }
   }
 }
 
-/** What a row does not have, or what was no number and is null in JSON, is NaN. */
-function push<K extends Column | EvaluationColumn>(table: Columns<K>, row: Row): void {
+/** Appends a row to a table. Missing values and null, which is NaN in JSON, become NaN. */
+function pushRow<K extends StepMetric | EvaluationMetric>(table: Columns<K>, row: Row): void {
   for (const name of Object.keys(table) as K[]) table[name].push(row[name] ?? Number.NaN);
 }

@@ -1,94 +1,115 @@
-// What a run was up to at each evaluation: a sample of what it writes, and how its numbers spread.
+// The snapshots of the selected runs: a text sample and histograms of the parameters from each
+// checkpoint.
 
 import type { Snapshot } from "../protocol.ts";
 import { element } from "./element.ts";
-import { integer } from "./format.ts";
+import { formatInteger } from "./format.ts";
 import { oncePerFrame } from "./frame.ts";
-import { histograms } from "./histograms.ts";
+import { createHistograms } from "./histograms.ts";
 
 const NEWEST = "newest";
 
 export class Snapshots {
   readonly root: HTMLElement;
-  readonly #runs = new Map<string, Map<number, Snapshot>>();
-  readonly #run = element("select", { "aria-label": "run" });
-  readonly #step = element("select", { "aria-label": "step" });
+  /** By run and step. */
+  readonly #snapshots = new Map<string, Map<number, Snapshot>>();
+  readonly #runSelect = element("select", { "aria-label": "run" });
+  readonly #stepSelect = element("select", { "aria-label": "step" });
   readonly #sample = element("pre", { class: "sample-text", tabindex: 0, "aria-label": "sample" });
   readonly #histograms = element("div", { class: "histograms" });
-  readonly #nothing = element(
+  readonly #placeholder = element(
     "p",
     { class: "soft" },
-    "A sample and histograms come with each checkpoint of a run that is chosen.",
+    "A text sample and histograms appear here with each checkpoint of a selected run.",
   );
   readonly #details: HTMLDetailsElement;
   #shown: Snapshot | null = null;
-  #chosen: readonly string[] = [];
-  readonly #show = oncePerFrame(() => this.#draw());
+  #selectedRuns: readonly string[] = [];
+  readonly #redraw = oncePerFrame(() => this.#draw());
 
   constructor() {
-    for (const select of [this.#run, this.#step])
-      select.addEventListener("change", () => this.#show());
+    this.#runSelect.addEventListener("change", () => this.#redraw());
+    this.#stepSelect.addEventListener("change", () => this.#redraw());
     this.#details = element(
       "details",
       { open: true },
       element("summary", {}, "Weights (left) and gradients (right) of each parameter"),
       this.#histograms,
     );
-    const head = element("div", { class: "row head" }, element("h3", {}, "At an evaluation"));
-    head.append(this.#run, this.#step);
-    this.root = element("section", { class: "card glimpses", "aria-label": "evaluations" });
-    this.root.append(head, this.#nothing, this.#sample, this.#details);
-    this.#show();
+    const head = element(
+      "div",
+      { class: "row head" },
+      element("h3", {}, "Snapshot"),
+      this.#runSelect,
+      this.#stepSelect,
+    );
+    this.root = element(
+      "section",
+      { class: "card snapshots", "aria-label": "snapshots" },
+      head,
+      this.#placeholder,
+      this.#sample,
+      this.#details,
+    );
+    this.#redraw();
   }
 
-  /** Keeps what is told. A run that goes on from before has not been where it was later. */
-  add({ run, ...glimpse }: Snapshot & { run: string }): void {
-    const steps = this.#runs.get(run) ?? new Map<number, Snapshot>();
-    for (const step of steps.keys()) if (step > glimpse.step) steps.delete(step);
-    this.#runs.set(run, steps.set(glimpse.step, glimpse));
-    this.#show();
+  /** Adds a snapshot. Later ones are discarded: the run was resumed from an earlier step. */
+  add({ run, ...snapshot }: Snapshot & { run: string }): void {
+    const byStep = this.#snapshots.get(run) ?? new Map<number, Snapshot>();
+    for (const step of byStep.keys()) if (step > snapshot.step) byStep.delete(step);
+    byStep.set(snapshot.step, snapshot);
+    this.#snapshots.set(run, byStep);
+    this.#redraw();
   }
 
-  /** The runs that may be chosen from. */
-  choose(runs: readonly string[]): void {
-    this.#chosen = runs;
-    this.#show();
+  /** Sets the runs that can be chosen. */
+  setRuns(runs: readonly string[]): void {
+    this.#selectedRuns = runs;
+    this.#redraw();
   }
 
   #draw(): void {
-    this.#showRuns();
-    this.#showGlimpse();
+    this.#updateRunSelect();
+    const byStep = this.#snapshots.get(this.#runSelect.value) ?? new Map<number, Snapshot>();
+    const steps = [...byStep.keys()].sort((a, b) => b - a);
+    this.#updateStepSelect(steps);
+    const { value } = this.#stepSelect;
+    const step = value === NEWEST ? steps[0] : Number(value);
+    this.#show(byStep.get(step) ?? null);
   }
 
-  #showRuns(): void {
-    const { value } = this.#run;
-    const names = this.#chosen.filter((run) => this.#runs.has(run));
-    this.#run.replaceChildren(...names.map((run) => element("option", { value: run }, run)));
-    this.#run.value = names.includes(value) ? value : (names[0] ?? "");
-    this.#run.hidden = names.length < 2;
+  #updateRunSelect(): void {
+    const { value } = this.#runSelect;
+    const runs = this.#selectedRuns.filter((run) => this.#snapshots.has(run));
+    this.#runSelect.replaceChildren(...runs.map((run) => element("option", { value: run }, run)));
+    this.#runSelect.value = runs.includes(value) ? value : (runs[0] ?? "");
+    this.#runSelect.hidden = runs.length < 2;
   }
 
-  #showGlimpse(): void {
-    const steps = this.#runs.get(this.#run.value) ?? new Map<number, Snapshot>();
-    const numbers = [...steps.keys()].sort((a, b) => b - a);
-    const { value } = this.#step;
-    const options = numbers.map((each) => element("option", { value: each }, named(each)));
-    if (numbers.length)
-      options.unshift(element("option", { value: NEWEST }, `newest: ${named(numbers[0])}`));
-    this.#step.replaceChildren(...options);
-    this.#step.value = numbers.map(String).includes(value) ? value : NEWEST;
-    const step = this.#step.value === NEWEST ? numbers[0] : Number(this.#step.value);
-    const glimpse = steps.get(step) ?? null;
-    const isNone = glimpse === null;
-    this.#nothing.hidden = !isNone;
-    this.#step.hidden = this.#sample.hidden = this.#details.hidden = isNone;
-    if (!glimpse || glimpse === this.#shown) return;
-    this.#shown = glimpse;
-    this.#sample.textContent = glimpse.sample;
-    this.#histograms.replaceChildren(...histograms(glimpse.histograms));
+  /** Lists the steps, newest first. The selected step stays selected. */
+  #updateStepSelect(steps: number[]): void {
+    const { value } = this.#stepSelect;
+    const options = steps.map((step) => element("option", { value: step }, describeStep(step)));
+    if (steps.length > 0)
+      options.unshift(element("option", { value: NEWEST }, `newest: ${describeStep(steps[0])}`));
+    this.#stepSelect.replaceChildren(...options);
+    this.#stepSelect.value = steps.map(String).includes(value) ? value : NEWEST;
+  }
+
+  #show(snapshot: Snapshot | null): void {
+    const isEmpty = snapshot === null;
+    this.#placeholder.hidden = !isEmpty;
+    this.#stepSelect.hidden = isEmpty;
+    this.#sample.hidden = isEmpty;
+    this.#details.hidden = isEmpty;
+    if (!snapshot || snapshot === this.#shown) return;
+    this.#shown = snapshot;
+    this.#sample.textContent = snapshot.sample;
+    this.#histograms.replaceChildren(...createHistograms(snapshot.histograms));
   }
 }
 
-function named(step: number): string {
-  return `step ${integer(step)}`;
+function describeStep(step: number): string {
+  return `step ${formatInteger(step)}`;
 }

@@ -1,82 +1,92 @@
-// The tables of a model as pictures: a row for each token or place, a column for each channel.
+// The embedding tables of a model as heat maps: a row per token or position, a column per channel.
 
 import type { ModelInfo } from "../protocol.ts";
 import { fetchFloats } from "./api.ts";
-import { ramp } from "./colormap.ts";
+import { type Colormap, createColormap } from "./colormap.ts";
 import { onThemeChange } from "./colors.ts";
 import { element } from "./element.ts";
 import { HeatMap } from "./heatmap.ts";
-import { shown } from "./tokens.ts";
+import { toVisibleText } from "./tokens.ts";
 
-const names: Record<string, string> = {
-  wte: "tokens (wte)",
-  wpe: "positions (wpe)",
-  token_embedding_table: "what follows which (token_embedding_table)",
+const titles: Record<string, string> = {
+  wte: "token embeddings (wte)",
+  wpe: "position embeddings (wpe)",
+  token_embedding_table: "bigram logits (token_embedding_table)",
 };
-const colours = () => ramp("--orange", "--card", "--blue");
+
+/** Negative, zero, positive: the colors of `.table-colors` in model.css. */
+function createTableColormap(): Colormap {
+  return createColormap("--orange", "--card", "--blue");
+}
 
 export class Tables {
   readonly element: HTMLElement;
-  readonly #choice = element("select", { onchange: () => this.#load() });
+  readonly #select = element("select", { onchange: () => this.#load() });
   readonly #note = element("p", { class: "small soft" }, "\u00a0");
   readonly #scale = element("div", { class: "scale" });
-  readonly #map = new HeatMap("Point at the table: row, channel and value");
-  #shown: { run: string; model: ModelInfo } | null = null;
+  readonly #heatMap = new HeatMap("Point at the table to see a value");
+  #source: { run: string; model: ModelInfo } | null = null;
 
   constructor() {
     this.element = element(
       "section",
       { class: "card tables" },
-      element("h2", {}, "Tables"),
-      element("div", { class: "row" }, element("label", {}, "table", this.#choice)),
+      element("h2", {}, "Embeddings"),
+      element("div", { class: "row" }, element("label", {}, "table", this.#select)),
       this.#note,
-      this.#map.element,
+      this.#heatMap.element,
       element(
         "div",
         { class: "legend small soft" },
-        element("div", { class: "colours table-colours" }),
+        element("div", { class: "colors table-colors" }),
         this.#scale,
       ),
     );
-    onThemeChange(() => this.#map.paint(colours()));
+    onThemeChange(() => this.#heatMap.repaint(createTableColormap()));
   }
 
-  /** Shows the tables of a run's model; if the new model has it, the one chosen before. */
+  /** Shows the tables of a run's model. The selected table stays selected if the model has it. */
   show(run: string, model: ModelInfo, positions: unknown): Promise<void> {
-    this.#shown = { run, model };
-    const before = this.#choice.value;
-    this.#choice.replaceChildren(
-      ...Object.keys(model.tables).map((name) => element("option", { value: name }, names[name])),
+    this.#source = { run, model };
+    const previous = this.#select.value;
+    this.#select.replaceChildren(
+      ...Object.keys(model.tables).map((name) => element("option", { value: name }, titles[name])),
     );
-    if (before in model.tables) this.#choice.value = before;
+    if (previous in model.tables) this.#select.value = previous;
+    const isGPT = model.layers > 0;
     this.#note.textContent =
-      model.layers > 0 && !("wpe" in model.tables)
-        ? `It has no table of positions (${positions}).`
+      isGPT && !("wpe" in model.tables)
+        ? `The model has no position embeddings (positions: ${positions}).`
         : "\u00a0";
     return this.#load();
   }
 
   async #load(): Promise<void> {
-    const { run, model } = this.#shown as { run: string; model: ModelInfo };
-    const name = this.#choice.value;
+    const { run, model } = this.#source as { run: string; model: ModelInfo };
+    const name = this.#select.value;
     const { rows, columns, total } = model.tables[name];
     const values = await fetchFloats(`/runs/${encodeURIComponent(run)}/table/${name}`);
-    if (this.#shown?.model !== model || this.#choice.value !== name) return; // another is wanted
-    const most = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
-    const token = (id: number) => `“${shown(model.vocabulary[id], id)}” (${id})`;
-    const rowName = (row: number) => (name === "wpe" ? `position ${row}` : token(row));
-    const columnName = name === "token_embedding_table" ? token : (c: number) => `channel ${c}`;
-    this.#map.show(
+    // the selection may have changed in the meantime
+    if (this.#source?.model !== model || this.#select.value !== name) return;
+    const maximum = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0) || 1;
+    const describeToken = (id: number) => `“${toVisibleText(model.vocabulary[id], id)}” (${id})`;
+    const describeRow = (row: number) => (name === "wpe" ? `position ${row}` : describeToken(row));
+    const describeColumn = (column: number) =>
+      name === "token_embedding_table" ? describeToken(column) : `channel ${column}`;
+    this.#heatMap.show(
       {
-        ...{ values, rows, columns, ramp: colours() },
-        level: (value) => 0.5 + value / most / 2,
+        values,
+        rows,
+        columns,
+        colormap: createTableColormap(),
+        normalize: (value) => 0.5 + value / maximum / 2,
         describe: (row, column, value) =>
-          `${rowName(row)}, ${columnName(column)}: ${value.toFixed(4)}`,
+          `${describeRow(row)}, ${describeColumn(column)}: ${value.toFixed(4)}`,
       },
-      `table of ${names[name]}`,
+      titles[name],
     );
-    const ends = [-most, 0, most].map((value) => element("span", {}, value.toFixed(2)));
-    this.#scale.replaceChildren(...ends);
+    const labels = [-maximum, 0, maximum].map((value) => element("span", {}, value.toFixed(2)));
+    this.#scale.replaceChildren(...labels);
     if (rows < total) this.#note.textContent = `The first ${rows} of ${total} rows.`;
   }
 }

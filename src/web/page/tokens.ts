@@ -1,37 +1,38 @@
-// A text as its tokens: a row of chips of which one is chosen.
+// The tokens of a text as a row of chips, one of which is selected.
 
 import type { TokenizedText } from "../protocol.ts";
 import { element } from "./element.ts";
 
-/** A token's text so that all of it can be seen; its id, if it has none. */
-export function shown(text: string, id: number): string {
+/** Makes the white space of a token visible. Returns its id if it has no text. */
+export function toVisibleText(text: string, id: number): string {
   if (text === "") return `#${id}`;
   return text.replaceAll(" ", "·").replaceAll("\n", "↵").replaceAll("\t", "⇥");
 }
 
 export class Tokens {
   readonly element: HTMLElement;
-  readonly #chosen: (position: number) => void;
+  readonly #onSelect: (position: number) => void;
   #chips: HTMLElement[] = [];
   #position = -1;
 
-  /** `chosen` is told which token is. */
-  constructor(chosen: (position: number) => void) {
-    this.#chosen = chosen;
+  /** `onSelect` receives the position of a newly selected token. */
+  constructor(onSelect: (position: number) => void) {
+    this.#onSelect = onSelect;
     this.element = element("div", {
       class: "tokens",
       role: "listbox",
       "aria-label": "tokens",
       "aria-orientation": "horizontal",
-      onkeydown: (event) => this.#walk(event as KeyboardEvent),
+      onkeydown: (event) => this.#onKey(event as KeyboardEvent),
     });
   }
 
+  /** The position of the selected token, or -1 if there are no tokens. */
   get position(): number {
     return this.#position;
   }
 
-  /** Shows tokens, and chooses the last one. */
+  /** Shows tokens and selects the last one. */
   show(tokens: TokenizedText["tokens"]): void {
     this.#chips = tokens.map(({ id, text }, position) =>
       element(
@@ -40,49 +41,56 @@ export class Tokens {
           class: "token",
           role: "option",
           title: `${JSON.stringify(text)}: id ${id}, position ${position}`,
-          onclick: () => this.choose(position),
+          onclick: () => this.select(position),
         },
-        shown(text, id),
+        toVisibleText(text, id),
       ),
     );
     this.element.replaceChildren(...this.#chips);
     this.#position = -1;
-    if (tokens.length > 0) this.choose(tokens.length - 1);
+    if (tokens.length > 0) this.select(tokens.length - 1);
   }
 
-  choose(position: number): void {
+  select(position: number): void {
     this.#position = position;
     for (const [i, chip] of this.#chips.entries()) {
-      chip.ariaSelected = String(i === position);
-      chip.tabIndex = i === position ? 0 : -1;
+      const isSelected = i === position;
+      chip.ariaSelected = String(isSelected);
+      chip.tabIndex = isSelected ? 0 : -1;
     }
-    const [box, { offsetTop, offsetHeight }] = [this.element, this.#chips[position]];
-    const [first, last] = [offsetTop + offsetHeight - box.clientHeight, offsetTop];
-    box.scrollTop = Math.max(first, Math.min(last, box.scrollTop)); // all of it is in view
-    this.#chosen(position);
+    this.#scrollTo(this.#chips[position]);
+    this.#onSelect(position);
   }
 
-  /** Underlines each token by a weight from 0 to 1; `from` is whose weights they are. */
-  weigh(weights: ArrayLike<number>, from: number): void {
+  /** Scrolls within the row, and not the page, until a chip is fully visible. */
+  #scrollTo(chip: HTMLElement): void {
+    const box = this.element;
+    const lowest = chip.offsetTop + chip.offsetHeight - box.clientHeight;
+    const highest = chip.offsetTop;
+    box.scrollTop = Math.max(lowest, Math.min(highest, box.scrollTop));
+  }
+
+  /** Underlines each token by its attention weight. `query` is the highlighted token, or -1. */
+  showWeights(weights: ArrayLike<number>, query: number): void {
     for (const [i, chip] of this.#chips.entries()) {
       chip.style.setProperty("--weight", String(Math.sqrt(weights[i] ?? 0)));
-      chip.classList.toggle("from", i === from);
+      chip.classList.toggle("query", i === query);
     }
   }
 
-  #walk(event: KeyboardEvent): void {
+  #onKey(event: KeyboardEvent): void {
     const last = this.#chips.length - 1;
-    const places: Record<string, number> = {
+    const targets: Record<string, number> = {
       ArrowRight: this.#position + 1,
       ArrowLeft: this.#position - 1,
       Home: 0,
       End: last,
     };
-    const place = places[event.key];
-    if (place === undefined) return;
+    const target = targets[event.key];
+    if (target === undefined) return;
     event.preventDefault();
-    if (place < 0 || place > last) return;
-    this.choose(place);
-    this.#chips[place].focus();
+    if (target < 0 || target > last) return;
+    this.select(target);
+    this.#chips[target].focus();
   }
 }

@@ -1,84 +1,72 @@
-// How the charts look at the runs: over steps or time, linear or logarithmic, how smooth, how near.
+// The settings of all charts: the x axis, the scale of the loss, its smoothing, and the zoom.
 
-import type { View } from "./chart-specs.ts";
+import type { ViewSettings } from "./chart-specs.ts";
+import { createSegments } from "./controls.ts";
 import { element } from "./element.ts";
 
 export class Toolbar {
   readonly root: HTMLElement;
-  readonly #all: HTMLButtonElement;
-  readonly #view: View;
+  readonly #resetZoom: HTMLButtonElement;
+  readonly #settings: ViewSettings;
 
-  /** Changes `view`, and tells so. */
-  constructor(view: View, changed: () => void) {
-    this.#view = view;
-    const x = choice("x axis", { step: "steps", elapsedSeconds: "time" }, view.x, (name) => {
-      view.x = name;
-      view.range = null;
-      changed();
-    });
-    const scale = choice<"linear" | "log">(
-      "loss",
-      { linear: "linear", log: "log" },
-      "linear",
-      (name) => {
-        view.isLog = name === "log";
-        changed();
+  /** Each control changes `settings` and calls `onChange`. */
+  constructor(settings: ViewSettings, onChange: () => void) {
+    this.#settings = settings;
+    const xAxis = labeledSegments(
+      "x axis",
+      { step: "steps", elapsedSeconds: "time" },
+      settings.x,
+      (x) => {
+        settings.x = x;
+        settings.range = null;
+        onChange();
       },
     );
-    this.#all = element("button", { type: "button", disabled: true }, "Show all");
-    this.#all.addEventListener("click", () => {
-      view.range = null;
-      changed();
+    const scale = labeledSegments("loss", { linear: "linear", log: "log" }, "linear", (value) => {
+      settings.isLog = value === "log";
+      onChange();
     });
-    this.root = element(
-      "div",
-      { class: "toolbar row" },
-      x,
-      scale,
-      smoothing(view, changed),
-      this.#all,
-    );
+    this.#resetZoom = element("button", { type: "button", disabled: true }, "Reset zoom");
+    this.#resetZoom.addEventListener("click", () => {
+      settings.range = null;
+      onChange();
+    });
+    const smoothing = createSmoothingSlider(settings, onChange);
+    const controls = [xAxis, scale, smoothing, this.#resetZoom];
+    this.root = element("div", { class: "toolbar row" }, ...controls);
   }
 
+  /** Enables the button that resets the zoom if the charts are zoomed. */
   update(): void {
-    this.#all.disabled = this.#view.range === null;
+    this.#resetZoom.disabled = this.#settings.range === null;
   }
 }
 
-/** A weight of 1 - 10^-v: as v grows evenly, so does the number of digits 9. */
-function smoothing(view: View, changed: () => void): HTMLElement {
+/** Creates a slider v for a smoothing weight of 1 - 10^-v: 0, 0.9, 0.99, 0.999. */
+function createSmoothingSlider(settings: ViewSettings, onChange: () => void): HTMLElement {
   const output = element("output", { class: "weight" });
   const slider = element("input", { type: "range", min: 0, max: 3, step: 0.05 });
-  slider.value = String(-Math.log10(1 - view.smoothing));
-  const take = () => {
-    view.smoothing = 1 - 10 ** -slider.valueAsNumber;
-    output.textContent = view.smoothing.toFixed(3);
+  slider.value = String(-Math.log10(1 - settings.smoothing));
+  const applyValue = () => {
+    settings.smoothing = 1 - 10 ** -slider.valueAsNumber;
+    output.textContent = settings.smoothing.toFixed(3);
   };
   slider.addEventListener("input", () => {
-    take();
-    changed();
+    applyValue();
+    onChange();
   });
-  take();
+  applyValue();
   return element("label", {}, "smoothing", slider, output);
 }
 
-/** Radio buttons side by side. */
-function choice<T extends string>(
+/** Creates a segmented control with its name as a visible label. */
+function labeledSegments<T extends string>(
   name: string,
-  texts: Record<T, string>,
-  first: T,
-  chosen: (value: T) => void,
+  labels: Record<T, string>,
+  initial: NoInfer<T>,
+  onChange: (value: T) => void,
 ): HTMLElement {
-  const buttons = (Object.entries(texts) as [T, string][]).map(([value, text]) => {
-    const button = element("input", { type: "radio", name, value, checked: value === first });
-    button.addEventListener("change", () => chosen(value));
-    return element("label", {}, button, text);
-  });
-  const legend = element("legend", { class: "hidden-label" }, name);
-  return element(
-    "div",
-    { class: "row tight" },
-    element("span", { class: "soft", "aria-hidden": "true" }, name),
-    element("fieldset", { class: "segments" }, legend, ...buttons),
-  );
+  const label = element("span", { class: "soft", "aria-hidden": "true" }, name);
+  const segments = createSegments(name, labels, initial, onChange);
+  return element("div", { class: "row tight" }, label, segments);
 }

@@ -16,7 +16,7 @@ interface AttentionMaps {
 }
 
 export class AttentionView {
-  readonly element: HTMLElement;
+  readonly root: HTMLElement;
   readonly #grid = element("div", { class: "heads" });
   readonly #title = element("h3");
   readonly #large: HeatMap;
@@ -35,11 +35,11 @@ export class AttentionView {
     this.#large = new HeatMap("Point at the map to see an attention weight", (position) =>
       onPoint(position && position[0]),
     );
-    this.element = element(
+    this.root = element(
       "div",
       { class: "attention" },
       element("div", { class: "scroll" }, this.#grid),
-      element("div", { class: "large" }, this.#title, this.#large.element, createLegend()),
+      element("div", { class: "large" }, this.#title, this.#large.root, createLegend()),
     );
     onThemeChange(() => {
       this.#colormap = createAttentionColormap();

@@ -25,7 +25,7 @@ interface Progress {
 }
 
 export class Generation {
-  readonly element: HTMLElement;
+  readonly root: HTMLElement;
   readonly #getPrompt: () => Prompt | null;
   readonly #start = element("button", { type: "submit", class: "main" }, "Generate");
   readonly #stop = element("button", { type: "button", disabled: true }, "Stop");
@@ -62,7 +62,7 @@ export class Generation {
       onblur: () => this.#point(null),
       onkeydown: (event) => this.#onKey(event as KeyboardEvent),
     });
-    this.element = element(
+    this.root = element(
       "section",
       { class: "card generation" },
       element("h2", {}, "Generation"),

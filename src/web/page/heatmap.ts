@@ -45,7 +45,7 @@ export function paintMatrix(canvas: HTMLCanvasElement, matrix: Matrix): void {
 }
 
 export class HeatMap {
-  readonly element: HTMLElement;
+  readonly root: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
   readonly #cursor = element("div", { class: "cursor", hidden: true });
   readonly #readout: HTMLOutputElement;
@@ -77,15 +77,15 @@ export class HeatMap {
     this.#readout = element("output", { class: "readout", "aria-live": "polite" }, hint);
     const cells = element("div", { class: "cells" }, this.#canvas, this.#cursor);
     const frame = element("div", { class: "frame" }, this.#columnLabels, this.#rowLabels, cells);
-    this.element = element("div", { class: "heatmap" }, this.#readout, frame);
+    this.root = element("div", { class: "heatmap" }, this.#readout, frame);
   }
 
   /** Shows a matrix. `name` is its accessible name. */
   show(matrix: LabeledMatrix, name: string): void {
     this.#matrix = matrix;
     this.#canvas.setAttribute("aria-label", name);
-    this.element.style.setProperty("--rows", String(matrix.rows));
-    this.element.style.setProperty("--columns", String(matrix.columns));
+    this.root.style.setProperty("--rows", String(matrix.rows));
+    this.root.style.setProperty("--columns", String(matrix.columns));
     this.#showLabels(matrix);
     this.repaint();
     this.point(null);

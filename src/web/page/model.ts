@@ -46,11 +46,11 @@ export function createModelView(root: HTMLElement): void {
     tokens.showWeights(attention.getRow(query ?? tokens.position), query ?? -1);
   });
   const noAttention = element("p", { class: "soft" });
-  const heads = element(
+  const attentionCard = element(
     "section",
     { class: "card" },
     element("h2", {}, "Attention"),
-    attention.element,
+    attention.root,
     noAttention,
   );
   const nextToken = new NextToken();
@@ -61,16 +61,16 @@ export function createModelView(root: HTMLElement): void {
   const analysis = element(
     "div",
     { class: "analysis", hidden: true }, // until it is loaded, to avoid a layout shift
-    heads,
-    element("div", { class: "pair" }, nextToken.element, generation.element),
-    tables.element,
+    attentionCard,
+    element("div", { class: "pair" }, nextToken.root, generation.root),
+    tables.root,
   );
   const input = element(
     "section",
     { class: "card" },
     element("div", { class: "row" }, element("label", {}, "run", runSelect), refresh),
     textArea,
-    tokens.element,
+    tokens.root,
     note,
     errorMessage,
   );
@@ -126,7 +126,7 @@ export function createModelView(root: HTMLElement): void {
     const { layers, heads } = model;
     const isEmpty = result.tokens.length === 0;
     const hasMaps = layers > 0 && !isEmpty;
-    attention.element.hidden = !hasMaps;
+    attention.root.hidden = !hasMaps;
     noAttention.hidden = hasMaps;
     if (hasMaps) {
       const weights = await fetchFloats("/attention", request, signal);

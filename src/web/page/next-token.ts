@@ -59,7 +59,7 @@ function createBar(): Bar {
 }
 
 export class NextToken {
-  readonly element: HTMLElement;
+  readonly root: HTMLElement;
   readonly #title = element("h2", {}, "Next token");
   readonly #entropy = element("output", { class: "soft" });
   readonly #bars = Array.from({ length: BAR_COUNT }, createBar);
@@ -79,7 +79,7 @@ export class NextToken {
       for (const { input } of sliders) input.value = input.defaultValue;
       this.#draw();
     };
-    this.element = element(
+    this.root = element(
       "section",
       { class: "card next" },
       this.#title,

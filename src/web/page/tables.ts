@@ -20,7 +20,7 @@ function createTableColormap(): Colormap {
 }
 
 export class Tables {
-  readonly element: HTMLElement;
+  readonly root: HTMLElement;
   readonly #select = element("select", { onchange: () => this.#load() });
   readonly #note = element("p", { class: "small soft" }, "\u00a0");
   readonly #scale = element("div", { class: "scale" });
@@ -28,13 +28,13 @@ export class Tables {
   #source: { run: string; model: ModelInfo } | null = null;
 
   constructor() {
-    this.element = element(
+    this.root = element(
       "section",
       { class: "card tables" },
       element("h2", {}, "Embeddings"),
       element("div", { class: "row" }, element("label", {}, "table", this.#select)),
       this.#note,
-      this.#heatMap.element,
+      this.#heatMap.root,
       element(
         "div",
         { class: "legend small soft" },

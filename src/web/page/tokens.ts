@@ -10,7 +10,7 @@ export function toVisibleText(text: string, id: number): string {
 }
 
 export class Tokens {
-  readonly element: HTMLElement;
+  readonly root: HTMLElement;
   readonly #onSelect: (position: number) => void;
   #chips: HTMLElement[] = [];
   #position = -1;
@@ -18,7 +18,7 @@ export class Tokens {
   /** `onSelect` receives the position of a newly selected token. */
   constructor(onSelect: (position: number) => void) {
     this.#onSelect = onSelect;
-    this.element = element("div", {
+    this.root = element("div", {
       class: "tokens",
       role: "listbox",
       "aria-label": "tokens",
@@ -46,7 +46,7 @@ export class Tokens {
         toVisibleText(text, id),
       ),
     );
-    this.element.replaceChildren(...this.#chips);
+    this.root.replaceChildren(...this.#chips);
     this.#position = -1;
     if (tokens.length > 0) this.select(tokens.length - 1);
   }
@@ -64,7 +64,7 @@ export class Tokens {
 
   /** Scrolls within the row, and not the page, until a chip is fully visible. */
   #scrollTo(chip: HTMLElement): void {
-    const box = this.element;
+    const box = this.root;
     const lowest = chip.offsetTop + chip.offsetHeight - box.clientHeight;
     const highest = chip.offsetTop;
     box.scrollTop = Math.max(lowest, Math.min(highest, box.scrollTop));

@@ -1,5 +1,5 @@
-// The dashboard as the training thread uses it: it starts the server in a worker thread, reports the
-// progress of the run to it, and receives the actions that users request in the page.
+// The dashboard as the training thread uses it: it starts the server in a worker thread, reports
+// the run's progress to it, and receives the actions that users request in the page.
 
 import { basename, resolve } from "node:path";
 import { Worker } from "node:worker_threads";

@@ -1,6 +1,6 @@
 // Server-sent events about the runs that a page has selected. Each page has a read position in each
-// run's metrics.jsonl and receives the rows after it at its own pace, so that a slow or disconnected
-// page does not delay the others.
+// run's metrics.jsonl and receives the rows after it at its own pace, so that a slow or
+// disconnected page does not delay the others.
 
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import type { ServerResponse } from "node:http";

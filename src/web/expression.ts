@@ -1,5 +1,5 @@
-// Evaluates the expression language of parser.ts with the library's own ops. A line that consists of
-// plain numbers is a leaf that requires a gradient. Code can only call the functions listed here.
+// Evaluates the expression language of parser.ts with the library's own ops. A line that consists
+// of plain numbers is a leaf that requires a gradient. Code can call only the functions below.
 
 import type { DType } from "../backend/device.ts";
 import { gelu, relu, sigmoid, silu, tanh } from "../ops/activations.ts";
@@ -9,7 +9,8 @@ import { matmul } from "../ops/matmul.ts";
 import { transpose } from "../ops/movement.ts";
 import { logSoftmax, max, mean, softmax, sum, variance } from "../ops/reductions.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { CodeError, type Expression, type Operator, type Position, parse } from "./parser.ts";
+import { CodeError, type Position } from "./lexer.ts";
+import { type Expression, type Operator, parse } from "./parser.ts";
 
 /** The maximum number of values in a tensor. */
 const MAX_VALUES = 64;
@@ -29,25 +30,17 @@ interface Callable {
   apply(x: Tensor, options: Options): Tensor;
 }
 
+const elementwise = { abs, cos, exp, gelu, log, relu, sigmoid, silu, sin, sqrt, tanh };
+const reductions = { max, mean, sum, var: variance };
+const softmaxes = { softmax, logSoftmax };
+
 /** All functions by name. A Map, so that names such as `constructor` are not found. */
 const functions = new Map<string, Callable>();
-for (const [name, f] of Object.entries({
-  abs,
-  cos,
-  exp,
-  gelu,
-  log,
-  relu,
-  sigmoid,
-  silu,
-  sin,
-  sqrt,
-  tanh,
-}))
+for (const [name, f] of Object.entries(elementwise))
   functions.set(name, { options: [], apply: (x) => f(x) });
-for (const [name, f] of Object.entries({ max, mean, sum, var: variance }))
+for (const [name, f] of Object.entries(reductions))
   functions.set(name, { options: ["dim", "keepdim"], apply: f });
-for (const [name, f] of Object.entries({ softmax, logSoftmax }))
+for (const [name, f] of Object.entries(softmaxes))
   functions.set(name, { options: ["dim"], apply: f });
 functions.set("transpose", { options: [], apply: (x) => transpose(x, -2, -1) });
 
@@ -197,7 +190,7 @@ class Evaluator {
     throw new CodeError(x, "an array item is a tensor, expected a number");
   }
 
-  /** Runs an op. Reports an error of the library, and a result that is too large, as a CodeError. */
+  /** Runs an op. Reports an error of the library, or a result that is too large, as a CodeError. */
   #runOp(position: Position, op: () => Tensor): Tensor {
     let y: Tensor;
     try {

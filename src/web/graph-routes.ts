@@ -1,7 +1,7 @@
 // The route that evaluates an expression and returns its computation graph.
 
 import { buildGraph } from "./graph.ts";
-import { CodeError } from "./parser.ts";
+import { CodeError } from "./lexer.ts";
 import type { GraphRequest } from "./protocol.ts";
 import { sendJSON } from "./responses.ts";
 import type { Routes } from "./router.ts";

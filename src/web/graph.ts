@@ -9,7 +9,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { type Evaluated, evaluate } from "./expression.ts";
 import { describeStep, gradientLabel } from "./gradient-notes.ts";
 import { layOut, type NodeContent } from "./graph-layout.ts";
-import { CodeError } from "./parser.ts";
+import { CodeError } from "./lexer.ts";
 import type { BackwardStep, Graph, GraphRequest, JSONNumber } from "./protocol.ts";
 
 /** The maximum number of tensors in a graph. A larger one is hard to read and slow to lay out. */

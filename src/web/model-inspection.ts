@@ -19,6 +19,7 @@ const MAX_ATTENTION_WEIGHTS = 2 ** 25;
 /** The maximum number of rows of an embedding table that are shown. */
 const MAX_TABLE_ROWS = 1024;
 
+/** Returns the properties of a model, its vocabulary and the sizes of its tables. */
 export function describeModel(loaded: LoadedModel): ModelInfo {
   const { model, tokenizer, step } = loaded;
   const vocabulary: string[] = [];
@@ -48,6 +49,7 @@ export function getTables(model: LanguageModel): Map<string, Embedding> {
   return tables;
 }
 
+/** Returns the number of rows that are shown, columns, and rows in total of a table. */
 export function tableSize(
   { weight }: Embedding,
   model: LanguageModel,

@@ -1,5 +1,5 @@
-// The routes that inspect a model: its tokens, attention maps, next-token logits, generated text and
-// embedding tables.
+// The routes that inspect a model: its tokens, attention maps, next-token logits, generated text
+// and embedding tables.
 
 import { noGrad } from "../autograd.ts";
 import type { Device } from "../backend/device.ts";
@@ -51,7 +51,7 @@ const generateSchema: Schema = {
   seed: { type: "integer", min: 0, max: 2 ** 32 - 1, optional: true },
 };
 
-/** The models run on `device`. */
+/** Returns the routes that inspect models. The models run on `device`. */
 export function modelRoutes(runs: RunIndex, device: Device): Routes {
   const models = new ModelCache(runs, device);
   return {

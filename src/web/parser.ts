@@ -1,11 +1,7 @@
-// A tokenizer and recursive-descent parser for a small language of tensor expressions, with lines
-// such as y = tanh(w @ x + b). The code comes from the page, so it is never run as JavaScript.
+// A recursive-descent parser for a small language of tensor expressions, with lines such as
+// y = tanh(w @ x + b). The code comes from the page, so it is never run as JavaScript.
 
-/** A position in the code. Lines and columns count from 1. */
-export interface Position {
-  line: number;
-  column: number;
-}
+import { CodeError, type Position, type Token, tokenize } from "./lexer.ts";
 
 export type Operator = "+" | "-" | "*" | "/" | "@" | "**";
 
@@ -22,75 +18,12 @@ export type Expression = Position &
 /** A line `name = value`. Only the last line may omit the name. */
 export type Statement = Position & { name: string | null; value: Expression };
 
-/** An error in the code with its position: `line 2, column 5: ...`. */
-export class CodeError extends Error {
-  override name = "CodeError";
-
-  constructor({ line, column }: Position, problem: string) {
-    super(`line ${line}, column ${column}: ${problem}`);
-  }
-}
-
 /** The maximum length of code, depth of nested brackets, number of nodes and length of a name. */
 export const limits = { characters: 2000, depth: 40, nodes: 200, name: 24 };
 
-type TokenKind = "number" | "name" | "symbol" | "line end" | "end";
-type Token = Position & { kind: TokenKind; text: string };
-
-/** The sticky patterns of all tokens, and of spaces and comments. */
-const patterns: readonly (readonly [kind: TokenKind | "space", pattern: RegExp])[] = [
-  ["space", /[ \t\r]+|#[^\n]*/y],
-  ["line end", /\n/y],
-  ["number", /(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y],
-  ["name", /[A-Za-z_]\w*/y],
-  ["symbol", /\*\*|[-+*/@()[\],=]/y],
-];
-
-/** Splits code into tokens. A line continues as long as a bracket is open. */
-function tokenize(code: string): Token[] {
-  const tokens: Token[] = [];
-  let offset = 0;
-  let line = 1;
-  let lineStart = 0;
-  let openBrackets = 0;
-  const position = () => ({ line, column: offset - lineStart + 1 });
-  while (offset < code.length) {
-    const match = matchToken(code, offset);
-    if (!match) {
-      const character = String.fromCodePoint(code.codePointAt(offset) as number);
-      throw new CodeError(position(), `unexpected character ${character}`);
-    }
-    const { kind, text } = match;
-    const isIgnored = kind === "space" || (kind === "line end" && openBrackets > 0);
-    if (!isIgnored) tokens.push({ kind, text, ...position() });
-    if (text === "(" || text === "[") openBrackets++;
-    if (text === ")" || text === "]") openBrackets = Math.max(0, openBrackets - 1);
-    offset += text.length;
-    if (text === "\n") {
-      line++;
-      lineStart = offset;
-    }
-  }
-  tokens.push({ kind: "line end", text: "\n", ...position() });
-  tokens.push({ kind: "end", text: "", ...position() });
-  return tokens;
-}
-
-function matchToken(
-  code: string,
-  offset: number,
-): { kind: TokenKind | "space"; text: string } | null {
-  for (const [kind, pattern] of patterns) {
-    pattern.lastIndex = offset;
-    const match = pattern.exec(code);
-    if (match) return { kind, text: match[0] };
-  }
-  return null;
-}
-
 /**
- * Parses code into statements, one per line. Precedence is that of Python: ** binds most tightly and
- * is right-associative, then unary minus, then * / @, then + -. Comments begin with #. Throws a
+ * Parses code into statements, one per line. Precedence is that of Python: ** binds most tightly
+ * and is right-associative, then unary minus, then * / @, then + -. Comments begin with #. Throws a
  * CodeError.
  */
 export function parse(code: string): Statement[] {

@@ -3,6 +3,7 @@
 import type { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 
+/** Sends a value as JSON. */
 export function sendJSON(response: ServerResponse, value: unknown, status = 200): void {
   send(response, "application/json", JSON.stringify(value), status);
 }
@@ -17,6 +18,7 @@ export function toBytes({ buffer, byteOffset, byteLength }: Float32Array): Buffe
   return Buffer.from(buffer, byteOffset, byteLength);
 }
 
+/** Sends a complete response. */
 export function send(
   response: ServerResponse,
   type: string,

@@ -11,7 +11,10 @@ import { checkFields, HttpError } from "./validate.ts";
 
 const actions: readonly string[] = ["pause", "resume", "save", "stop"];
 
-/** `control` forwards an action to the training thread. It returns false if there is none. */
+/**
+ * Returns the routes for runs. `control` forwards an action to the training thread, and returns
+ * false if there is none.
+ */
 export function runRoutes(
   runs: RunIndex,
   events: EventBroadcaster,

@@ -47,7 +47,7 @@ export function watchCheckpoints(
         const snapshot = await createSnapshot(folder, device);
         events.sendSnapshot({ run, ...snapshot });
       } catch {
-        // the run, or the text that it was trained on, has been deleted: there is no snapshot of it
+        // the run, or the text that it was trained on, has been deleted: skip it
       }
     }
     timer = setTimeout(poll, POLL_INTERVAL);
@@ -64,7 +64,7 @@ function checkpointTime(folder: string): number | undefined {
 }
 
 /**
- * Creates a snapshot of a run's last checkpoint. The gradients are those of the next training batch.
+ * Creates a snapshot of a run's last checkpoint, with the gradients of the next training batch.
  * Quantized and frozen weights have none.
  */
 async function createSnapshot(folder: string, device: Device): Promise<Snapshot> {

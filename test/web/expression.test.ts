@@ -1,5 +1,5 @@
-// The page's language: what it computes is what the library does, what it cannot take it says
-// where, and nothing in it reaches JavaScript.
+// The expression language of the autograd view: it computes what the library computes, reports
+// errors with their position, and gives code no access to JavaScript.
 
 import fc from "fast-check";
 import { add, matmul, mean, mul, pow, sub, type Tensor, tanh, tensor } from "tinybard";
@@ -9,9 +9,10 @@ import { evaluate } from "#src/web/expression.js";
 import { limits } from "#src/web/parser.js";
 import { assertClose } from "../support/support.js";
 
-const test = suite("expression");
+const test = suite("web/expression");
 
-function problemOf(code: string): string {
+/** Returns the message of the CodeError, or "none". */
+function getError(code: string): string {
   try {
     evaluate(code);
   } catch (error) {
@@ -21,7 +22,7 @@ function problemOf(code: string): string {
   return "none";
 }
 
-test("lines compute what the library's ops do, to the bit", () => {
+test("lines compute what the library's ops compute, bit for bit", () => {
   const code = `
     x = [1, -2]   # an input
     w = [[0.5, 1],
@@ -37,12 +38,12 @@ test("lines compute what the library's ops do, to the bit", () => {
     assert.equal(variables.get("y")?.data(), y.data());
     assert.equal(root.data(), mean(pow(sub(y, 1), 2)).data());
     assert.equal([...variables.keys()], ["x", "w", "b", "y", "loss"]);
-    const needs = [...variables.values()].map((each) => each.requiresGrad);
-    assert.equal(needs, [true, true, true, true, true]);
+    const requiresGrad = [...variables.values()].map((x) => x.requiresGrad);
+    assert.equal(requiresGrad, [true, true, true, true, true]);
   }
 });
 
-test("numbers alone are numbers; an array in an expression is a constant, alone it is a leaf", () => {
+test("an array alone in a line is a leaf; in an expression it is a constant", () => {
   const value = (code: string) => Array.from(evaluate(code).root.data());
   assert.equal(value("1 + 2 * 3 ** 2 / 6 - -1"), [5]);
   assert.equal(value("-2 ** 2"), [-4]);
@@ -56,7 +57,7 @@ test("numbers alone are numbers; an array in an expression is a constant, alone 
   assert.is(variables.get("z")?.node?.inputs[1].requiresGrad, false);
 });
 
-test("every function and option is there, and is the library's", async () => {
+test("every function and option works as in the library", async () => {
   const library = (await import("tinybard")) as unknown as Record<string, (x: Tensor) => Tensor>;
   const x = tensor([[0.5, 2], [1.5, 0.25]], { dtype: "f64", device: "ts" }); // biome-ignore format: a matrix
   const names = ["abs", "cos", "exp", "gelu", "log", "logSoftmax", "max", "mean", "relu"];
@@ -74,8 +75,8 @@ test("every function and option is there, and is the library's", async () => {
   assertClose(mul(a, 1), [3, 6]);
 });
 
-test("what is wrong is said with its place", () => {
-  const wrong: [code: string, message: string][] = [
+test("errors are reported with their position", () => {
+  const invalid: [code: string, message: string][] = [
     ["", "line 1, column 1: expected a line such as y = x ** 2"],
     ["x = 1\ny = x +", "line 2, column 8: found the end of the line, expected a number, a name, [ or ("],
     ["x = (1 + 2", "line 1, column 11: found the end of the line, expected an operator or )"],
@@ -101,54 +102,64 @@ test("what is wrong is said with its place", () => {
     ["x = 1e999", "line 1, column 5: the number is too large"],
     [`${"x".repeat(25)} = 1`, "line 1, column 1: the name has more than 24 characters"],
   ]; // biome-ignore format: a table
-  for (const [code, message] of wrong) assert.is(problemOf(code), message, code);
+  for (const [code, message] of invalid) assert.is(getError(code), message, code);
   assert.match(
-    problemOf("eval(1)"),
+    getError("eval(1)"),
     /^line 1, column 1: unknown function eval, expected one of abs/,
   );
 });
 
 test("limits: characters, brackets, operations, values", () => {
-  assert.match(problemOf(`x = 1 ${" ".repeat(limits.characters)}`), /expected at most 2000$/);
-  assert.match(problemOf("1".repeat(10 ** 6)), /the code has 1000000 characters/);
+  assert.match(getError(`x = 1 ${" ".repeat(limits.characters)}`), /expected at most 2000$/);
+  assert.match(getError("1".repeat(10 ** 6)), /the code has 1000000 characters/);
   for (const [open, close] of ["()", "[]"]) {
     const nested = (depth: number) => `x = ${open.repeat(depth)}1${close.repeat(depth)}`;
-    assert.match(problemOf(nested(500)), /at most 40 nested brackets/);
-    assert.match(problemOf(nested(limits.depth + 1)), /at most 40 nested brackets/);
-    assert.is(problemOf(nested(limits.depth)), "none");
+    assert.match(getError(nested(500)), /at most 40 nested brackets/);
+    assert.match(getError(nested(limits.depth + 1)), /at most 40 nested brackets/);
+    assert.is(getError(nested(limits.depth)), "none");
   }
-  assert.match(problemOf(`x = ${"-".repeat(1500)}1`), /at most 40 nested brackets/);
-  assert.match(problemOf(`x = ${"2**".repeat(500)}1`), /at most 40 nested brackets/);
-  assert.match(problemOf(`x = ${"exp(".repeat(300)}1`), /at most 40 nested brackets/);
-  assert.match(problemOf(`x = 1${"+1".repeat(200)}`), /at most 200 operations and values/);
-  assert.match(problemOf(`x = [${"1,".repeat(65)}]`), /the result has 65 values, expected 1 to 64/);
+  assert.match(getError(`x = ${"-".repeat(1500)}1`), /at most 40 nested brackets/);
+  assert.match(getError(`x = ${"2**".repeat(500)}1`), /at most 40 nested brackets/);
+  assert.match(getError(`x = ${"exp(".repeat(300)}1`), /at most 40 nested brackets/);
+  assert.match(getError(`x = 1${"+1".repeat(200)}`), /at most 200 operations and values/);
+  assert.match(getError(`x = [${"1,".repeat(65)}]`), /the result has 65 values, expected 1 to 64/);
   const nine = `[${"1,".repeat(9)}]`;
   const product = `x = [${"[1],".repeat(9)}]\ny = x * ${nine}`;
-  assert.is(problemOf(product), "line 2, column 7: the result has 81 values, expected 1 to 64");
+  assert.is(getError(product), "line 2, column 7: the result has 81 values, expected 1 to 64");
 });
 
-test("names that JavaScript knows mean nothing here", () => {
+test("names of JavaScript objects are not defined", () => {
   const names = ["__proto__", "constructor", "toString", "hasOwnProperty", "process", "globalThis"];
   for (const name of [...names, "valueOf", "eval", "Function", "require", "then"]) {
-    assert.is(problemOf(name), `line 1, column 1: ${name} is not defined`);
-    assert.match(problemOf(`${name}(1)`), /unknown function/);
-    assert.match(problemOf(`sum([1], ${name} = 1)`), /unknown option/);
+    assert.is(getError(name), `line 1, column 1: ${name} is not defined`);
+    assert.match(getError(`${name}(1)`), /unknown function/);
+    assert.match(getError(`sum([1], ${name} = 1)`), /unknown option/);
     assert.equal(Array.from(evaluate(`${name} = [1, 2]\n${name} * 2`).root.data()), [2, 4]);
   }
   assert.is(({} as Record<string, unknown>).dim, undefined);
-  assert.match(problemOf("x = 1\nx.constructor"), /line 2, column 2: unexpected character \./);
+  assert.match(getError("x = 1\nx.constructor"), /line 2, column 2: unexpected character \./);
 });
 
-test("whatever is typed ends in a tensor or in a CodeError", () => {
+test("any code evaluates to a tensor or throws a CodeError", () => {
   const pieces = ["x", "=", "\n", "[", "]", "(", ")", "1", "2.5", "+", "-", "*", "**", "@", ","];
-  const words = fc.constantFrom(...pieces, "sum", "dim", "exp", "y", "/", "x = [1, 2]\n", " ", "#");
+  const fragments = fc.constantFrom(
+    ...pieces,
+    "sum",
+    "dim",
+    "exp",
+    "y",
+    "/",
+    "x = [1, 2]\n",
+    " ",
+    "#",
+  );
   const codes = fc.oneof(
-    fc.array(words, { maxLength: 30 }).map((each) => each.join("")),
+    fc.array(fragments, { maxLength: 30 }).map((parts) => parts.join("")),
     fc.string(),
   );
   fc.assert(
     fc.property(codes, (code) => {
-      problemOf(code);
+      getError(code);
     }),
     { numRuns: 2000, seed: 7 },
   );

@@ -1,5 +1,5 @@
-// The graph of an expression: its steps of backward() give the library's own gradients, bit for
-// bit, and its notes say what is done.
+// The graph of an expression: its backward steps produce the library's own gradients bit for bit,
+// and its notes describe the steps correctly.
 
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
@@ -13,9 +13,9 @@ import type { Graph, JSONNumber } from "#src/web/protocol.js";
 import { serve } from "#src/web/server.js";
 import { assertClose } from "../support/support.js";
 
-const test = suite("graph");
+const test = suite("web/graph");
 
-const codes = {
+const programs = {
   neuron: "x = [1, -2]\nw = [0.5, 1]\nb = 0.1\ny = tanh(w @ x + b)\nloss = (y - 1) ** 2",
   twice: "a = 3\nb = a + a\nc = b * b\nd = c + b",
   shared: "x = [[1, 2], [3, 4]]\ny = x @ x\nz = sum(y * x) - sum(y)",
@@ -28,15 +28,15 @@ h = gelu(x @ w1 + b1)\nw2 = [[1], [-1], [0.5]]\ny = sigmoid(h @ w2)\nloss = mean
 z = sqrt(exp(y)) / max(y)\nm = [[1, 2], [3, 5]]\nv = var(transpose(m) @ m, dim = 0)\nr = sum(z) + max(v) * mean(-z)`,
 }; // biome-ignore format: code in lines
 
-/** The gradients that the steps end with, by node. */
-function endOf({ steps }: Graph): Map<number, JSONNumber[]> {
+/** Returns the gradients after the last step, by node. */
+function getFinalGradients({ steps }: Graph): Map<number, JSONNumber[]> {
   const all = steps.flatMap(({ gradients }) => gradients);
   return new Map(all.map(({ node, values }) => [node, values]));
 }
 
-for (const [name, code] of Object.entries(codes)) {
+for (const [name, code] of Object.entries(programs)) {
   for (const dtype of ["f64", "f32"] as const) {
-    test(`${name}, ${dtype}: the steps end in the gradients of Tensor.backward(), to the bit`, () => {
+    test(`${name}, ${dtype}: the steps produce the gradients of Tensor.backward() bit for bit`, () => {
       const graph = buildGraph(code, { dtype });
       const { root, variables } = evaluate(code, { dtype });
       const tensors = madeFrom(root, ...variables.values()).sort((a, b) => a.id - b.id);
@@ -44,81 +44,86 @@ for (const [name, code] of Object.entries(codes)) {
       const values = tensors.map((x) => Array.from(x.data()));
       root.backward();
       assert.is(graph.nodes.length, tensors.length);
-      const end = endOf(graph);
+      const gradients = getFinalGradients(graph);
       for (const [i, x] of tensors.entries()) {
         assert.equal(graph.nodes[i].values, values[i]);
         const grad = x.grad && Array.from(x.grad.data());
-        assert.equal(end.get(i) ?? null, grad, `${graph.nodes[i].label} of ${name}`);
+        assert.equal(gradients.get(i) ?? null, grad, `${graph.nodes[i].label} of ${name}`);
       }
-      assert.ok(end.size > 3);
+      assert.ok(gradients.size > 3);
     });
   }
 
-  test(`${name}: the gradients of its leaves are central differences`, () => {
+  test(`${name}: the gradients of its leaves equal central differences`, () => {
     const graph = buildGraph(code);
-    const end = endOf(graph);
+    const gradients = getFinalGradients(graph);
     const leaves = [...code.matchAll(/^(\w+) = (\[.*\]|[\d.]+)$/gm)];
     assert.ok(leaves.length > 0);
     for (const [line, label, literal] of leaves) {
-      let at = -1;
-      const count = [...literal.matchAll(/-?[\d.]+/g)].length;
-      const slopes = Array.from({ length: count }, (_, i) => {
-        const loss = (h: number) => {
-          at = -1;
-          const moved = literal.replace(/-?[\d.]+/g, (x) => (++at === i ? `${Number(x) + h}` : x));
-          return evaluate(code.replace(line, `${label} = ${moved}`)).root.item();
+      const numbers = /-?[\d.]+/g;
+      const count = [...literal.matchAll(numbers)].length;
+      const expected = Array.from({ length: count }, (_, i) => {
+        const evaluateAt = (h: number) => {
+          let index = 0;
+          const shifted = literal.replace(numbers, (x) => {
+            const isShifted = index === i;
+            index++;
+            return isShifted ? `${Number(x) + h}` : x;
+          });
+          return evaluate(code.replace(line, `${label} = ${shifted}`)).root.item();
         };
-        return (loss(1e-5) - loss(-1e-5)) / 2e-5;
+        return (evaluateAt(1e-5) - evaluateAt(-1e-5)) / 2e-5;
       });
-      const node = graph.nodes.findIndex((each) => each.label === label);
-      assertClose(end.get(node) as number[], slopes, { rtol: 1e-6, atol: 1e-8, what: label });
+      const node = graph.nodes.findIndex((candidate) => candidate.label === label);
+      const actual = gradients.get(node) as number[];
+      assertClose(actual, expected, { rtol: 1e-6, atol: 1e-8, what: label });
     }
   });
 }
 
-test("the examples of the page and of its document are graphs, and do what they say", () => {
+test("the examples of the page and of its documentation work as described", () => {
   const document = readFileSync(new URL("../../docs/dashboard.md", import.meta.url), "utf8");
-  const [, shown] = /```text\n(.*?)```/s.exec(document) ?? [];
-  const { steps } = buildGraph(shown);
+  const [, documentedCode] = /```text\n(.*?)```/s.exec(document) ?? [];
+  const { steps } = buildGraph(documentedCode);
   const [, note] = /such as `(dw .*?)`/.exec(document) ?? [];
   assert.ok(
     steps.some(({ notes }) => notes.includes(note)),
     note,
   );
   for (const code of Object.values(examples)) assert.ok(buildGraph(code).steps.length > 3);
-  const leafOf = (name: string, label: string) => {
+  const getLeafGradient = (name: string, label: string) => {
     const graph = buildGraph(examples[name]);
-    const gradients = endOf(graph);
+    const gradients = getFinalGradients(graph);
     return gradients.get(graph.nodes.findIndex((node) => node.label === label)) as number[];
   };
   const sum = Math.exp(1) + Math.exp(2) + Math.exp(0.5);
   const difference = [1, 2, 0.5].map((z, i) => Math.exp(z) / sum - [0, 1, 0][i]);
-  assertClose(leafOf("softmax and cross-entropy", "z"), difference, { rtol: 1e-12 });
-  assertClose(leafOf("a neuron", "n"), [0.5], { rtol: 1e-4 });
+  assertClose(getLeafGradient("softmax and cross-entropy", "z"), difference, { rtol: 1e-12 });
+  assertClose(getLeafGradient("a neuron", "n"), [0.5], { rtol: 1e-4 });
 });
 
-test("each op has one turn, after all that was made from it; the root's gradient comes first", () => {
-  for (const code of Object.values(codes)) {
+test("the root's gradient comes first, then each op once, after all ops that use its result", () => {
+  for (const code of Object.values(programs)) {
     const { nodes, edges, steps } = buildGraph(code);
     assert.equal(steps[0].gradients, [{ node: steps[0].node, values: [1] }]);
-    const turns = steps.slice(1).map(({ node }) => node);
-    assert.is(new Set(turns).size, turns.length);
-    const wanted = nodes.filter(({ op, requiresGrad }) => op && requiresGrad).length;
-    assert.is(turns.length, wanted);
+    const order = steps.slice(1).map(({ node }) => node);
+    assert.is(new Set(order).size, order.length);
+    const expected = nodes.filter(({ op, requiresGrad }) => op && requiresGrad).length;
+    assert.is(order.length, expected);
     for (const { from, to } of edges)
-      if (turns.includes(from)) assert.ok(turns.indexOf(to) < turns.indexOf(from));
+      if (order.includes(from)) assert.ok(order.indexOf(to) < order.indexOf(from));
   }
 });
 
-test("a value used twice feels both ways, one after the other", () => {
-  const { nodes, edges, steps } = buildGraph(codes.twice);
+test("the gradient of a value that is used twice accumulates both terms", () => {
+  const { nodes, edges, steps } = buildGraph(programs.twice);
   assert.equal(nodes.map(({ label }) => label), ["a", "b", "c", "d"]); // biome-ignore format: short
   assert.is(edges.filter(({ from, to }) => from === 0 && to === 1).length, 2);
-  const said = steps.map(({ notes, gradients }) => [
+  const descriptions = steps.map(({ notes, gradients }) => [
     notes.join("; "),
     ...gradients.map(({ node, values }) => `${nodes[node].label} ${values}`),
   ]);
-  assert.equal(said, [
+  assert.equal(descriptions, [
     ["dd = 1", "d 1"],
     ["dc += dd; db += dd", "c 1", "b 1"],
     ["db += dc * b; db += dc * b", "b 13"],
@@ -126,9 +131,9 @@ test("a value used twice feels both ways, one after the other", () => {
   ]);
 });
 
-test("a note, computed, is what its step has added", () => {
+test("evaluating a note yields what its step has added", () => {
   let checked = 0;
-  for (const code of Object.values(codes)) {
+  for (const code of Object.values(programs)) {
     const { nodes, steps } = buildGraph(code);
     const grads = new Map<number, JSONNumber[]>();
     const index = new Map(nodes.map(({ label }, i) => [label, i]));
@@ -139,50 +144,50 @@ test("a note, computed, is what its step has added", () => {
         const own = notes.flatMap((note, i) =>
           note.startsWith(`d${nodes[node].label} += `) ? [parsed[i]?.[2]] : [],
         );
-        if (own.length === 0 || own.includes(undefined)) continue; // in words
+        if (own.length === 0 || own.includes(undefined)) continue; // described in prose
         const names = new Set(own.join(" ").match(/[a-z_]\w*/gi) ?? []);
         const lines = [...names].flatMap((name) => {
           const isValue = index.has(name);
           const i = index.get(isValue ? name : name.slice(1));
           if (i === undefined) return []; // a function
           const numbers = isValue ? nodes[i].values : grads.get(i);
-          return `${name} = ${literal(numbers as number[], nodes[i].shape)}`;
+          return `${name} = ${toLiteral(numbers as number[], nodes[i].shape)}`;
         });
         const { root } = evaluate(
           [...lines, own.map((term) => `(${term})`).join(" + ")].join("\n"),
         );
         const before = grads.get(node) ?? nodes[node].values.map(() => 0);
-        const sum = (before as number[]).map((each, j) => each + root.data()[j % root.size]);
+        const sum = (before as number[]).map((value, j) => value + root.data()[j % root.size]);
         assertClose(values as number[], sum, { rtol: 1e-12, what: notes.join("; ") });
         checked++;
       }
       for (const [node, values] of changed) grads.set(node, values);
     }
   }
-  assert.ok(checked > 40, `${checked} notes were computed`);
+  assert.ok(checked > 40, `${checked} notes were evaluated`);
 });
 
-/** Values as the language writes them. */
-function literal(values: number[], shape: number[]): string {
+/** Formats values as code of the expression language. */
+function toLiteral(values: number[], shape: number[]): string {
   if (shape.length === 0) return values[0].toFixed(17);
   const step = values.length / shape[0];
   const rows = Array.from({ length: shape[0] }, (_, i) =>
-    literal(values.slice(i * step, (i + 1) * step), shape.slice(1)),
+    toLiteral(values.slice(i * step, (i + 1) * step), shape.slice(1)),
   );
   return `[${rows.join(", ")}]`;
 }
 
-test("the boxes do not overlap and lie within the picture, in both directions", () => {
+test("the boxes do not overlap and are within the picture, in both directions", () => {
   for (const direction of ["LR", "TB"] as const) {
-    const { nodes, edges, width, height } = buildGraph(codes.network, { direction });
+    const { nodes, edges, width, height } = buildGraph(programs.network, { direction });
     for (const [i, a] of nodes.entries()) {
       assert.ok(a.x - a.width / 2 >= 0 && a.x + a.width / 2 <= width, a.label);
       assert.ok(a.y - a.height / 2 >= 0 && a.y + a.height / 2 <= height, a.label);
       for (const b of nodes.slice(i + 1)) {
-        const apart =
+        const isApart =
           Math.abs(a.x - b.x) >= (a.width + b.width) / 2 ||
           Math.abs(a.y - b.y) >= (a.height + b.height) / 2;
-        assert.ok(apart, `${a.label} lies over ${b.label}`);
+        assert.ok(isApart, `${a.label} overlaps ${b.label}`);
       }
     }
     const axis = direction === "LR" ? "x" : "y";
@@ -190,7 +195,7 @@ test("the boxes do not overlap and lie within the picture, in both directions", 
   }
 });
 
-test("labels: variables, plain numbers, and numbers for the rest that no variable has", () => {
+test("labels are variables, plain numbers, or v1, v2, ... without those that are variables", () => {
   const { nodes } = buildGraph("v1 = 2\nunused = [1, 2]\ny = exp(v1 * 3) ** 2");
   const labels = nodes.map(({ label }) => label);
   assert.equal(labels.sort(), ["3", "unused", "v1", "v2", "v3", "y"]);
@@ -203,7 +208,7 @@ test("labels: variables, plain numbers, and numbers for the rest that no variabl
   assert.is(reduced.find(({ detail }) => detail)?.detail, "dim = 0");
 });
 
-test("numbers that are not finite arrive as such", () => {
+test("NaN and infinities are preserved in JSON", () => {
   const { nodes, steps } = buildGraph("x = [0, 1]\ny = sum(1 / x)");
   assert.equal(nodes.find(({ op }) => op === "div")?.values, ["Infinity", 1]);
   assert.equal(steps.at(-1)?.gradients[0].values, ["-Infinity", -1]);
@@ -212,7 +217,7 @@ test("numbers that are not finite arrive as such", () => {
   assert.match(text, /"NaN"/);
 });
 
-test("what has no backward() is told so", () => {
+test("an expression without backward() is an error", () => {
   assert.throws(
     () => buildGraph("x = [1, 2]\ny = x * 2"),
     /^line 2, column 1: the last line has shape \[2\]/,
@@ -221,20 +226,20 @@ test("what has no backward() is told so", () => {
   assert.is(buildGraph("x = 2").steps.length, 1);
 });
 
-test("POST /graph answers with a graph, and refuses what is none with its place", async () => {
+test("POST /graph returns a graph, or an error with its position", async () => {
   const { server, url } = await serve(graphRoutes, 7891);
-  const ask = async (body: unknown) => {
+  const send = async (body: unknown) => {
     const headers = { "content-type": "application/json" };
     const text = typeof body === "string" ? body : JSON.stringify(body);
     const response = await fetch(`${url}graph`, { method: "POST", headers, body: text });
-    const answer = (await response.json()) as Graph & { error: string };
-    return { status: response.status, answer };
+    const content = (await response.json()) as Graph & { error: string };
+    return { status: response.status, content };
   };
   try {
-    const good = await ask({ code: codes.neuron, dtype: "f32", direction: "TB" });
-    assert.is(good.status, 200);
-    assert.equal(good.answer, buildGraph(codes.neuron, { dtype: "f32", direction: "TB" }));
-    const refused: [body: unknown, status: number, error: RegExp][] = [
+    const valid = await send({ code: programs.neuron, dtype: "f32", direction: "TB" });
+    assert.is(valid.status, 200);
+    assert.equal(valid.content, buildGraph(programs.neuron, { dtype: "f32", direction: "TB" }));
+    const invalid: [body: unknown, status: number, error: RegExp][] = [
       [{ code: "x = [" }, 400, /^line 1, column 6: found the end of the line, expected a number/],
       [
         { code: "x = 1\n__proto__ = constructor" },
@@ -251,13 +256,13 @@ test("POST /graph answers with a graph, and refuses what is none with its place"
       [{ code: "(".repeat(2000) }, 400, /expected at most 40 nested brackets$/],
       [{ code: "1".repeat(10 ** 6) }, 413, /more than 65536 bytes/],
     ];
-    for (const [body, status, error] of refused) {
-      const { status: got, answer } = await ask(body);
-      assert.is(got, status, JSON.stringify(body).slice(0, 80));
-      assert.match(answer.error, error);
+    for (const [body, status, error] of invalid) {
+      const response = await send(body);
+      assert.is(response.status, status, JSON.stringify(body).slice(0, 80));
+      assert.match(response.content.error, error);
     }
-    const slowest = await ask({ code: `x = 1\ny = x${" * x".repeat(63)}` });
-    assert.is(slowest.answer.steps.length, 64);
+    const largest = await send({ code: `x = 1\ny = x${" * x".repeat(63)}` });
+    assert.is(largest.content.steps.length, 64);
   } finally {
     server.close();
   }

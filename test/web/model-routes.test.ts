@@ -1,9 +1,10 @@
-// The routes for looking into a model, held to the library's own numbers.
+// The routes that inspect a model, compared with the library's own results.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type GPT,
   generate,
@@ -27,37 +28,48 @@ import { RunIndex } from "#src/web/run-index.js";
 import { serve } from "#src/web/server.js";
 import { assertClose } from "../support/support.js";
 
-const folder = mkdtempSync(join(tmpdir(), "tinybard-look-"));
+const folder = mkdtempSync(join(tmpdir(), "tinybard-model-routes-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 const data = join(folder, "text.txt");
 writeFileSync(data, "To be, or not to be, that is the question:\nWhether ünd wär\n".repeat(40));
 const sizes = { nLayer: 2, nHead: 2, nEmbd: 16, blockSize: 8, batchSize: 4, evalIters: 1 };
-const brief = { data, ...sizes, maxIters: 20, evalInterval: 10, logInterval: 10 };
+const baseOptions = {
+  data,
+  device: "ts",
+  ...sizes,
+  maxIters: 20,
+  evalInterval: 10,
+  logInterval: 10,
+} as const;
 const inFolder = (name: string) => join(folder, name);
-const test = suite("look");
-/** The last text that was written: whether the server is done with it, and came to its end. */
-const last = { isDone: false, isWhole: false };
+const test = suite("web/model-routes");
+/** The last generation: whether its handler has returned, and has sent the complete response. */
+const lastGeneration = { isDone: false, isComplete: false };
 let url = "";
 let close = () => {};
 
-/** The answer to a question, whatever it is. */
-async function answer(path: string, question?: object): Promise<Response> {
+/** Sends a GET request, or a POST request if there is a body. */
+async function send(path: string, body?: object): Promise<Response> {
   const headers = { "content-type": "application/json" };
-  const options = question && { method: "POST", headers, body: JSON.stringify(question) };
+  const options = body && { method: "POST", headers, body: JSON.stringify(body) };
   return fetch(new URL(path, url), options);
 }
 
-const json = async <T>(path: string, question?: object) =>
-  (await (await answer(path, question)).json()) as T;
-const numbers = async (path: string, question?: object) =>
-  new Float32Array(await (await answer(path, question)).arrayBuffer());
-const written = async (question: object): Promise<GeneratedToken[]> => {
-  const lines = await (await answer("/generate", question)).text();
-  return lines
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
-};
+async function fetchJSON<T>(path: string, body?: object): Promise<T> {
+  const response = await send(path, body);
+  return (await response.json()) as T;
+}
+
+async function fetchFloats(path: string, body?: object): Promise<Float32Array> {
+  const response = await send(path, body);
+  return new Float32Array(await response.arrayBuffer());
+}
+
+async function fetchGeneration(body: object): Promise<GeneratedToken[]> {
+  const response = await send("/generate", body);
+  const lines = (await response.text()).trimEnd().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
 
 test.before(async () => {
   setDefaultDevice("ts");
@@ -67,22 +79,23 @@ test.before(async () => {
     bigram: { model: "bigram" },
   } as const;
   for (const [name, options] of Object.entries(runs))
-    await train({ ...brief, device: "ts", ...options, out: inFolder(name) });
-  const options = { out: inFolder("small"), bits: 8, device: device("ts") } as const;
-  quantizeRun(inFolder("char"), options);
-  await train({ ...brief, device: "ts", maxIters: 0, out: inFolder("fresh") });
+    await train({ ...baseOptions, ...options, out: inFolder(name) });
+  quantizeRun(inFolder("char"), { out: inFolder("small"), bits: 8, device: device("ts") });
+  await train({ ...baseOptions, maxIters: 0, out: inFolder("fresh") }); // without a checkpoint
   rmSync(join(inFolder("fresh"), "last"), { recursive: true, force: true });
   rmSync(join(inFolder("fresh"), "best"), { recursive: true, force: true });
   const routes = modelRoutes(
     new RunIndex(inFolder("char"), null, { device: "ts", peak: 1 }),
     device("ts"),
   );
-  const generate: (typeof routes)[string] = async (asked) => {
-    Object.assign(last, { isDone: false });
-    await routes["POST /generate"](asked);
-    Object.assign(last, { isDone: true, isWhole: asked.response.writableEnded });
+  const generateAndObserve: (typeof routes)[string] = async (context) => {
+    lastGeneration.isDone = false;
+    await routes["POST /generate"](context);
+    lastGeneration.isDone = true;
+    lastGeneration.isComplete = context.response.writableEnded;
   };
-  const served = await serve({ ...routes, "POST /generate": generate }, 18400);
+  const allRoutes = { ...routes, "POST /generate": generateAndObserve };
+  const served = await serve(allRoutes, 18400);
   url = served.url;
   close = () => {
     served.server.closeAllConnections();
@@ -93,9 +106,9 @@ test.after(() => close());
 
 const text = "to be, or not";
 
-test("model: what can be looked at", async () => {
+test("model: layers, heads, window, vocabulary and tables", async () => {
   const { tokenizer } = loadRun(inFolder("char"));
-  const model = await json<ModelInfo>("/runs/char/model");
+  const model = await fetchJSON<ModelInfo>("/runs/char/model");
   const vocabulary = [...(tokenizer as never as { characters: string[] }).characters];
   const tables = {
     wte: { rows: vocabulary.length, columns: 16, total: vocabulary.length },
@@ -106,104 +119,104 @@ test("model: what can be looked at", async () => {
     { ...model, step: 0 },
     { step: 0, layers: 2, heads: 2, window: 8, vocabulary, tables },
   );
-  const bigram = await json<ModelInfo>("/runs/bigram/model");
+  const bigram = await fetchJSON<ModelInfo>("/runs/bigram/model");
   assert.equal([bigram.layers, bigram.heads, bigram.window], [0, 0, 512]);
   assert.equal(Object.keys(bigram.tables), ["token_embedding_table"]);
-  assert.equal(Object.keys((await json<ModelInfo>("/runs/rotary/model")).tables), ["wte"]);
+  assert.equal(Object.keys((await fetchJSON<ModelInfo>("/runs/rotary/model")).tables), ["wte"]);
 });
 
-test("tokens: of a long text the last that the model sees", async () => {
+test("tokens: a long text is cut to the last blockSize tokens", async () => {
   const { tokenizer } = loadRun(inFolder("char"));
-  const look = await json<TokenizedText>("/tokens", { run: "char", text });
-  assert.is(look.before, 5);
-  const expected = [...", or not"].map((each) => ({ id: tokenizer.encode(each)[0], text: each }));
-  assert.equal(look.tokens, expected);
-  const short = await json<TokenizedText>("/tokens", { run: "char", text: "be" });
+  const tokenized = await fetchJSON<TokenizedText>("/tokens", { run: "char", text });
+  assert.is(tokenized.before, 5);
+  const expected = [...", or not"].map((text) => ({ id: tokenizer.encode(text)[0], text }));
+  assert.equal(tokenized.tokens, expected);
+  const short = await fetchJSON<TokenizedText>("/tokens", { run: "char", text: "be" });
   assert.equal([short.before, short.tokens.length], [0, 2]);
-  assert.equal((await json<TokenizedText>("/tokens", { run: "char", text: "" })).tokens, []);
+  assert.equal((await fetchJSON<TokenizedText>("/tokens", { run: "char", text: "" })).tokens, []);
 });
 
 for (const run of ["char", "rotary", "small"])
-  test(`attention: all layers' weights of ${run}`, async () => {
+  test(`attention: the weights of all layers of ${run}`, async () => {
     const { model, tokenizer } = loadRun(inFolder(run), device("ts"));
     const ids = tokenizer.encode(text).slice(-8);
     const idx = tensor([ids], { dtype: "i32", device: "ts" });
     const expected = [...attentionMaps(model as GPT, idx)].flatMap((map) => [...map.data()]);
-    const actual = await numbers("/attention", { run, text });
+    const actual = await fetchFloats("/attention", { run, text });
     assert.is(actual.length, 2 * 2 * 8 * 8);
     assertClose(actual, expected, { rtol: 1e-4, atol: 1e-6 });
   });
 
 for (const run of ["char", "rotary", "small", "bigram"])
-  test(`logits: of what follows each token of ${run}`, async () => {
+  test(`logits: of the next token after each position of ${run}`, async () => {
     const { model, tokenizer } = loadRun(inFolder(run), device("ts"));
     const ids = tokenizer.encode("not to b");
     const idx = tensor([ids], { dtype: "i32", device: "ts" });
     const all = scope(() => noGrad(() => model.forward(idx).logits as Tensor).data());
     const V = tokenizer.vocabSize;
     for (const position of [0, ids.length - 1]) {
-      const actual = await numbers("/logits", { run, text: "not to b", position });
+      const actual = await fetchFloats("/logits", { run, text: "not to b", position });
       const expected = all.slice(position * V, (position + 1) * V);
       assertClose(actual, expected, { rtol: 1e-4, atol: 1e-5 });
     }
   });
 
-test("generate: the library's tokens, each with the model's own probability", async () => {
+test("generate: the tokens of the library, each with the probability of the model", async () => {
   const { model, tokenizer } = loadRun(inFolder("rotary"), device("ts"));
   const sampling = { temperature: 0.8, topK: 20, topP: 0.9, seed: 4 };
   const prompt = tokenizer.encode(text);
   const ids: number[] = [];
   for await (const id of generate(model, { prompt, maxNewTokens: 30, ...sampling })) ids.push(id);
-  const lines = await written({ run: "rotary", text, tokens: 30, ...sampling });
+  const lines = await fetchGeneration({ run: "rotary", text, tokens: 30, ...sampling });
   assert.equal(
     lines.map((line) => line.id),
     ids,
   );
-  const whole = tokenizer.decode([...prompt, ...ids]);
-  assert.is(text + lines.map((line) => line.text).join(""), whole);
+  const fullText = tokenizer.decode([...prompt, ...ids]);
+  assert.is(text + lines.map((line) => line.text).join(""), fullText);
   const idx = tensor([[...prompt, ...ids].slice(-9, -1)], { dtype: "i32", device: "ts" });
   const last = (model.forward(idx).logits as Tensor).softmax().data().slice(-tokenizer.vocabSize);
   assertClose([lines[29].probability], [last[ids[29]]], { rtol: 1e-4 });
-  assert.is((await written({ run: "bigram", text: "", tokens: 3 })).length, 3);
+  assert.is((await fetchGeneration({ run: "bigram", text: "", tokens: 3 })).length, 3);
 });
 
-test("generate: others are answered meanwhile, and a client that goes away ends it", async () => {
-  const away = new AbortController();
+test("generate: does not block other requests, and stops when the client disconnects", async () => {
+  const disconnect = new AbortController();
   const headers = { "content-type": "application/json" };
   const body = JSON.stringify({ run: "char", text, tokens: 10_000 });
-  const options = { method: "POST", headers, body, signal: away.signal };
+  const options = { method: "POST", headers, body, signal: disconnect.signal };
   const { body: stream } = await fetch(new URL("/generate", url), options);
   const reader = (stream as ReadableStream<Uint8Array>).getReader();
   await reader.read();
-  // another model is loaded while the first one writes: its memory must not end
-  assert.is((await answer("/tokens", { run: "bigram", text })).status, 200);
+  // loads another model while the first one generates, whose memory must not be freed
+  assert.is((await send("/tokens", { run: "bigram", text })).status, 200);
   for (let bytes = 0; bytes < 50_000; ) {
     const { value, done } = await reader.read();
-    assert.not(done, "the text has ended early");
+    assert.not(done, "the response has ended early");
     bytes += value?.length ?? 0;
   }
-  assert.not(last.isDone);
-  away.abort();
-  for (let i = 0; i < 200 && !last.isDone; i++) await new Promise((next) => setTimeout(next, 5));
-  assert.equal(last, { isDone: true, isWhole: false });
+  assert.not(lastGeneration.isDone);
+  disconnect.abort();
+  for (let i = 0; i < 200 && !lastGeneration.isDone; i++) await sleep(5);
+  assert.equal(lastGeneration, { isDone: true, isComplete: false });
 });
 
-test("write: waits for a client that is slow, and tells of one that is gone", async () => {
-  let taken = () => {};
+test("writeChunk: waits for a slow client, and returns false after it has disconnected", async () => {
+  let finishWrite = () => {};
   const slow = new Writable({
     highWaterMark: 4,
     write: (_chunk, _encoding, done) => {
-      taken = done;
+      finishWrite = done;
     },
   });
   let isDone = false;
-  const first = writeChunk(slow, "more than four").then((isThere) => {
+  const first = writeChunk(slow, "more than four").then((isConnected) => {
     isDone = true;
-    return isThere;
+    return isConnected;
   });
-  await new Promise((next) => setTimeout(next, 20));
+  await sleep(20);
   assert.not(isDone);
-  taken();
+  finishWrite();
   assert.ok(await first);
   const second = writeChunk(slow, "more than four");
   slow.destroy();
@@ -211,31 +224,31 @@ test("write: waits for a client that is slow, and tells of one that is gone", as
   assert.not(await writeChunk(slow, "a"));
 });
 
-test("tables: their rows", async () => {
+test("table: the rows of each table", async () => {
   const { model } = loadRun(inFolder("char"), device("ts"));
   const { wte, wpe } = model as GPT;
-  assert.equal(await numbers("/runs/char/table/wte"), wte.weight.data());
-  assert.equal(await numbers("/runs/char/table/wpe"), wpe?.weight.data());
-  assertClose(await numbers("/runs/small/table/wte"), wte.weight, { rtol: 0, atol: 0.02 });
-  const { columns, rows } = (await json<ModelInfo>("/runs/bigram/model")).tables
+  assert.equal(await fetchFloats("/runs/char/table/wte"), wte.weight.data());
+  assert.equal(await fetchFloats("/runs/char/table/wpe"), wpe?.weight.data());
+  assertClose(await fetchFloats("/runs/small/table/wte"), wte.weight, { rtol: 0, atol: 0.02 });
+  const { columns, rows } = (await fetchJSON<ModelInfo>("/runs/bigram/model")).tables
     .token_embedding_table;
-  assert.is((await numbers("/runs/bigram/table/token_embedding_table")).length, columns * rows);
+  assert.is((await fetchFloats("/runs/bigram/table/token_embedding_table")).length, columns * rows);
 });
 
-test("a newer checkpoint is looked into, once it is there", async () => {
-  await train({ ...brief, device: "ts", out: inFolder("live"), maxIters: 10, seed: 9 });
-  const before = await numbers("/runs/live/table/wte");
-  assert.equal(await numbers("/runs/live/table/wte"), before);
+test("a new checkpoint is loaded as soon as it has been written", async () => {
+  await train({ ...baseOptions, out: inFolder("live"), maxIters: 10, seed: 9 });
+  const before = await fetchFloats("/runs/live/table/wte");
+  assert.equal(await fetchFloats("/runs/live/table/wte"), before);
   await train({ resume: inFolder("live"), maxIters: 40 });
-  const after = await json<ModelInfo>("/runs/live/model");
+  const after = await fetchJSON<ModelInfo>("/runs/live/model");
   assert.ok(after.step > 10, `${after.step}`);
-  assert.not.equal(await numbers("/runs/live/table/wte"), before);
+  assert.not.equal(await fetchFloats("/runs/live/table/wte"), before);
 });
 
-test("refused, in words: what is wrong or cannot be", async () => {
+test("invalid requests are rejected with a message", async () => {
   const unknown = 'encode: character "😀" (U+1F600) at position 3 is not in the vocabulary';
   const ok = { run: "char", text };
-  for (const [path, question, status, message] of [
+  for (const [path, body, status, message] of [
     ["/tokens", { run: "char", text: "be 😀" }, 400, unknown],
     ["/attention", { run: "char", text: "be 😀" }, 400, unknown],
     ["/generate", { run: "char", text: "be 😀", tokens: 1 }, 400, unknown],
@@ -256,9 +269,9 @@ test("refused, in words: what is wrong or cannot be", async () => {
     ["/runs/rotary/table/wpe", undefined, 404, "table not found: wpe"],
     ["/runs/none/model", undefined, 404, "run not found: none"],
   ] as const) {
-    const response = await answer(path, question);
+    const response = await send(path, body);
     const { error } = (await response.json()) as { error: string };
-    assert.is(response.status, status, `${path} ${JSON.stringify(question)}: ${error}`);
+    assert.is(response.status, status, `${path} ${JSON.stringify(body)}: ${error}`);
     if (typeof message === "string") assert.is(error, message);
     else assert.match(error, message);
   }

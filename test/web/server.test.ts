@@ -1,5 +1,5 @@
-// The dashboard's server as a client meets it: what it tells of runs, what it refuses, and that
-// neither hurts the training beside it.
+// The dashboard's server over HTTP: information about runs, rejected requests, and control of the
+// training that runs in the same process.
 
 import {
   appendFileSync,
@@ -28,7 +28,7 @@ writeFileSync(text, "To be, or not to be, that is the question:\n".repeat(200));
 const hasCpu = devices().some(({ name, available }) => name === "cpu" && available);
 const tiny = {
   data: text,
-  device: hasCpu ? ("cpu" as const) : ("ts" as const), // as the dashboard computes
+  device: hasCpu ? ("cpu" as const) : ("ts" as const), // the device of the dashboard
   nLayer: 1,
   nHead: 2,
   nEmbd: 8,
@@ -36,30 +36,30 @@ const tiny = {
   batchSize: 2,
   evalIters: 1,
 };
-const open: Dashboard[] = [];
+const openDashboards: Dashboard[] = [];
 test.after(async () => {
-  for (const each of open) await each.close();
+  for (const dashboard of openDashboards) await dashboard.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** A dashboard over the runs of this test, on any free port from 17860 on. */
-async function dashboard(live = false): Promise<Dashboard> {
-  const known = { parameters: 100, device: "cpu", peak: 1e9 };
-  const start = { run: await finished, port: 17860, live: live ? known : null };
-  const opened = await openDashboard({ ...start, maxIters: 10 });
-  open.push(opened);
-  return opened;
+/** Opens a dashboard that shows the runs of this test, on the first free port from 17860 on. */
+async function startDashboard({ isLive = false } = {}): Promise<Dashboard> {
+  const live = isLive ? { parameters: 100, device: "cpu", peak: 1e9 } : null;
+  const run = await finishedRun;
+  const dashboard = await openDashboard({ run, port: 17860, live, maxIters: 10 });
+  openDashboards.push(dashboard);
+  return dashboard;
 }
 
-const finished = train({
+const finishedRun = train({
   ...tiny,
   maxIters: 20,
   evalInterval: 10,
   out: join(folder, "runs", "a"),
 }).then(({ out }) => out);
 
-/** A request as it goes over the wire: status, headers, and the body as text. */
-function ask(
+/** Sends a request and returns the status, headers and body. fetch() cannot set a Host header. */
+function send(
   url: string,
   {
     method = "GET",
@@ -68,72 +68,75 @@ function ask(
   }: { method?: string; headers?: Record<string, string>; body?: string } = {},
 ): Promise<{ status: number; headers: Record<string, unknown>; body: string }> {
   return new Promise((resolve, reject) => {
-    const asked = request(url, { method, headers }, (response) => {
-      let all = "";
+    const sent = request(url, { method, headers }, (response) => {
+      let text = "";
       response.setEncoding("utf8").on("data", (chunk) => {
-        all += chunk;
+        text += chunk;
       });
       response.on("end", () =>
-        resolve({ status: response.statusCode as number, headers: response.headers, body: all }),
+        resolve({ status: response.statusCode as number, headers: response.headers, body: text }),
       );
     });
-    asked.on("error", reject).end(body);
+    sent.on("error", reject).end(body);
   });
 }
 
-const json = { "content-type": "application/json" };
+const jsonHeaders = { "content-type": "application/json" };
 
-/** Listens to events until `enough` says so. */
-async function events(
+interface ReceivedEvent {
+  name: string;
+  id: string;
+  data: unknown;
+}
+
+/** Receives server-sent events until `isEnough` returns true. */
+async function receiveEvents(
   url: string,
-  enough: (all: { name: string; id: string; data: unknown }[]) => boolean,
+  isEnough: (events: ReceivedEvent[]) => boolean,
   headers: Record<string, string> = {},
-): Promise<{ name: string; id: string; data: never }[]> {
-  const all: { name: string; id: string; data: never }[] = [];
+): Promise<ReceivedEvent[]> {
+  const events: ReceivedEvent[] = [];
   const abort = new AbortController();
   const response = await fetch(url, { headers, signal: abort.signal });
   assert.is(response.headers.get("content-type"), "text/event-stream; charset=utf-8");
-  let rest = "";
+  let buffer = "";
   const deadline = Date.now() + 20_000;
   for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-    rest += Buffer.from(chunk).toString("utf8");
-    const parts = rest.split("\n\n");
-    rest = parts.pop() as string;
+    buffer += Buffer.from(chunk).toString("utf8");
+    const parts = buffer.split("\n\n");
+    buffer = parts.pop() as string;
     for (const part of parts) {
       const [, name, id, data] = /^event: (\w+)\nid: (.*)\ndata: (.*)$/.exec(part) ?? [];
-      if (name) all.push({ name, id, data: JSON.parse(data) as never });
+      if (name) events.push({ name, id, data: JSON.parse(data) });
     }
-    if (enough(all)) break;
-    assert.ok(Date.now() < deadline, `only ${all.map(({ name }) => name)}`);
+    if (isEnough(events)) break;
+    assert.ok(Date.now() < deadline, `only received ${events.map(({ name }) => name)}`);
   }
   abort.abort();
-  return all;
+  return events;
 }
 
-test("the page and all that it loads, and nothing from elsewhere", async () => {
-  const { url } = await dashboard();
-  const page = await ask(url);
+test("serves the page and its assets, and the page loads nothing from other hosts", async () => {
+  const { url } = await startDashboard();
+  const page = await send(url);
   assert.is(page.status, 200);
   assert.match(String(page.headers["content-security-policy"]), /default-src 'none'/);
   const paths = [...page.body.matchAll(/(?:href|src)="(\/[^"]*)"/g)].map(([, path]) => path);
   assert.ok(paths.length >= 3);
   assert.not.match(page.body, /https?:\/\//);
   for (const path of [...paths, "/uplot.js"])
-    assert.is((await ask(new URL(path, url).href)).status, 200, path);
+    assert.is((await send(new URL(path, url).href)).status, 200, path);
 });
 
-test("runs, with what is known of them; their rows, and as a table", async () => {
-  const { url } = await dashboard();
-  const runs: RunInfo[] = JSON.parse((await ask(`${url}runs`)).body);
+test("lists runs, sends their rows as events, and exports them as CSV", async () => {
+  const { url } = await startDashboard();
+  const runs: RunInfo[] = JSON.parse((await send(`${url}runs`)).body);
   assert.equal(
     runs.map(({ name, isLive, hasCheckpoint }) => [name, isLive, hasCheckpoint]),
     [["a", false, true]],
   );
   assert.is(runs[0].config.nEmbd, 8);
-  assert.ok(
-    (runs[0].peak ?? 0) > 1e6,
-    "the speed of the device that it was trained on is measured",
-  );
+  assert.ok((runs[0].peak ?? 0) > 1e6, "the matmul rate of the training device is measured");
   const { model } = await train({ ...tiny, maxIters: 0, out: join(folder, "counted") });
   assert.is(
     runs[0].parameters,
@@ -145,70 +148,73 @@ test("runs, with what is known of them; their rows, and as a table", async () =>
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
-  const [first] = await events(`${url}events?after=a:0`, (all) => all.length > 0);
-  const told = first.data as Events["rows"];
-  assert.equal(told.rows, rows);
-  assert.is(told.next, Buffer.byteLength(file));
-  assert.is(first.id, `a:${told.next}:${told.mark}`);
+  const [first] = await receiveEvents(`${url}events?after=a:0`, ({ length }) => length > 0);
+  const received = first.data as Events["rows"];
+  assert.equal(received.rows, rows);
+  assert.is(received.next, Buffer.byteLength(file));
+  assert.is(first.id, `a:${received.next}:${received.mark}`);
 
-  const csv = await ask(`${url}runs/a/metrics.csv`);
+  const csv = await send(`${url}runs/a/metrics.csv`);
   const [head, ...lines] = csv.body.trimEnd().split("\r\n");
   assert.match(head, /^step,elapsedSeconds,loss,/);
   assert.is(lines.length, rows.length);
   assert.is(lines[0].split(",")[2], String(rows[0].loss));
 });
 
-test("events go on where a page has been, and begin anew where a file was cut", async () => {
-  const { url } = await dashboard();
+test("events continue at the read position, and restart after a file was truncated", async () => {
+  const { url } = await startDashboard();
   const file = join(folder, "runs", "growing", "metrics.jsonl");
   mkdirSync(join(folder, "runs", "growing"), { recursive: true });
   writeFileSync(
     join(folder, "runs", "growing", "config.json"),
-    readFileSync(join(await finished, "config.json")),
+    readFileSync(join(await finishedRun, "config.json")),
   );
   const line = (step: number) => `${JSON.stringify({ step, elapsedSeconds: step })}\n`;
   writeFileSync(file, line(1) + line(2));
-  const stepsOf = (all: { name: string; data: unknown }[]) =>
-    all.flatMap<number | string>(({ name, data }) =>
+  const getSteps = (events: ReceivedEvent[]) =>
+    events.flatMap<number | string>(({ name, data }) =>
       name === "rows" ? (data as Events["rows"]).rows.map(({ step }) => step) : [name],
     );
-  const listening = events(`${url}events?after=growing:0`, (all) => stepsOf(all).includes(9));
+  const receiveUntilStep = (step: number, after: string, headers = {}) =>
+    receiveEvents(
+      `${url}events?after=${after}`,
+      (events) => getSteps(events).includes(step),
+      headers,
+    );
+  const receiving = receiveUntilStep(9, "growing:0");
   await sleep(300);
-  appendFileSync(file, `${line(3)}{"step":4,"elapsed`); // torn: the writer is not done
+  appendFileSync(file, `${line(3)}{"step":4,"elapsed`); // a partially written line
   await sleep(600);
   appendFileSync(file, 'Seconds":4}\n');
   await sleep(600);
-  writeFileSync(file, line(1) + line(9)); // resumed from before
-  const all = (await listening).filter(({ name }) => name !== "snapshot" && name !== "runs");
-  assert.equal(stepsOf(all), [1, 2, 3, 4, "restart", 1, 9]);
+  writeFileSync(file, line(1) + line(9)); // resumed from an earlier step
+  const ignored = ["snapshot", "runs"];
+  const events = (await receiving).filter(({ name }) => !ignored.includes(name));
+  assert.equal(getSteps(events), [1, 2, 3, 4, "restart", 1, 9]);
 
-  const { id } = all[all.length - 1];
   appendFileSync(file, line(10));
-  // the browser's own words on reconnecting overrule the address
-  const again = await events(`${url}events?after=growing:0`, (all) => stepsOf(all).includes(10), {
-    "last-event-id": id,
-  });
-  assert.equal(stepsOf(again.filter(({ name }) => name === "rows")), [10]);
+  // when a browser reconnects, its last-event-id overrides the query
+  const { id } = events[events.length - 1];
+  const reconnected = await receiveUntilStep(10, "growing:0", { "last-event-id": id });
+  assert.equal(getSteps(reconnected.filter(({ name }) => name === "rows")), [10]);
 
-  // resumed from before while the page was away, and longer by now than it was
-  const last = again[again.length - 1].id;
+  // resumed from an earlier step while the page was disconnected, and already longer than before
+  const lastId = reconnected[reconnected.length - 1].id;
   writeFileSync(file, line(1) + line(8.5) + line(9.5) + line(10.5) + line(11));
-  const anew = await events(`${url}events?after=${last}`, (all) => stepsOf(all).includes(11));
-  const heard = anew.filter(({ name }) => name === "rows" || name === "restart");
-  assert.equal(stepsOf(heard), ["restart", 1, 8.5, 9.5, 10.5, 11]);
+  const replaced = await receiveUntilStep(11, lastId);
+  const relevant = replaced.filter(({ name }) => name === "rows" || name === "restart");
+  assert.equal(getSteps(relevant), ["restart", 1, 8.5, 9.5, 10.5, 11]);
   rmSync(join(folder, "runs", "growing"), { recursive: true });
 });
 
-test("a glimpse of a checkpoint: a sample, and histograms of all parameters", async () => {
-  const { url } = await dashboard();
-  const all = await events(`${url}events?after=a:0`, (each) =>
-    each.some(({ name }) => name === "snapshot"),
-  );
-  const glimpse = all.find(({ name }) => name === "snapshot")
-    ?.data as unknown as Events["snapshot"];
-  assert.is(glimpse.step, 20);
-  assert.is(glimpse.sample.length, 200);
-  const wte = glimpse.histograms.find(({ name }) => name === "wte.weight");
+test("a snapshot of a checkpoint has a sample and histograms of all parameters", async () => {
+  const { url } = await startDashboard();
+  const isSnapshot = ({ name }: ReceivedEvent) => name === "snapshot";
+  const events = await receiveEvents(`${url}events?after=a:0`, (all) => all.some(isSnapshot));
+  const snapshot = events.find(isSnapshot)?.data as Events["snapshot"];
+  assert.is(snapshot.step, 20);
+  assert.is(snapshot.sample.length, 200);
+  const wte = snapshot.histograms.find(({ name }) => name === "wte.weight");
   assert.is(
     wte?.weight.counts.reduce((sum, n) => sum + n),
     8 * new Set(readFileSync(text, "utf8")).size,
@@ -216,7 +222,7 @@ test("a glimpse of a checkpoint: a sample, and histograms of all parameters", as
   assert.ok((wte?.gradient?.high ?? 0) > 0);
 });
 
-test("how a histogram counts", () => {
+test("computeHistogram counts finite values in 40 bins", () => {
   const { low, high, counts } = computeHistogram([0, 1, 1, 4, Number.NaN, Infinity, -Infinity]);
   assert.equal([low, high], [0, 4]);
   assert.equal([counts[0], counts[10], counts[39], counts.length], [1, 2, 1, 40]);
@@ -227,31 +233,36 @@ test("how a histogram counts", () => {
   );
 });
 
-test("what does not come from its own page is refused", async () => {
-  const { url } = await dashboard(true);
+test("requests that do not come from its own page are rejected", async () => {
+  const { url } = await startDashboard({ isLive: true });
   const { port } = new URL(url);
-  const statusOf = async (path: string, options = {}) =>
-    (await ask(`${url}${path}`, options)).status;
-  assert.is(await statusOf("runs", { headers: { host: `evil.example:${port}` } }), 421);
-  assert.is(await statusOf("runs", { headers: { host: "127.0.0.1" } }), 421);
-  assert.is(await statusOf("runs", { headers: { host: `localhost:${port}` } }), 200);
-  assert.is(await statusOf("runs", { headers: { origin: "http://evil.example" } }), 403);
-  assert.is(await statusOf("runs", { headers: { origin: "null" } }), 403);
-  assert.is(await statusOf("runs", { headers: { "sec-fetch-site": "cross-site" } }), 403);
-  const pause = { method: "POST", headers: json, body: '{"action":"pause"}' };
-  assert.is(await statusOf("control", pause), 202);
-  const form = { ...pause, headers: { "content-type": "text/plain" } }; // what a form can send
-  assert.is(await statusOf("control", form), 415);
+  const getStatus = async (path: string, options = {}) =>
+    (await send(`${url}${path}`, options)).status;
+  assert.is(await getStatus("runs", { headers: { host: `evil.example:${port}` } }), 421);
+  assert.is(await getStatus("runs", { headers: { host: "127.0.0.1" } }), 421);
+  assert.is(await getStatus("runs", { headers: { host: `localhost:${port}` } }), 200);
+  assert.is(await getStatus("runs", { headers: { origin: "http://evil.example" } }), 403);
+  assert.is(await getStatus("runs", { headers: { origin: "null" } }), 403);
+  assert.is(await getStatus("runs", { headers: { "sec-fetch-site": "cross-site" } }), 403);
+  const pause = { method: "POST", headers: jsonHeaders, body: '{"action":"pause"}' };
+  assert.is(await getStatus("control", pause), 202);
+  // a content type that an HTML form can send
+  const form = { ...pause, headers: { "content-type": "text/plain" } };
+  assert.is(await getStatus("control", form), 415);
   assert.is(
-    await statusOf("control", { ...pause, headers: { ...json, origin: "http://evil.example" } }),
+    await getStatus("control", {
+      ...pause,
+      headers: { ...jsonHeaders, origin: "http://evil.example" },
+    }),
     403,
   );
 });
 
-test("what makes no sense is refused in words, and the server lives on", async () => {
-  const { url } = await dashboard();
-  const post = (body: string) => ask(`${url}control`, { method: "POST", headers: json, body });
-  for (const [body, status, words] of [
+test("invalid requests are rejected with a message, and the server keeps running", async () => {
+  const { url } = await startDashboard();
+  const post = (body: string) =>
+    send(`${url}control`, { method: "POST", headers: jsonHeaders, body });
+  for (const [body, status, message] of [
     ['{"action":"pause"}', 409, /no run is being trained/],
     ['{"action":"erase"}', 400, /unknown action, expected one of pause/],
     ['{"action":7}', 400, /action is number/],
@@ -263,9 +274,9 @@ test("what makes no sense is refused in words, and the server lives on", async (
     ["{", 400, /not JSON/],
     [`{"action":"${"x".repeat(70_000)}"}`, 413, /more than 65536 bytes/],
   ] as const) {
-    const answer = await post(body);
-    assert.is(answer.status, status, body.slice(0, 60));
-    assert.match(JSON.parse(answer.body).error, words);
+    const response = await post(body);
+    assert.is(response.status, status, body.slice(0, 60));
+    assert.match(JSON.parse(response.body).error, message);
   }
   for (const [path, method, status] of [
     ["nothing", "GET", 404],
@@ -282,7 +293,7 @@ test("what makes no sense is refused in words, and the server lives on", async (
     [`runs?${"x".repeat(9000)}`, "GET", 414],
   ] as const)
     assert.is(
-      (await ask(`${url}${path}`, { method, headers: json, body: "" })).status,
+      (await send(`${url}${path}`, { method, headers: jsonHeaders, body: "" })).status,
       status,
       path,
     );
@@ -292,47 +303,49 @@ test("what makes no sense is refused in words, and the server lives on", async (
     "GET http://evil.example/ HTTP/1.1\r\nHost: x\r\n\r\n",
     `GET / HTTP/1.1\r\nX: ${"y".repeat(50_000)}\r\n\r\n`,
   ]) {
-    const answer = await raw(Number(new URL(url).port), wire);
-    assert.match(answer, /^(HTTP\/1\.1 4\d\d |$)/, wire.slice(0, 20));
+    const response = await sendBytes(Number(new URL(url).port), wire);
+    assert.match(response, /^(HTTP\/1\.1 4\d\d |$)/, wire.slice(0, 20));
   }
-  assert.is((await ask(`${url}runs`)).status, 200);
+  assert.is((await send(`${url}runs`)).status, 200);
 });
 
-/** What the server says to bytes. */
-function raw(port: number, bytes: string): Promise<string> {
+/** Sends bytes over TCP and returns the response. */
+function sendBytes(port: number, bytes: string): Promise<string> {
   return new Promise((resolve) => {
-    let all = "";
+    let text = "";
     const socket = connect(port, "127.0.0.1", () => socket.end(bytes));
     socket.on("data", (chunk) => {
-      all += chunk;
+      text += chunk;
     });
-    socket.on("error", () => resolve(all)).on("close", () => resolve(all));
+    socket.on("error", () => resolve(text)).on("close", () => resolve(text));
   });
 }
 
-test("it listens on the loopback address alone, and on the next port if one is taken", async () => {
-  const [first, second] = [await dashboard(), await dashboard()];
+test("it only listens on the loopback address, and at the next port if one is in use", async () => {
+  const first = await startDashboard();
+  const second = await startDashboard();
   const ports = [first, second].map(({ url }) => Number(new URL(url).port));
   assert.ok(ports[1] > ports[0]);
   for (const { url } of [first, second]) assert.is(new URL(url).hostname, "127.0.0.1");
-  const outside = await fetch(`http://[::1]:${ports[0]}/`).then(
-    () => "answered",
-    () => "refused",
+  const result = await fetch(`http://[::1]:${ports[0]}/`).then(
+    () => "accepted",
+    () => "rejected",
   );
-  assert.is(outside, "refused");
+  assert.is(result, "rejected");
 });
 
 test("pause, resume, save and stop reach the training loop, and are confirmed", async () => {
   const out = join(folder, "runs", "live");
-  let shown: Dashboard | undefined;
-  const hooks = () => (shown as Dashboard).hooks;
+  let dashboard: Dashboard | undefined;
+  const hooks = () => (dashboard as Dashboard).hooks;
   const training = train(
     { ...tiny, maxIters: 1e6, evalInterval: 1e6, out },
     {
       async start({ config }) {
-        const start = { run: out, port: 17860, live: { parameters: 1, device: "ts", peak: 1 } };
-        shown = await openDashboard({ ...start, maxIters: config.maxIters });
-        open.push(shown);
+        const live = { parameters: 1, device: "ts", peak: 1 };
+        const { maxIters } = config;
+        dashboard = await openDashboard({ run: out, port: 17860, live, maxIters });
+        openDashboards.push(dashboard);
       },
       step: (row) => hooks().step(row),
       stop: () => hooks().stop(),
@@ -341,30 +354,38 @@ test("pause, resume, save and stop reach the training loop, and are confirmed", 
       paused: () => hooks().paused(),
     },
   );
-  while (!shown) await sleep(10);
-  const { url } = shown;
-  const say = (action: string) =>
-    ask(`${url}control`, { method: "POST", headers: json, body: JSON.stringify({ action }) });
-  const status = async (is: (status: Status) => boolean) => {
-    const statuses = (all: { name: string; data: unknown }[]) =>
-      all.filter(({ name }) => name === "status").map(({ data }) => data as Status);
-    const all = await events(`${url}events?after=`, (all) => statuses(all).some(is));
-    return statuses(all).find(is) as Status;
+  while (!dashboard) await sleep(10);
+  const { url } = dashboard;
+  const control = (action: string) =>
+    send(`${url}control`, {
+      method: "POST",
+      headers: jsonHeaders,
+      body: JSON.stringify({ action }),
+    });
+  const waitForStatus = async (isExpected: (status: Status) => boolean) => {
+    const getStatuses = (events: ReceivedEvent[]) =>
+      events.filter(({ name }) => name === "status").map(({ data }) => data as Status);
+    const events = await receiveEvents(`${url}events?after=`, (received) =>
+      getStatuses(received).some(isExpected),
+    );
+    return getStatuses(events).find(isExpected) as Status;
   };
-  assert.ok((await status(({ step }) => step > 5)).step > 5);
-  await say("pause");
-  const { step } = await status(({ state }) => state === "paused");
+  assert.ok((await waitForStatus(({ step }) => step > 5)).step > 5);
+  await control("pause");
+  const { step } = await waitForStatus(({ state }) => state === "paused");
   await sleep(400);
-  assert.ok((await status(() => true)).step <= step + 1, "a paused run goes on");
-  await say("save");
-  const { saved } = await status((each) => each.saved !== null);
+  assert.ok((await waitForStatus(() => true)).step <= step + 1, "a paused run continues");
+  await control("save");
+  const { saved } = await waitForStatus(({ saved }) => saved !== null);
   const onDisk = JSON.parse(readFileSync(join(out, "last", "state.json"), "utf8"));
   assert.is(onDisk.step, saved);
-  await say("resume");
-  await status((each) => each.state === "training" && each.step > (saved as number) + 5);
-  await say("pause");
-  await status(({ state }) => state === "paused");
-  await say("stop"); // a paused run too
+  await control("resume");
+  const isResumed = ({ state, step }: Status) =>
+    state === "training" && step > (saved as number) + 5;
+  await waitForStatus(isResumed);
+  await control("pause");
+  await waitForStatus(({ state }) => state === "paused");
+  await control("stop"); // also stops a paused run
   const { stopped, state } = await training;
   assert.ok(stopped);
   assert.ok(state.step > (saved as number));
@@ -373,29 +394,31 @@ test("pause, resume, save and stop reach the training loop, and are confirmed", 
 test("a client that reads nothing does not slow the server down", async () => {
   const run = join(folder, "runs", "long");
   mkdirSync(run, { recursive: true });
-  writeFileSync(join(run, "config.json"), readFileSync(join(await finished, "config.json")));
+  writeFileSync(join(run, "config.json"), readFileSync(join(await finishedRun, "config.json")));
   const line = (step: number) =>
     `${JSON.stringify({ step, loss: 1 / step, elapsedSeconds: step })}\n`;
   writeFileSync(
     join(run, "metrics.jsonl"),
     Array.from({ length: 1e5 }, (_, i) => line(i + 1)).join(""),
   );
-  const { url } = await dashboard();
+  const { url } = await startDashboard();
   const { port } = new URL(url);
-  const deaf = connect(Number(port), "127.0.0.1");
-  deaf.pause();
-  deaf.write(`GET /events?after=long:0 HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+  const idleClient = connect(Number(port), "127.0.0.1");
+  idleClient.pause();
+  idleClient.write(`GET /events?after=long:0 HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
   await sleep(500);
-  const countOf = (all: { name: string; data: unknown }[]) =>
-    all.reduce(
-      (sum, { name, data }) => sum + (name === "rows" ? (data as Events["rows"]).rows.length : 0),
-      0,
-    );
+  const countRows = (events: ReceivedEvent[]) =>
+    events
+      .filter(({ name }) => name === "rows")
+      .reduce((sum, { data }) => sum + (data as Events["rows"]).rows.length, 0);
   const start = performance.now();
-  const all = await events(`${url}events?after=long:0`, (all) => countOf(all) >= 1e5);
-  assert.is(countOf(all), 1e5);
+  const events = await receiveEvents(
+    `${url}events?after=long:0`,
+    (received) => countRows(received) >= 1e5,
+  );
+  assert.is(countRows(events), 1e5);
   assert.ok(performance.now() - start < 10_000);
-  deaf.destroy();
+  idleClient.destroy();
   rmSync(run, { recursive: true });
 });
 

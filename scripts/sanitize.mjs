@@ -1,5 +1,5 @@
-// Runs the tests of the C++ addon with the sanitizers of g++. A bad address, undefined behavior or a
-// data race ends the test file. usage: npm run test:sanitize [address] [thread]
+// Runs the tests of the C++ addon with the sanitizers of g++. A bad address, undefined behavior or
+// a data race ends the test file. usage: npm run test:sanitize [address] [thread]
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

@@ -37,7 +37,7 @@ interface Example {
 
 /** The examples in the doc comments of a file. */
 function readExamples(file: string): Example[] {
-  const pattern = /\/\*\*((?:(?!\*\/)[^])*?)^ \* @example\n((?:^ \* .*\n)+?) \*\/\n(.*)/gm;
+  const pattern = /\/\*\*((?:(?!\*\/)[\s\S])*?)^ \* @example\n((?:^ \* .*\n)+?) \*\/\n(.*)/gm;
   const text = readFileSync(join(root, "src", file), "utf8");
   return [...text.matchAll(pattern)].map(([, , lines, declaration]) => ({
     name: `${file}: ${/(?:function\*?|class|const) (\w+)/.exec(declaration)?.[1]}`,
@@ -72,7 +72,10 @@ const examples = files.filter((file) => file.endsWith(".ts")).flatMap(readExampl
 mkdirSync(scripts, { recursive: true });
 writeFileSync(join(scripts, "all.mjs"), createScript(examples));
 cpSync(fixture("gpt2"), join(folder, "gpt2"), { recursive: true });
-writeFileSync(join(folder, "input.txt"), "To be, or not to be, that is the question:\n".repeat(200));
+writeFileSync(
+  join(folder, "input.txt"),
+  "To be, or not to be, that is the question:\n".repeat(200),
+);
 const { stdout, stderr } = spawnSync(process.execPath, [join(scripts, "all.mjs")], {
   cwd: folder,
   encoding: "utf8",

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { resolve } from "node:path";
+import { join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import type { Kernels } from "./kernels.ts";
@@ -100,19 +100,26 @@ const sources = {
   cpu: {
     what: "C++ addon",
     file: process.env.TINYBARD_ADDON ?? "build/Release/cpu.node",
-    fix: "npm run build:native",
+    fix: buildCommand("build:native", "install.cjs", "--require"),
   },
   cuda: {
     what: "CUDA addon",
     file: process.env.TINYBARD_CUDA_ADDON ?? "build-cuda/Release/cuda.node",
-    fix: "npm run build:cuda",
+    fix: buildCommand("build:cuda", "cuda.cjs"),
   },
   "cuda-emulator": {
     what: "CUDA emulator",
     file: process.env.TINYBARD_EMULATOR ?? "build-emulator/Release/cuda.node",
-    fix: "npm run build:emulator",
+    fix: buildCommand("build:emulator", "cuda.cjs", "--emulator"),
   },
 };
+
+/** The command that builds an addon. `npm run` in a user's project does not find our scripts. */
+function buildCommand(npmScript: string, file: string, flag = ""): string {
+  if (!root.split(sep).includes("node_modules")) return `npm run ${npmScript}`;
+  const script = relative(process.cwd(), join(root, "scripts", file));
+  return `node ${script} ${flag}`.trim();
+}
 
 function load(name: keyof typeof sources): Addon | string {
   const { what, file, fix } = sources[name];

@@ -143,7 +143,7 @@ inBrowser("web/autograd", (test, open) => {
     assert.is(await page.getAttribute("textarea", "aria-invalid"), "true");
     assert.ok("y" in (await boxes(page)));
     await page.fill("textarea", "x = 2\n\nconstructor = __proto__");
-    await problem.getByText("line 3, column 15: __proto__ has no value yet").waitFor();
+    await problem.getByText("line 3, column 15: __proto__ is not defined").waitFor();
     assert.is(await page.textContent(".line-numbers .wrong"), "3");
     await write(page, "x = 2\nz = x ** 3");
     assert.is(await problem.textContent(), "");

@@ -5,24 +5,41 @@ import { checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { map, mapBackward } from "./elementwise.ts";
 
+/**
+ * y = tanh x, elementwise.
+ * @example
+ * console.log(tanh(tensor([0])).toArray()); // [ 0 ]
+ */
 export function tanh(x: Tensor): Tensor {
   const y = map("tanh", x);
   return record("tanh", y, [x], (dy) => [mapBackward("tanhBackward", y, dy)]);
 }
 
-/** y = max(x, 0) */
+/**
+ * y = max(x, 0)
+ * @example
+ * console.log(relu(tensor([-1, 2])).toArray()); // [ 0, 2 ]
+ */
 export function relu(x: Tensor): Tensor {
   const y = map("relu", x);
   return record("relu", y, [x], (dy) => [mapBackward("reluBackward", y, dy)]);
 }
 
-/** y = 1 / (1 + e^-x) */
+/**
+ * y = 1 / (1 + e^-x)
+ * @example
+ * console.log(sigmoid(tensor([0])).toArray()); // [ 0.5 ]
+ */
 export function sigmoid(x: Tensor): Tensor {
   const y = map("sigmoid", x);
   return record("sigmoid", y, [x], (dy) => [mapBackward("sigmoidBackward", y, dy)]);
 }
 
-/** y = x sigmoid(x), also called swish. Elfwing, Uchibe and Doya (2017). */
+/**
+ * y = x sigmoid(x), also called swish. Elfwing, Uchibe and Doya (2017).
+ * @example
+ * console.log(silu(tensor([0])).toArray()); // [ 0 ]
+ */
 export function silu(x: Tensor): Tensor {
   return record("silu", map("silu", x), [x], (dy) => [mapBackward("siluBackward", x, dy)]);
 }
@@ -30,6 +47,9 @@ export function silu(x: Tensor): Tensor {
 /**
  * y = x Phi(x), with the normal distribution function Phi, or its approximation by tanh that GPT-2
  * uses. Hendrycks and Gimpel (2016).
+ * @example
+ * const y = gelu(tensor([-1, 0, 1]), { approximate: "tanh" });
+ * console.log(y.shape); // [ 3 ]
  */
 export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
   checkOptions("gelu", options, ["approximate"]);

@@ -18,6 +18,10 @@ import { softmax } from "./reductions.ts";
  * Each query's mean of the values, weighted by softmax(q k^T / sqrt D). q [B, H, Tq, D]; k, v
  * [B, H, Tk, D]; gives [B, H, Tq, D]. Causal: query i sees keys j <= i + Tk - Tq; a query that sees
  * none gives 0. `dropout` is the probability that a weight is dropped.
+ * @example
+ * const q = randn([1, 2, 4, 8]); // (B, H, T, D)
+ * const y = attention(q, q, q, { causal: true });
+ * console.log(y.shape); // [ 1, 2, 4, 8 ]
  */
 export function attention(
   q: Tensor,
@@ -83,6 +87,9 @@ export function attentionSpec(
 /**
  * attention() of the queries, keys and values that lie side by side in one projection, without
  * copying heads. qkv [B, T, 3C]; gives [B, T, C]; head h has channels h C / nHead and on.
+ * @example
+ * const qkv = randn([1, 4, 24]); // (B, T, 3 C)
+ * console.log(selfAttention(qkv, { nHead: 2, causal: true }).shape); // [ 1, 4, 8 ]
  */
 export function selfAttention(
   qkv: Tensor,
@@ -166,6 +173,10 @@ export function cachedAttention(
  * parts side by side of which the last, the values, stays as it is. `table` [places, D] is that of
  * rotaryTable(); token t stands at place length + t, length being a [] of i32, by default 0.
  * Su et al. (2021).
+ * @example
+ * const table = nn.rotaryTable(4, 8);
+ * const y = rotary(randn([1, 4, 16]), table, { nHead: 2 }); // 2 heads of size 8
+ * console.log(y.shape); // [ 1, 4, 16 ]
  */
 export function rotary(
   x: Tensor,

@@ -13,17 +13,29 @@ import { sumTo, tile } from "./broadcast.ts";
 /** What add, sub, mul and div take: a number stands for a tensor of that value. */
 export type Operand = Tensor | number;
 
-/** y = a + b */
+/**
+ * y = a + b
+ * @example
+ * console.log(add(tensor([[1, 2], [3, 4]]), tensor([10, 20])).toArray());
+ */
 export function add(a: Operand, b: Operand): Tensor {
   return binary("add", a, b, { da: (dy) => dy, db: (dy) => dy });
 }
 
-/** y = a - b */
+/**
+ * y = a - b
+ * @example
+ * console.log(sub(tensor([3, 4]), 1).toArray()); // [ 2, 3 ]
+ */
 export function sub(a: Operand, b: Operand): Tensor {
   return binary("sub", a, b, { da: (dy) => dy, db: (dy) => neg(dy) });
 }
 
-/** y = a b, element by element */
+/**
+ * y = a b, element by element
+ * @example
+ * console.log(mul(tensor([3, 4]), tensor([[1], [2]])).toArray()); // [ [ 3, 4 ], [ 6, 8 ] ]
+ */
 export function mul(a: Operand, b: Operand): Tensor {
   return binary("mul", a, b, {
     da: (dy, { b }) => mul(dy, b),
@@ -31,7 +43,11 @@ export function mul(a: Operand, b: Operand): Tensor {
   });
 }
 
-/** y = a / b */
+/**
+ * y = a / b
+ * @example
+ * console.log(div(tensor([3, 4]), 2).toArray()); // [ 1.5, 2 ]
+ */
 export function div(a: Operand, b: Operand): Tensor {
   return binary("div", a, b, {
     da: (dy, { b }) => div(dy, b),
@@ -39,42 +55,76 @@ export function div(a: Operand, b: Operand): Tensor {
   });
 }
 
-/** y = -x */
+/**
+ * y = -x
+ * @example
+ * console.log(neg(tensor([1, -2])).toArray()); // [ -1, 2 ]
+ */
 export function neg(x: Tensor): Tensor {
   return record("neg", map("neg", x), [x], (dy) => [neg(dy)]);
 }
 
-/** y = e^x */
+/**
+ * y = e^x
+ * @example
+ * console.log(exp(tensor([0])).toArray()); // [ 1 ]
+ */
 export function exp(x: Tensor): Tensor {
   const y = map("exp", x);
   return record("exp", y, [x], (dy) => [mul(dy, y)]);
 }
 
-/** y = ln x */
+/**
+ * y = ln x
+ * @example
+ * console.log(log(tensor([1])).toArray()); // [ 0 ]
+ */
 export function log(x: Tensor): Tensor {
   return record("log", map("log", x), [x], (dy) => [div(dy, x)]);
 }
 
-/** y = the square root of x */
+/**
+ * y = the square root of x
+ * @example
+ * console.log(sqrt(tensor([1, 4])).toArray()); // [ 1, 2 ]
+ */
 export function sqrt(x: Tensor): Tensor {
   const y = map("sqrt", x);
   return record("sqrt", y, [x], (dy) => [div(dy, mul(y, 2))]);
 }
 
-/** y = |x|; the derivative at 0 is 0 */
+/**
+ * y = |x|; the derivative at 0 is 0
+ * @example
+ * console.log(abs(tensor([-1, 2])).toArray()); // [ 1, 2 ]
+ */
 export function abs(x: Tensor): Tensor {
   return record("abs", map("abs", x), [x], (dy) => [mapBackward("absBackward", x, dy)]);
 }
 
+/**
+ * y = sin x, elementwise.
+ * @example
+ * console.log(sin(tensor([0])).toArray()); // [ 0 ]
+ */
 export function sin(x: Tensor): Tensor {
   return record("sin", map("sin", x), [x], (dy) => [mul(dy, cos(x))]);
 }
 
+/**
+ * y = cos x, elementwise.
+ * @example
+ * console.log(cos(tensor([0])).toArray()); // [ 1 ]
+ */
 export function cos(x: Tensor): Tensor {
   return record("cos", map("cos", x), [x], (dy) => [neg(mul(dy, sin(x)))]);
 }
 
-/** y = x^exponent, the exponent being a number */
+/**
+ * y = x^exponent, the exponent being a number
+ * @example
+ * console.log(pow(tensor([1, 2, 3]), 2).toArray()); // [ 1, 4, 9 ]
+ */
 export function pow(x: Tensor, exponent: number): Tensor {
   checkTensor("pow", "x", x);
   checkNumber("pow", "exponent", exponent);
@@ -85,7 +135,12 @@ export function pow(x: Tensor, exponent: number): Tensor {
   ]);
 }
 
-/** y = a where cond is not 0, else b; cond is i32. All three broadcast. */
+/**
+ * y = a where cond is not 0, else b; cond is i32. All three broadcast.
+ * @example
+ * const cond = tensor([1, 0], { dtype: "i32" });
+ * console.log(where(cond, tensor([1, 2]), 0).toArray()); // [ 1, 0 ]
+ */
 export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
   checkTensor("where", "cond", cond);
   const { a, b, made } = operands("where", yes, no);
@@ -106,7 +161,12 @@ export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
   return record("where", choose(a, b), [cond, a, b], backward, made);
 }
 
-/** x, with `value` wherever the mask (i32) is not 0. Both broadcast. */
+/**
+ * x, with `value` wherever the mask (i32) is not 0. Both broadcast.
+ * @example
+ * const mask = tensor([1, 0], { dtype: "i32" });
+ * console.log(maskedFill(tensor([3, 4]), mask, -1).toArray()); // [ -1, 4 ]
+ */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
   checkTensor("maskedFill", "x", x);
   checkTensor("maskedFill", "mask", mask);

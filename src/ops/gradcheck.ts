@@ -10,6 +10,7 @@ import { tensor } from "./creation.ts";
 import { mul } from "./elementwise.ts";
 import { sum } from "./reductions.ts";
 
+/** Result of checkGradient(). */
 export interface GradientCheck {
   ok: boolean;
   /** The largest relative difference |analytic - numeric| / (|analytic| + |numeric|). */
@@ -23,6 +24,9 @@ export interface GradientCheck {
  * along a random direction: |analytic - numeric| <= tolerance (|analytic| + |numeric|) + 1e-9 must
  * hold. The generator is put back before each evaluation, so that dropout draws the same mask. `fn`
  * gets f64 copies of the inputs on ts; inputs of i32 are passed as they are.
+ * @example
+ * const x = tensor([1, 2, 3], { dtype: "f64", requiresGrad: true });
+ * console.log(checkGradient((x) => sum(mul(x, x)), [x]).ok); // true
  */
 export function checkGradient(
   fn: (...inputs: Tensor[]) => Tensor,
@@ -81,6 +85,9 @@ export function madeFrom(...results: readonly Tensor[]): Tensor[] {
 /**
  * All that `root` was made from, newest below: its ops, shapes, and small values with their
  * gradients.
+ * @example
+ * const x = tensor([1, 2], { requiresGrad: true });
+ * console.log(toDot(sum(mul(x, x))).startsWith("digraph")); // true
  */
 export function toDot(root: Tensor): string {
   checkTensor("toDot", "x", root);

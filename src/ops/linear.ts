@@ -12,7 +12,11 @@ import { add, mul } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { split, transpose } from "./movement.ts";
 
-/** y = silu(a) b, a and b being the halves of x.  x [..., 2n], y [..., n]. Shazeer (2020). */
+/**
+ * y = silu(a) b, a and b being the halves of x.  x [..., 2n], y [..., n]. Shazeer (2020).
+ * @example
+ * console.log(swiglu(randn([2, 6])).shape); // [ 2, 3 ]
+ */
 export function swiglu(x: Tensor): Tensor {
   checkTensor("swiglu", "x", x);
   const width = x.shape.at(-1) ?? 1;
@@ -52,6 +56,9 @@ export function codeOf(op: string, activation: Activation): number | undefined {
 /**
  * y = f(x w^T + b), f being the activation, by default none.  x [..., in], w [out, in], b [out],
  * y [..., out], for swiglu [..., out / 2]
+ * @example
+ * const w = tensor([[1, 0], [0, 1], [1, 1]]); // (out, in)
+ * console.log(linear(tensor([[1, 2]]), w).toArray()); // [ [ 1, 2, 3 ] ]
  */
 export function linear(
   x: Tensor,
@@ -87,6 +94,10 @@ export function linearSpec(
  * multiplied by f' as the product that gives it is stored, which spares a GPU a pass over the
  * widest tensors there are.  x [..., in], w [hidden, in], b [hidden], v [out, hidden], c [out],
  * y [..., out]; for swiglu v is [out, hidden / 2]
+ * @example
+ * const w = randn([8, 4]); // (hidden, in)
+ * const v = randn([4, 8]); // (out, hidden)
+ * console.log(mlp(randn([2, 4]), w, null, v, null, { activation: "gelu" }).shape); // [ 2, 4 ]
  */
 export function mlp(
   x: Tensor,

@@ -13,6 +13,9 @@ import { logSoftmaxSpec, mean, rowsOf, sum } from "./reductions.ts";
 /**
  * The mean of -log softmax(x)[target] over the rows whose target is not ignoreIndex (-100).
  * x [..., V], target [...] of i32; a target outside of 0..V-1 throws. Gives shape [].
+ * @example
+ * const target = tensor([0, 0], { dtype: "i32" });
+ * console.log(crossEntropy(zeros([2, 1]), target).item()); // 0
  */
 export function crossEntropy(
   x: Tensor,
@@ -53,6 +56,9 @@ export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
 /**
  * crossEntropy(linear(x, w, b), target), whose scores nobody sees: their gradient takes their place
  * as soon as the loss is known.  x [..., K], w [V, K], b [V], target [...] of i32
+ * @example
+ * const target = tensor([2, 0], { dtype: "i32" });
+ * console.log(linearCrossEntropy(randn([2, 4]), randn([3, 4]), null, target).shape); // []
  */
 export function linearCrossEntropy(
   x: Tensor,

@@ -12,6 +12,9 @@ import { reshape } from "./movement.ts";
 /**
  * c = a b over the last two axes; the axes before them are batches and broadcast. a [..., M, K],
  * b [..., K, N], c [..., M, N]. A vector counts as a row on the left, a column on the right.
+ * @example
+ * const a = tensor([[1, 2], [3, 4]]);
+ * console.log(matmul(a, a).toArray()); // [ [ 7, 10 ], [ 15, 22 ] ]
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
   checkTensor("matmul", "a", a);

@@ -9,6 +9,8 @@ import { empty, Tensor, toDType } from "../tensor/tensor.ts";
 
 /**
  * The same elements in the same order under another shape; one size may be -1. Shares x's memory.
+ * @example
+ * console.log(reshape(arange(6), [2, -1]).shape); // [ 2, 3 ]
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   checkTensor("reshape", "x", x);
@@ -25,7 +27,11 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return record("reshape", x.detach(sizes), [x], (dy) => [dy.detach(x.shape)]);
 }
 
-/** y[..., j, ..., i, ...] = x[..., i, ..., j, ...]: exchanges two axes. */
+/**
+ * y[..., j, ..., i, ...] = x[..., i, ..., j, ...]: exchanges two axes.
+ * @example
+ * console.log(transpose(tensor([[1, 2], [3, 4]]), 0, 1).toArray()); // [ [ 1, 3 ], [ 2, 4 ] ]
+ */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
   checkTensor("transpose", "x", x);
   const rank = x.shape.length;
@@ -34,7 +40,11 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
   return record("transpose", permuted(x, dims), [x], (dy) => [permuted(dy, dims)]);
 }
 
-/** Axis i of the result is axis dims[i] of x. */
+/**
+ * Axis i of the result is axis dims[i] of x.
+ * @example
+ * console.log(permute(zeros([2, 3, 4]), [2, 0, 1]).shape); // [ 4, 2, 3 ]
+ */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
   checkTensor("permute", "x", x);
   if (!Array.isArray(dims)) fail(`permute: dims are ${String(dims)}, expected a list of axes`);
@@ -45,7 +55,11 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
   return record("permute", permuted(x, axes), [x], (dy) => [permuted(dy, inverse)]);
 }
 
-/** Elements start to end - 1 of one axis; negative bounds count from its end. */
+/**
+ * Elements start to end - 1 of one axis; negative bounds count from its end.
+ * @example
+ * console.log(slice(arange(6), { dim: 0, start: 2, end: 4 }).toArray()); // [ 2, 3 ]
+ */
 export function slice(x: Tensor, options: { dim: number; start?: number; end?: number }): Tensor {
   checkOptions("slice", options, ["dim", "start", "end"]);
   checkTensor("slice", "x", x);
@@ -66,7 +80,11 @@ export function slice(x: Tensor, options: { dim: number; start?: number; end?: n
   });
 }
 
-/** Tensors joined along one axis; their other sizes are equal. */
+/**
+ * Tensors joined along one axis; their other sizes are equal.
+ * @example
+ * console.log(cat([tensor([1, 2]), tensor([3])]).toArray()); // [ 1, 2, 3 ]
+ */
 export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
   checkOptions("cat", options, ["dim"]);
   checkList("cat", list);
@@ -93,7 +111,11 @@ export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Te
   );
 }
 
-/** Tensors of one shape joined along a new axis. */
+/**
+ * Tensors of one shape joined along a new axis.
+ * @example
+ * console.log(stack([tensor([1, 2]), tensor([3, 4])]).toArray()); // [ [ 1, 2 ], [ 3, 4 ] ]
+ */
 export function stack(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
   checkOptions("stack", options, ["dim"]);
   checkList("stack", list);
@@ -105,7 +127,11 @@ export function stack(list: readonly Tensor[], options: { dim?: number } = {}): 
   return cat(lifted, { dim: axis });
 }
 
-/** x cut into pieces of `size` along one axis; the last piece may be shorter. */
+/**
+ * x cut into pieces of `size` along one axis; the last piece may be shorter.
+ * @example
+ * console.log(split(arange(6), 4).map((part) => part.toArray())); // [ [ 0, 1, 2, 3 ], [ 4, 5 ] ]
+ */
 export function split(x: Tensor, size: number, options: { dim?: number } = {}): Tensor[] {
   checkOptions("split", options, ["dim"]);
   checkTensor("split", "x", x);
@@ -120,6 +146,9 @@ export function split(x: Tensor, size: number, options: { dim?: number } = {}): 
 /**
  * y[..., c] = w[idx[...], c].  idx any shape of i32, w [V, C]; an index outside of 0..V-1 throws.
  * `dtype` bf16 gives y in bf16 where w is f32.
+ * @example
+ * const table = tensor([[1, 2], [3, 4]]);
+ * console.log(embedding(tensor([1, 1, 0], { dtype: "i32" }), table).toArray());
  */
 export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {}): Tensor {
   checkOptions("embedding", options, ["dtype"]);

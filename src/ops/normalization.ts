@@ -13,6 +13,8 @@ import { mean, rowsOf, variance } from "./reductions.ts";
 /**
  * y = w (x - mean) / sqrt(var + eps) + b over the last axis, with the biased variance. x [..., n];
  * w, b [n]. Ba, Kiros and Hinton (2016).
+ * @example
+ * console.log(layerNorm(randn([2, 4]), ones([4]), zeros([4])).shape); // [ 2, 4 ]
  */
 export function layerNorm(
   x: Tensor,
@@ -23,7 +25,11 @@ export function layerNorm(
   return normalize("layerNorm", x, w, b, options);
 }
 
-/** y = x / sqrt(mean(x^2) + eps) w over the last axis.  w [n]. Zhang and Sennrich (2019). */
+/**
+ * y = x / sqrt(mean(x^2) + eps) w over the last axis.  w [n]. Zhang and Sennrich (2019).
+ * @example
+ * console.log(rmsNorm(randn([2, 4]), ones([4])).shape); // [ 2, 4 ]
+ */
 export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): Tensor {
   return normalize("rmsNorm", x, w, null, options);
 }
@@ -95,6 +101,10 @@ export function rmsNormSpec(x: Tensor, w: Tensor, eps = 1e-5): Tensor {
 /**
  * r = x + dropout(y), z = layerNorm(r), as [r, z].  x, y [..., n]; w, b [n]; `dropout` is the
  * probability that an element of y is dropped.
+ * @example
+ * const x = randn([2, 4]);
+ * const y = randn([2, 4]);
+ * const [residual, normalized] = residualLayerNorm(x, y, ones([4]), zeros([4]));
  */
 export function residualLayerNorm(
   x: Tensor,
@@ -106,7 +116,13 @@ export function residualLayerNorm(
   return join("residualLayerNorm", x, y, w, b, options);
 }
 
-/** The same with rmsNorm. */
+/**
+ * The same with rmsNorm.
+ * @example
+ * const x = randn([2, 4]);
+ * const y = randn([2, 4]);
+ * const [residual, normalized] = residualRMSNorm(x, y, ones([4]));
+ */
 export function residualRMSNorm(
   x: Tensor,
   y: Tensor,

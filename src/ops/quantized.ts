@@ -36,6 +36,9 @@ export function quantizedShapes([rows, columns]: Shape, bits: Bits) {
  * and so is off by half of it at most. In 8 bits scale = max |w| / 127 over the row. In 4 it is
  * the smallest for which that holds with numbers from -8 to 7: max(-min w / 8.5, max w / 7.5) over
  * the group, or what that is for -w, negative.
+ * @example
+ * const q = quantizeMatrix(randn([64, 64]), { bits: 8 });
+ * console.log(q.bits); // 8
  */
 export function quantizeMatrix(w: Tensor, options: { bits: Bits }): QuantizedMatrix {
   checkOptions("quantize", options, ["bits"]);
@@ -88,7 +91,12 @@ function finest(x: Buffer): number {
   return up <= down ? up : -down;
 }
 
-/** W itself, in f32 or in another dtype. */
+/**
+ * W itself, in f32 or in another dtype.
+ * @example
+ * const q = quantizeMatrix(randn([64, 64]), { bits: 8 });
+ * console.log(dequantize(q).shape); // [ 64, 64 ]
+ */
 export function dequantize(q: QuantizedMatrix, options: { dtype?: DType } = {}): Tensor {
   return embeddingQuantized(arange(q.weight.shape[0], { device: q.weight.device }), q, options);
 }
@@ -96,6 +104,9 @@ export function dequantize(q: QuantizedMatrix, options: { dtype?: DType } = {}):
 /**
  * y = f(x W^T + b), as linear(), with W in few bits.  x [..., columns], b [rows], y [..., rows].
  * Where a gradient of x or b is wanted, W is made floats for the time being, and linear() called.
+ * @example
+ * const q = quantizeMatrix(randn([64, 64]), { bits: 4 });
+ * console.log(linearQuantized(randn([2, 64]), q).shape); // [ 2, 64 ]
  */
 export function linearQuantized(
   x: Tensor,
@@ -120,7 +131,12 @@ export function linearQuantized(
   return y;
 }
 
-/** y[...] = W[idx[...]], as embedding(), with W in few bits.  idx of i32, y [..., columns] */
+/**
+ * y[...] = W[idx[...]], as embedding(), with W in few bits.  idx of i32, y [..., columns]
+ * @example
+ * const q = quantizeMatrix(randn([64, 64]), { bits: 8 });
+ * console.log(embeddingQuantized(tensor([1, 2], { dtype: "i32" }), q).shape); // [ 2, 64 ]
+ */
 export function embeddingQuantized(
   idx: Tensor,
   q: QuantizedMatrix,

@@ -19,7 +19,11 @@ export interface Reduction {
   keepdim?: boolean;
 }
 
-/** y = the sum of x along dim */
+/**
+ * y = the sum of x along dim
+ * @example
+ * console.log(sum(tensor([[1, 2], [3, 4]]), { dim: 0 }).toArray()); // [ 4, 6 ]
+ */
 export function sum(x: Tensor, options: Reduction = {}): Tensor {
   const { outer, n, inner, shape, kept } = reduction("sum", x, options);
   const y = empty(x, shape);
@@ -27,13 +31,21 @@ export function sum(x: Tensor, options: Reduction = {}): Tensor {
   return record("sum", y, [x], (dy) => [expandTo(dy.detach(kept), x.shape)]);
 }
 
-/** y = the arithmetic mean of x along dim */
+/**
+ * y = the arithmetic mean of x along dim
+ * @example
+ * console.log(mean(tensor([1, 2, 3])).item()); // 2
+ */
 export function mean(x: Tensor, options: Reduction = {}): Tensor {
   const { n } = reduction("mean", x, options);
   return div(sum(x, options), n);
 }
 
-/** y = the mean of (x - mean)^2 along dim; `unbiased` divides by n - 1 instead of n. */
+/**
+ * y = the mean of (x - mean)^2 along dim; `unbiased` divides by n - 1 instead of n.
+ * @example
+ * console.log(tensor([1, 2, 3]).var({ unbiased: true }).item()); // 1
+ */
 export function variance(x: Tensor, options: Reduction & { unbiased?: boolean } = {}): Tensor {
   const { unbiased = false, ...where } = options;
   const { n } = reduction("var", x, where);
@@ -41,7 +53,11 @@ export function variance(x: Tensor, options: Reduction & { unbiased?: boolean } 
   return div(sum(mul(centered, centered), where), unbiased ? Math.max(0, n - 1) : n);
 }
 
-/** y = the largest element along dim; the gradient goes to the first of equals. */
+/**
+ * y = the largest element along dim; the gradient goes to the first of equals.
+ * @example
+ * console.log(max(tensor([[1, 3], [5, 2]]), { dim: 1 }).toArray()); // [ 3, 5 ]
+ */
 export function max(x: Tensor, options: Reduction = {}): Tensor {
   const { outer, n, inner } = reduction("max", x, options);
   const [y, index] = largest("max", x, options);
@@ -58,7 +74,11 @@ export function max(x: Tensor, options: Reduction = {}): Tensor {
   );
 }
 
-/** The index of the largest element along dim, the first of equals, as i32. */
+/**
+ * The index of the largest element along dim, the first of equals, as i32.
+ * @example
+ * console.log(argmax(tensor([[1, 3, 2]]), { dim: 1 }).toArray()); // [ 1 ]
+ */
 export function argmax(x: Tensor, options: Reduction = {}): Tensor {
   const [y, index] = largest("argmax", x, options);
   y.free("only the index is wanted");
@@ -73,7 +93,11 @@ function largest(op: string, x: Tensor, options: Reduction): [Tensor, Tensor] {
   return [y, index];
 }
 
-/** y = e^x / sum(e^x) along dim (default: the last axis) */
+/**
+ * y = e^x / sum(e^x) along dim (default: the last axis)
+ * @example
+ * console.log(softmax(tensor([[1, 1]])).toArray()); // [ [ 0.5, 0.5 ] ]
+ */
 export function softmax(x: Tensor, options: { dim?: number } = {}): Tensor {
   return alongRows("softmax", x, options);
 }
@@ -83,7 +107,11 @@ export function softmaxSpec(x: Tensor): Tensor {
   return div(e, sum(e, { dim: -1, keepdim: true }));
 }
 
-/** y = x - log(sum(e^x)) along dim (default: the last axis) */
+/**
+ * y = x - log(sum(e^x)) along dim (default: the last axis)
+ * @example
+ * console.log(logSoftmax(tensor([[5]])).toArray()); // [ [ 0 ] ]
+ */
 export function logSoftmax(x: Tensor, options: { dim?: number } = {}): Tensor {
   return alongRows("logSoftmax", x, options);
 }

@@ -124,7 +124,13 @@ function checkArguments(root: Tensor, dy?: Tensor): void {
   else if (root.size !== 1) fail(`backward: x has shape ${show(root.shape)}, expected one element`);
 }
 
-/** Runs a synchronous `fn` without recording: the tensors that it makes have no graph. */
+/**
+ * Runs a synchronous `fn` without recording: the tensors that it makes have no graph.
+ * @example
+ * const w = tensor([1, 2], { requiresGrad: true });
+ * const y = noGrad(() => mul(w, 2));
+ * console.log(y.requiresGrad); // false
+ */
 export function noGrad<T>(fn: () => T): T {
   const before = gradEnabled;
   gradEnabled = false;

@@ -24,6 +24,9 @@ export function track(tensor: Disposable): void {
 /**
  * Runs `fn` and frees all tensors made in it, except those it returns (also inside objects and
  * arrays) and those it keeps. Refuses a promise: memory would die while the work goes on.
+ * @example
+ * const total = scope(() => sum(mul(tensor([1, 2]), 3)).item()); // the product and the sum are freed
+ * console.log(total); // 9
  */
 export function scope<T>(fn: () => T): T {
   const outer = innermost;
@@ -50,6 +53,9 @@ export function scope<T>(fn: () => T): T {
 
 /**
  * Takes a tensor out of its scope and out of backward()'s reach: it lives until it is unreachable.
+ * @example
+ * const total = scope(() => keep(add(tensor([1, 2]), 1)));
+ * console.log(total.toArray()); // [ 2, 3 ]
  */
 export function keep<T extends Disposable>(tensor: T): T {
   tensor.storage.persistent = true;

@@ -14,6 +14,7 @@ import { loadTuning, saveTuning } from "./tuning.ts";
 export type { Buffer } from "./buffers.ts";
 export type { DType, Floats, Kernels } from "./kernels.ts";
 export { OutOfMemoryError, type Storage } from "./memory.ts";
+/** Names of the devices: TypeScript, native CPU, GPU, and the GPU kernels emulated on the CPU. */
 export type DeviceName = "ts" | "cpu" | "cuda" | "cuda-emulator";
 
 /** Where tensors live and kernels run. */
@@ -165,6 +166,8 @@ function addonFor(name: DeviceName): Addon | null | string {
 /**
  * A device by name; `auto` is the fastest that works. Throws when one asked for by name cannot be
  * had.
+ * @example
+ * console.log(device("ts").name);
  */
 export function device(name: DeviceName | "auto" | Device): Device {
   if (name instanceof Device) return name;
@@ -179,7 +182,11 @@ export function device(name: DeviceName | "auto" | Device): Device {
   return found;
 }
 
-/** What every device has: whether it works or why not, and which kernels are not native on it. */
+/**
+ * What every device has: whether it works or why not, and which kernels are not native on it.
+ * @example
+ * for (const { name, reason } of devices()) console.log(name, reason ?? "works");
+ */
 export function devices(): {
   name: DeviceName;
   available: boolean;
@@ -214,6 +221,12 @@ export function workAlone(): void {
   if (typeof addon !== "string") addon.alone();
 }
 
+/**
+ * Sets the device on which new tensors are created; by default auto.
+ * @example
+ * setDefaultDevice("ts");
+ * console.log(zeros([2]).device.name); // ts
+ */
 export function setDefaultDevice(name: DeviceName | "auto" | Device): void {
   chosen = device(name);
 }

@@ -1,5 +1,4 @@
-// The contract: every kernel once, with its formula. All floors (TypeScript, C++, CUDA) obey this
-// page.
+// The kernel interface: every kernel once, with its formula. All backends implement it.
 //
 // A kernel is a plain function over flat buffers: inputs, outputs, saved values, then sizes. It
 // checks no shape (ops do) and allocates nothing. Outputs are overwritten unless the line says +=.
@@ -9,6 +8,7 @@
 
 /** Floats of a buffer: f32, or f64 where gradients are checked in double precision. */
 export type Floats = Float32Array | Float64Array;
+/** Element types of tensors. bf16 is supported on cuda only. */
 export type DType = "f32" | "f64" | "i32" | "bf16";
 export type List<T> = readonly T[];
 

@@ -1,5 +1,5 @@
-// Loads the training text: a file, Tiny Shakespeare (downloaded once), or Moby-Dick, which a clone of
-// the repository installs as a development dependency.
+// Loads the training text: a file, Tiny Shakespeare (downloaded once), or Moby-Dick, which a clone
+// of the repository installs as a development dependency.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -31,12 +31,12 @@ const CHOICES = [
 ].join(", ");
 
 /**
- * Loads a text. `data` is a file, `shakespeare` (cached, otherwise downloaded) or `moby-dick`
- * (only in a clone of the repository). By default: the file in TINYBARD_DATA, Tiny Shakespeare if it
- * is cached, or Moby-Dick. Throws an error that lists the choices if none of them is available.
- *
+ * Loads a text. `data` is a file, `shakespeare` (cached, otherwise downloaded) or `moby-dick` (only
+ * in a clone of the repository). By default: the file in TINYBARD_DATA, Tiny Shakespeare if it is
+ * cached, or Moby-Dick. Throws an error that lists the choices if none of them is available.
  * @example
  * const { text } = await loadCorpus("input.txt");
+ * console.log(text.length); // 8600
  */
 export async function loadCorpus(data?: string): Promise<Corpus> {
   if (data === "shakespeare" && !existsSync(data)) return shakespeare();

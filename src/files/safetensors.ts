@@ -35,6 +35,9 @@ const formats = new Map<unknown, Format>(Object.entries(arrays)); // by dtype, a
 /**
  * The tensors of a file, on the default device: F64 as f64, other floats as f32, exactly, the rest
  * as i32. Throws a SafetensorsError for a file that is unsound, or holds what no dtype of ours can.
+ * @example
+ * saveSafetensors("model.safetensors", { weight: tensor([1, 2]) });
+ * console.log(loadSafetensors("model.safetensors").weight.toArray()); // [ 1, 2 ]
  */
 export function loadSafetensors(file: string): TensorDict {
   return readSafetensors(file).tensors;
@@ -93,6 +96,8 @@ export function encodeSafetensors(dict: TensorDict, metadata: Strings = {}): Uin
 /**
  * Writes tensors and strings to a file. Whatever happens meanwhile, the file is the old or the new
  * one: the bytes go to FILE.tmp, reach the disk, and only then get the file's name.
+ * @example
+ * saveSafetensors("model.safetensors", { weight: tensor([1, 2]) });
  */
 export function saveSafetensors(file: string, dict: TensorDict, metadata: Strings = {}): void {
   const temporary = `${file}.tmp`;

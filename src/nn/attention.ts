@@ -16,6 +16,7 @@ export interface Past {
   readonly length: Tensor; // [] of i32: how many tokens they are of
 }
 
+/** Options of MultiHeadAttention. */
 export interface AttentionOptions {
   /** The width of the tokens, C. */
   nEmbd: number;
@@ -41,6 +42,9 @@ const known = [
 /**
  * Each token takes from the tokens it sees what it looks for: nHead times softmax(q k^T / sqrt D) v
  * side by side, D = C / nHead, then a projection. Vaswani et al. (2017), section 3.2.2.
+ * @example
+ * const layer = new nn.MultiHeadAttention({ nEmbd: 8, nHead: 2, causal: true });
+ * console.log(layer.forward(randn([1, 4, 8])).shape); // [ 1, 4, 8 ]
  */
 export class MultiHeadAttention extends Module {
   readonly c_attn: Linear; // to queries, keys and values, [3C, C]; across, to keys and values

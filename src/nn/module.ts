@@ -13,6 +13,14 @@ import { Tensor } from "../tensor/tensor.ts";
 /** The values of parameters by name. */
 export type StateDict = Record<string, Tensor>;
 
+/**
+ * Base class of layers and models: finds its parameters and submodules in its fields.
+ * @example
+ * class Net extends nn.Module {
+ *   layer = new nn.Linear(2, 3);
+ * }
+ * console.log([...new Net().namedParameters()].map(([name]) => name));
+ */
 export abstract class Module {
   /** True while training: dropout drops. */
   training = true;
@@ -108,7 +116,12 @@ export abstract class Module {
   }
 }
 
-/** What fn gives while a module and those inside evaluate: each goes back to its own mode. */
+/**
+ * What fn gives while a module and those inside evaluate: each goes back to its own mode.
+ * @example
+ * const layer = new nn.Dropout(0.5);
+ * console.log(nn.evaluating(layer, () => layer.forward(ones([2])).toArray())); // [ 1, 1 ]
+ */
 export function evaluating<T>(module: Module, fn: () => T): T {
   const modes = [...module.modules()].map((each) => ({ each, training: each.training }));
   module.eval();

@@ -10,6 +10,8 @@ const SLOWEST = 10_000;
 /**
  * Waves of all lengths, to be added to the tokens: sin(p f_i) at [p, 2i] and cos(p f_i) at
  * [p, 2i + 1], f_i = 10000^(-2i / size). Gives [places, size]. Vaswani et al. (2017), section 3.5.
+ * @example
+ * console.log(nn.sinusoidalTable(16, 8).shape); // [ 16, 8 ]
  */
 export function sinusoidalTable(places: number, size: number): Tensor {
   const wave = (p: number, c: number) => {
@@ -22,6 +24,8 @@ export function sinusoidalTable(places: number, size: number): Tensor {
 /**
  * The angles of rotary(), as their cosines and sines: cos(p f_i) at [p, i], sin(p f_i) at
  * [p, size / 2 + i], f_i as above; size is that of a head. Gives [places, size]. Su et al. (2021).
+ * @example
+ * console.log(nn.rotaryTable(16, 8).shape); // [ 16, 8 ]
  */
 export function rotaryTable(places: number, size: number): Tensor {
   if (size % 2 !== 0) fail(`rotaryTable: size is ${size}, expected an even number`);

@@ -3,13 +3,22 @@
 
 import { Optimizer, type Params, type Update } from "./optimizer.ts";
 
+/** Options of SGD. */
 export interface SGDOptions {
   lr: number;
   momentum: number;
   weightDecay: number;
 }
 
-/** Stochastic gradient descent, with momentum if wanted; weightDecay is an L2 penalty. */
+/**
+ * Stochastic gradient descent, with momentum if wanted; weightDecay is an L2 penalty.
+ * @example
+ * const w = tensor([1, 2], { requiresGrad: true });
+ * const optimizer = new optim.SGD([w], { lr: 0.5 });
+ * sum(w).backward();
+ * optimizer.step();
+ * console.log(w.toArray()); // [ 0.5, 1.5 ]
+ */
 export class SGD extends Optimizer<SGDOptions> {
   constructor(params: Params<SGDOptions>, options: Partial<SGDOptions> = {}) {
     const defaults = { lr: 1e-3, momentum: 0, weightDecay: 0 };
@@ -21,6 +30,7 @@ export class SGD extends Optimizer<SGDOptions> {
   }
 }
 
+/** Options of Adam and AdamW. */
 export interface AdamOptions {
   lr: number;
   betas: readonly [number, number];
@@ -54,6 +64,12 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
 /**
  * Adam with the decay apart from the gradient: w shrinks by lr weightDecay. Loshchilov and Hutter
  * (2019).
+ * @example
+ * const layer = new nn.Linear(4, 3);
+ * const optimizer = new optim.AdamW(layer.parameters(), { lr: 1e-3, weightDecay: 0.1 });
+ * sum(layer.forward(randn([2, 4]))).backward();
+ * optimizer.step();
+ * optimizer.zeroGrad();
  */
 export class AdamW extends AdamFamily {
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions> = {}) {
@@ -65,7 +81,15 @@ export class AdamW extends AdamFamily {
   }
 }
 
-/** Adam, its weightDecay being an L2 penalty, part of the gradient. Kingma and Ba (2015). */
+/**
+ * Adam, its weightDecay being an L2 penalty, part of the gradient. Kingma and Ba (2015).
+ * @example
+ * const layer = new nn.Linear(4, 3);
+ * const optimizer = new optim.Adam(layer.parameters(), { lr: 1e-3 });
+ * sum(layer.forward(randn([2, 4]))).backward();
+ * optimizer.step();
+ * optimizer.zeroGrad();
+ */
 export class Adam extends AdamFamily {
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions> = {}) {
     super("Adam", params, options, 0);

@@ -10,13 +10,23 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
  * Scales all gradients by min(1, maxNorm / norm), norm being the Euclidean norm of all of them
  * together, and returns the norm before clipping. maxNorm Infinity only measures. Pascanu et al.
  * (2013).
+ * @example
+ * const w = tensor([3, 4], { requiresGrad: true });
+ * sum(mul(w, w)).backward(); // the gradient is [6, 8]
+ * console.log(optim.clipGradNorm([w], 1)); // 10
  */
 export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number): number {
   const norm = clipGradients(params, maxNorm);
   return norm ? norm.item() : 0;
 }
 
-/** clipGradNorm() with the norm as a tensor, for captured steps; null if nothing has a gradient. */
+/**
+ * clipGradNorm() with the norm as a tensor, for captured steps; null if nothing has a gradient.
+ * @example
+ * const w = tensor([3, 4], { requiresGrad: true });
+ * sum(mul(w, w)).backward(); // the gradient is [6, 8]
+ * console.log(optim.clipGradients([w], 1).item()); // 10
+ */
 export function clipGradients(params: Iterable<Tensor>, maxNorm: number): Tensor | null {
   if (!(maxNorm > 0)) fail(`clipGradNorm: maxNorm is ${maxNorm}, expected a number above 0`);
   if (typeof params?.[Symbol.iterator] !== "function")

@@ -2,6 +2,7 @@
 
 import { checkNumber, checkOptions } from "../errors.ts";
 
+/** Options of cosineSchedule(). */
 export interface CosineOptions {
   lr: number;
   minLr?: number;
@@ -12,6 +13,9 @@ export interface CosineOptions {
 /**
  * Rises in a line from lr / (warmupIters + 1) at step 0 to lr at step warmupIters, falls along half
  * a cosine to minLr at step decayIters, and stays there: the schedule of GPT-3 and nanoGPT.
+ * @example
+ * const lr = optim.cosineSchedule({ lr: 1e-3, minLr: 1e-4, warmupIters: 100, decayIters: 1000 });
+ * console.log(lr(100)); // 0.001
  */
 export function cosineSchedule(options: CosineOptions): (step: number) => number {
   checkOptions("cosineSchedule", options, ["lr", "minLr", "warmupIters", "decayIters"]);

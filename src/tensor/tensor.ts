@@ -25,7 +25,13 @@ export interface Node {
 let created = 0;
 const borrowedGrads = new Set<Tensor>(); // leaves whose .grad buffer the current op writes itself
 
-/** A dense array of numbers with a gradient. */
+/**
+ * A dense array of numbers with a gradient.
+ * @example
+ * const x = tensor([1, 2, 3], { requiresGrad: true });
+ * x.mul(x).sum().backward();
+ * console.log(x.grad?.toArray()); // [ 2, 4, 6 ]
+ */
 export class Tensor extends NDArray {
   /** Inputs are made before results, so these numbers are a topological order of the graph. */
   readonly id = created++;

@@ -2,7 +2,12 @@
 
 import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "./tokenizer.ts";
 
-/** A token is a character (a Unicode code point); ids are positions in the sorted vocabulary. */
+/**
+ * A token is a character (a Unicode code point); ids are positions in the sorted vocabulary.
+ * @example
+ * const tokenizer = CharTokenizer.train("hello");
+ * console.log(tokenizer.encode("hole")); // [ 1, 3, 2, 0 ]
+ */
 export class CharTokenizer implements Tokenizer {
   readonly characters: readonly string[];
   readonly #ids: Map<string, number>;

@@ -16,6 +16,9 @@ export function loadTokenizer(file: string): Tokenizer {
 /**
  * The tokenizer in a folder: its tokenizer.json, else its vocab.json and merges.txt. Throws a
  * TokenizerError, which names the file.
+ * @example
+ * saveBPE("tokenizer", BPETokenizer.train("low lower lowest", { vocabSize: 260 }));
+ * console.log(loadBPE("tokenizer").vocabSize); // 260
  */
 export function loadBPE(folder: string): BPETokenizer {
   const names = ["tokenizer.json", "vocab.json", "merges.txt"];
@@ -28,7 +31,12 @@ export function loadBPE(folder: string): BPETokenizer {
   return naming(`${first}, ${second}`, () => new BPETokenizer(fromFiles(vocab, merges)));
 }
 
-/** Writes tokenizer.json, vocab.json and merges.txt into a folder: transformers reads each. */
+/**
+ * Writes tokenizer.json, vocab.json and merges.txt into a folder: transformers reads each.
+ * @example
+ * const tokenizer = BPETokenizer.train("low lower lowest", { vocabSize: 260 });
+ * saveBPE("tokenizer", tokenizer); // writes vocab.json and merges.txt
+ */
 export function saveBPE(folder: string, tokenizer: BPETokenizer): void {
   mkdirSync(folder, { recursive: true });
   const files = {

@@ -33,7 +33,12 @@ export function makeTokenizer(kind: TokenizerKind, text: string, vocabSize?: num
   }
 }
 
-/** Any tokenizer from its JSON. Throws a TokenizerError. */
+/**
+ * Any tokenizer from its JSON. Throws a TokenizerError.
+ * @example
+ * const json = JSON.stringify(CharTokenizer.train("hello"));
+ * console.log(tokenizerFromJSON(JSON.parse(json)).vocabSize); // 4
+ */
 export function tokenizerFromJSON(json: unknown): Tokenizer {
   const { type, model } = (json ?? {}) as { type?: unknown; model?: unknown };
   if (type === "char") return CharTokenizer.fromJSON(json);

@@ -1,6 +1,7 @@
 // What a tokenizer is: text to token ids and back. It is trained on a text, and travels with the
 // model as JSON.
 
+/** Converts text to token ids and back. */
 export interface Tokenizer {
   readonly vocabSize: number;
   encode(text: string): number[];
@@ -23,7 +24,12 @@ export class TokenizerError extends Error {
   override name = "TokenizerError";
 }
 
-/** Yields the text of ids as they come, such as those of generate(), which go on from a prompt. */
+/**
+ * Yields the text of ids as they come, such as those of generate(), which go on from a prompt.
+ * @example
+ * const tokenizer = CharTokenizer.train("hello");
+ * for await (const text of decodeStream(tokenizer, [1, 0, 2])) console.log(text);
+ */
 export async function* decodeStream(
   tokenizer: Tokenizer,
   ids: AsyncIterable<number> | Iterable<number>,

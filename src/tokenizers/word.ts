@@ -30,6 +30,9 @@ function usualGap(last: string, next: string): "" | " " {
  * Where it is not, tokens tell: one for each character of space, or <join> for a word with no space
  * before it. So a text comes back as it was, but for words that the vocabulary lacks, which come
  * back as <unk>, and for capitals if the casing is "lower"; lost() tells which.
+ * @example
+ * const tokenizer = WordTokenizer.train("To be, or not to be.");
+ * console.log(tokenizer.decode(tokenizer.encode("not to be"))); // not to be
  */
 export class WordTokenizer implements Tokenizer {
   /** The id of a word that the vocabulary lacks. */

@@ -18,7 +18,12 @@ export interface BPETraining {
 /** Words whose tokens are remembered, and how long such a word may be. */
 const [MOST_WORDS, LONGEST_WORD] = [1 << 16, 64];
 
-/** Every text comes back from its tokens; only a lone surrogate comes back as U+FFFD. */
+/**
+ * Every text comes back from its tokens; only a lone surrogate comes back as U+FFFD.
+ * @example
+ * const tokenizer = BPETokenizer.train("low lower lowest", { vocabSize: 260 });
+ * console.log(tokenizer.decode(tokenizer.encode("lower"))); // lower
+ */
 export class BPETokenizer implements Tokenizer {
   readonly vocabulary: Vocabulary;
   readonly #byteIds: Map<string, number>;

@@ -16,7 +16,12 @@ const SOURCE = {
 };
 const END_OF_TEXT = "<|endoftext|>";
 
-/** GPT-2's tokenizer, of 50,257 tokens. Throws if the package gpt-tokenizer is not installed. */
+/**
+ * GPT-2's tokenizer, of 50,257 tokens. Throws if the package gpt-tokenizer is not installed.
+ * @example
+ * const tokenizer = loadGPT2Tokenizer(); // needs the package gpt-tokenizer
+ * console.log(tokenizer.vocabSize); // 50257
+ */
 export function loadGPT2Tokenizer(): BPETokenizer {
   let file: string;
   try {

@@ -1,4 +1,4 @@
-// The view into a model, in a browser, held to what the server and the library say.
+// The Model view in Chromium, compared with the server's responses and the library's results.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,40 +15,41 @@ const folder = mkdtempSync(join(tmpdir(), "tinybard-model-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 const data = join(folder, "text.txt");
 writeFileSync(data, "To be, or not to be, that is the question:\nWhether 'tis nobler\n".repeat(40));
-const sizes = { nLayer: 2, nHead: 3, nEmbd: 24, blockSize: 32, batchSize: 4, evalIters: 1 };
-const brief = { data, ...sizes, maxIters: 60, evalInterval: 60, logInterval: 60 };
+const config = { nLayer: 2, nHead: 3, nEmbd: 24, blockSize: 32, batchSize: 4, evalIters: 1 };
+const options = { data, ...config, maxIters: 60, evalInterval: 60, logInterval: 60 };
 const run = join(folder, "gpt");
 let dashboard: Dashboard;
 let open: Open;
 let page: Page;
 let errors: string[];
 
-/** The view, with a text in it, once all of it is shown. */
-async function look(text: string, options = {}): Promise<void> {
+/** Opens the view with a text and waits until it is analyzed. */
+async function openView(text: string, options = {}): Promise<void> {
   ({ page, errors } = await open(`${dashboard.url}#model`, options));
   await page.waitForFunction(() => document.querySelectorAll("#model .tokens span").length > 0);
   await page.getByRole("combobox", { name: "run", exact: true }).selectOption("gpt");
-  await type(text);
+  await typeText(text);
 }
 
-async function type(text: string): Promise<void> {
+/** Replaces the text and waits until it is analyzed. */
+async function typeText(text: string): Promise<void> {
   await page.getByLabel("text", { exact: true }).fill(text);
-  await until(async () => (await tokens()).length === text.length, "the tokens");
+  await until(async () => (await getTokens()).length === text.length, "the tokens are shown");
   const last = text.at(-1)?.replace(" ", "·");
   await page.getByRole("heading", { name: `Next token after “${last}”` }).waitFor();
 }
 
-const tokens = () => page.locator("#model .tokens .token").allTextContents();
+const getTokens = () => page.locator("#model .tokens .token").allTextContents();
 
-/** Asks the server what the page asks it. */
-async function numbers(path: string, question?: object): Promise<Float32Array> {
+/** Sends a request of the page to the server. Returns its binary response. */
+async function fetchFloats(path: string, body?: object): Promise<Float32Array> {
   const headers = { "content-type": "application/json" };
-  const options = question && { method: "POST", headers, body: JSON.stringify(question) };
+  const options = body && { method: "POST", headers, body: JSON.stringify(body) };
   const response = await fetch(new URL(path, dashboard.url), options);
   return new Float32Array(await response.arrayBuffer());
 }
 
-/** Moves the mouse to the middle of an element of a matrix that a canvas shows. */
+/** Moves the mouse to the center of a matrix element on a canvas. */
 async function hover(canvas: Locator, [row, rows]: number[], [column, columns]: number[]) {
   await canvas.scrollIntoViewIfNeeded();
   const box = (await canvas.boundingBox()) ?? assert.unreachable("no box");
@@ -57,8 +58,8 @@ async function hover(canvas: Locator, [row, rows]: number[], [column, columns]: 
   await canvas.hover({ position });
 }
 
-const slide = (name: string, value: number) => page.getByLabel(name).fill(String(value));
-const bars = () =>
+const setSlider = (name: string, value: number) => page.getByLabel(name).fill(String(value));
+const getBars = () =>
   page.locator("#model .bars li").evaluateAll((items) =>
     items
       .filter((item) => getComputedStyle(item).visibility === "visible")
@@ -73,48 +74,49 @@ inBrowser("web/model", (test, opens) => {
   open = opens;
   test.before(async () => {
     setDefaultDevice("ts");
-    await train({ ...brief, device: "ts", model: "bigram", out: join(folder, "bigram") });
-    await train({ ...brief, device: "ts", out: run });
+    await train({ ...options, device: "ts", model: "bigram", out: join(folder, "bigram") });
+    await train({ ...options, device: "ts", out: run });
     dashboard = await openDashboard({ run, port: 18500, live: null });
   });
   test.after(async () => {
     await dashboard?.close();
   });
 
-  test("a text becomes tokens; one that the model cannot read is refused in words", async () => {
-    await look("not to be");
-    assert.equal(await tokens(), [..."not·to·be"]);
+  test("a text becomes tokens; an unknown character is reported", async () => {
+    await openView("not to be");
+    assert.equal(await getTokens(), [..."not·to·be"]);
     await page.getByLabel("text", { exact: true }).fill("not {");
     await page.getByText('character "{" (U+007B) at position 4').waitFor();
-    assert.ok(errors.splice(0).every((each) => each.includes("400 (Bad Request)")));
-    await type("to be");
+    assert.ok(errors.splice(0).every((error) => error.includes("400 (Bad Request)")));
+    await typeText("to be");
     assert.is(await page.getByRole("alert").textContent(), "");
     await page
       .getByLabel("text", { exact: true })
       .fill("To be, or not to be, that is the question");
     await page.getByText("Showing the last 32 tokens; the 9 before them are ignored").waitFor();
-    await until(async () => (await tokens()).length === 32, "the last 32 tokens are shown");
+    await until(async () => (await getTokens()).length === 32, "the last 32 tokens are shown");
     await page.locator("#model .token[aria-selected=true]").press("ArrowLeft");
     await page.getByRole("heading", { name: "Next token after “o”" }).waitFor();
     assert.equal(errors, []);
   });
 
-  test("what is shown while it loads stays where it is, on a phone too", async () => {
+  test("loading causes no layout shift, on a desktop or a phone", async () => {
     for (const width of [1280, 390]) {
       const visit = await open(`${dashboard.url}#model`, { viewport: { width, height: 800 } });
       await visit.page.locator("#model .tables canvas").waitFor();
       const shift = await getLayoutShift(visit.page);
-      assert.ok(shift < 0.02, `at ${width} pixels ${shift} of the page has moved`);
+      assert.ok(shift < 0.02, `layout shift of ${shift} at ${width} pixels`);
     }
   });
 
-  test("attention: the weight under the mouse, and by keyboard", async () => {
-    await look("not to be");
+  test("attention: the weight under the mouse or the keyboard cursor", async () => {
+    await openView("not to be");
     const T = 9;
-    const weights = await numbers("/attention", { run: "gpt", text: "not to be" });
+    const weights = await fetchFloats("/attention", { run: "gpt", text: "not to be" });
     assert.is(weights.length, 2 * 3 * T * T);
     const weight = (row: number, column: number) => {
-      const [layer, head] = [1, 2];
+      const layer = 1;
+      const head = 2;
       return weights[((layer * 3 + head) * T + row) * T + column].toFixed(4);
     };
     await page.getByRole("button", { name: "layer 2, head 3" }).press("Enter");
@@ -131,7 +133,7 @@ inBrowser("web/model", (test, opens) => {
     for (const key of ["ArrowUp", "ArrowUp", "ArrowLeft", "ArrowLeft", "ArrowLeft"])
       await page.keyboard.press(key);
     assert.is(await readout.textContent(), `“b” (7) attends to “o” (5): ${weight(7, 5)}`);
-    // a pixel an element: the first token can look at itself alone, and does not see the second
+    // one pixel per element: the first token attends to itself, and the second one is masked
     const pixels = await canvas.evaluate((canvas: HTMLCanvasElement) => [
       ...(canvas.getContext("2d")?.getImageData(0, 0, 2, 1).data ?? []),
     ]);
@@ -139,71 +141,75 @@ inBrowser("web/model", (test, opens) => {
     assert.equal(errors, []);
   });
 
-  test("the next token: bars as the model has them, and sliders that act on them", async () => {
-    await look("not to b");
+  test("next token: the bars show the model's output, and the sliders modify it", async () => {
+    await openView("not to b");
     const { tokenizer } = loadRun(run);
-    const logits = await numbers("/logits", { run: "gpt", text: "not to b", position: 7 });
+    const logits = await fetchFloats("/logits", { run: "gpt", text: "not to b", position: 7 });
     const weights = logits.map((x) => Math.exp(x));
     const sum = weights.reduce((a, b) => a + b);
     const ids = [...logits.keys()].sort((a, b) => logits[b] - logits[a]);
-    const list = await bars();
+    const list = await getBars();
     assert.is(list.length, 20);
     for (const [i, { token, value }] of list.entries()) {
       assert.is(token, tokenizer.decode([ids[i]]).replace(" ", "·").replace("\n", "↵"));
       assert.ok(Math.abs(Number.parseFloat(String(value)) - (100 * weights[ids[i]]) / sum) < 0.06);
     }
     const entropy = page.locator("#model .next output").last();
-    await slide("temperature", 0);
+    await setSlider("temperature", 0);
     assert.equal(
-      (await bars()).map(({ isCut }) => isCut),
+      (await getBars()).map(({ isCut }) => isCut),
       [false, ...Array(19).fill(true)],
     );
-    assert.is((await bars())[0].value, "100.0%");
+    assert.is((await getBars())[0].value, "100.0%");
     assert.match(String(await entropy.textContent()), /^Entropy 0.00 bits .* 1 of/);
-    await slide("temperature", 1);
+    await setSlider("temperature", 1);
     const V = tokenizer.vocabSize;
-    await slide("top-k", 50);
+    await setSlider("top-k", 50);
     const k = Math.round(Math.sqrt(V));
-    assert.is((await bars()).filter(({ isCut }) => !isCut).length, k);
+    assert.is((await getBars()).filter(({ isCut }) => !isCut).length, k);
     await page.getByRole("button", { name: "Reset" }).click();
-    assert.equal(await bars(), list);
-    await slide("top-p", 0.3);
-    let [kept, share] = [0, 0];
-    for (; share < 0.3; kept++) share += weights[ids[kept]] / sum;
-    assert.is((await bars()).filter(({ isCut }) => !isCut).length, kept);
+    assert.equal(await getBars(), list);
+    await setSlider("top-p", 0.3);
+    let keptCount = 0;
+    let share = 0;
+    while (share < 0.3) {
+      share += weights[ids[keptCount]] / sum;
+      keptCount++;
+    }
+    assert.is((await getBars()).filter(({ isCut }) => !isCut).length, keptCount);
     assert.equal(errors, []);
   });
 
-  test("generation streams, is stopped, and nothing else moves meanwhile", async () => {
-    await look("not to be");
+  test("generation streams, can be stopped, and causes no layout shift", async () => {
+    await openView("not to be");
     await page.evaluate(() => {
-      const all = { shift: 0 };
+      const observed = { shift: 0 };
       new PerformanceObserver((list) => {
         for (const entry of list.getEntries())
-          all.shift += (entry as never as { value: number }).value;
+          observed.shift += (entry as never as { value: number }).value;
       }).observe({ entryTypes: ["layout-shift" as never] });
-      Object.assign(window, { all });
+      Object.assign(window, { observed });
     });
-    const written = page.locator("#model .generated");
+    const generated = page.locator("#model .generated");
     await page.getByRole("spinbutton", { name: "tokens" }).fill("10000");
     await page.getByRole("button", { name: "Generate" }).click();
-    await until(async () => (await written.count()) > 50, "50 tokens");
+    await until(async () => (await generated.count()) > 50, "50 tokens are generated");
     await page.getByRole("button", { name: "Stop" }).click();
     await page.getByText(/^stopped: /).waitFor();
-    const count = await written.count();
+    const count = await generated.count();
     assert.ok(count < 10_000, `${count}`);
-    await new Promise((next) => setTimeout(next, 200));
-    assert.is(await written.count(), count);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.is(await generated.count(), count);
     const { shift } = await page.evaluate(
-      () => (window as never as { all: { shift: number } }).all,
+      () => (window as never as { observed: { shift: number } }).observed,
     );
     assert.is(shift, 0);
     assert.equal(errors, []);
   });
 
-  test("generation: the library's text, and of each token its probability", async () => {
-    await look("not to be");
-    await slide("temperature", 0.5);
+  test("generation: the same text as the library's, with the probability of each token", async () => {
+    await openView("not to be");
+    await setSlider("temperature", 0.5);
     await page.getByRole("spinbutton", { name: "tokens" }).fill("25");
     await page.getByLabel("seed").fill("4");
     await page.getByRole("button", { name: "Generate" }).click();
@@ -217,7 +223,7 @@ inBrowser("web/model", (test, opens) => {
       (await page.locator("#model .generated").allTextContents()).join(""),
       tokenizer.decode(ids),
     );
-    const logits = await numbers("/logits", { run: "gpt", text: "not to be", position: 8 });
+    const logits = await fetchFloats("/logits", { run: "gpt", text: "not to be", position: 8 });
     const weights = logits.map((x) => Math.exp(x));
     const share = weights[ids[0]] / weights.reduce((a, b) => a + b);
     const first = page.locator("#model .generated").first();
@@ -229,8 +235,8 @@ inBrowser("web/model", (test, opens) => {
     assert.equal(errors, []);
   });
 
-  test("tables: an element's value; a bigram's table, and no attention", async () => {
-    await look("not to be", { colorScheme: "dark", viewport: { width: 390, height: 800 } });
+  test("tables: the value of an element; a bigram model has a table and no attention", async () => {
+    await openView("not to be", { colorScheme: "dark", viewport: { width: 390, height: 800 } });
     const readout = page.locator("#model .tables .readout");
     const { model } = loadRun(run, device("ts"));
     const { wte, wpe } = model as GPT;
@@ -241,8 +247,8 @@ inBrowser("web/model", (test, opens) => {
     await page.getByRole("combobox", { name: "table", exact: true }).selectOption("wpe");
     await page.getByRole("application", { name: "position embeddings" }).waitFor();
     await hover(canvas, [3, 32], [7, 24]);
-    const place = wpe?.weight.data()[3 * 24 + 7].toFixed(4);
-    assert.is(await readout.textContent(), `position 3, channel 7: ${place}`);
+    const expected = wpe?.weight.data()[3 * 24 + 7].toFixed(4);
+    assert.is(await readout.textContent(), `position 3, channel 7: ${expected}`);
     await page.getByRole("combobox", { name: "run", exact: true }).selectOption("bigram");
     await page.getByText("A bigram model has no attention").waitFor();
     assert.not(await page.locator("#model .heads").isVisible());

@@ -1,4 +1,4 @@
-// What the page works out of logits, held to what the library draws from.
+// Compares the distribution that the page computes with the library's sample().
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -10,28 +10,28 @@ import { assertClose } from "../support/support.js";
 
 const test = suite("sampling");
 
-/** Logits of `n` tokens, some of them equal. */
-const logitsOf = (n: number) =>
+/** Returns random logits of `n` tokens, some of them equal. */
+const createLogits = (n: number) =>
   Float32Array.from(normal(n, { site: n, stream: "sample", seed: 2 }), (x) => Math.round(4 * x));
 
-test("draws what sample() draws, for any temperature and cut", () => {
+test("equals sample() for any temperature, top-k and top-p", () => {
   for (const n of [1, 7, 65, 300])
     for (const temperature of [0, 0.05, 0.7, 1, 2])
       for (const topK of [1, 2, 5, 64, Infinity])
         for (const topP of [0.01, 0.3, 0.9, 0.99, 1]) {
-          const logits = logitsOf(n);
+          const logits = createLogits(n);
           const ranked = rankLogits(logits);
           const { adjusted, keptCount } = computeDistribution(ranked, { temperature, topK, topP });
           const options = { temperature, topP, ...(topK < Infinity && { topK }) };
           for (const u of [0, 0.1, 0.37, 0.5, 0.83, 0.999]) {
             const id = ranked.ids[pick(adjusted.subarray(0, keptCount), u)];
-            const what = `${n} ${u} ${JSON.stringify(options)}`;
-            assert.is(id, sample(logits, u, options), what);
+            const message = `${n} ${u} ${JSON.stringify(options)}`;
+            assert.is(id, sample(logits, u, options), message);
           }
         }
 });
 
-test("probabilities and entropy of a case worked out by hand", () => {
+test("probabilities and entropies, computed by hand", () => {
   const logits = [1, 3, 2, 3, -Infinity].map((x) => Math.log(2) * x); // weights 2, 8, 4, 8, 0
   const ranked = rankLogits(logits);
   assert.equal([...ranked.ids], [1, 3, 2, 0, 4]);

@@ -20,17 +20,22 @@ export type DeviceName = "ts" | "cpu" | "cuda" | "cuda-emulator";
 /** Where tensors live and kernels run. */
 export class Device {
   readonly name: DeviceName;
+  /** @internal */
   readonly kernels: Kernels;
+  /** @internal */
   readonly addon: Addon | null;
+  /** @internal */
   readonly memory: Memory;
+  /** @internal */
   pool: Pool;
-  /** Kernel calls so far on each floor, by name. */
+  /** Kernel calls so far on each floor, by name. @internal */
   readonly calls = { native: new Map<string, number>(), ts: new Map<string, number>() };
-  /** What is noted while a step is recorded. */
+  /** What is noted while a step is recorded. @internal */
   captureLog: CaptureLog | null = null;
   #capturing = false;
   #rngState: { at: Int32Array | null; changes: number } = { at: null, changes: -1 };
 
+  /** @internal */
   constructor(name: DeviceName, addon: Addon | null) {
     this.name = name;
     this.addon = addon;
@@ -40,12 +45,12 @@ export class Device {
     this.kernels = this.#count(addon?.kernels ?? {});
   }
 
-  /** New memory; its content is undefined. */
+  /** New memory; its content is undefined. @internal */
   empty(dtype: DType, length: number): Storage {
     return new Storage(this, dtype, length);
   }
 
-  /** New memory with the given values. */
+  /** New memory with the given values. @internal */
   upload(dtype: DType, values: ArrayLike<number>): Storage {
     this.#refuse("tensor(host data)");
     const storage = this.empty(dtype, values.length);
@@ -53,7 +58,7 @@ export class Device {
     return storage;
   }
 
-  /** A copy of the memory. */
+  /** A copy of the memory. @internal */
   download(storage: Storage): Buffer {
     this.#refuse("item(), data() or toArray()");
     return this.memory.read(storage.buffer);
@@ -62,6 +67,7 @@ export class Device {
   /**
    * The state that random kernels draw from. In a new place after each change: old graphs keep
    * theirs.
+   * @internal
    */
   rngState(): Int32Array {
     if (this.captureLog) return this.captureLog.rngState;
@@ -91,14 +97,17 @@ export class Device {
     };
   }
 
-  /** The numbers that tell kernels where a draw stands, in memory that no pool takes back. */
+  /**
+   * The numbers that tell kernels where a draw stands, in memory that no pool takes back.
+   * @internal
+   */
   place(state: Int32Array): Int32Array {
     const at = this.memory.allocate("i32", state.length) as Int32Array;
     this.memory.write(at, state);
     return at;
   }
 
-  /** Runs `fn` with a captureLog, on the captureLog's memory. */
+  /** Runs `fn` with a captureLog, on the captureLog's memory. @internal */
   withCaptureLog<T>(captureLog: CaptureLog, fn: () => T): T {
     const { pool } = this;
     Object.assign(this, { captureLog, pool: captureLog.pool });

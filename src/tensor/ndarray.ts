@@ -15,10 +15,13 @@ import { checkShape, type Shape, show } from "../shape.ts";
 /** A dense, row-major array of numbers on a device. */
 export class NDArray {
   readonly shape: Shape;
+  /** @internal */
   storage: Storage;
+  /** @internal */
   origin = "tensor"; // the op that made it
   #freedBecause = ""; // why it can no longer be read
 
+  /** @internal */
   constructor(storage: Storage, shape: Shape) {
     this.storage = storage;
     this.shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape]);
@@ -37,7 +40,7 @@ export class NDArray {
     return this.storage.length;
   }
 
-  /** What messages call it. */
+  /** What messages call it. @internal */
   get label(): string {
     return `${this.origin} ${show(this.shape)}`;
   }
@@ -46,35 +49,40 @@ export class NDArray {
     return this.#freedBecause !== "";
   }
 
-  /** Throws if this was freed, and says why it was. */
+  /** Throws if this was freed, and says why it was. @internal */
   checkNotFreed(label = this.label): void {
     if (this.#freedBecause) fail(`${label} was ${this.#freedBecause}`);
   }
 
-  /** The memory, as kernels take it. */
+  /** The memory, as kernels take it. @internal */
   get buffer(): Buffer {
     this.checkNotFreed();
     return this.storage.buffer;
   }
 
+  /** @internal */
   get floats(): Floats {
     if (this.dtype === "i32") fail(`${this.label} has dtype i32, expected floats`);
     return this.buffer as Floats;
   }
 
+  /** @internal */
   get ints(): Int32Array {
     if (this.dtype !== "i32") fail(`${this.label} has dtype ${this.dtype}, expected i32`);
     return this.buffer as Int32Array;
   }
 
-  /** The numbers in the dtype of x, as kernels take it: in bf16 those of an f32 array too. */
+  /**
+   * The numbers in the dtype of x, as kernels take it: in bf16 those of an f32 array too.
+   * @internal
+   */
   floatsAs(dtype: DType): Floats {
     if (this.dtype === dtype) return this.floats;
     this.checkNotFreed();
     return this.storage.bf16Copy as Floats;
   }
 
-  /** The dtype of what must not be rounded: sums, statistics, gradients of weights. */
+  /** The dtype of what must not be rounded: sums, statistics, gradients of weights. @internal */
   get accumulateDType(): DType {
     return this.dtype === "bf16" ? "f32" : this.dtype;
   }
@@ -110,14 +118,14 @@ export class NDArray {
     return this;
   }
 
-  /** Goes over to another memory, on any device. */
+  /** Goes over to another memory, on any device. @internal */
   moveTo(storage: Storage): void {
     storage.version = this.storage.version + 1; // a graph that was made with the old one is stale
     invalidateCaptures();
     this.storage = storage;
   }
 
-  /** Ends this array. Its memory goes back to the pool when no other one shares it. */
+  /** Ends this array. Its memory goes back to the pool when no other one shares it. @internal */
   free(reason: string): void {
     if (this.#freedBecause || this.storage.persistent) return;
     this.#freedBecause = reason;

@@ -33,13 +33,18 @@ const borrowedGrads = new Set<Tensor>(); // leaves whose .grad buffer the curren
  * console.log(x.grad?.toArray()); // [ 2, 4, 6 ]
  */
 export class Tensor extends NDArray {
-  /** Inputs are made before results, so these numbers are a topological order of the graph. */
+  /**
+   * Inputs are made before results, so these numbers are a topological order of the graph.
+   * @internal
+   */
   readonly id = created++;
   requiresGrad = false;
+  /** @internal */
   retainsGrad = false;
-  /** The op that computed this; null for a leaf: a parameter, an input or a constant. */
+  /** The op that computed this; null for a leaf: a parameter, an input or a constant. @internal */
   node: Node | null = null;
   #grad: Tensor | null = null; // allocated once: captured steps write to it by its address
+  /** @internal */
   hasGrad = false;
 
   /**
@@ -60,7 +65,7 @@ export class Tensor extends NDArray {
     if (dx) this.addGrad(dx);
   }
 
-  /** Copies dx into .grad, or adds it to the gradient that is already there. */
+  /** Copies dx into .grad, or adds it to the gradient that is already there. @internal */
   addGrad(dx: Tensor): void {
     checkSameKind("grad", "dx", dx, this, this.shape, [this.dtype, this.accumulateDType]);
     const grad = this.#ensureGrad();
@@ -80,6 +85,7 @@ export class Tensor extends NDArray {
   /**
    * Returns a tensor that an op's derivative may write the gradient of this to: the buffer of .grad
    * itself if it holds nothing yet, which saves a copy, otherwise a new one.
+   * @internal
    */
   gradBuffer(): Tensor {
     const isUnused = this.requiresGrad && !this.node && !this.hasGrad && !borrowedGrads.has(this);

@@ -1,27 +1,32 @@
-// Lesson 1: A number that knows its gradient
+// Lesson 1: A value that knows its gradient
 //
-// To train is to ask of each of a model's numbers: were you a little larger, would the loss rise or
-// fall, and how fast? That rate is the number's gradient. One walk back through the computation
-// finds all of them at once. The class below does it for single numbers.
+// Training asks one question about each parameter of a model: if it were slightly larger, would the
+// loss rise or fall, and how fast? The answer is the parameter's gradient. Backpropagation finds
+// all gradients in one pass backward through the computation. The class Value does this for single
+// numbers; it follows Karpathy's micrograd.
 
 import { manualSeed, randn } from "tinybard";
-import { graph, toDot } from "./graph.ts";
-import { heatmap, show } from "./picture.ts";
+import { show } from "./figure.ts";
+import { drawGraph, toDot } from "./graph.ts";
+import { heatmap } from "./heatmap.ts";
 
-let made = 0;
+let created = 0;
 
-/** A number, how it was made and, after backward(), d result / d this. */
+/** A number, the op and inputs it was computed from and, after backward(), its gradient. */
 export class Value {
-  readonly id = made++; // inputs are made before results: the order of the walk
-  grad = 0;
+  readonly id = created++; // inputs are created before results, so ids are a topological order
   name = "";
   data: number;
-  readonly op: string;
+  grad = 0;
+  readonly op: string; // empty for a leaf
   readonly inputs: readonly Value[];
-  readonly slopes: readonly number[]; // d this / d input for each: all the calculus an op knows
+  readonly localGrads: readonly number[]; // d this / d input, one for each input
 
-  constructor(data: number, op = "", inputs: readonly Value[] = [], slopes: number[] = []) {
-    [this.data, this.op, this.inputs, this.slopes] = [data, op, inputs, slopes];
+  constructor(data: number, op = "", inputs: readonly Value[] = [], localGrads: number[] = []) {
+    this.data = data;
+    this.op = op;
+    this.inputs = inputs;
+    this.localGrads = localGrads;
   }
 
   add(other: Value | number): Value {
@@ -53,16 +58,23 @@ export class Value {
   }
 
   /**
-   * The chain rule: what a result feels of its input, times what the end feels of the result. From
-   * the newest value to the oldest, so that a gradient is complete before it is passed on; and
-   * added up, since a value that is used twice is felt along both ways.
+   * Sets the gradient d this / d value of every value that this was computed from. The chain rule:
+   * an input's gradient is the local derivative times the gradient of the output. Outputs come
+   * before their inputs, so that a gradient is complete before it is passed on. Gradients add up,
+   * because a value that is used twice affects the result in two ways.
    */
   backward(): void {
-    const reached = new Set<Value>([this]);
-    for (const y of reached) for (const x of y.inputs) reached.add(x);
+    const reachable = new Set<Value>([this]);
+    for (const value of reachable) {
+      for (const input of value.inputs) reachable.add(input); // the loop visits these too
+    }
+    const topo = [...reachable].sort((a, b) => b.id - a.id); // newest first
     this.grad = 1;
-    for (const y of [...reached].sort((a, b) => b.id - a.id))
-      for (const [i, x] of y.inputs.entries()) x.grad += y.slopes[i] * y.grad;
+    for (const output of topo) {
+      for (const [i, input] of output.inputs.entries()) {
+        input.grad += output.localGrads[i] * output.grad;
+      }
+    }
   }
 }
 
@@ -70,14 +82,14 @@ function toValue(x: Value | number): Value {
   return typeof x === "number" ? new Value(x) : x;
 }
 
-/** tanh(w1 x1 + w2 x2 + ... + b), or the sum itself: the least that can learn. */
+/** A linear neuron: w1 x1 + w2 x2 + ... + b. */
 export class Neuron {
   readonly weights: Value[];
   readonly bias = new Value(0);
 
-  constructor(inputs: number) {
-    const draws = randn([inputs]).data();
-    this.weights = Array.from(draws, (z) => new Value(z / Math.sqrt(inputs)));
+  constructor(inputSize: number) {
+    const normals = randn([inputSize]).data();
+    this.weights = Array.from(normals, (z) => new Value(z / Math.sqrt(inputSize)));
   }
 
   forward(x: readonly (Value | number)[]): Value {
@@ -85,7 +97,7 @@ export class Neuron {
   }
 }
 
-/** Layers of neurons, each reading all of the layer before: sizes 2, 16, 16, 1 for example. */
+/** A multilayer perceptron with tanh after every layer but the last. Sizes: inputs first. */
 export class MLP {
   readonly layers: Neuron[][];
 
@@ -112,90 +124,122 @@ export class MLP {
 export async function lesson() {
   manualSeed(1337);
 
-  // A neuron with two inputs. Its bias makes n such that tanh has slope one half there.
-  const named = (name: string, data: number) => Object.assign(new Value(data), { name });
-  const [x1, x2, w1, w2] = [named("x1", 2), named("x2", 0), named("w1", -3), named("w2", 1)];
-  const b = named("b", 6 + Math.atanh(Math.SQRT1_2));
+  // A neuron with two inputs. The bias is chosen so that the derivative of tanh is exactly 0.5.
+  const x1 = namedValue("x1", 2);
+  const x2 = namedValue("x2", 0);
+  const w1 = namedValue("w1", -3);
+  const w2 = namedValue("w2", 1);
+  const b = namedValue("b", 6 + Math.atanh(Math.SQRT1_2));
   const neuron = () => x1.mul(w1).add(x2.mul(w2)).add(b).tanh();
   const output = neuron();
   output.backward();
-  const digits = (x: number) => String(Number(x.toFixed(4)));
-  const look = {
-    inputs: (v: Value) => v.inputs,
-    op: (v: Value) => v.op,
-    label: (v: Value) => `${v.name} ${digits(v.data)} | grad ${digits(v.grad)}`.trim(),
+  const view = {
+    inputs: (value: Value) => value.inputs,
+    op: (value: Value) => value.op,
+    label: ({ name, data, grad }: Value) => `${name} ${format(data)} | grad ${format(grad)}`.trim(),
   };
-  console.log("a neuron, and what its output feels of each number in it:");
-  show(graph(output, look), "lesson-01-neuron");
-  const dot = toDot(output, look);
-  console.log(`for Graphviz, ${dot.split("\n").length} lines from\n${dot.slice(0, 71)}...\n`);
+  console.log("A neuron, with the gradient of its output with respect to each value:");
+  show(drawGraph(output, view), "lesson-01-neuron");
+  const dot = toDot(output, view);
+  console.log(`The same graph for Graphviz, ${dot.split("\n").length} lines that start with`);
+  console.log(`${dot.slice(0, 71)}...\n`);
 
-  // What a gradient says can be tried: move a number by a little, and see what the output does.
+  // A gradient is a prediction that we can test: move a value slightly and measure the output.
   const h = 1e-6;
-  const nudged = [x1, x2, w1, w2, b].map((v) => {
-    const [before, at] = [neuron().data, v.data];
-    v.data += h;
-    const slope = (neuron().data - before) / h;
-    v.data = at;
-    console.log(`${v.name.padEnd(2)} gradient ${digits(v.grad)}, by moving it ${digits(slope)}`);
-    return { gradient: v.grad, slope };
+  const checks = [x1, x2, w1, w2, b].map((value) => {
+    const original = value.data;
+    const before = neuron().data;
+    value.data += h;
+    const numerical = (neuron().data - before) / h;
+    value.data = original;
+    const name = value.name.padEnd(2);
+    console.log(`${name} gradient ${format(value.grad)}, measured ${format(numerical)}`);
+    return { gradient: value.grad, numerical };
   });
 
-  // tanh is one op or several: (e^2n - 1) / (e^2n + 1). The gradient is the same either way.
-  const n = named("n", output.inputs[0].data);
+  // tanh can be a single op or a composite, (e^2n - 1) / (e^2n + 1). The gradient is the same.
+  const n = namedValue("n", output.inputs[0].data);
   const e = n.mul(2).exp();
   e.add(-1).mul(e.add(1).pow(-1)).backward();
-  console.log(`tanh in five ops: gradient ${digits(n.grad)} of n, and in one`, output.slopes[0]);
+  console.log(`gradient of tanh composed of five ops: ${format(n.grad)}`);
+  console.log(`gradient of tanh as a single op:       ${output.localGrads[0]}`);
 
-  // A value that is used twice. Setting gradients, not adding them, would lose one of the ways.
+  // A value that is used twice. Overwriting gradients instead of adding them would return 1.
   const a = new Value(3);
   a.add(a).backward();
-  console.log(`a + a: gradient ${a.grad} of a`);
+  console.log(`gradient of a + a with respect to a:   ${a.grad}`);
 
-  // Many neurons: two interleaved half moons, to be told apart. A point should get a score of 1 or
-  // more if it lies on the upper moon, -1 or less on the lower one; what is missing is the loss.
-  const points = Array.from({ length: 60 }, (_, i) => {
-    const [angle, isUpper] = [(Math.PI * (i >> 1)) / 29, i % 2 === 0];
-    const [dx, dy] = Array.from(randn([2]).data(), (z) => 0.08 * z);
-    const [x, y] = [Math.cos(angle), Math.sin(angle)];
-    return isUpper
-      ? { at: [x + dx, y + dy], label: 1 }
-      : { at: [1 - x + dx, 0.5 - y + dy], label: -1 };
-  });
+  // Many neurons: a classifier for two interleaved half moons. The score should be at least 1 for
+  // points on the upper moon and at most -1 on the lower one. The loss is the mean shortfall, known
+  // as the hinge loss: max(0, 1 - label * score).
+  const points = makeMoons();
   const model = new MLP(2, 8, 8, 1);
   const parameters = model.parameters();
   const losses: number[] = [];
   for (let step = 0; step < 100; step++) {
-    const missing = points.map(({ at, label }) => {
-      const [score] = model.forward(at);
+    const hinges = points.map(({ position, label }) => {
+      const [score] = model.forward(position);
       return score.mul(-label).add(1).relu();
     });
-    const loss = missing.reduce((sum, m) => sum.add(m)).mul(1 / points.length);
-    for (const p of parameters) p.grad = 0; // or the gradients of all steps would pile up
+    const loss = hinges.reduce((sum, hinge) => sum.add(hinge)).mul(1 / points.length);
+
+    for (const p of parameters) p.grad = 0; // otherwise gradients would add up over the steps
     loss.backward();
-    const rate = 2.5 * (1 - step / 100);
-    for (const p of parameters) p.data -= rate * p.grad; // downhill
+
+    const learningRate = 2.5 * (1 - step / 100);
+    for (const p of parameters) p.data -= learningRate * p.grad; // gradient descent
+
     losses.push(loss.data);
     if (step % 20 === 0 || step === 99) console.log(`step ${step}: loss ${loss.data.toFixed(4)}`);
   }
 
   const scoreAt = (x: number, y: number) => model.forward([x, y])[0].data;
-  const right = points.filter(({ at: [x, y], label }) => scoreAt(x, y) * label > 0).length;
-  console.log(`${parameters.length} parameters tell ${right} of ${points.length} points apart`);
-  const [columns, rows] = [36, 20];
-  const marks = Array.from({ length: rows }, () => new Array<string>(columns).fill(""));
-  for (const { at, label } of points) {
-    const [j, i] = [((at[0] + 1.4) / 3.8) * columns, ((1.5 - at[1]) / 2.5) * rows];
-    marks[Math.floor(i)][Math.floor(j)] = label > 0 ? "o" : "x";
+  const correct = points.filter(({ position: [x, y], label }) => scoreAt(x, y) * label > 0).length;
+  console.log(`${parameters.length} parameters get ${correct} of ${points.length} points right`);
+
+  // The decision boundary: the score at each position, over [-1.4, 2.4] x [-1, 1.5].
+  const columns = 36;
+  const rows = 20;
+  const cellText = Array.from({ length: rows }, () => new Array<string>(columns).fill(""));
+  for (const { position, label } of points) {
+    const column = Math.floor(((position[0] + 1.4) / 3.8) * columns);
+    const row = Math.floor(((1.5 - position[1]) / 2.5) * rows);
+    cellText[row][column] = label > 0 ? "o" : "x";
   }
-  const field = marks.map((row, i) =>
-    row.map((_, j) => scoreAt(-1.4 + ((j + 0.5) * 3.8) / columns, 1.5 - ((i + 0.5) * 2.5) / rows)),
+  const scores = cellText.map((cells, i) =>
+    cells.map((_, j) =>
+      scoreAt(-1.4 + ((j + 0.5) * 3.8) / columns, 1.5 - ((i + 0.5) * 2.5) / rows),
+    ),
   );
-  show(heatmap(field, { title: "the score at each place", low: -1, high: 1, marks }), "lesson-01");
+  const title = "the model's score at each position";
+  show(heatmap(scores, { title, low: -1, high: 1, cellText }), "lesson-01");
 
   console.log(`Exercises
-1. Leave out the line that sets gradients to 0. What does the loss do, and why not at once?
-2. Write sigmoid() for Value, with its slope, and check it by moving its input.
-3. Let backward() set gradients instead of adding to them, and watch what breaks first.`);
-  return { activation: output.data, nudged, brokenUp: n.grad, twice: a.grad, losses, right };
+1. Remove the line that sets gradients to 0. What happens to the loss, and why not right away?
+2. Add sigmoid() to Value, with its derivative, and check it with a finite difference.
+3. Change backward() to overwrite gradients instead of adding to them. What breaks first?`);
+  return { activation: output.data, checks, composite: n.grad, reused: a.grad, losses, correct };
+}
+
+function namedValue(name: string, data: number): Value {
+  const value = new Value(data);
+  value.name = name;
+  return value;
+}
+
+/** Returns 60 noisy points that alternate between two half moons: label 1 above, -1 below. */
+function makeMoons(): { position: [x: number, y: number]; label: number }[] {
+  return Array.from({ length: 60 }, (_, i) => {
+    const angle = (Math.PI * (i >> 1)) / 29;
+    const [dx, dy] = Array.from(randn([2]).data(), (z) => 0.08 * z);
+    const x = Math.cos(angle);
+    const y = Math.sin(angle);
+    return i % 2 === 0
+      ? { position: [x + dx, y + dy], label: 1 }
+      : { position: [1 - x + dx, 0.5 - y + dy], label: -1 };
+  });
+}
+
+function format(x: number): string {
+  return String(Number(x.toFixed(4)));
 }

@@ -1,10 +1,10 @@
-// Lesson 4: Characters, and a model that knows the last one
+// Lesson 4: Characters and the bigram model
 //
-// A language model gives each character that may come next a probability. The least model looks at
-// one character, the last, in a table with a row for each. The lesson makes numbers of text,
-// batches of numbers, a loss of batches, and trains the table. To fill such a table one need only
-// count; if training gets as far as counting does, training works. What the lesson makes, later
-// ones use too: tiny.ts, beside this file, holds it as functions.
+// A language model assigns a probability to each token that could come next. The simplest one looks
+// only at the last token, here a character, in a table with one row per character. This lesson
+// turns text into ids, ids into batches and batches into a loss, and then trains the table. The
+// best table is also known from counting character pairs, so we can check that training works.
+// Later lessons reuse these steps as functions from training.ts.
 
 import {
   crossEntropy,
@@ -17,23 +17,25 @@ import {
   tensor,
   zeros,
 } from "tinybard";
-import { addLoss } from "./losses.ts";
-import { chart, heatmap, show, visible } from "./picture.ts";
+import { show, visible } from "./figure.ts";
+import { heatmap } from "./heatmap.ts";
+import { lineChart } from "./line-chart.ts";
+import { addLoss } from "./loss-table.ts";
 import {
-  batchOf,
   blockSize,
   budget,
+  countParameters,
+  estimateLoss,
   fit,
-  lossOn,
-  parameterCount,
-  pieces,
-  tokensOf,
-  write,
-} from "./tiny.ts";
+  generateText,
+  getBatch,
+  getBlocks,
+  tokenize,
+} from "./training.ts";
 
 export class BigramLanguageModel extends nn.Module {
   readonly config = { blockSize };
-  /** Row i: how likely each character is behind character i, as logits. */
+  /** (V, V): row i holds the logits of the character after character i. */
   readonly token_embedding_table: nn.Embedding;
 
   constructor(vocabSize: number, options: { init?: (shape: number[]) => Tensor } = {}) {
@@ -50,87 +52,106 @@ export class BigramLanguageModel extends nn.Module {
 export async function lesson() {
   manualSeed(1337);
   const { name, text } = await loadCorpus();
-  const { tokenizer, train, val } = tokensOf(text);
+  const { tokenizer, train, val } = tokenize(text);
   const V = tokenizer.vocabSize;
-  const shown = tokenizer.characters.map(visible).join("");
-  console.log(`${name}: ${train.length + val.length} characters, ${V} different:`);
-  console.log(shown);
+  const characters = tokenizer.characters.map(visible).join("");
+  console.log(`${name}: ${train.length + val.length} characters, ${V} of them distinct:`);
+  console.log(characters);
 
-  // Characters to ids and back: an id is a place in that list.
+  // Encode and decode: an id is the index of a character in that list.
   const ids = tokenizer.encode("hii there");
-  console.log(`"hii there" is ${ids.join(" ")}, and back it is "${tokenizer.decode(ids)}"\n`);
+  console.log(`"hii there" is encoded as ${ids.join(" ")}`);
+  console.log(`and decoded as "${tokenizer.decode(ids)}"\n`);
 
-  // A piece of T characters holds T examples: each of its characters has one that follows.
-  const [x, y] = pieces(train, [0], 8);
-  const [from, to] = [Array.from(x.data()), Array.from(y.data())];
+  // A block of T tokens holds T training examples: each of its prefixes has a next token.
+  const [x, y] = getBlocks(train, [0], 8); // (1, 8), (1, 8)
+  const inputs = Array.from(x.data());
+  const targets = Array.from(y.data());
   for (const t of [0, 1, 2, 7]) {
-    const context = [...tokenizer.decode(from.slice(0, t + 1))].map(visible).join("");
-    console.log(`behind ${context} comes ${visible(tokenizer.decode([to[t]]))}`);
+    const context = [...tokenizer.decode(inputs.slice(0, t + 1))].map(visible).join("");
+    console.log(
+      `when the input is ${context}, the target is ${visible(tokenizer.decode([targets[t]]))}`,
+    );
   }
-  const [batch] = batchOf(train, budget.batchSize, blockSize);
-  console.log(`a batch has shape (${batch.shape.join(", ")}): B pieces of T characters\n`);
+  const [batch] = getBatch(train, budget.batchSize, blockSize); // (B, T)
+  console.log(`a batch has shape (${batch.shape.join(", ")}): B blocks of T tokens\n`);
 
-  // The loss is the mean of -ln(probability of what came). A table of zeros finds all V characters
-  // equally likely, and its loss is ln V. Random logits are worse: sure of themselves, and wrong.
-  // Logits of variance 1 cost half a nat more: the mean of ln(sum of exp) rises by half of it.
-  const drawn = lossOn(new BigramLanguageModel(V), val, 256);
+  // The loss is the mean of -ln p(target). A table of zeros assigns the same probability to all V
+  // characters, so its loss is ln V. Random logits are worse: confident and wrong. Logits of
+  // variance 1 cost half a nat more, because they raise the log of the sum of exponentials by 1/2.
+  const randomLoss = estimateLoss(new BigramLanguageModel(V), val, 256);
   const model = new BigramLanguageModel(V, { init: zeros });
-  const start = lossOn(model, val, 256);
-  console.log(
-    `ln ${V} is ${Math.log(V).toFixed(4)}; the loss of a table of zeros ${start.toFixed(4)}`,
-  );
-  console.log(`of a table of normal random numbers ${drawn.toFixed(4)}: about half a nat more\n`);
-  console.log(`untrained, it writes ${JSON.stringify(write(model, tokenizer, 40))}`);
+  const initialLoss = estimateLoss(model, val, 256);
+  console.log(`ln ${V} = ${Math.log(V).toFixed(4)}`);
+  console.log(`loss of a table of zeros: ${initialLoss.toFixed(4)}`);
+  console.log(`loss of a table of random normal logits: ${randomLoss.toFixed(4)}\n`);
+  console.log(`before training: ${JSON.stringify(generateText(model, tokenizer, 40))}`);
 
-  // A step of training: the loss of a batch, its gradients, and a little downhill.
+  // A training step: sample a batch, compute its loss and gradients, and update the weights.
   const optimizer = new optim.AdamW(model.parameters(), { lr: 0.1 });
-  const step = () => {
-    const { loss } = model.forward(...batchOf(train, budget.batchSize, blockSize));
+  const trainStep = () => {
+    const [x, y] = getBatch(train, budget.batchSize, blockSize); // (B, T), (B, T)
+    const { loss } = model.forward(x, y);
     loss?.backward();
     optimizer.step();
     optimizer.zeroGrad();
     return loss?.item().toFixed(3);
   };
-  console.log(
-    `three steps, and the loss of each one's batch: ${[step(), step(), step()].join(", ")}`,
-  );
+  const firstLosses = [trainStep(), trainStep(), trainStep()];
+  console.log(`batch losses of the first three steps: ${firstLosses.join(", ")}`);
 
-  // And so on. fit(), in tiny.ts, is these lines in a loop, with a rate that falls to 0 in a line:
-  // large steps to get there, small ones to arrive.
+  // fit(), in training.ts, is this step in a loop, with a learning rate that decays linearly to 0:
+  // large steps to make progress, small steps to converge.
   const curve = fit(model, train, { ...budget, lr: 0.1 });
-  const trained = lossOn(model, val, 256);
+  const trainedLoss = estimateLoss(model, val, 256);
 
-  // The same table by counting: how often did each character come behind each? One is added to each
-  // count, since what never came in the training text is rare and not impossible.
+  // The same table by counting how often each character follows each other one. Every count starts
+  // at 1, because a pair that does not occur in the training text is rare, not impossible.
   const counts = Array.from({ length: V }, () => new Array<number>(V).fill(1));
-  for (const [i, id] of train.entries()) if (i > 0) counts[train[i - 1]][id]++;
+  for (let i = 1; i < train.length; i++) counts[train[i - 1]][train[i]]++;
   const table = tensor(counts); // (V, V)
-  const logits = table.div(table.sum({ dim: 1, keepdim: true })).log();
-  const counting = new BigramLanguageModel(V, { init: () => logits });
-  const counted = lossOn(counting, val, 256);
-  console.log(`trained ${trained.toFixed(4)}, counted ${counted.toFixed(4)}`);
-  console.log(`trained, it writes   ${JSON.stringify(write(model, tokenizer, 40))}`);
-  const flat = [0, budget.steps].map((step) => [step, counted] as const);
+  const logits = table.div(table.sum({ dim: 1, keepdim: true })).log(); // (V, V)
+  const countedModel = new BigramLanguageModel(V, { init: () => logits });
+  const countedLoss = estimateLoss(countedModel, val, 256);
+  console.log(`loss of the trained table ${trainedLoss.toFixed(4)}`);
+  console.log(`loss of the counted table ${countedLoss.toFixed(4)}`);
+  console.log(`after training:  ${JSON.stringify(generateText(model, tokenizer, 40))}`);
   const curves = [
     { name: "training", points: curve },
-    { name: "the counted table", points: flat },
+    {
+      name: "counted table",
+      points: [0, budget.steps].map((step) => [step, countedLoss] as const),
+    },
   ];
-  show(chart(curves, { title: "loss", x: "step" }), "lesson-04-loss");
+  show(lineChart(curves, { title: "loss", xLabel: "step" }), "lesson-04-loss");
 
-  // What it has learned can be looked at: rows are the last character, columns the next.
+  // The learned table is readable: rows are the last character, columns the next one.
   const letters = [..." etaoinshrdlu,.\n"].filter((c) => tokenizer.characters.includes(c));
-  const few = letters.flatMap((c) => tokenizer.encode(c));
-  const learned = softmax(model.token_embedding_table.weight, { dim: -1 }).toArray() as number[][];
-  const names = letters.map(visible);
-  const title = "probability of a column behind a row";
-  const values = few.map((i) => few.map((j) => learned[i][j]));
-  show(heatmap(values, { title, rows: names, columns: names, high: 0.5 }), "lesson-04");
-  addLoss(name, "bigram", { lesson: 4, loss: trained, parameters: parameterCount(model) });
+  const letterIds = letters.flatMap((c) => tokenizer.encode(c));
+  const { weight } = model.token_embedding_table;
+  const learned = softmax(weight, { dim: -1 }).toArray() as number[][];
+  const probabilities = letterIds.map((i) => letterIds.map((j) => learned[i][j]));
+  const labels = letters.map(visible);
+  const figure = heatmap(probabilities, {
+    title: "p(column | row): the next character after the last",
+    rowLabels: labels,
+    columnLabels: labels,
+    high: 0.5,
+  });
+  show(figure, "lesson-04");
+  addLoss(name, "bigram", { lesson: 4, loss: trainedLoss, parameters: countParameters(model) });
 
   console.log(`
 Exercises
-1. What is the loss of the table that knows no last character, only how frequent each is?
-2. Count pairs: how far does a table with V * V rows come, and what does its training loss say?
-3. Why does the rate 0.1 suit this table, several times that of the models to come?`);
-  return { vocabSize: V, roundTrip: tokenizer.decode(ids), start, drawn, trained, counted };
+1. What is the loss of a unigram table, which knows only how frequent each character is?
+2. Count trigrams: what is the validation loss of a table with V * V rows, and its training loss?
+3. Why does this table work with a learning rate of 0.1, several times that of later models?`);
+  return {
+    vocabSize: V,
+    decoded: tokenizer.decode(ids),
+    initialLoss,
+    randomLoss,
+    trainedLoss,
+    countedLoss,
+  };
 }

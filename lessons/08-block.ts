@@ -1,96 +1,101 @@
 // Lesson 8: Communication, then computation
 //
-// Attention carries things from token to token, and does little else: what it brings is an average.
-// What is to be made of it, each token works out by itself, in a small network that is the same
-// for all: wider than the stream, with a bend in the middle. The two together are a block.
+// Attention moves information between tokens, but it hardly processes it: its output is a weighted
+// average. The processing happens in a small network that is applied to each token separately,
+// wider than the embedding and with a nonlinearity in the middle. Attention and this feed-forward
+// network together are a transformer block.
 
 import { loadCorpus, manualSeed, nn, noGrad, randn, type Tensor, tensor } from "tinybard";
 import { LanguageModel } from "./06-head.ts";
 import { MultiHeadAttention } from "./07-heads.ts";
-import { addLoss } from "./losses.ts";
-import { heatmap, show } from "./picture.ts";
-import { blockSize, budget, fit, lossOn, parameterCount, tokensOf } from "./tiny.ts";
+import { show } from "./figure.ts";
+import { heatmap } from "./heatmap.ts";
+import { addLoss } from "./loss-table.ts";
+import { blockSize, budget, countParameters, estimateLoss, fit, tokenize } from "./training.ts";
 
-/** W2 relu(W1 x + b1) + b2, for each token alone; four times as wide inside. */
+/** W2 relu(W1 x + b1) + b2 for each token separately; the hidden layer is four times as wide. */
 export class FeedForward extends nn.Module {
-  readonly up: nn.Linear;
-  readonly down: nn.Linear;
+  readonly fc: nn.Linear;
+  readonly proj: nn.Linear;
 
-  constructor(C: number) {
+  constructor(nEmbd: number) {
     super();
-    this.up = new nn.Linear(C, 4 * C);
-    this.down = new nn.Linear(4 * C, C);
+    this.fc = new nn.Linear(nEmbd, 4 * nEmbd);
+    this.proj = new nn.Linear(4 * nEmbd, nEmbd);
   }
 
   forward(x: Tensor): Tensor {
-    return this.down.forward(this.up.forward(x).relu()); // (B, T, C) -> (B, T, 4C) -> (B, T, C)
+    const hidden = this.fc.forward(x).relu(); // (B, T, 4C)
+    return this.proj.forward(hidden); // (B, T, C)
   }
 }
 
-/** First the tokens talk, then each one thinks. */
+/** A transformer block: communication between tokens, then computation on each token. */
 export class Block extends nn.Module {
   readonly sa: MultiHeadAttention;
   readonly ffwd: FeedForward;
 
-  constructor(C: number, nHead: number) {
+  constructor(nEmbd: number, nHead: number) {
     super();
-    this.sa = new MultiHeadAttention(C, nHead);
-    this.ffwd = new FeedForward(C);
+    this.sa = new MultiHeadAttention(nEmbd, nHead);
+    this.ffwd = new FeedForward(nEmbd);
   }
 
   forward(x: Tensor): Tensor {
-    return this.ffwd.forward(this.sa.forward(x));
+    return this.ffwd.forward(this.sa.forward(x)); // (B, T, C)
   }
 }
 
-/** By how much each token's result changes when token `at` of x (1, T, C) is another one. */
-function reach(part: { forward(x: Tensor): Tensor }, x: Tensor, at: number): number[] {
-  const changed = x.toArray() as number[][][];
-  changed[0][at] = changed[0][at].map((value) => value + 1);
-  const other = tensor(changed);
-  const apart = noGrad(() => part.forward(other).sub(part.forward(x)).abs());
-  return (apart.max({ dim: -1 }).toArray() as number[][])[0];
+/** Returns how much the layer's output changes at each token if token `at` of x (1, T, C) changes. */
+function measureInfluence(layer: { forward(x: Tensor): Tensor }, x: Tensor, at: number): number[] {
+  const values = x.toArray() as number[][][];
+  values[0][at] = values[0][at].map((value) => value + 1);
+  const changed = tensor(values); // (1, T, C)
+  const differences = noGrad(() => layer.forward(changed).sub(layer.forward(x)).abs());
+  const largest = differences.max({ dim: -1 }); // (1, T)
+  return (largest.toArray() as number[][])[0];
 }
 
 export async function lesson() {
   manualSeed(1337);
-  // Who hears of token 3? Of attention all that come behind it; of the network nobody but itself.
-  const example = new Block(32, 4);
+
+  // Which tokens does token 3 influence? Through attention, itself and all later tokens; through
+  // the feed-forward network, only itself.
+  const block = new Block(32, 4);
   const x = randn([1, 8, 32]);
-  const heard = [reach(example.sa, x, 3), reach(example.ffwd, x, 3)];
-  const options = {
-    title: "token 3 is changed: how far does each token's result move?",
-    rows: ["attention", "feed-forward"],
-    columns: Array.from({ length: 8 }, (_, t) => String(t)),
-  };
-  show(heatmap(heard, options), "lesson-08");
+  const influence = [measureInfluence(block.sa, x, 3), measureInfluence(block.ffwd, x, 3)];
+  const figure = heatmap(influence, {
+    title: "change in each token's output after token 3 changes",
+    rowLabels: ["attention", "feed-forward"],
+    columnLabels: Array.from({ length: 8 }, (_, t) => String(t)),
+  });
+  show(figure, "lesson-08");
 
   manualSeed(1337);
   const { name, text } = await loadCorpus();
-  const { tokenizer, train, val } = tokensOf(text);
-  const trained = (blocks: number, { steps, lr }: { steps: number; lr: number }) => {
-    const body = Array.from({ length: blocks }, () => new Block(32, 4));
-    const model = new LanguageModel(tokenizer.vocabSize, 32, blockSize, ...body);
+  const { tokenizer, train, val } = tokenize(text);
+  const trainBlocks = (count: number, steps: number, lr: number) => {
+    const blocks = Array.from({ length: count }, () => new Block(32, 4));
+    const model = new LanguageModel(tokenizer.vocabSize, 32, blockSize, ...blocks);
     fit(model, train, { ...budget, steps, lr });
-    return { model, loss: lossOn(model, val, 256) };
+    return { loss: estimateLoss(model, val, 256), parameters: countParameters(model) };
   };
-  const { model, loss } = trained(1, { ...budget, lr: 0.02 });
-  console.log(
-    `the loss of one block: ${loss.toFixed(3)}, with ${parameterCount(model)} parameters`,
-  );
+  const { loss, parameters } = trainBlocks(1, budget.steps, 0.02);
+  console.log(`loss of one block: ${loss.toFixed(3)}, with ${parameters} parameters`);
 
-  // If one block is good, three should be better. They are far worse: what a token is has to pass
-  // through six layers, each of which begins by mixing it up, and so has its gradient on the way
-  // back. Three know little more than how frequent each character is, and twice the steps do not
-  // help them. Lesson 9 does.
-  const deep = trained(3, { steps: 500, lr: 0.01 });
-  console.log(`the loss of three, one upon the other: ${deep.loss.toFixed(3)}`);
-  addLoss(name, "+ feed-forward", { lesson: 8, loss, parameters: parameterCount(model) });
+  // If one block is good, three should be better, but they are far worse. What a token is must pass
+  // through six layers, and each attention layer averages it with other tokens; its gradient has
+  // the same way back. Three blocks learn little more than how frequent each character is, and
+  // twice as many steps do not help. Lesson 9 fixes this.
+  const deep = trainBlocks(3, 500, 0.01);
+  console.log(`loss of three stacked blocks: ${deep.loss.toFixed(3)}`);
+  addLoss(name, "+ feed-forward", { lesson: 8, loss, parameters });
 
   console.log(`
 Exercises
-1. Leave relu out. Two layers in a row are then as good as one; what is the loss?
-2. Where do the parameters of a block lie? Count those of sa and of ffwd for C = 32 and C = 64.
-3. Print the mean size of token_embedding_table.weight.grad after one step, for 1 and 3 blocks.`);
-  return { heard, loss, deep: deep.loss };
+1. Remove the relu. Two linear layers in a row are equivalent to one: what is the loss?
+2. Where are the parameters of a block? Count those of sa and ffwd for nEmbd 32 and 64.
+3. Print the mean absolute gradient of token_embedding_table.weight after one step, for 1 and 3
+   blocks.`);
+  return { influence, loss, deepLoss: deep.loss };
 }

@@ -1,30 +1,40 @@
-// Lesson 9: Residuals, layer normalization, dropout
+// Lesson 9: Residual connections, layer normalization, dropout
 //
-// Three blocks, one upon the other, learned nothing in lesson 8. Three small changes make such
-// stacks trainable: a block adds to what it reads instead of replacing it, it reads all at the same
-// scale, and it may not rely on any single number. Each is measured by itself: one lets a stack
-// learn at all, one makes training less touchy, and one is worth its price where text is short.
+// Three stacked blocks learned nothing in lesson 8. Three small changes make deep stacks trainable:
+// a block adds to its input instead of replacing it, each layer reads its input at the same scale,
+// and no layer may rely on any single number. We measure each change separately: the first lets a
+// stack learn at all, the second makes training less sensitive to the learning rate, and the third
+// pays off when there is little text.
 
 import { loadCorpus, manualSeed, nn, type Tensor } from "tinybard";
-import { LanguageModel, type Part } from "./06-head.ts";
+import { LanguageModel, type Layer } from "./06-head.ts";
 import { MultiHeadAttention } from "./07-heads.ts";
 import { Block, FeedForward } from "./08-block.ts";
-import { addLoss } from "./losses.ts";
-import { chart, show } from "./picture.ts";
-import { batchOf, blockSize, budget, fit, lossOn, parameterCount, tokensOf } from "./tiny.ts";
+import { show } from "./figure.ts";
+import { lineChart } from "./line-chart.ts";
+import { addLoss } from "./loss-table.ts";
+import {
+  blockSize,
+  budget,
+  countParameters,
+  estimateLoss,
+  fit,
+  getBatch,
+  tokenize,
+} from "./training.ts";
 
-/** What comes in goes on as it is, and each part adds its own to it.  He et al. (2015) */
+/** A block with residual connections: each layer adds its output to its input. He et al. (2015). */
 export class ResidualBlock extends Block {
   override forward(x: Tensor): Tensor {
-    const y = x.add(this.sa.forward(x)); // (B, T, C)
-    return y.add(this.ffwd.forward(y));
+    x = x.add(this.sa.forward(x)); // (B, T, C)
+    return x.add(this.ffwd.forward(x)); // (B, T, C)
   }
 }
 
 /**
- * The same, but each part reads the stream with every token's C numbers at mean 0 and variance 1
- * (Ba et al., 2016), and while training a share `p` of what it adds is dropped (Srivastava et al.,
- * 2014).
+ * A residual block whose layers read a normalized input, with mean 0 and variance 1 over the C
+ * channels of each token (Ba et al., 2016). During training, dropout zeroes a fraction `p` of what
+ * the layers add (Srivastava et al., 2014).
  */
 export class NormalizedBlock extends nn.Module {
   readonly ln1: nn.LayerNorm;
@@ -33,117 +43,128 @@ export class NormalizedBlock extends nn.Module {
   readonly ffwd: FeedForward;
   readonly dropout: nn.Dropout;
 
-  constructor(C: number, nHead: number, p = 0) {
+  constructor(nEmbd: number, nHead: number, p = 0) {
     super();
-    this.ln1 = new nn.LayerNorm(C);
-    this.sa = new MultiHeadAttention(C, nHead);
-    this.ln2 = new nn.LayerNorm(C);
-    this.ffwd = new FeedForward(C);
+    this.ln1 = new nn.LayerNorm(nEmbd);
+    this.sa = new MultiHeadAttention(nEmbd, nHead);
+    this.ln2 = new nn.LayerNorm(nEmbd);
+    this.ffwd = new FeedForward(nEmbd);
     this.dropout = new nn.Dropout(p);
   }
 
   forward(x: Tensor): Tensor {
-    const y = x.add(this.dropout.forward(this.sa.forward(this.ln1.forward(x)))); // (B, T, C)
-    return y.add(this.dropout.forward(this.ffwd.forward(this.ln2.forward(y))));
+    x = x.add(this.dropout.forward(this.sa.forward(this.ln1.forward(x)))); // (B, T, C)
+    return x.add(this.dropout.forward(this.ffwd.forward(this.ln2.forward(x)))); // (B, T, C)
   }
 }
 
-/** The root mean square of each token's numbers, the mean over tokens. */
-function scaleOf(x: Tensor): number {
-  return x.pow(2).mean({ dim: -1 }).sqrt().mean().item();
+/** Returns the root mean square of each row of a matrix, averaged over the rows. */
+function rms(matrix: Tensor): number {
+  return matrix.pow(2).mean({ dim: -1 }).sqrt().mean().item();
 }
 
 export async function lesson() {
   manualSeed(1337);
   const { name, text } = await loadCorpus();
-  const { tokenizer, train, val } = tokensOf(text);
-  const modelOf = (...body: Part[]) =>
-    new LanguageModel(tokenizer.vocabSize, 32, blockSize, ...body);
-  const list = <B>(count: number, block: () => B) => Array.from({ length: count }, block);
+  const { tokenizer, train, val } = tokenize(text);
+  const createModel = (...layers: Layer[]) =>
+    new LanguageModel(tokenizer.vocabSize, 32, blockSize, ...layers);
+  const trainModel = (model: LanguageModel, steps: number, lr: number) => {
+    fit(model, train, { ...budget, steps, lr });
+    return estimateLoss(model, val, 256);
+  };
+  const residualBlock = () => new ResidualBlock(32, 4);
+  const normalizedBlock = (p = 0) => new NormalizedBlock(32, 4, p);
 
-  // How far does a gradient come? Six blocks of each kind, untrained, and the gradient at each one.
-  // Every layer of the first kind shrinks it: the lowest block is told nothing of its faults. With
-  // y = x + f(x) the slope is 1 + f'(x), and the 1 hands the gradient down whatever f does.
-  const batch = batchOf(train, budget.batchSize, blockSize);
-  const gradients = (block: () => Part & { ffwd: FeedForward }) => {
-    const body = list(6, block);
-    modelOf(...body)
-      .forward(...batch)
+  // How large is the gradient in each of six untrained blocks? Plain blocks shrink it layer by
+  // layer, so that almost nothing reaches the first one. With y = x + f(x) the derivative is
+  // 1 + f'(x), and the 1 passes the gradient back unchanged, whatever f does.
+  const [x, y] = getBatch(train, budget.batchSize, blockSize);
+  const gradientByBlock = (createBlock: () => Layer & { ffwd: FeedForward }) => {
+    const blocks = Array.from({ length: 6 }, createBlock);
+    createModel(...blocks)
+      .forward(x, y)
       .loss?.backward();
-    return body.map(({ ffwd }, i) => [i + 1, scaleOf(ffwd.up.weight.grad as Tensor)] as const);
+    return blocks.map(({ ffwd }, i) => [i + 1, rms(ffwd.fc.weight.grad as Tensor)] as const);
   };
   const curves = [
-    { name: "plain", points: gradients(() => new Block(32, 4)) },
-    { name: "residual", points: gradients(() => new ResidualBlock(32, 4)) },
-    { name: "normalized", points: gradients(() => new NormalizedBlock(32, 4)) },
+    { name: "plain", points: gradientByBlock(() => new Block(32, 4)) },
+    { name: "residual", points: gradientByBlock(residualBlock) },
+    { name: "normalized", points: gradientByBlock(() => normalizedBlock()) },
   ];
-  const title = "size of the gradient, from the lowest block to the highest";
-  show(chart(curves, { title, x: "block", logY: true }), "lesson-09");
+  const title = "gradient of each block, from the first to the last";
+  show(lineChart(curves, { title, xLabel: "block", logY: true }), "lesson-09");
 
-  // So a stack learns, where in lesson 8 it did not, and one block does better than it did.
-  const trained = (body: Part[], { steps, lr }: { steps: number; lr: number }) => {
-    const model = modelOf(...body);
-    fit(model, train, { ...budget, steps, lr });
-    return { model, loss: lossOn(model, val, 256) };
-  };
-  const residual = () => new ResidualBlock(32, 4);
-  const stack = trained(list(3, residual), { steps: 250, lr: 0.01 }).loss;
-  console.log(`three blocks with residuals, after a mere 250 steps: ${stack.toFixed(3)}`);
-  const one = trained([residual()], { ...budget, lr: 0.02 });
-  console.log(`one block with residuals: ${one.loss.toFixed(3)}`);
-  addLoss(name, "+ residual", { lesson: 9, loss: one.loss, parameters: parameterCount(one.model) });
+  // So a stack of residual blocks learns, and a single block does better than in lesson 8.
+  const stack = createModel(residualBlock(), residualBlock(), residualBlock());
+  const stackLoss = trainModel(stack, 250, 0.01);
+  console.log(`loss of three residual blocks after only 250 steps: ${stackLoss.toFixed(3)}`);
+  const residual = createModel(residualBlock());
+  const residualLoss = trainModel(residual, budget.steps, 0.02);
+  console.log(`loss of one residual block: ${residualLoss.toFixed(3)}`);
+  const residualParameters = countParameters(residual);
+  addLoss(name, "+ residual", { lesson: 9, loss: residualLoss, parameters: residualParameters });
 
-  // What does normalization buy? At each kind's best rate a hundredth of the loss, the mean of six
-  // seeds on two texts. Another seed alone changes twice that: most of what the row below falls
-  // is chance, and other seeds show a rise. But who knows the best rate? A part that reads numbers
-  // of variance 1, whatever the stream has grown to, learns sooner where steps are small, and is
-  // upset less where they are too large; between, at 0.03, it gains nothing.
-  const normalized = (p = 0) => new NormalizedBlock(32, 4, p);
-  const normal = trained([normalized()], { ...budget, lr: 0.01 });
-  console.log(`\none block with normalization: ${normal.loss.toFixed(3)}`);
-  const row = { lesson: 9, loss: normal.loss, parameters: parameterCount(normal.model) };
-  addLoss(name, "+ normalization", row);
+  // What does normalization add? If each model uses its best learning rate, only 0.01 in the loss
+  // (the mean of six seeds on two texts). The seed alone changes the loss by twice as much, so most
+  // of the improvement in the row below is chance, and other seeds show the opposite. But normally
+  // the best learning rate is unknown. Layers that read inputs with variance 1 learn sooner when
+  // the rate is too small and suffer less when it is too large. In between, at 0.03, they gain
+  // nothing.
+  const normalized = createModel(normalizedBlock());
+  const normalizedLoss = trainModel(normalized, budget.steps, 0.01);
+  console.log(`\nloss of one normalized block: ${normalizedLoss.toFixed(3)}`);
+  addLoss(name, "+ normalization", {
+    lesson: 9,
+    loss: normalizedLoss,
+    parameters: countParameters(normalized),
+  });
   const rates = [0.003, 0.01, 0.03, 0.1];
-  const lossesAt = (block: () => Part) =>
+  const lossByRate = (createBlock: () => Layer) =>
     rates.map((lr) => {
       manualSeed(1337);
-      return trained([block()], { steps: 100, lr }).loss;
+      return trainModel(createModel(createBlock()), 100, lr);
     });
-  const byRate = { residual: lossesAt(residual), normalized: lossesAt(normalized) };
-  const kinds = Object.entries(byRate).map(([name, losses]) => ({
+  const byRate = {
+    residual: lossByRate(residualBlock),
+    normalized: lossByRate(() => normalizedBlock()),
+  };
+  const rateCurves = Object.entries(byRate).map(([name, losses]) => ({
     name,
     points: losses.map((loss, i) => [rates[i], loss] as const),
   }));
-  const rateTitle = "loss after 100 steps, by learning rate";
-  show(chart(kinds, { title: rateTitle, x: "rate", logX: true }), "lesson-09-rates");
+  const rateTitle = "loss after 100 steps by learning rate";
+  show(
+    lineChart(rateCurves, { title: rateTitle, xLabel: "learning rate", logX: true }),
+    "lesson-09-rates",
+  );
 
-  // Dropout silences a fifth of what a part says, another fifth each time. A model that reads ever
-  // new text only loses by that. One that reads the same page over and over learns it by heart, and
-  // what it knows by heart hangs on few numbers; dropout keeps it from that, a little.
-  const few = train.subarray(0, 2000);
-  const dropout = [few, train].map((ids) =>
+  // Dropout zeroes a random fifth of each layer's output in every step. A model that always sees
+  // new text only loses by that. A model that sees the same page again and again memorizes it, and
+  // what it memorizes depends on few activations. Dropout makes that a little harder.
+  const dropout = [train.subarray(0, 2000), train].map((ids) =>
     [0, 0.2].map((p) => {
       manualSeed(1337);
-      const model = modelOf(normalized(p));
+      const model = createModel(normalizedBlock(p));
       fit(model, ids, { ...budget, steps: 200, lr: 0.01 });
-      return { known: lossOn(model, ids, 256), unknown: lossOn(model, val, 256) };
+      return { trainLoss: estimateLoss(model, ids, 256), valLoss: estimateLoss(model, val, 256) };
     }),
   );
-  console.log("after 200 steps             loss on what it learned from   on other text");
-  for (const [i, pair] of dropout.entries())
-    for (const [j, { known, unknown }] of pair.entries()) {
-      const label = `${i ? "all characters " : "2000 characters"}, ${j ? "dropout" : "without"}`;
-      console.log(
-        `${label.padEnd(28)}${known.toFixed(3).padStart(28)}${unknown.toFixed(3).padStart(16)}`,
-      );
+  console.log("after 200 steps on                training loss   validation loss");
+  for (const [i, corpus] of ["2000 characters", "all characters"].entries()) {
+    for (const [j, rate] of ["no dropout", "dropout 0.2"].entries()) {
+      const { trainLoss, valLoss } = dropout[i][j];
+      const label = `${corpus}, ${rate}`.padEnd(34);
+      console.log(label + trainLoss.toFixed(3).padStart(13) + valLoss.toFixed(3).padStart(18));
     }
+  }
 
   console.log(`
 Exercises
-1. Normalize behind the sum, ln(x + sa(x)), as Vaswani et al. did. Does it learn one block better?
-   And six?
-2. Train 1, 2 and 4 residual blocks. When does the next one cost more time than it is worth?
-3. Train on the 2000 characters for 1000 steps, and draw both losses: when would you stop?`);
-  const steepness = curves.map(({ points }) => points[5][1] / points[0][1]);
-  return { steepness, stack, residual: one.loss, normalized: normal.loss, byRate, dropout };
+1. Normalize after the sum, ln(x + sa(x)), as in the original transformer. Does one block learn
+   better? Do six?
+2. Train 1, 2 and 4 residual blocks. When is another block no longer worth its time?
+3. Train on the 2000 characters for 1000 steps and plot both losses. When would you stop?`);
+  const gradientRatios = curves.map(({ points }) => points[5][1] / points[0][1]);
+  return { gradientRatios, stackLoss, residualLoss, normalizedLoss, byRate, dropout };
 }

@@ -1,145 +1,171 @@
 // Lesson 10: The whole model
 //
-// All parts are there: put together they are the small GPT of Karpathy's lecture "Let's build GPT"
-// (2023). The library has the same model, made to be fast. Given the weights of the one, the other
-// must say the same, and its gradients must be the same; then it is trained, and writes.
+// All parts are ready. Put together, they are the small GPT of Karpathy's lecture "Let's build GPT"
+// (2023). The library has the same model, built for speed. With the same weights, both must compute
+// the same logits and the same gradients. Then we train the model and let it write.
 
 import { cat, GPT, loadCorpus, manualSeed, nn, presets, scope, type Tensor } from "tinybard";
 import { LanguageModel } from "./06-head.ts";
 import { NormalizedBlock } from "./09-residuals.ts";
-import { bars } from "./bars.ts";
-import { addLoss, lossesOf } from "./losses.ts";
-import { show } from "./picture.ts";
-import { batchOf, budget, fit, lossOn, parameterCount, tokensOf, write } from "./tiny.ts";
+import { barChart } from "./bar-chart.ts";
+import { show } from "./figure.ts";
+import { addLoss, getLosses } from "./loss-table.ts";
+import {
+  budget,
+  countParameters,
+  estimateLoss,
+  fit,
+  generateText,
+  getBatch,
+  tokenize,
+} from "./training.ts";
 
 const { blockSize, nEmbd, nHead, nLayer, batchSize, ...lecture } = presets["lecture-0.2m"];
 const { bias, qkvBias, tieWeights, lmHeadBias, activation, dropout } = lecture;
-const sizes = { blockSize, nEmbd, nHead, nLayer };
 
-/** The blocks of a model, and the normalization before its head. */
-interface Body {
-  readonly blocks: readonly NormalizedBlock[];
-  readonly last: nn.LayerNorm;
+/** The model of these lessons: blocks and a final layer normalization in a LanguageModel. */
+class LectureGPT {
+  readonly blocks = Array.from({ length: nLayer }, () => new NormalizedBlock(nEmbd, nHead));
+  readonly ln = new nn.LayerNorm(nEmbd);
+  readonly model: LanguageModel;
+
+  constructor(vocabSize: number) {
+    this.model = new LanguageModel(vocabSize, nEmbd, blockSize, ...this.blocks, this.ln);
+  }
+
+  /**
+   * Returns `select(weight)` for each weight, under the names of the library's GPT. The GPT has one
+   * matrix for the queries, keys and values of all heads, so those are concatenated.
+   */
+  toStateDict(select: (weight: Tensor) => Tensor): Record<string, Tensor> {
+    const dict: Record<string, Tensor> = {};
+    const add = (name: string, layer: { weight: Tensor; bias?: Tensor | null }) => {
+      dict[`${name}.weight`] = select(layer.weight);
+      if (layer.bias) dict[`${name}.bias`] = select(layer.bias);
+    };
+    add("wte", this.model.token_embedding_table);
+    add("wpe", this.model.position_embedding_table);
+    for (const [i, { ln1, sa, ln2, ffwd }] of this.blocks.entries()) {
+      const queries = sa.heads.map(({ query }) => select(query.weight)); // nHead times (hs, C)
+      const keys = sa.heads.map(({ key }) => select(key.weight));
+      const values = sa.heads.map(({ value }) => select(value.weight));
+      add(`h.${i}.ln_1`, ln1);
+      dict[`h.${i}.attn.c_attn.weight`] = cat([...queries, ...keys, ...values], { dim: 0 }); // (3C, C)
+      add(`h.${i}.attn.c_proj`, sa.proj);
+      add(`h.${i}.ln_2`, ln2);
+      add(`h.${i}.mlp.c_fc`, ffwd.fc);
+      add(`h.${i}.mlp.c_proj`, ffwd.proj);
+    }
+    add("ln_f", this.ln);
+    add("lm_head", this.model.lm_head);
+    return dict;
+  }
 }
 
-/**
- * The weights of a model of these lessons under the names of the library's GPT, or what `of` gives
- * for each: its gradient. The queries of all heads lie one below the other, then keys, then values.
- */
-export function translated(
-  model: LanguageModel,
-  { blocks, last }: Body,
-  of: (w: Tensor) => Tensor,
-): Record<string, Tensor> {
-  const layer = (name: string, { weight, bias }: { weight: Tensor; bias: Tensor | null }) => [
-    [`${name}.weight`, of(weight)] as const,
-    ...(bias ? [[`${name}.bias`, of(bias)] as const] : []),
-  ];
-  return Object.fromEntries([
-    ["wte.weight", of(model.token_embedding_table.weight)],
-    ["wpe.weight", of(model.position_embedding_table.weight)],
-    ...blocks.flatMap(({ ln1, sa, ln2, ffwd }, i) => {
-      const kinds = (["query", "key", "value"] as const).flatMap((kind) =>
-        sa.heads.map((head) => of(head[kind].weight)),
-      ); // 3 nHead times (C / nHead, C)
-      return [
-        ...layer(`h.${i}.ln_1`, ln1),
-        [`h.${i}.attn.c_attn.weight`, cat(kinds, { dim: 0 })] as const, // (3C, C)
-        ...layer(`h.${i}.attn.c_proj`, sa.proj),
-        ...layer(`h.${i}.ln_2`, ln2),
-        ...layer(`h.${i}.mlp.c_fc`, ffwd.up),
-        ...layer(`h.${i}.mlp.c_proj`, ffwd.down),
-      ];
-    }),
-    ...layer("ln_f", last),
-    ...layer("lm_head", model.lm_head),
-  ]);
-}
-
-/** The largest difference of two tensors, as a share of the largest element. */
-function apart(a: Tensor, b: Tensor): number {
+/** Returns the largest difference between two tensors, relative to the largest element. */
+function relativeDifference(a: Tensor, b: Tensor): number {
   return a.sub(b).abs().max().item() / b.abs().max().item();
 }
 
 export async function lesson() {
   manualSeed(1337);
   const { name, text } = await loadCorpus();
-  const { tokenizer, train, val } = tokensOf(text);
+  const { tokenizer, train, val } = tokenize(text);
   const { vocabSize } = tokenizer;
-  const blocks = Array.from({ length: nLayer }, () => new NormalizedBlock(nEmbd, nHead));
-  const body = { blocks, last: new nn.LayerNorm(nEmbd) };
-  const model = new LanguageModel(vocabSize, nEmbd, blockSize, ...blocks, body.last);
-  const parameters = parameterCount(model);
-  console.log(`${nLayer} blocks of ${nHead} heads, ${nEmbd} wide: ${parameters} parameters`);
+  const lectureGPT = new LectureGPT(vocabSize);
+  const { model } = lectureGPT;
+  const parameters = countParameters(model);
+  console.log(`${nLayer} blocks, ${nHead} heads, ${nEmbd} channels: ${parameters} parameters`);
 
-  // The library's model, told to be the lecture's, and with our weights.
+  // The library's GPT, configured like the lecture's, with our weights.
+  const sizes = { vocabSize, blockSize, nEmbd, nHead, nLayer };
   const options = { bias, qkvBias, tieWeights, lmHeadBias, activation, dropout };
-  const gpt = new GPT({ vocabSize, ...sizes, ...options });
-  gpt.loadStateDict(translated(model, body, (w) => w.detach()));
+  const gpt = new GPT({ ...sizes, ...options });
+  gpt.loadStateDict(lectureGPT.toStateDict((weight) => weight.detach()));
 
-  // The same batch for both: logits, loss, and the gradient of every weight.
-  const [x, y] = batchOf(train, batchSize, blockSize);
-  const [ours, theirs] = [model, gpt].map((each) => each.forward(x, y)) as ReturnType<
-    LanguageModel["forward"]
-  >[];
-  const losses = [ours, theirs].map(({ loss }) => loss?.item() as number);
-  const logits = apart(ours.logits, theirs.logits);
-  for (const { loss } of [ours, theirs]) loss?.backward();
-  const wanted = translated(model, body, (w) => w.grad as Tensor);
-  const gradients = [...gpt.namedParameters()].map(([name, w]) =>
-    apart(w.grad as Tensor, wanted[name]),
+  // The same batch for both: compare logits, loss and the gradient of every weight.
+  const [x, y] = getBatch(train, batchSize, blockSize); // (B, T), (B, T)
+  const ours = model.forward(x, y);
+  const theirs = gpt.forward(x, y);
+  const losses = [ours.loss?.item() as number, theirs.loss?.item() as number];
+  const logitDifference = relativeDifference(ours.logits, theirs.logits as Tensor);
+  ours.loss?.backward();
+  theirs.loss?.backward();
+  const gradients = lectureGPT.toStateDict((weight) => weight.grad as Tensor);
+  const gradientDifferences = [...gpt.namedParameters()].map(([name, weight]) =>
+    relativeDifference(weight.grad as Tensor, gradients[name]),
   );
-  const gradient = Math.max(...gradients);
-  console.log(`loss ${losses[0].toFixed(6)} and ${losses[1].toFixed(6)}`);
-  console.log(`logits at most ${logits.toExponential(1)} apart, as a share of the largest`);
-  console.log(`gradients of ${gradients.length} tensors: ${gradient.toExponential(1)}\n`);
+  const gradientDifference = Math.max(...gradientDifferences);
+  console.log(`loss: ours ${losses[0].toFixed(6)}, the library's ${losses[1].toFixed(6)}`);
+  console.log("largest difference, relative to the largest element");
+  console.log(`  logits: ${logitDifference.toExponential(1)}`);
+  console.log(
+    `  gradients of ${gradientDifferences.length} tensors: ${gradientDifference.toExponential(1)}`,
+  );
 
-  // So what does the library do otherwise? It goes over memory less often.
-  console.log(`MultiHeadAttention  one matrix for all queries, keys and values, and one operation,
-                    selfAttention, for scores, mask, softmax and average of all heads
-FeedForward         relu is applied to a result of the first layer while it is at hand
-x.add(...), ln      one operation, residualLayerNorm, adds and normalizes in one pass
-the loss            linearCrossEntropy takes head and cross-entropy together, and keeps no logits`);
+  // What does the library do differently? It makes fewer passes over memory.
+  console.log(`
+ours                the library
+MultiHeadAttention  one matrix for all queries, keys and values, and one op, selfAttention, for
+                    the scores, mask, softmax and weighted average of all heads
+FeedForward         relu is fused into the matrix product of the first layer
+x.add(...), ln      one op, residualLayerNorm, adds and normalizes in one pass
+loss                one op, linearCrossEntropy, for the head and the loss; it stores no logits`);
 
-  // One training step of each by turns, the quickest of five, so that a busy moment hits both.
-  const step = (each: LanguageModel | GPT) => {
+  // Time both models, interleaved, and take the fastest of five: other load then affects both.
+  const timeStep = (computeLoss: () => Tensor | null) => {
     const start = performance.now();
     scope(() => {
-      const { loss } =
-        each instanceof GPT ? each.forward(x, y, { logits: false }) : each.forward(x, y);
+      const loss = computeLoss();
       loss?.backward();
-      return loss?.item(); // a GPU is waited for
+      return loss?.item(); // waits for a GPU to finish
     });
     return performance.now() - start;
   };
-  const rounds = Array.from({ length: 5 }, () => [step(model), step(gpt)]);
-  const [slow, fast] = [0, 1].map((i) => Math.min(...rounds.map((times) => times[i])));
-  const times = [slow.toFixed(1), fast.toFixed(1), (slow / fast).toFixed(1)];
-  console.log(`forward and back: ${times[0]} ms and ${times[1]} ms, ${times[2]} times as fast\n`);
-  for (const w of gpt.parameters()) w.grad = null;
+  const rounds = Array.from({ length: 5 }, () => ({
+    ours: timeStep(() => model.forward(x, y).loss),
+    theirs: timeStep(() => gpt.forward(x, y, { logits: false }).loss),
+  }));
+  const ourTime = Math.min(...rounds.map((round) => round.ours));
+  const theirTime = Math.min(...rounds.map((round) => round.theirs));
+  console.log(`\nforward and backward: ours ${ourTime.toFixed(1)} ms`);
+  console.log(`             the library's ${theirTime.toFixed(1)} ms`);
+  console.log(`                   speedup ${(ourTime / theirTime).toFixed(1)}\n`);
+  for (const weight of gpt.parameters()) weight.grad = null;
 
-  // And now it is trained. The device ts would take minutes for that, and gets a taste of it only.
+  // Train it. That would take minutes on the device ts, so there it is only a short demonstration.
   const isSlow = x.device.name === "ts";
   const steps = isSlow ? 40 : budget.steps;
-  const before = lossOn(gpt, val, 256);
+  const initialLoss = estimateLoss(gpt, val, 256);
   fit(gpt, train, { steps, batchSize, lr: 5e-3 });
-  const loss = lossOn(gpt, val, 256);
-  console.log(`${steps} steps: validation loss ${before.toFixed(3)} -> ${loss.toFixed(3)}`);
-  const sample = write(gpt, tokenizer, isSlow ? 60 : 300);
-  console.log(`it writes\n${sample}`);
+  const loss = estimateLoss(gpt, val, 256);
+  console.log(`${steps} steps: validation loss ${initialLoss.toFixed(3)} -> ${loss.toFixed(3)}`);
+  const sample = generateText(gpt, tokenizer, isSlow ? 60 : 300);
+  console.log(`sample:\n${sample}`);
 
-  // The whole way. The last model has as many steps as the others, but is ten times as large, and
-  // looks back twice as far.
+  // All models so far. The last one trains for as many steps as the others, but it has ten times as
+  // many parameters and twice the context.
   if (!isSlow) addLoss(name, "the whole model", { lesson: 10, loss, parameters });
-  const way = lossesOf(name);
-  const title = `validation losses on ${name}, the lessons so far`;
+  const allLosses = getLosses(name);
+  const title = `validation losses on ${name} so far`;
   const format = (value: number) => value.toFixed(3);
-  if (Object.keys(way).length > 0) show(bars(way, { title, low: 1.5, format }), "lesson-10");
+  if (Object.keys(allLosses).length > 0)
+    show(barChart(allLosses, { title, low: 1.5, format }), "lesson-10");
 
   console.log(`
 Exercises
-1. npm run train -- --preset lecture-0.2m trains this model as the lecture did. How far does it get?
-2. Train this lesson's own model beside gpt from the same weights and batches. When do they part?
-3. Which of the replacements saves the most time? Undo one at a time in src/gpt/model.ts.`);
-  return { vocabSize, parameters, losses, logits, gradient, before, loss, steps, sample };
+1. npm run train -- --preset lecture-0.2m trains this model like the lecture. How low is the loss?
+2. Train our own model next to gpt from the same weights and batches. When do they diverge?
+3. Which of the replacements saves the most time? Undo them one at a time in src/gpt/model.ts.`);
+  return {
+    vocabSize,
+    parameters,
+    losses,
+    logitDifference,
+    gradientDifference,
+    initialLoss,
+    loss,
+    steps,
+    sample,
+  };
 }

@@ -1,10 +1,10 @@
 // Lesson 11: Encoder, decoder, cross-attention
 //
-// A GPT may not look ahead, for it guesses what comes. Who only reads may look everywhere: take the
-// mask away, and a transformer is an encoder. The first part classifies sentences in which the same
-// words mean the opposite in another order. In the second an encoder reads a word, and a decoder,
-// which is a GPT that also looks at what the encoder made, writes it backwards. Where it looks is
-// the picture to see.
+// A GPT must not look ahead, because it predicts what comes next. A model that only reads may look
+// everywhere: without the causal mask, a transformer is an encoder. The first part of this lesson
+// classifies sentences in which the same words mean the opposite in another order. In the second
+// part an encoder reads a word and a decoder writes it backward. A decoder is a GPT that also
+// attends to the encoder's output, and a picture shows where it looks.
 
 import {
   crossEntropy,
@@ -19,35 +19,41 @@ import {
   type Tensor,
   tensor,
 } from "tinybard";
-import { heatmap, show } from "./picture.ts";
+import { show } from "./figure.ts";
+import { heatmap } from "./heatmap.ts";
 
-const good = ["lovely", "clever", "bright", "funny", "warm", "fresh"];
-const bad = ["dull", "silly", "dark", "slow", "cold", "stale"];
+const positive = ["lovely", "clever", "bright", "funny", "warm", "fresh"];
+const negative = ["dull", "silly", "dark", "slow", "cold", "stale"];
 const nouns = ["film", "music", "cast", "story", "ending"];
-const words = ["the", "was", "but", ...nouns, ...good, ...bad];
+const vocabulary = ["the", "was", "but", ...nouns, ...positive, ...negative];
 
-/** Nine words, and whether their writer is content: 1 or 0. */
+/** A sentence of nine words. The label is 1 if it is positive overall, otherwise 0. */
 export interface Review {
   text: string;
   label: number;
 }
 
-/** All reviews as "the film was dull but the music was lovely". What counts comes after "but". */
-export function reviews(): Review[] {
-  const pairs = good.flatMap((g) => bad.flatMap((b) => [[g, b, 1] as const, [b, g, 0] as const]));
+/** Returns all reviews like "the film was dull but the music was lovely". The end decides. */
+export function createReviews(): Review[] {
   const subjects = nouns.flatMap((a) => nouns.filter((b) => b !== a).map((b) => [a, b]));
+  const opinions = positive.flatMap((good) =>
+    negative.flatMap((bad) => [
+      { first: good, second: bad, label: 0 },
+      { first: bad, second: good, label: 1 },
+    ]),
+  );
   return subjects.flatMap(([a, b]) =>
-    pairs.map(([first, second, isFirstGood]) => ({
+    opinions.map(({ first, second, label }) => ({
       text: `the ${a} was ${first} but the ${b} was ${second}`,
-      label: 1 - isFirstGood,
+      label,
     })),
   );
 }
 
-/** Word vectors, blocks that look at all of them or none, and the mean of what comes out. */
+/** Word embeddings, `nLayer` encoder blocks, and a classifier on the mean over all positions. */
 class Classifier extends nn.Module {
-  readonly wte = new nn.Embedding(words.length, 32);
-  readonly places = nn.sinusoidalTable(9, 32);
+  readonly wte = new nn.Embedding(vocabulary.length, 32);
+  readonly positions = nn.sinusoidalTable(9, 32); // (T, C)
   readonly h: nn.EncoderBlock[];
   readonly mlp = new nn.MLP({ nEmbd: 32 });
   readonly head = new nn.Linear(32, 2);
@@ -58,19 +64,20 @@ class Classifier extends nn.Module {
   }
 
   forward(idx: Tensor): Tensor {
-    const x = this.wte.forward(idx); // (B, T, C)
-    const y = this.h.length ? this.h.reduce((y, each) => each.forward(y), x.add(this.places)) : x;
-    return this.head.forward(this.mlp.forward(y.mean({ dim: 1 }))); // (B, 2)
+    let x = this.wte.forward(idx); // (B, T, C)
+    if (this.h.length > 0) x = x.add(this.positions); // (B, T, C)
+    for (const block of this.h) x = block.forward(x); // (B, T, C)
+    return this.head.forward(this.mlp.forward(x.mean({ dim: 1 }))); // (B, 2)
   }
 }
 
-/** `count` elements drawn with the generator. */
-function draw<T>(from: readonly T[], count: number): T[] {
-  return [...rand([count]).data()].map((u) => from[Math.floor(u * from.length)]);
+/** Returns `count` random elements of a list, with replacement. */
+function sample<T>(list: readonly T[], count: number): T[] {
+  return [...rand([count]).data()].map((u) => list[Math.floor(u * list.length)]);
 }
 
-/** Steps of AdamW; the rate falls from lr to 0 in a line. */
-function descend(module: nn.Module, lr: number, steps: number, loss: () => Tensor): void {
+/** Trains with AdamW; the learning rate decays linearly from `lr` to 0. */
+function trainModule(module: nn.Module, lr: number, steps: number, loss: () => Tensor): void {
   const optimizer = new optim.AdamW(module.parameters(), { lr });
   for (let step = 0; step < steps; step++) {
     optimizer.lr = lr * (1 - step / steps);
@@ -82,145 +89,162 @@ function descend(module: nn.Module, lr: number, steps: number, loss: () => Tenso
   }
 }
 
-const integers = (rows: number[][] | number[]) => tensor(rows, { dtype: "i32" });
-const idsOf = ({ text }: Review) => text.split(" ").map((word) => words.indexOf(word));
+function toTensor(ids: number[][] | number[]): Tensor {
+  return tensor(ids, { dtype: "i32" });
+}
 
-/** The share of reviews that a classifier gets right once it has been trained on others. */
-function accuracy(nLayer: number, train: Review[], test: Review[]): number {
+function encodeReview({ text }: Review): number[] {
+  return text.split(" ").map((word) => vocabulary.indexOf(word));
+}
+
+/** Trains a classifier with `nLayer` encoder blocks and returns its accuracy on the test set. */
+function testAccuracy(nLayer: number, train: Review[], test: Review[]): number {
   manualSeed(11);
   const model = new Classifier(nLayer);
-  descend(model, 3e-3, 150, () => {
-    const batch = draw(train, 32);
-    const logits = model.forward(integers(batch.map(idsOf)));
-    return crossEntropy(logits, integers(batch.map(({ label }) => label)));
+  trainModule(model, 3e-3, 150, () => {
+    const batch = sample(train, 32);
+    const logits = model.forward(toTensor(batch.map(encodeReview))); // (B, 2)
+    return crossEntropy(logits, toTensor(batch.map(({ label }) => label)));
   });
-  const logits = scope(() => noGrad(() => model.forward(integers(test.map(idsOf))).toArray()));
-  const isRight = ([no, yes]: number[], i: number) => Number(yes > no) === test[i].label;
-  return (logits as number[][]).filter(isRight).length / test.length;
+  const idx = toTensor(test.map(encodeReview)); // (B, T)
+  const logits = scope(() => noGrad(() => model.forward(idx).toArray())) as number[][]; // (B, 2)
+  const isCorrect = ([no, yes]: number[], i: number) => Number(yes > no) === test[i].label;
+  return logits.filter(isCorrect).length / test.length;
 }
 
 const letters = [..."abcdefgh"];
-const [END, START, MOST] = [letters.length, letters.length + 1, 8];
+const END = letters.length;
+const START = letters.length + 1;
+const MAX_LENGTH = 8;
 
-/**
- * A word as the encoder reads it, as long for all: ends, and then its letters. The ends are tokens
- * like others, so that nothing has to be masked.
- */
-export function sourceOf(word: string): number[] {
+/** Returns the encoder's input: the letters, padded on the left with END tokens to a fixed length. */
+export function toSource(word: string): number[] {
   const ids = [...word].map((letter) => letters.indexOf(letter));
-  return [...new Array<number>(MOST + 1 - ids.length).fill(END), ...ids];
+  const padding = new Array<number>(MAX_LENGTH + 1 - ids.length).fill(END);
+  return [...padding, ...ids]; // END is an ordinary token, so that no padding mask is needed
 }
 
-/** What the decoder is given, and what it has to say: the word backwards and an end. */
-export function targetOf(word: string): { input: number[]; output: number[] } {
-  const backwards = sourceOf(word).reverse();
-  // behind the first end nothing is asked for
-  const output = backwards.map((id, i) => (i > word.length ? -100 : id));
-  return { input: [START, ...backwards.slice(0, -1)], output };
+/** Returns the decoder's input and targets: the word backward, then END; -100 is ignored. */
+export function toTarget(word: string): { input: number[]; target: number[] } {
+  const reversed = toSource(word).reverse();
+  const target = reversed.map((id, i) => (i > word.length ? -100 : id));
+  return { input: [START, ...reversed.slice(0, -1)], target };
 }
 
-/** Words of 3 to 8 letters drawn with the generator. */
-function drawWords(count: number): string[] {
-  const lengths = draw([3, 4, 5, 6, 7, 8], count);
-  const all = draw(letters, count * MOST);
-  return lengths.map((length, i) => all.slice(i * MOST, i * MOST + length).join(""));
+/** Returns random words of 3 to 8 letters. */
+function sampleWords(count: number): string[] {
+  const lengths = sample([3, 4, 5, 6, 7, 8], count);
+  const sampled = sample(letters, count * MAX_LENGTH);
+  return lengths.map((length, i) =>
+    sampled.slice(i * MAX_LENGTH, i * MAX_LENGTH + length).join(""),
+  );
 }
 
-/** The letters that a model writes for each word. */
-function translations(model: EncoderDecoder, list: readonly string[]): string[] {
-  const source = integers(list.map(sourceOf));
-  const rows = model.translate(source, { start: START, stop: END, maxNewTokens: MOST + 1 });
+/** Returns what the model writes for each word. */
+function translate(model: EncoderDecoder, words: readonly string[]): string[] {
+  const options = { start: START, stop: END, maxNewTokens: MAX_LENGTH + 1 };
+  const rows = model.translate(toTensor(words.map(toSource)), options);
   return rows.map((row) => row.map((id) => letters[id] ?? "?").join(""));
 }
 
-/** softmax(q k^T / sqrt(D)) of a layer's heads, for x that looks at context: (H, T, S). */
+/** Returns softmax(q k^T / sqrt(hs)), (nh, T, S), for x (1, T, C) and context (1, S, C). */
 export function attentionMap(layer: nn.MultiHeadAttention, x: Tensor, context: Tensor): Tensor {
-  const [[, , C], { nHead }] = [x.shape, layer];
-  const heads = (y: Tensor) => y.reshape([-1, nHead, C / nHead]).permute([1, 0, 2]); // (H, T, D)
-  const q = heads((layer.q_attn as nn.Linear).forward(x));
-  const k = heads(layer.c_attn.forward(context).slice({ dim: 2, end: C }));
-  return q
-    .matmul(k.transpose(1, 2))
-    .mul((C / nHead) ** -0.5)
-    .softmax({ dim: -1 });
+  const C = x.shape[2];
+  const headSize = C / layer.nHead;
+  const splitHeads = (y: Tensor) => y.reshape([-1, layer.nHead, headSize]).permute([1, 0, 2]);
+  const q = splitHeads((layer.q_attn as nn.Linear).forward(x)); // (nh, T, hs)
+  const keys = layer.c_attn.forward(context).slice({ dim: 2, end: C }); // (1, S, C)
+  const k = splitHeads(keys); // (nh, S, hs)
+  const scores = q.matmul(k.transpose(1, 2)).mul(headSize ** -0.5); // (nh, T, S)
+  return scores.softmax({ dim: -1 }); // (nh, T, S)
 }
 
-/** The map of the last block of a decoder, the mean of its heads, while it writes a word. */
-function mapOf(model: EncoderDecoder, word: string): number[][] {
+/** Returns the last cross-attention's weights, averaged over heads (T, S), as it writes a word. */
+function crossAttentionMap(model: EncoderDecoder, word: string): number[][] {
   const { cross } = model.decoder.h[model.decoder.h.length - 1];
-  let map: Tensor | null = null;
   const forward = cross.forward.bind(cross);
+  let weights: Tensor | null = null;
   cross.forward = (x, context) => {
-    map = attentionMap(cross, x, context as Tensor).mean({ dim: 0 });
+    weights = attentionMap(cross, x, context as Tensor).mean({ dim: 0 }); // (T, S)
     return forward(x, context);
   };
-  noGrad(() => model.forward(integers([sourceOf(word)]), integers([targetOf(word).input])));
+  noGrad(() => model.forward(toTensor([toSource(word)]), toTensor([toTarget(word).input])));
   cross.forward = forward;
-  return (map as unknown as Tensor).toArray() as number[][];
+  return (weights as unknown as Tensor).toArray() as number[][];
 }
 
 export async function lesson() {
-  // Adjectives that never met in training; so that nothing can be known by heart.
-  const isUnseen = ({ text }: Review) => {
-    const [i, j] = [good, bad].map((list) => list.findIndex((word) => text.includes(word)));
+  // The adjectives of a test review do not occur together in training: nothing can be memorized.
+  const isInTest = ({ text }: Review) => {
+    const i = positive.findIndex((word) => text.includes(word));
+    const j = negative.findIndex((word) => text.includes(word));
     return (i + j) % 4 === 0;
   };
-  const all = reviews();
-  const [train, test] = [all.filter((review) => !isUnseen(review)), all.filter(isUnseen)];
-  console.log(`${all.length} reviews, ${test.length} of them to test with:`);
+  const all = createReviews();
+  const train = all.filter((review) => !isInTest(review));
+  const test = all.filter(isInTest);
+  console.log(`${all.length} reviews, of which ${test.length} are the test set:`);
   for (const { text, label } of test.slice(0, 4)) console.log(`  ${label ? "+" : "-"} ${text}`);
-  const [bag, encoder] = [0, 1].map((nLayer) => accuracy(nLayer, train, test));
-  console.log(`the mean of word vectors, order unknown   ${percent(bag)} right`);
-  console.log(`an encoder block before the mean          ${percent(encoder)} right`);
+  const bagOfWords = testAccuracy(0, train, test);
+  const encoder = testAccuracy(1, train, test);
+  console.log("accuracy on the test set");
+  console.log(`  mean of word embeddings (a bag of words)  ${percent(bagOfWords)}`);
+  console.log(`  one encoder block before the mean         ${percent(encoder)}`);
 
   manualSeed(11);
-  const unseen = [...new Set(drawWords(200))];
-  const isTest = new Set(unseen);
-  const sizes = { blockSize: MOST + 1, nEncoderLayer: 1, nDecoderLayer: 1, nHead: 2, nEmbd: 48 };
-  const vocabSize = letters.length + 2;
+  const testWords = [...new Set(sampleWords(200))];
+  const testSet = new Set(testWords);
   const options: EncoderDecoderOptions = {
-    ...sizes,
-    ...{ sourceVocabSize: vocabSize, targetVocabSize: vocabSize, positions: "learned" },
+    sourceVocabSize: letters.length + 2,
+    targetVocabSize: letters.length + 2,
+    blockSize: MAX_LENGTH + 1,
+    nEncoderLayer: 1,
+    nDecoderLayer: 1,
+    nHead: 2,
+    nEmbd: 48,
+    positions: "learned",
   };
   const model = new EncoderDecoder(options);
-  // Matrices begin at 0.02, for hundreds of channels; with 48 the scores would be all but 0.
+  // The initial standard deviation of 0.02 suits hundreds of channels. With 48, all attention
+  // scores would be close to 0.
   noGrad(() => {
     for (const w of model.parameters()) if (w.shape.length === 2) w.assign(w.mul(7));
   });
-  descend(model, 5e-3, 250, () => {
-    const batch = drawWords(32).filter((word) => !isTest.has(word));
-    const targets = batch.map(targetOf);
-    const [input, output] = [targets.map((x) => x.input), targets.map((x) => x.output)];
-    const source = integers(batch.map(sourceOf));
-    return model.forward(source, integers(input), integers(output)).loss as Tensor;
+  trainModule(model, 5e-3, 250, () => {
+    const batch = sampleWords(32).filter((word) => !testSet.has(word));
+    const source = toTensor(batch.map(toSource)); // (B, S)
+    const input = toTensor(batch.map((word) => toTarget(word).input)); // (B, T)
+    const target = toTensor(batch.map((word) => toTarget(word).target)); // (B, T)
+    return model.forward(source, input, target).loss as Tensor;
   });
-  const written = translations(model, unseen);
-  console.log("\nwords backwards, after 250 steps:");
-  for (const [i, word] of unseen.slice(0, 4).entries())
-    console.log(`  ${word.padEnd(9)} -> ${written[i]}`);
-  const isExact = (each: string, i: number) => each === [...unseen[i]].reverse().join("");
-  const exact = written.filter(isExact).length / unseen.length;
-  console.log(`of ${unseen.length} that it has not seen, ${percent(exact)} letter for letter`);
+  const outputs = translate(model, testWords);
+  console.log("\nwords written backward, after 250 steps:");
+  for (const [i, word] of testWords.slice(0, 4).entries())
+    console.log(`  ${word.padEnd(9)} -> ${outputs[i]}`);
+  const isExact = (output: string, i: number) => output === [...testWords[i]].reverse().join("");
+  const exactMatch = outputs.filter(isExact).length / testWords.length;
+  console.log(`${percent(exactMatch)} of ${testWords.length} unseen words are fully correct`);
 
-  // A row for each letter that is asked for, a column for each place that it can look at.
-  const map = mapOf(model, "abcdefgh");
-  const rows = ["h", "g", "f", "e", "d", "c", "b", "a", "."];
-  const labels = { rows, columns: [...rows].reverse(), low: 0, high: 1 };
-  show(heatmap(map, { ...labels, title: "cross-attention: written, read" }), "lesson-11");
-  console.log(`The map is the translation: it runs from the last letter to the first. That is how
-attention was first met, as the alignment of two languages. A GPT has the same in one text: a
-question is read where an encoder would have read it, and the mask is all that is added.
+  // One row for each letter that the decoder writes, one column for each position that it can read.
+  const map = crossAttentionMap(model, "abcdefgh");
+  const rowLabels = ["h", "g", "f", "e", "d", "c", "b", "a", "."];
+  const columnLabels = [...rowLabels].reverse();
+  const title = "cross-attention from written to read letters";
+  show(heatmap(map, { title, rowLabels, columnLabels, low: 0, high: 1 }), "lesson-11");
+  console.log(`The weights show the alignment: the decoder reads from the last letter to the first. This
+is what attention was invented for, to align two languages. A GPT does both jobs on one text: a
+prompt takes the place of the encoder's input, and only the causal mask is added.
 
 Exercises
-1. Give "although" a part: what counts then comes before it. How many more steps does it take to
-   learn both, and why is that harder than "but" alone?
-2. Take out the line that makes the first weights larger. What does the loss do, and for how long?
-3. Put the ends behind the letters in sourceOf(). Now a letter's place does not tell how far it is
-   from the end. Does the decoder still learn it, and what must the encoder find out?
-4. Draw the map of each head by itself. Do they share the work?`);
-  return { bag, encoder, exact, map };
+1. Add "although" to the reviews, where the part before it decides. How many more steps does it
+   take to learn both, and why is that harder than "but" alone?
+2. Remove the line that enlarges the initial weights. What does the loss do, and for how long?
+3. Pad on the right in toSource(). A letter's position then no longer tells how far it is from the
+   end. Does the decoder still learn to reverse words, and what must the encoder find out?
+4. Plot the weights of each head separately. Do the heads share the work?`);
+  return { bagOfWords, encoder, exactMatch, map };
 }
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(1)}%`;
 }

@@ -1,17 +1,21 @@
 // Lesson 13: Tokenizers: bytes, characters, words, and byte-pair encoding
 //
-// A model knows numbers from 0 to V - 1 and nothing of letters. What a number stands for is decided
-// before any training. Short pieces (bytes, characters) need few numbers and know every text, but
-// make long sequences. Words make short ones, and know only the words that they have met.
-// Byte-pair encoding takes the middle: it begins with bytes and joins what often stands together.
+// A model only knows ids from 0 to V - 1. What an id stands for is decided before training. Short
+// tokens (bytes, characters) need a small vocabulary and can encode any text, but they make long
+// sequences. Words make short sequences, but a word that is not in the vocabulary cannot be
+// encoded. Byte-pair encoding is the compromise: it starts with bytes and merges frequent pairs.
 
 import { BPETokenizer, CharTokenizer, loadCorpus } from "tinybard";
-import { chart, show } from "./picture.ts";
+import { show } from "./figure.ts";
+import { lineChart } from "./line-chart.ts";
 
-/** GPT-2's first cut: words with the space before them, numbers, marks. No merge crosses a cut. */
-const WORD = /'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
+/**
+ * GPT-2's pre-tokenizer: words with the space before them, numbers, and punctuation. Merges never
+ * cross the boundary between two matches.
+ */
+const PATTERN = /'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
-/** A new token: the two that it joins, and how often they stood side by side. */
+/** A learned token: the pair that it merges, and how often that pair occurred. */
 export interface Merge {
   left: string;
   right: string;
@@ -19,184 +23,227 @@ export interface Merge {
 }
 
 /**
- * Byte-pair encoding: whatever pair of neighbours is the commonest becomes a token, again and
- * again. Tokens are strings of bytes. Gage (1994); Sennrich, Haddow and Birch (2016).
+ * Learns byte-pair encoding: merges the most frequent pair of adjacent tokens into a new token, and
+ * repeats. A token is a string of bytes. Gage (1994); Sennrich, Haddow and Birch (2016).
  */
-export function learn(
-  text: string,
-  merges: number,
-  tell = (_merge: Merge, _number: number) => {},
-): Merge[] {
-  const words = new Map<string, { tokens: string[]; count: number }>(); // each different word once
-  for (const [word] of text.matchAll(WORD)) {
-    const known = words.get(word) ?? { tokens: bytesOf(word), count: 0 };
-    words.set(word, { ...known, count: known.count + 1 });
+export function learnMerges(text: string, mergeCount: number): Merge[] {
+  const words = countWords(text);
+  const ids = new Map(BYTES.map((byte, id) => [byte, id]));
+  const merges: Merge[] = [];
+  while (merges.length < mergeCount) {
+    const best = findBestPair(countPairs(words), ids);
+    for (const word of words) word.tokens = applyMerge(word.tokens, best);
+    ids.set(best.left + best.right, ids.size);
+    merges.push(best);
   }
-  const learned: Merge[] = [];
-  const age = new Map(BYTES.map((byte, i) => [byte, i])); // of equally common pairs the oldest wins
-  const older = (a: string, b: string) => (age.get(a) as number) - (age.get(b) as number);
-  while (learned.length < merges) {
-    const pairs = new Map<string, Merge>();
-    for (const { tokens, count } of words.values()) {
-      for (let i = 1; i < tokens.length; i++) {
-        const [left, right] = [tokens[i - 1], tokens[i]];
-        const key = `${left.length} ${left}${right}`;
-        const pair = pairs.get(key) ?? { left, right, count: 0 };
-        pair.count += count;
-        pairs.set(key, pair);
-      }
+  return merges;
+}
+
+/** A distinct word of the text as tokens, with its number of occurrences. */
+interface Word {
+  tokens: string[];
+  count: number;
+}
+
+function countWords(text: string): Word[] {
+  const words = new Map<string, Word>();
+  for (const [match] of text.matchAll(PATTERN)) {
+    const word = words.get(match) ?? { tokens: toBytes(match), count: 0 };
+    word.count++;
+    words.set(match, word);
+  }
+  return [...words.values()];
+}
+
+function countPairs(words: readonly Word[]): Merge[] {
+  const pairs = new Map<string, Merge>();
+  for (const { tokens, count } of words) {
+    for (let i = 1; i < tokens.length; i++) {
+      const left = tokens[i - 1];
+      const right = tokens[i];
+      const key = `${left.length} ${left}${right}`; // the length tells where the right one starts
+      const pair = pairs.get(key) ?? { left, right, count: 0 };
+      pair.count += count;
+      pairs.set(key, pair);
     }
-    const isBetter = (a: Merge, b: Merge) =>
-      a.count - b.count || older(b.left, a.left) || older(b.right, a.right);
-    const best = [...pairs.values()].reduce((a, b) => (isBetter(b, a) > 0 ? b : a));
-    for (const word of words.values()) word.tokens = join(word.tokens, best);
-    age.set(best.left + best.right, age.size);
-    learned.push(best);
-    tell(best, learned.length);
   }
-  return learned;
+  return [...pairs.values()];
 }
 
-/** The tokens with every pair of the merge made one, from left to right. */
-function join(tokens: string[], { left, right }: Merge): string[] {
+/** Returns the most frequent pair; of equally frequent ones, the pair with the lowest ids. */
+function findBestPair(pairs: readonly Merge[], ids: ReadonlyMap<string, number>): Merge {
+  const id = (token: string) => ids.get(token) as number;
+  const compare = (a: Merge, b: Merge) =>
+    b.count - a.count || id(a.left) - id(b.left) || id(a.right) - id(b.right);
+  return pairs.reduce((best, pair) => (compare(pair, best) < 0 ? pair : best));
+}
+
+/** Returns the tokens with each occurrence of the pair merged, from left to right. */
+function applyMerge(tokens: string[], { left, right }: Merge): string[] {
   if (!tokens.includes(left)) return tokens;
-  const joined: string[] = [];
+  const merged: string[] = [];
   for (let i = 0; i < tokens.length; i++) {
-    if (tokens[i] === left && tokens[i + 1] === right) joined.push(left + tokens[++i]);
-    else joined.push(tokens[i]);
+    if (tokens[i] === left && tokens[i + 1] === right) {
+      merged.push(left + right);
+      i++; // skips the right token
+    } else {
+      merged.push(tokens[i]);
+    }
   }
-  return joined;
+  return merged;
 }
 
-/** The tokens of a text: its bytes, joined in the order in which the merges were learned. */
+/** Splits a text into bytes and applies the merges in the order in which they were learned. */
 export function encode(text: string, merges: readonly Merge[]): string[] {
-  const known = new Map<string, string[]>();
-  return Array.from(text.matchAll(WORD), ([word]) => {
-    if (!known.has(word)) known.set(word, merges.reduce(join, bytesOf(word)));
-    return known.get(word) as string[];
-  }).flat();
+  const cache = new Map<string, string[]>();
+  const words = text.match(PATTERN) ?? [];
+  return words.flatMap((word) => {
+    const tokens = cache.get(word) ?? merges.reduce(applyMerge, toBytes(word));
+    cache.set(word, tokens);
+    return tokens;
+  });
 }
 
-/** Each byte of a text in UTF-8 as a character of its own, U+0000 to U+00FF. */
-function bytesOf(text: string): string[] {
+/** Returns the UTF-8 bytes of a text, each as a character from U+0000 to U+00FF. */
+function toBytes(text: string): string[] {
   return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte));
 }
 
-/** The bytes in GPT-2's order: those that can be printed come first. */
+/** The 256 bytes in GPT-2's order: printable ones first. */
 const BYTES = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).sort(
-  (a, b) => Number(isPrinted(b)) - Number(isPrinted(a)),
+  (a, b) => Number(isPrintable(b)) - Number(isPrintable(a)),
 );
 
-function isPrinted(byte: string): boolean {
+function isPrintable(byte: string): boolean {
   return /[!-~¡-¬®-ÿ]/.test(byte);
 }
 
-/** Tokens side by side, to look at. */
-function display(tokens: readonly string[]): string {
-  const text = (token: string) => Buffer.from(token, "latin1").toString("utf8");
-  return tokens.map(text).join("|").replaceAll(" ", "␣").replaceAll("\n", "⏎");
+/** Formats tokens for display, separated by "|". */
+function format(tokens: readonly string[]): string {
+  const text = tokens.map((token) => Buffer.from(token, "latin1").toString("utf8")).join("|");
+  return text.replaceAll(" ", "␣").replaceAll("\n", "⏎");
 }
 
 export async function lesson() {
   const { name, text } = await loadCorpus();
-  const [train, rest] = [text.slice(0, 100_000), text.slice(-30_000)];
+  const train = text.slice(0, 100_000);
+  const val = text.slice(-30_000);
 
-  // Bytes. UTF-8 writes every text with numbers below 256: the smallest vocabulary that lacks
-  // nothing. Only ASCII has a byte for a character.
+  // Bytes. UTF-8 encodes any text as numbers below 256: the smallest vocabulary without unknown
+  // tokens. But only ASCII characters are a single byte.
   const hello = [...new TextEncoder().encode("Hello")];
   console.log(`"Hello" in bytes: ${hello.join(" ")}   ("hello" begins with 104)`);
-  for (const each of ["é", "€", "🙂", "👩‍🚀"])
-    console.log(`  ${each}  characters: ${[...each].length}, bytes: ${bytesOf(each).length}`);
+  for (const sample of ["é", "€", "🙂", "👩‍🚀"])
+    console.log(`  ${sample}  characters: ${[...sample].length}, bytes: ${toBytes(sample).length}`);
 
-  // Characters: those that the text has. Another one has no number, and that is an error.
-  const characters = CharTokenizer.train(text);
-  const refused = attempt(() => characters.encode("naïve €"));
-  console.log(
-    `\n${name} has ${characters.vocabSize} characters; of "naïve €" it says:\n  ${refused}`,
-  );
+  // Characters. Only those in the training text have an id; any other character is an error.
+  const charTokenizer = CharTokenizer.train(text);
+  const charError = errorMessage(() => charTokenizer.encode("naïve €"));
+  console.log(`\n${name} has ${charTokenizer.vocabSize} distinct characters. Encoding "naïve €":`);
+  console.log(`  ${charError}`);
 
-  // Words. Most of a text is a few words, most of a vocabulary is words that occur once; and text
-  // that nobody has seen has words that nobody has seen.
-  const words = train.match(WORD) ?? [];
+  // Words. A few words make up most of the text, but most of the vocabulary occurs only once, and
+  // new text has new words.
+  const words = train.match(PATTERN) ?? [];
   const counts = new Map<string, number>();
   for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
-  const once = [...counts.values()].filter((count) => count === 1).length;
-  const later = rest.match(WORD) ?? [];
-  const unknown = later.filter((word) => !counts.has(word)).length / later.length;
-  console.log(`\n${words.length} words, ${counts.size} different ones, ${once} of them only once.`);
-  console.log(`Later in the text ${percent(unknown)} of the words are unknown.`);
+  const singletons = [...counts.values()].filter((count) => count === 1).length;
+  const valWords = val.match(PATTERN) ?? [];
+  const unknown = valWords.filter((word) => !counts.has(word)).length / valWords.length;
+  console.log(`\n${words.length} words, ${counts.size} distinct, ${singletons} of them only once.`);
+  console.log(`In text from the end of the corpus, ${percent(unknown)} of the words are unknown.`);
 
-  // Byte-pair encoding, trained on the spot.
-  console.log(`\nlearning from ${train.length} characters (␣ is a space, ⏎ a new line):`);
-  const merges = learn(train, 512, ({ left, right, count }, i) => {
-    if (i > 12 && i % 128 !== 0) return;
-    const [pair, token] = [display([left, right]).padEnd(9), display([left + right]).padEnd(9)];
-    console.log(`  ${String(i).padStart(3)}  ${pair} -> ${token} ${count} times`);
-  });
-  const sentence = rest.slice(rest.indexOf("\n") + 1).match(/[A-Z][^.]{50,90}/)?.[0] ?? "";
-  for (const m of [0, 64, 512])
-    console.log(`\n${m} merges: ${display(encode(sentence, merges.slice(0, m)))}`);
+  // Byte-pair encoding.
+  const merges = learnMerges(train, 512);
+  console.log(`\nmerges learned from ${train.length} characters (␣ is a space, ⏎ a newline):`);
+  for (const [i, { left, right, count }] of merges.entries()) {
+    const number = i + 1;
+    if (number > 12 && number % 128 !== 0) continue;
+    const pair = format([left, right]).padEnd(9);
+    const token = format([left + right]).padEnd(9);
+    console.log(`  ${String(number).padStart(3)}  ${pair} -> ${token} ${count} times`);
+  }
+  const sentence = val.slice(val.indexOf("\n") + 1).match(/[A-Z][^.]{50,90}/)?.[0] ?? "";
+  for (const count of [0, 64, 512])
+    console.log(`\n${count} merges: ${format(encode(sentence, merges.slice(0, count)))}`);
 
-  // The library learns the same, without counting all pairs again for each merge.
+  // The library learns the same merges, without recounting all pairs for each of them.
   const library = BPETokenizer.train(train, { vocabSize: 256 + merges.length });
-  const { tokens, merges: theirs } = library.vocabulary;
-  const equal = merges.filter(({ left, right }, i) => {
-    return tokens[theirs[i][0]] === left && tokens[theirs[i][1]] === right;
+  const { tokens, merges: libraryMerges } = library.vocabulary;
+  const equalMerges = merges.filter(({ left, right }, i) => {
+    const [leftId, rightId] = libraryMerges[i];
+    return tokens[leftId] === left && tokens[rightId] === right;
   }).length;
-  const mine = encode(rest, merges);
-  const isSame = library.encode(rest).every((id, i) => tokens[id] === mine[i]);
-  console.log(`\nBPETokenizer learns ${equal} of ${merges.length} merges the same; so`);
-  console.log(`it cuts text not seen ${isSame ? "in the same places" : "elsewhere"}`);
+  const encoded = encode(val, merges);
+  const isSame = library.encode(val).every((id, i) => tokens[id] === encoded[i]);
+  console.log(`\n${equalMerges} of ${merges.length} merges are equal to those of BPETokenizer,`);
+  console.log(`which encodes new text ${isSame ? "the same way" : "differently"}.`);
 
-  // What it buys: fewer tokens for the same text, so that a block reaches further back, and each
-  // step of training sees more of it. What it costs: a row of the embedding and of the head each.
-  const sizes = [0, 16, 32, 64, 128, 256, 512];
-  const ratio = (part: string) =>
-    sizes.map((m) => [256 + m, part.length / encode(part, merges.slice(0, m)).length] as const);
-  const [seen, unseen] = [ratio(train.slice(0, 30_000)), ratio(rest)];
-  console.log("\nvocabulary   characters per token   in text not seen");
-  for (const [i, [size, each]] of seen.entries()) {
-    const columns = [each.toFixed(2).padStart(23), unseen[i][1].toFixed(2).padStart(19)];
-    console.log(`${String(size).padStart(10)}${columns.join("")}`);
+  // The benefit of merges: fewer tokens for the same text, so a block covers more text, and so does
+  // each training step. The cost: each token adds a row to the embedding and to the head.
+  const mergeCounts = [0, 16, 32, 64, 128, 256, 512];
+  const compression = (part: string) =>
+    mergeCounts.map((count) => {
+      const encoded = encode(part, merges.slice(0, count));
+      return [256 + count, part.length / encoded.length] as const;
+    });
+  const trainCurve = compression(train.slice(0, 30_000));
+  const valCurve = compression(val);
+  console.log("\n             characters per token");
+  console.log("vocabulary   training text   new text");
+  for (const [i, [vocabSize, ratio]] of trainCurve.entries()) {
+    const columns = ratio.toFixed(2).padStart(16) + valCurve[i][1].toFixed(2).padStart(11);
+    console.log(String(vocabSize).padStart(10) + columns);
   }
   const curves = [
-    { name: "seen text", points: seen },
-    { name: "text not seen", points: unseen },
+    { name: "training text", points: trainCurve },
+    { name: "new text", points: valCurve },
   ];
-  show(chart(curves, { title: "characters per token", x: "vocabulary" }), "lesson-13");
+  const title = "characters per token";
+  show(lineChart(curves, { title, xLabel: "vocabulary size" }), "lesson-13");
 
-  // The oddities of language models begin here. A word is another token with a space before it, in
-  // capitals, at a line's beginning. And numbers are cut wherever the training text had it.
+  // Some oddities of language models start here. A word is a different token after a space, in
+  // capitals and at the start of a line. Numbers are split as the training text happens to suggest.
   const years = Array.from({ length: 126 }, (_, i) => `in ${1900 + i} `.repeat(1 + i)).join("");
-  const numbers = learn(years, 40);
-  const odd = (what: string[], by: Merge[]) => what.map((each) => display(encode(each, by)));
-  const spaces = odd(["the", " the", "The", " THE", "   the"], merges);
-  const figures = odd([" 2019", " 2091", " 1066", " 20190"], numbers);
-  console.log(`One word:    ${spaces.join("    ")}`);
-  console.log(`Numbers, learned from years:    ${figures.join("    ")}`);
+  const yearMerges = learnMerges(years, 40);
+  const spellings = ["the", " the", "The", " THE", "   the"].map((s) => format(encode(s, merges)));
+  const numbers = [" 2019", " 2091", " 1066", " 20190"].map((s) => format(encode(s, yearMerges)));
+  console.log(`One word in five spellings:  ${spellings.join("    ")}`);
+  console.log(`Numbers, learned from years: ${numbers.join("    ")}`);
   console.log(
-    `A model that is to add 2019 and 2091 sees tokens of unequal length, cut in
-unequal places.`,
+    "A model that adds 2019 and 2091 sees tokens of different lengths, split differently.",
   );
+
   console.log(`
 Exercises
-1. Learn without the first cut: let WORD be /[^]+/u. Which tokens come out, and why are they bad?
-2. Encode Python or TypeScript with these merges: how many tokens are spaces? What would help?
-3. The byte tokens of é are no text, each by itself. What must a program that prints token after
-   token do, and what does decoder() of BPETokenizer do?`);
-  const parts = { spaces, figures };
-  return { hello, refused, unknown, merges, equal, isSame, seen, unseen, ...parts };
+1. Learn without pre-tokenization: let PATTERN be /[^]+/u. Which tokens appear, and why are they
+   bad?
+2. Encode Python or TypeScript with these merges. How many tokens are spaces? What would help?
+3. The two byte tokens of é are not valid text on their own. What must a program do that prints
+   token after token, and what does decoder() of BPETokenizer do?`);
+  return {
+    hello,
+    charError,
+    unknown,
+    merges,
+    equalMerges,
+    isSame,
+    trainCurve,
+    valCurve,
+    spellings,
+    numbers,
+  };
 }
 
-/** The message of the error that a function throws. */
-function attempt(task: () => unknown): string {
+/** Returns the message of the error that a function throws. */
+function errorMessage(fn: () => unknown): string {
   try {
-    return `no error: ${task()}`;
+    return `no error: ${fn()}`;
   } catch (error) {
     return (error as Error).message;
   }
 }
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(1)}%`;
 }

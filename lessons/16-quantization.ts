@@ -1,9 +1,10 @@
-// Lesson 16: Weights of a few bits
+// Lesson 16: Quantization
 //
-// A weight takes 32 bits. How many of them does the model need? Writing a token reads each weight
-// once and does little else, so fewer bits mean less memory and less time. Rounding is plain: a row
-// of weights becomes whole numbers and one scale, w = scale q. The lesson does it by hand for each
-// number of bits from 8 down to 2, shows what the scale hangs on, and then lets the library do it.
+// A weight takes 32 bits. How many does the model need? Generating a token is memory-bound: it
+// reads each weight once and does little else, so fewer bits mean less memory and less time.
+// Quantization is simple: a row of weights becomes integers q and one scale, with w = scale * q.
+// This lesson does it by hand for 8 down to 2 bits, shows what the error depends on, and then uses
+// the library.
 
 import {
   dequantize,
@@ -16,152 +17,193 @@ import {
   randn,
   tensor,
 } from "tinybard";
-import { chart, show } from "./picture.ts";
-import { fit, lossOn, tinyGPT, tokensOf } from "./tiny.ts";
+import { show } from "./figure.ts";
+import { lineChart } from "./line-chart.ts";
+import { estimateLoss, fit, tinyGPT, tokenize } from "./training.ts";
 
-/** Whole numbers from -most to most, most = 2^(bits - 1) - 1, and what 1 stands for. */
-export interface Rounded {
+/** A group of weights as integers from -maxQ to maxQ, maxQ = 2^(bits - 1) - 1, and their scale. */
+export interface QuantizedGroup {
   q: number[];
   scale: number;
 }
 
-/** The nearest of few numbers to each weight: no error is larger than scale / 2. */
-export function round(weights: readonly number[], bits: number): Rounded {
-  const most = 2 ** (bits - 1) - 1;
-  const scale = Math.max(...weights.map(Math.abs)) / most || 1;
+/** Rounds each weight to the nearest multiple of the scale, so the error is at most scale / 2. */
+export function quantizeGroup(weights: readonly number[], bits: number): QuantizedGroup {
+  const maxQ = 2 ** (bits - 1) - 1;
+  const scale = Math.max(...weights.map(Math.abs)) / maxQ || 1;
   return { q: weights.map((w) => Math.round(w / scale)), scale };
 }
 
-/** The weights again, near to what they were. */
-export function restore({ q, scale }: Rounded): number[] {
+export function dequantizeGroup({ q, scale }: QuantizedGroup): number[] {
   return q.map((n) => scale * n);
 }
 
-/** A matrix there and back, with a scale for each `group` columns of a row. */
-export function roundTrip(matrix: number[][], bits: number, group = matrix[0].length): number[][] {
+/** Quantizes and dequantizes a matrix, with one scale for each `groupSize` weights of a row. */
+export function roundTrip(
+  matrix: number[][],
+  bits: number,
+  groupSize = matrix[0].length,
+): number[][] {
   return matrix.map((row) => {
-    const starts = Array.from({ length: Math.ceil(row.length / group) }, (_, i) => i * group);
-    return starts.flatMap((start) => restore(round(row.slice(start, start + group), bits)));
+    const groupCount = Math.ceil(row.length / groupSize);
+    const groups = Array.from({ length: groupCount }, (_, i) =>
+      row.slice(i * groupSize, (i + 1) * groupSize),
+    );
+    return groups.flatMap((group) => dequantizeGroup(quantizeGroup(group, bits)));
   });
 }
 
-/** The root of the mean square of the error, as a share of that of the weights. */
-function errorOf(matrix: number[][], back: number[][]): number {
-  const square = (rows: number[][]) => rows.flat().reduce((sum, x) => sum + x * x, 0);
-  const error = matrix.map((row, i) => row.map((w, j) => w - back[i][j]));
-  return Math.sqrt(square(error) / square(matrix));
+/** Returns the RMS of the differences, relative to the RMS of the matrix. */
+function relativeError(matrix: number[][], approximation: number[][]): number {
+  const sumOfSquares = (rows: number[][]) => rows.flat().reduce((sum, x) => sum + x * x, 0);
+  const error = matrix.map((row, i) => row.map((w, j) => w - approximation[i][j]));
+  return Math.sqrt(sumOfSquares(error) / sumOfSquares(matrix));
 }
 
-/** A copy of a model with all its matrices rounded, each row by itself. */
-function withBits(model: GPT, bits: number): GPT {
+/** Returns a copy of a model with rounded matrices, one scale per row. */
+function roundWeights(model: GPT, bits: number): GPT {
   const copy = tinyGPT(model.config.vocabSize);
   const dict = model.stateDict();
-  for (const [name, w] of Object.entries(dict))
-    if (w.shape.length === 2 && name !== "wpe.weight")
-      dict[name] = tensor(roundTrip(w.toArray() as number[][], bits));
+  for (const [name, weight] of Object.entries(dict)) {
+    if (weight.shape.length !== 2 || name === "wpe.weight") continue;
+    dict[name] = tensor(roundTrip(weight.toArray() as number[][], bits));
+  }
   copy.loadStateDict(dict);
   return copy;
 }
 
-/** The bytes of all that a model holds. */
-function bytesOf(model: GPT): number {
-  return Object.values(model.stateDict()).reduce((sum, w) => sum + 4 * w.size, 0);
+/** Returns the size of a model in bytes. Each element takes four: f32, or a word of packed integers. */
+function sizeInBytes(model: GPT): number {
+  return Object.values(model.stateDict()).reduce((sum, weight) => sum + 4 * weight.size, 0);
 }
 
 export async function lesson() {
   manualSeed(16);
   const { name, text } = await loadCorpus();
-  const { tokenizer, train, val } = tokensOf(text);
+  const { tokenizer, train, val } = tokenize(text);
   const model = tinyGPT(tokenizer.vocabSize);
   fit(model, train, { steps: 400, lr: 5e-3, batchSize: 8 });
-  const matrix = model.h[0].mlp.c_fc.weight.toArray() as number[][]; // [128, 32]
+  const { weight } = model.h[0].mlp.c_fc; // (128, 32)
+  const matrix = weight.toArray() as number[][];
 
-  // Eight weights, by hand.
-  const row = matrix[0].slice(0, 8);
-  const { q, scale } = round(row, 4);
-  const print = (label: string, values: readonly number[], digits: number) =>
-    console.log(
-      `  ${label.padEnd(16)}${values.map((x) => x.toFixed(digits).padStart(8)).join("")}`,
-    );
-  console.log(`Eight weights of a GPT that was trained on ${name}, in 4 bits`);
-  print("w", row, 3);
-  print("q = w / scale", q, 0);
-  print("scale q", restore({ q, scale }), 3);
-  console.log(`  scale = max |w| / 7 = ${scale.toFixed(4)}; no error is above half of it`);
+  // Eight weights by hand.
+  const weights = matrix[0].slice(0, 8);
+  const quantized = quantizeGroup(weights, 4);
+  console.log(`Eight weights of a GPT trained on ${name}, in 4 bits`);
+  printRow("w", weights, 3);
+  printRow("q = w / scale", quantized.q, 0);
+  printRow("scale * q", dequantizeGroup(quantized), 3);
+  console.log(
+    `  scale = max |w| / 7 = ${quantized.scale.toFixed(4)}; the largest error is half of it`,
+  );
 
-  // A bit more halves the step between numbers, and so the error.
-  const widths = [2, 3, 4, 5, 6, 7, 8];
-  const errors = widths.map((bits) => [bits, errorOf(matrix, roundTrip(matrix, bits))] as const);
-  const curve = { name: "rms error / rms weight", points: errors };
-  show(chart([curve], { title: "one matrix, rounded", x: "bits", logY: true }), "lesson-16");
+  // Each additional bit halves the scale, and so the error.
+  const bitWidths = [2, 3, 4, 5, 6, 7, 8];
+  const errors = bitWidths.map(
+    (bits) => [bits, relativeError(matrix, roundTrip(matrix, bits))] as const,
+  );
+  const errorCurve = { name: "relative RMS error", points: errors };
+  const errorTitle = "one quantized matrix";
+  show(lineChart([errorCurve], { title: errorTitle, xLabel: "bits", logY: true }), "lesson-16");
 
-  // The scale comes from the largest weight, and all others pay for it. In large models a few
-  // weights are far larger than the rest. The fewer numbers share a scale, the fewer pay; but each
-  // scale takes 32 bits of its own.
-  const plain = randn([64, 64]).toArray() as number[][];
-  const spoiled = plain.map((row) => [...row]);
-  spoiled[5][7] = 40; // one of 4096
-  const groups = { matrix: 64 * 64, row: 64, "32 columns": 32 };
-  console.log("one scale for each    bits a weight    error in 4 bits    and one weight of 40");
-  const shared = Object.entries(groups).map(([label, count]) => {
-    const flat = (rows: number[][]) => (count > 64 ? [rows.flat()] : rows);
-    const withoutIt = (rows: number[][]) => [rows.flat().filter((_, i) => i !== 5 * 64 + 7)];
-    const [one, other] = [plain, spoiled].map((rows) => {
-      const back = roundTrip(flat(rows), 4, count);
-      return errorOf(withoutIt(rows), withoutIt(back)); // the error of the other 4095
-    });
-    const cells = [(4 + 32 / count).toFixed(2), percent(one), percent(other)];
-    const widths = [15, 19, 24];
-    console.log(`  ${label.padEnd(18)}${cells.map((c, i) => c.padStart(widths[i])).join("")}`);
-    return { label, one, other };
+  // The largest weight determines the scale, at the expense of all others. Large models have a few
+  // outliers, weights that are far larger than the rest. The fewer weights share a scale, the fewer
+  // an outlier affects, but each scale takes another 32 bits.
+  const normal = randn([64, 64]).toArray() as number[][];
+  const withOutlier = normal.map((row) => [...row]);
+  withOutlier[5][7] = 40; // one of 4096
+  console.log("one scale for each    bits per weight    error in 4 bits    with one weight of 40");
+  const groupings = { matrix: 64 * 64, row: 64, "32 columns": 32 };
+  const byGrouping = Object.entries(groupings).map(([label, groupSize]) => {
+    const measure = (rows: number[][]) => {
+      const grouped = groupSize > 64 ? [rows.flat()] : rows;
+      const rounded = roundTrip(grouped, 4, groupSize);
+      return relativeError(withoutOutlier(grouped), withoutOutlier(rounded));
+    };
+    const error = measure(normal);
+    const outlierError = measure(withOutlier);
+    const columns = [
+      (4 + 32 / groupSize).toFixed(2).padStart(17),
+      percent(error).padStart(19),
+      percent(outlierError).padStart(25),
+    ];
+    console.log(`  ${label.padEnd(18)}${columns.join("")}`);
+    return { label, error, outlierError };
   });
 
-  // What an error in the weights does to the loss is another question: a model bears much.
-  const loss = lossOn(model, val);
-  const losses = widths.map((bits) => [bits, lossOn(withBits(model, bits), val)] as const);
-  const lines = [
-    { name: "matrices rounded", points: losses },
-    { name: "32 bits", points: widths.map((bits) => [bits, loss] as const) },
+  // How an error in the weights changes the loss is another question: models tolerate a lot.
+  const loss = estimateLoss(model, val);
+  const losses = bitWidths.map((bits) => {
+    return [bits, estimateLoss(roundWeights(model, bits), val)] as const;
+  });
+  const curves = [
+    { name: "quantized matrices", points: losses },
+    { name: "f32", points: bitWidths.map((bits) => [bits, loss] as const) },
   ];
-  show(chart(lines, { title: "validation loss", x: "bits" }), "lesson-16-loss");
+  show(lineChart(curves, { title: "validation loss", xLabel: "bits" }), "lesson-16-loss");
 
-  // The library: packed, four or eight numbers in a word, and read so by the kernels.
-  const bytes = quantizeMatrix(model.h[0].mlp.c_fc.weight, { bits: 8 });
-  const back = dequantize(bytes).toArray() as number[][];
-  const apart = farthest(back, roundTrip(matrix, 8));
-  console.log(`quantizeMatrix() in 8 bits: at most ${apart.toExponential(0)} from ours`);
-  const [word] = bytes.weight.data();
+  // The library packs four 8-bit or eight 4-bit integers into a 32-bit word, which the kernels
+  // unpack as they read it.
+  const packed = quantizeMatrix(weight, { bits: 8 });
+  const difference = maxDifference(
+    dequantize(packed).toArray() as number[][],
+    roundTrip(matrix, 8),
+  );
+  const [word] = packed.weight.data();
   const unpacked = [0, 8, 16, 24].map((shift) => (word << (24 - shift)) >> 24);
-  const [words, scales] = [bytes.weight, bytes.scale].map(({ shape }) => shape.join(", "));
-  console.log(`  [128, 32] floats have become words [${words}] and scales [${scales}];`);
-  console.log(`  the first word, ${word}, holds the numbers ${unpacked.join(", ")}`);
+  const wordShape = packed.weight.shape.join(", ");
+  const scaleShape = packed.scale.shape.join(", ");
+  console.log(`quantizeMatrix() in 8 bits: at most ${difference.toExponential(0)} from our values`);
+  console.log(`  (128, 32) floats became (${wordShape}) words and (${scaleShape}) scales`);
+  console.log(`  the first word, ${word}, holds the integers ${unpacked.join(", ")}`);
   console.log("\n               bytes    validation loss");
   const library = ([32, 8, 4] as const).map((bits) => {
-    const small = bits === 32 ? model : quantize(model, { bits });
-    const result = { bits, bytes: bytesOf(small), loss: lossOn(small, val) };
-    const cells = [String(result.bytes).padStart(10), result.loss.toFixed(4).padStart(19)];
-    console.log(`  ${`${bits} bits`.padEnd(8)}${cells.join("")}`);
-    return { ...result, isQuantized: small.lm_head instanceof nn.QuantizedLinear };
+    const quantizedModel = bits === 32 ? model : quantize(model, { bits });
+    const bytes = sizeInBytes(quantizedModel);
+    const loss = estimateLoss(quantizedModel, val);
+    const label = `${bits} bits`.padEnd(8);
+    console.log(`  ${label}${String(bytes).padStart(10)}${loss.toFixed(4).padStart(19)}`);
+    const isQuantized = quantizedModel.lm_head instanceof nn.QuantizedLinear;
+    return { bits, bytes, loss, isQuantized };
   });
   console.log(`
-Eight bits cost next to nothing, and four bits little. In two bits q is -1, 0 or 1, and the loss
-shows it. Scales, biases and positions keep 32 bits: in a model this narrow they are two fifths of
-what is left in 4 bits, in a wide one next to nothing.
+Eight bits cost almost nothing, and four bits little. With two bits q is -1, 0 or 1, and the loss
+shows it. Scales, biases and position embeddings keep 32 bits: two fifths of the 4-bit size of a
+model this narrow, but almost nothing in a wide one.
 
 Exercises
-1. Round only one layer to 2 bits, one after the other. Which of them does the loss hang on?
-2. round() leaves -2^(bits - 1) unused. In 2 bits that is a quarter of all numbers. How does
-   quantizeMatrix() use it, and what may the scale be then?
-3. Train on: after each step put the rounded weights in, and keep the sums of the changes in 32
-   bits. How much of the loss in 3 bits comes back?`);
-  const first = round(matrix[0], 8).q.slice(0, 4);
-  return { errors, shared, loss, losses, apart, unpacked, first, library };
+1. Quantize only one layer to 2 bits, each in turn. Which layer matters most for the loss?
+2. quantizeGroup() never uses -2^(bits - 1). In 2 bits that is a quarter of all values. How does
+   quantizeMatrix() use it, and which scales become possible?
+3. Quantization-aware training: after each step, use the rounded weights, but accumulate the updates
+   in 32 bits. How much of the loss in 3 bits can you recover?`);
+  const firstIntegers = quantizeGroup(matrix[0], 8).q.slice(0, 4);
+  return {
+    errors,
+    byGrouping,
+    loss,
+    losses,
+    difference,
+    unpacked,
+    firstIntegers,
+    library,
+  };
 }
 
-function farthest(a: number[][], b: number[][]): number {
+/** Removes the element that is the outlier: row 5, column 7 of (64, 64). */
+function withoutOutlier(rows: number[][]): number[][] {
+  return [rows.flat().filter((_, i) => i !== 5 * 64 + 7)];
+}
+
+function maxDifference(a: number[][], b: number[][]): number {
   return Math.max(...a.flatMap((row, i) => row.map((x, j) => Math.abs(x - b[i][j]))));
 }
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+function printRow(label: string, values: readonly number[], digits: number): void {
+  const cells = values.map((value) => value.toFixed(digits).padStart(8));
+  console.log(`  ${label.padEnd(16)}${cells.join("")}`);
+}
+
+function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(1)}%`;
 }

@@ -1,90 +1,108 @@
-// The third kind of picture: how a value was made, as a tree in the terminal, as boxes and arrows
-// in an SVG, and in the language of Graphviz.
+// Computation graphs: as a tree in the terminal, as boxes and arrows in an SVG, and in Graphviz's
+// DOT language.
 
-import { COLORS, document, GREY, label, type Picture } from "./picture.ts";
+import { COLORS, type Figure, GREY, svgDocument, svgText } from "./figure.ts";
 
-/** How to look at a graph whose vertices are of any kind. */
-export interface Look<T> {
-  inputs(x: T): readonly T[];
-  /** The op that made x; empty for a leaf. */
-  op(x: T): string;
-  /** What is written into the box of x. */
-  label(x: T): string;
+/** Accessors for a graph with nodes of any type. */
+export interface NodeView<T> {
+  inputs(node: T): readonly T[];
+  /** The op that computed the node; an empty string for a leaf. */
+  op(node: T): string;
+  label(node: T): string;
 }
 
-/** All that `root` was made from. What is used twice is one box, and a line that says so. */
-export function graph<T>(root: T, look: Look<T>): Picture {
-  return { text: tree(root, look).join("\n"), svg: boxes(root, look) };
+/** Draws everything that `root` was computed from. A node that is used twice is drawn once. */
+export function drawGraph<T>(root: T, view: NodeView<T>): Figure {
+  return { text: toTree(root, view).join("\n"), svg: toSvg(root, view) };
 }
 
-/** The graph as a file for Graphviz: an arrow from each input to what was made of it. */
-export function toDot<T>(root: T, look: Look<T>): string {
+/** Returns the graph in DOT, with an edge from each input to the node computed from it. */
+export function toDot<T>(root: T, view: NodeView<T>): string {
   const ids = new Map<T, number>();
-  for (const x of reached(root, look)) ids.set(x, ids.size);
-  const lines = [...ids].flatMap(([x, id]) => [
-    `  v${id} [shape=box label="${[look.label(x), look.op(x)].filter(Boolean).join(" | ")}"];`,
-    ...look.inputs(x).map((input) => `  v${ids.get(input)} -> v${id};`),
+  for (const node of reachable(root, view)) ids.set(node, ids.size);
+  const lines = [...ids].flatMap(([node, id]) => [
+    `  v${id} [shape=box label="${[view.label(node), view.op(node)].filter(Boolean).join(" | ")}"];`,
+    ...view.inputs(node).map((input) => `  v${ids.get(input)} -> v${id};`),
   ]);
   return ["digraph {", "  rankdir=LR;", ...lines, "}"].join("\n");
 }
 
-function reached<T>(root: T, look: Look<T>): Set<T> {
-  const all = new Set([root]);
-  for (const x of all) for (const input of look.inputs(x)) all.add(input);
-  return all;
+function reachable<T>(root: T, view: NodeView<T>): Set<T> {
+  const nodes = new Set([root]);
+  for (const node of nodes) {
+    for (const input of view.inputs(node)) nodes.add(input); // the loop visits these too
+  }
+  return nodes;
 }
 
-/** A line for each vertex, its inputs below it and further in. */
-function tree<T>(x: T, look: Look<T>, seen = new Set<T>()): string[] {
-  const again = seen.has(x) && look.inputs(x).length > 0;
-  const op = look.op(x) && `   by ${look.op(x)}`;
-  seen.add(x);
-  if (again) return [`${look.label(x)}   (above)`];
-  const below = look.inputs(x).map((input) => tree(input, look, seen));
-  const lines = below.flatMap((branch, i) => {
-    const isLast = i === below.length - 1;
-    const first = isLast ? "└─ " : "├─ ";
-    const rest = isLast ? "   " : "│  ";
-    return branch.map((line, j) => (j === 0 ? first : rest) + line);
+/** Returns one line per node, with its inputs indented below it. */
+function toTree<T>(node: T, view: NodeView<T>, visited = new Set<T>()): string[] {
+  const inputs = view.inputs(node);
+  if (visited.has(node) && inputs.length > 0) return [`${view.label(node)}   (see above)`];
+  visited.add(node);
+  const op = view.op(node);
+  const branches = inputs.map((input) => toTree(input, view, visited));
+  const indented = branches.flatMap((branch, i) => {
+    const isLast = i === branches.length - 1;
+    const firstIndent = isLast ? "└─ " : "├─ ";
+    const indent = isLast ? "   " : "│  ";
+    return branch.map((line, j) => (j === 0 ? firstIndent : indent) + line);
   });
-  return [look.label(x) + op, ...lines];
+  return [op ? `${view.label(node)}   (${op})` : view.label(node), ...indented];
 }
 
-/** Boxes in columns: the further from the root, the further to the left; an op before its box. */
-function boxes<T>(root: T, look: Look<T>): string {
+/** Draws boxes in columns with the root at the right, and each op in a circle before its result. */
+function toSvg<T>(root: T, view: NodeView<T>): string {
+  const { column, row, rowCount } = layOut(root, view);
+  const nodes = [...column.keys()];
+  const boxWidth = 16 + 6.6 * Math.max(...nodes.map((node) => view.label(node).length));
+  const boxHeight = 26;
+  const gap = 62;
+  const lastColumn = Math.max(...column.values());
+  const left = (node: T) => 38 + (lastColumn - (column.get(node) ?? 0)) * (boxWidth + gap);
+  const middle = (node: T) => 24 + (row.get(node) ?? 0) * 38;
+
+  const elements = nodes.flatMap((node) => {
+    const x = left(node);
+    const y = middle(node);
+    const size = `width="${boxWidth}" height="${boxHeight}" rx="4"`;
+    const box = `<rect x="${x}" y="${y - 13}" ${size} fill="none" stroke="${COLORS[0]}"/>`;
+    const label = svgText(x + boxWidth / 2, y + 4, view.label(node), "middle");
+    if (!view.op(node)) return [box, label];
+    const edges = view.inputs(node).map((input) => {
+      const startX = left(input) + boxWidth;
+      const startY = middle(input);
+      const curve = `M${startX} ${startY}C${startX + 16} ${startY} ${x - 44} ${y} ${x - 32} ${y}`;
+      return `<path fill="none" stroke="${GREY}" d="${curve}"/>`;
+    });
+    const line = `<path stroke="${GREY}" d="M${x - 8} ${y}H${x}"/>`;
+    const circle = `<circle cx="${x - 20}" cy="${y}" r="13" fill="none" stroke="${COLORS[1]}"/>`;
+    const op = svgText(x - 20, y + 4, view.op(node), "middle");
+    return [...edges, line, circle, op, box, label];
+  });
+  return svgDocument(left(root) + boxWidth + 12, 12 + rowCount * 38, elements);
+}
+
+/**
+ * Assigns each node a column (its distance from the root) and a row (leaves from top to bottom,
+ * other nodes centered on their inputs).
+ */
+function layOut<T>(root: T, view: NodeView<T>) {
   const column = new Map<T, number>([[root, 0]]);
   const row = new Map<T, number>();
-  let rows = 0;
-  const place = (x: T): number => {
-    for (const input of look.inputs(x))
-      column.set(input, Math.max(column.get(input) ?? 0, (column.get(x) ?? 0) + 1));
-    const known = row.get(x);
-    const below = look.inputs(x).map(place);
-    const at = known ?? (below.length ? (Math.min(...below) + Math.max(...below)) / 2 : rows++);
-    row.set(x, at);
-    return at;
+  let rowCount = 0;
+  const visit = (node: T): number => {
+    const inputs = view.inputs(node);
+    const next = (column.get(node) ?? 0) + 1;
+    for (const input of inputs) column.set(input, Math.max(column.get(input) ?? 0, next));
+    const known = row.get(node);
+    const inputRows = inputs.map(visit);
+    if (known !== undefined) return known;
+    const center = (Math.min(...inputRows) + Math.max(...inputRows)) / 2;
+    const assigned = inputRows.length > 0 ? center : rowCount++;
+    row.set(node, assigned);
+    return assigned;
   };
-  place(root);
-
-  const longest = Math.max(...[...column.keys()].map((x) => look.label(x).length));
-  const [boxWidth, boxHeight, gap] = [16 + 6.6 * longest, 26, 62];
-  const columns = Math.max(...column.values());
-  const left = (x: T) => 38 + (columns - (column.get(x) ?? 0)) * (boxWidth + gap);
-  const middle = (x: T) => 24 + (row.get(x) ?? 0) * 38;
-  const elements = [...column.keys()].flatMap((x) => {
-    const [at, y] = [left(x), middle(x)];
-    const arrows = look.inputs(x).map((input) => {
-      const from = left(input) + boxWidth;
-      const curve = `M${from} ${middle(input)}C${from + 16} ${middle(input)} ${at - 44} ${y}`;
-      return `<path fill="none" stroke="${GREY}" d="${curve} ${at - 32} ${y}"/>`;
-    });
-    const size = `width="${boxWidth}" height="${boxHeight}" rx="4"`;
-    const box = `<rect x="${at}" y="${y - 13}" ${size} fill="none" stroke="${COLORS[0]}"/>`;
-    const text = label(at + boxWidth / 2, y + 4, look.label(x), "middle");
-    if (!look.op(x)) return [box, text];
-    const line = `<path stroke="${GREY}" d="M${at - 8} ${y}H${at}"/>`;
-    const circle = `<circle cx="${at - 20}" cy="${y}" r="13" fill="none" stroke="${COLORS[1]}"/>`;
-    return [...arrows, line, circle, label(at - 20, y + 4, look.op(x), "middle"), box, text];
-  });
-  return document(left(root) + boxWidth + 12, 12 + rows * 38, elements);
+  visit(root);
+  return { column, row, rowCount };
 }

@@ -1,52 +1,71 @@
-// Runs a lesson. usage: npm run lesson [NUMBER], or npm run lesson -- NUMBER --device NAME; without
-// a number it lists them. A lesson is a file NN-name.ts beside this one with a function lesson().
+// Runs a lesson: npm run lesson -- NUMBER [--device NAME]. Without a number it lists the lessons.
+// A lesson is a file NN-name.ts in this folder that exports a function lesson().
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { device, setDefaultDevice } from "tinybard";
-import { parse } from "#src/cli/args.js";
-import { UsageError } from "#src/errors.js";
-import { trainOptions } from "#src/train/config.js";
+import { parseArgs } from "node:util";
+import { type Device, type DeviceName, device, setDefaultDevice } from "tinybard";
 
-const sources = fileURLToPath(new URL("../../lessons", import.meta.url));
+const folder = fileURLToPath(new URL("../../lessons", import.meta.url)); // the sources
+
+/** A mistake on the command line; the process exits with 2. */
+class UsageError extends Error {}
 
 try {
-  const [first, ...rest] = process.argv.slice(2);
-  const hasNumber = first !== undefined && !first.startsWith("--");
-  const flags = parse(
-    "lesson",
-    { device: trainOptions.device },
-    hasNumber ? rest : process.argv.slice(2),
-  );
-  const { device: name = "auto" } = flags as { device?: Parameters<typeof device>[0] };
-  if (hasNumber) await run(first, name);
-  else console.log(`${list()}\n\nnpm run lesson NUMBER runs one.`);
+  const { number, deviceName } = parseCommandLine();
+  if (number === undefined) console.log(`${listLessons()}\n\nnpm run lesson NUMBER runs one.`);
+  else await runLesson(number, deviceName);
 } catch (error) {
   const isUsage = error instanceof UsageError;
-  console.error(isUsage ? error.message : error);
+  console.error(isUsage ? `lesson: ${error.message}` : error);
   process.exitCode = isUsage ? 2 : 1;
 }
 
-/** The lessons' file names, without ending, by number. */
-function lessons(): Map<number, string> {
-  const files = readdirSync(sources).filter((file) => /^\d\d-.*\.ts$/.test(file));
+function parseCommandLine() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { device: { type: "string", default: "auto" } },
+    });
+    if (positionals.length > 1) throw new Error(`unexpected argument ${positionals[1]}`);
+    return { number: positionals[0], deviceName: values.device };
+  } catch (error) {
+    const [reason] = (error as Error).message.split(". "); // the rest is about positionals
+    throw new UsageError(`${reason}\nusage: npm run lesson -- [NUMBER] [--device NAME]`);
+  }
+}
+
+/** Returns a device by name. Throws a UsageError for an unknown name. */
+function findDevice(name: string): Device {
+  try {
+    return device(name as DeviceName);
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** Returns the lessons' file names, without the extension, by number. */
+function findLessons(): Map<number, string> {
+  const files = readdirSync(folder).filter((file) => /^\d\d-.*\.ts$/.test(file));
   return new Map(files.sort().map((file) => [Number(file.slice(0, 2)), file.slice(0, -3)]));
 }
 
-/** A line for each lesson: its number, and its title, which is its file's first line. */
-function list(): string {
-  const lines = [...lessons()].map(([number, name]) => {
-    const [first] = readFileSync(join(sources, `${name}.ts`), "utf8").split("\n", 1);
-    return `${String(number).padStart(2)}  ${first.replace(/^\/\/ Lesson \d+: /, "")}`;
+/** Returns one line per lesson: its number and its title, which is the first line of its file. */
+function listLessons(): string {
+  const lines = [...findLessons()].map(([number, name]) => {
+    const [firstLine] = readFileSync(join(folder, `${name}.ts`), "utf8").split("\n", 1);
+    return `${String(number).padStart(2)}  ${firstLine.replace(/^\/\/ Lesson \d+: /, "")}`;
   });
   return lines.join("\n");
 }
 
-async function run(number: string, name: Parameters<typeof device>[0]): Promise<void> {
-  const file = lessons().get(Number(number));
-  if (!file) throw new UsageError(`lesson: there is no lesson ${number}; there are\n${list()}`);
-  setDefaultDevice(device(name));
-  const { lesson } = await import(new URL(`${file}.js`, import.meta.url).href);
+async function runLesson(number: string, deviceName: string): Promise<void> {
+  const name = findLessons().get(Number(number));
+  if (!name)
+    throw new UsageError(`lesson ${number} does not exist; choose one of\n${listLessons()}`);
+  setDefaultDevice(findDevice(deviceName));
+  const { lesson } = await import(new URL(`${name}.js`, import.meta.url).href);
   await lesson();
 }

@@ -1,23 +1,24 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { lesson } from "#lessons/07-heads.js";
-import { expectLoss } from "./losses.ts";
-import { text, told } from "./told.ts";
+import { assertLoss } from "./expected-losses.ts";
+import { loadText, runLesson } from "./run-lesson.ts";
 
 const test = suite("lesson 7");
 
-if (await text("lesson 7"))
-  test("four small heads weigh what one does, look at different places, and are all used", async () => {
-    const { one, four, loss, shares, worth, output } = await told(lesson);
-    assert.is(one, 3 * 32 * 32);
-    assert.is(four, one);
-    await expectLoss("heads", loss);
-    for (const row of shares) assert.ok(row.reduce((sum, share) => sum + share) < 1 + 1e-5);
-    const farthest = Math.max(
-      ...shares[0].map((_, back) => spread(shares.map((row) => row[back]))),
+if (await loadText("lesson 7"))
+  test("four small heads have the weights of one, attend differently and all matter", async () => {
+    const { oneHead, fourHeads, loss, meanWeights, ablations, output } = await runLesson(lesson);
+    assert.is(oneHead, 3 * 32 * 32);
+    assert.is(fourHeads, oneHead);
+    await assertLoss("heads", loss);
+    for (const row of meanWeights) assert.ok(row.reduce((sum, weight) => sum + weight) < 1 + 1e-5);
+    const largestSpread = Math.max(
+      ...meanWeights[0].map((_, distance) => spread(meanWeights.map((row) => row[distance]))),
     );
-    assert.ok(farthest > 0.1, `the heads' shares differ by at most ${farthest}`);
-    for (const more of worth) assert.ok(more > 0.02, `without a head only ${more} is lost`);
+    assert.ok(largestSpread > 0.1, `the weights of the heads differ by at most ${largestSpread}`);
+    for (const increase of ablations)
+      assert.ok(increase > 0.02, `without a head the loss is only ${increase} higher`);
     assert.match(output, / 7 {2}heads/);
   });
 else test.skip("heads");

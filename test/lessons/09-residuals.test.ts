@@ -1,28 +1,31 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { lesson } from "#lessons/09-residuals.js";
-import { expectLoss } from "./losses.ts";
-import { text, told } from "./told.ts";
+import { assertLoss } from "./expected-losses.ts";
+import { loadText, runLesson } from "./run-lesson.ts";
 
 const test = suite("lesson 9");
 
-if (await text("lesson 9"))
-  test("residuals carry gradients down; normalization minds the rate less; dropout helps on little text", async () => {
-    const told9 = await told(lesson);
-    const { steepness, stack, residual, normalized, byRate, dropout, output } = told9;
-    const [plain, ...others] = steepness;
-    assert.ok(plain > 1000, `plain blocks: gradients at the top ${plain} times those below`);
-    for (const times of others) assert.ok(times > 0.1 && times < 10, `${times} times with 1 + f'`);
-    assert.ok(stack < 2.6, `three residual blocks: ${stack}`);
-    await expectLoss("+ residual", residual);
-    await expectLoss("+ normalization", normalized);
+if (await loadText("lesson 9"))
+  test("residuals preserve gradients; normalization tolerates more learning rates; dropout helps on little text", async () => {
+    const { gradientRatios, stackLoss, residualLoss, normalizedLoss, byRate, dropout, output } =
+      await runLesson(lesson);
+    const [plain, ...others] = gradientRatios;
+    assert.ok(plain > 1000, `plain blocks: the last gradient is ${plain} times the first`);
+    for (const ratio of others) assert.ok(ratio > 0.1 && ratio < 10, `residual blocks: ${ratio}`);
+    assert.ok(stackLoss < 2.6, `three residual blocks: ${stackLoss}`);
+    await assertLoss("+ residual", residualLoss);
+    await assertLoss("+ normalization", normalizedLoss);
     const gains = byRate.residual.map((loss, i) => loss - byRate.normalized[i]);
-    for (const i of [0, 3]) assert.ok(gains[i] > 0.02, `normalization by rate: ${gains}`);
-    const [[without, with2], [all, all2]] = dropout;
-    assert.ok(without.unknown > without.known + 0.5, "2000 characters are learned by heart");
-    assert.ok(with2.unknown < without.unknown - 0.03, `dropout: ${with2.unknown}`);
-    assert.ok(with2.known > without.known, "and less by heart with dropout");
-    assert.ok(all2.unknown > all.unknown, "on the whole text dropout costs");
+    for (const i of [0, 3]) assert.ok(gains[i] > 0.02, `normalization by learning rate: ${gains}`);
+    const [[little, littleDropout], [all, allDropout]] = dropout;
+    assert.ok(little.valLoss > little.trainLoss + 0.5, "2000 characters are memorized");
+    assert.ok(
+      littleDropout.valLoss < little.valLoss - 0.03,
+      `with dropout: ${littleDropout.valLoss}`,
+    );
+    assert.ok(littleDropout.trainLoss > little.trainLoss, "dropout makes memorizing harder");
+    assert.ok(allDropout.valLoss > all.valLoss, "dropout does not help on the whole text");
     assert.match(output, / 9 {2}\+ residual/);
   });
 else test.skip("residuals");

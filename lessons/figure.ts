@@ -1,0 +1,48 @@
+// A figure is drawn twice: as text for the terminal and as an SVG file. This file saves figures and
+// holds the SVG helpers. heatmap.ts, line-chart.ts, bar-chart.ts and graph.ts draw them.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+export interface Figure {
+  /** The drawing as lines of text. */
+  text: string;
+  svg: string;
+}
+
+export const GREY = "#808890";
+export const COLORS = ["#2f81d6", "#d9822b", "#3fa45b", "#b8529a", "#c0392b", "#6f7d8c"];
+
+/** Prints a figure and saves its SVG as runs/lessons/NAME.svg. */
+export function show(figure: Figure, name: string): void {
+  const file = join("runs", "lessons", `${name}.svg`);
+  mkdirSync(join("runs", "lessons"), { recursive: true });
+  writeFileSync(file, figure.svg);
+  console.log(`\n${figure.text}\n(saved as ${file})\n`);
+}
+
+/** Returns a visible symbol for a whitespace character, and any other character unchanged. */
+export function visible(character: string): string {
+  return { "\n": "⏎", " ": "␣", "\t": "⇥" }[character] ?? character;
+}
+
+/** Returns an SVG document without a background, in colors that work on both white and black. */
+export function svgDocument(width: number, height: number, elements: readonly string[]): string {
+  const size = `width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"`;
+  const font = `font-family="sans-serif" font-size="12"`;
+  const head = `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${font}>`;
+  return [head, ...elements, "</svg>", ""].join("\n");
+}
+
+/** Returns an SVG text element. `anchor` is "start", "middle" or "end". */
+export function svgText(
+  x: number,
+  y: number,
+  text: string,
+  anchor = "start",
+  color = GREY,
+): string {
+  const escapes: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+  const content = text.replace(/[&<>]/g, (character) => escapes[character]);
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${color}">${content}</text>`;
+}

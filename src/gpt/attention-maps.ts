@@ -3,7 +3,7 @@
 
 import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";
-import { evaluating, type MultiHeadAttention } from "../nn/index.ts";
+import { evaluating, type MultiHeadAttention, ResidualStream } from "../nn/index.ts";
 import { rotary } from "../ops/attention.ts";
 import { tensor } from "../ops/creation.ts";
 import { add, maskedFill, mul } from "../ops/elementwise.ts";
@@ -31,14 +31,13 @@ export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
     const token = model.wte.forward(idx); // (B, T, C)
     return model.wpe ? add(token, positionRows(model.wpe, 0, T)) : token;
   });
-  let branch: Tensor | null = null;
   for (const block of model.h) {
-    const [map, ...next] = quietly(() => {
-      const [, n] = block.ln_1.join(x, branch); // as the block does it, which keeps it to itself
-      return [attentionWeights(block.attn, n), ...block.forward(x, branch, 0)];
-    });
+    const { map, next } = quietly(() => ({
+      map: attentionWeights(block.attn, block.ln_1.forward(x)),
+      next: block.forward(new ResidualStream(x)).sum(),
+    }));
     yield map;
-    [x, branch] = next;
+    x = next;
   }
 }
 

@@ -12,7 +12,7 @@ import {
   type LayerNorm,
   Linear,
   Module,
-  normOf,
+  makeNorm,
   type RMSNorm,
   rotaryTable,
 } from "../nn/index.ts";
@@ -69,7 +69,7 @@ class Side<Block extends Module> extends Module {
     this.wte = new Embedding(vocabSize, config.nEmbd, { init });
     this.wpe = positionTable(config);
     this.h = blocks();
-    this.ln_f = normOf(config.nEmbd, config);
+    this.ln_f = makeNorm(config.nEmbd, config);
   }
 
   /** idx [B, T] of i32; `step` runs a block. Gives [B, T, C]. */

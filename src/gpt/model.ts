@@ -1,5 +1,5 @@
-// The GPT, from its parts to the whole, under nanoGPT's names. Sizes: B sequences of T tokens, C =
-// nEmbd numbers for each, V tokens to know. Radford et al. (2019), after Vaswani et al. (2017).
+// The GPT, from its block to the whole model, under nanoGPT's names. Sizes: B sequences of T tokens,
+// C = nEmbd channels, V tokens in the vocabulary. Radford et al. (2019), after Vaswani et al. (2017).
 
 import { checkOptions, fail } from "../errors.ts";
 import {
@@ -10,8 +10,9 @@ import {
   MLP,
   Module,
   MultiHeadAttention,
-  normOf,
+  makeNorm,
   type Past,
+  ResidualStream,
   type RMSNorm,
   rotaryTable,
 } from "../nn/index.ts";
@@ -27,57 +28,58 @@ import { initWeights } from "./init.ts";
 import type { KVCache } from "./kv-cache.ts";
 import { positionRows, positionTable } from "./positions.ts";
 
-/** Communication, then computation: branches that join the residual stream at the next norm. */
+/** Attention between tokens, then an MLP on each of them, each added to the residual stream. */
 class Block extends Module {
   readonly ln_1: LayerNorm | RMSNorm;
-  readonly attn: MultiHeadAttention; // each token looks back, and takes what it looks for
+  readonly attn: MultiHeadAttention;
   readonly ln_2: LayerNorm | RMSNorm;
-  readonly mlp: MLP; // each token by itself works on what it gathered
+  readonly mlp: MLP;
+  readonly dropout: number;
 
-  /** `rotary`: the angles by which attention turns queries and keys, if it does. */
-  constructor(
-    { nEmbd, nHead, activation, ...config }: GPTConfig,
-    rotary: Tensor | null,
-    init: Init,
-  ) {
+  /** `rotary` is the table of angles of rotary position embeddings, if the model has them. */
+  constructor(config: GPTConfig, rotary: Tensor | null, init: Init) {
     super();
-    const { bias, qkvBias, dropout } = config;
-    this.ln_1 = normOf(nEmbd, config);
+    const { nEmbd, nHead, bias, qkvBias, dropout, activation } = config;
+    const causal = true; // a token sees itself and the tokens before it
+    this.ln_1 = makeNorm(nEmbd, config);
     this.attn = new MultiHeadAttention({
-      ...{ nEmbd, nHead, bias, qkvBias, dropout, rotary, init },
-      causal: true,
+      nEmbd,
+      nHead,
+      bias,
+      qkvBias,
+      dropout,
+      causal,
+      rotary,
+      init,
     });
-    this.ln_2 = normOf(nEmbd, config);
+    this.ln_2 = makeNorm(nEmbd, config);
     this.mlp = new MLP({ nEmbd, bias, activation, init });
+    this.dropout = dropout;
   }
 
-  /**
-   * Takes the stream (B, T, C), and the branch that has yet to join it with dropout p; gives the
-   * same. `past`: the keys and values of the tokens before, when a text is read piece by piece.
-   */
-  forward(x: Tensor, branch: Tensor | null, p: number, past?: Past): [Tensor, Tensor] {
-    const [y, n] = this.ln_1.join(x, branch, p); // (B, T, C)
-    const [z, m] = this.ln_2.join(y, past ? this.attn.extend(n, past) : this.attn.forward(n), p);
-    return [z, this.mlp.forward(m)];
+  /** `past` holds the keys and values of earlier tokens when a text is read piece by piece. */
+  forward(x: ResidualStream, past?: Past): ResidualStream {
+    const dropout = this.training && !past ? this.dropout : 0;
+    const attn = (x: Tensor) => (past ? this.attn.extend(x, past) : this.attn.forward(x));
+    x = x.add(attn(this.ln_1.forward(x)), { dropout }); // x + dropout(attn(ln_1(x)))  (B, T, C)
+    x = x.add(this.mlp.forward(this.ln_2.forward(x)), { dropout }); // likewise  (B, T, C)
+    return x;
   }
 }
 
-/** Token ids in, for each position the logits of the next token out. */
+/** A decoder-only transformer: token ids in, the logits of each next token out. */
 export class GPT extends Module {
   readonly config: GPTConfig;
-  readonly wte: Embedding; // what a token is
-  readonly wpe: Embedding | null; // where it stands, if a table tells
+  readonly wte: Embedding; // token embeddings
+  readonly wpe: Embedding | null; // position embeddings, unless attention encodes the positions
   readonly h: Block[];
   readonly ln_f: LayerNorm | RMSNorm;
   readonly lm_head: Linear;
 
-  /**
-   * Without `initWeights` the matrices stay 0, or what `init` makes them, and wait for
-   * loadStateDict().
-   */
+  /** With `initWeights: false` matrices stay as `init` made them, for loadStateDict() to fill. */
   constructor(
     options: GPTOptions,
-    { initWeights: draw = true, init = zeros }: { initWeights?: boolean; init?: Init } = {},
+    { initWeights: isRandom = true, init = zeros }: { initWeights?: boolean; init?: Init } = {},
   ) {
     super();
     const config = configure(options);
@@ -85,41 +87,42 @@ export class GPT extends Module {
     this.config = config;
     this.wte = new Embedding(vocabSize, nEmbd, { init });
     this.wpe = positionTable(config);
-    const angles = positions === "rotary" ? rotaryTable(blockSize, nEmbd / nHead) : null;
-    this.h = Array.from({ length: nLayer }, () => new Block(config, angles, init));
-    this.ln_f = normOf(nEmbd, config);
-    const shared = tieWeights ? { weight: this.wte.weight } : {};
-    this.lm_head = new Linear(nEmbd, vocabSize, { bias: config.lmHeadBias, init, ...shared });
-    if (draw) initWeights(this, config.scaleResidual ? 2 * nLayer : 1);
+    const rotary = positions === "rotary" ? rotaryTable(blockSize, nEmbd / nHead) : null;
+    this.h = Array.from({ length: nLayer }, () => new Block(config, rotary, init));
+    this.ln_f = makeNorm(nEmbd, config);
+    const weight = tieWeights ? this.wte.weight : undefined;
+    this.lm_head = new Linear(nEmbd, vocabSize, { bias: config.lmHeadBias, init, weight });
+    if (isRandom) initWeights(this, config.scaleResidual ? 2 * nLayer : 1);
   }
 
   /**
-   * idx, targets [B, T] of i32. Gives the logits [B, T, V] and, with targets, the loss []. Training
-   * asks for no logits: as nobody reads them, their gradient may take their place.
+   * idx, targets [B, T] of i32. Returns the logits [B, T, V] and, with targets, the mean
+   * cross-entropy []. Training sets `logits: false`: the loss is then computed without keeping
+   * them.
    */
   forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
     checkOptions("forward", options, ["logits"]);
     const x = this.hidden(idx); // (B, T, C)
     if (options.logits === false)
-      return { logits: null, loss: targets ? this.lm_head.linearCrossEntropy(x, targets) : null };
+      return { logits: null, loss: targets ? this.lm_head.crossEntropy(x, targets) : null };
     const logits = this.lm_head.forward(x); // (B, T, V)
     return { logits, loss: targets ? crossEntropy(logits, targets) : null };
   }
 
-  /** The residual stream behind the last block (B, T, C); a cache holds what came before idx. */
+  /** Returns the output of the last block, normalized [B, T, C]; `cache` holds earlier tokens. */
   hidden(idx: Tensor, cache?: KVCache): Tensor {
     checkTensor("forward", "idx", idx);
     checkRank("forward", "idx", idx.shape, "BT");
     const { blockSize, embeddingDropout } = this.config;
-    const [start, end] = [cache?.used ?? 0, (cache?.used ?? 0) + idx.shape[1]];
-    const p = this.training && !cache ? this.config.dropout : 0;
+    const start = cache?.used ?? 0;
+    const end = start + idx.shape[1];
     if (end > blockSize) fail(`forward: idx ends at token ${end}, expected at most ${blockSize}`);
     const token = this.wte.forward(idx); // (B, T, C)
-    const places = this.wpe && positionRows(this.wpe, start, end, cache); // (T, C)
-    let x = dropout(places ? add(token, places) : token, { p: embeddingDropout ? p : 0 });
-    let branch: Tensor | null = null;
-    for (const [i, block] of this.h.entries())
-      [x, branch] = block.forward(x, branch, p, cache?.layers[i]);
-    return this.ln_f.join(x, branch, p)[1];
+    const position = this.wpe && positionRows(this.wpe, start, end, cache); // (T, C)
+    const embedded = position ? add(token, position) : token; // (B, T, C)
+    const isDropped = embeddingDropout && this.training && !cache;
+    let x = new ResidualStream(dropout(embedded, { p: isDropped ? this.config.dropout : 0 }));
+    for (const [i, block] of this.h.entries()) x = block.forward(x, cache?.layers[i]);
+    return this.ln_f.forward(x);
   }
 }

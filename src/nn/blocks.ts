@@ -1,36 +1,40 @@
-// The blocks of transformers: communication, then computation. GPT's own block is in
-// gpt/model.ts; these are those of the encoder and the decoder of Vaswani et al. (2017), with the
-// normalization before each branch, as later models have it.
+// The blocks of transformers: attention between tokens, then an MLP on each token, each added to a
+// residual stream. GPT's own block is in gpt/model.ts; these are the encoder's and the decoder's of
+// Vaswani et al. (2017), with the norm before each branch as in later models.
 
 import { fail } from "../errors.ts";
-import { add } from "../ops/elementwise.ts";
 import { type Activation, mlp } from "../ops/linear.ts";
-import { dropout } from "../ops/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type AttentionOptions, MultiHeadAttention } from "./attention.ts";
 import { type Init, LayerNorm, Linear, RMSNorm } from "./layers.ts";
 import { Module } from "./module.ts";
+import { ResidualStream } from "./residual.ts";
 
-/** How the residual stream is normalized before a branch reads it. */
+/** The kind of norm at the start of each branch. */
 export type Norm = "layer" | "rms";
-
-export function normOf(size: number, { norm = "layer", bias = true }: NormOptions) {
-  if (norm !== "layer" && norm !== "rms") fail(`norm: norm is ${norm}, expected layer, rms`);
-  return norm === "rms" ? new RMSNorm(size) : new LayerNorm(size, { bias });
-}
 
 interface NormOptions {
   norm?: Norm;
   bias?: boolean;
 }
 
-/** Each token by itself works on what it gathered: to four times the width, and back. */
+/** Returns a LayerNorm, or an RMSNorm, which has no bias. */
+export function makeNorm(size: number, options: NormOptions = {}): LayerNorm | RMSNorm {
+  const { norm = "layer", bias = true } = options;
+  if (norm !== "layer" && norm !== "rms") fail(`norm: norm is ${norm}, expected layer, rms`);
+  return norm === "rms" ? new RMSNorm(size) : new LayerNorm(size, { bias });
+}
+
+/** y = c_proj(activation(c_fc(x))) on each token, four times as wide in the middle. */
 export class MLP extends Module {
   readonly c_fc: Linear;
   readonly c_proj: Linear;
   readonly activation: Activation;
 
-  /** swiglu has two matrices in c_fc, each narrower by a third: as many numbers in all. */
+  /**
+   * With swiglu c_fc holds two matrices, the gate and the values, and the middle is a third
+   * narrower, so that the number of parameters stays the same. Shazeer (2020).
+   */
   constructor(options: { nEmbd: number; bias?: boolean; activation?: Activation; init?: Init }) {
     super();
     const { nEmbd, bias = true, activation = "gelu", init } = options;
@@ -41,11 +45,13 @@ export class MLP extends Module {
     this.c_proj = new Linear(width, nEmbd, { bias, init });
   }
 
+  /** x [B, T, C] to [B, T, C]. */
   forward(x: Tensor): Tensor {
     const { c_fc, c_proj, activation } = this;
-    const arePlain = [c_fc, c_proj].every((layer) => layer.constructor === Linear);
-    if (!arePlain) return c_proj.forward(c_fc.forward(x, { activation })); // adapted, or quantized
-    return mlp(x, c_fc.weight, c_fc.bias, c_proj.weight, c_proj.bias, { activation }); // (B, T, C)
+    const areLinear = c_fc.constructor === Linear && c_proj.constructor === Linear;
+    if (areLinear)
+      return mlp(x, c_fc.weight, c_fc.bias, c_proj.weight, c_proj.bias, { activation });
+    return c_proj.forward(c_fc.forward(x, { activation })); // with LoRA adapters, or quantized
   }
 }
 
@@ -53,7 +59,7 @@ export interface BlockOptions extends Omit<AttentionOptions, "cross">, NormOptio
   activation?: Activation;
 }
 
-/** Tokens that look at each other, all at all unless `causal`. x [B, T, C] to the same. */
+/** Self-attention, then an MLP. Every token attends to all tokens, unless `causal` is set. */
 export class EncoderBlock extends Module {
   readonly ln_1: LayerNorm | RMSNorm;
   readonly attn: MultiHeadAttention;
@@ -64,21 +70,24 @@ export class EncoderBlock extends Module {
   constructor({ activation, norm, ...options }: BlockOptions) {
     super();
     const { nEmbd, bias, init, dropout = 0 } = options;
-    this.ln_1 = normOf(nEmbd, { norm, bias });
+    this.ln_1 = makeNorm(nEmbd, { norm, bias });
     this.attn = new MultiHeadAttention(options);
-    this.ln_2 = normOf(nEmbd, { norm, bias });
+    this.ln_2 = makeNorm(nEmbd, { norm, bias });
     this.mlp = new MLP({ nEmbd, bias, activation, init });
     this.dropout = dropout;
   }
 
-  forward(x: Tensor): Tensor {
-    const p = this.training ? this.dropout : 0;
-    const [y, n] = this.ln_2.join(x, this.attn.forward(this.ln_1.forward(x)), p); // (B, T, C)
-    return add(y, dropout(this.mlp.forward(n), { p }));
+  /** input [B, T, C] to [B, T, C]. */
+  forward(input: Tensor): Tensor {
+    const dropout = this.training ? this.dropout : 0;
+    let x = new ResidualStream(input);
+    x = x.add(this.attn.forward(this.ln_1.forward(x)), { dropout }); // x + dropout(attn(ln_1(x)))
+    x = x.add(this.mlp.forward(this.ln_2.forward(x)), { dropout }); // x + dropout(mlp(ln_2(x)))
+    return x.sum();
   }
 }
 
-/** Tokens that look at those before them, then at the encoder's. */
+/** Causal self-attention, then attention to the encoder's output, then an MLP. */
 export class DecoderBlock extends Module {
   readonly ln_1: LayerNorm | RMSNorm;
   readonly attn: MultiHeadAttention;
@@ -91,20 +100,22 @@ export class DecoderBlock extends Module {
   constructor({ activation, norm, rotary, causal = true, ...options }: BlockOptions) {
     super();
     const { nEmbd, bias, init, dropout = 0 } = options;
-    this.ln_1 = normOf(nEmbd, { norm, bias });
+    this.ln_1 = makeNorm(nEmbd, { norm, bias });
     this.attn = new MultiHeadAttention({ ...options, causal, rotary });
-    this.ln_x = normOf(nEmbd, { norm, bias });
+    this.ln_x = makeNorm(nEmbd, { norm, bias });
     this.cross = new MultiHeadAttention({ ...options, cross: true });
-    this.ln_2 = normOf(nEmbd, { norm, bias });
+    this.ln_2 = makeNorm(nEmbd, { norm, bias });
     this.mlp = new MLP({ nEmbd, bias, activation, init });
     this.dropout = dropout;
   }
 
-  /** x [B, T, C]; memory [B, S, C] is the text that the encoder has read. */
-  forward(x: Tensor, memory: Tensor): Tensor {
-    const p = this.training ? this.dropout : 0;
-    const [y, n] = this.ln_x.join(x, this.attn.forward(this.ln_1.forward(x)), p); // (B, T, C)
-    const [z, m] = this.ln_2.join(y, this.cross.forward(n, memory), p); // (B, T, C)
-    return add(z, dropout(this.mlp.forward(m), { p }));
+  /** input [B, T, C] to [B, T, C]; memory [B, S, C] is the encoder's output. */
+  forward(input: Tensor, memory: Tensor): Tensor {
+    const dropout = this.training ? this.dropout : 0;
+    let x = new ResidualStream(input);
+    x = x.add(this.attn.forward(this.ln_1.forward(x)), { dropout });
+    x = x.add(this.cross.forward(this.ln_x.forward(x), memory), { dropout });
+    x = x.add(this.mlp.forward(this.ln_2.forward(x)), { dropout });
+    return x.sum();
   }
 }

@@ -6,8 +6,8 @@ export {
   DecoderBlock,
   EncoderBlock,
   MLP,
+  makeNorm,
   type Norm,
-  normOf,
 } from "./blocks.ts";
 export {
   Dropout,
@@ -29,3 +29,4 @@ export {
 export { evaluating, Module, type StateDict } from "./module.ts";
 export { rotaryTable, sinusoidalTable } from "./positions.ts";
 export { QuantizedEmbedding, QuantizedLinear } from "./quantized.ts";
+export { ResidualStream } from "./residual.ts";

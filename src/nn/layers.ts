@@ -1,4 +1,4 @@
-// The layers: an op with its parameters. They start as PyTorch's layers start.
+// Layers: ops with their parameters, initialized as PyTorch initializes them.
 
 import { checkOptions, fail } from "../errors.ts";
 import { ones, zeros } from "../ops/creation.ts";
@@ -12,16 +12,17 @@ import { keep } from "../scope.ts";
 import { checkShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Module, parameter } from "./module.ts";
+import { ResidualStream } from "./residual.ts";
 
-/** Gives a parameter its first values. */
+/** Returns the initial values of a parameter of a shape. */
 export type Init = (shape: number[]) => Tensor;
 
-/** y = x w^T + b.  weight [out, in], bias [out], both uniform within 1 / sqrt(in) of 0 at first. */
+/** y = x w^T + b. weight [out, in] and bias [out] start uniform in +-1 / sqrt(in). */
 export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
 
-  /** `weight` shares the weight of another layer; `init` gives other first values. */
+  /** `weight` shares the weight of another layer; `init` replaces the initialization. */
   constructor(
     inputs: number,
     outputs: number,
@@ -36,22 +37,22 @@ export class Linear extends Module {
     this.bias = (options.bias ?? true) ? parameter(init([outputs])) : null;
   }
 
-  /** `activation` is applied to the result, in the same pass over it where it can be. */
+  /** x [..., in] to [..., out]; `activation` is fused with the matmul where the backend can. */
   forward(x: Tensor, options: { activation?: Activation } = {}): Tensor {
     return linear(x, this.weight, this.bias, options);
   }
 
-  /** The cross-entropy of forward(x) with target classes, without keeping what forward() gives. */
-  linearCrossEntropy(x: Tensor, targets: Tensor): Tensor {
+  /** Returns the cross-entropy of forward(x) with target classes, and does not keep the logits. */
+  crossEntropy(x: Tensor, targets: Tensor): Tensor {
     return linearCrossEntropy(x, this.weight, this.bias, targets);
   }
 }
 
-/** y = weight[idx].  weight [count, size], standard normal at first. */
+/** y = weight[idx]. weight [count, size] starts standard normal. */
 export class Embedding extends Module {
   readonly weight: Tensor;
 
-  /** A `fixed` table is no parameter: nothing trains it, and no checkpoint holds it. */
+  /** A `fixed` table is not a parameter: it is not trained, and not part of a checkpoint. */
   constructor(count: number, size: number, options: { init?: Init; fixed?: boolean } = {}) {
     super();
     checkOptions("Embedding", options, ["init", "fixed"]);
@@ -64,10 +65,7 @@ export class Embedding extends Module {
   }
 }
 
-/**
- * Normalizes the last axis to mean 0 and variance 1, then scales (weight, at first 1) and shifts
- * (bias, 0).
- */
+/** Normalizes the last axis to mean 0 and variance 1, then applies weight (1) and bias (0). */
 export class LayerNorm extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
@@ -81,18 +79,18 @@ export class LayerNorm extends Module {
     this.eps = options.eps ?? 1e-5;
   }
 
-  forward(x: Tensor): Tensor {
-    return layerNorm(x, this.weight, this.bias, { eps: this.eps });
-  }
-
-  /** Adds a branch to x, if there is one, dropping some of it; gives x, and it normalized. */
-  join(x: Tensor, branch: Tensor | null, dropout = 0): [x: Tensor, normalized: Tensor] {
-    if (!branch) return [x, this.forward(x)];
-    return residualLayerNorm(x, branch, this.weight, this.bias, { eps: this.eps, dropout });
+  /** x [..., size], or a residual stream, whose pending addition the same kernel computes. */
+  forward(x: Tensor | ResidualStream): Tensor {
+    const { weight, bias, eps } = this;
+    if (!(x instanceof ResidualStream)) return layerNorm(x, weight, bias, { eps });
+    return x.normalize(
+      (sum) => layerNorm(sum, weight, bias, { eps }),
+      (sum, branch, dropout) => residualLayerNorm(sum, branch, weight, bias, { eps, dropout }),
+    );
   }
 }
 
-/** Divides the last axis by its root mean square, then scales it (weight, at first 1). */
+/** Divides the last axis by its root mean square, then applies weight (1). */
 export class RMSNorm extends Module {
   readonly weight: Tensor;
   readonly eps: number;
@@ -104,18 +102,18 @@ export class RMSNorm extends Module {
     this.eps = options.eps ?? 1e-5;
   }
 
-  forward(x: Tensor): Tensor {
-    return rmsNorm(x, this.weight, { eps: this.eps });
-  }
-
-  /** As LayerNorm's. */
-  join(x: Tensor, branch: Tensor | null, dropout = 0): [x: Tensor, normalized: Tensor] {
-    if (!branch) return [x, this.forward(x)];
-    return residualRMSNorm(x, branch, this.weight, { eps: this.eps, dropout });
+  /** x [..., size], or a residual stream, whose pending addition the same kernel computes. */
+  forward(x: Tensor | ResidualStream): Tensor {
+    const { weight, eps } = this;
+    if (!(x instanceof ResidualStream)) return rmsNorm(x, weight, { eps });
+    return x.normalize(
+      (sum) => rmsNorm(sum, weight, { eps }),
+      (sum, branch, dropout) => residualRMSNorm(sum, branch, weight, { eps, dropout }),
+    );
   }
 }
 
-/** Drops each element with probability p while training. */
+/** Zeroes each element with probability p while training, and scales the others by 1 / (1 - p). */
 export class Dropout extends Module {
   readonly p: number;
 
@@ -130,15 +128,16 @@ export class Dropout extends Module {
   }
 }
 
-/** Runs modules, or plain functions, one after the other. */
+/** Applies modules, or plain functions of a tensor, one after the other. */
 export class Sequential extends Module {
   readonly layers: (Layer | ((x: Tensor) => Tensor))[];
 
   constructor(...layers: (Layer | ((x: Tensor) => Tensor))[]) {
     super();
-    for (const [i, each] of layers.entries())
-      if (!(each instanceof Module || typeof each === "function"))
+    for (const [i, layer] of layers.entries()) {
+      if (!(layer instanceof Module || typeof layer === "function"))
         fail(`Sequential: layer ${i} is neither a module nor a function`);
+    }
     this.layers = layers;
   }
 

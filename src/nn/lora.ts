@@ -60,7 +60,7 @@ export class LoRALinear extends Linear {
     return activate(y, options.activation ?? "none");
   }
 
-  override linearCrossEntropy(x: Tensor, targets: Tensor): Tensor {
+  override crossEntropy(x: Tensor, targets: Tensor): Tensor {
     return crossEntropy(this.forward(x), targets);
   }
 

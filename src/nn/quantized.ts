@@ -42,8 +42,8 @@ export class QuantizedLinear extends Quantized {
     return linearQuantized(x, this, this.bias, options);
   }
 
-  /** The cross-entropy of forward(x) with target classes. */
-  linearCrossEntropy(x: Tensor, targets: Tensor): Tensor {
+  /** Returns the cross-entropy of forward(x) with target classes. */
+  crossEntropy(x: Tensor, targets: Tensor): Tensor {
     return crossEntropy(this.forward(x), targets);
   }
 }

@@ -129,14 +129,14 @@ eachDevice("nn: attention", (test, on) => {
     });
   });
 
-  test("RMSNorm: by hand, and joined by a branch", () => {
+  test("RMSNorm: by hand, of a tensor and of a residual stream", () => {
     const layer = new nn.RMSNorm(2, { eps: 0 }).to(on);
     const x = tensor([[3, 4]], { device: on });
     const root = Math.sqrt(12.5);
     assertClose(layer.forward(x), [3 / root, 4 / root]);
-    const [sum, normalized] = layer.join(x, tensor([[4, -4]], { device: on }));
-    assertClose(sum, [7, 0]);
-    assertClose(normalized, [Math.SQRT2, 0]);
+    const stream = new nn.ResidualStream(x).add(tensor([[4, -4]], { device: on }));
+    assertClose(layer.forward(stream), [Math.SQRT2, 0]);
+    assertClose(stream.sum(), [7, 0]);
   });
 
   test("sinusoidalTable and rotaryTable: the formulas", () => {

@@ -12,7 +12,7 @@ import {
   tensor,
 } from "tinybard";
 import { setThreads } from "#src/backend/device.js";
-import { placeOf, sampleBatch, splitTokens } from "#src/data/batches.js";
+import { sampleBatch, splitTokens, toCounterTensor } from "#src/data/batches.js";
 import { UsageError } from "#src/errors.js";
 import type { OptionTable } from "#src/options.js";
 import { beginStep, uniform } from "#src/random.js";
@@ -104,7 +104,7 @@ function measure(preset: string, count: number, options: Options): StepResult {
     for (let i = 1; i <= together; i++, step++) {
       beginStep(step);
       scope(() => {
-        const result = captured(placeOf({ site: 0, step }, on));
+        const result = captured(toCounterTensor({ site: 0, step }, on));
         if (i === together) loss = result.item();
       });
     }

@@ -106,5 +106,5 @@ export {
 } from "./tokenizers/tokenizer.ts";
 export { WordTokenizer } from "./tokenizers/word.ts";
 export type { TrainConfig } from "./train/config.ts";
+export { DivergedError } from "./train/divergence.ts";
 export { type TrainResult, train } from "./train/loop.ts";
-export { DivergedError } from "./train/step.ts";

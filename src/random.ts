@@ -1,13 +1,15 @@
-// The counter-based generator Philox 4x32-10: the n-th number is a function of n, not of a hidden
-// state, so that every device draws the same numbers, in any order, and draws them again at will.
+// The counter-based generator Philox 4x32-10: the n-th number is a function of n instead of a hidden
+// state, so that every device generates the same numbers, in any order and as often as needed.
 // Salmon, Moraes, Dror and Shaw: "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 
-/** What a number is drawn for. Streams never share a number. */
+/** The purposes of random numbers. Numbers of different streams are independent. */
 export const streams = { init: 0, batch: 1, dropout: 2, evaluation: 3, sample: 4 } as const;
 
-/** Where a draw stands: the place of use (`site`), the training step, and the stream. */
-export interface Place {
+/** A counter of the generator, and its key. */
+export interface RngCounter {
+  /** The call index: a step numbers its uses of random numbers from 0. */
   site: number;
+  /** The training step. */
   step?: number;
   stream: keyof typeof streams;
   seed?: number;
@@ -15,10 +17,11 @@ export interface Place {
 
 const generator = { seed: 1337, step: 0, site: 0, changes: 0 };
 
-/** Starts the generator anew: equal seeds, equal numbers on every device. */
+/** Resets the generator: the same seed gives the same numbers on every device. */
 export function manualSeed(seed: number): void {
   checkSeed("manualSeed", seed);
-  Object.assign(generator, { seed, step: 0, site: 0, changes: generator.changes + 1 });
+  generator.seed = seed;
+  beginStep(0);
 }
 
 export function checkSeed(op: string, seed: number): void {
@@ -26,39 +29,40 @@ export function checkSeed(op: string, seed: number): void {
     throw new TypeError(`${op}: seed is ${seed}, expected a whole number from 0 up`);
 }
 
-/** Begins a training step: sites are counted from 0 again, so a step can be drawn again alone. */
+/** Begins a training step: sites count from 0 again, so a step can be repeated by itself. */
 export function beginStep(step: number): void {
-  Object.assign(generator, { step, site: 0, changes: generator.changes + 1 });
+  generator.step = step;
+  generator.site = 0;
+  generator.changes++;
 }
 
-/** A fresh number for a place of use, the first of `count` in a row. */
+/** Returns an unused site, the first of `count` in a row. */
 export function nextSite(count = 1): number {
   generator.site += count;
   return generator.site - count;
 }
 
-/**
- * The state that kernels draw from, [key low, key high, step, first site], and a count of its
- * changes.
+/** Returns the state that random kernels read, [key low, key high, step, first site], and a count of
+ * its changes.
  */
 export function rngState(): { state: Int32Array; changes: number } {
-  const [low, high] = keyOf(generator.seed);
+  const [low, high] = toKey(generator.seed);
   return { state: Int32Array.of(low, high, generator.step, 0), changes: generator.changes };
 }
 
-/** A place as kernels take it: [key low, key high, step, site]. */
-export function placeState(place: Omit<Place, "stream">): Int32Array {
-  const { site, step = 0, seed = generator.seed } = place;
-  return Int32Array.of(...keyOf(seed), step, site);
+/** Returns a counter as kernels take it: [key low, key high, step, site]. */
+export function philoxCounter(counter: Omit<RngCounter, "stream">): Int32Array {
+  const { site, step = 0, seed = generator.seed } = counter;
+  return Int32Array.of(...toKey(seed), step, site);
 }
 
-function keyOf(seed: number): [number, number] {
+function toKey(seed: number): [number, number] {
   return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 }
 
 /**
- * One Philox block: ten rounds over the counter [c0, c1, c2, c3] under the key [k0, k1] give four
- * 32-bit words, written to `out`.
+ * Computes one Philox block: ten rounds over the counter [c0, c1, c2, c3] with the key [k0, k1].
+ * Writes four 32-bit integers to `out`.
  */
 export function philox(
   c0: number,
@@ -87,7 +91,7 @@ export function philox(
   out[3] = c3;
 }
 
-/** The upper 32 bits of the 64-bit product of two unsigned 32-bit numbers, from 16-bit halves. */
+/** Returns the upper 32 bits of the product of two unsigned 32-bit integers. */
 export function mulHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
@@ -98,25 +102,26 @@ export function mulHigh(a: number, b: number): number {
   return (aHigh * bHigh + (middle >>> 16) + (carry >>> 16)) | 0;
 }
 
-/** The 32-bit words 0 to n-1 of a place. */
-export function words(n: number, place: Place): Uint32Array {
-  const [k0, k1] = keyOf(place.seed ?? generator.seed);
+/** Returns the first n random 32-bit integers of a counter. */
+export function randomBits(n: number, counter: RngCounter): Uint32Array {
+  const { site, step = 0, stream, seed = generator.seed } = counter;
+  const [k0, k1] = toKey(seed);
   const all = new Uint32Array(Math.ceil(n / 4) * 4);
   for (let i = 0; i < all.length; i += 4) {
     const block = all.subarray(i, i + 4);
-    philox(i / 4, place.site, place.step ?? 0, streams[place.stream], k0, k1, block);
+    philox(i / 4, site, step, streams[stream], k0, k1, block);
   }
   return all.subarray(0, n);
 }
 
-/** n numbers of the uniform distribution over [0, 1), each with 32 random bits. */
-export function uniform(n: number, place: Place): Float64Array {
-  return Float64Array.from(words(n, place)).map((word) => word / 2 ** 32);
+/** Returns n samples of the uniform distribution over [0, 1), each with 32 random bits. */
+export function uniform(n: number, counter: RngCounter): Float64Array {
+  return Float64Array.from(randomBits(n, counter)).map((bits) => bits / 2 ** 32);
 }
 
-/** n numbers of the standard normal distribution (Box and Muller, 1958), in double precision. */
-export function normal(n: number, place: Place): Float64Array {
-  const bits = words(n + (n % 2), place);
+/** Returns n samples of the standard normal distribution (Box and Muller, 1958), in f64. */
+export function normal(n: number, counter: RngCounter): Float64Array {
+  const bits = randomBits(n + (n % 2), counter);
   const out = new Float64Array(n);
   for (let i = 0; i < n; i += 2) {
     const radius = Math.sqrt(-2 * Math.log((bits[i] + 1) / 2 ** 32));
@@ -127,12 +132,15 @@ export function normal(n: number, place: Place): Float64Array {
   return out;
 }
 
-/** Runs `fn` and puts the generator back: a second run draws the same numbers. */
+/** Runs `fn` and restores the generator: a second run gets the same numbers. */
 export function replay<T>(fn: () => T): T {
-  const before = { ...generator };
+  const { seed, step, site } = generator;
   try {
     return fn();
   } finally {
-    Object.assign(generator, before, { changes: generator.changes + 1 });
+    generator.seed = seed;
+    generator.step = step;
+    generator.site = site;
+    generator.changes++;
   }
 }

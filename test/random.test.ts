@@ -1,6 +1,6 @@
 import { dropout, manualSeed, multinomial, ones, rand, randn, tensor } from "tinybard";
 import * as assert from "uvu/assert";
-import { normal, philox, uniform, words } from "#src/random.js";
+import { normal, philox, randomBits, uniform } from "#src/random.js";
 import { eachDevice } from "./support/support.js";
 
 eachDevice("random", (test, on) => {
@@ -27,11 +27,11 @@ eachDevice("random", (test, on) => {
     }
   });
 
-  test("equal places, equal words; another site, step, stream or seed, others", () => {
-    const place = { site: 3, step: 5, stream: "batch", seed: 7 } as const;
-    const first = words(9, place);
-    assert.equal(words(9, place), first);
-    assert.equal(words(4, place), first.slice(0, 4));
+  test("equal counters give equal bits; another site, step, stream or seed, others", () => {
+    const counter = { site: 3, step: 5, stream: "batch", seed: 7 } as const;
+    const first = randomBits(9, counter);
+    assert.equal(randomBits(9, counter), first);
+    assert.equal(randomBits(4, counter), first.slice(0, 4));
     for (const other of [
       { site: 4 },
       { step: 6 },
@@ -39,7 +39,7 @@ eachDevice("random", (test, on) => {
       { seed: 7 + 2 ** 32 },
       { stream: "sample" as const },
     ])
-      assert.not.equal(words(9, { ...place, ...other }), first);
+      assert.not.equal(randomBits(9, { ...counter, ...other }), first);
   });
 
   test("uniform and normal have the moments they should", () => {

@@ -1,36 +1,38 @@
 // Batches of training text: random pieces of a list of tokens, and the same pieces one token later.
-// The text lies on the device, and batches are drawn there.
+// The text is in the device's memory, and batches are sampled there.
 
 import type { Device } from "../backend/device.ts";
 import { tensor } from "../ops/creation.ts";
-import { type Place, placeState, streams } from "../random.ts";
+import { philoxCounter, type RngCounter, streams } from "../random.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 
 /**
- * The first nine tenths of a text are learned from, the rest tells how well. It is cut by its
- * characters (code points) as nanoGPT does it, so that the parts are the same for every tokenizer.
+ * Splits a text into 90 % for training and 10 % for validation. Like nanoGPT, it counts characters
+ * (code points), so that the split is the same for every tokenizer.
  */
 export function splitText(text: string): { train: string; val: string } {
-  const wanted = Math.floor(0.9 * lengthOf(text));
+  const target = Math.floor(0.9 * countCharacters(text));
   let cut = 0;
-  for (let n = 0; n < wanted; n++) cut += isPair(text, cut) ? 2 : 1;
+  for (let n = 0; n < target; n++) cut += isPair(text, cut) ? 2 : 1;
   return { train: text.slice(0, cut), val: text.slice(cut) };
 }
 
-/** How many characters a text has. */
-export function lengthOf(text: string): number {
+/** Returns the number of characters (code points) of a text. */
+export function countCharacters(text: string): number {
   let pairs = 0;
-  for (let i = 0; i < text.length; i++) if (isPair(text, i)) pairs++;
+  for (let i = 0; i < text.length; i++) {
+    if (isPair(text, i)) pairs++;
+  }
   return text.length - pairs;
 }
 
-/** Is there a character that takes two of JavaScript's? */
+/** Returns true if the character at an index is a surrogate pair. */
 function isPair(text: string, at: number): boolean {
   return (text.codePointAt(at) as number) > 0xffff;
 }
 
-/** The tokens of both parts of a text. */
+/** Returns the tokens of both splits of a text. */
 export function splitTokens(
   text: string,
   tokenizer: Tokenizer,
@@ -42,23 +44,33 @@ export function splitTokens(
   };
 }
 
-/** What is drawn, and by which numbers, as a tensor: [4] of i32. */
-export function placeOf(place: Omit<Place, "stream">, device: Device): Tensor {
-  return tensor(placeState(place), { device });
+/** Returns an RNG counter as a tensor: [4] of i32. */
+export function toCounterTensor(counter: Omit<RngCounter, "stream">, device: Device): Tensor {
+  return tensor(philoxCounter(counter), { device });
 }
 
 /**
- * B pieces of T tokens and, for each token, the one that follows it; x, y [B, T] of i32. Where they
- * begin is drawn from the place given: a 32-bit word w stands for the start floor(w starts / 2^32).
+ * Samples B pieces of T tokens, and for each token the one that follows it: x, y [B, T] of i32.
+ * tokens [n] of i32; `counter` [4] determines where the pieces start: 32 random bits r stand for
+ * floor(r (n - T) / 2^32).
  */
 export function sampleBatch(
   tokens: Tensor,
-  place: Tensor,
-  stream: Place["stream"],
+  counter: Tensor,
+  stream: RngCounter["stream"],
   [B, T]: readonly [B: number, T: number],
 ): [x: Tensor, y: Tensor] {
-  const [x, y] = [empty(tokens, [B, T]), empty(tokens, [B, T])];
-  const { sampleBatch: draw } = tokens.device.kernels;
-  draw(tokens.ints, place.ints, x.ints, y.ints, tokens.size, B, T, streams[stream]);
+  const x = empty(tokens, [B, T]);
+  const y = empty(tokens, [B, T]);
+  tokens.device.kernels.sampleBatch(
+    tokens.ints,
+    counter.ints,
+    x.ints,
+    y.ints,
+    tokens.size,
+    B,
+    T,
+    streams[stream],
+  );
   return [x, y];
 }

@@ -2,7 +2,7 @@
 
 import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
-import { nextSite, normal, type Place, uniform } from "../random.ts";
+import { nextSite, normal, type RngCounter, uniform } from "../random.ts";
 import { checkSizes, type Shape, show } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
@@ -11,7 +11,7 @@ import { computed, type Placement, placement, tensor } from "./creation.ts";
 /** Uniform over [0, 1), from the generator's next site. */
 export function rand(shape: Shape, options: Placement = {}): Tensor {
   const belowOne = (u: number) => Math.min(Math.fround(u), 1 - 2 ** -24); // where f32 rounds to 1
-  return draw("rand", shape, options, (n, place) => uniform(n, place).map(belowOne));
+  return draw("rand", shape, options, (n, counter) => uniform(n, counter).map(belowOne));
 }
 
 /** Standard normal, from the generator's next site. */
@@ -23,7 +23,7 @@ function draw(
   op: string,
   shape: Shape,
   options: Placement,
-  numbers: (n: number, place: Place) => Float64Array,
+  numbers: (n: number, counter: RngCounter) => Float64Array,
 ): Tensor {
   checkOptions(op, options, placement);
   checkSizes(op, shape);

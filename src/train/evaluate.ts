@@ -1,19 +1,25 @@
-// The losses of a model on both splits of a text, over batches drawn for that alone.
+// Evaluation: the losses of a model on both splits of a text, over batches sampled for it alone.
 
 import { setImmediate as nextTask } from "node:timers/promises";
 import { noGrad } from "../autograd.ts";
 import type { Device } from "../backend/device.ts";
-import { lengthOf, placeOf, sampleBatch, splitText, splitTokens } from "../data/batches.ts";
+import {
+  countCharacters,
+  sampleBatch,
+  splitText,
+  splitTokens,
+  toCounterTensor,
+} from "../data/batches.ts";
 import { loadCorpus } from "../data/corpus.ts";
-import type { LanguageModel } from "../gpt/language-model.ts";
-import { tensor, zeros } from "../ops/creation.ts";
+import { tensor } from "../ops/creation.ts";
 import { loadRun } from "../runs/load.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { ScalarBuffer } from "./scalar-buffer.ts";
 
-/** What an evaluation, or a batch, needs of a run. */
-type Measured = Pick<Run, "config" | "device" | "model" | "tokens">;
+/** The fields of a run that an evaluation uses. */
+type Evaluated = Pick<Run, "config" | "device" | "model" | "tokens">;
 
 export interface Losses {
   trainLoss: number;
@@ -21,42 +27,53 @@ export interface Losses {
 }
 
 /**
- * Gives a function for the mean losses over evalIters batches of both splits, without dropout; null
- * if it is told to stop. The batches hang on the step alone: equal steps, equal batches.
+ * Returns a function that computes the mean losses over evalIters batches of both splits, without
+ * dropout, or returns null once `isStopped` does. The batches depend on the step alone, so that
+ * evaluations of the same step see the same batches.
  */
-export function evaluator(
-  run: Measured,
-): (step: number, stopping?: () => boolean) => Promise<Losses | null> {
-  const { device, model } = run;
-  const { evalIters } = run.config;
+export function makeEvaluator(
+  run: Evaluated,
+): (step: number, isStopped?: () => boolean) => Promise<Losses | null> {
+  const { device, model, config } = run;
+  const { evalIters, batchSize: B, blockSize: T } = config;
+  const losses = new ScalarBuffer(evalIters, device);
   const measures = [run.tokens.train, run.tokens.val].map((split) => {
     const tokens = keep(tensor(split, { device }));
-    return device.capture((place: Tensor) =>
-      noGrad(() => lossOf(model, ...sampleBatch(tokens, place, "evaluation", sizesOf(run)))),
+    return device.capture((counter: Tensor) =>
+      noGrad(() => {
+        const [x, y] = sampleBatch(tokens, counter, "evaluation", [B, T]); // (B, T), (B, T)
+        return model.forward(x, y, { logits: false }).loss as Tensor;
+      }),
     );
   });
-  const losses = keep(zeros([evalIters], { device }));
-  return async (step, stopping = () => false) => {
-    const means = [];
+
+  /** Returns the mean loss over the batches of one split. */
+  const evaluateSplit = async (s: number, step: number, isStopped: () => boolean) => {
+    losses.clear();
+    for (let i = 0; i < evalIters; i++) {
+      const counter = { site: s * evalIters + i, step };
+      scope(() => losses.push(measures[s](toCounterTensor(counter, device))));
+      await nextTask(); // lets signal handlers run
+      if (isStopped()) return null;
+    }
+    return losses.read().reduce((sum, loss) => sum + loss, 0) / evalIters;
+  };
+
+  return async (step, isStopped = () => false) => {
     model.eval();
     try {
-      for (const [s, measure] of measures.entries()) {
-        for (let i = 0; i < evalIters; i++) {
-          const place = { site: s * evalIters + i, step };
-          scope(() => putAt(losses, i, measure(placeOf(place, device))));
-          await nextTask(); // lets signals in
-          if (stopping()) return null;
-        }
-        means.push(Array.from(losses.data()).reduce((sum, loss) => sum + loss, 0) / evalIters);
-      }
+      const trainLoss = await evaluateSplit(0, step, isStopped);
+      if (trainLoss === null) return null;
+      const valLoss = await evaluateSplit(1, step, isStopped);
+      if (valLoss === null) return null;
+      return { trainLoss, valLoss };
     } finally {
       model.train();
     }
-    return { trainLoss: means[0], valLoss: means[1] };
   };
 }
 
-/** The losses of a run's best checkpoint, on its own text or another. */
+/** Returns the losses of a run's best checkpoint on its own text, or on the text `data`. */
 export async function measureRun(
   out: string,
   options: { iters: number; data?: string; device: Device },
@@ -66,13 +83,13 @@ export async function measureRun(
   const { text } = await loadCorpus(data ?? config.data);
   const tokens = splitTokens(text, tokenizer);
   const measured = { config: { ...config, evalIters: iters }, device, model, tokens };
-  const losses = (await evaluator(measured)(state.step)) as Losses; // nobody tells it to stop
+  const losses = (await makeEvaluator(measured)(state.step)) as Losses; // nothing stops it
   return { step: state.step, ...losses, text, tokens, tokenizer };
 }
 
 /**
- * A mean loss per token as one per character, and in bits per byte of UTF-8: unlike the loss per
- * token, these can be compared between tokenizers.
+ * Converts a mean loss per token to nats per character and to bits per byte of UTF-8, which unlike
+ * the loss per token can be compared between tokenizers.
  */
 export function lossOfText(
   valLoss: number,
@@ -81,19 +98,5 @@ export function lossOfText(
   const { val } = splitText(text);
   const total = valLoss * tokens.val.length;
   const bytes = Buffer.byteLength(val);
-  return { perCharacter: total / lengthOf(val), bitsPerByte: total / Math.LN2 / bytes };
-}
-
-export function lossOf(model: LanguageModel, x: Tensor, y: Tensor): Tensor {
-  return model.forward(x, y, { logits: false }).loss as Tensor;
-}
-
-export function sizesOf({ config }: Pick<Run, "config">): [B: number, T: number] {
-  return [config.batchSize, config.blockSize];
-}
-
-/** list[i] = x, without waiting for the device. */
-export function putAt(list: Tensor, i: number, x: Tensor): void {
-  list.device.kernels.sliceUpdate(x.floats, list.floats, 1, list.size, 1, i, 1);
-  list.storage.bumpVersion();
+  return { perCharacter: total / countCharacters(val), bitsPerByte: total / Math.LN2 / bytes };
 }

@@ -1,6 +1,5 @@
-// The training loop: draw a batch, compute the loss, send it back, step; now and then look at both
-// losses and save. A stopped run goes on bit for bit, since every random number hangs on the number
-// of its step.
+// The training loop: evaluate, save, take a step, log. The step itself is in step.ts. A stopped run
+// resumes bit for bit, since all its random numbers depend on the number of the step alone.
 
 import { join } from "node:path";
 import { setImmediate as nextTask, setTimeout as sleep } from "node:timers/promises";
@@ -10,28 +9,30 @@ import { saveCheckpoint } from "../runs/checkpoint.ts";
 import { appendRow, plotLosses, type Row } from "../runs/metrics.ts";
 import { type Run, resumeRun, startRun } from "../runs/run.ts";
 import type { TrainConfig } from "./config.ts";
-import { evaluator } from "./evaluate.ts";
-import { Stepper } from "./step.ts";
+import { type Losses, makeEvaluator } from "./evaluate.ts";
+import { type StepResult, TrainStep } from "./step.ts";
 
-/** What a caller may watch, and how it may hold or end a run; questions are asked between steps. */
+/** Callbacks of a caller of train(); those that return a boolean are called between steps. */
 export interface TrainHooks {
+  /** Before the first step. */
   start?(run: Run): void | Promise<void>;
+  /** After each evaluation. */
   evaluation?(losses: { step: number; trainLoss: number; valLoss: number }): void;
   /** After each step. */
   step?(row: Row): void;
-  /** With each line of metrics.jsonl. */
+  /** After each line of metrics.jsonl. */
   logged?(row: Row): void;
-  /** True saves and ends the run. */
+  /** Returning true saves and ends the run. */
   stop?(): boolean;
-  /** True saves now. It is told when that has been done. */
+  /** Returning true saves now; saved() is called when that is done. */
   save?(): boolean;
   saved?(step: number): void;
-  /** As long as it is true, training waits. */
+  /** Training waits while this returns true. */
   paused?(): boolean;
 }
 
 export interface TrainResult extends Run {
-  /** hooks.stop() ended the run before maxIters; it can be resumed. */
+  /** True if hooks.stop() ended the run before maxIters; it can be resumed. */
   stopped: boolean;
   trainLoss: number | null;
   valLoss: number | null;
@@ -39,9 +40,9 @@ export interface TrainResult extends Run {
 }
 
 /**
- * Trains a model as the options say; those left out are as `tinybard train --help` tells. `resume`
- * names the folder of a run to go on with, by its own options; only maxIters may be given beside
- * it.
+ * Trains a model. Options that are left out have the defaults that `tinybard train --help` lists.
+ * `resume` is the folder of a run to continue with its recorded options, of which only maxIters may
+ * be changed. Throws a UsageError for wrong options, a DivergedError if the loss becomes NaN.
  */
 export async function train(
   options: Partial<TrainConfig> & { resume?: string } = {},
@@ -49,110 +50,180 @@ export async function train(
 ): Promise<TrainResult> {
   if (typeof options !== "object") throw new UsageError(`train: options are ${options}`);
   const { resume, ...others } = options;
-  const isNew = resume === undefined;
-  const run = await (isNew ? startRun(others) : resumeRun(resume, others));
+  const run = await (resume === undefined ? startRun(others) : resumeRun(resume, others));
   await hooks.start?.(run);
-  const { config, optimizer, out } = run;
-  const stepper = new Stepper(run);
-  const evaluate = evaluator(run);
-  const rate = scheduleOf(config);
-  const stopping = () => hooks.stop?.() ?? false;
-  const tokensPerStep = config.gradAccum * config.batchSize * config.blockSize;
-  let begin = performance.now() - 1000 * run.state.elapsedSeconds;
-  const elapsedSeconds = () => round((performance.now() - begin) / 1000);
-  let { step, evaluation, bestValLoss } = run.state;
-  // best counts an evaluation made only because the run ends; the recorded bestValLoss does not,
-  // since the same run with more steps would not have made it
-  let best = bestValLoss ?? Infinity;
-  const save = (name: string) => {
-    run.state = { ...run.state, step, evaluation, bestValLoss, elapsedSeconds: elapsedSeconds() };
-    saveCheckpoint(join(out, name), run.model, optimizer, run.state);
-    plotLosses(out);
-  };
-  const saveIfAsked = () => {
-    if (!hooks.save?.()) return;
-    stepper.tell(); // a bad loss is not to be saved
-    save("last");
-    hooks.saved?.(step);
-  };
-  const log = (row: Row) => {
-    appendRow(out, row);
-    hooks.logged?.(row);
-  };
-  const result = (stopped: boolean) => ({
-    ...run,
-    stopped,
-    trainLoss: null,
-    valLoss: null,
-    ...evaluation,
-    bestValLoss: finite(best),
-  });
+  return new TrainLoop(run, hooks).run();
+}
 
-  for (let seconds = 0, steps = 0; ; step++) {
-    const ends = step >= config.maxIters;
-    const isRegular = step % config.evalInterval === 0;
-    if ((isRegular || ends) && !evaluation) {
-      evaluation = await evaluate(step, stopping);
-      if (evaluation) {
-        const isBest = evaluation.valLoss < best;
-        best = Math.min(best, evaluation.valLoss);
-        if (isRegular) bestValLoss = best;
-        hooks.evaluation?.({ step, ...evaluation });
-        if (isBest) save("best");
-        save("last");
-      }
+/** The state of a training run between two steps. */
+class TrainLoop {
+  readonly #run: Run;
+  readonly #hooks: TrainHooks;
+  readonly #trainStep: TrainStep;
+  readonly #evaluate: ReturnType<typeof makeEvaluator>;
+  readonly #getLr: (step: number) => number;
+  #step: number;
+  #evaluation: Losses | null; // of this step
+  /** The lowest validation loss; recorded without an evaluation made only because the run ended,
+   * which a run with more steps would not have made. */
+  #bestValLoss: number | null;
+  /** The lowest validation loss, with that evaluation. */
+  #best: number;
+  #startTime: number; // in ms, as if training had never been interrupted
+  #secondsSinceLog = 0;
+  #stepsSinceLog = 0;
+
+  constructor(run: Run, hooks: TrainHooks) {
+    const { step, evaluation, bestValLoss, elapsedSeconds } = run.state;
+    this.#run = run;
+    this.#hooks = hooks;
+    this.#trainStep = new TrainStep(run);
+    this.#evaluate = makeEvaluator(run);
+    this.#getLr = makeSchedule(run.config);
+    this.#step = step;
+    this.#evaluation = evaluation;
+    this.#bestValLoss = bestValLoss;
+    this.#best = bestValLoss ?? Infinity;
+    this.#startTime = performance.now() - 1000 * elapsedSeconds;
+  }
+
+  async run(): Promise<TrainResult> {
+    const { config, optimizer } = this.#run;
+    for (; ; this.#step++) {
+      await this.#evaluateIfDue();
+      if (this.#step >= config.maxIters && this.#evaluation) return this.#finish();
+      this.#saveIfRequested();
+      await this.#waitWhilePaused();
+      if (this.#isStopped()) return this.#stop();
+      optimizer.lr = this.#getLr(this.#step);
+      this.#takeStep();
+      this.#evaluation = null;
+      await nextTask(); // lets signal handlers and finalizers run
     }
-    if (ends && evaluation) {
-      log({ step, elapsedSeconds: elapsedSeconds(), ...evaluation });
-      plotLosses(out);
-      return result(false);
-    }
-    saveIfAsked();
-    for (let since = performance.now(); hooks.paused?.() && !stopping(); ) {
+  }
+
+  /** Evaluates and saves at step 0, at each evalInterval and at the end. */
+  async #evaluateIfDue(): Promise<void> {
+    const { maxIters, evalInterval } = this.#run.config;
+    const step = this.#step;
+    const isRegular = step % evalInterval === 0;
+    if (this.#evaluation || !(isRegular || step >= maxIters)) return;
+    const losses = await this.#evaluate(step, () => this.#isStopped());
+    this.#evaluation = losses;
+    if (!losses) return; // stopped
+    const isBest = losses.valLoss < this.#best;
+    this.#best = Math.min(this.#best, losses.valLoss);
+    if (isRegular) this.#bestValLoss = this.#best;
+    this.#hooks.evaluation?.({ step, ...losses });
+    if (isBest) this.#save("best");
+    this.#save("last");
+  }
+
+  /** Runs the step and reports the results that are known by then. */
+  #takeStep(): void {
+    const { maxIters, evalInterval, logInterval } = this.#run.config;
+    const step = this.#step;
+    const trainStep = this.#trainStep;
+    const isLogged = step % logInterval === 0 || this.#evaluation !== null;
+    const isLast = step + 1 >= maxIters || (step + 1) % evalInterval === 0;
+    const start = performance.now();
+    trainStep.run(step);
+    const results = isLogged || isLast || trainStep.isBufferFull ? trainStep.flush() : [];
+    this.#secondsSinceLog += (performance.now() - start) / 1000;
+    this.#stepsSinceLog++;
+    for (const result of results) this.#report(result, isLogged);
+  }
+
+  #report({ step, loss, gradNorm }: StepResult, isLogged: boolean): void {
+    const { gradAccum, batchSize, blockSize } = this.#run.config;
+    const tokens = this.#stepsSinceLog * gradAccum * batchSize * blockSize;
+    const isCurrent = step === this.#step;
+    const row: Row = {
+      step,
+      loss,
+      lr: this.#getLr(step),
+      gradNorm,
+      tokensPerSecond: Math.round(tokens / this.#secondsSinceLog),
+      elapsedSeconds: this.#elapsedSeconds(),
+      ...(isCurrent && this.#evaluation),
+    };
+    this.#hooks.step?.(row);
+    if (!isCurrent || !isLogged) return;
+    this.#log(row);
+    this.#secondsSinceLog = 0;
+    this.#stepsSinceLog = 0;
+  }
+
+  #log(row: Row): void {
+    appendRow(this.#run.out, row);
+    this.#hooks.logged?.(row);
+  }
+
+  #saveIfRequested(): void {
+    if (!this.#hooks.save?.()) return;
+    this.#trainStep.flush(); // throws instead of saving after a NaN loss
+    this.#save("last");
+    this.#hooks.saved?.(this.#step);
+  }
+
+  async #waitWhilePaused(): Promise<void> {
+    let since = performance.now();
+    while (this.#hooks.paused?.() && !this.#isStopped()) {
       await sleep(50);
-      saveIfAsked();
-      begin += performance.now() - since; // a pause is no time of training
+      this.#saveIfRequested();
+      this.#startTime += performance.now() - since; // a pause does not count as training time
       since = performance.now();
     }
-    if (stopping()) {
-      stepper.tell();
-      save("last");
-      return result(true);
-    }
-    optimizer.lr = rate(step);
-    const isLogged = step % config.logInterval === 0 || evaluation !== null;
-    const isLast = step + 1 >= config.maxIters || (step + 1) % config.evalInterval === 0;
-    const start = performance.now();
-    stepper.take(step);
-    steps++;
-    const told = isLogged || isLast || stepper.isFull ? stepper.tell() : [];
-    seconds += (performance.now() - start) / 1000;
-    const tokensPerSecond = Math.round((steps * tokensPerStep) / seconds);
-    for (const each of told) {
-      const isThis = each.step === step;
-      const { loss, gradNorm } = each;
-      const row = { step: each.step, loss, lr: rate(each.step), gradNorm, tokensPerSecond };
-      const full = { ...row, elapsedSeconds: elapsedSeconds(), ...(isThis && evaluation) };
-      hooks.step?.(full);
-      if (isThis && isLogged) {
-        log(full);
-        seconds = steps = 0;
-      }
-    }
-    evaluation = null;
-    await nextTask(); // lets signals in, and the collector
+  }
+
+  #isStopped(): boolean {
+    return this.#hooks.stop?.() ?? false;
+  }
+
+  /** Saves a checkpoint in the folder `best` or `last` of the run. */
+  #save(name: string): void {
+    const run = this.#run;
+    run.state = {
+      ...run.state,
+      step: this.#step,
+      evaluation: this.#evaluation,
+      bestValLoss: this.#bestValLoss,
+      elapsedSeconds: this.#elapsedSeconds(),
+    };
+    saveCheckpoint(join(run.out, name), run.model, run.optimizer, run.state);
+    plotLosses(run.out);
+  }
+
+  #stop(): TrainResult {
+    this.#trainStep.flush();
+    this.#save("last");
+    return this.#result(true);
+  }
+
+  #finish(): TrainResult {
+    const elapsedSeconds = this.#elapsedSeconds();
+    this.#log({ step: this.#step, elapsedSeconds, ...this.#evaluation });
+    plotLosses(this.#run.out);
+    return this.#result(false);
+  }
+
+  #result(stopped: boolean): TrainResult {
+    return {
+      ...this.#run,
+      stopped,
+      trainLoss: this.#evaluation?.trainLoss ?? null,
+      valLoss: this.#evaluation?.valLoss ?? null,
+      bestValLoss: Number.isFinite(this.#best) ? this.#best : null,
+    };
+  }
+
+  /** The training time in seconds, to the millisecond. */
+  #elapsedSeconds(): number {
+    return Math.round(performance.now() - this.#startTime) / 1000;
   }
 }
 
-function scheduleOf(config: TrainConfig): (step: number) => number {
+function makeSchedule(config: TrainConfig): (step: number) => number {
   const { learningRate: lr, minLr, warmupIters, lrDecayIters } = config;
   return cosineSchedule({ lr, minLr, warmupIters, decayIters: lrDecayIters || Infinity });
-}
-
-function finite(x: number): number | null {
-  return Number.isFinite(x) ? x : null;
-}
-
-function round(x: number): number {
-  return Math.round(x * 1000) / 1000;
 }

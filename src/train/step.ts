@@ -1,8 +1,6 @@
-// Steps of training: batches drawn, losses sent back, weights changed; losses are read from the
-// device only when somebody wants them. On a GPU a step is captured once and played again.
+// One step of training, from sampling a batch to the optimizer's update.
 
-import { placeOf, sampleBatch } from "../data/batches.ts";
-import type { LanguageModel } from "../gpt/language-model.ts";
+import { sampleBatch, toCounterTensor } from "../data/batches.ts";
 import { tensor, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { clipGradients } from "../optim/index.ts";
@@ -10,103 +8,107 @@ import { beginStep } from "../random.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { lossOf, putAt, sizesOf } from "./evaluate.ts";
+import { describeDivergence } from "./divergence.ts";
+import { ScalarBuffer } from "./scalar-buffer.ts";
 
-/** The loss is no number any more. The last checkpoint is from before. */
-export class DivergedError extends Error {
-  override name = "DivergedError";
+/**
+ * Trains on gradAccum batches: forward, backward, clip, update. `tokens` is the training text on
+ * the device; each of `counters` is an RNG counter [4] that a batch is sampled by. From the first
+ * loss that is NaN or infinite on `foundInf` is 1, and the optimizer changes nothing.
+ */
+export function trainStep(run: Run, tokens: Tensor, counters: Tensor[], foundInf: Tensor) {
+  const { model, optimizer, device } = run;
+  const { batchSize: B, blockSize: T, gradAccum, gradClip } = run.config;
+  const losses = counters.map((counter) => {
+    const [x, y] = sampleBatch(tokens, counter, "batch", [B, T]); // (B, T), (B, T)
+    const loss = model.forward(x, y, { logits: false }).loss as Tensor; // forward
+    const scaled = gradAccum > 1 ? mul(loss, 1 / gradAccum) : loss;
+    scaled.backward(); // backward: adds to the gradients of the parameters
+    return scaled.detach();
+  });
+  const loss = losses.reduce((sum, scaled) => add(sum, scaled));
+  const gradNorm = clipGradients(model.parameters(), gradClip || Infinity);
+  device.kernels.checkFinite(loss.floats, foundInf.floats);
+  foundInf.storage.bumpVersion();
+  optimizer.step();
+  optimizer.zeroGrad();
+  return { loss, gradNorm };
 }
 
-/** Losses and norms that are on the device until somebody reads them. */
-const MOST_UNREAD = 256;
+/** The results of a step, as numbers; gradNorm is the norm of all gradients before clipping. */
+export interface StepResult {
+  step: number;
+  loss: number;
+  gradNorm: number;
+}
 
-/** Takes steps of training; tells their losses, and the norms of the gradients before clipping. */
-export class Stepper {
+/** The most steps whose losses stay on the device before they are read. */
+const BUFFER_SIZE = 256;
+
+/**
+ * Runs trainStep(), captured, so that a GPU replays it as one graph, and collects the losses on the
+ * device until flush() reads them.
+ */
+export class TrainStep {
   readonly #run: Run;
-  readonly #take: (...places: Tensor[]) => { loss: Tensor; norm: Tensor | null };
   readonly #tokens: Tensor;
-  readonly #losses: Tensor;
-  readonly #norms: Tensor;
-  #steps: number[] = []; // taken, and not told yet
+  readonly #step: (...counters: Tensor[]) => { loss: Tensor; gradNorm: Tensor | null };
+  readonly #losses: ScalarBuffer;
+  readonly #gradNorms: ScalarBuffer;
+  #pending: number[] = []; // the steps whose losses have not been read
 
   constructor(run: Run) {
     const { device, optimizer } = run;
-    this.#run = run;
-    this.#tokens = keep(tensor(run.tokens.train, { device }));
-    this.#losses = keep(zeros([MOST_UNREAD], { device }));
-    this.#norms = keep(zeros([MOST_UNREAD], { device }));
-    const foundInf = keep(zeros([], { device })); // from the first bad loss on nothing is changed
+    const tokens = keep(tensor(run.tokens.train, { device }));
+    const foundInf = keep(zeros([], { device }));
     optimizer.foundInf = foundInf;
-    this.#take = device.capture((...places: Tensor[]) =>
-      scope(() => {
-        const result = this.#gradients(places);
-        device.kernels.checkFinite(result.loss.floats, foundInf.floats);
-        foundInf.storage.bumpVersion();
-        optimizer.step();
-        optimizer.zeroGrad();
-        return result;
-      }),
+    this.#run = run;
+    this.#tokens = tokens;
+    this.#losses = new ScalarBuffer(BUFFER_SIZE, device);
+    this.#gradNorms = new ScalarBuffer(BUFFER_SIZE, device);
+    this.#step = device.capture((...counters: Tensor[]) =>
+      scope(() => trainStep(run, tokens, counters, foundInf)),
     );
   }
 
-  /** The loss of a step, whose gradients are left in the parameters. */
-  #gradients(places: Tensor[]): { loss: Tensor; norm: Tensor | null } {
-    const { config, model } = this.#run;
-    const losses = places.map((place) => {
-      const batch = sampleBatch(this.#tokens, place, "batch", sizesOf(this.#run));
-      const loss = lossOf(model, ...batch);
-      const share = config.gradAccum > 1 ? mul(loss, 1 / config.gradAccum) : loss;
-      share.backward();
-      return share.detach();
+  /** Takes a step; does not wait for the device. */
+  run(step: number): void {
+    scope(() => {
+      const { loss, gradNorm } = this.#step(...this.#beginStep(step));
+      this.#losses.push(loss);
+      if (gradNorm) this.#gradNorms.push(gradNorm);
     });
-    const norm = clipGradients(model.parameters(), config.gradClip || Infinity);
-    return { loss: losses.reduce((sum, loss) => add(sum, loss)), norm };
+    this.#pending.push(step);
   }
 
-  #placesOf(step: number): Tensor[] {
+  /** True if flush() must be called before the next step, or costs nothing, as on a host device. */
+  get isBufferFull(): boolean {
+    return this.#run.device.memory.isHost || this.#losses.isFull;
+  }
+
+  /**
+   * Waits for the device and returns the results of all steps since the last call. Throws a
+   * DivergedError if a loss is NaN or infinite.
+   */
+  flush(): StepResult[] {
+    const losses = this.#losses.read();
+    const gradNorms = this.#gradNorms.read();
+    const steps = this.#pending;
+    this.#pending = [];
+    const bad = losses.findIndex((loss) => !Number.isFinite(loss));
+    if (bad >= 0) {
+      const counters = this.#beginStep(steps[bad]);
+      throw describeDivergence(this.#run, this.#tokens, counters, steps[bad], losses[bad]);
+    }
+    return steps.map((step, i) => ({ step, loss: losses[i], gradNorm: gradNorms[i] }));
+  }
+
+  /** Sets the RNG to a step and returns the counters of its batches. */
+  #beginStep(step: number): Tensor[] {
     const { config, device } = this.#run;
     beginStep(step);
-    return Array.from({ length: config.gradAccum }, (_, site) => placeOf({ site, step }, device));
+    return Array.from({ length: config.gradAccum }, (_, site) =>
+      toCounterTensor({ site, step }, device),
+    );
   }
-
-  take(step: number): void {
-    scope(() => {
-      const { loss, norm } = this.#take(...this.#placesOf(step));
-      putAt(this.#losses, this.#steps.length, loss);
-      if (norm) putAt(this.#norms, this.#steps.length, norm);
-    });
-    this.#steps.push(step);
-  }
-
-  /** Must they be told before the next step? Where it costs nothing, each is told at once. */
-  get isFull(): boolean {
-    return this.#run.device.memory.isHost || this.#steps.length === MOST_UNREAD;
-  }
-
-  /** Waits for the steps that were taken since the last time. Throws if the loss was no number. */
-  tell(): { step: number; loss: number; gradNorm: number }[] {
-    const [losses, norms] = [this.#losses.data(), this.#norms.data()];
-    const told = this.#steps.map((step, i) => ({ step, loss: losses[i], gradNorm: norms[i] }));
-    this.#steps = [];
-    for (const { step, loss } of told)
-      if (!Number.isFinite(loss)) {
-        scope(() => this.#gradients(this.#placesOf(step))); // once more, to see whose are bad
-        throw diverged(step, loss, this.#run.model);
-      }
-    return told;
-  }
-}
-
-/** Says which tensor went bad first: a parameter, its gradient, or only what lies between. */
-function diverged(step: number, loss: number, model: LanguageModel): DivergedError {
-  const isBad = (x: Tensor | null) => x !== null && !x.data().every(Number.isFinite);
-  const named = [...model.namedParameters()];
-  const weight = named.find(([, w]) => isBad(w));
-  const gradient = named.find(([, w]) => isBad(w.grad));
-  const behind = gradient ? `the gradient of ${gradient[0]}` : "the loss";
-  const first = weight ? `weight ${weight[0]}` : behind;
-  return new DivergedError(
-    `step ${step}: the loss is ${loss}; the first tensor that is not finite is ${first}. ` +
-      "The last checkpoint is from before. A lower learning rate or clipping may help a new run",
-  );
 }

@@ -4,7 +4,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
-import { placeOf, sampleBatch, splitTokens } from "../data/batches.ts";
+import { sampleBatch, splitTokens, toCounterTensor } from "../data/batches.ts";
 import { loadCorpus } from "../data/corpus.ts";
 import { generate } from "../gpt/generate.ts";
 import { tensor } from "../ops/creation.ts";
@@ -12,7 +12,6 @@ import { beginStep, manualSeed } from "../random.ts";
 import { loadRun } from "../runs/load.ts";
 import { scope } from "../scope.ts";
 import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
-import { lossOf } from "../train/evaluate.ts";
 import type { EventBroadcaster } from "./events.ts";
 import type { Histogram, Snapshot } from "./protocol.ts";
 import type { RunIndex } from "./run-index.ts";
@@ -98,10 +97,10 @@ async function computeGradients(loaded: LoadedRun, device: Device): Promise<void
   manualSeed(config.seed);
   beginStep(state.step);
   scope(() => {
-    const counter = placeOf({ site: 0, step: state.step }, device);
+    const counter = toCounterTensor({ site: 0, step: state.step }, device);
     const data = tensor(tokens, { device });
     const [x, y] = sampleBatch(data, counter, "batch", [batchSize, blockSize]); // (B, T), (B, T)
-    lossOf(model, x, y).backward();
+    model.forward(x, y, { logits: false }).loss?.backward();
   });
 }
 

@@ -3,7 +3,7 @@
 
 import { type Device, GPT, keep, manualSeed, optim, scope, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
-import { placeOf, sampleBatch } from "#src/data/batches.js";
+import { sampleBatch, toCounterTensor } from "#src/data/batches.js";
 import { eachDevice } from "../support/support.js";
 
 /** The lecture's model, as deep as its 10.8 M parameters are, but narrow. */
@@ -55,7 +55,7 @@ eachDevice("resident", (test, on) => {
       optimizer.zeroGrad();
       return loss;
     });
-    return { model, take: (i: number) => step(placeOf({ site: 0, step: i }, on)) };
+    return { model, take: (i: number) => step(toCounterTensor({ site: 0, step: i }, on)) };
   };
 
   for (const dtype of ["f32", "bf16"] as const) {

@@ -15,7 +15,7 @@ import {
   train,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { placeOf, sampleBatch } from "#src/data/batches.js";
+import { sampleBatch, toCounterTensor } from "#src/data/batches.js";
 import { UsageError } from "#src/errors.js";
 import { loadState } from "#src/runs/checkpoint.js";
 import { loadRun } from "#src/runs/load.js";
@@ -194,7 +194,7 @@ eachDevice("train", (test, on) => {
         start({ model, tokens, device }: Run) {
           const text = tensor(tokens.train, { device });
           const batches = [0, 1].map((site) =>
-            sampleBatch(text, placeOf({ site, step: 0 }, device), "batch", [4, 8]),
+            sampleBatch(text, toCounterTensor({ site, step: 0 }, device), "batch", [4, 8]),
           );
           const [x, y] = [0, 1].map((part) => cat(batches.map((batch) => batch[part])));
           const whole = model.forward(x, y).loss as Tensor; // both batches as one

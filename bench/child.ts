@@ -3,7 +3,7 @@
 // for the device, then one for each row.
 
 import { type DeviceName, device as deviceOf } from "tinybard";
-import { setThreads } from "#src/backend/device.js";
+import { setThreads } from "#src/backend/devices.js";
 import { select } from "./all.ts";
 import { run } from "./command.ts";
 import { ceilingOf, rateOf, timeOf } from "./measure.ts";

@@ -11,7 +11,7 @@ import {
   type Tensor,
   tensor,
 } from "tinybard";
-import { setThreads } from "#src/backend/device.js";
+import { setThreads } from "#src/backend/devices.js";
 import { sampleBatch, splitTokens, toCounterTensor } from "#src/data/batches.js";
 import { UsageError } from "#src/errors.js";
 import type { OptionTable } from "#src/options.js";

@@ -3,15 +3,8 @@
 import "./methods.ts";
 
 export { noGrad } from "./autograd.ts";
-export {
-  type Device,
-  type DeviceName,
-  type DType,
-  device,
-  devices,
-  OutOfMemoryError,
-  setDefaultDevice,
-} from "./backend/device.ts";
+export { type Device, type DeviceName, type DType, OutOfMemoryError } from "./backend/device.ts";
+export { device, devices, setDefaultDevice } from "./backend/devices.ts";
 export { type Corpus, loadCorpus } from "./data/corpus.ts";
 export {
   loadSafetensors,

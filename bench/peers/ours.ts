@@ -4,7 +4,7 @@
 // behind 16.
 
 import { type Device, type DeviceName, device, GPT, generate, manualSeed } from "tinybard";
-import { setThreads } from "#src/backend/device.js";
+import { setThreads } from "#src/backend/devices.js";
 import { median, run } from "../command.ts";
 import { layersOf, product } from "../matmul.bench.ts";
 import { rateOf, timeOf } from "../measure.ts";

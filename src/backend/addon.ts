@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import type { Kernels } from "./kernels.ts";
 import { probe } from "./probe.ts";
-import { loadTuning } from "./tuning.ts";
+import { type MatmulTable, MatmulTuning } from "./tuning.ts";
 
 /** Kernels that return true, having done nothing, when they are given doubles. */
 export type NativeKernels = {
@@ -45,7 +45,7 @@ export interface DeviceBuffer {
   readonly byteLength: number;
 }
 
-export interface CudaAddon extends Exports {
+export interface CudaAddon extends Exports, MatmulTable {
   /** The name of the processor, and what multiplies its matrices. */
   readonly processor: string;
   readonly matmul: string;
@@ -65,9 +65,6 @@ export interface CudaAddon extends Exports {
   setTf32(on: boolean): void;
   /** Times the library's algorithms for the products that it has computed, and takes the best. */
   tune(): void;
-  /** The algorithms in use as text, and the way back. */
-  matmulTable(): string;
-  setMatmulTable(text: string): void;
 }
 
 export type Addon = CpuAddon | CudaAddon;
@@ -85,7 +82,7 @@ const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const found = new Map<string, Addon | string>();
 
-/** The addon of a device, or the reason why it cannot be had. */
+/** The addon of a device, or the reason why it is not available. */
 export function addonOf(name: "cpu"): CpuAddon | string;
 export function addonOf(name: "cuda" | "cuda-emulator"): CudaAddon | string;
 export function addonOf(name: keyof typeof sources): Addon | string;
@@ -134,7 +131,7 @@ function load(name: keyof typeof sources): Addon | string {
       return `no ${what}: the one there is of another version (kernels ${hash}); ${fix}`;
     if ("threads" in addon && (isMainThread || addon.threads() === 1))
       addon.threads(Math.min(availableParallelism(), 256)); // who loads it later leaves the number
-    if ("setMatmulTable" in addon) loadTuning(addon);
+    if ("setMatmulTable" in addon) new MatmulTuning(addon).load();
     return addon;
   } catch (error) {
     return `no ${what}: ${(error as Error).message.split("\n")[0]}; ${fix}`;

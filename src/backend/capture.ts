@@ -1,89 +1,120 @@
-// A captured step: after its first run the calls of its kernels are recorded while it runs once
-// more, and from then on replayed in one native call, without any of the work around them. What a
-// step changes on this side of the kernels, versions and who has a gradient, is noted and done
-// again too. The step has memory of its own: nothing else may take what a replay writes to.
+// Capture and replay of a step. The first call runs the step as it is; the second captures the calls
+// of its kernels; from then on they are replayed in one native call, without the JavaScript around
+// them. Changes of JavaScript state, versions of storages and the existence of gradients, are logged
+// at capture and repeated at replay. A captured step has memory of its own: no other tensor may use
+// what a replay writes to.
 
 import { nextSite, rngState } from "../random.ts";
-import { type Disposable, keep, scope } from "../scope.ts";
-import type { CapturedGraph } from "./addon.ts";
-import type { Device } from "./device.ts";
+import { keep, scope } from "../scope.ts";
+import type { Addon, CapturedGraph } from "./addon.ts";
+import type { Memory } from "./buffers.ts";
+import type { DType, Kernels } from "./kernels.ts";
 import { Pool, type Storage } from "./memory.ts";
+import { collectTensors, isTensor, mapTensors, type TensorLike } from "./nested.ts";
 
-/** What a capture needs of a tensor. */
-interface TensorLike extends Disposable {
-  storage: Storage;
-  readonly shape: readonly number[];
-  readonly requiresGrad: boolean;
-  detach(): TensorLike;
+/** The parts of a device that capture uses. */
+interface CaptureDevice {
+  readonly addon: Addon | null;
+  readonly memory: Memory;
+  readonly pool: Pool;
+  readonly kernels: Pick<Kernels, "copy">;
+  captureLog: CaptureLog | null;
+  isCapturing: boolean;
+  empty(dtype: DType, length: number): Storage;
 }
 
 /**
- * Steps that need more of the host's memory run long: a replay would win nothing, and cost all of
- * it again.
+ * A step that needs more of the host's memory is not captured: it takes long anyway, so a replay
+ * would gain nothing, but it would need that memory a second time.
  */
-const MOST_BYTES = 256e6;
+const MAX_HOST_BYTES = 256e6;
 
-/** Something whose state a step changes: a leaf's `hasGrad`, a storage's `version`. */
+/** Objects whose state a step changes: a leaf, or a storage. */
 type Changing = { hasGrad: boolean } | { version: number };
 
-/** What is noted while a step is recorded. */
+/** The memory of a captured step, and what the step does besides calling kernels. */
 export class CaptureLog {
   readonly pool: Pool;
-  /** Key, step and first site of random draws, at one address: set anew before each replay. */
+  /** Key, step and first site of the RNG, at one address; written before each replay. */
   readonly rngState: Int32Array;
-  /** False once a kernel has run that cannot be replayed. */
+  /** False once a kernel ran that cannot be replayed. */
   isComplete = true;
+  /** The state of each changed object before the step. */
   readonly before = new Map<Changing, boolean | number>();
   readonly firstSite = nextSite(0);
 
-  constructor(device: Device, pool: Pool) {
+  constructor(memory: Memory, pool: Pool) {
     this.pool = pool;
-    this.rngState = device.place(new Int32Array(4));
+    this.rngState = memory.allocate("i32", 4) as Int32Array;
   }
 
-  /** To be called before the state of something changes. */
+  /** Must be called before the state of an object changes. */
   note(owner: Changing): void {
-    if (!this.before.has(owner)) this.before.set(owner, stateOf(owner));
+    if (!this.before.has(owner)) this.before.set(owner, getState(owner));
   }
 }
 
-/** All that a replay needs. */
-interface Recorded {
-  calls: CapturedGraph;
+/** Everything that a replay needs. */
+interface Captured {
+  graph: CapturedGraph;
   captureLog: CaptureLog;
   inputs: unknown[];
   result: unknown;
   after: Map<Changing, boolean | number>;
-  sites: number; // of random draws
-  captureEpoch: number;
+  sites: number; // how many RNG sites the step uses
+  epoch: number;
 }
 
-/** Runs `step`, and replays it when it can. */
-export class Capture<I extends unknown[], R> {
-  readonly #device: Device;
+let captureEpoch = 0;
+
+/** Must be called when captured steps no longer hold: a mode, or a tensor's storage, changed. */
+export function invalidateCaptures(): void {
+  captureEpoch++;
+}
+
+/** Returns `step` with capture and replay; inside another captured step it is part of that one. */
+export function captureStep<I extends unknown[], R>(
+  device: CaptureDevice,
+  step: (...inputs: I) => R,
+): (...inputs: I) => R {
+  const capture = new Capture(device, step);
+  return (...inputs) => {
+    const isNested = device.isCapturing;
+    device.isCapturing = true;
+    try {
+      return device.addon && !isNested ? capture.run(inputs) : step(...inputs);
+    } finally {
+      device.isCapturing = isNested;
+    }
+  };
+}
+
+/** Runs `step`, and replays it where possible. */
+class Capture<I extends unknown[], R> {
+  readonly #device: CaptureDevice;
   readonly #step: (...inputs: I) => R;
   readonly #pool: Pool;
-  #recorded: Recorded | null = null;
-  #bytes: number | null = null; // that the step needs, once it is known
+  #captured: Captured | null = null;
+  #bytes: number | null = null; // the memory that the step needs; null before the first run
 
-  constructor(device: Device, step: (...inputs: I) => R) {
+  constructor(device: CaptureDevice, step: (...inputs: I) => R) {
     this.#device = device;
     this.#step = step;
     this.#pool = new Pool(device.memory);
   }
 
-  run(inputs: I, captureEpoch: number): R {
+  run(inputs: I): R {
     if (this.#bytes === null) return this.#measure(inputs);
-    const isPlain = inputs.every((x) => isTensor(x) && !x.requiresGrad);
-    const most = this.#device.memory.isHost ? MOST_BYTES : Number.MAX_VALUE;
-    if (this.#bytes > most || !isPlain) return this.#step(...inputs);
-    const recorded = this.#recorded;
-    return recorded?.captureEpoch === captureEpoch && isSame(recorded, inputs)
-      ? this.#replay(recorded, inputs)
-      : this.#record(inputs, captureEpoch);
+    const areConstants = inputs.every((x) => isTensor(x) && !x.requiresGrad);
+    const limit = this.#device.memory.isHost ? MAX_HOST_BYTES : Number.MAX_VALUE;
+    if (this.#bytes > limit || !areConstants) return this.#step(...inputs);
+    const captured = this.#captured;
+    return captured && isValid(captured, inputs)
+      ? this.#replay(captured, inputs)
+      : this.#capture(inputs);
   }
 
-  /** The first run: everything that is made once is made, and the memory is known. */
+  /** The first run: allocates what is allocated once, and measures the memory of the step. */
   #measure(inputs: I): R {
     const { pool } = this.#device;
     const { liveBytes, peakBytes } = pool;
@@ -94,74 +125,98 @@ export class Capture<I extends unknown[], R> {
     return result;
   }
 
-  #record(inputs: I, captureEpoch: number): R {
-    const { inputs: old, result: past } = this.#recorded ?? {};
-    for (const x of tensorsOf([old, past])) x.storage.dispose();
-    this.#recorded = null;
+  #capture(inputs: I): R {
+    this.#discard();
     const device = this.#device;
-    if (!device.memory.isHost) device.pool.trim(); // the step has memory of its own from here on
-    const captureLog = new CaptureLog(device, this.#pool);
-    const own = device.withCaptureLog(captureLog, () =>
-      mapTensors(inputs, (x) => copyOf(x, device)),
+    if (!device.memory.isHost) device.pool.trim(); // from here on the step has its own memory
+    const captureLog = new CaptureLog(device.memory, this.#pool);
+    const ownInputs = withCaptureLog(device, captureLog, () =>
+      mapTensors(inputs, (x) => copyTensor(x, device)),
     ) as I;
-    copyInto(own, inputs, device);
+    copyInputs(ownInputs, inputs, device);
     let result: unknown;
+    let graph: CapturedGraph | undefined;
     device.addon?.beginCapture();
-    let calls: CapturedGraph | undefined;
     try {
-      result = device.withCaptureLog(captureLog, () => scope(() => this.#step(...own)));
+      result = withCaptureLog(device, captureLog, () => scope(() => this.#step(...ownInputs)));
     } finally {
-      calls = device.addon?.endCapture();
+      graph = device.addon?.endCapture();
     }
     result = mapTensors(result, (x) => keep(x.detach()));
-    if (calls && captureLog.isComplete) {
-      const after = new Map([...captureLog.before.keys()].map((owner) => [owner, stateOf(owner)]));
-      const sites = nextSite(0) - captureLog.firstSite;
-      this.#recorded = { calls, captureLog, inputs: own, result, after, sites, captureEpoch };
+    if (graph && captureLog.isComplete) {
+      const owners = [...captureLog.before.keys()];
+      this.#captured = {
+        graph,
+        captureLog,
+        inputs: ownInputs,
+        result,
+        after: new Map(owners.map((owner) => [owner, getState(owner)])),
+        sites: nextSite(0) - captureLog.firstSite,
+        epoch: captureEpoch,
+      };
     } else {
-      this.#bytes = Number.POSITIVE_INFINITY; // it never will be complete
+      this.#bytes = Number.POSITIVE_INFINITY; // it will never be complete: do not try again
     }
     return mapTensors(result, (x) => x.detach()) as R;
   }
 
-  #replay({ calls, captureLog, inputs: own, result, after, sites }: Recorded, inputs: I): R {
+  #discard(): void {
+    const captured = this.#captured;
+    if (!captured) return;
+    for (const x of collectTensors([captured.inputs, captured.result])) x.storage.dispose();
+    this.#captured = null;
+  }
+
+  #replay(captured: Captured, inputs: I): R {
+    const { graph, captureLog, result, after, sites } = captured;
     const device = this.#device;
-    copyInto(own, inputs, device);
-    const state = rngState().state;
+    copyInputs(captured.inputs, inputs, device);
+    const { state } = rngState();
     state[3] = nextSite(sites) - captureLog.firstSite;
     device.memory.write(captureLog.rngState, state);
-    device.addon?.replay(calls);
-    for (const [owner, state] of after)
-      if ("version" in owner)
-        owner.version += (state as number) - (captureLog.before.get(owner) as number);
-      else owner.hasGrad = state as boolean;
+    device.addon?.replay(graph);
+    for (const [owner, value] of after) {
+      if ("version" in owner) {
+        owner.version += (value as number) - (captureLog.before.get(owner) as number);
+      } else {
+        owner.hasGrad = value as boolean;
+      }
+    }
     return mapTensors(result, (x) => x.detach()) as R;
   }
 }
 
-/** Do the inputs have the shapes, and leaves their gradients, as when the step was recorded? */
-function isSame({ inputs: own, captureLog }: Recorded, inputs: unknown[]): boolean {
-  const kindOf = (x: unknown) => {
+/** Runs `fn` with the memory and the log of a captured step. */
+function withCaptureLog<T>(device: CaptureDevice, captureLog: CaptureLog, fn: () => T): T {
+  device.captureLog = captureLog;
+  device.memory.write(captureLog.rngState, rngState().state);
+  try {
+    return fn();
+  } finally {
+    device.captureLog = null;
+  }
+}
+
+/** Returns true if shapes, dtypes, modes and existing gradients are those of the capture. */
+function isValid({ inputs: own, captureLog, epoch }: Captured, inputs: unknown[]): boolean {
+  const describe = (x: unknown) => {
     const { shape, storage } = x as TensorLike;
     return `${storage.device} ${storage.dtype} ${shape}`;
   };
-  if (own.length !== inputs.length) return false;
-  for (const [i, x] of inputs.entries()) if (kindOf(x) !== kindOf(own[i])) return false;
-  for (const [owner, state] of captureLog.before)
-    if ("hasGrad" in owner && owner.hasGrad !== state) return false;
+  if (epoch !== captureEpoch || own.length !== inputs.length) return false;
+  if (inputs.some((x, i) => describe(x) !== describe(own[i]))) return false;
+  for (const [owner, value] of captureLog.before) {
+    if ("hasGrad" in owner && owner.hasGrad !== value) return false;
+  }
   return true;
 }
 
-function stateOf(owner: Changing): boolean | number {
+function getState(owner: Changing): boolean | number {
   return "version" in owner ? owner.version : owner.hasGrad;
 }
 
-function isTensor(x: unknown): x is TensorLike {
-  return typeof x === "object" && x !== null && "storage" in x && "detach" in x;
-}
-
-/** A tensor like x, on memory of its own, that nothing ends. */
-function copyOf(x: TensorLike, device: Device): TensorLike {
+/** Returns a persistent tensor like x with memory of its own and undefined content. */
+function copyTensor(x: TensorLike, device: CaptureDevice): TensorLike {
   const own = x.detach();
   const { storage } = own;
   own.storage = device.empty(storage.dtype, storage.length);
@@ -169,27 +224,10 @@ function copyOf(x: TensorLike, device: Device): TensorLike {
   return keep(own);
 }
 
-function copyInto(own: unknown[], inputs: unknown[], device: Device): void {
+function copyInputs(own: unknown[], inputs: unknown[], device: CaptureDevice): void {
   for (const [i, x] of (inputs as TensorLike[]).entries()) {
-    const [from, to] = [x.storage, (own[i] as TensorLike).storage];
-    device.kernels.copy(from.buffer, to.buffer, from.length);
+    const source = x.storage;
+    const target = (own[i] as TensorLike).storage;
+    device.kernels.copy(source.buffer, target.buffer, source.length);
   }
-}
-
-/** The same value with other tensors: through arrays and plain objects. */
-function mapTensors(value: unknown, f: (x: TensorLike) => TensorLike): unknown {
-  if (isTensor(value)) return f(value);
-  if (Array.isArray(value)) return value.map((each) => mapTensors(each, f));
-  if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).map(([key, each]) => [key, mapTensors(each, f)]);
-  return Object.fromEntries(entries);
-}
-
-function tensorsOf(value: unknown): TensorLike[] {
-  const found: TensorLike[] = [];
-  mapTensors(value, (x) => {
-    found.push(x);
-    return x;
-  });
-  return found;
 }

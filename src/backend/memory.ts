@@ -1,31 +1,37 @@
-// Memory on a device: storages, which have an end, and the pool that buffers come from and go back
-// to.
+// The memory of a device: storages with a lifetime, and the pool that recycles their buffers.
 
 import { fail } from "../errors.ts";
 import type { Buffer, Memory } from "./buffers.ts";
-import type { Device } from "./device.ts";
-import type { DType, Floats } from "./kernels.ts";
+import type { DType, Floats, Kernels } from "./kernels.ts";
 
-/** The device has no memory left for what was asked. Nothing is lost: free something and go on. */
+/** The device has no memory left for a request. Nothing is lost: free something and go on. */
 export class OutOfMemoryError extends Error {
   override name = "OutOfMemoryError";
 }
 
-/** A buffer, counted by the tensors that share it. */
-export class Storage {
-  readonly device: Device;
+/** The parts of a device that a storage uses. */
+interface StorageDevice {
+  readonly pool: Pool;
+  readonly kernels: Pick<Kernels, "copy">;
+  readonly captureLog: { note(changing: { version: number }): void } | null;
+}
+
+/** A buffer with the number of tensors that share it. */
+export class Storage<D extends StorageDevice = StorageDevice> {
+  readonly device: D;
   readonly dtype: DType;
   readonly length: number;
-  /** Counts changes in place, so that backward() notices an input that is no longer what it was. */
+  /** Counts changes in place, so that backward() notices that an input was overwritten. */
   version = 0;
+  /** True for parameters, gradients and optimizer state: no scope frees them. */
   persistent = false;
   readonly #pool: Pool;
   #refCount = 1;
   #buffer: Buffer | null;
-  #bf16Copy: Storage | null = null;
+  #bf16Copy: Storage<D> | null = null;
   #hasFinalizer = false;
 
-  constructor(device: Device, dtype: DType, length: number) {
+  constructor(device: D, dtype: DType, length: number) {
     this.device = device;
     this.dtype = dtype;
     this.length = length;
@@ -33,7 +39,7 @@ export class Storage {
     this.#buffer = this.#pool.take(dtype, length);
   }
 
-  /** To be called when the content changes; says whether that of `bf16Copy` has been changed too. */
+  /** Must be called after the content changed; `withBf16Copy` if `bf16Copy` was updated too. */
   bumpVersion(withBf16Copy = false): void {
     this.device.captureLog?.note(this);
     this.version++;
@@ -44,7 +50,7 @@ export class Storage {
     return this.#bf16Copy !== null;
   }
 
-  /** The same numbers in bf16, made when first asked for, and from then on kept like these. */
+  /** The elements in bf16: a copy that is made at the first use and updated from then on. */
   get bf16Copy(): Buffer {
     if (!this.#bf16Copy) {
       this.#bf16Copy = new Storage(this.device, "bf16", this.length);
@@ -54,35 +60,37 @@ export class Storage {
     return this.#bf16Copy.buffer;
   }
 
-  #copyTo(other: Storage): void {
+  #copyTo(other: Storage<D>): void {
     this.device.kernels.copy(this.buffer as Floats, other.buffer as Floats, this.length);
   }
 
   get buffer(): Buffer {
-    return this.#buffer ?? fail("this memory has been given back");
+    return this.#buffer ?? fail("this memory has been returned to the pool");
   }
 
+  /** Adds a reference. */
   retain(): this {
     this.#refCount++;
     return this;
   }
 
-  /** One owner less; the last one gives the memory back. */
+  /** Removes a reference; without any the buffer returns to the pool. */
   release(): void {
-    if (--this.#refCount > 0 || !this.#buffer) return;
+    this.#refCount--;
+    if (this.#refCount > 0 || !this.#buffer) return;
     this.#bf16Copy?.dispose();
     this.#pool.give(this.dtype, this.#buffer);
     this.#buffer = null;
     if (this.#hasFinalizer) finalizers.unregister(this);
   }
 
-  /** Gives the memory back now, whoever shares it: to read it is an error from here on. */
+  /** Returns the buffer to the pool although tensors may share it: reading them throws. */
   dispose(): void {
     this.#refCount = 1;
     this.release();
   }
 
-  /** From now on the garbage finalizers gives the memory back, when nobody can reach it. */
+  /** Returns the buffer to the pool once the storage is unreachable. */
   registerFinalizer(): void {
     if (this.#hasFinalizer || !this.#buffer) return;
     this.#hasFinalizer = true;
@@ -91,23 +99,21 @@ export class Storage {
   }
 }
 
-/**
- * Gives back the memory of storages that nobody can reach. It runs between tasks, never in a loop.
- */
+/** Finalizers run between tasks, never inside a synchronous loop. */
 const finalizers = new FinalizationRegistry<{ pool: Pool; dtype: DType; buffer: Buffer }>(
   ({ pool, dtype, buffer }) => pool.give(dtype, buffer),
 );
 
 /**
- * Returned buffers, waiting to be taken again: a loop allocates only in its first rounds. The same
- * sequence of sizes gets the same buffers. Counts bytes and allocations.
+ * Caches freed buffers by dtype and length, so that a loop allocates only in its first iterations,
+ * and the same sequence of sizes gets the same buffers. Counts bytes and allocations.
  */
 export class Pool {
   liveBytes = 0;
   peakBytes = 0;
   freeBytes = 0;
   allocations = 0;
-  /** Fills returned buffers with NaN, so that a test sees who reads memory after its end. */
+  /** Fills returned buffers with NaN, so that a test notices a use after free. */
   poison = process.env.TINYBARD_POISON === "1";
   readonly #free = new Map<string, Buffer[]>();
   readonly #memory: Memory;
@@ -117,9 +123,9 @@ export class Pool {
   }
 
   take(dtype: DType, length: number): Buffer {
-    const waiting = this.#free.get(dtype + length)?.pop();
-    const buffer = waiting ?? this.#allocate(dtype, length);
-    if (waiting) this.freeBytes -= buffer.byteLength;
+    const cached = this.#free.get(dtype + length)?.pop();
+    const buffer = cached ?? this.#allocate(dtype, length);
+    if (cached) this.freeBytes -= buffer.byteLength;
     this.liveBytes += buffer.byteLength;
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
     return buffer;
@@ -136,22 +142,24 @@ export class Pool {
   }
 
   #allocate(dtype: DType, length: number): Buffer {
-    if (this.freeBytes > this.peakBytes) this.trim(); // sizes that are no longer asked for
-    const buffer = this.#memory.allocate(dtype, length) ?? this.#afterTrim(dtype, length);
+    if (this.freeBytes > this.peakBytes) this.trim(); // sizes that are no longer in use
+    const buffer = this.#memory.allocate(dtype, length) ?? this.#allocateAfterTrim(dtype, length);
     this.allocations++;
     return buffer;
   }
 
-  #afterTrim(dtype: DType, length: number): Buffer {
+  #allocateAfterTrim(dtype: DType, length: number): Buffer {
     this.trim();
     const buffer = this.#memory.allocate(dtype, length);
     if (buffer) return buffer;
     const MB = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
-    const wanted = MB(length * bytesOf[dtype]);
-    throw new OutOfMemoryError(`out of memory: ${wanted} asked for, ${MB(this.liveBytes)} in use`);
+    const requested = MB(length * bytesPerElement[dtype]);
+    throw new OutOfMemoryError(
+      `out of memory: ${requested} asked for, ${MB(this.liveBytes)} in use`,
+    );
   }
 
-  /** Lets go of all buffers that wait. */
+  /** Frees all cached buffers. */
   trim(): void {
     for (const buffer of [...this.#free.values()].flat()) this.#memory.free(buffer);
     this.#free.clear();
@@ -159,4 +167,4 @@ export class Pool {
   }
 }
 
-const bytesOf = { f32: 4, f64: 8, i32: 4, bf16: 2 };
+const bytesPerElement = { f32: 4, f64: 8, i32: 4, bf16: 2 };

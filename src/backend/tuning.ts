@@ -1,24 +1,39 @@
-// The algorithms of matrix products that were timed once, by `npm run tune`, and are used from then
-// on: a text that the CUDA addon writes and reads, keyed by device, driver and library.
+// The matmul algorithms that `npm run tune` timed once and that are used from then on: a text that
+// the CUDA addon writes and reads, keyed by device, driver and library version.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import type { CudaAddon } from "./addon.ts";
 
-/** Where the user's table lies. */
+/** The part of an addon that reads and writes the table. */
+export interface MatmulTable {
+  /** Returns the algorithms in use as text. */
+  matmulTable(): string;
+  /** Uses the algorithms of a text that matmulTable() returned. */
+  setMatmulTable(text: string): void;
+}
+
+/** Returns the file of the user's table. */
 export function tuningFile(): string {
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
   return join(cache, "tinybard", "matmul.txt");
 }
 
-/** Lets an addon use the choices of a file, if it is there. */
-export function loadTuning(addon: CudaAddon, file = tuningFile()): void {
-  if (existsSync(file)) addon.setMatmulTable(readFileSync(file, "utf8"));
-}
+export class MatmulTuning {
+  readonly #addon: MatmulTable;
 
-/** Writes the choices in use to a file. */
-export function saveTuning(addon: CudaAddon, file = tuningFile()): void {
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, addon.matmulTable());
+  constructor(addon: MatmulTable) {
+    this.#addon = addon;
+  }
+
+  /** Uses the algorithms of a file, if the file exists. */
+  load(file = tuningFile()): void {
+    if (existsSync(file)) this.#addon.setMatmulTable(readFileSync(file, "utf8"));
+  }
+
+  /** Writes the algorithms in use to a file. */
+  save(file = tuningFile()): void {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, this.#addon.matmulTable());
+  }
 }

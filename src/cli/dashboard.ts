@@ -1,7 +1,7 @@
 // tinybard dashboard: shows the runs in a folder, finished or running, until it is interrupted.
 
 import { resolve } from "node:path";
-import { device } from "../backend/device.ts";
+import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import type { OptionTable } from "../options.ts";
 import { readConfig } from "../runs/load.ts";

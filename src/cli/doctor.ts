@@ -2,7 +2,7 @@
 
 import { availableParallelism, cpus } from "node:os";
 import type { Addon } from "../backend/addon.ts";
-import { device, devices } from "../backend/device.ts";
+import { device, devices } from "../backend/devices.ts";
 import { compilerHere, gpuHere } from "./cuda.ts";
 
 /** What it runs on. */

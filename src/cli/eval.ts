@@ -1,6 +1,6 @@
 // tinybard eval: the losses of a trained model, over more batches than training takes the time for.
 
-import { device } from "../backend/device.ts";
+import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { getDefaults, type OptionTable } from "../options.ts";
 import { type TrainConfig, trainOptions } from "../train/config.ts";

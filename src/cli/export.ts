@@ -3,7 +3,7 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { device } from "../backend/device.ts";
+import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { countParameters } from "../gpt/language-model.ts";
 import { getDefaults, type OptionTable } from "../options.ts";

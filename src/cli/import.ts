@@ -1,6 +1,6 @@
 // tinybard import: a GPT-2 of Hugging Face becomes the folder of a run.
 
-import { device } from "../backend/device.ts";
+import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { countParameters } from "../gpt/language-model.ts";
 import { getDefaults, type OptionTable } from "../options.ts";

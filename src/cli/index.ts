@@ -2,7 +2,7 @@
 // The program: a command and its options in, calls out. Exit codes: 0 done, 1 failed, 2 wrong
 // usage, 130 and 143 interrupted after saving.
 
-import { setThreads } from "../backend/device.ts";
+import { setThreads } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { findNearest, type OptionTable } from "../options.ts";
 import { help, parse } from "./args.ts";

@@ -1,7 +1,8 @@
 // tinybard quantize: a trained model with weights of a few bits, and what that gains and costs.
 
 import { statSync } from "node:fs";
-import { type Device, device } from "../backend/device.ts";
+import type { Device } from "../backend/device.ts";
+import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { generate } from "../gpt/generate.ts";
 import type { Bits } from "../ops/quantized.ts";

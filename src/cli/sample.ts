@@ -1,6 +1,6 @@
 // tinybard sample: streams text from a trained model.
 
-import { device } from "../backend/device.ts";
+import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { generate, type Sampling } from "../gpt/generate.ts";
 import { getDefaults, type OptionTable } from "../options.ts";

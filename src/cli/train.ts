@@ -1,7 +1,8 @@
 // tinybard train: runs the training loop and shows how it goes.
 
 import { existsSync, readFileSync } from "node:fs";
-import { type Device, device, devices } from "../backend/device.ts";
+import type { Device } from "../backend/device.ts";
+import { device, devices } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { generate } from "../gpt/generate.ts";
 import { countParameters } from "../gpt/language-model.ts";

@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { device } from "../backend/device.ts";
+import { device } from "../backend/devices.ts";
 import { tuningFile } from "../backend/tuning.ts";
 import { presets } from "../gpt/presets.ts";
 import type { OptionTable } from "../options.ts";
@@ -38,7 +38,7 @@ export async function tune(options: Partial<TrainConfig>): Promise<number> {
     const brief = { maxIters: 1, evalIters: 1, device: "cuda", out: join(folder, "run") } as const;
     await train({ ...options, ...brief }); // each product is met once
     addon.tune();
-    on.saveTuning();
+    on.tuning?.save();
     const count = addon.matmulTable().trim().split("\n").filter(Boolean).length;
     console.log(`${count} products of ${addon.matmul} on ${addon.processor}: ${tuningFile()}`);
   } finally {

@@ -1,7 +1,8 @@
 // A GPT in few bits: its linear layers and its token embedding become quantized ones. Positions,
 // normalizations and biases, a few hundredths of all numbers, stay as they are.
 
-import { type DType, defaultDevice } from "../backend/device.ts";
+import type { DType } from "../backend/device.ts";
+import { defaultDevice } from "../backend/devices.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { QuantizedEmbedding, QuantizedLinear } from "../nn/index.ts";
 import { replaceLinear } from "../nn/lora.ts";

@@ -2,7 +2,7 @@
 // matrices learns what a new task needs. Hu et al. (2021).
 
 import { noGrad } from "../autograd.ts";
-import { invalidateCaptures } from "../backend/device.ts";
+import { invalidateCaptures } from "../backend/capture.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";

@@ -2,7 +2,8 @@
 // its fields, each time they are asked for: plain class fields, arrays and nested modules all work,
 // and nothing has to be registered.
 
-import { type Device, type DeviceName, invalidateCaptures } from "../backend/device.ts";
+import { invalidateCaptures } from "../backend/capture.ts";
+import type { Device, DeviceName } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";

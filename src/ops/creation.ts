@@ -1,13 +1,7 @@
 // Creates tensors from host data and constants.
 
-import {
-  type Buffer,
-  type Device,
-  type DeviceName,
-  type DType,
-  defaultDevice,
-  device,
-} from "../backend/device.ts";
+import type { Buffer, Device, DeviceName, DType } from "../backend/device.ts";
+import { defaultDevice, device } from "../backend/devices.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { checkSizes, type Shape, show, sizeOf } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";

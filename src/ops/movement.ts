@@ -1,7 +1,8 @@
 // Movement ops: data moves, nothing is computed. The derivative moves dy back to where x came from.
 
 import { record } from "../autograd.ts";
-import { type Device, type DeviceName, type DType, device } from "../backend/device.ts";
+import type { Device, DeviceName, DType } from "../backend/device.ts";
+import { device } from "../backend/devices.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { around, axisOf, checkSizes, type Shape, show, sizeOf, withAxis } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";

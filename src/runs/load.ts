@@ -3,7 +3,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Device, defaultDevice, device as deviceOf } from "../backend/device.ts";
+import { defaultDevice, device as deviceOf } from "../backend/devices.ts";
+import { type Device } from "../backend/device.ts";
 import { BigramLanguageModel } from "../gpt/bigram.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import { GPT } from "../gpt/model.ts";

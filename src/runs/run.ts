@@ -2,7 +2,8 @@
 
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type Device, device as deviceOf } from "../backend/device.ts";
+import { device as deviceOf } from "../backend/devices.ts";
+import { type Device } from "../backend/device.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import { AdamW } from "../optim/index.ts";
 import { loadCorpus } from "../data/corpus.ts";
@@ -58,7 +59,7 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   mkdirSync(run.out, { recursive: true });
   writeJSON(join(run.out, "tokenizer.json"), tokenizer.toJSON());
   writeJSON(join(run.out, "config.json"), config);
-  run.device.saveTuning(join(run.out, "matmul.txt"));
+  run.device.tuning?.save(join(run.out, "matmul.txt"));
   return run;
 }
 
@@ -85,7 +86,7 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
   if (saved.textSha256 !== run.state.textSha256)
     throw new UsageError(`resume: ${run.corpus} is not the text that ${out} was trained on`);
   loadCheckpoint(join(out, "last"), run.model, run.optimizer);
-  run.device.loadTuning(join(out, "matmul.txt"));
+  run.device.tuning?.load(join(out, "matmul.txt"));
   dropRowsFrom(out, saved.step);
   if (config.maxIters !== recorded.maxIters) writeJSON(join(out, "config.json"), config);
   // an evaluation that was made only because the run ended there is not one of the longer run

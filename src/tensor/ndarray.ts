@@ -1,13 +1,7 @@
 // Numbers in memory on a device, with a shape: what a tensor is before it learns to remember.
 
-import {
-  type Buffer,
-  type Device,
-  type DType,
-  type Floats,
-  invalidateCaptures,
-  type Storage,
-} from "../backend/device.ts";
+import { invalidateCaptures } from "../backend/capture.ts";
+import type { Buffer, Device, DType, Floats, Storage } from "../backend/device.ts";
 import { fail } from "../errors.ts";
 import { track } from "../scope.ts";
 import { checkShape, type Shape, show } from "../shape.ts";

@@ -3,7 +3,8 @@
 
 import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
-import { type Device, device, setDefaultDevice, workAlone } from "../backend/device.ts";
+import type { Device } from "../backend/device.ts";
+import { device, setDefaultDevice, workAlone } from "../backend/devices.ts";
 import { measureMatmulFlops } from "../train/mfu.ts";
 import { EventBroadcaster } from "./events.ts";
 import { graphRoutes } from "./graph-routes.ts";

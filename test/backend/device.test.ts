@@ -25,7 +25,7 @@ eachDevice("device", (test, on) => {
       /device: name is gpu, expected auto, cuda, cpu, ts, cuda-emulator/,
     );
     for (const { name, reason } of devices().filter((each) => !each.available))
-      assert.throws(() => device(name), saying(`device ${name} cannot be had: ${reason}`));
+      assert.throws(() => device(name), saying(`device ${name} is not available: ${reason}`));
   });
 
   test("the default device is where tensors are made", () => {

@@ -73,7 +73,7 @@ function define(chosen: string): void {
         : "expected avx512, avx2, neon or scalar";
       assert.match(
         error,
-        `device cpu cannot be had: no C++ addon: TINYBARD_SIMD is ${simd}: ${why}`,
+        `device cpu is not available: no C++ addon: TINYBARD_SIMD is ${simd}: ${why}`,
       );
       assert.ok(error.endsWith(reason));
       assert.is(auto, "ts");

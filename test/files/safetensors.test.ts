@@ -8,12 +8,8 @@ import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  device,
-  OutOfMemoryError,
-  setDefaultDevice,
-  type Buffer as Values,
-} from "#src/backend/device.js";
+import { OutOfMemoryError, type Buffer as Values } from "#src/backend/device.js";
+import { device, setDefaultDevice } from "#src/backend/devices.js";
 import { syncFolder, writeSynced } from "#src/files/durable.js";
 import {
   encodeSafetensors,

@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import type { Tensor } from "tinybard";
-import { workAlone } from "#src/backend/device.js";
+import { workAlone } from "#src/backend/devices.js";
 
 const width = 128;
 

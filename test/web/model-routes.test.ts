@@ -17,7 +17,7 @@ import {
 } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { device } from "#src/backend/device.js";
+import { device } from "#src/backend/devices.js";
 import { attentionMaps } from "#src/gpt/attention-maps.js";
 import { loadRun } from "#src/runs/load.js";
 import { quantizeRun } from "#src/runs/quantize.js";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Locator, Page } from "playwright-core";
 import { type GPT, generate, setDefaultDevice, train } from "tinybard";
 import * as assert from "uvu/assert";
-import { device } from "#src/backend/device.js";
+import { device } from "#src/backend/devices.js";
 import { loadRun } from "#src/runs/load.js";
 import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
 import { getLayoutShift, inBrowser, type Open, until } from "../support/browser.js";

@@ -97,7 +97,7 @@ export class Neuron {
   }
 }
 
-/** A multilayer perceptron with tanh after every layer but the last. Sizes: inputs first. */
+/** A multilayer perceptron, tanh after each layer but the last. Sizes: inputs, layers, outputs. */
 export class MLP {
   readonly layers: Neuron[][];
 

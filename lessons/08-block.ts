@@ -83,10 +83,10 @@ export async function lesson() {
   const { loss, parameters } = trainBlocks(1, budget.steps, 0.02);
   console.log(`loss of one block: ${loss.toFixed(3)}, with ${parameters} parameters`);
 
-  // If one block is good, three should be better, but they are far worse. What a token is must pass
-  // through six layers, and each attention layer averages it with other tokens; its gradient has
-  // the same way back. Three blocks learn little more than how frequent each character is, and
-  // twice as many steps do not help. Lesson 9 fixes this.
+  // If one block is good, three should be better, but they are far worse. Information about a token
+  // must pass through six layers, three of which average it with other tokens, and its gradient
+  // takes the same path back. Three blocks learn little more than how frequent each character is,
+  // and twice as many steps do not help. Lesson 9 fixes this.
   const deep = trainBlocks(3, 500, 0.01);
   console.log(`loss of three stacked blocks: ${deep.loss.toFixed(3)}`);
   addLoss(name, "+ feed-forward", { lesson: 8, loss, parameters });

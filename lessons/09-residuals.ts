@@ -2,7 +2,7 @@
 //
 // Three stacked blocks learned nothing in lesson 8. Three small changes make deep stacks trainable:
 // a block adds to its input instead of replacing it, each layer reads its input at the same scale,
-// and no layer may rely on any single number. We measure each change separately: the first lets a
+// and no layer can rely on a single activation. We measure each change separately: the first lets a
 // stack learn at all, the second makes training less sensitive to the learning rate, and the third
 // pays off when there is little text.
 

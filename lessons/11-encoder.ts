@@ -33,7 +33,7 @@ export interface Review {
   label: number;
 }
 
-/** Returns all reviews like "the film was dull but the music was lovely". The end decides. */
+/** Returns all reviews like "the film was dull but the music was lovely": the end decides. */
 export function createReviews(): Review[] {
   const subjects = nouns.flatMap((a) => nouns.filter((b) => b !== a).map((b) => [a, b]));
   const opinions = positive.flatMap((good) =>
@@ -134,10 +134,8 @@ export function toTarget(word: string): { input: number[]; target: number[] } {
 /** Returns random words of 3 to 8 letters. */
 function sampleWords(count: number): string[] {
   const lengths = sample([3, 4, 5, 6, 7, 8], count);
-  const sampled = sample(letters, count * MAX_LENGTH);
-  return lengths.map((length, i) =>
-    sampled.slice(i * MAX_LENGTH, i * MAX_LENGTH + length).join(""),
-  );
+  const text = sample(letters, count * MAX_LENGTH).join("");
+  return lengths.map((length, i) => text.slice(i * MAX_LENGTH, i * MAX_LENGTH + length));
 }
 
 /** Returns what the model writes for each word. */
@@ -208,7 +206,9 @@ export async function lesson() {
   // The initial standard deviation of 0.02 suits hundreds of channels. With 48, all attention
   // scores would be close to 0.
   noGrad(() => {
-    for (const w of model.parameters()) if (w.shape.length === 2) w.assign(w.mul(7));
+    for (const parameter of model.parameters()) {
+      if (parameter.shape.length === 2) parameter.assign(parameter.mul(7));
+    }
   });
   trainModule(model, 5e-3, 250, () => {
     const batch = sampleWords(32).filter((word) => !testSet.has(word));

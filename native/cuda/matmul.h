@@ -1,44 +1,53 @@
-// Matrix products as launchers ask for them: what the kernels of the family matmul, and the fused
-// classifier, are made of.
+// Matrix multiplication (GEMM) for the launchers of the CUDA backend: the matmul and linear kernels
+// and the fused linear cross-entropy describe their products as a Gemm and call gemm().
 #pragma once
 
 #include "device.cuh"
 
 namespace tinybard::cuda {
 
-enum class Activation { none, relu, gelu, geluTanh }; // by the contract's numbers
+enum class Activation { none, relu, gelu, geluTanh }; // numbered as in the kernel interface
 
 /**
- * For each i of a batch: c = f(op(a) op(b) + bias), or c = (op(a) op(b)) f'(preActivation), or
- * c += op(a) op(b). Matrices are stored by rows, `lda` elements from one row to the next. They are
- * of F; the result is of C: F, or f32.
+ * A batched matrix multiplication with an epilogue. For each matrix of the batch, one of
+ *
+ *   c = f(op(a) op(b) + bias)                  forward; f is the activation
+ *   c = (op(a) op(b)) * f'(preActivation)      backward of the activation, elementwise
+ *   c += op(a) op(b)                           if `accumulate` is set
+ *
+ * op(a) is [M, K], op(b) is [K, N], c is [M, N]. Matrices are row-major; consecutive rows are lda,
+ * ldb or ldc elements apart, consecutive matrices of the batch strideA, strideB or strideC. F is
+ * the type of the inputs, C that of the result: F or f32. Sums are f32.
  */
 template <class F, class C = F>
 struct Gemm {
   const F *a, *b;
   C* c;
-  int64_t M, N, K;        // op(a) [M, K], op(b) [K, N], c [M, N]
-  int64_t lda, ldb, ldc;  // of the stored matrices
-  bool transA = false;    // a is stored as [K, M]
-  bool transB = false;    // b is stored as [N, K]
+  int64_t M, N, K;
+  int64_t lda, ldb, ldc; // of the stored matrices, before op()
+  bool transA = false;   // a is stored as [K, M]
+  bool transB = false;   // b is stored as [N, K]
   bool accumulate = false;
-  int64_t batch = 1, strideA = 0, strideB = 0, strideC = 0;
-  const F* bias = nullptr;  // [N], added to each row
-  F* h = nullptr;           // [M, N], as c lies: what f is applied to, if it is wanted
-  const F* preActivation = nullptr; // [M, N], as c lies: what f' is written in
+  int64_t batch = 1;
+  int64_t strideA = 0;
+  int64_t strideB = 0;
+  int64_t strideC = 0;
+  const F* bias = nullptr; // [N], added to each row, or null
+  F* h = nullptr; // [M, N], laid out as c: receives the input of f, unless null
+  const F* preActivation = nullptr; // [M, N], laid out as c: the argument of f', or null
   Activation activation = Activation::none;
-  f32* rowSums = nullptr;   // [M]: the sums of the rows of op(a), if they are wanted; batch is 1
+  f32* rowSums = nullptr; // [M]: receives the row sums of op(a), unless null; needs batch = 1
 };
 
 /**
- * By cuBLASLt, or by our own kernels: as TINYBARD_MATMUL says, and as the shape is best served.
- * Equal shapes are computed in the same way, so that equal inputs give equal bits. Where c has no
- * columns, rowSums are still found.
+ * Runs a Gemm on cuBLASLt or on our own kernels, depending on TINYBARD_MATMUL and on the shape. For
+ * equal shapes and alignment the choice is the same, so equal inputs give equal bits. If N is 0,
+ * rowSums are still computed.
  */
 template <class F, class C>
-void gemm(const Gemm<F, C>& product);
+void gemm(const Gemm<F, C>& problem);
 
-/** Whether products of f32 round their factors to tf32, for the tensor cores; at first not. */
+/** Turns on TF32: f32 inputs are rounded to 10 mantissa bits for the tensor cores. Default: off. */
 void setTf32(bool on);
 bool usesTf32();
 

@@ -1,14 +1,18 @@
-// The instructions of tensor cores, and what feeds them: PTX in words. The emulator has the same
-// functions in C++. A warp's lane l = 4 g + t holds of each matrix the places that PTX gives it:
+// Tensor core instructions and the copies that feed them: thin wrappers around PTX, with the same
+// functions in C++ in the emulator. A warp holds a matrix as fragments in the registers of its 32
+// lanes. With lane = 4 g + t (PTX: groupID g = 0..7, threadID_in_group t = 0..3), a lane holds:
 //
-//   a  [16, 16] bf16: a0 (g, 2t), a1 (g + 8, 2t), a2 (g, 2t + 8), a3 (g + 8, 2t + 8), and the next
-//      column in the upper half of each
-//   b  [16, 8] bf16: b0 (2t, g), b1 (2t + 8, g), and the next row in the upper half of each
-//   c  [16, 8] f32: c0 (g, 2t), c1 (g, 2t + 1), c2 (g + 8, 2t), c3 (g + 8, 2t + 1)
-//   tf32: a [16, 8]: a0 (g, t), a1 (g + 8, t), a2 (g, t + 4), a3 (g + 8, t + 4); b [8, 8]:
-//      b0 (t, g), b1 (t + 4, g)
+//   mma (bf16, m16n8k16)
+//     a [16, 16]: a0 (g, 2t), a1 (g + 8, 2t), a2 (g, 2t + 8), a3 (g + 8, 2t + 8); the upper half of
+//                 each register holds the next column
+//     b [16, 8]:  b0 (2t, g), b1 (2t + 8, g); the upper half of each holds the next row
+//     c [16, 8]:  c0 (g, 2t), c1 (g, 2t + 1), c2 (g + 8, 2t), c3 (g + 8, 2t + 1), in f32
+//   mmaTf32 (m16n8k8)
+//     a [16, 8]:  a0 (g, t), a1 (g + 8, t), a2 (g, t + 4), a3 (g + 8, t + 4)
+//     b [8, 8]:   b0 (t, g), b1 (t + 4, g)
+//     c [16, 8]:  as above
 //
-// Source: PTX ISA, sections on mma.sync m16n8k16 and m16n8k8, ldmatrix and cp.async.
+// Source: PTX ISA, sections mma.sync (m16n8k16, m16n8k8), ldmatrix and cp.async.
 #pragma once
 
 #include "device.cuh"
@@ -16,27 +20,27 @@
 #ifndef TINYBARD_EMULATOR
 namespace tinybard::cuda {
 
-/** Two floats as bf16, the first in the lower half. */
+/** Rounds two floats to bf16 and packs them into a register, `low` in the lower half. */
 __device__ inline uint32_t packBf16x2(float low, float high) {
   const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const uint32_t*>(&both);
 }
 
-/** 2^x to some 2^-22 of it; 0 where that is below 2^-126. */
+/** 2^x with a relative error of about 2^-22; subnormal results are flushed to 0. */
 __device__ inline float fastExp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 
-/** x as tf32: with 10 bits behind the point, to the nearest. */
+/** x rounded to the nearest tf32, which has 10 explicit mantissa bits. */
 __device__ inline uint32_t toTf32(float x) {
   uint32_t y;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
   return y;
 }
 
-/** c += a b. a [16, 16], b [16, 8] of bf16; the whole warp. */
+/** c += a b: a [16, 16] and b [16, 8] in bf16, c [16, 8] in f32. All lanes must call it. */
 __device__ inline void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
       "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -44,7 +48,7 @@ __device__ inline void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/** c += a b. a [16, 8], b [8, 8] of tf32; the whole warp. */
+/** c += a b: a [16, 8] and b [8, 8] in tf32, c [16, 8] in f32. All lanes must call it. */
 __device__ inline void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
       "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -53,9 +57,9 @@ __device__ inline void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint
 }
 
 /**
- * Four matrices [8, 8] of bf16 from shared memory: lane 8 i + r gives the address of row r of
- * matrix i, 16 bytes at a multiple of 16; lane 4 g + t gets of each matrix the elements (g, 2t) and
- * (g, 2t + 1).
+ * Loads four [8, 8] matrices of bf16 from shared memory. Lane 8 i + r passes the address of row r
+ * of matrix i: 16 bytes, 16-byte aligned. Lane 4 g + t receives elements (g, 2t) and (g, 2t + 1) of
+ * each matrix. All lanes must call it.
  */
 __device__ inline void ldmatrix(uint32_t (&x)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -63,7 +67,7 @@ __device__ inline void ldmatrix(uint32_t (&x)[4], const void* row) {
                : "r"((uint32_t)__cvta_generic_to_shared(row)) : "memory");
 }
 
-/** The same, each matrix transposed: lane 4 g + t gets the elements (2t, g), (2t + 1, g). */
+/** As ldmatrix(), transposing each matrix: lane 4 g + t receives (2t, g) and (2t + 1, g). */
 __device__ inline void ldmatrixTransposed(uint32_t (&x)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
@@ -71,8 +75,9 @@ __device__ inline void ldmatrixTransposed(uint32_t (&x)[4], const void* row) {
 }
 
 /**
- * Begins to copy 16 bytes to shared memory: the first `valid` of them from global memory, the rest
- * zeros. Both addresses are multiples of 16. Done after waitForCopies(), seen after a barrier.
+ * Starts an asynchronous copy of 16 bytes into shared memory (cp.async): the first `valid` bytes
+ * come from global memory, the others are zero. Both addresses must be 16-byte aligned. The copy is
+ * complete after waitForCopies(), and visible to the other threads after a barrier.
  */
 __device__ inline void copyAsync(void* shared, const void* global, int valid = 16) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
@@ -80,10 +85,10 @@ __device__ inline void copyAsync(void* shared, const void* global, int valid = 1
                "l"(global), "r"(valid) : "memory");
 }
 
-/** Ends a group of copies. */
+/** Closes the group of copies that this thread has started since the previous call. */
 __device__ inline void commitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
-/** Waits until this thread's groups are done, but for the last `pending` ones. */
+/** Waits for all copy groups of this thread except the last `pending` ones. */
 template <int pending>
 __device__ inline void waitForCopies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");

@@ -1,6 +1,6 @@
-// The activations that follow a product, and their derivatives, as the contract has them. They are
-// computed while the tensor cores are busy with other tiles, of which there is little time: so by
-// the fast functions of the device, good to some 10^-6 of the result.
+// Activations and their derivatives for the GEMM epilogue, by the formulas of the kernel interface.
+// They run while the tensor cores are busy with the tiles of other blocks, and have little time to
+// hide in: hence the fast device intrinsics, with a relative error of about 10^-6.
 #pragma once
 
 #include "../matmul.h"
@@ -11,9 +11,9 @@ namespace tinybard::cuda {
 __device__ inline float gaussian(float x) { return __expf(-0.5f * x * x); }
 
 /**
- * Phi(x) = erfc(-x / sqrt 2) / 2, the distribution function of the standard normal distribution,
- * given g = gaussian(x): erfc(z) = e^(-z^2) t q(t) for z >= 0, with t = 1 / (1 + z / 2), and q as
- * native/cpu/vecmath.h has it.
+ * Phi(x) = erfc(-x / sqrt 2) / 2, the cumulative distribution function of the standard normal
+ * distribution, from g = gaussian(x). For z >= 0, erfc(z) = e^(-z^2) t q(t) with t = 1 / (1 + z /
+ * 2) and the polynomial q of native/cpu/vecmath.h.
  */
 __device__ inline float geluCdf(float x, float g) {
   const float t = __fdividef(1.0f, fmaf(fabsf(x), 0.35355339f, 1.0f));
@@ -35,7 +35,7 @@ __device__ inline float geluTanhCdf(float x) {
   return __fdividef(1.0f, 1.0f + __expf(-1.59576912f * x * fmaf(0.044715f * x, x, 1.0f)));
 }
 
-/** x = f(x), each of them. */
+/** x[i] = f(x[i]) */
 template <int W>
 __device__ inline void activate(Activation f, float (&x)[W]) {
   if (f == Activation::relu) {
@@ -50,7 +50,7 @@ __device__ inline void activate(Activation f, float (&x)[W]) {
   }
 }
 
-/** dy f'(x); for relu x may be f's result. */
+/** Returns dy f'(x). For relu, x may also be the result of f. */
 __device__ inline float activateBackward(Activation f, float x, float dy) {
   switch (f) {
     case Activation::relu: return x <= 0.0f ? 0.0f : dy;
@@ -59,7 +59,8 @@ __device__ inline float activateBackward(Activation f, float x, float dy) {
       return dy * fmaf(x * g, 0.39894228f, geluCdf(x, g));
     }
     case Activation::geluTanh: {
-      const float s = geluTanhCdf(x), square = fminf(x * x, 1e6f); // infinity times 0 would be NaN
+      const float s = geluTanhCdf(x);
+      const float square = fminf(x * x, 1e6f); // infinity times 0 would be NaN
       return dy * fmaf(x * s * (1.0f - s) * 1.59576912f, fmaf(0.134145f, square, 1.0f), s);
     }
     default: return dy;

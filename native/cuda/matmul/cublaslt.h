@@ -1,7 +1,8 @@
-// cuBLASLt, NVIDIA's library of matrix products, where it is found when the program runs: faster
-// than our own kernels where products are large. The environment's TINYBARD_MATMUL says who
-// multiplies: `own`; `cublas`, which refuses where there is no library, and leaves to our own
-// kernels only what it has no function for; or, not being set, the library what it is good at.
+// cuBLASLt, NVIDIA's GEMM library, if it is found at run time: it is faster than our own kernels on
+// large products. The environment variable TINYBARD_MATMUL selects the implementation:
+//   own      our own kernels only
+//   cublas   cuBLASLt for everything that it has a function for; an error if it is not available
+//   (unset)  cuBLASLt for the products that it is faster at
 #pragma once
 
 #include <string>
@@ -11,25 +12,25 @@
 namespace tinybard::cuda {
 
 /**
- * Whether cuBLASLt has taken the product; if not, and nothing was refused, our own kernels are to
- * compute it. The first call looks for the library and takes the memory that it works in: it must
- * not come while a graph is captured.
+ * Runs the product on cuBLASLt and returns true, or returns false if it is to run on our own
+ * kernels (or if an error was set). The first call opens the library and allocates its workspace,
+ * so it must not happen during graph capture.
  */
 template <class F, class C>
-bool gemmCublasLt(const Gemm<F, C>& product);
+bool gemmCublasLt(const Gemm<F, C>& problem);
 
-/** In one line what was found: "cuBLASLt 13.1.1 (libcublasLt.so.13)", or why there is none. */
+/** Returns one line: "cuBLASLt 13.1.1 (libcublasLt.so.13)", or the reason why it is not used. */
 const char* cublasLtStatus();
 
 /**
- * Times all algorithms that the library proposes for each product that it has computed, and uses
- * the fastest from then on.
+ * Times all algorithms that the library proposes for each product that has run so far, and uses the
+ * fastest from then on.
  */
 void tuneCublasLt();
 
-/** The algorithms in use as text, for another run of the same device, driver and library. */
+/** Returns the algorithms in use as text, valid for the same device, driver and library version. */
 std::string cublasLtTable();
-/** Reads such a text; products that have run already keep their algorithms. */
+/** Loads such a text. Products that have already run keep their algorithms. */
 void setCublasLtTable(const char* text);
 
 } // namespace tinybard::cuda

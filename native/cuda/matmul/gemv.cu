@@ -1,56 +1,64 @@
-// The product of a few rows with b stored as [N, K], as in generation: little is computed, all of b
-// is read once. A warp has a column of c, and so a row of b, which it reads in order, 16 bytes a
-// lane, against all rows of a.
+// Matrix-vector products for text generation: up to 8 rows of a times the transpose of b. The
+// arithmetic is negligible; the time is that of reading b once from memory.
 
 #include "tiled_gemm.cuh"
 
 namespace tinybard::cuda {
 namespace {
 
-constexpr int ROW_THREADS = 128, COLUMNS = ROW_THREADS / WARP; // of a block
+constexpr int GEMV_THREADS = 128;
+constexpr int COLUMNS = GEMV_THREADS / WARP; // of c, that a block computes
 
-/** M: rows that there is room for; where task.M is less, the first is used again. */
-template <int M, class F, class C>
-__global__ void __launch_bounds__(ROW_THREADS) rowProduct(TiledGemm<F, C> task, unsigned blocks) {
+/**
+ * c[m, n] = epilogue(sum_k a[m, k] b[n, k]) for m < M; a [M, K], b [N, K], c [M, N].
+ *
+ * Each warp computes one column of c from one row of b, which its lanes read in order, 16 bytes per
+ * lane, and multiply with all rows of a at once. Grid: batch times ceil(N / COLUMNS) blocks. M_MAX
+ * is the number of rows that there are registers for; if M is less, the spare ones repeat row 0.
+ */
+template <int M_MAX, class F, class C>
+__global__ void __launch_bounds__(GEMV_THREADS)
+    gemvKernel(TiledGemm<F, C> problem, unsigned blocksPerMatrix) {
   constexpr int W = Pack<F>::size;
-  const int64_t batch = blockIdx.x / blocks;
-  const int64_t column = (int64_t)(blockIdx.x % blocks) * COLUMNS + warp();
-  if (column >= task.N) return;
-  const F* const a = task.a + batch * task.strideA;
-  const F* const b = task.b + batch * task.strideB + column * task.ldb;
-  float sums[M] = {};
+  const int64_t batch = blockIdx.x / blocksPerMatrix;
+  const int64_t column = (int64_t)(blockIdx.x % blocksPerMatrix) * COLUMNS + warp();
+  if (column >= problem.N) return;
+  const F* const a = problem.a + batch * problem.strideA;
+  const F* const b = problem.b + batch * problem.strideB + column * problem.ldb;
+  float sums[M_MAX] = {};
 #pragma unroll 2
-  for (int64_t k = lane() * W; k < task.K; k += WARP * W) {
-    const int count = task.K - k < W ? (int)(task.K - k) : W;
-    const bool byPacks = task.isInputAligned && count == W;
+  for (int64_t k = lane() * W; k < problem.K; k += WARP * W) {
+    const int count = problem.K - k < W ? (int)(problem.K - k) : W;
+    const bool isAligned = problem.isInputAligned && count == W;
     float x[W], y[W];
-    loadFloats(y, b + k, byPacks, count);
+    loadFloats(y, b + k, isAligned, count);
 #pragma unroll
-    for (int m = 0; m < M; m++) {
-      loadFloats(x, a + (m < task.M ? m * task.lda : 0) + k, byPacks, count);
+    for (int m = 0; m < M_MAX; m++) {
+      loadFloats(x, a + (m < problem.M ? m * problem.lda : 0) + k, isAligned, count);
 #pragma unroll
       for (int i = 0; i < W; i++) sums[m] += x[i] * y[i];
     }
   }
-  float x[1] = {};
+  float result[1] = {}; // lane m keeps the sum of row m
 #pragma unroll
-  for (int m = 0; m < M; m++) {
+  for (int m = 0; m < M_MAX; m++) {
     const float sum = warpSum(sums[m]);
-    if (lane() == m) x[0] = sum;
+    if (lane() == m) result[0] = sum;
   }
-  if (lane() < M) applyEpilogue(task, batch, lane(), column, x);
+  if (lane() < M_MAX) applyEpilogue(problem, batch, lane(), column, result);
 }
 
 } // namespace
 
 template <class F, class C>
-void gemv(const TiledGemm<F, C>& task) {
-  const auto kernel = task.M == 1   ? rowProduct<1, F, C>
-                      : task.M == 2 ? rowProduct<2, F, C>
-                      : task.M <= 4 ? rowProduct<4, F, C>
-                                    : rowProduct<GEMV_MAX_ROWS, F, C>;
-  const unsigned blocks = (unsigned)ceilDiv(task.N, COLUMNS); // for one of the batch
-  launch(kernel, Dim((unsigned)task.batch * blocks), Dim(ROW_THREADS), 0, task, blocks);
+void gemv(const TiledGemm<F, C>& problem) {
+  const auto kernel = problem.M == 1   ? gemvKernel<1, F, C>
+                      : problem.M == 2 ? gemvKernel<2, F, C>
+                      : problem.M <= 4 ? gemvKernel<4, F, C>
+                                       : gemvKernel<GEMV_MAX_ROWS, F, C>;
+  const unsigned blocksPerMatrix = (unsigned)ceilDiv(problem.N, COLUMNS);
+  const Dim grid((unsigned)problem.batch * blocksPerMatrix);
+  launch(kernel, grid, Dim(GEMV_THREADS), 0, problem, blocksPerMatrix);
 }
 
 template void gemv(const TiledGemm<f32, f32>&);

@@ -1,140 +1,161 @@
-// The product of f32 as it is, by fused multiply-adds in the order of k. 256 threads share a tile
-// of c, each has 8 x 8 of it (or 4 x 4) in registers. Tiles of a and b, 8 of k deep (or 16), lie in
-// shared memory twice: while one is multiplied, the next is on its way, in registers.
+// f32 GEMM in full precision on the ordinary (SIMT) cores: no tensor cores, no rounding to tf32.
+// bench/ladder derives the blocking in steps 4 to 6: tiles in shared memory, sub-tiles in
+// registers, double buffering.
 
 #include "tiled_gemm.cuh"
 
 namespace tinybard::cuda {
 namespace {
 
-constexpr int PLAIN_THREADS = 256;
+constexpr int SIMT_THREADS = 256;
 
 /**
- * Brings an operand to shared memory, tile by tile of SIZE of m (or n) by DEPTH of k: 1024
- * elements, of which each thread has 4, side by side in the matrix.
+ * Copies one operand to shared memory, tile by tile: SIZE of m (or n) by DEPTH of k, 1024 elements,
+ * of which each thread loads 4 consecutive ones. `alongK` is true if k is the contiguous dimension
+ * of the stored matrix. Loads go to registers first, so that they overlap the multiplication.
  */
 template <int SIZE, bool alongK>
-struct Carrier {
-  static constexpr int DEPTH = 1024 / SIZE, WIDTH = SIZE + 4; // of a row in shared memory
-  static constexpr int PACKS = (alongK ? DEPTH : SIZE) / 4;   // in a row of the matrix
+struct TileLoader {
+  static constexpr int DEPTH = 1024 / SIZE;
+  static constexpr int PITCH = SIZE + 4;                      // of a row in shared memory
+  static constexpr int VECTORS = (alongK ? DEPTH : SIZE) / 4; // in a row of the stored matrix
 
-  const float* from;
+  const float* source;
   int64_t ld;
-  int deep, wide; // how many of k and of m are left from there on
-  bool byPacks;
+  int kLeft, mLeft; // elements of k and of m from here to the end of the matrix; mLeft is at most 4
+  bool isAligned;
   float x[4];
 
-  /** Begins at (m, k) of the matrix, which ends at (M, end). */
-  __device__ Carrier(const float* matrix, int64_t ld, int64_t m, int64_t M, int64_t k, int64_t end,
-                     bool byPacks)
-      : ld(ld), byPacks(byPacks) {
-    const int row = threadIdx.x / PACKS, column = threadIdx.x % PACKS * 4;
-    from = matrix + ((alongK ? m : k) + row) * ld + (alongK ? k : m) + column;
-    deep = (int)(end - k) - (alongK ? column : row);
+  /** Starts at (m, k) of a matrix that ends at (M, kEnd). */
+  __device__ TileLoader(const float* matrix, int64_t ld, int64_t m, int64_t M, int64_t k,
+                        int64_t kEnd, bool isAligned)
+      : ld(ld), isAligned(isAligned) {
+    const int row = threadIdx.x / VECTORS;
+    const int column = threadIdx.x % VECTORS * 4;
+    source = matrix + ((alongK ? m : k) + row) * ld + (alongK ? k : m) + column;
+    kLeft = (int)(kEnd - k) - (alongK ? column : row);
     const int64_t left = M - m - (alongK ? row : column);
-    wide = left < 4 ? (int)left : 4;
+    mLeft = left < 4 ? (int)left : 4;
   }
 
-  /** Loads the next 4. */
+  /** Loads this thread's 4 elements of the next tile into registers; 0 outside the matrix. */
   __device__ void load() {
-    const int count = alongK ? (wide > 0 ? deep : 0) : (deep > 0 ? wide : 0);
-    loadFloats(x, from, byPacks && count >= 4, count);
-    from += alongK ? DEPTH : DEPTH * ld;
-    deep -= DEPTH;
+    const int count = alongK ? (mLeft > 0 ? kLeft : 0) : (kLeft > 0 ? mLeft : 0);
+    loadFloats(x, source, isAligned && count >= 4, count);
+    source += alongK ? DEPTH : DEPTH * ld;
+    kLeft -= DEPTH;
   }
 
-  /** Stores them in [DEPTH, WIDTH]: rows run along m, whatever the matrix has. */
+  /** Stores them to a tile [DEPTH, PITCH] in shared memory, transposed if k is contiguous. */
   __device__ void store(float* tile) const {
-    const int row = threadIdx.x / PACKS, column = threadIdx.x % PACKS * 4;
+    const int row = threadIdx.x / VECTORS;
+    const int column = threadIdx.x % VECTORS * 4;
     if constexpr (alongK) {
 #pragma unroll
-      for (int j = 0; j < 4; j++) tile[(column + j) * WIDTH + row] = x[j];
+      for (int j = 0; j < 4; j++) tile[(column + j) * PITCH + row] = x[j];
     } else {
-      storeFloats(tile + row * WIDTH + column, x, true, 4);
+      storeFloats(tile + row * PITCH + column, x, true, 4);
     }
   }
 };
 
+/**
+ * c = epilogue(op(a) op(b)) in f32, by fused multiply-adds in the order of k.
+ *
+ * A block of 256 threads computes a tile of SIZE x SIZE (128 or 64). Each thread keeps 8 x 8 (or
+ * 4 x 4) sums in registers, so that each number loaded from shared memory is used 8 (or 4) times.
+ * Tiles of a and b, 8 (or 16) of k deep, are double-buffered in shared memory: while one pair is
+ * multiplied, the next is loaded into registers. Grid: one block per tile and split of K. The
+ * dynamic shared memory, [SIZE, sharedPitch(SIZE)] floats, holds the buffers, then the tile of c.
+ */
 template <int SIZE, bool transA, bool transB>
-__global__ void __launch_bounds__(PLAIN_THREADS, 2) plainProduct(TiledGemm<f32, f32> task) {
-  using A = Carrier<SIZE, !transA>;
-  using B = Carrier<SIZE, transB>;
-  constexpr int DEPTH = A::DEPTH, WIDTH = A::WIDTH;
-  constexpr int I = SIZE / 64; // a thread has 4 rows of each 64, and 4 columns of each 64
-  DYNAMIC_SHARED(float, shared); // two tiles of a, two of b; in the end the tile of c
-  const TileCoordinates at = tileCoordinates(task);
-  A a(task.a + at.batch * task.strideA, task.lda, at.row, task.M, at.k, at.end, task.isInputAligned);
-  B b(task.b + at.batch * task.strideB, task.ldb, at.column, task.N, at.k, at.end, task.isInputAligned);
-  const int ty = threadIdx.x / 16 * 4, tx = threadIdx.x % 16 * 4;
-  const bool sumsRows = task.rowSums && at.column == 0 && threadIdx.x < SIZE;
-  float sums[4 * I * I][4] = {}, rowSum = 0.0f;
+__global__ void __launch_bounds__(SIMT_THREADS, 2) simtKernel(TiledGemm<f32, f32> problem) {
+  using LoaderA = TileLoader<SIZE, !transA>;
+  using LoaderB = TileLoader<SIZE, transB>;
+  constexpr int DEPTH = LoaderA::DEPTH;
+  constexpr int PITCH = LoaderA::PITCH;
+  constexpr int I = SIZE / 64; // a thread has 4 of each 64 rows, and 4 of each 64 columns
+  DYNAMIC_SHARED(float, shared);
+  const TileCoordinates at = tileCoordinates(problem);
+  const float* const matrixA = problem.a + at.batch * problem.strideA;
+  const float* const matrixB = problem.b + at.batch * problem.strideB;
+  LoaderA a(matrixA, problem.lda, at.row, problem.M, at.kBegin, at.kEnd, problem.isInputAligned);
+  LoaderB b(matrixB, problem.ldb, at.column, problem.N, at.kBegin, at.kEnd, problem.isInputAligned);
+  const int ty = threadIdx.x / 16 * 4; // this thread's first row of the tile
+  const int tx = threadIdx.x % 16 * 4; // and its first column
+  const bool computesRowSums = problem.rowSums && at.column == 0 && threadIdx.x < SIZE;
+  float sums[4 * I * I][4] = {};
+  float rowSum = 0.0f;
   const auto load = [&] {
     a.load();
     b.load();
   };
-  const auto store = [&](int place) {
-    a.store(shared + 2 * place * DEPTH * WIDTH);
-    b.store(shared + (2 * place + 1) * DEPTH * WIDTH);
+  const auto store = [&](int buffer) {
+    a.store(shared + 2 * buffer * DEPTH * PITCH);
+    b.store(shared + (2 * buffer + 1) * DEPTH * PITCH);
     __syncthreads();
   };
 
   load();
   store(0);
-  int place = 0;
-  for (int64_t k = at.k; k < at.end; k += DEPTH, place = 1 - place) {
-    const bool isLast = k + DEPTH >= at.end;
+  int buffer = 0;
+  for (int64_t k = at.kBegin; k < at.kEnd; k += DEPTH, buffer = 1 - buffer) {
+    const bool isLast = k + DEPTH >= at.kEnd;
     if (!isLast) load();
-    const float* const tileA = shared + 2 * place * DEPTH * WIDTH;
-    const float* const tileB = tileA + DEPTH * WIDTH;
+    const float* const tileA = shared + 2 * buffer * DEPTH * PITCH;
+    const float* const tileB = tileA + DEPTH * PITCH;
 #pragma unroll
     for (int kk = 0; kk < DEPTH; kk++) {
       float x[I][4], y[I][4];
 #pragma unroll
       for (int i = 0; i < I; i++) {
-        loadFloats(x[i], tileA + kk * WIDTH + 64 * i + ty, true, 4);
-        loadFloats(y[i], tileB + kk * WIDTH + 64 * i + tx, true, 4);
+        loadFloats(x[i], tileA + kk * PITCH + 64 * i + ty, true, 4);
+        loadFloats(y[i], tileB + kk * PITCH + 64 * i + tx, true, 4);
       }
 #pragma unroll
       for (int r = 0; r < 4 * I; r++)
 #pragma unroll
         for (int c = 0; c < 4 * I; c++)
           sums[r * I + c / 4][c % 4] += x[r / 4][r % 4] * y[c / 4][c % 4];
-      if (sumsRows) rowSum += tileA[kk * WIDTH + threadIdx.x];
+      if (computesRowSums) rowSum += tileA[kk * PITCH + threadIdx.x];
     }
-    if (!isLast) store(1 - place);
+    if (!isLast) store(1 - buffer);
   }
 
-  if (!reduceSplitK<PLAIN_THREADS>(task, at, sums, rowSum)) return;
-  if (sumsRows && at.row + threadIdx.x < task.M) task.rowSums[at.row + threadIdx.x] = rowSum;
-  __syncthreads(); // all have done with the last tiles
+  if (!reduceSplitK<SIMT_THREADS>(problem, at, sums, rowSum)) return;
+  if (computesRowSums && at.row + threadIdx.x < problem.M)
+    problem.rowSums[at.row + threadIdx.x] = rowSum;
+  __syncthreads(); // all threads have read the last tiles; c may overwrite them
 #pragma unroll
   for (int r = 0; r < 4 * I; r++)
 #pragma unroll
     for (int c = 0; c < I; c++) {
-      const int row = r / 4 * 64 + ty + r % 4, column = 64 * c + tx;
+      const int row = r / 4 * 64 + ty + r % 4;
+      const int column = 64 * c + tx;
       storeFloats(shared + row * sharedPitch(SIZE) + column, sums[r * I + c], true, 4);
     }
-  applyTileEpilogue<SIZE, SIZE, PLAIN_THREADS>(task, at, shared);
+  applyTileEpilogue<SIZE, SIZE, SIMT_THREADS>(problem, at, shared);
 }
 
 template <int SIZE>
-void launchTiles(TiledGemm<f32, f32>& task, const TilePlan& plan) {
-  if (!prepare(task, plan, PLAIN_THREADS)) return;
-  const Dim grid((unsigned)(task.batch * plan.tiles() * plan.splits));
-  const auto kernel = task.transA ? task.transB ? plainProduct<SIZE, true, true>
-                                                : plainProduct<SIZE, true, false>
-                      : task.transB ? plainProduct<SIZE, false, true>
-                                    : plainProduct<SIZE, false, false>;
-  launch(kernel, grid, Dim(PLAIN_THREADS), SIZE * sharedPitch(SIZE) * sizeof(float), task);
+void launchTiles(TiledGemm<f32, f32>& problem, const TilePlan& plan) {
+  if (!setPlan(problem, plan, SIMT_THREADS)) return;
+  const Dim grid((unsigned)(problem.batch * plan.tiles() * plan.splits));
+  const size_t sharedBytes = SIZE * sharedPitch(SIZE) * sizeof(float);
+  const auto kernel = problem.transA ? problem.transB ? simtKernel<SIZE, true, true>
+                                                      : simtKernel<SIZE, true, false>
+                      : problem.transB ? simtKernel<SIZE, false, true>
+                                       : simtKernel<SIZE, false, false>;
+  launch(kernel, grid, Dim(SIMT_THREADS), sharedBytes, problem);
 }
 
 } // namespace
 
-void gemmSimt(TiledGemm<f32, f32> task) {
-  const TilePlan plan =
-      chooseTilePlan({{128, 128, 110}, {64, 64, 80}}, 16, task.M, task.N, task.K, task.batch);
-  if (plan.m == 64) launchTiles<64>(task, plan);
-  else launchTiles<128>(task, plan);
+void gemmSimt(TiledGemm<f32, f32> problem) {
+  const TilePlan plan = chooseTilePlan({{128, 128, 110}, {64, 64, 80}}, 16, problem.M, problem.N,
+                                       problem.K, problem.batch);
+  if (plan.tileM == 64) launchTiles<64>(problem, plan);
+  else launchTiles<128>(problem, plan);
 }
 
 } // namespace tinybard::cuda

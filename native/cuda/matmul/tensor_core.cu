@@ -1,4 +1,4 @@
-// The product of bf16 on tensor cores.
+// GEMM on tensor cores for bf16 inputs; its own file, so that it compiles in parallel with tf32.
 
 #include "tensor_core.cuh"
 

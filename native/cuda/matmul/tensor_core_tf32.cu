@@ -1,4 +1,4 @@
-// The product of f32, rounded to tf32, on tensor cores.
+// GEMM on tensor cores for f32 inputs, which are rounded to tf32.
 
 #include "tensor_core.cuh"
 

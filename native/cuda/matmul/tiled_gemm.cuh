@@ -1,5 +1,5 @@
-// A product as our own kernels take it: how it is plan into tiles, where a block finds its own, how
-// the parts of a sum that was split are reduceSplitK, and what becomes of a tile when it is complete.
+// The parts that our own GEMM kernels share: the division of c into tiles and of K into splits, the
+// split-K reduction, and the epilogue that stores a finished tile.
 #pragma once
 
 #include <initializer_list>
@@ -9,109 +9,129 @@
 
 namespace tinybard::cuda {
 
-/** How a product is plan: c into tiles [m, n], K into splits of `depth`, but for the last. */
+/** The division of a Gemm among blocks: a grid of [tileM, tileN] tiles, each in `splits` of K. */
 struct TilePlan {
-  int m, n;
-  int rows, columns, splits; // how many tiles there are
-  int64_t depth;
+  int tileM, tileN;
+  int gridM, gridN; // tiles along M, along N
+  int splits;       // blocks that share the sum of one tile
+  int64_t splitK;   // length of K in each split but the last, which may be shorter
 
-  int tiles() const { return rows * columns; }
+  int tiles() const { return gridM * gridN; } // of one matrix
 };
 
-/** A product, and what our own kernels have to know beside it. */
+/** A Gemm with what our own kernels need to run it; passed to them by value. */
 template <class F, class C>
 struct TiledGemm : Gemm<F, C> {
-  bool isInputAligned;  // a and b can be read by packs,
-  bool isOutputAligned; // and whatever lies as c does, and the bias
+  bool isInputAligned;  // a and b can be read in 16-byte accesses
+  bool isOutputAligned; // so can bias, and everything laid out as c
   TilePlan plan{};
-  float* parts = nullptr;      // what the splits of a tile leave there,
-  unsigned* arrivalCounters = nullptr; // and how many have
+  float* partialSums = nullptr;       // what the splits of each tile computed, for reduceSplitK()
+  unsigned* arrivalCounters = nullptr; // how many splits of each tile have finished
 
   explicit TiledGemm(const Gemm<F, C>& p)
       : Gemm<F, C>(p),
         isInputAligned(canVectorize<F>(p.lda | p.ldb | p.strideA | p.strideB, p.a, p.b)),
-        isOutputAligned(canVectorize<F>(p.ldc | p.strideC, p.c, p.h, p.preActivation, p.bias)) {}
+        isOutputAligned(
+            canVectorize<F>(p.ldc | p.strideC, p.c, p.h, p.preActivation, p.bias)) {}
 };
 
-/** Which tile, and which part of its sums, are a block's. */
+/** The tile of c and the range of K that a block computes. */
 struct TileCoordinates {
-  int batch, tile, split; // the tile's number, over all of the batch
-  int row, column;        // where it begins
-  int k, end;             // its part of K
+  int batch;        // index of the matrix
+  int tile;         // index of the tile over the whole batch
+  int split;        // index of the split of K
+  int row, column;  // of the tile's first element in c
+  int kBegin, kEnd;
 };
 
 /**
- * Tiles that run together should share rows of a and columns of b, to find them in the L2 cache:
- * they are numbered in bands of 8 tiles' height, down each column of the band.
+ * Returns the coordinates of the current block. Blocks that run at the same time should share rows
+ * of a and columns of b, so that these stay in the L2 cache: tiles are numbered in bands of 8 tile
+ * rows, and down the columns of each band.
  */
 template <class F, class C>
-__device__ inline TileCoordinates tileCoordinates(const TiledGemm<F, C>& task) {
-  const TilePlan& plan = task.plan;
-  const int tiles = plan.rows * plan.columns, number = blockIdx.x % tiles;
-  const int part = blockIdx.x / tiles, batch = part / plan.splits, split = part % plan.splits;
-  const int band = number / (8 * plan.columns) * 8, inBand = number % (8 * plan.columns);
-  const int height = min(8, plan.rows - band);
-  const int64_t k = split * plan.depth, end = k + plan.depth;
+__device__ inline TileCoordinates tileCoordinates(const TiledGemm<F, C>& problem) {
+  const TilePlan& plan = problem.plan;
+  const int tiles = plan.gridM * plan.gridN;
+  const int number = blockIdx.x % tiles;
+  const int batchAndSplit = blockIdx.x / tiles;
+  const int batch = batchAndSplit / plan.splits;
+  const int split = batchAndSplit % plan.splits;
+  const int band = number / (8 * plan.gridN) * 8; // its first tile row
+  const int inBand = number % (8 * plan.gridN);
+  const int height = min(8, plan.gridM - band);
+  const int64_t k = split * plan.splitK;
+  const int64_t end = k + plan.splitK;
   return {batch,
           batch * tiles + number,
           split,
-          (band + inBand % height) * plan.m,
-          inBand / height * plan.n,
+          (band + inBand % height) * plan.tileM,
+          inBand / height * plan.tileN,
           (int)k,
-          (int)(end < task.K ? end : task.K)};
+          (int)(end < problem.K ? end : problem.K)};
 }
 
-// ---- the sums of a tile
+// ---- split-K
 
-/** How many floats of TiledGemm::parts a block of `threads` takes, each having `count` sums by fours. */
-__host__ __device__ constexpr int64_t partSize(int threads, int count) {
+/**
+ * Returns the number of floats that one block leaves in TiledGemm::partialSums: `count` vectors of
+ * 4 sums and one row sum per thread.
+ */
+__host__ __device__ constexpr int64_t partialSumSize(int threads, int count) {
   return (int64_t)threads * (4 * count + 1);
 }
 
 /**
- * Where K is split: leaves this block's sums for the last block of the tile to come, which adds up
- * those of all, in their order. Whether this is that block, and so the one to finish the tile.
+ * Adds up the sums of all splits of a tile. Each block writes its sums to partialSums, and the last
+ * block of the tile to arrive reads those of all splits and adds them in the order of k: the result
+ * does not depend on the order in which blocks finish. Returns true in that last block: its `sums`
+ * and `rowSum` are then complete, and it has to store the tile. Without splits this does nothing
+ * and returns true. All threads must call it.
  */
 template <int threads, int count, class F, class C>
-__device__ inline bool reduceSplitK(const TiledGemm<F, C>& task, const TileCoordinates& at, float (&sums)[count][4],
-                              float& rowSum) {
-  const int splits = task.plan.splits, thread = threadIdx.x;
+__device__ inline bool reduceSplitK(const TiledGemm<F, C>& problem, const TileCoordinates& at,
+                                    float (&sums)[count][4], float& rowSum) {
+  const int splits = problem.plan.splits;
+  const int thread = threadIdx.x;
   if (splits == 1) return true;
-  constexpr int64_t size = partSize(threads, count);
-  float* const parts = task.parts + (int64_t)at.tile * splits * size;
-  float* const own = parts + at.split * size;
-  auto* const packs = reinterpret_cast<Pack<float>*>(own);
+  constexpr int64_t size = partialSumSize(threads, count);
+  float* const tileSums = problem.partialSums + (int64_t)at.tile * splits * size;
+  float* const ownSums = tileSums + at.split * size;
+  auto* const ownPacks = reinterpret_cast<Pack<float>*>(ownSums);
 #pragma unroll
   for (int i = 0; i < count; i++)
-    packs[i * threads + thread] = {{sums[i][0], sums[i][1], sums[i][2], sums[i][3]}};
-  own[4 * count * threads + thread] = rowSum;
-  if (!isLastBlock(task.arrivalCounters + at.tile, splits)) return false;
+    ownPacks[i * threads + thread] = {{sums[i][0], sums[i][1], sums[i][2], sums[i][3]}};
+  ownSums[4 * count * threads + thread] = rowSum;
+  if (!isLastBlock(problem.arrivalCounters + at.tile, splits)) return false;
 #pragma unroll
   for (int i = 0; i < count; i++)
 #pragma unroll
     for (int j = 0; j < 4; j++) sums[i][j] = 0.0f;
   rowSum = 0.0f;
   for (int split = 0; split < splits; split++) {
-    const float* part = parts + split * size;
-    const auto* from = reinterpret_cast<const Pack<float>*>(part);
+    const float* splitSums = tileSums + split * size;
+    const auto* splitPacks = reinterpret_cast<const Pack<float>*>(splitSums);
 #pragma unroll
     for (int i = 0; i < count; i++) {
-      const Pack<float> pack = from[i * threads + thread];
+      const Pack<float> pack = splitPacks[i * threads + thread];
 #pragma unroll
       for (int j = 0; j < 4; j++) sums[i][j] += pack.at[j];
     }
-    rowSum += part[4 * count * threads + thread];
+    rowSum += splitSums[4 * count * threads + thread];
   }
   return true;
 }
 
-// ---- the elements of a tile
+// ---- loads and stores of W elements
 
-/** x: the first `count` elements at p; by packs, then all W of them. */
+/**
+ * Loads W elements from p as floats. With `isAligned` it loads all W in 16-byte accesses, otherwise
+ * only the first `count`, one by one; the others are 0.
+ */
 template <int W, class T>
-__device__ inline void loadFloats(float (&x)[W], const T* p, bool byPacks, int count) {
+__device__ inline void loadFloats(float (&x)[W], const T* p, bool isAligned, int count) {
   if constexpr (W % Pack<T>::size == 0) {
-    if (byPacks) {
+    if (isAligned) {
 #pragma unroll
       for (int i = 0; i < W; i += Pack<T>::size) {
         const Pack<T> pack = *reinterpret_cast<const Pack<T>*>(p + i);
@@ -125,10 +145,11 @@ __device__ inline void loadFloats(float (&x)[W], const T* p, bool byPacks, int c
   for (int i = 0; i < W; i++) x[i] = i < count ? toFloat(p[i]) : 0.0f;
 }
 
+/** Stores W floats to p, rounded to T: all in 16-byte accesses, or the first `count` one by one. */
 template <int W, class T>
-__device__ inline void storeFloats(T* p, const float (&x)[W], bool byPacks, int count) {
+__device__ inline void storeFloats(T* p, const float (&x)[W], bool isAligned, int count) {
   if constexpr (W % Pack<T>::size == 0) {
-    if (byPacks) {
+    if (isAligned) {
 #pragma unroll
       for (int i = 0; i < W; i += Pack<T>::size) {
         Pack<T> pack;
@@ -144,116 +165,131 @@ __device__ inline void storeFloats(T* p, const float (&x)[W], bool byPacks, int 
     if (i < count) p[i] = roundTo<T>(x[i]);
 }
 
-/** Stores the complete sums x at (row, column) and to the right of it, as far as c goes. */
+// ---- epilogue
+
+/**
+ * Applies the epilogue of a Gemm (bias, activation or its derivative, accumulation) to W finished
+ * sums of one row and stores them to c[row, column ...], within the bounds of c. Changes x.
+ */
 template <int W, class F, class C>
-__device__ inline void applyEpilogue(const TiledGemm<F, C>& task, int64_t batch, int64_t row, int64_t column,
-                              float (&x)[W]) {
-  if (row >= task.M || column >= task.N) return;
-  const int count = task.N - column < W ? (int)(task.N - column) : W;
-  const bool byPacks = task.isOutputAligned && count == W;
-  const int64_t at = batch * task.strideC + row * task.ldc + column;
-  float more[W];
-  if (task.bias) {
-    loadFloats(more, task.bias + column, byPacks, count);
+__device__ inline void applyEpilogue(const TiledGemm<F, C>& problem, int64_t batch, int64_t row,
+                                     int64_t column, float (&x)[W]) {
+  if (row >= problem.M || column >= problem.N) return;
+  const int count = problem.N - column < W ? (int)(problem.N - column) : W;
+  const bool isAligned = problem.isOutputAligned && count == W;
+  const int64_t offset = batch * problem.strideC + row * problem.ldc + column;
+  float operand[W];
+  if (problem.bias) {
+    loadFloats(operand, problem.bias + column, isAligned, count);
 #pragma unroll
-    for (int i = 0; i < W; i++) x[i] += more[i];
+    for (int i = 0; i < W; i++) x[i] += operand[i];
   }
-  if (task.preActivation) {
-    loadFloats(more, task.preActivation + at, byPacks, count);
+  if (problem.preActivation) {
+    loadFloats(operand, problem.preActivation + offset, isAligned, count);
 #pragma unroll
-    for (int i = 0; i < W; i++) x[i] = activateBackward(task.activation, more[i], x[i]);
-  } else if (task.activation != Activation::none) {
-    if (task.h) storeFloats(task.h + at, x, byPacks, count);
-    activate(task.activation, x);
+    for (int i = 0; i < W; i++) x[i] = activateBackward(problem.activation, operand[i], x[i]);
+  } else if (problem.activation != Activation::none) {
+    if (problem.h) storeFloats(problem.h + offset, x, isAligned, count);
+    activate(problem.activation, x);
   }
-  if (task.accumulate) {
-    loadFloats(more, task.c + at, byPacks, count);
+  if (problem.accumulate) {
+    loadFloats(operand, problem.c + offset, isAligned, count);
 #pragma unroll
-    for (int i = 0; i < W; i++) x[i] += more[i];
+    for (int i = 0; i < W; i++) x[i] += operand[i];
   }
-  storeFloats(task.c + at, x, byPacks, count);
+  storeFloats(problem.c + offset, x, isAligned, count);
 }
 
-/** How far apart rows of a tile of c lie in shared memory: a warp's stores find other banks. */
+/** Returns the row pitch of a tile of c in shared memory, padded against bank conflicts. */
 __host__ __device__ constexpr int sharedPitch(int n) { return n + 8; }
 
 /**
- * Stores a complete tile, which all threads have put into shared memory: that way each has
- * neighbours to store, and a warp whole rows.
+ * Applies the epilogue to a finished [m, n] tile that the block has put into shared memory, and
+ * stores it. Going through shared memory gives each thread consecutive elements of a row, so that
+ * global accesses are 16 bytes wide and coalesced. All threads must call it.
  */
 template <int m, int n, int threads, class F, class C>
-__device__ inline void applyTileEpilogue(const TiledGemm<F, C>& task, const TileCoordinates& at, const float* tile) {
-  constexpr int W = Pack<F>::size, perRow = n / W;
+__device__ inline void applyTileEpilogue(const TiledGemm<F, C>& problem, const TileCoordinates& at,
+                                         const float* tile) {
+  constexpr int W = Pack<F>::size;
+  constexpr int vectorsPerRow = n / W;
   __syncthreads();
-  for (int i = threadIdx.x; i < m * perRow; i += threads) {
-    const int row = i / perRow, column = i % perRow * W;
+  for (int i = threadIdx.x; i < m * vectorsPerRow; i += threads) {
+    const int row = i / vectorsPerRow;
+    const int column = i % vectorsPerRow * W;
     float x[W];
     loadFloats(x, tile + row * sharedPitch(n) + column, true, W);
-    applyEpilogue(task, at.batch, at.row + row, at.column + column, x);
+    applyEpilogue(problem, at.batch, at.row + row, at.column + column, x);
   }
 }
 
-// ---- on the host
+// ---- the plan, on the host
 
-/** A tile that a kernel has, and how many multiply-adds a multiprocessor then does in a cycle. */
-struct Tile {
+/** A tile size that a kernel supports, with the multiply-adds per cycle of a multiprocessor. */
+struct TileShape {
   int m, n;
   double rate;
 };
 
 /**
- * The plan that should take least time on 132 multiprocessors, by a rough account in their cycles:
- * each has its share of the blocks, a block costs 2000 and then `step` of K at a time, one that has
- * no other beside it half as much again; where K is split, all write their sums and the last reads
- * them, 64 bytes a cycle. It depends on nothing but the sizes, so that a product is always summed
- * in the same order.
+ * Returns the plan with the lowest estimated time on 132 multiprocessors (H100, H200). In cycles:
+ * a multiprocessor runs its share of the blocks, each of which takes 2000 cycles plus the time of
+ * its multiply-adds, `step` of K at a time; a block that has a multiprocessor to itself takes 1.5
+ * times as long; with split-K, partial sums are written and read again at 64 bytes a cycle. The
+ * plan depends only on the sizes, so equal products are always summed in the same order.
  */
-inline TilePlan chooseTilePlan(std::initializer_list<Tile> tiles, int step, int64_t M, int64_t N, int64_t K,
-                   int64_t batch) {
+inline TilePlan chooseTilePlan(std::initializer_list<TileShape> shapes, int step, int64_t M,
+                               int64_t N, int64_t K, int64_t batch) {
+  constexpr int64_t MULTIPROCESSORS = 132;
+  constexpr int64_t MAX_SPLITS = 32;
+  constexpr int64_t MAX_SPLIT_BLOCKS = 1024; // their partial sums take 64 MB
   TilePlan best{};
-  double least = 0;
+  double bestCycles = 0;
   const int64_t steps = K > step ? ceilDiv(K, step) : 1;
-  for (const Tile& tile : tiles) {
-    const int64_t rows = ceilDiv(M, tile.m), columns = N > 0 ? ceilDiv(N, tile.n) : 1;
-    const double perStep = (double)tile.m * tile.n * step / tile.rate;
-    const double perPart = (double)tile.m * tile.n * sizeof(float) / 64;
-    for (int64_t splits = 1; splits <= 32 && (splits == 1 || 4 * splits <= steps); splits++) {
-      if (splits > 1 && rows * columns * batch * splits > 1024) break; // 64 MB of parts
-      const int64_t depth = ceilDiv(steps, splits), blocks = rows * columns * batch * splits;
-      if (ceilDiv(steps, depth) != splits) continue;
-      const double share = blocks > 132 ? (double)ceilDiv(blocks, 132) : 1.5;
-      const double cycles = share * (2000 + (double)depth * perStep) +
-                            (splits > 1 ? (double)(splits + 1) * perPart : 0);
-      if (best.m > 0 && cycles >= least) continue;
-      least = cycles;
-      best = {tile.m, tile.n, (int)rows, (int)columns, (int)splits, depth * step};
+  for (const TileShape& shape : shapes) {
+    const int64_t gridM = ceilDiv(M, shape.m);
+    const int64_t gridN = N > 0 ? ceilDiv(N, shape.n) : 1;
+    const double cyclesPerStep = (double)shape.m * shape.n * step / shape.rate;
+    const double cyclesPerPartial = (double)shape.m * shape.n * sizeof(float) / 64;
+    for (int64_t splits = 1; splits <= MAX_SPLITS; splits++) {
+      const int64_t blocks = gridM * gridN * batch * splits;
+      if (splits > 1 && (4 * splits > steps || blocks > MAX_SPLIT_BLOCKS)) break;
+      const int64_t stepsPerSplit = ceilDiv(steps, splits);
+      if (ceilDiv(steps, stepsPerSplit) != splits) continue; // the last split would be empty
+      const double share =
+          blocks > MULTIPROCESSORS ? (double)ceilDiv(blocks, MULTIPROCESSORS) : 1.5;
+      const double cycles = share * (2000 + (double)stepsPerSplit * cyclesPerStep) +
+                            (splits > 1 ? (double)(splits + 1) * cyclesPerPartial : 0);
+      if (best.tileM > 0 && cycles >= bestCycles) continue;
+      bestCycles = cycles;
+      best = {shape.m, shape.n, (int)gridM, (int)gridN, (int)splits, stepsPerSplit * step};
     }
   }
   return best;
 }
 
-/** Gives a task its plan, and room for the parts of its sums; false if there is none left. */
+/** Sets the plan and allocates its split-K buffers; returns false if there is no memory left. */
 template <class F, class C>
-bool prepare(TiledGemm<F, C>& task, const TilePlan& plan, int threads) {
-  task.plan = plan;
+bool setPlan(TiledGemm<F, C>& problem, const TilePlan& plan, int threads) {
+  problem.plan = plan;
   if (plan.splits == 1) return true;
-  const int64_t tiles = plan.tiles() * task.batch;
-  const int64_t size = partSize(threads, plan.m * plan.n / threads / 4);
-  task.parts = static_cast<float*>(workspace(tiles * plan.splits * size * sizeof(float)));
-  task.arrivalCounters = counters(tiles);
-  return task.parts && task.arrivalCounters;
+  const int64_t tiles = plan.tiles() * problem.batch;
+  const int64_t size = partialSumSize(threads, plan.tileM * plan.tileN / threads / 4);
+  problem.partialSums = static_cast<float*>(workspace(tiles * plan.splits * size * sizeof(float)));
+  problem.arrivalCounters = counters(tiles);
+  return problem.partialSums && problem.arrivalCounters;
 }
 
-// ---- the kernels of ours
+// ---- our own kernels
 
-/** On tensor cores; f32 is rounded to tf32. */
+/** Runs on tensor cores; f32 inputs are rounded to tf32. */
 template <class F, class C>
-void gemmTensorCore(TiledGemm<F, C> task);
-/** On the cores that all else runs on. */
-void gemmSimt(TiledGemm<f32, f32> task);
-/** Where op(a) has but few rows, a is stored as [M, K], b as [N, K], and no rowSums are wanted. */
+void gemmTensorCore(TiledGemm<F, C> problem);
+/** Runs in full f32 precision on the ordinary (SIMT) cores. */
+void gemmSimt(TiledGemm<f32, f32> problem);
+/** Runs where M <= GEMV_MAX_ROWS, a is [M, K], b is stored as [N, K], and rowSums is null. */
 template <class F, class C>
-void gemv(const TiledGemm<F, C>& task);
+void gemv(const TiledGemm<F, C>& problem);
 constexpr int64_t GEMV_MAX_ROWS = 8;
 
 } // namespace tinybard::cuda

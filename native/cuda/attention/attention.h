@@ -1,112 +1,124 @@
-// Attention as launchers ask for it: where the rows of heads lie, and what each query sees.
+// Attention for the launchers of the CUDA backend: where the rows of each head are in memory, which
+// keys each query may attend to, and the kernels to choose from.
 #pragma once
 
 #include "../device.cuh"
 
 namespace tinybard::cuda {
 
-constexpr float LOG2E = 1.4426950408889634f, LN2 = 0.6931471805599453f;
+constexpr float LOG2E = 1.4426950408889634f;
+constexpr float LN2 = 0.6931471805599453f;
 
-/** The rows of one head: row t is data[t step ... t step + D - 1], t < count. */
+/** The rows of one head: row t, for t < count, is the D elements from data[t * stride] on. */
 template <class F>
-struct Rows {
+struct HeadRows {
   F* data;
-  int64_t step;
+  int64_t stride;
   int count, D;
-  bool packed; // whether every row consists of whole packs
+  bool isAligned; // every row consists of whole, aligned 16-byte packs
 };
 
-/** The rows of all heads: those of head h of sequence b begin at data + b sequence + h D. */
+/** The rows of all heads: those of head h of sequence b start at data + b sequenceStride + h D. */
 template <class F>
 struct Heads {
   F* data;
-  int64_t sequence, step;
+  int64_t sequenceStride, rowStride;
 };
 
-/** One of the parts that lie side by side in [sequences, T, parts, H, D], as heads. */
+/** Views one part of a tensor [sequences, T, parts, H, D], such as q in qkv, as heads. */
 template <class F>
-Heads<F> partOf(F* data, int part, int parts, int64_t T, int64_t H, int64_t D) {
+Heads<F> viewHeads(F* data, int part, int parts, int64_t T, int64_t H, int64_t D) {
   return {data + part * H * D, T * parts * H * D, parts * H * D};
 }
 
-/** How many keys the queries of a head see. */
-struct Sight {
+/** The keys that each query attends to: all, or if causal, key j <= query + Tk - Tq. */
+struct CausalMask {
   int Tq, Tk;
   bool causal;
 
-  // ::, for there is a kernel max
-  __device__ int seen(int query) const {
+  /** Returns the number of keys that a query attends to, which are the first ones. */
+  __device__ int visibleKeys(int query) const {
+    // the global functions: this namespace has a kernel max
     return causal ? ::max(0, ::min(Tk, query + 1 + Tk - Tq)) : Tk;
   }
 };
 
-/** What heads attend over. */
+/** The inputs of attention. */
 template <class F>
 struct Attention {
   Heads<const F> q, k, v;
-  int heads, H; // of all sequences together, of one sequence
-  int Tq, Tk, D;
-  bool causal, packed;
-  const i32* rngState; // of dropout, as the contract's `dropout` has them
+  int headCount; // heads of all sequences
+  int H;         // heads of one sequence
+  int Tq, Tk, D; // queries, keys, and elements of a head
+  bool causal, isAligned;
+  // Dropout, as the kernel interface defines it; threshold is DropoutRng::toThreshold(p)
+  const i32* rngState;
   uint32_t site, threshold;
   /**
-   * Null, or how many keys come before the first query's own. Then there are *past + Tq keys, and
-   * Tk is how many there may be: if there were more, nothing is to be done.
+   * Null, or on the device the number of keys before the first query's own. Then there are
+   * *past + Tq keys, and Tk is the capacity; if there are more keys, kernels do nothing.
    */
   const i32* past;
 
+  /** Views the first `count` rows of a head. */
   template <class T>
-  __device__ Rows<T> rowsOf(const Heads<T>& x, int head, int count) const {
-    return {x.data + head / H * x.sequence + head % H * D, x.step, count, D, packed};
+  __device__ HeadRows<T> headRows(const Heads<T>& x, int head, int count) const {
+    return {x.data + head / H * x.sequenceStride + head % H * D, x.rowStride, count, D, isAligned};
   }
 
-  __device__ bool isPossible() const { return !past || (*past >= 0 && *past <= Tk - Tq); }
-  __device__ Sight sight() const { return {Tq, past ? *past + Tq : Tk, causal}; }
-  /** What dropout multiplies by what it keeps; it keeps nothing if all 16 bits are below. */
-  __device__ float keptScale() const {
+  /** Returns true if all keys fit into the capacity. */
+  __device__ bool fitsCapacity() const { return !past || (*past >= 0 && *past <= Tk - Tq); }
+  __device__ CausalMask mask() const { return {Tq, past ? *past + Tq : Tk, causal}; }
+  /** Returns the factor for the probabilities that dropout keeps; 0 if it keeps none. */
+  __device__ float dropoutScale() const {
     return threshold < 65536 ? 65536.0f / (65536.0f - threshold) : 0.0f;
   }
 };
 
+/** y = dropout(softmax(q k^T / sqrt(D))) v for each head. */
 template <class F>
-struct Forward : Attention<F> {
+struct AttentionForward : Attention<F> {
   Heads<F> y;
-  f32* lse; // [heads, Tq], or null
+  f32* lse; // [headCount, Tq]: receives log(sum(e^score)) of each query, unless null
 };
 
+/** The gradients of AttentionForward, from its result, its lse and dy. */
 template <class F>
-struct Backward : Attention<F> {
+struct AttentionBackward : Attention<F> {
   Heads<const F> y, dy;
   const f32* lse;
   Heads<F> dq, dk, dv;
 };
 
-/** One token for each of B sequences: k and v are the cache, of Tk tokens; Tq is 1. */
+/**
+ * One decoding step: one new token per sequence (Tq = 1) attends to the cache and to itself. k and
+ * v are the cache, of capacity Tk; the token's own key and value are added to it.
+ */
 template <class F>
-struct Cached : Forward<F> {
+struct AttentionDecode : AttentionForward<F> {
   Heads<const F> newK, newV;
-  Heads<F> cacheK, cacheV; // where they go: k and v
+  Heads<F> cacheK, cacheV; // the same memory as k and v
   IndexError* indexError;
 };
 
-constexpr int MOST_D = 128; // of the kernels for heads of ordinary size
+constexpr int MAX_HEAD_DIM = 128; // of flashForward(), flashBackward() and decodeAttention()
 
-/** By tensor cores; D is at most MOST_D. */
-void flashForward(const Forward<bf16>& problem);
-void flashBackward(const Backward<bf16>& problem);
+/** FlashAttention on tensor cores; D <= MAX_HEAD_DIM. */
+void flashForward(const AttentionForward<bf16>& problem);
+void flashBackward(const AttentionBackward<bf16>& problem);
 
-/** By ordinary arithmetic; any D. */
+/** Attention on the ordinary (SIMT) cores in f32 arithmetic; any D. */
 template <class F>
-void plainForward(const Forward<F>& problem);
+void simtForward(const AttentionForward<F>& problem);
 template <class F>
-void plainBackward(const Backward<F>& problem);
+void simtBackward(const AttentionBackward<F>& problem);
 
-/** Puts the token into the cache and attends over it; D is at most MOST_D. */
+/** Appends the new token to the cache and attends over it; D <= MAX_HEAD_DIM. */
 template <class F>
-void attendOne(const Cached<F>& problem);
-/** Only copies the keys and values of qkv [B, T, 3 C] into the cache [B, capacity, 2 C]. */
+void decodeAttention(const AttentionDecode<F>& problem);
+/** Copies the keys and values of qkv [B, T, 3 C] to position *past of cache [B, capacity, 2 C]. */
 template <class F>
-void append(const F* qkv, F* cache, const i32* past, int64_t B, int64_t T, int64_t C,
-            int64_t capacity);
+void appendToCache(const F* qkv, F* cache, const i32* past, int64_t B, int64_t T, int64_t C,
+                   int64_t capacity);
 
 } // namespace tinybard::cuda

@@ -1,7 +1,5 @@
-// Attention of one new token over a cache of the tokens before it, for generation: bound by how
-// fast the cache is read. A block has a head. Eight lanes, a team, have a key at a time, and packs
-// of it each, so that a block asks for many keys at once. Each team takes the softmax of its keys
-// online; what the teams found is joined at the end.
+// Attention of one new token over a KV cache, for text generation. The time is that of reading the
+// cache from memory, so the kernel is built to have as many loads in flight as possible.
 
 #include "../block.cuh"
 #include "../vector.cuh"
@@ -10,23 +8,31 @@
 namespace tinybard::cuda {
 namespace {
 
-constexpr int THREADS = 256, WARPS = THREADS / WARP;
-constexpr int MEMBERS = 8, TEAMS = THREADS / MEMBERS; // lanes of a team, teams of a block
+constexpr int THREADS = 256;
+constexpr int WARPS = THREADS / WARP;
+constexpr int GROUP_SIZE = 8; // lanes of a thread group, which reads one key at a time
+constexpr int GROUPS = THREADS / GROUP_SIZE;
 
-/** What a lane has of a row of at most N * MEMBERS packs: every eighth pack; 0 past its end. */
+/**
+ * A lane's part of a row that a thread group holds: N packs of 16 bytes, every eighth of the row.
+ * Elements past the end of the row are 0.
+ */
 template <class F, int N>
-struct Share {
+struct RowSlice {
   static constexpr int SIZE = Pack<F>::size;
   Pack<F> packs[N];
 
-  __device__ static int column(int n) { return (threadIdx.x % MEMBERS + n * MEMBERS) * SIZE; }
+  /** Returns the column of pack n in the row. */
+  __device__ static int column(int n) {
+    return (threadIdx.x % GROUP_SIZE + n * GROUP_SIZE) * SIZE;
+  }
   __device__ float at(int n, int i) const { return toFloat(packs[n].at[i]); }
 
-  __device__ void load(const F* row, int D, bool packed) {
+  __device__ void load(const F* row, int D, bool isAligned) {
 #pragma unroll
     for (int n = 0; n < N; n++) {
       const int d = column(n);
-      if (packed && d < D) {
+      if (isAligned && d < D) {
         packs[n] = *reinterpret_cast<const Pack<F>*>(row + d);
       } else {
 #pragma unroll
@@ -34,11 +40,11 @@ struct Share {
       }
     }
   }
-  __device__ void store(F* row, int D, bool packed) const {
+  __device__ void store(F* row, int D, bool isAligned) const {
 #pragma unroll
     for (int n = 0; n < N; n++) {
       const int d = column(n);
-      if (packed && d < D) {
+      if (isAligned && d < D) {
         *reinterpret_cast<Pack<F>*>(row + d) = packs[n];
       } else {
 #pragma unroll
@@ -49,53 +55,70 @@ struct Share {
   }
 };
 
-/** Notes that T tokens behind `past` others are more than the cache has room for. */
-__device__ inline void noteFull(int past, int64_t T, int64_t capacity, IndexError* indexError) {
+/** Records that T tokens at position `past` do not fit into the capacity of the cache. */
+__device__ inline void recordOverflow(int past, int64_t T, int64_t capacity,
+                                      IndexError* indexError) {
   checkIndex(past < 0 ? past : past + (int)T - 1, capacity, IndexSource::cachedAttention, T - 1,
              indexError);
 }
 
-/** What e^(score - its top) is at another top; 0 if there were no keys. */
-__device__ inline float shrink(float top, float other) {
-  return top == -INFINITY ? 0.0f : exp2f(top - other);
+/** Returns the factor that rescales sums from one maximum score to another; 0 without keys. */
+__device__ inline float rescaleFactor(float maxScore, float newMax) {
+  return maxScore == -INFINITY ? 0.0f : exp2f(maxScore - newMax);
 }
 
+/**
+ * y = softmax(q k^T / sqrt(D)) v over the cached keys and the new one, for one head and one query;
+ * also copies the new key and value into the cache.
+ *
+ * A block of 256 threads computes a head, in 32 thread groups of 8 lanes. Each group takes every
+ * 32nd key, loads several keys and values before it uses them, and computes an online softmax over
+ * its keys. At the end the sums of the groups of a warp, then of the warps, are rescaled to a
+ * common maximum and added. Grid: headCount blocks. A row has at most N * GROUP_SIZE packs.
+ */
 template <class F, int N>
-__global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
-  if (!problem.isPossible()) { // nor does any other thread go on
-    if (threadIdx.x == 0) noteFull(*problem.past, 1, problem.Tk, problem.indexError);
+__global__ void __launch_bounds__(THREADS) decodeKernel(AttentionDecode<F> problem) {
+  if (!problem.fitsCapacity()) { // the same in all threads
+    if (threadIdx.x == 0) recordOverflow(*problem.past, 1, problem.Tk, problem.indexError);
     return;
   }
-  constexpr int SIZE = Pack<F>::size, KEYS = 4 / N; // keys that a team asks for at once
-  SHARED(float, tops, [WARPS]);
-  SHARED(float, totals, [WARPS]);
-  SHARED(float, allSums, [WARPS][N * MEMBERS * SIZE]);
-  const int head = blockIdx.x, team = threadIdx.x / MEMBERS, past = *problem.past;
+  constexpr int SIZE = Pack<F>::size;
+  constexpr int KEYS = 4 / N; // that a group loads at once
+  SHARED(float, warpMaxScores, [WARPS]);
+  SHARED(float, warpTotals, [WARPS]);
+  SHARED(float, warpSums, [WARPS][N * GROUP_SIZE * SIZE]);
+  const int head = blockIdx.x;
+  const int group = threadIdx.x / GROUP_SIZE;
+  const int past = *problem.past;
   const int D = problem.D;
-  const bool packed = problem.packed;
-  const Rows<const F> q = problem.rowsOf(problem.q, head, 1);
-  const Rows<F> k = problem.rowsOf(problem.cacheK, head, past + 1);
-  const Rows<F> v = problem.rowsOf(problem.cacheV, head, past + 1);
-  const F* const newK = problem.rowsOf(problem.newK, head, 1).data;
-  const F* const newV = problem.rowsOf(problem.newV, head, 1).data;
-  const float scale = LOG2E / sqrtf((float)D);
+  const bool isAligned = problem.isAligned;
+  const HeadRows<const F> q = problem.headRows(problem.q, head, 1);
+  const HeadRows<F> k = problem.headRows(problem.cacheK, head, past + 1);
+  const HeadRows<F> v = problem.headRows(problem.cacheV, head, past + 1);
+  const F* const newK = problem.headRows(problem.newK, head, 1).data;
+  const F* const newV = problem.headRows(problem.newV, head, 1).data;
+  const float scale = LOG2E / sqrtf((float)D); // of scores, for exponentials in base 2
 
-  Share<F, N> query;
-  query.load(q.data, D, packed);
-  float sums[N][SIZE] = {}, top = -INFINITY, total = 0.0f;
-  for (int at = 0; at <= past; at += TEAMS * KEYS) {
-    Share<F, N> keys[KEYS], values[KEYS];
+  RowSlice<F, N> query;
+  query.load(q.data, D, isAligned);
+  float sums[N][SIZE] = {}; // sum(e^(score - maxScore) v)
+  float maxScore = -INFINITY;
+  float total = 0.0f; // sum(e^(score - maxScore))
+  for (int first = 0; first <= past; first += GROUPS * KEYS) {
+    RowSlice<F, N> keys[KEYS], values[KEYS];
 #pragma unroll
     for (int i = 0; i < KEYS; i++) {
-      const int j = at + i * TEAMS + team, width = j <= past ? D : 0;
-      keys[i].load(j < past ? k.data + j * k.step : newK, width, packed);
-      values[i].load(j < past ? v.data + j * v.step : newV, width, packed);
+      const int j = first + i * GROUPS + group;
+      const int width = j <= past ? D : 0;
+      keys[i].load(j < past ? k.data + j * k.stride : newK, width, isAligned);
+      values[i].load(j < past ? v.data + j * v.stride : newV, width, isAligned);
       if (j == past) {
-        keys[i].store(k.data + j * k.step, D, packed);
-        values[i].store(v.data + j * v.step, D, packed);
+        keys[i].store(k.data + j * k.stride, D, isAligned);
+        values[i].store(v.data + j * v.stride, D, isAligned);
       }
     }
-    float scores[KEYS], largest = top;
+    float scores[KEYS];
+    float newMax = maxScore;
 #pragma unroll
     for (int i = 0; i < KEYS; i++) {
       float score = 0.0f;
@@ -104,14 +127,14 @@ __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
 #pragma unroll
         for (int e = 0; e < SIZE; e++) score += query.at(n, e) * keys[i].at(n, e);
 #pragma unroll
-      for (int step = MEMBERS / 2; step > 0; step /= 2)
+      for (int step = GROUP_SIZE / 2; step > 0; step /= 2)
         score += __shfl_xor_sync(FULL_MASK, score, step);
-      scores[i] = at + i * TEAMS + team <= past ? score * scale : -INFINITY;
-      largest = fmaxf(largest, scores[i]);
+      scores[i] = first + i * GROUPS + group <= past ? score * scale : -INFINITY;
+      newMax = fmaxf(newMax, scores[i]);
     }
-    const float shift = largest == -INFINITY ? 0.0f : largest; // no NaN from -inf + inf
-    const float factor = exp2f(top - shift);
-    top = largest;
+    const float shift = newMax == -INFINITY ? 0.0f : newMax; // no NaN from -inf + inf
+    const float factor = exp2f(maxScore - shift);
+    maxScore = newMax;
     total *= factor;
 #pragma unroll
     for (int n = 0; n < N; n++)
@@ -128,84 +151,106 @@ __global__ void __launch_bounds__(THREADS) attendOverCache(Cached<F> problem) {
     }
   }
 
-  // the teams of a warp, then the warps
-  float largest = top;
-  for (int step = MEMBERS; step < WARP; step *= 2)
-    largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, step));
-  const float factor = shrink(top, largest);
+  // the thread groups of a warp
+  float newMax = maxScore;
+  for (int step = GROUP_SIZE; step < WARP; step *= 2)
+    newMax = fmaxf(newMax, __shfl_xor_sync(FULL_MASK, newMax, step));
+  const float factor = rescaleFactor(maxScore, newMax);
   total *= factor;
-  for (int step = MEMBERS; step < WARP; step *= 2) total += __shfl_xor_sync(FULL_MASK, total, step);
+  for (int step = GROUP_SIZE; step < WARP; step *= 2)
+    total += __shfl_xor_sync(FULL_MASK, total, step);
 #pragma unroll
   for (int n = 0; n < N; n++)
 #pragma unroll
     for (int e = 0; e < SIZE; e++) {
       float sum = sums[n][e] * factor;
-      for (int step = MEMBERS; step < WARP; step *= 2) sum += __shfl_xor_sync(FULL_MASK, sum, step);
-      if (lane() < MEMBERS) allSums[warp()][Share<F, N>::column(n) + e] = sum;
+      for (int step = GROUP_SIZE; step < WARP; step *= 2)
+        sum += __shfl_xor_sync(FULL_MASK, sum, step);
+      if (lane() < GROUP_SIZE) warpSums[warp()][RowSlice<F, N>::column(n) + e] = sum;
     }
   if (lane() == 0) {
-    tops[warp()] = largest;
-    totals[warp()] = total;
+    warpMaxScores[warp()] = newMax;
+    warpTotals[warp()] = total;
   }
   __syncthreads();
-  largest = -INFINITY;
-  for (int i = 0; i < WARPS; i++) largest = fmaxf(largest, tops[i]);
-  F* const y = problem.rowsOf(problem.y, head, 1).data;
+
+  // the warps of the block
+  newMax = -INFINITY;
+  for (int i = 0; i < WARPS; i++) newMax = fmaxf(newMax, warpMaxScores[i]);
+  F* const y = problem.headRows(problem.y, head, 1).data;
   for (int d = threadIdx.x; d < D; d += THREADS) {
-    float sum = 0.0f, all = 0.0f;
+    float sum = 0.0f;
+    float blockTotal = 0.0f;
     for (int i = 0; i < WARPS; i++) {
-      const float itsFactor = shrink(tops[i], largest);
-      sum += allSums[i][d] * itsFactor;
-      all += totals[i] * itsFactor;
+      const float warpFactor = rescaleFactor(warpMaxScores[i], newMax);
+      sum += warpSums[i][d] * warpFactor;
+      blockTotal += warpTotals[i] * warpFactor;
     }
-    y[d] = roundTo<F>(sum / all);
+    y[d] = roundTo<F>(sum / blockTotal);
   }
 }
 
-/** W elements at a time. */
+/**
+ * cache[b, *past + t] = the last 2 C elements of qkv[b, t]; qkv [B, T, 3 C], cache [B, capacity,
+ * 2 C]. A grid-stride loop over W elements at a time.
+ */
 template <int W, class F>
-__global__ void __launch_bounds__(BLOCK_SIZE) copyTokens(const F* qkv, F* cache, const i32* past,
-                                                    int64_t B, int64_t T, int64_t C,
-                                                    int64_t capacity, IndexError* indexError) {
+__global__ void __launch_bounds__(BLOCK_SIZE)
+    appendKernel(const F* qkv, F* cache, const i32* past, int64_t B, int64_t T, int64_t C,
+                 int64_t capacity, IndexError* indexError) {
   if (*past < 0 || *past > capacity - T) {
-    if (globalThreadIndex() == 0) noteFull(*past, T, capacity, indexError);
+    if (globalThreadIndex() == 0) recordOverflow(*past, T, capacity, indexError);
     return;
   }
-  for (int64_t i = globalThreadIndex() * W; i < B * T * 2 * C; i += globalThreadCount() * W) {
-    const int64_t token = i / (2 * C), column = i % (2 * C), b = token / T, t = token % T;
-    store(cache + (b * capacity + *past + t) * 2 * C + column,
-          load<W>(qkv + token * 3 * C + C + column));
+  const int64_t n = B * T * 2 * C;
+  for (int64_t i = globalThreadIndex() * W; i < n; i += globalThreadCount() * W) {
+    const int64_t token = i / (2 * C);
+    const int64_t column = i % (2 * C);
+    const int64_t b = token / T;
+    const int64_t t = token % T;
+    F* const target = cache + (b * capacity + *past + t) * 2 * C + column;
+    store(target, load<W>(qkv + token * 3 * C + C + column));
   }
 }
 
 template <int N, class F>
-void start(const Cached<F>& problem) {
-  launch(attendOverCache<F, N>, Dim((unsigned)problem.heads), THREADS, 0, problem);
+void launchDecode(const AttentionDecode<F>& problem) {
+  launch(decodeKernel<F, N>, Dim((unsigned)problem.headCount), Dim(THREADS), 0, problem);
 }
 
 } // namespace
 
 template <class F>
-void attendOne(const Cached<F>& problem) {
-  constexpr int WIDTH = MEMBERS * Pack<F>::size;
-  if (problem.D <= WIDTH) start<1>(problem);
-  else if (problem.D <= 2 * WIDTH) start<2>(problem);
-  else if constexpr (2 * WIDTH < MOST_D) start<4>(problem);
+void decodeAttention(const AttentionDecode<F>& problem) {
+  constexpr int WIDTH = GROUP_SIZE * Pack<F>::size; // elements of a row for each N
+  if (problem.D <= WIDTH) launchDecode<1>(problem);
+  else if (problem.D <= 2 * WIDTH) launchDecode<2>(problem);
+  else if constexpr (2 * WIDTH < MAX_HEAD_DIM) launchDecode<4>(problem);
 }
 
 template <class F>
-void append(const F* qkv, F* cache, const i32* past, int64_t B, int64_t T, int64_t C,
-            int64_t capacity) {
-  constexpr int SIZE = Pack<F>::size;
-  const bool packed = canVectorize<F>(C, qkv, cache);
-  launch(packed ? copyTokens<SIZE, F> : copyTokens<1, F>,
-         gridStrideBlocks(B * T * 2 * C / (packed ? SIZE : 1)), BLOCK_SIZE, 0, qkv, cache, past, B, T, C,
-         capacity, deviceIndexError());
+void appendToCache(const F* qkv, F* cache, const i32* past, int64_t B, int64_t T, int64_t C,
+                   int64_t capacity) {
+  constexpr int W = Pack<F>::size;
+  const bool isAligned = canVectorize<F>(C, qkv, cache);
+  const int64_t n = B * T * 2 * C;
+  launch(isAligned ? appendKernel<W, F> : appendKernel<1, F>,
+         gridStrideBlocks(n / (isAligned ? W : 1)),
+         Dim(BLOCK_SIZE),
+         0,
+         qkv,
+         cache,
+         past,
+         B,
+         T,
+         C,
+         capacity,
+         deviceIndexError());
 }
 
-template void attendOne(const Cached<f32>&);
-template void attendOne(const Cached<bf16>&);
-template void append(const f32*, f32*, const i32*, int64_t, int64_t, int64_t, int64_t);
-template void append(const bf16*, bf16*, const i32*, int64_t, int64_t, int64_t, int64_t);
+template void decodeAttention(const AttentionDecode<f32>&);
+template void decodeAttention(const AttentionDecode<bf16>&);
+template void appendToCache(const f32*, f32*, const i32*, int64_t, int64_t, int64_t, int64_t);
+template void appendToCache(const bf16*, bf16*, const i32*, int64_t, int64_t, int64_t, int64_t);
 
 } // namespace tinybard::cuda

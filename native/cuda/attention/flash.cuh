@@ -1,5 +1,6 @@
-// What the kernels on tensor cores are made of: tiles in shared memory, and the fragments that a
-// warp takes from them and puts into them. A lane is 4 g + t, as tensor_core.cuh has it.
+// The parts that the FlashAttention kernels share: tiles of rows in shared memory, and the mma
+// fragments that a warp loads from them and stores to them. A lane is 4 g + t, as tensor_core.cuh
+// defines it.
 #pragma once
 
 #include "../block.cuh"
@@ -8,133 +9,149 @@
 
 namespace tinybard::cuda {
 
-__device__ inline int g() { return lane() / 4; }
-__device__ inline int t() { return lane() % 4; }
+__device__ inline int g() { return lane() / 4; } // PTX: groupID
+__device__ inline int t() { return lane() % 4; } // PTX: threadID_in_group
 
-/** The sum, or the largest, over the four lanes that share rows of c. */
+/** The sum over the four lanes that hold the same rows of a fragment c. */
 __device__ inline float quadSum(float x) {
   x += __shfl_xor_sync(FULL_MASK, x, 1);
   return x + __shfl_xor_sync(FULL_MASK, x, 2);
 }
+/** The maximum over these lanes. */
 __device__ inline float quadMax(float x) {
   x = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 1));
   return fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 2));
 }
 
 /**
- * Rows of D elements, D = 16, 32, 64 or 128. The 16-byte chunks of a row change places by the row's
- * index, so that ldmatrix finds the same chunk of eight rows in different banks.
+ * Rows of D elements in shared memory, D = 16, 32, 64 or 128. The order of the 16-byte chunks of a
+ * row depends on the row's number (an XOR swizzle), so that the same chunk of 8 rows, which
+ * ldmatrix reads at once, is in different banks.
  */
 template <int D>
-struct Tile {
-  static constexpr int CHUNKS = D / 8, TURNS = CHUNKS < 8 ? CHUNKS : 8;
+struct SharedRows {
+  static constexpr int CHUNKS = D / 8; // in a row
+  static constexpr int SWIZZLES = CHUNKS < 8 ? CHUNKS : 8;
   bf16* data;
 
   __device__ bf16* at(unsigned row, unsigned column) const {
-    const unsigned turn = row / (8 / TURNS) % TURNS;
-    return data + row * D + (column / 8 ^ turn) * 8 + column % 8;
+    const unsigned swizzle = row / (8 / SWIZZLES) % SWIZZLES;
+    return data + row * D + (column / 8 ^ swizzle) * 8 + column % 8;
   }
-  __device__ Tile from(int row) const { return {data + row * D}; }
+  /** Views the rows from `row` on; a multiple of 8, which keeps the swizzle. */
+  __device__ SharedRows fromRow(int row) const { return {data + row * D}; }
 };
 
 /**
- * Begins to copy rows first ... first + count - 1 of x to rows `to` ... of a tile; what x does not
- * have is 0. All threads of the block share the work.
+ * Starts to copy rows first to first + count - 1 of x to the rows from `to` on in shared memory.
+ * Rows and columns that x does not have become 0. All threads of the block share the work.
  */
 template <int D>
-__device__ inline void stage(Tile<D> tile, int to, const Rows<const bf16>& x, int first,
-                             int count) {
-  constexpr int CHUNKS = Tile<D>::CHUNKS;
-  const int column = threadIdx.x % CHUNKS * 8, rows = blockDim.x / CHUNKS; // copied at once
+__device__ inline void copyRowsAsync(SharedRows<D> shared, int to, const HeadRows<const bf16>& x,
+                                     int first, int count) {
+  constexpr int CHUNKS = SharedRows<D>::CHUNKS;
+  const int column = threadIdx.x % CHUNKS * 8;
+  const int rowsPerPass = blockDim.x / CHUNKS;
   int row = threadIdx.x / CHUNKS;
-  const bf16* from = x.data + (first + row) * x.step + column;
-  const int64_t further = rows * x.step;
-  if (x.packed) {
-    const int have = column < x.D ? x.count - first : 0;
-    for (; row < count; row += rows, from += further)
-      copyAsync(tile.at(to + row, column), row < have ? from : x.data, row < have ? 16 : 0);
+  const bf16* source = x.data + (first + row) * x.stride + column;
+  const int64_t advance = rowsPerPass * x.stride;
+  if (x.isAligned) {
+    const int available = column < x.D ? x.count - first : 0;
+    for (; row < count; row += rowsPerPass, source += advance) {
+      const bool exists = row < available;
+      copyAsync(shared.at(to + row, column), exists ? source : x.data, exists ? 16 : 0);
+    }
   } else {
-    for (; row < count; row += rows, from += further) {
+    for (; row < count; row += rowsPerPass, source += advance) {
       const int width = first + row < x.count ? x.D - column : 0;
-      bf16* const place = tile.at(to + row, column);
-#pragma unroll 4 // not 8, for registers
-      for (int j = 0; j < 8; j++) place[j] = j < width ? from[j] : roundTo<bf16>(0.0f);
+      bf16* const chunk = shared.at(to + row, column);
+#pragma unroll 4 // unrolling all 8 takes too many registers
+      for (int j = 0; j < 8; j++) chunk[j] = j < width ? source[j] : roundTo<bf16>(0.0f);
     }
   }
 }
 
-/** a: rows `row` to `row` + 15, columns `column` to `column` + 15 of the tile. */
+/** Loads a fragment a [16, 16] from (row, column). */
 template <int D>
-__device__ inline void loadA(uint32_t (&a)[4], Tile<D> tile, int row, int column) {
-  ldmatrix(a, tile.at(row + lane() % 16, column + lane() / 16 * 8));
+__device__ inline void loadA(uint32_t (&a)[4], SharedRows<D> shared, int row, int column) {
+  ldmatrix(a, shared.at(row + lane() % 16, column + lane() / 16 * 8));
 }
 
-/** The same of the transposed tile: its rows are the tile's columns. */
+/** Loads a fragment a [16, 16] of the transpose of `shared`, from its (row, column). */
 template <int D>
-__device__ inline void loadTransposedA(uint32_t (&a)[4], Tile<D> tile, int row, int column) {
-  ldmatrixTransposed(a, tile.at(column + lane() % 8 + lane() / 16 * 8, row + lane() / 8 % 2 * 8));
+__device__ inline void loadTransposedA(uint32_t (&a)[4], SharedRows<D> shared, int row,
+                                       int column) {
+  ldmatrixTransposed(a, shared.at(column + lane() % 8 + lane() / 16 * 8,
+                                  row + lane() / 8 % 2 * 8));
 }
 
-/** b [16, 16], two fragments side by side: rows and columns of the tile from (row, column). */
+/** Loads b [16, 16], two adjacent fragments, from (row, column). */
 template <int D>
-__device__ inline void loadB(uint32_t (&b)[4], Tile<D> tile, int row, int column) {
-  ldmatrixTransposed(b, tile.at(row + lane() % 16, column + lane() / 16 * 8));
+__device__ inline void loadB(uint32_t (&b)[4], SharedRows<D> shared, int row, int column) {
+  ldmatrixTransposed(b, shared.at(row + lane() % 16, column + lane() / 16 * 8));
 }
 
-/** The same of the transposed tile: its rows are the tile's columns. */
+/** Loads b [16, 16] of the transpose of `shared`, from its (row, column). */
 template <int D>
-__device__ inline void loadTransposedB(uint32_t (&b)[4], Tile<D> tile, int row, int column) {
-  ldmatrix(b, tile.at(column + lane() % 8 + lane() / 16 * 8, row + lane() / 8 % 2 * 8));
+__device__ inline void loadTransposedB(uint32_t (&b)[4], SharedRows<D> shared, int row,
+                                       int column) {
+  ldmatrix(b, shared.at(column + lane() % 8 + lane() / 16 * 8, row + lane() / 8 % 2 * 8));
 }
 
-/** c [16, 16], two fragments side by side, += a b */
-__device__ inline void multiply(float (&left)[4], float (&right)[4], const uint32_t (&a)[4],
+/** c += a b for [16, 16] matrices; `left` and `right` are the two fragments of c. */
+__device__ inline void mma16x16(float (&left)[4], float (&right)[4], const uint32_t (&a)[4],
                                 const uint32_t (&b)[4]) {
-  const uint32_t bLeft[2] = {b[0], b[1]}, bRight[2] = {b[2], b[3]};
+  const uint32_t bLeft[2] = {b[0], b[1]};
+  const uint32_t bRight[2] = {b[2], b[3]};
   mma(left, a, bLeft);
   mma(right, a, bRight);
 }
 
-/** c [16, 16] as a: what one product gives is what the next takes. */
-__device__ inline void pack(uint32_t (&a)[4], const float (&left)[4], const float (&right)[4]) {
+/** Converts c [16, 16] to an operand a: a result stays in registers for the next product. */
+__device__ inline void convertToA(uint32_t (&a)[4], const float (&left)[4],
+                                  const float (&right)[4]) {
   a[0] = packBf16x2(left[0], left[1]);
   a[1] = packBf16x2(left[2], left[3]);
   a[2] = packBf16x2(right[0], right[1]);
   a[3] = packBf16x2(right[2], right[3]);
 }
 
-/** Writes c [16, 8 N], rounded, to the tile at (row, column). */
+/** Stores c [16, 8 N], rounded to bf16, to shared memory at (row, column). */
 template <int D, int N>
-__device__ inline void put(Tile<D> tile, int row, int column, const float (&c)[N][4]) {
+__device__ inline void storeShared(SharedRows<D> shared, int row, int column,
+                                   const float (&c)[N][4]) {
 #pragma unroll
-  for (int n = 0; n < N; n++)
+  for (int n = 0; n < N; n++) {
 #pragma unroll
-    for (int half = 0; half < 2; half++)
-      *reinterpret_cast<uint32_t*>(tile.at(row + 8 * half + g(), column + 8 * n + 2 * t())) =
-          packBf16x2(c[n][2 * half], c[n][2 * half + 1]);
+    for (int i = 0; i < 2; i++) // rows g and g + 8
+      *reinterpret_cast<uint32_t*>(shared.at(row + 8 * i + g(), column + 8 * n + 2 * t())) =
+          packBf16x2(c[n][2 * i], c[n][2 * i + 1]);
+  }
 }
 
 /**
- * Writes c [16, 8 N] to the rows of x from `first`, columns from `column`, as far as x has them. It
- * goes by way of rows of the tile that are the warp's to overwrite: so lanes write whole chunks.
+ * Stores c [16, 8 N] to global memory: the rows of x from `first` on and its columns from `column`
+ * on, within the bounds of x. It goes through 16 rows of shared memory, from `row` on, which no
+ * other warp uses, so that each lane writes whole 16-byte chunks.
  */
 template <int D, int N>
-__device__ inline void write(const Rows<bf16>& x, int first, int column, const float (&c)[N][4],
-                             Tile<D> tile, int row) {
+__device__ inline void storeRows(const HeadRows<bf16>& x, int first, int column,
+                                 const float (&c)[N][4], SharedRows<D> shared, int row) {
   __syncwarp();
-  put(tile, row, column, c);
+  storeShared(shared, row, column, c);
   __syncwarp();
   for (int i = lane(); i < 16 * N; i += WARP) {
-    const int r = i / N, d = column + i % N * 8;
+    const int r = i / N;
+    const int d = column + i % N * 8;
     if (first + r >= x.count || d >= x.D) continue;
-    const Pack<bf16> pack = *reinterpret_cast<const Pack<bf16>*>(tile.at(row + r, d));
-    bf16* const to = x.data + (first + r) * x.step + d;
-    if (x.packed) {
-      *reinterpret_cast<Pack<bf16>*>(to) = pack;
+    const Pack<bf16> pack = *reinterpret_cast<const Pack<bf16>*>(shared.at(row + r, d));
+    bf16* const target = x.data + (first + r) * x.stride + d;
+    if (x.isAligned) {
+      *reinterpret_cast<Pack<bf16>*>(target) = pack;
     } else {
 #pragma unroll
       for (int j = 0; j < 8; j++)
-        if (d + j < x.D) to[j] = pack.at[j];
+        if (d + j < x.D) target[j] = pack.at[j];
     }
   }
 }

@@ -1,177 +1,197 @@
-// Attention's forward pass on tensor cores: FlashAttention-2 (Dao, 2023). A block has 64 queries of
-// a head, a warp 16 of them; keys and values come through shared memory 64 at a time, the next ones
-// being copied while these are worked on. The softmax is taken online: whenever a row's largest
-// score grows, what was summed up so far is scaled down.
+// The forward pass of attention on tensor cores: FlashAttention-2 (Dao, 2023,
+// https://arxiv.org/abs/2307.08691). Scores are never written to memory: the softmax is computed
+// online, block of keys by block of keys.
 
 #include "flash.cuh"
 
 namespace tinybard::cuda {
 namespace {
 
-constexpr int WARPS = 4, QUERIES = 16 * WARPS, KEYS = 64;
+constexpr int WARPS = 4;
+constexpr int QUERIES = 16 * WARPS; // of a block
+constexpr int KEYS = 64;            // in a step
 
+/** Queries; two buffers each of keys and values; the dropout mask. */
 template <int D>
 constexpr size_t sharedBytes() {
   return (QUERIES + 4 * KEYS) * D * sizeof(bf16) + QUERIES * KEYS / 16 * sizeof(uint16_t);
 }
 
-/** What a warp has of its 16 rows of y: halves belong to rows g and g + 8. */
+/** A warp's state of the online softmax for its 16 rows of y; index i is row g or g + 8. */
 template <int D>
-struct Online {
+struct OnlineSoftmax {
   float y[D / 8][4] = {};
-  float top[2] = {-INFINITY, -INFINITY}; // the largest score, not scaled
-  float total[2] = {};                   // this lane's part of sum(e^(score - top))
+  float maxScore[2] = {-INFINITY, -INFINITY}; // so far, unscaled
+  float total[2] = {}; // this lane's part of sum(e^(score - maxScore))
 
-  /** Turns scores s into e^(scale (s - top)), base 2, and adds them up. */
-  __device__ void weigh(float (&s)[KEYS / 8][4], float scale) {
+  /**
+   * Replaces scores s by e^(scale (s - maxScore)), in base 2, and adds them to the total. If the
+   * maximum grows, y and the total are scaled down to it.
+   */
+  __device__ void update(float (&s)[KEYS / 8][4], float scale) {
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      float largest = top[half];
+    for (int i = 0; i < 2; i++) {
+      float newMax = maxScore[i];
 #pragma unroll
       for (int n = 0; n < KEYS / 8; n++)
-        largest = fmaxf(largest, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
-      largest = quadMax(largest);
-      const float shift = largest == -INFINITY ? 0.0f : largest * scale; // no NaN from -inf + inf
-      const float shrink = fastExp2(top[half] * scale - shift);
-      top[half] = largest;
+        newMax = fmaxf(newMax, fmaxf(s[n][2 * i], s[n][2 * i + 1]));
+      newMax = quadMax(newMax);
+      const float shift = newMax == -INFINITY ? 0.0f : newMax * scale; // no NaN from -inf + inf
+      const float rescale = fastExp2(maxScore[i] * scale - shift);
+      maxScore[i] = newMax;
       float sum = 0.0f;
 #pragma unroll
       for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
-        for (int e = 2 * half; e < 2 * half + 2; e++) {
+        for (int e = 2 * i; e < 2 * i + 2; e++) {
           s[n][e] = fastExp2(s[n][e] * scale - shift);
           sum += s[n][e];
         }
-      total[half] = total[half] * shrink + sum;
+      total[i] = total[i] * rescale + sum;
 #pragma unroll
       for (int n = 0; n < D / 8; n++) {
-        y[n][2 * half] *= shrink;
-        y[n][2 * half + 1] *= shrink;
+        y[n][2 * i] *= rescale;
+        y[n][2 * i + 1] *= rescale;
       }
     }
   }
 };
 
+/**
+ * y = dropout(softmax(q k^T / sqrt(D))) v, and lse, for one head and 64 queries.
+ *
+ * A block has four warps with 16 queries each. Keys and values pass through shared memory 64 at a
+ * time; the next ones are copied asynchronously while these are multiplied. A warp's scores are mma
+ * results in registers, and become an operand of the product with v without leaving them. Grid: one
+ * block per head and 64 queries. Dynamic shared memory: sharedBytes<D>().
+ */
 template <int D>
-__global__ void __launch_bounds__(WARPS * WARP, D > 64 ? 2 : 4) forward(Forward<bf16> problem) {
-  if (!problem.isPossible()) return; // nor does any other thread go on
-  const Sight sight = problem.sight();
-  // the last queries of all heads first: they see the most keys
-  const int head = blockIdx.x % problem.heads;
-  const int tiles = (int)ceilDiv(sight.Tq, QUERIES);
-  const int first = (tiles - 1 - (int)(blockIdx.x / problem.heads)) * QUERIES;
-  const Rows<const bf16> q = problem.rowsOf(problem.q, head, sight.Tq);
-  const Rows<const bf16> k = problem.rowsOf(problem.k, head, sight.Tk);
-  const Rows<const bf16> v = problem.rowsOf(problem.v, head, sight.Tk);
-  const int steps = (int)ceilDiv(sight.seen(min(first + QUERIES, sight.Tq) - 1), KEYS);
-  const bool drops = problem.threshold > 0;
+__global__ void __launch_bounds__(WARPS * WARP, D > 64 ? 2 : 4)
+    flashForwardKernel(AttentionForward<bf16> problem) {
+  if (!problem.fitsCapacity()) return; // the same in all threads
+  const CausalMask mask = problem.mask();
+  // the last queries of all heads first: under a causal mask they attend to the most keys
+  const int head = blockIdx.x % problem.headCount;
+  const int queryTiles = (int)ceilDiv(mask.Tq, QUERIES);
+  const int first = (queryTiles - 1 - (int)(blockIdx.x / problem.headCount)) * QUERIES;
+  const HeadRows<const bf16> q = problem.headRows(problem.q, head, mask.Tq);
+  const HeadRows<const bf16> k = problem.headRows(problem.k, head, mask.Tk);
+  const HeadRows<const bf16> v = problem.headRows(problem.v, head, mask.Tk);
+  const int steps = (int)ceilDiv(mask.visibleKeys(min(first + QUERIES, mask.Tq) - 1), KEYS);
+  const bool hasDropout = problem.threshold > 0;
 
   DYNAMIC_SHARED(bf16, shared);
-  const Tile<D> queries = {shared};
-  const Tile<D> keys = queries.from(QUERIES), values = keys.from(2 * KEYS);
-  const Kept kept = {reinterpret_cast<uint16_t*>(values.from(2 * KEYS).data), KEYS / 16};
-  const int row = 16 * warp();           // this warp's first one in the tile of queries
-  const int leastSeen = sight.seen(first + row);
-  const int mostSeen = first + row < sight.Tq ? sight.seen(first + row + 15) : 0;
-  const float scale = LOG2E * rsqrtf((float)problem.D);
+  const SharedRows<D> queries = {shared};
+  const SharedRows<D> keys = queries.fromRow(QUERIES);
+  const SharedRows<D> values = keys.fromRow(2 * KEYS);
+  uint16_t* const maskBits = reinterpret_cast<uint16_t*>(values.fromRow(2 * KEYS).data);
+  const DropoutMask dropoutMask = {maskBits, KEYS / 16};
+  const int row = 16 * warp(); // the first of this warp's queries in the tile
+  const int minVisible = mask.visibleKeys(first + row); // to any of the warp's queries
+  const int maxVisible = first + row < mask.Tq ? mask.visibleKeys(first + row + 15) : 0;
+  const float scale = LOG2E * rsqrtf((float)problem.D); // of scores, for exponentials in base 2
 
-  Online<D> online;
+  OnlineSoftmax<D> softmax;
   if (steps > 0) {
-    stage(queries, 0, q, first, QUERIES);
-    stage(keys, 0, k, 0, KEYS);
-    stage(values, 0, v, 0, KEYS);
+    copyRowsAsync(queries, 0, q, first, QUERIES);
+    copyRowsAsync(keys, 0, k, 0, KEYS);
+    copyRowsAsync(values, 0, v, 0, KEYS);
     commitCopies();
   }
   for (int step = 0; step < steps; step++) {
-    const int key = step * KEYS, now = step % 2 * KEYS, next = KEYS - now;
+    const int key = step * KEYS;
+    const int current = step % 2 * KEYS; // the first row of this step's buffer
+    const int next = KEYS - current;
     waitForCopies<0>();
-    __syncthreads(); // this step's tiles are there, and all are done with the last one's
+    __syncthreads(); // this step's rows have arrived, and all warps have read the last step's
     if (step + 1 < steps) {
-      stage(keys, next, k, key + KEYS, KEYS);
-      stage(values, next, v, key + KEYS, KEYS);
+      copyRowsAsync(keys, next, k, key + KEYS, KEYS);
+      copyRowsAsync(values, next, v, key + KEYS, KEYS);
       commitCopies();
     }
-    if (key >= mostSeen) continue;
-    if (drops) {
-      __syncwarp(); // all have read the last step's bits
-      kept.from(row).draw(problem, sight, head, first + row, 16, key, KEYS / 16, lane(), WARP);
+    if (key >= maxVisible) continue;
+    if (hasDropout) {
+      __syncwarp(); // all lanes have read the last step's bits
+      dropoutMask.fromQuery(row).generate(problem, mask, head, first + row, 16, key, KEYS / 16,
+                                          lane(), WARP);
       __syncwarp();
     }
 
-    float s[KEYS / 8][4] = {};
+    float s[KEYS / 8][4] = {}; // (16, KEYS) scores
 #pragma unroll
     for (int i = 0; i < D; i += 16) {
       uint32_t a[4], b[4];
       loadA(a, queries, row, i);
 #pragma unroll
       for (int n = 0; n < KEYS / 8; n += 2) {
-        loadTransposedB(b, keys.from(now), i, 8 * n);
-        multiply(s[n], s[n + 1], a, b);
+        loadTransposedB(b, keys.fromRow(current), i, 8 * n);
+        mma16x16(s[n], s[n + 1], a, b);
       }
     }
-    if (key + KEYS > leastSeen) {
+    if (key + KEYS > minVisible) {
 #pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const int seen = sight.seen(first + row + g() + 8 * half) - key;
+      for (int i = 0; i < 2; i++) {
+        const int visible = mask.visibleKeys(first + row + g() + 8 * i) - key;
 #pragma unroll
         for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
           for (int e = 0; e < 2; e++)
-            if (8 * n + 2 * t() + e >= seen) s[n][2 * half + e] = -INFINITY;
+            if (8 * n + 2 * t() + e >= visible) s[n][2 * i + e] = -INFINITY;
       }
     }
-    online.weigh(s, scale);
-    if (drops) {
+    softmax.update(s, scale);
+    if (hasDropout) {
 #pragma unroll
       for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
         for (int e = 0; e < 4; e++)
-          if (!kept.at(row + g() + e / 2 * 8, 8 * n + 2 * t() + e % 2)) s[n][e] = 0.0f;
+          if (!dropoutMask.isKept(row + g() + e / 2 * 8, 8 * n + 2 * t() + e % 2)) s[n][e] = 0.0f;
     }
 #pragma unroll
     for (int i = 0; i < KEYS / 16; i++) {
       uint32_t p[4];
-      pack(p, s[2 * i], s[2 * i + 1]);
+      convertToA(p, s[2 * i], s[2 * i + 1]);
 #pragma unroll
       for (int n = 0; n < D / 8; n += 2) {
         uint32_t b[4];
-        loadB(b, values.from(now), 16 * i, 8 * n);
-        multiply(online.y[n], online.y[n + 1], p, b);
+        loadB(b, values.fromRow(current), 16 * i, 8 * n);
+        mma16x16(softmax.y[n], softmax.y[n + 1], p, b);
       }
     }
   }
 
 #pragma unroll
-  for (int half = 0; half < 2; half++) {
-    const int i = first + row + g() + 8 * half;
-    const bool seesAny = sight.seen(i) > 0;
-    const float total = quadSum(online.total[half]);
-    const float share = seesAny ? problem.keptScale() / total : 0.0f;
+  for (int i = 0; i < 2; i++) {
+    const int query = first + row + g() + 8 * i;
+    const bool hasKeys = mask.visibleKeys(query) > 0;
+    const float total = quadSum(softmax.total[i]);
+    const float factor = hasKeys ? problem.dropoutScale() / total : 0.0f;
 #pragma unroll
     for (int n = 0; n < D / 8; n++) {
-      online.y[n][2 * half] *= share;
-      online.y[n][2 * half + 1] *= share;
+      softmax.y[n][2 * i] *= factor;
+      softmax.y[n][2 * i + 1] *= factor;
     }
-    if (problem.lse && t() == 0 && i < sight.Tq)
-      problem.lse[(int64_t)head * sight.Tq + i] =
-          seesAny ? LN2 * (online.top[half] * scale + log2f(total)) : 0.0f;
+    if (problem.lse && t() == 0 && query < mask.Tq)
+      problem.lse[(int64_t)head * mask.Tq + query] =
+          hasKeys ? LN2 * (softmax.maxScore[i] * scale + log2f(total)) : 0.0f;
   }
-  write(problem.rowsOf(problem.y, head, sight.Tq), first + row, 0, online.y, queries, row);
+  const HeadRows<bf16> y = problem.headRows(problem.y, head, mask.Tq);
+  storeRows(y, first + row, 0, softmax.y, queries, row);
 }
 
 template <int D>
-void start(const Forward<bf16>& problem) {
-  launch(forward<D>, Dim((unsigned)(problem.heads * ceilDiv(problem.Tq, QUERIES))), WARPS * WARP,
-         sharedBytes<D>(), problem);
+void launchForward(const AttentionForward<bf16>& problem) {
+  const Dim grid((unsigned)(problem.headCount * ceilDiv(problem.Tq, QUERIES)));
+  launch(flashForwardKernel<D>, grid, Dim(WARPS * WARP), sharedBytes<D>(), problem);
 }
 
 } // namespace
 
-void flashForward(const Forward<bf16>& problem) {
-  if (problem.D <= 16) start<16>(problem);
-  else if (problem.D <= 32) start<32>(problem);
-  else if (problem.D <= 64) start<64>(problem);
-  else start<128>(problem);
+void flashForward(const AttentionForward<bf16>& problem) {
+  if (problem.D <= 16) launchForward<16>(problem);
+  else if (problem.D <= 32) launchForward<32>(problem);
+  else if (problem.D <= 64) launchForward<64>(problem);
+  else launchForward<128>(problem);
 }
 
 } // namespace tinybard::cuda

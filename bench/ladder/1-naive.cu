@@ -1,8 +1,8 @@
-// Step 1: a thread for each element of c, as one would write it first. Threads that run together,
-// the 32 of a warp, are neighbours in a column of c: so they read 32 rows of a, each from another
-// line of memory, for one number of b.
-// Predicted: a load of a takes 32 turns of the cache for 32 multiply-adds, which could be done in a
-// quarter of one turn: about 1 % of what the multiprocessor can do.
+// Step 1. One thread for each element of c, as one would write it first. The 32 threads of a warp
+// compute neighboring elements of a column of c, so they read 32 rows of a, each from a different
+// cache line, and a single number of b.
+// Predicted: each load of a takes 32 cache accesses for 32 multiply-adds, which the cores could do
+// in a quarter of the time of one access: about 1 % of the multiprocessor's peak.
 
 #include "ladder.h"
 
@@ -21,8 +21,8 @@ __global__ void naive(const f32* a, const f32* b, f32* c, int64_t M, int64_t N, 
 } // namespace
 
 void step1(const f32* a, const f32* b, f32* c, int64_t M, int64_t N, int64_t K) {
-  launch(naive, Dim((unsigned)ceilDiv(M, 32), (unsigned)ceilDiv(N, 8)), Dim(32, 8), 0, a, b, c, M,
-         N, K);
+  const Dim grid((unsigned)ceilDiv(M, 32), (unsigned)ceilDiv(N, 8));
+  launch(naive, grid, Dim(32, 8), 0, a, b, c, M, N, K);
 }
 
 } // namespace tinybard::cuda

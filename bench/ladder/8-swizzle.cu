@@ -1,12 +1,12 @@
-// Step 8. Wasted before: lanes fill their registers by loads of 2 and 4 bytes; tiles are copied
-// element by element, and no copy runs beside the multiplication.
-// Changed: ldmatrix brings four 8 x 8 matrices from shared memory to where mma wants them, and
-// turns those of b on the way. A row of such a matrix is a chunk of 16 bytes; the 8 that are read
-// together must not lie in one bank, so chunk i of row r is stored at place i ^ r % 8 (swizzle),
-// which wastes no memory as padding does. Tiles come by cp.async, two ahead of the one that is
-// multiplied. Warps have 64 x 64, so that a number that was loaded is used more often.
-// Predicted: 3 times faster: some 60 % of the tensor cores' peak on Hopper, where mma.sync does not
-// get beyond two thirds. native/cuda/matmul/tensor_core.cuh is this, with all edges.
+// Step 8. The bottleneck of step 7: lanes fill their registers with loads of 2 and 4 bytes, tiles
+// are copied element by element, and no copy overlaps the multiplication. Change: ldmatrix loads
+// four 8 x 8 matrices from shared memory into the layout of mma, and transposes those of b. A row
+// of such a matrix is a chunk of 16 bytes, and the 8 rows that are read together must be in
+// different banks: so chunk i of row r is stored at position i ^ (r % 8). This swizzle needs no
+// padding. Tiles are copied by cp.async, two ahead of the one that is multiplied. A warp computes
+// 64 x 64, so that each loaded number is used more often. Predicted: 3 times faster: about 60 % of
+// the tensor cores' peak on Hopper, where mma.sync reaches at most two thirds.
+// native/cuda/matmul/tensor_core.cuh is this kernel with all edge cases.
 
 #include "../../native/cuda/tensor_core.cuh"
 #include "ladder.h"
@@ -14,40 +14,47 @@
 namespace tinybard::cuda {
 namespace {
 
-constexpr int SIZE = 128, DEPTH = 64, THREADS = 128, STAGES = 3;
+constexpr int SIZE = 128;
+constexpr int DEPTH = 64;
+constexpr int THREADS = 128;
+constexpr int STAGES = 3;               // pairs of tiles in shared memory
 constexpr int BYTES = SIZE * DEPTH * 2; // of a tile
 
-/** Where a chunk lies in a tile whose rows have CHUNKS of them. */
+/** Returns the byte offset of a chunk in a tile with CHUNKS chunks a row. */
 template <int CHUNKS>
-__device__ inline int place(int row, int chunk) {
+__device__ inline int chunkOffset(int row, int chunk) {
   return (row * CHUNKS + (chunk ^ row % 8)) * 16;
 }
 
-/** Begins to copy a tile: what is at (row, column) of x [rows, columns], and zeros outside. */
+/** Starts to copy a tile from (row, column) of x [rows, columns]; elements outside become 0. */
 template <int CHUNKS>
 __device__ inline void copyTile(char* tile, const bf16* x, int64_t row, int64_t column,
                                 int64_t rows, int64_t columns) {
 #pragma unroll
   for (int i = threadIdx.x; i < BYTES / 16; i += THREADS) {
-    const int64_t r = row + i / CHUNKS, c = column + i % CHUNKS * 8;
-    const bool isIn = r < rows && c < columns;
-    copyAsync(tile + place<CHUNKS>(i / CHUNKS, i % CHUNKS), isIn ? x + r * columns + c : x,
-              isIn ? 16 : 0);
+    const int64_t r = row + i / CHUNKS;
+    const int64_t c = column + i % CHUNKS * 8;
+    const bool isInside = r < rows && c < columns;
+    copyAsync(tile + chunkOffset<CHUNKS>(i / CHUNKS, i % CHUNKS),
+              isInside ? x + r * columns + c : x, isInside ? 16 : 0);
   }
 }
 
 __global__ void __launch_bounds__(THREADS)
     swizzle(const bf16* a, const bf16* b, f32* c, int64_t M, int64_t N, int64_t K) {
   DYNAMIC_SHARED(char, tiles);
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int m0 = warp / 2 * 64, n0 = warp % 2 * 64; // this warp's quarter
-  const int64_t row = (int64_t)blockIdx.y * SIZE, column = (int64_t)blockIdx.x * SIZE;
+  const int warp = threadIdx.x / 32;
+  const int lane = threadIdx.x % 32;
+  const int m0 = warp / 2 * 64; // of this warp's quarter of the tile
+  const int n0 = warp % 2 * 64;
+  const int64_t row = (int64_t)blockIdx.y * SIZE; // of the tile's first element
+  const int64_t column = (int64_t)blockIdx.x * SIZE;
   const int steps = (int)ceilDiv(K, DEPTH);
   const auto copy = [&](int step) {
     if (step < steps) {
-      char* const to = tiles + step % STAGES * 2 * BYTES;
-      copyTile<8>(to, a, row, (int64_t)step * DEPTH, M, K);
-      copyTile<16>(to + BYTES, b, (int64_t)step * DEPTH, column, K, N);
+      char* const stage = tiles + step % STAGES * 2 * BYTES;
+      copyTile<8>(stage, a, row, (int64_t)step * DEPTH, M, K);
+      copyTile<16>(stage + BYTES, b, (int64_t)step * DEPTH, column, K, N);
     }
     commitCopies();
   };
@@ -55,20 +62,21 @@ __global__ void __launch_bounds__(THREADS)
   for (int step = 0; step < STAGES - 1; step++) copy(step);
   for (int step = 0; step < steps; step++) {
     waitForCopies<STAGES - 2>();
-    __syncthreads(); // this step's tiles are there, and the ones before are done with
+    __syncthreads(); // this step's tiles are complete, and all warps have read the previous ones
     copy(step + STAGES - 1);
     const char* const tileA = tiles + step % STAGES * 2 * BYTES;
     const char* const tileB = tileA + BYTES;
 #pragma unroll
     for (int k = 0; k < DEPTH; k += 16) {
-      const int r = lane % 16, half = lane / 16; // matrices 0, 1: 16 rows; 2, 3: the next chunk
+      const int r = lane % 16;     // matrices 0 and 1: 16 rows of a chunk
+      const int chunk = lane / 16; // matrices 2 and 3: the same rows of the next chunk
       uint32_t left[4][4], right[4][4];
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        ldmatrix(left[i], tileA + place<8>(m0 + 16 * i + r, k / 8 + half));
+        ldmatrix(left[i], tileA + chunkOffset<8>(m0 + 16 * i + r, k / 8 + chunk));
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        ldmatrixTransposed(right[j], tileB + place<16>(k + r, (n0 + 16 * j) / 8 + half));
+        ldmatrixTransposed(right[j], tileB + chunkOffset<16>(k + r, (n0 + 16 * j) / 8 + chunk));
 #pragma unroll
       for (int i = 0; i < 4; i++)
 #pragma unroll
@@ -92,8 +100,8 @@ __global__ void __launch_bounds__(THREADS)
 } // namespace
 
 void step8(const bf16* a, const bf16* b, f32* c, int64_t M, int64_t N, int64_t K) {
-  launch(swizzle, Dim((unsigned)ceilDiv(N, SIZE), (unsigned)ceilDiv(M, SIZE)), Dim(THREADS),
-         STAGES * 2 * BYTES, a, b, c, M, N, K);
+  const Dim grid((unsigned)ceilDiv(N, SIZE), (unsigned)ceilDiv(M, SIZE));
+  launch(swizzle, grid, Dim(THREADS), STAGES * 2 * BYTES, a, b, c, M, N, K);
 }
 
 } // namespace tinybard::cuda

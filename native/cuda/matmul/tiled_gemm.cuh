@@ -205,8 +205,8 @@ __host__ __device__ constexpr int sharedPitch(int n) { return n + 8; }
 
 /**
  * Applies the epilogue to a finished [m, n] tile that the block has put into shared memory, and
- * stores it. Going through shared memory gives each thread consecutive elements of a row, so that
- * global accesses are 16 bytes wide and coalesced. All threads must call it.
+ * stores it. Because of the detour through shared memory each thread has consecutive elements of a
+ * row, so that global accesses are 16 bytes wide and coalesced. All threads must call it.
  */
 template <int m, int n, int threads, class F, class C>
 __device__ inline void applyTileEpilogue(const TiledGemm<F, C>& problem, const TileCoordinates& at,
@@ -268,7 +268,7 @@ inline TilePlan chooseTilePlan(std::initializer_list<TileShape> shapes, int step
   return best;
 }
 
-/** Sets the plan and allocates its split-K buffers; returns false if there is no memory left. */
+/** Sets the plan and allocates its split-K buffers; returns false if out of memory. */
 template <class F, class C>
 bool setPlan(TiledGemm<F, C>& problem, const TilePlan& plan, int threads) {
   problem.plan = plan;

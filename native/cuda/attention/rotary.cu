@@ -60,23 +60,24 @@ __global__ void rotaryKernel(const F* x, const f32* table, F* y, Rotation proble
 
 template <class F>
 void rotary(const F* x, const f32* table, const i32* length, F* y, int64_t B, int64_t T,
-            int64_t parts, int64_t H, int64_t half, int64_t capacity, int64_t turned, bool inverse) {
+            int64_t parts, int64_t H, int64_t halfD, int64_t capacity, int64_t rotatedParts,
+            bool inverse) {
   if (!length && T > capacity)
     return kernelError("rotary: %lld tokens, expected at most %lld", (long long)T, (long long)capacity);
   Rotation problem;
-  problem.pairs = B * T * parts * H * half;
+  problem.pairs = B * T * parts * H * halfD;
   problem.T = T;
   problem.parts = parts;
   problem.H = H;
-  problem.halfD = half;
+  problem.halfD = halfD;
   problem.capacity = capacity;
-  problem.rotatedParts = turned;
+  problem.rotatedParts = rotatedParts;
   problem.sign = inverse ? -1.0f : 1.0f;
   problem.past = length;
   problem.indexError = deviceIndexError();
   constexpr int W = Pack<F>::size;
   const Dim block(BLOCK_SIZE);
-  if (canVectorize<F>(half, x, y)) {
+  if (canVectorize<F>(halfD, x, y)) {
     const Dim grid = gridStrideBlocks(problem.pairs / W);
     launch(rotaryKernel<W, F>, grid, block, 0, x, table, y, problem);
   } else {

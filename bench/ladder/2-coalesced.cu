@@ -1,9 +1,10 @@
 // Step 2. The bottleneck of step 1: each load of a by a warp touches 32 cache lines, of which each
-// lane uses 4 bytes. Change: the threads of a warp compute neighboring elements of a row of c. They
-// all read the same number of a, and adjacent numbers of b, which arrive as one line of 128 bytes:
-// a coalesced load. Predicted: 6 to 8 times faster. There are still two loads for each
-// multiply-add, and in the time of one warp's load a multiprocessor does the multiply-adds of four
-// warps: at most 1/8 of its peak.
+// lane uses 4 bytes.
+// Change: the threads of a warp compute neighboring elements of a row of c. They all read the same
+// number of a, and adjacent numbers of b, which arrive as one line of 128 bytes: a coalesced load.
+// Predicted: 6 to 8 times faster. There are still two loads for each multiply-add, and in the time
+// of one warp's load a multiprocessor does the multiply-adds of four warps: at most 1/8 of its
+// peak.
 
 #include "ladder.h"
 

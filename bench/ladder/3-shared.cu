@@ -1,8 +1,9 @@
 // Step 3. The bottleneck of step 2: each row of a is read from the caches N times, each column of b
-// M times. Change: the threads of a block copy a 32 x 32 tile of a and of b to shared memory, and
-// all of them use both tiles: 1/32 of the accesses to global memory and the caches. Predicted: 1.5
-// times faster. Shared memory has a lower latency than the cache, but the same throughput, and
-// there are still two loads for each multiply-add.
+// M times.
+// Change: the threads of a block copy a 32 x 32 tile of a and of b to shared memory, and all of
+// them use both tiles: 1/32 of the accesses to global memory and the caches.
+// Predicted: 1.5 times faster. Shared memory has a lower latency than the cache, but the same
+// throughput, and there are still two loads for each multiply-add.
 
 #include "ladder.h"
 

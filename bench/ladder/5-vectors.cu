@@ -1,7 +1,8 @@
 // Step 5. The bottleneck of step 4: every load moves 4 bytes, and is an instruction in the place of
-// a multiply-add: 16 loads for 64 of them. Change: 16-byte (vectorized) loads from global and from
-// shared memory. The 8 rows and 8 columns of a thread become two groups of four each: 4 loads for
-// 64 multiply-adds. Predicted: 1.2 times faster.
+// a multiply-add: 16 loads for 64 of them.
+// Change: 16-byte (vectorized) loads from global and from shared memory. The 8 rows and 8 columns
+// of a thread become two groups of four each: 4 loads for 64 multiply-adds.
+// Predicted: 1.2 times faster.
 
 #include "ladder.h"
 

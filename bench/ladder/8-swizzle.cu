@@ -1,12 +1,12 @@
 // Step 8. The bottleneck of step 7: lanes fill their registers with loads of 2 and 4 bytes, tiles
-// are copied element by element, and no copy overlaps the multiplication. Change: ldmatrix loads
-// four 8 x 8 matrices from shared memory into the layout of mma, and transposes those of b. A row
-// of such a matrix is a chunk of 16 bytes, and the 8 rows that are read together must be in
-// different banks: so chunk i of row r is stored at position i ^ (r % 8). This swizzle needs no
-// padding. Tiles are copied by cp.async, two ahead of the one that is multiplied. A warp computes
-// 64 x 64, so that each loaded number is used more often. Predicted: 3 times faster: about 60 % of
-// the tensor cores' peak on Hopper, where mma.sync reaches at most two thirds.
-// native/cuda/matmul/tensor_core.cuh is this kernel with all edge cases.
+// are copied element by element, and no copy overlaps the multiplication.
+// Change: ldmatrix loads four 8 x 8 matrices from shared memory into the layout of mma, and
+// transposes those of b. A row of such a matrix is a chunk of 16 bytes, and the 8 rows that are
+// read together must be in different banks: so chunk i of row r is stored at position i ^ (r % 8).
+// This swizzle needs no padding. Tiles are copied by cp.async, two ahead of the one that is
+// multiplied. A warp computes 64 x 64, so that each loaded number is used more often.
+// Predicted: 3 times faster: about 60 % of the tensor cores' peak on Hopper, where mma.sync reaches
+// at most two thirds. native/cuda/matmul/tensor_core.cuh is this kernel with all edge cases.
 
 #include "../../native/cuda/tensor_core.cuh"
 #include "ladder.h"

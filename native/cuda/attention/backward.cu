@@ -53,8 +53,8 @@ struct BackwardTiling {
 
 /**
  * One block of the backward kernel. Scores are computed as fragments whose rows are the warp's own
- * rows: P and dS are then operands of the products with dy, q or k without leaving registers, where
- * the sums of dk, dv or dq stay until the end.
+ * rows, so that P and dS become operands of the products with dy, q or k without leaving registers.
+ * The sums of dk, dv or dq stay in registers until the end.
  */
 template <int D, Owner owner>
 struct BackwardBlock : BackwardTiling<D, owner> {
@@ -162,7 +162,7 @@ struct BackwardBlock : BackwardTiling<D, owner> {
     copyRowsAsync(v, to, problem.headRows(problem.v, head, mask.Tk), from, count);
   }
 
-  /** Computes lse, delta and the dropout mask of a step's queries, where they are new. */
+  /** Computes lse and delta of the step's queries, unless already known, and the dropout mask. */
   __device__ void prepareQueries(int other, int buffer, bool isFirstStep) const {
     const int query = ownsKeys ? other : first;
     const int i = threadIdx.x;

@@ -19,13 +19,13 @@ struct TilePlan {
   int tiles() const { return gridM * gridN; } // of one matrix
 };
 
-/** A Gemm with what our own kernels need to run it; passed to them by value. */
+/** A Gemm with its tile plan and split-K buffers; passed to our own kernels by value. */
 template <class F, class C>
 struct TiledGemm : Gemm<F, C> {
   bool isInputAligned;  // a and b can be read in 16-byte accesses
   bool isOutputAligned; // so can bias, and everything laid out as c
   TilePlan plan{};
-  float* partialSums = nullptr;       // what the splits of each tile computed, for reduceSplitK()
+  float* partialSums = nullptr;       // the sums of each split, for reduceSplitK()
   unsigned* arrivalCounters = nullptr; // how many splits of each tile have finished
 
   explicit TiledGemm(const Gemm<F, C>& p)

@@ -156,7 +156,7 @@ loss                one op, linearCrossEntropy, for the head and the loss; it st
 Exercises
 1. npm run train -- --preset lecture-0.2m trains this model like the lecture. How low is the loss?
 2. Train our own model next to gpt from the same weights and batches. When do they diverge?
-3. Which of the replacements saves the most time? Undo them one at a time in src/gpt/model.ts.`);
+3. Which of the differences saves the most time? Undo them one at a time in src/gpt/ and src/nn/.`);
   return {
     vocabSize,
     parameters,

@@ -25,6 +25,7 @@ export type { LanguageModel } from "./gpt/language-model.ts";
 export { GPT } from "./gpt/model.ts";
 export { presets } from "./gpt/presets.ts";
 export { quantize } from "./gpt/quantize.ts";
+/** Layers, transformer blocks and adapters, built on Module. */
 export * as nn from "./nn/index.ts";
 export { gelu, relu, sigmoid, silu, tanh } from "./ops/activations.ts";
 export { attention, rotary, selfAttention } from "./ops/attention.ts";
@@ -82,6 +83,7 @@ export {
   sum,
   variance as var,
 } from "./ops/reductions.ts";
+/** Optimizers, gradient clipping and the learning-rate schedule. */
 export * as optim from "./optim/index.ts";
 export { manualSeed } from "./random.ts";
 export { keep, scope } from "./scope.ts";

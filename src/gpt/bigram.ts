@@ -6,6 +6,13 @@ import { crossEntropy } from "../ops/loss.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { LanguageModel } from "./language-model.ts";
 
+/**
+ * A lookup table: predicts the next token from the current one alone.
+ * @example
+ * const model = new BigramLanguageModel(65);
+ * const { logits } = model.forward(tensor([[1, 2, 3]], { dtype: "i32" }));
+ * console.log(logits.shape); // [ 1, 3, 65 ]
+ */
 export class BigramLanguageModel extends Module implements LanguageModel {
   readonly config: { vocabSize: number; blockSize: number };
   readonly token_embedding_table: Embedding;

@@ -3,6 +3,7 @@
 import type { Module } from "../nn/index.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
+/** A model that train() and generate() accept: token ids in, logits of the next token out. */
 export interface LanguageModel extends Module {
   readonly config: { vocabSize: number; blockSize: number };
   /** idx, targets [B, T] of i32 -> logits [B, T, V] and loss []; each is null if not computed. */

@@ -67,7 +67,13 @@ class Block extends Module {
   }
 }
 
-/** A decoder-only transformer: token ids in, the logits of each next token out. */
+/**
+ * A decoder-only transformer: token ids in, the logits of each next token out.
+ * @example
+ * const model = new GPT({ vocabSize: 65, blockSize: 16, nLayer: 2, nHead: 2, nEmbd: 32 });
+ * const { logits } = model.forward(tensor([[1, 2, 3]], { dtype: "i32" }));
+ * console.log(logits.shape); // [ 1, 3, 65 ]
+ */
 export class GPT extends Module {
   readonly config: GPTConfig;
   readonly wte: Embedding; // token embeddings

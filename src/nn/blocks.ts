@@ -18,14 +18,24 @@ interface NormOptions {
   bias?: boolean;
 }
 
-/** Returns a LayerNorm, or an RMSNorm, which has no bias. */
+/**
+ * Returns a LayerNorm, or an RMSNorm, which has no bias.
+ * @example
+ * const norm = nn.makeNorm(4, { norm: "rms" });
+ * console.log(norm.forward(randn([2, 4])).shape); // [ 2, 4 ]
+ */
 export function makeNorm(size: number, options: NormOptions = {}): LayerNorm | RMSNorm {
   const { norm = "layer", bias = true } = options;
   if (norm !== "layer" && norm !== "rms") fail(`norm: norm is ${norm}, expected layer, rms`);
   return norm === "rms" ? new RMSNorm(size) : new LayerNorm(size, { bias });
 }
 
-/** y = c_proj(activation(c_fc(x))) on each token, four times as wide in the middle. */
+/**
+ * y = c_proj(activation(c_fc(x))) on each token, four times as wide in the middle.
+ * @example
+ * const layer = new nn.MLP({ nEmbd: 4, nInner: 16, bias: true });
+ * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 4 ]
+ */
 export class MLP extends Module {
   readonly c_fc: Linear;
   readonly c_proj: Linear;
@@ -55,11 +65,17 @@ export class MLP extends Module {
   }
 }
 
+/** Options of EncoderBlock and DecoderBlock. */
 export interface BlockOptions extends Omit<AttentionOptions, "cross">, NormOptions {
   activation?: Activation;
 }
 
-/** Self-attention, then an MLP. Every token attends to all tokens, unless `causal` is set. */
+/**
+ * Self-attention, then an MLP. Every token attends to all tokens, unless `causal` is set.
+ * @example
+ * const block = new nn.EncoderBlock({ nEmbd: 8, nHead: 2 });
+ * console.log(block.forward(randn([1, 4, 8])).shape); // [ 1, 4, 8 ]
+ */
 export class EncoderBlock extends Module {
   readonly ln_1: LayerNorm | RMSNorm;
   readonly attn: MultiHeadAttention;
@@ -87,7 +103,13 @@ export class EncoderBlock extends Module {
   }
 }
 
-/** Causal self-attention, then attention to the encoder's output, then an MLP. */
+/**
+ * Causal self-attention, then attention to the encoder's output, then an MLP.
+ * @example
+ * const block = new nn.DecoderBlock({ nEmbd: 8, nHead: 2 });
+ * const memory = randn([1, 6, 8]); // the encoder's output
+ * console.log(block.forward(randn([1, 4, 8]), memory).shape); // [ 1, 4, 8 ]
+ */
 export class DecoderBlock extends Module {
   readonly ln_1: LayerNorm | RMSNorm;
   readonly attn: MultiHeadAttention;

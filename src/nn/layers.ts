@@ -17,7 +17,12 @@ import { ResidualStream } from "./residual.ts";
 /** Returns the initial values of a parameter of a shape. */
 export type Init = (shape: number[]) => Tensor;
 
-/** y = x w^T + b. weight [out, in] and bias [out] start uniform in +-1 / sqrt(in). */
+/**
+ * y = x w^T + b. weight [out, in] and bias [out] start uniform in +-1 / sqrt(in).
+ * @example
+ * const layer = new nn.Linear(4, 3);
+ * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 3 ]
+ */
 export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
@@ -48,7 +53,12 @@ export class Linear extends Module {
   }
 }
 
-/** y = weight[idx]. weight [count, size] starts standard normal. */
+/**
+ * y = weight[idx]. weight [count, size] starts standard normal.
+ * @example
+ * const layer = new nn.Embedding(10, 4);
+ * console.log(layer.forward(tensor([[1, 2, 3]], { dtype: "i32" })).shape); // [ 1, 3, 4 ]
+ */
 export class Embedding extends Module {
   readonly weight: Tensor;
 
@@ -65,7 +75,12 @@ export class Embedding extends Module {
   }
 }
 
-/** Normalizes the last axis to mean 0 and variance 1, then applies weight (1) and bias (0). */
+/**
+ * Normalizes the last axis to mean 0 and variance 1, then applies weight (1) and bias (0).
+ * @example
+ * const layer = new nn.LayerNorm(4);
+ * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 4 ]
+ */
 export class LayerNorm extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
@@ -90,7 +105,12 @@ export class LayerNorm extends Module {
   }
 }
 
-/** Divides the last axis by its root mean square, then applies weight (1). */
+/**
+ * Divides the last axis by its root mean square, then applies weight (1).
+ * @example
+ * const layer = new nn.RMSNorm(4);
+ * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 4 ]
+ */
 export class RMSNorm extends Module {
   readonly weight: Tensor;
   readonly eps: number;
@@ -113,7 +133,12 @@ export class RMSNorm extends Module {
   }
 }
 
-/** Zeroes each element with probability p while training, and scales the others by 1 / (1 - p). */
+/**
+ * Zeroes each element with probability p while training, and scales the others by 1 / (1 - p).
+ * @example
+ * const layer = new nn.Dropout(0.1);
+ * console.log(layer.eval().forward(ones([2])).toArray()); // [ 1, 1 ]
+ */
 export class Dropout extends Module {
   readonly p: number;
 
@@ -128,7 +153,12 @@ export class Dropout extends Module {
   }
 }
 
-/** Applies modules, or plain functions of a tensor, one after the other. */
+/**
+ * Applies modules, or plain functions of a tensor, one after the other.
+ * @example
+ * const model = new nn.Sequential(new nn.Linear(4, 8), relu, new nn.Linear(8, 2));
+ * console.log(model.forward(randn([3, 4])).shape); // [ 3, 2 ]
+ */
 export class Sequential extends Module {
   readonly layers: (Layer | ((x: Tensor) => Tensor))[];
 

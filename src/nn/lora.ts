@@ -16,6 +16,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { Linear } from "./layers.ts";
 import { Module, parameter, type StateDict } from "./module.ts";
 
+/** Options of LoRALinear and adapt(). */
 export interface LoRAOptions {
   /** The rows of A and the columns of B: what the change of the weight has in rank, at most. */
   rank: number;
@@ -27,6 +28,9 @@ export interface LoRAOptions {
  * y = x w^T + b + (alpha / rank) (x A^T) B^T.  A [rank, in], uniform within 1 / sqrt(in) of 0 at
  * first; B [out, rank], at first 0: then y is what it was. Weight and bias are the base layer's own
  * tensors, and frozen.
+ * @example
+ * const layer = new nn.LoRALinear(new nn.Linear(8, 8), { rank: 2 });
+ * console.log([...layer.parameters()].filter((w) => w.requiresGrad).length); // 2
  */
 export class LoRALinear extends Linear {
   override readonly bias: Tensor | null;
@@ -78,7 +82,13 @@ export class LoRALinear extends Linear {
   }
 }
 
-/** Takes modules out of training: their parameters get no gradient, and need no optimizer. */
+/**
+ * Takes modules out of training: their parameters get no gradient, and need no optimizer.
+ * @example
+ * const model = new nn.Sequential(new nn.Linear(8, 8), new nn.Linear(8, 2));
+ * nn.freeze([model.layers[0]]);
+ * console.log([...model.parameters()].filter((w) => w.requiresGrad).length); // 2
+ */
 export function freeze(modules: Iterable<Module>): void {
   for (const module of modules) for (const w of module.parameters()) w.requiresGrad = false;
 }
@@ -86,6 +96,9 @@ export function freeze(modules: Iterable<Module>): void {
 /**
  * Puts adapters in the place of all linear layers inside a module. None may share its weight with
  * another layer, as the head of a GPT with tied weights does: adapt the blocks of such a model.
+ * @example
+ * const model = new nn.Sequential(new nn.Linear(8, 8));
+ * nn.adapt(model, { rank: 2 }); // only the adapters are trained
  */
 export function adapt(module: Module, options: LoRAOptions): void {
   checkOwnWeights("adapt", module, Linear);
@@ -94,13 +107,25 @@ export function adapt(module: Module, options: LoRAOptions): void {
   );
 }
 
-/** Merges all adapters in a module: plain layers stand in their places again. */
+/**
+ * Merges all adapters in a module: plain layers stand in their places again.
+ * @example
+ * const model = new nn.Sequential(new nn.Linear(8, 8));
+ * nn.adapt(model, { rank: 2 });
+ * nn.mergeAdapters(model); // plain Linear layers again
+ */
 export function mergeAdapters(module: Module): void {
   checkOwnWeights("mergeAdapters", module, LoRALinear);
   replaceLinear(module, (layer) => (layer instanceof LoRALinear ? layer.merge() : layer));
 }
 
-/** The parameters of the adapters in a module, by name; none if it has no adapters. */
+/**
+ * The parameters of the adapters in a module, by name; none if it has no adapters.
+ * @example
+ * const model = new nn.Sequential(new nn.Linear(8, 8));
+ * nn.adapt(model, { rank: 2 });
+ * console.log(Object.keys(nn.adapterState(model))); // [ 'layers.0.lora_A', 'layers.0.lora_B' ]
+ */
 export function adapterState(module: Module): StateDict {
   const own = new Set<Tensor>();
   for (const each of module.modules())

@@ -28,7 +28,12 @@ abstract class Quantized extends Module implements QuantizedMatrix {
   }
 }
 
-/** y = x W^T + b.  W [out, in] */
+/**
+ * y = x W^T + b.  W [out, in]
+ * @example
+ * const layer = new nn.QuantizedLinear(quantizeMatrix(randn([64, 64]), { bits: 8 }));
+ * console.log(layer.forward(randn([2, 64])).shape); // [ 2, 64 ]
+ */
 export class QuantizedLinear extends Quantized {
   readonly bias: Tensor | null;
 
@@ -48,7 +53,12 @@ export class QuantizedLinear extends Quantized {
   }
 }
 
-/** y = W[idx].  W [count, size] */
+/**
+ * y = W[idx].  W [count, size]
+ * @example
+ * const layer = new nn.QuantizedEmbedding(quantizeMatrix(randn([64, 64]), { bits: 8 }));
+ * console.log(layer.forward(tensor([[1, 2]], { dtype: "i32" })).shape); // [ 1, 2, 64 ]
+ */
 export class QuantizedEmbedding extends Quantized {
   forward(idx: Tensor): Tensor {
     return embeddingQuantized(idx, this, { dtype: this.dtype });

@@ -12,7 +12,12 @@ export type AddAndNormalize = (
   p: number,
 ) => [sum: Tensor, normalized: Tensor];
 
-/** A sum of tensors [..., C] whose last addition may still be pending. */
+/**
+ * A sum of tensors [..., C] whose last addition may still be pending.
+ * @example
+ * const stream = new nn.ResidualStream(tensor([1, 2])).add(tensor([3, 4]));
+ * console.log(stream.sum().toArray()); // [ 4, 6 ]
+ */
 export class ResidualStream {
   #x: Tensor;
   #branch: Tensor | null = null;

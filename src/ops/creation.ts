@@ -24,6 +24,9 @@ export const placement = ["dtype", "device", "requiresGrad"];
 /**
  * A tensor with a copy of the values: nested arrays, whose nesting is the shape, or a typed array,
  * with the shape beside it. f32, unless the typed array is of doubles (f64) or of integers (i32).
+ * @example
+ * const x = tensor([[1, 2], [3, 4]], { dtype: "f32", requiresGrad: true });
+ * console.log(x.shape); // [ 2, 2 ]
  */
 export function tensor(
   values: Nested | ArrayBufferView,
@@ -44,17 +47,29 @@ export function tensor(
   });
 }
 
-/** All elements 0. */
+/**
+ * All elements 0.
+ * @example
+ * console.log(zeros([2, 2]).toArray()); // [ [ 0, 0 ], [ 0, 0 ] ]
+ */
 export function zeros(shape: Shape, options: Placement = {}): Tensor {
   return full(shape, 0, options);
 }
 
-/** All elements 1. */
+/**
+ * All elements 1.
+ * @example
+ * console.log(ones([2, 2]).toArray()); // [ [ 1, 1 ], [ 1, 1 ] ]
+ */
 export function ones(shape: Shape, options: Placement = {}): Tensor {
   return full(shape, 1, options);
 }
 
-/** All elements `value`. */
+/**
+ * All elements `value`.
+ * @example
+ * console.log(full([2, 2], 7).toArray()); // [ [ 7, 7 ], [ 7, 7 ] ]
+ */
 export function full(shape: Shape, value: number, options: Placement = {}): Tensor {
   checkOptions("full", options, placement);
   checkNumber("full", "value", value);
@@ -67,6 +82,8 @@ export function full(shape: Shape, value: number, options: Placement = {}): Tens
 /**
  * start, start + 1, ... up to but not including end: arange(end) or arange(start, end). i32, or f32
  * if a bound is no whole number.
+ * @example
+ * console.log(arange(4).toArray()); // [ 0, 1, 2, 3 ]
  */
 export function arange(start: number, end?: number | Placement, options: Placement = {}): Tensor {
   if (typeof end !== "number") {
@@ -86,6 +103,8 @@ export function arange(start: number, end?: number | Placement, options: Placeme
 /**
  * x with the elements above the given diagonal of its last two axes set to 0; 0 is the main
  * diagonal.
+ * @example
+ * console.log(tril(ones([3, 3])).toArray()); // [ [ 1, 0, 0 ], [ 1, 1, 0 ], [ 1, 1, 1 ] ]
  */
 export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
   checkOptions("tril", options, ["diagonal"]);

@@ -8,13 +8,21 @@ import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { computed, type Placement, placement, tensor } from "./creation.ts";
 
-/** Uniform over [0, 1), from the generator's next site. */
+/**
+ * Uniform over [0, 1), from the generator's next site.
+ * @example
+ * const x = rand([2, 3]); // uniform in [0, 1)
+ */
 export function rand(shape: Shape, options: Placement = {}): Tensor {
   const belowOne = (u: number) => Math.min(Math.fround(u), 1 - 2 ** -24); // where f32 rounds to 1
   return draw("rand", shape, options, (n, counter) => uniform(n, counter).map(belowOne));
 }
 
-/** Standard normal, from the generator's next site. */
+/**
+ * Standard normal, from the generator's next site.
+ * @example
+ * const x = randn([2, 3]); // mean 0, standard deviation 1
+ */
 export function randn(shape: Shape, options: Placement = {}): Tensor {
   return draw("randn", shape, options, normal);
 }
@@ -35,6 +43,9 @@ function draw(
 /**
  * `count` indices drawn without replacement from each row of weights, which need not sum to 1.
  * probs [n] or [rows, n]; gives i32 [count] or [rows, count].
+ * @example
+ * const ids = multinomial(tensor([[0, 0, 1]]), 1);
+ * console.log(ids.toArray()); // [ [ 2 ] ]
  */
 export function multinomial(probs: Tensor, count: number): Tensor {
   checkTensor("multinomial", "probs", probs);
@@ -77,6 +88,9 @@ export function pick(weights: ArrayLike<number>, u: number): number {
 /**
  * Zeroes each element with probability p and multiplies the others by 1 / (1 - p), p being rounded
  * to 1/65536; outside of training it gives x back. Srivastava et al. (2014).
+ * @example
+ * const y = dropout(ones([2, 3]), { p: 0.5 }); // each value is 0 or 2
+ * console.log(y.shape); // [ 2, 3 ]
  */
 export function dropout(x: Tensor, options: { p?: number; training?: boolean } = {}): Tensor {
   checkOptions("dropout", options, ["p", "training"]);

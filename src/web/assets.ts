@@ -42,7 +42,7 @@ export function readAssets(): Map<string, Asset> {
  * Returns a Content-Security-Policy for the page: it may load from and connect to this server only,
  * and the only inline script that it may contain is the import map in `html`.
  */
-export function contentSecurityPolicy(html: string): string {
+export function createContentSecurityPolicy(html: string): string {
   const [, importMap = ""] = /<script type="importmap">([\s\S]*?)<\/script>/.exec(html) ?? [];
   const hash = createHash("sha256").update(importMap).digest("base64");
   return [

@@ -79,7 +79,7 @@ class Subscriber {
   }
 
   #sendNewRowsOf(run: string): void {
-    const file = join(this.#runs.folder(run), "metrics.jsonl");
+    const file = join(this.#runs.getFolder(run), "metrics.jsonl");
     while (!this.#isFull) {
       const position = this.#positions.get(run) as ReadPosition;
       const chunk = readRowsFrom(file, position);
@@ -107,21 +107,21 @@ function readRowsFrom(
   const fd = openSync(file, "r");
   try {
     const { size } = fstatSync(fd);
-    if (size < position.next || checksumBefore(fd, position.next) !== position.mark)
+    if (size < position.next || computeChecksumBefore(fd, position.next) !== position.mark)
       return "replaced";
     const bytes = Buffer.alloc(Math.min(MAX_CHUNK_BYTES, size - position.next));
     const count = readSync(fd, bytes, 0, bytes.length, position.next);
     const end = bytes.subarray(0, count).lastIndexOf("\n") + 1;
     const lines = bytes.toString("utf8", 0, end).split("\n").filter(Boolean);
     const next = position.next + end;
-    return { rows: lines.flatMap(parseRow), next, mark: checksumBefore(fd, next) };
+    return { rows: lines.flatMap(parseRow), next, mark: computeChecksumBefore(fd, next) };
   } finally {
     closeSync(fd);
   }
 }
 
 /** Returns the CRC-32 of the last bytes before an offset. 0 at the beginning of the file. */
-function checksumBefore(fd: number, offset: number): number {
+function computeChecksumBefore(fd: number, offset: number): number {
   const bytes = Buffer.alloc(Math.min(CHECKSUM_BYTES, offset));
   const count = readSync(fd, bytes, 0, bytes.length, offset - bytes.length);
   return crc32(bytes.subarray(0, count));
@@ -152,7 +152,7 @@ export class EventBroadcaster {
   constructor(runs: RunIndex, onCountChange: (count: number) => void) {
     this.#runs = runs;
     this.#onCountChange = onCountChange;
-    this.#runNames = runs.names().join();
+    this.#runNames = runs.getNames().join();
     this.#timers = [
       setInterval(() => this.#poll(), POLL_INTERVAL),
       setInterval(
@@ -163,14 +163,14 @@ export class EventBroadcaster {
   }
 
   /** Returns the runs that at least one page has selected. */
-  subscribedRuns(): Set<string> {
+  getSubscribedRuns(): Set<string> {
     return new Set([...this.#subscribers].flatMap((subscriber) => subscriber.runs));
   }
 
   /** Turns a response into an event stream about the runs in `positions`. */
   subscribe(response: ServerResponse, positions: Map<string, ReadPosition>): void {
     // throws for an unknown run, which is only possible before the headers are sent
-    for (const run of positions.keys()) this.#runs.folder(run);
+    for (const run of positions.keys()) this.#runs.getFolder(run);
     response.writeHead(200, {
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-store",
@@ -204,7 +204,7 @@ export class EventBroadcaster {
   }
 
   #poll(): void {
-    const runNames = this.#runs.names().join();
+    const runNames = this.#runs.getNames().join();
     if (runNames !== this.#runNames) this.#forEach((subscriber) => subscriber.send("runs", {}));
     this.#runNames = runNames;
     this.#forEach((subscriber) => subscriber.sendNewRows());

@@ -55,12 +55,12 @@ export function describeStep(y: Tensor, labels: Map<Tensor, string>, detail = ""
   const getLabel = (x: Tensor) => labels.get(x) ?? "";
   const [a = "", b = ""] = inputs.map(getLabel);
   const label = getLabel(y);
-  const dy = gradientLabel(label);
+  const dy = getGradientLabel(label);
   const terms = chainRules[name]?.({ a, b, y: label, dy, n: detail }) ?? inputs.map(() => dy);
   const notes: string[] = [];
   for (const [i, x] of inputs.entries()) {
     if (!x.requiresGrad) continue;
-    notes.push(`${gradientLabel(getLabel(x))} += ${terms[i]}${describeSum(x, y, terms[i])}`);
+    notes.push(`${getGradientLabel(getLabel(x))} += ${terms[i]}${describeSum(x, y, terms[i])}`);
   }
   return notes;
 }
@@ -73,6 +73,6 @@ function describeSum(x: Tensor, y: Tensor, term: string): string {
 }
 
 /** Returns the label of a tensor's gradient. */
-export function gradientLabel(label: string): string {
+export function getGradientLabel(label: string): string {
   return `d${label}`;
 }

@@ -7,7 +7,7 @@ import { scope } from "../scope.ts";
 import { show } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Evaluated, evaluate } from "./expression.ts";
-import { describeStep, gradientLabel } from "./gradient-notes.ts";
+import { describeStep, getGradientLabel } from "./gradient-notes.ts";
 import { layOut, type NodeContent } from "./graph-layout.ts";
 import { CodeError } from "./lexer.ts";
 import type { BackwardStep, Graph, GraphRequest, JSONNumber } from "./protocol.ts";
@@ -50,7 +50,7 @@ export function buildGraph(code: string, options: Omit<GraphRequest, "code"> = {
     );
     const layout = layOut(nodes, edges, direction);
     const steps = runBackward(root, tensors, (y) => describeStep(y, labels, details.get(y)));
-    steps[0].notes = [`${gradientLabel(labels.get(root) as string)} = 1`];
+    steps[0].notes = [`${getGradientLabel(labels.get(root) as string)} = 1`];
     return { ...layout, steps };
   });
 }

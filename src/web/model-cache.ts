@@ -26,14 +26,14 @@ interface CacheEntry extends LoadedModel {
 }
 
 export class ModelCache {
+  /** The device that the models run on. */
+  readonly device: Device;
   readonly #runs: RunIndex;
-  readonly #device: Device;
   #latest: CacheEntry | null = null;
 
-  /** The models run on `device`. */
   constructor(runs: RunIndex, device: Device) {
+    this.device = device;
     this.#runs = runs;
-    this.#device = device;
   }
 
   /**
@@ -53,10 +53,10 @@ export class ModelCache {
   }
 
   #getCurrent(run: string): CacheEntry {
-    const folder = this.#runs.folder(run);
+    const folder = this.#runs.getFolder(run);
     // the latest checkpoint of the run that is being trained, and the best one of other runs
     const checkpoints = this.#runs.live?.name === run ? ["last", "best"] : ["best", "last"];
-    const versions = checkpoints.map((name) => modificationTime(join(folder, name)));
+    const versions = checkpoints.map((name) => getModificationTime(join(folder, name)));
     const key = [run, ...versions].join("/");
     if (this.#latest?.key === key) return this.#latest;
     const { model, tokenizer, state } = this.#load(folder, checkpoints);
@@ -68,7 +68,7 @@ export class ModelCache {
 
   #load(folder: string, checkpoints: string[]): ReturnType<typeof loadRun> {
     try {
-      return loadRun(folder, this.#device, checkpoints);
+      return loadRun(folder, this.device, checkpoints);
     } catch (error) {
       if (error instanceof UsageError) throw new HttpError(409, error.message);
       throw error;
@@ -78,12 +78,12 @@ export class ModelCache {
   #freeIfUnused({ model, users }: CacheEntry): void {
     if (users > 0) return;
     for (const tensor of Object.values(model.stateDict())) tensor.storage.dispose();
-    this.#device.pool.trim();
+    this.device.pool.trim();
   }
 }
 
 /** Returns the modification time of a checkpoint's weights in milliseconds. 0 if there are none. */
-function modificationTime(checkpoint: string): number {
+function getModificationTime(checkpoint: string): number {
   const file = join(checkpoint, "model.safetensors");
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }

@@ -25,12 +25,12 @@ export function describeModel(loaded: LoadedModel): ModelInfo {
   const vocabulary: string[] = [];
   for (let id = 0; id < tokenizer.vocabSize; id++) vocabulary.push(tokenizer.decode([id]));
   const tables: ModelInfo["tables"] = {};
-  for (const [name, table] of getTables(model)) tables[name] = tableSize(table, model);
+  for (const [name, table] of getTables(model)) tables[name] = getTableSize(table, model);
   return {
     step,
     layers: model instanceof GPT ? model.config.nLayer : 0,
     heads: model instanceof GPT ? model.config.nHead : 0,
-    window: windowSize(model),
+    window: getWindowSize(model),
     vocabulary,
     tables,
   };
@@ -50,7 +50,7 @@ export function getTables(model: LanguageModel): Map<string, Embedding> {
 }
 
 /** Returns the number of rows that are shown, columns, and rows in total of a table. */
-export function tableSize(
+export function getTableSize(
   { weight }: Embedding,
   model: LanguageModel,
 ): ModelInfo["tables"][string] {
@@ -71,7 +71,7 @@ export function computeNextLogits(model: LanguageModel, idx: Tensor): Tensor {
 }
 
 /** Returns the maximum number of tokens of a text that are inspected with a model. */
-function windowSize(model: LanguageModel): number {
+function getWindowSize(model: LanguageModel): number {
   if (!(model instanceof GPT)) return MAX_TOKENS;
   const { blockSize, nLayer, nHead } = model.config;
   const maxForMaps = Math.floor(Math.sqrt(MAX_ATTENTION_WEIGHTS / (nLayer * nHead)));
@@ -84,7 +84,7 @@ export function encodeWindow(
   text: string,
 ): { ids: number[]; before: number } {
   const all = encode(tokenizer, text);
-  const ids = all.slice(-windowSize(model));
+  const ids = all.slice(-getWindowSize(model));
   return { ids, before: all.length - ids.length };
 }
 

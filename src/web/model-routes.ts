@@ -16,9 +16,9 @@ import {
   describeModel,
   encode,
   encodeWindow,
+  getTableSize,
   getTables,
   MAX_TOKENS,
-  tableSize,
 } from "./model-inspection.ts";
 import type {
   GeneratedToken,
@@ -52,30 +52,26 @@ const generateSchema: Schema = {
 };
 
 /** Returns the routes that inspect models. The models run on `device`. */
-export function modelRoutes(runs: RunIndex, device: Device): Routes {
+export function createModelRoutes(runs: RunIndex, device: Device): Routes {
   const models = new ModelCache(runs, device);
   return {
     "GET /runs/:run/model": ({ response, params }) =>
       models.use(params.run, (loaded) => sendJSON(response, describeModel(loaded))),
-    "GET /runs/:run/table/:name": (context) => sendTable(models, device, context),
+    "GET /runs/:run/table/:name": (context) => sendTable(models, context),
     "POST /tokens": (context) => sendTokens(models, context),
-    "POST /attention": (context) => sendAttentionMaps(models, device, context),
-    "POST /logits": (context) => sendLogits(models, device, context),
+    "POST /attention": (context) => sendAttentionMaps(models, context),
+    "POST /logits": (context) => sendLogits(models, context),
     "POST /generate": (context) => streamGeneration(models, context),
   };
 }
 
-function sendTable(
-  models: ModelCache,
-  device: Device,
-  { response, params }: RouteContext,
-): Promise<void> {
+function sendTable(models: ModelCache, { response, params }: RouteContext): Promise<void> {
   return models.use(params.run, ({ model }) => {
     const table = getTables(model).get(params.name);
     if (!table) throw new HttpError(404, `table not found: ${params.name.slice(0, 80)}`);
-    const { rows } = tableSize(table, model);
+    const { rows } = getTableSize(table, model);
     // a forward pass, since the weights of a quantized table are packed
-    const readTable = () => noGrad(() => table.forward(arange(rows, { device })));
+    const readTable = () => noGrad(() => table.forward(arange(rows, { device: models.device })));
     sendFloats(response, toFloats(readTable));
   });
 }
@@ -89,11 +85,7 @@ function sendTokens(models: ModelCache, { response, body }: RouteContext): Promi
   });
 }
 
-function sendAttentionMaps(
-  models: ModelCache,
-  device: Device,
-  { response, body }: RouteContext,
-): Promise<void> {
+function sendAttentionMaps(models: ModelCache, { response, body }: RouteContext): Promise<void> {
   const { run, text } = checkFields<TextRequest>(body, textSchema);
   return models.use(run, async (loaded) => {
     const { model } = loaded;
@@ -103,7 +95,7 @@ function sendAttentionMaps(
     if (ids.length === 0) throw new HttpError(400, "the text has no tokens");
     response.writeHead(200, { "content-type": "application/octet-stream" });
     // one layer at a time, since all maps together may be large
-    for (const map of attentionMaps(model, toBatch(ids, device))) {
+    for (const map of attentionMaps(model, toBatch(ids, models.device))) {
       const bytes = toBytes(toFloats(() => map));
       map.free("sent to the client");
       if (!(await writeChunk(response, bytes))) return;
@@ -112,17 +104,13 @@ function sendAttentionMaps(
   });
 }
 
-function sendLogits(
-  models: ModelCache,
-  device: Device,
-  { response, body }: RouteContext,
-): Promise<void> {
+function sendLogits(models: ModelCache, { response, body }: RouteContext): Promise<void> {
   const { run, text, position } = checkFields<LogitsRequest>(body, logitsSchema);
   return models.use(run, (loaded) => {
     const { ids } = encodeWindow(loaded, text);
     if (position >= ids.length)
       throw new HttpError(400, `position is ${position}, expected less than ${ids.length}`);
-    const idx = toBatch(ids.slice(0, position + 1), device);
+    const idx = toBatch(ids.slice(0, position + 1), models.device);
     const logits = toFloats(() => computeNextLogits(loaded.model, idx));
     sendFloats(response, logits);
   });

@@ -39,11 +39,11 @@ export async function writeChunk(response: Writable, content: string | Buffer): 
   if (response.destroyed) return false;
   const hasRoom = response.write(content);
   if (hasRoom) await new Promise((resolve) => setImmediate(resolve));
-  else await drainedOrClosed(response);
+  else await waitForDrainOrClose(response);
   return !response.destroyed;
 }
 
-function drainedOrClosed(response: Writable): Promise<void> {
+function waitForDrainOrClose(response: Writable): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       response.off("drain", done);

@@ -39,7 +39,7 @@ export class RunIndex {
   }
 
   /** Returns the names of all runs, newest first. */
-  names(): string[] {
+  getNames(): string[] {
     const runs: { name: string; created: number }[] = [];
     for (const name of readdirSync(this.#parent)) {
       const config = join(this.#parent, name, "config.json");
@@ -52,7 +52,7 @@ export class RunIndex {
    * Returns the folder of a run. Throws an HttpError if `name` is not the name of a run: this also
    * prevents path traversal.
    */
-  folder(name: string): string {
+  getFolder(name: string): string {
     const isFileName = name !== "" && basename(name) === name && name !== "." && name !== "..";
     const folder = join(this.#parent, name);
     if (!isFileName || /[\\\0]/.test(name) || !existsSync(join(folder, "config.json")))
@@ -61,8 +61,8 @@ export class RunIndex {
   }
 
   /** Returns the properties of a run. Null if its config cannot be read. */
-  info(name: string): RunInfo | null {
-    const folder = this.folder(name);
+  getInfo(name: string): RunInfo | null {
+    const folder = this.getFolder(name);
     let config: TrainConfig;
     try {
       config = readConfig(folder);
@@ -88,7 +88,7 @@ export class RunIndex {
   #countParameters(name: string, config: TrainConfig): number | null {
     const known = this.#parameterCounts.get(name);
     if (known !== undefined) return known;
-    const file = findWeightsFile(this.folder(name));
+    const file = findWeightsFile(this.getFolder(name));
     if (!file || config.loraRank !== undefined) return null; // LoRA saves the adapters only
     try {
       const count = countWeights(file, config.tieWeights);

@@ -15,14 +15,14 @@ const actions: readonly string[] = ["pause", "resume", "save", "stop"];
  * Returns the routes for runs. `control` forwards an action to the training thread, and returns
  * false if there is none.
  */
-export function runRoutes(
+export function createRunRoutes(
   runs: RunIndex,
   events: EventBroadcaster,
   control: (action: Control["action"]) => boolean,
 ): Routes {
   return {
     "GET /runs": ({ response }) => {
-      const infos = runs.names().map((name) => runs.info(name));
+      const infos = runs.getNames().map((name) => runs.getInfo(name));
       const readable = infos.filter((info) => info !== null);
       sendJSON(response, readable);
     },
@@ -34,7 +34,7 @@ export function runRoutes(
     },
 
     "GET /runs/:run/metrics.csv": ({ response, params }) => {
-      const folder = runs.folder(params.run);
+      const folder = runs.getFolder(params.run);
       const name = `${encodeURIComponent(params.run)}.csv`;
       response.setHeader("content-disposition", `attachment; filename="${name}"`);
       send(response, "text/csv; charset=utf-8", toCSV(readRows(folder)));

@@ -3,7 +3,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Asset, contentSecurityPolicy, readAssets } from "./assets.ts";
+import { type Asset, createContentSecurityPolicy, readAssets } from "./assets.ts";
 import { send, sendJSON } from "./responses.ts";
 import { findRoute, type Routes } from "./router.ts";
 import { checkOrigin, HttpError, readBody } from "./validate.ts";
@@ -22,7 +22,7 @@ export async function serve(
   port: number,
 ): Promise<{ server: Server; url: string }> {
   const assets = readAssets();
-  const policy = contentSecurityPolicy(String(assets.get("/")?.content));
+  const policy = createContentSecurityPolicy(String(assets.get("/")?.content));
   const server = createServer((request, response) => {
     response.on("error", () => {}); // the client has disconnected, which needs no handling
     response.setHeader("content-security-policy", policy);

@@ -37,10 +37,10 @@ export function watchCheckpoints(
   const lastSeen = new Map<string, number>(); // modification times by run
   let timer: NodeJS.Timeout;
   const poll = async () => {
-    for (const run of events.subscribedRuns()) {
+    for (const run of events.getSubscribedRuns()) {
       try {
-        const folder = runs.folder(run);
-        const modified = checkpointTime(folder);
+        const folder = runs.getFolder(run);
+        const modified = getCheckpointTime(folder);
         if (modified === undefined || lastSeen.get(run) === modified) continue;
         lastSeen.set(run, modified);
         const snapshot = await createSnapshot(folder, device);
@@ -56,7 +56,7 @@ export function watchCheckpoints(
 }
 
 /** Returns the modification time of a run's last checkpoint. */
-function checkpointTime(folder: string): number | undefined {
+function getCheckpointTime(folder: string): number | undefined {
   const files = ["last", "best"].map((name) => join(folder, name, "state.json"));
   const file = files.find((path) => existsSync(path));
   return file === undefined ? undefined : statSync(file).mtimeMs;

@@ -8,10 +8,10 @@ import { device, setDefaultDevice, workAlone } from "../backend/devices.ts";
 import { measureMatmulFlops } from "../train/mfu.ts";
 import { EventBroadcaster } from "./events.ts";
 import { graphRoutes } from "./graph-routes.ts";
-import { modelRoutes } from "./model-routes.ts";
+import { createModelRoutes } from "./model-routes.ts";
 import type { Control, Status } from "./protocol.ts";
 import { type LiveRun, type PeakRate, RunIndex } from "./run-index.ts";
-import { runRoutes } from "./run-routes.ts";
+import { createRunRoutes } from "./run-routes.ts";
 import { serve } from "./server.ts";
 import { watchCheckpoints } from "./snapshot.ts";
 
@@ -32,19 +32,19 @@ export type MessageFromWorker =
 
 const { run, port, live } = workerData as WorkerOptions;
 const post = (message: MessageFromWorker) => parentPort?.postMessage(message);
-const cpu = cpuDevice();
+const cpu = getCpuDevice();
 const peak = live ?? { device: cpu.name, peak: measureMatmulFlops(cpu) };
 const runs = new RunIndex(run, live, peak);
 setDefaultDevice(cpu);
 if (live) lowerPriority();
 const events = new EventBroadcaster(runs, (pages) => post({ pages }));
 const routes = {
-  ...runRoutes(runs, events, (action) => {
+  ...createRunRoutes(runs, events, (action) => {
     if (live) post({ control: action });
     return live !== null;
   }),
   ...graphRoutes,
-  ...modelRoutes(runs, cpu),
+  ...createModelRoutes(runs, cpu),
 };
 parentPort?.on("message", ({ status }: MessageToWorker) => events.sendStatus(status));
 try {
@@ -56,7 +56,7 @@ try {
 }
 
 /** Returns a device on the processor, since the GPU and its memory are reserved for training. */
-function cpuDevice(): Device {
+function getCpuDevice(): Device {
   try {
     return device("cpu");
   } catch {

@@ -21,7 +21,7 @@ import { device } from "#src/backend/devices.js";
 import { attentionMaps } from "#src/gpt/attention-maps.js";
 import { loadRun } from "#src/runs/load.js";
 import { quantizeRun } from "#src/runs/quantize.js";
-import { modelRoutes } from "#src/web/model-routes.js";
+import { createModelRoutes } from "#src/web/model-routes.js";
 import type { GeneratedToken, ModelInfo, TokenizedText } from "#src/web/protocol.js";
 import { writeChunk } from "#src/web/responses.js";
 import { RunIndex } from "#src/web/run-index.js";
@@ -84,7 +84,7 @@ test.before(async () => {
   await train({ ...baseOptions, maxIters: 0, out: inFolder("fresh") }); // without a checkpoint
   rmSync(join(inFolder("fresh"), "last"), { recursive: true, force: true });
   rmSync(join(inFolder("fresh"), "best"), { recursive: true, force: true });
-  const routes = modelRoutes(
+  const routes = createModelRoutes(
     new RunIndex(inFolder("char"), null, { device: "ts", peak: 1 }),
     device("ts"),
   );

@@ -74,15 +74,8 @@ export {
   quantizeMatrix,
 } from "./ops/quantized.ts";
 export { dropout, multinomial, rand, randn } from "./ops/random.ts";
-export {
-  argmax,
-  logSoftmax,
-  max,
-  mean,
-  softmax,
-  sum,
-  variance as var,
-} from "./ops/reductions.ts";
+export { argmax, max, mean, sum, variance as var } from "./ops/reductions.ts";
+export { logSoftmax, softmax } from "./ops/softmax.ts";
 /** Optimizers, gradient clipping and the learning-rate schedule. */
 export * as optim from "./optim/index.ts";
 export { manualSeed } from "./random.ts";

@@ -12,7 +12,8 @@ import { matmul } from "./ops/matmul.ts";
 import * as movement from "./ops/movement.ts";
 import * as normalization from "./ops/normalization.ts";
 import * as random from "./ops/random.ts";
-import * as rows from "./ops/reductions.ts";
+import * as reductions from "./ops/reductions.ts";
+import { logSoftmax, softmax } from "./ops/softmax.ts";
 import { Tensor } from "./tensor/tensor.ts";
 
 const methods = {
@@ -35,13 +36,13 @@ const methods = {
   gelu: activations.gelu,
   maskedFill: elementwise.maskedFill,
   dropout: random.dropout,
-  sum: rows.sum,
-  mean: rows.mean,
-  max: rows.max,
-  argmax: rows.argmax,
-  var: rows.variance,
-  softmax: rows.softmax,
-  logSoftmax: rows.logSoftmax,
+  sum: reductions.sum,
+  mean: reductions.mean,
+  max: reductions.max,
+  argmax: reductions.argmax,
+  var: reductions.variance,
+  softmax,
+  logSoftmax,
   layerNorm: normalization.layerNorm,
   rmsNorm: normalization.rmsNorm,
   crossEntropy: loss.crossEntropy,

@@ -9,7 +9,7 @@ import { tensor } from "../ops/creation.ts";
 import { add, maskedFill, mul } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
 import { permute, reshape, split, to, transpose } from "../ops/movement.ts";
-import { softmax } from "../ops/reductions.ts";
+import { softmax } from "../ops/softmax.ts";
 import { scope } from "../scope.ts";
 import { checkRank } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";

@@ -12,7 +12,7 @@ import { add, maskedFill, mul, sub } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { cat, permute, reshape, slice, split, transpose } from "./movement.ts";
 import { checkProbability, dropout as drop } from "./random.ts";
-import { softmax } from "./reductions.ts";
+import { softmax } from "./softmax.ts";
 
 /**
  * Each query's mean of the values, weighted by softmax(q k^T / sqrt D). q [B, H, Tq, D]; k, v

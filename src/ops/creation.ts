@@ -41,7 +41,7 @@ export function tensor(
   checkSizes("tensor", shape);
   if (sizeOf(shape) !== elements.length)
     fail(`tensor: values has ${elements.length} elements, expected those of ${show(shape)}`);
-  return counter("tensor", elements, shape, {
+  return upload("tensor", elements, shape, {
     ...options,
     dtype: options.dtype ?? dtypeOf(values),
   });
@@ -127,13 +127,13 @@ export function computed(
   values: (n: number) => Float64Array,
 ): Tensor {
   const x = zeros(shape, options);
-  const made = counter(op, values(x.size), shape, { dtype: x.dtype, device: x.device });
+  const made = upload(op, values(x.size), shape, { dtype: x.dtype, device: x.device });
   x.assign(made);
   made.free("copied");
   return x;
 }
 
-function counter(op: string, values: ArrayLike<number>, shape: Shape, options: Placement): Tensor {
+function upload(op: string, values: ArrayLike<number>, shape: Shape, options: Placement): Tensor {
   const where = device(options.device ?? defaultDevice());
   if (options.dtype === "i32") checkIntegers(op, values);
   const x = new Tensor(where.upload(options.dtype ?? "f32", values), shape);

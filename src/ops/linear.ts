@@ -1,8 +1,7 @@
-// Layers as ops: a product with a weight, a bias, and the activation, all in one pass over the
-// result; and two such layers in a row.
+// Linear layers as ops: matmul with a weight, bias and activation in one kernel, and two such layers
+// in a row.
 
 import { record } from "../autograd.ts";
-import type { Floats } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { show, sizeOf } from "../shape.ts";
 import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
@@ -13,7 +12,7 @@ import { matmul } from "./matmul.ts";
 import { split, transpose } from "./movement.ts";
 
 /**
- * y = silu(a) b, a and b being the halves of x.  x [..., 2n], y [..., n]. Shazeer (2020).
+ * y = silu(a) b, where a and b are the halves of x. x [..., 2n], y [..., n]. Shazeer (2020).
  * @example
  * console.log(swiglu(randn([2, 6])).shape); // [ 2, 3 ]
  */
@@ -25,7 +24,7 @@ export function swiglu(x: Tensor): Tensor {
   return mul(silu(a), b);
 }
 
-/** What linear() may end in, as functions of their own. */
+/** The activations of linear() and mlp(), as ops of their own. */
 const activations = {
   none: (x: Tensor) => x,
   relu,
@@ -37,25 +36,32 @@ const activations = {
 };
 export type Activation = keyof typeof activations;
 
-/** y = f(x), f being an activation by its name. */
+/** y = f(x) for an activation f by name. */
 export function activate(x: Tensor, activation: Activation): Tensor {
   return activations[activation](x);
 }
 
-/** Those that a kernel applies itself, by their numbers there; and the kernels of their slopes. */
-const fused: Partial<Record<Activation, number>> = { none: 0, relu: 1, gelu: 2, "gelu-tanh": 3 };
-const slopes = [null, "reluBackward", "geluBackward", "geluTanhBackward"] as const;
+/** The activations that the kernel `linear` applies itself, by their code there. */
+const fusedCodes: Partial<Record<Activation, number>> = {
+  none: 0,
+  relu: 1,
+  gelu: 2,
+  "gelu-tanh": 3,
+};
 
-/** The number of an activation for kernels; undefined if it takes an op of its own. */
-export function codeOf(op: string, activation: Activation): number | undefined {
+/** The kernels of their derivatives, by code. */
+const derivativeKernels = [null, "reluBackward", "geluBackward", "geluTanhBackward"] as const;
+
+/** Returns the code of an activation for the kernels, undefined if it is not fused. */
+export function getFusedCode(op: string, activation: Activation): number | undefined {
   if (!Object.hasOwn(activations, activation))
     fail(`${op}: activation is ${activation}, expected ${Object.keys(activations).join(", ")}`);
-  return fused[activation];
+  return fusedCodes[activation];
 }
 
 /**
- * y = f(x w^T + b), f being the activation, by default none.  x [..., in], w [out, in], b [out],
- * y [..., out], for swiglu [..., out / 2]
+ * y = f(x w^T + b), where f is the activation, by default none. x [..., in], w [out, in], b [out],
+ * y [..., out]; with swiglu y [..., out / 2].
  * @example
  * const w = tensor([[1, 0], [0, 1], [1, 1]]); // (out, in)
  * console.log(linear(tensor([[1, 2]]), w).toArray()); // [ [ 1, 2, 3 ] ]
@@ -68,18 +74,23 @@ export function linear(
 ): Tensor {
   checkOptions("linear", options, ["activation"]);
   const { activation = "none" } = options;
-  const code = codeOf("linear", activation);
+  const code = getFusedCode("linear", activation);
   if (code === undefined) return activate(linear(x, w, b), activation);
-  const { y, h } = forward("linear", { x, w, b }, code);
-  const slope = slopes[code];
-  const passBack = (dy: Tensor) => {
-    const dh = slope ? empty(y) : dy;
-    if (slope) x.device.kernels[slope]((h ?? y).floats, dy.floats, dh.floats, y.size);
-    return backward({ x, w, b }, dh).grads;
+  const { y, preActivation } = computeLayer("linear", x, w, b, code);
+  const backward = (dy: Tensor) => {
+    const derivative = derivativeKernels[code];
+    let dh = dy; // the gradient of the pre-activation
+    if (derivative) {
+      dh = empty(y);
+      x.device.kernels[derivative]((preActivation ?? y).floats, dy.floats, dh.floats, y.size);
+    }
+    const { dx, dw, db } = differentiateLayer(x, w, b, dh);
+    return [dx, dw, db];
   };
-  return record("linear", y, present(x, w, b), passBack, present(h));
+  return record("linear", y, withoutNulls(x, w, b), backward, withoutNulls(preActivation));
 }
 
+/** The composite that linear() equals. */
 export function linearSpec(
   x: Tensor,
   w: Tensor,
@@ -90,10 +101,10 @@ export function linearSpec(
 }
 
 /**
- * y = f(x w^T + b) v^T + c: two layers, and f between them, by default gelu. What flows back is
- * multiplied by f' as the product that gives it is stored, which spares a GPU a pass over the
- * widest tensors there are.  x [..., in], w [hidden, in], b [hidden], v [out, hidden], c [out],
- * y [..., out]; for swiglu v is [out, hidden / 2]
+ * y = f(x w^T + b) v^T + c: two layers with an activation f between them, by default gelu.
+ * x [..., in], w [hidden, in], b [hidden], v [out, hidden], c [out], y [..., out]; with swiglu
+ * v [out, hidden / 2]. In backward the matmul that computes the gradient of the hidden layer
+ * multiplies by f' as it stores, which saves a GPU a pass over the widest tensors of a transformer.
  * @example
  * const w = randn([8, 4]); // (hidden, in)
  * const v = randn([4, 8]); // (out, hidden)
@@ -109,22 +120,29 @@ export function mlp(
 ): Tensor {
   checkOptions("mlp", options, ["activation"]);
   const { activation = "gelu" } = options;
-  const code = codeOf("mlp", activation);
+  const code = getFusedCode("mlp", activation);
   if (code === undefined) return linear(linear(x, w, b, { activation }), v, c);
-  const { y: a, h } = forward("mlp", { x, w, b }, code);
-  const { y } = forward("mlp", { x: a, w: v, b: c }, 0);
-  const first = present(x, w, b);
-  const passBack = (dy: Tensor) => {
-    const wantsX = first.some((each) => each.requiresGrad);
-    const outer = backward({ x: a, w: v, b: c }, dy, { wantsX, code, slopesOf: h ?? a });
+  const { y: hidden, preActivation } = computeLayer("mlp", x, w, b, code);
+  const { y } = computeLayer("mlp", hidden, v, c, 0);
+  const innerInputs = withoutNulls(x, w, b);
+  const backward = (dy: Tensor) => {
+    const outer = differentiateLayer(hidden, v, c, dy, {
+      needsX: innerInputs.some((input) => input.requiresGrad),
+      code,
+      preActivation: preActivation ?? hidden,
+    });
     const inner = outer.dx
-      ? backward({ x, w, b }, outer.dx).grads
-      : first.map(() => false as const);
-    return [...inner, ...outer.grads.slice(1)];
+      ? differentiateLayer(x, w, b, outer.dx)
+      : { dx: null, dw: null, db: null };
+    return b
+      ? [inner.dx, inner.dw, inner.db, outer.dw, outer.db]
+      : [inner.dx, inner.dw, outer.dw, outer.db];
   };
-  return record("mlp", y, [...first, ...present(v, c)], passBack, present(a, h));
+  const inputs = [...innerInputs, ...withoutNulls(v, c)];
+  return record("mlp", y, inputs, backward, withoutNulls(hidden, preActivation));
 }
 
+/** The composite that mlp() equals. */
 export function mlpSpec(
   x: Tensor,
   w: Tensor,
@@ -136,53 +154,72 @@ export function mlpSpec(
   return linearSpec(linearSpec(x, w, b, activation), v, c);
 }
 
-interface Layer {
-  x: Tensor;
-  w: Tensor;
-  b: Tensor | null;
-}
-
-/** y = f(h), h = x w^T + b; h itself is kept if f' is written in it: relu's is written in y. */
-function forward(op: string, { x, w, b }: Layer, code: number): { y: Tensor; h: Tensor | null } {
+/**
+ * y = f(x w^T + b). Returns the pre-activation x w^T + b too if the derivative of f needs it; that
+ * of relu is a function of y.
+ */
+function computeLayer(
+  op: string,
+  x: Tensor,
+  w: Tensor,
+  b: Tensor | null,
+  code: number,
+): { y: Tensor; preActivation: Tensor | null } {
   checkTensor(op, "x", x);
   checkWeight(op, "w", w, x);
   if (w.shape.length !== 2) fail(`${op}: w has shape ${show(w.shape)}, expected [out, in]`);
   const [N, K] = w.shape;
   if (x.shape.at(-1) !== K) fail(`${op}: x has shape ${show(x.shape)}, expected [..., ${K}]`);
-  if (b !== null) checkWeight(op, "b", b, x, [N]);
+  if (b) checkWeight(op, "b", b, x, [N]);
   const rows = x.shape.slice(0, -1);
   const y = empty(x, [...rows, N]);
-  const h = code > 1 ? empty(y) : null;
-  const inputs = [x.floats, w.floatsAs(x.dtype), b && b.floatsAs(x.dtype)] as const;
-  x.device.kernels.linear(...inputs, h && h.floats, y.floats, sizeOf(rows), N, K, code);
-  return { y, h };
+  const preActivation = code > 1 ? empty(y) : null;
+  x.device.kernels.linear(
+    x.floats,
+    w.floatsAs(x.dtype),
+    b && b.floatsAs(x.dtype),
+    preActivation && preActivation.floats,
+    y.floats,
+    sizeOf(rows),
+    N,
+    K,
+    code,
+  );
+  return { y, preActivation };
 }
 
-/** The gradients of a layer, from that of its result; where x = f(h), that of h in place of x's. */
-function backward(
-  { x, w, b }: Layer,
+/**
+ * The gradients of x, w and b from dy, the gradient of y = x w^T + b; null where none is required.
+ * If x = f(h) for the activation with this code, dx is the gradient of h instead of that of x.
+ */
+function differentiateLayer(
+  x: Tensor,
+  w: Tensor,
+  b: Tensor | null,
   dy: Tensor,
-  { wantsX = x.requiresGrad, code = 0, slopesOf = null as Tensor | null } = {},
-) {
+  options: { needsX?: boolean; code?: number; preActivation?: Tensor } = {},
+): { dx: Tensor | null; dw: Tensor | null; db: Tensor | null } {
+  const { needsX = x.requiresGrad, code = 0, preActivation } = options;
   const [N, K] = w.shape;
-  const { wanted, ...grads } = layerGrads(x, w, b, wantsX);
-  const inputs = [x.floats, w.floatsAs(x.dtype), slopesOf && slopesOf.floats, dy.floats] as const;
-  const rows = sizeOf(x.shape.slice(0, -1));
-  x.device.kernels.linearBackward(...inputs, ...wanted, rows, N, K, code);
-  return grads;
+  const dx = needsX ? empty(x) : null;
+  const dw = w.gradBuffer();
+  const db = b && b.gradBuffer();
+  x.device.kernels.linearBackward(
+    x.floats,
+    w.floatsAs(x.dtype),
+    preActivation ? preActivation.floats : null,
+    dy.floats,
+    dx && dx.floats,
+    dw && dw.floats,
+    db && db.floats,
+    sizeOf(x.shape.slice(0, -1)),
+    N,
+    K,
+    code,
+  );
+  return { dx, dw, db };
 }
 
-/** Room for the gradients of a layer that are wanted, and the same as kernels take it. */
-export function layerGrads(x: Tensor, w: Tensor, b: Tensor | null, wantsX = x.requiresGrad) {
-  const dx = wantsX && empty(x);
-  const dw = w.requiresGrad && w.gradBuffer();
-  const db = b !== null && b.requiresGrad && b.gradBuffer();
-  const floats = (each: Tensor | false): Floats | null => (each ? each.floats : null);
-  const wanted = [floats(dx), floats(dw), floats(db)] as const;
-  return { dx, grads: b ? [dx, dw, db] : [dx, dw], wanted };
-}
-
-/** Those that are there. */
-function present(...tensors: (Tensor | null)[]): Tensor[] {
-  return tensors.filter((each) => each !== null);
+function withoutNulls(...tensors: (Tensor | null)[]): Tensor[] {
+  return tensors.filter((x) => x !== null);
 }

@@ -1,18 +1,19 @@
-// The loss of a classifier: cross-entropy, alone and together with the layer that scores the
-// classes.
+// Cross-entropy, by itself and fused with the linear layer that computes the logits.
 
 import { record } from "../autograd.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { checkShape, show } from "../shape.ts";
 import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
-import { type Backward, empty, type Tensor } from "../tensor/tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import { mul, neg } from "./elementwise.ts";
-import { layerGrads, linear } from "./linear.ts";
-import { logSoftmaxSpec, mean, rowsOf, sum } from "./reductions.ts";
+import { linear } from "./linear.ts";
+import { mean, sum } from "./reductions.ts";
+import { rowSizes } from "./rows.ts";
+import { logSoftmaxSpec } from "./softmax.ts";
 
 /**
- * The mean of -log softmax(x)[target] over the rows whose target is not ignoreIndex (-100).
- * x [..., V], target [...] of i32; a target outside of 0..V-1 throws. Gives shape [].
+ * y = the mean of -log softmax(x)[target] over the rows whose target is not ignoreIndex (-100).
+ * x [..., V], target [...] of i32, y []; throws if a target is not from 0 to V-1.
  * @example
  * const target = tensor([0, 0], { dtype: "i32" });
  * console.log(crossEntropy(zeros([2, 1]), target).item()); // 0
@@ -24,38 +25,52 @@ export function crossEntropy(
 ): Tensor {
   checkOptions("crossEntropy", options, ["ignoreIndex"]);
   const { ignoreIndex = -100 } = options;
-  const [rows, n] = rowsOf("crossEntropy", x);
+  const [rows, n] = rowSizes("crossEntropy", x);
   if (n === 0) fail("crossEntropy: x has no classes, expected at least one");
   checkTensor("crossEntropy", "target", target);
   checkNumber("crossEntropy", "ignoreIndex", ignoreIndex);
   checkShape("crossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
-  const [loss, count] = [empty(x, [], x.accumulateDType), empty(x, [], x.accumulateDType)];
-  const lse = empty(x, [rows], x.accumulateDType);
-  const sizes = [rows, n, ignoreIndex] as const;
-  kernels.crossEntropy(x.floats, target.ints, loss.floats, lse.floats, count.floats, ...sizes);
-  return record(
-    "crossEntropy",
-    loss,
-    [x, target],
-    (dy) => {
-      const dx = empty(x);
-      const inputs = [x.floats, target.ints, lse.floats, count.floats, dy.floats] as const;
-      kernels.crossEntropyBackward(...inputs, dx.floats, ...sizes);
-      return [dx, false];
-    },
-    [lse, count],
+  const loss = empty(x, [], x.accumulateDType);
+  const count = empty(x, [], x.accumulateDType); // of the targets that are not ignored
+  const lse = empty(x, [rows], x.accumulateDType); // log(sum(e^x)) of each row, less its maximum
+  kernels.crossEntropy(
+    x.floats,
+    target.ints,
+    loss.floats,
+    lse.floats,
+    count.floats,
+    rows,
+    n,
+    ignoreIndex,
   );
+  const backward = (dy: Tensor) => {
+    const dx = empty(x);
+    kernels.crossEntropyBackward(
+      x.floats,
+      target.ints,
+      lse.floats,
+      count.floats,
+      dy.floats,
+      dx.floats,
+      rows,
+      n,
+      ignoreIndex,
+    );
+    return [dx, null];
+  };
+  return record("crossEntropy", loss, [x, target], backward, [lse, count]);
 }
 
-/** For targets that all count, given as rows of 0 and a single 1. */
+/** The composite that crossEntropy() equals if no target is ignored; oneHot [..., V]. */
 export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
   return neg(mean(sum(mul(logSoftmaxSpec(x), oneHot), { dim: -1 })));
 }
 
 /**
- * crossEntropy(linear(x, w, b), target), whose scores nobody sees: their gradient takes their place
- * as soon as the loss is known.  x [..., K], w [V, K], b [V], target [...] of i32
+ * crossEntropy(linear(x, w, b), target) in one kernel that overwrites the logits by their gradient
+ * as soon as the loss is known, so that they are not stored twice. x [..., K], w [V, K], b [V],
+ * target [...] of i32, y [].
  * @example
  * const target = tensor([2, 0], { dtype: "i32" });
  * console.log(linearCrossEntropy(randn([2, 4]), randn([3, 4]), null, target).shape); // []
@@ -69,7 +84,7 @@ export function linearCrossEntropy(
 ): Tensor {
   checkOptions("linearCrossEntropy", options, ["ignoreIndex"]);
   const { ignoreIndex = -100 } = options;
-  const [rows, K] = rowsOf("linearCrossEntropy", x);
+  const [rows, K] = rowSizes("linearCrossEntropy", x);
   checkWeight("linearCrossEntropy", "w", w, x);
   const n = w.shape[0];
   if (w.shape.length !== 2 || w.shape[1] !== K || n === 0)
@@ -78,29 +93,45 @@ export function linearCrossEntropy(
   checkTensor("linearCrossEntropy", "target", target);
   checkShape("linearCrossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
-  const [loss, count] = [empty(x, [], x.accumulateDType), empty(x, [], x.accumulateDType)];
-  const logits = empty(x, [rows, n + 7]); // a floor may pad rows to a multiple of 8
-  const inputs = () => [x.floats, w.floatsAs(x.dtype)] as const;
-  const results = [loss.floats, count.floats, logits.floats] as const;
-  const bias = b && b.floatsAs(x.dtype);
-  kernels.linearCrossEntropy(...inputs(), bias, target.ints, ...results, rows, n, K, ignoreIndex);
+  const loss = empty(x, [], x.accumulateDType);
+  const count = empty(x, [], x.accumulateDType);
+  const dlogits = empty(x, [rows, n + 7]); // a backend may pad rows to a multiple of 8
+  kernels.linearCrossEntropy(
+    x.floats,
+    w.floatsAs(x.dtype),
+    b && b.floatsAs(x.dtype),
+    target.ints,
+    loss.floats,
+    count.floats,
+    dlogits.floats,
+    rows,
+    n,
+    K,
+    ignoreIndex,
+  );
   count.free("only the kernel needs it");
-  const backward: Backward = (dy) => {
-    const { grads, wanted } = layerGrads(x, w, b);
+  const backward = (dy: Tensor) => {
+    const dx = x.requiresGrad ? empty(x) : null;
+    const dw = w.gradBuffer();
+    const db = b && b.gradBuffer();
     kernels.linearCrossEntropyBackward(
-      ...inputs(),
-      logits.floats,
+      x.floats,
+      w.floatsAs(x.dtype),
+      dlogits.floats,
       dy.floats,
-      ...wanted,
+      dx && dx.floats,
+      dw && dw.floats,
+      db && db.floats,
       rows,
       n,
       K,
     );
-    return grads;
+    return [dx, dw, db];
   };
-  return record("linearCrossEntropy", loss, b ? [x, w, b] : [x, w], backward, [logits]);
+  return record("linearCrossEntropy", loss, b ? [x, w, b] : [x, w], backward, [dlogits]);
 }
 
+/** The composite that linearCrossEntropy() equals. */
 export function linearCrossEntropySpec(x: Tensor, w: Tensor, b: Tensor, target: Tensor): Tensor {
   return crossEntropy(linear(x, w, b), target);
 }

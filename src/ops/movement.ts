@@ -162,8 +162,9 @@ export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {
   w.device.kernels.embedding(idx.ints, w.floatsAs(y.dtype), y.floats, idx.size, V, C);
   return record("embedding", y, [idx, w], (dy) => {
     const dw = w.gradBuffer();
+    if (!dw) return [null, null];
     w.device.kernels.embeddingBackward(idx.ints, dy.floats, dw.floats, idx.size, V, C);
-    return [false, dw];
+    return [null, dw];
   });
 }
 

@@ -8,7 +8,7 @@ import { type Shape, show, sizeOf } from "../shape.ts";
 import { checkSameKind, checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { arange, tensor } from "./creation.ts";
-import { type Activation, activate, codeOf, linear } from "./linear.ts";
+import { type Activation, activate, getFusedCode, linear } from "./linear.ts";
 
 export type Bits = 8 | 4;
 
@@ -117,7 +117,7 @@ export function linearQuantized(
   const op = "linearQuantized";
   checkOptions(op, options, ["activation"]);
   const { activation = "none" } = options;
-  const code = codeOf(op, activation);
+  const code = getFusedCode(op, activation);
   checkTensor(op, "x", x);
   const [N, K, groups] = checkQuantized(op, q, x);
   if (x.shape.at(-1) !== K) fail(`${op}: x has shape ${show(x.shape)}, expected [..., ${K}]`);

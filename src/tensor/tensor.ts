@@ -6,11 +6,11 @@ import { type Shape, sizeOf } from "../shape.ts";
 import { checkSameKind, NDArray } from "./ndarray.ts";
 
 /**
- * The derivative of an op: takes d loss / d result, returns d loss / d input for each input; false
- * where there is none, or where the input requires none. An op with two results takes two
+ * The derivative of an op: takes d loss / d result, returns d loss / d input for each input; null or
+ * false where there is none, or where the input requires none. An op with two results takes two
  * gradients; one is undefined if the loss does not depend on that result.
  */
-export type Backward = (...dy: Tensor[]) => readonly (Tensor | false)[];
+export type Backward = (...dy: Tensor[]) => readonly (Tensor | null | false)[];
 
 /** An op in the graph: the edges from its results to its inputs. */
 export interface Node {
@@ -84,11 +84,13 @@ export class Tensor extends NDArray {
 
   /**
    * Returns a tensor that an op's derivative may write the gradient of this to: the buffer of .grad
-   * itself if it holds nothing yet, which saves a copy, otherwise a new one.
+   * itself if it holds nothing yet, which saves a copy, otherwise a new one. Null if this requires
+   * no gradient.
    * @internal
    */
-  gradBuffer(): Tensor {
-    const isUnused = this.requiresGrad && !this.node && !this.hasGrad && !borrowedGrads.has(this);
+  gradBuffer(): Tensor | null {
+    if (!this.requiresGrad) return null;
+    const isUnused = !this.node && !this.hasGrad && !borrowedGrads.has(this);
     if (!isUnused) return empty(this, this.shape, this.accumulateDType);
     borrowedGrads.add(this);
     return this.#ensureGrad();

@@ -30,7 +30,7 @@ import {
   residualRMSNormSpec,
   rmsNormSpec,
 } from "#src/ops/normalization.js";
-import { logSoftmaxSpec, softmaxSpec } from "#src/ops/reductions.js";
+import { logSoftmaxSpec, softmaxSpec } from "#src/ops/softmax.js";
 import { assertClose, eachDevice, testOp } from "../support/support.js";
 
 const widths = [

@@ -42,7 +42,7 @@ export interface ChartSpec {
   fromZero: boolean;
   /** Formats a y value for the legend. */
   format(y: number): string;
-  /** Returns a message for a run whose data are not available. */
+  /** Returns a message for a run whose data is not available. */
   explainMissing?(info: RunInfo): string;
 }
 

@@ -55,7 +55,7 @@ export function createGraphView(graph: Graph, onPick: (node: number) => void): G
   };
 }
 
-/** Formats a value with four significant digits, in exponential notation if it needs it. */
+/** Formats a value with four significant digits. Very small and large values have an exponent. */
 function formatValue(value: JSONNumber): string {
   const x = Number(value);
   if (!Number.isFinite(x)) return String(value).replace("Infinity", "∞").replace("-", "−");

@@ -1,5 +1,5 @@
-// What the threads of a warp and of a block do together. Sums are in a fixed order, so that equal
-// inputs give equal bits.
+// Operations that the threads of a warp or block do together: reductions, and reductions across
+// blocks. All sums are in a fixed order, so that equal inputs give equal bits.
 #pragma once
 
 #include "device.cuh"
@@ -8,46 +8,51 @@
 namespace tinybard::cuda {
 
 constexpr unsigned FULL_MASK = 0xffffffff; // all lanes of a warp
-constexpr int WARP = 32;
+constexpr int WARP = 32;                   // lanes of a warp
 
+/** The index of this thread in its warp. */
 __device__ inline int lane() { return threadIdx.x % WARP; }
+/** The index of this thread's warp in its block. */
 __device__ inline int warp() { return threadIdx.x / WARP; }
 
-/** The sum over the lanes of a warp, in every lane. */
+/** Returns the sum over the lanes of a warp, in every lane. All lanes must call it. */
 __device__ inline float warpSum(float x) {
   for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(FULL_MASK, x, step);
   return x;
 }
 
+/** Returns the maximum over the lanes of a warp, in every lane. All lanes must call it. */
 __device__ inline float warpMax(float x) {
   for (int step = WARP / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, step));
   return x;
 }
 
-/** The sum over a block of whole warps, in every thread. All threads must call it. */
+/** Returns the sum over a block of whole warps, in every thread. All threads must call it. */
 __device__ inline float blockSum(float x) {
   SHARED(float, sums, [WARP]);
   x = warpSum(x);
-  __syncthreads(); // of an earlier call: all have read
+  __syncthreads(); // sums may still be read by an earlier call
   if (lane() == 0) sums[warp()] = x;
   __syncthreads();
   const int warps = (blockDim.x + WARP - 1) / WARP;
   return warpSum(lane() < warps ? sums[lane()] : 0.0f);
 }
 
+/** Returns the maximum over a block of whole warps, in every thread. All threads must call it. */
 __device__ inline float blockMax(float x) {
-  SHARED(float, largest, [WARP]);
+  SHARED(float, maxima, [WARP]);
   x = warpMax(x);
-  __syncthreads();
-  if (lane() == 0) largest[warp()] = x;
+  __syncthreads(); // maxima may still be read by an earlier call
+  if (lane() == 0) maxima[warp()] = x;
   __syncthreads();
   const int warps = (blockDim.x + WARP - 1) / WARP;
-  return warpMax(lane() < warps ? largest[lane()] : -INFINITY);
+  return warpMax(lane() < warps ? maxima[lane()] : -INFINITY);
 }
 
 /**
- * Whether this block is the last of `blocks` to come here: then it sees what all others have
- * written before. The counter is 0 at first, and again at the end. All threads must call it.
+ * Returns true in the last of `blocks` blocks that call it: that block sees what all others have
+ * written before their call. *counter must be 0 before, and is 0 again afterwards. All threads must
+ * call it.
  */
 __device__ inline bool isLastBlock(unsigned* counter, unsigned blocks) {
   SHARED(bool, isLast, [1]);
@@ -63,56 +68,61 @@ __device__ inline bool isLastBlock(unsigned* counter, unsigned blocks) {
 }
 
 /**
- * In the last block of a grid in one dimension to come here, x becomes the sum over all threads of
- * the grid: true there. `found` has room for a float of each block. All threads must call it.
+ * Returns true in the last block of a one-dimensional grid that calls it, where *x becomes the sum
+ * over all threads of the grid. partials [gridDim.x] is scratch memory; *counter is as in
+ * isLastBlock(). All threads must call it.
  */
-__device__ inline bool gridSum(float* x, float* found, unsigned* counter) {
-  const float mine = blockSum(*x);
-  if (threadIdx.x == 0) found[blockIdx.x] = mine;
+__device__ inline bool gridSum(float* x, float* partials, unsigned* counter) {
+  const float blockTotal = blockSum(*x);
+  if (threadIdx.x == 0) partials[blockIdx.x] = blockTotal;
   if (!isLastBlock(counter, gridDim.x)) return false;
   float sum = 0;
-  for (unsigned i = threadIdx.x; i < gridDim.x; i += blockDim.x) sum += found[i];
+  for (unsigned i = threadIdx.x; i < gridDim.x; i += blockDim.x) sum += partials[i];
   *x = blockSum(sum);
   return true;
 }
 
-constexpr int GROUP = 16; // slabs that are added at a time
+constexpr int PARTIALS_PER_GROUP = 16; // partial sums that one block adds in reducePartials()
 
-/** How many counters reducePartials takes for `count` slabs. */
+/** Returns the number of counters that reducePartials() uses for `count` partial sums. */
 __host__ __device__ constexpr int64_t partialCounters(int64_t count) {
-  return 1 + ceilDiv(count, GROUP);
+  return 1 + ceilDiv(count, PARTIALS_PER_GROUP);
 }
 
-/** The first of `count` rows of n elements, `step` apart, becomes the sum of all. */
+/** Replaces the first of `count` rows of n elements, `stride` apart, by the sum of all. */
 template <int W>
-__device__ inline void addRows(float* x, int64_t step, int64_t n, int count) {
+__device__ inline void addRows(float* x, int64_t stride, int64_t n, int count) {
   for (int64_t i = threadIdx.x * W; i < n; i += blockDim.x * W) {
     Vector<float, W> sum = {};
 #pragma unroll 8
     for (int j = 0; j < count; j++) {
-      const Vector<float, W> more = load<W>(x + j * step + i);
-      for (int k = 0; k < W; k++) sum.at[k] += more.at[k];
+      const Vector<float, W> xj = load<W>(x + j * stride + i);
+      for (int k = 0; k < W; k++) sum.at[k] += xj.at[k];
     }
     store(x + i, sum);
   }
 }
 
 /**
- * To be called by `count` blocks, of which the i-th has written n elements from slabs[i step] on:
- * those of slabs[0] become the sums of all, in a fixed order. The last block of each group to come
- * adds the group's slabs, the last of these adds the groups: true there. All threads must call it.
+ * Adds the partial sums of `count` blocks, of n elements each, in a fixed order: block i has
+ * written its own from partials + i stride on, and calls this. The last block of each group of
+ * PARTIALS_PER_GROUP to arrive adds those of its group; the last of these blocks adds the groups,
+ * leaves the result in partials[0 .. n - 1] and returns true. All threads must call it.
  */
-__device__ inline bool reducePartials(float* slabs, int64_t step, int64_t n, int i, int count,
-                                unsigned* counters) {
-  const bool packed = canVectorize<float>(n | step, slabs);
-  const int group = i / GROUP, first = group * GROUP, groups = (int)ceilDiv(count, GROUP);
-  const int members = count - first < GROUP ? count - first : GROUP;
+__device__ inline bool reducePartials(float* partials, int64_t stride, int64_t n, int i, int count,
+                                      unsigned* counters) {
+  constexpr int SIZE = PARTIALS_PER_GROUP;
+  const bool vectorize = canVectorize<float>(n | stride, partials);
+  const int group = i / SIZE;
+  const int first = group * SIZE;
+  const int groups = (int)ceilDiv(count, SIZE);
+  const int members = count - first < SIZE ? count - first : SIZE;
   if (!isLastBlock(counters + 1 + group, members)) return false;
-  if (packed) addRows<4>(slabs + first * step, step, n, members);
-  else addRows<1>(slabs + first * step, step, n, members);
+  if (vectorize) addRows<4>(partials + first * stride, stride, n, members);
+  else addRows<1>(partials + first * stride, stride, n, members);
   if (!isLastBlock(counters, groups)) return false;
-  if (packed) addRows<4>(slabs, GROUP * step, n, groups);
-  else addRows<1>(slabs, GROUP * step, n, groups);
+  if (vectorize) addRows<4>(partials, SIZE * stride, n, groups);
+  else addRows<1>(partials, SIZE * stride, n, groups);
   __syncthreads();
   return true;
 }

@@ -1,4 +1,6 @@
-// Layer normalization, alone or after a residual stream has taken in a branch, with dropout.
+// Layer normalization (Ba et al. 2016) and, without the mean, RMS normalization; plain, or fused
+// with the addition of a branch to the residual stream and the branch's dropout. The plain kernels
+// are the special case NoResidual: both share normalizeRow() and normalizeRowBackward().
 
 #include <type_traits>
 
@@ -9,7 +11,7 @@
 namespace tinybard::cuda {
 namespace {
 
-/** What a kernel without dropout has in the place of DropoutRng. */
+/** Takes the place of DropoutRng in kernels without dropout: all factors are 1. */
 struct NoDropout {
   __device__ NoDropout(const i32*, uint32_t, uint32_t) {}
   template <int W>
@@ -18,216 +20,277 @@ struct NoDropout {
   }
 };
 
-/** The same where no branch joins the rows. */
-struct Alone {};
+/** Takes the place of DropoutRng in kernels that add no branch. */
+struct NoResidual {};
 
-/** Where the rows come from: r = x + dropout(y), which is kept; or x alone. */
+/** The rows to normalize: r = x + dropout(y), which is stored, or just x. x, y, r [rows, n] */
 template <class F>
-struct Residual {
-  const F *x, *y;
-  F* r;
+struct NormInput {
+  const F* x;
+  const F* y; // the branch
+  F* r;       // the residual stream after the addition
   const i32* rngState;
-  uint32_t site, threshold;
-  bool subtractMean;
+  uint32_t site;
+  uint32_t threshold;
+  bool subtractMean; // false: RMS normalization, mean is 0
 };
 
-/** z = (r - mean) rstd w + b of each row; if they are not subtractMean, mean is 0 */
-template <class F, class S, class D>
-__global__ void __launch_bounds__(S::threads, S::P == 2 ? 4 : 1)
-    normalize(Residual<F> from, const F* w, const F* b, F* z, f32* mean, f32* rstd, int64_t rows,
-              int n, float eps) {
-  constexpr int W = S::W;
-  for (int64_t row = S::team(); row < rows; row += S::allTeams()) {
-    const int64_t at = row * n;
-    Row<F, S> r(from.x + at, n);
-    if constexpr (!std::is_same_v<D, Alone>) {
-      const D dropoutRng(from.rngState, from.site, from.threshold);
-      const Row<F, S> y(from.y + at, n);
-      S::each(n, [&](int i, int p) {
-        Vector<F, W> sum = r.at(i, p);
-        const Vector<F, W> branch = y.at(i, p);
+/**
+ * z = (r - mean) rstd w + b of one row, with rstd = 1 / sqrt(mean((r - mean)^2) + eps). Its thread
+ * group calls it together. w, z [n]; b [n] or null; mean, rstd [1]
+ */
+template <class F, class Layout>
+__device__ inline void normalizeRow(const Row<F, Layout>& r, const F* w, const F* b, F* z,
+                                    f32* mean, f32* rstd, int n, float eps, bool subtractMean) {
+  constexpr int W = Layout::W;
+  float m = 0;
+  float squares = 0;
+  if (subtractMean) {
+    Layout::forEachVector(n, [&](int i, int v) {
+      const Vector<F, W> ri = r.at(i, v);
+      for (int k = 0; k < W; k++) m += toFloat(ri.at[k]);
+    });
+    m = Layout::sum(m) / n;
+  }
+  Layout::forEachVector(n, [&](int i, int v) {
+    const Vector<F, W> ri = r.at(i, v);
+    for (int k = 0; k < W; k++) {
+      const float d = toFloat(ri.at[k]) - m;
+      squares = fmaf(d, d, squares);
+    }
+  });
+  const float s = 1 / sqrtf(Layout::sum(squares) / n + eps);
+  Layout::forEachVector(n, [&](int i, int v) {
+    Vector<F, W> zi = r.at(i, v);
+    const Vector<F, W> scale = load<W>(w + i);
+    Vector<F, W> shift = {};
+    if (b) shift = load<W>(b + i);
+    for (int k = 0; k < W; k++) {
+      const float xHat = (toFloat(zi.at[k]) - m) * s;
+      zi.at[k] = roundTo<F>(fmaf(xHat, toFloat(scale.at[k]), toFloat(shift.at[k])));
+    }
+    store(z + i, zi);
+  });
+  if (Layout::rank() == 0) {
+    *mean = m;
+    *rstd = s;
+  }
+}
+
+/**
+ * Normalizes all rows, after adding the branch unless Dropout is NoResidual. z [rows, n]; w [n];
+ * b [n] or null; mean, rstd [rows]. A thread group has a row; see rowGrid().
+ */
+template <class F, class Layout, class Dropout>
+__global__ void __launch_bounds__(Layout::blockSize, Layout::vectors == 2 ? 4 : 1)
+    normalizeRows(NormInput<F> input, const F* w, const F* b, F* z, f32* mean, f32* rstd,
+                  int64_t rows, int n, float eps) {
+  constexpr int W = Layout::W;
+  for (int64_t row = Layout::threadGroup(); row < rows; row += Layout::groupCount()) {
+    const int64_t offset = row * n;
+    Row<F, Layout> r(input.x + offset, n);
+    if constexpr (!std::is_same_v<Dropout, NoResidual>) {
+      const Dropout dropout(input.rngState, input.site, input.threshold);
+      const Row<F, Layout> y(input.y + offset, n);
+      Layout::forEachVector(n, [&](int i, int v) {
+        Vector<F, W> sum = r.at(i, v);
+        const Vector<F, W> branch = y.at(i, v);
         float factor[W];
-        dropoutRng.factors(at + i, factor);
+        dropout.factors(offset + i, factor);
         for (int k = 0; k < W; k++)
           sum.at[k] = roundTo<F>(fmaf(toFloat(branch.at[k]), factor[k], toFloat(sum.at[k])));
-        store(from.r + at + i, sum);
-        r.held[p] = sum;
+        store(input.r + offset + i, sum);
+        r.registers[v] = sum;
       });
-      r.x = from.r + at;
+      r.x = input.r + offset;
     }
-    float m = 0, squares = 0;
-    if (from.subtractMean) {
-      S::each(n, [&](int i, int p) {
-        const Vector<F, W> v = r.at(i, p);
-        for (int k = 0; k < W; k++) m += toFloat(v.at[k]);
-      });
-      m = S::sum(m) / n;
-    }
-    S::each(n, [&](int i, int p) {
-      const Vector<F, W> v = r.at(i, p);
-      for (int k = 0; k < W; k++) {
-        const float d = toFloat(v.at[k]) - m;
-        squares = fmaf(d, d, squares);
-      }
-    });
-    const float s = 1 / sqrtf(S::sum(squares) / n + eps);
-    S::each(n, [&](int i, int p) {
-      Vector<F, W> v = r.at(i, p), shift = {};
-      const Vector<F, W> scale = load<W>(w + i);
-      if (b) shift = load<W>(b + i);
-      for (int k = 0; k < W; k++) {
-        const float xHat = (toFloat(v.at[k]) - m) * s;
-        v.at[k] = roundTo<F>(fmaf(xHat, toFloat(scale.at[k]), toFloat(shift.at[k])));
-      }
-      store(z + at + i, v);
-    });
-    if (S::rank() == 0) {
-      mean[row] = m;
-      rstd[row] = s;
-    }
+    normalizeRow(r, w, b, z + offset, mean + row, rstd + row, n, eps, input.subtractMean);
   }
 }
 
-/**
- * What flows back: dz, dr (or null) come in; dx goes out, and those of dy = dropout(dx), dw and db
- * that are not null.
- */
+/** The gradients of the backward pass. Those of r, z, x and the branch y are [rows, n]. */
 template <class F>
-struct Gradients {
-  const F *dr, *dz;
-  F *dx, *dy;
-  f32 *dw, *db;
+struct NormGradients {
+  const F* dr; // in: from later uses of r, or null
+  const F* dz; // in
+  F* dx;       // out
+  F* dy;       // out: dropout(dx), or null
+  f32* dw;     // out: [n], or null
+  f32* db;     // out: [n], or null
   const i32* rngState;
-  uint32_t site, threshold;
+  uint32_t site;
+  uint32_t threshold;
   bool subtractMean;
 };
 
-/**
- * With xHat = (r - mean) rstd and g = dz w:  dx = dr + rstd (g - mean(g) - xHat mean(g xHat)),
- * without mean(g) if rows are not subtractMean; dw = sum(dz xHat) and db = sum(dz) over the rows. Each
- * thread adds up its own columns of its team's rows, in registers, or where its row is too long in
- * its block's slab; then the teams of a block are added, then the blocks' slabs [blocks, dw n and
- * db n].
- */
-template <class F, class S, class D>
-__global__ void __launch_bounds__(S::threads, 512 / S::threads)
-    normalizeBackward(const F* r, const F* w, const f32* mean, const f32* rstd, Gradients<F> d,
-                      f32* slabs, unsigned* counters, int64_t rows, int n) {
-  constexpr int W = S::W, P = S::P > 0 ? S::P : 1;
-  constexpr bool isHeld = S::P > 0;
-  const bool isWanted = d.dw || d.db;
-  f32* slab = slabs + (int64_t)blockIdx.x * 2 * n;
-  Vector<float, W> dw[P] = {}, db[P] = {};
-  const Row<F, S> scale(w, n);
-  if (!isHeld && isWanted) {
-    S::each(n, [&](int i, int p) {
-      store(slab + i, dw[p]);
-      store(slab + n + i, db[p]);
-    });
-  }
-  for (int64_t first = blockIdx.x * S::teams; first < rows; first += S::allTeams()) {
-    const int64_t row = first + threadIdx.x / S::T, at = row * n;
-    const int width = row < rows ? n : 0; // teams without a row only come along
-    const Row<F, S> x(r + at, width), dz(d.dz + at, width), dr(d.dr + at, d.dr ? width : 0);
-    const float m = width > 0 ? mean[row] : 0, s = width > 0 ? rstd[row] : 0;
-    float sumG = 0, sumGX = 0;
-    S::each(width, [&](int i, int p) {
-      const Vector<F, W> xi = x.at(i, p), dzi = dz.at(i, p), wi = scale.at(i, p);
-      if (!isHeld && isWanted) {
-        dw[0] = load<W>(slab + i);
-        db[0] = load<W>(slab + n + i);
-      }
-      for (int k = 0; k < W; k++) {
-        const float xHat = (toFloat(xi.at[k]) - m) * s, dzk = toFloat(dzi.at[k]);
-        const float g = dzk * toFloat(wi.at[k]);
-        sumG += g;
-        sumGX = fmaf(g, xHat, sumGX);
-        dw[p].at[k] = fmaf(dzk, xHat, dw[p].at[k]);
-        db[p].at[k] += dzk;
-      }
-      if (!isHeld && isWanted) {
-        store(slab + i, dw[0]);
-        store(slab + n + i, db[0]);
-      }
-    });
-    const float meanG = d.subtractMean ? S::sum(sumG) / n : 0, meanGX = S::sum(sumGX) / n;
-    const D dropoutRng(d.rngState, d.site, d.threshold);
-    S::each(width, [&](int i, int p) {
-      const Vector<F, W> xi = x.at(i, p), dzi = dz.at(i, p), wi = scale.at(i, p);
-      Vector<F, W> dx, dy, more = {};
-      if (d.dr) more = dr.at(i, p);
-      float factor[W];
-      if (d.dy) dropoutRng.factors(at + i, factor);
-      for (int k = 0; k < W; k++) {
-        const float xHat = (toFloat(xi.at[k]) - m) * s;
-        const float g = toFloat(dzi.at[k]) * toFloat(wi.at[k]);
-        const float slope = fmaf(s, g - meanG - xHat * meanGX, toFloat(more.at[k]));
-        dx.at[k] = roundTo<F>(slope);
-        if (d.dy) dy.at[k] = roundTo<F>(slope * factor[k]);
-      }
-      store(d.dx + at + i, dx);
-      if (d.dy) store(d.dy + at + i, dy);
-    });
-  }
-  if (!isWanted) return;
-  if constexpr (S::teams > 1) {
-    DYNAMIC_SHARED(float, sums); // of each team
-    float* own = sums + threadIdx.x / S::T * 2 * n;
-    S::each(n, [&](int i, int p) {
-      store(own + i, dw[p]);
-      store(own + n + i, db[p]);
-    });
-    __syncthreads();
-    for (int i = threadIdx.x; i < 2 * n; i += S::threads) {
-      float sum = sums[i];
-#pragma unroll
-      for (int team = 1; team < S::teams; team++) sum += sums[team * 2 * n + i];
-      slab[i] = sum;
-    }
-  } else if (isHeld) {
-    S::each(n, [&](int i, int p) {
-      store(slab + i, dw[p]);
-      store(slab + n + i, db[p]);
-    });
-  }
-  if (!reducePartials(slabs, 2 * n, 2 * n, blockIdx.x, gridDim.x, counters)) return;
-  for (int i = threadIdx.x; i < n; i += S::threads) {
-    if (d.dw) d.dw[i] = slabs[i];
-    if (d.db) d.db[i] = slabs[n + i];
-  }
-}
+/** A thread's sums for dw and db: in registers if the layout bounds them, otherwise in memory. */
+template <class Layout>
+struct ParamGradSums {
+  static constexpr bool inRegisters = Layout::vectors > 0;
+  static constexpr int count = inRegisters ? Layout::vectors : 1;
+  Vector<float, Layout::W> dw[count] = {};
+  Vector<float, Layout::W> db[count] = {};
 
-template <class F, class D>
-void forward(const Residual<F>& from, const F* w, const F* b, F* z, f32* mean, f32* rstd,
-             int64_t rows, int64_t n, double eps) {
-  withShape<F>(canVectorize<F>(n, from.x, from.y, from.r, w, b, z), n, [&](auto shape) {
-    using S = decltype(shape);
-    launch(normalize<F, S, D>, rowGrid<S>(rows), S::threads, 0, from, w, b, z, mean, rstd, rows,
-           (int)n, (float)eps);
+  /** Stores them in `partials` [2, n]: dw, then db. */
+  __device__ void storeTo(float* partials, int n) const {
+    Layout::forEachVector(n, [&](int i, int v) {
+      store(partials + i, dw[v]);
+      store(partials + n + i, db[v]);
+    });
+  }
+};
+
+/**
+ * The backward pass of row `row`: with xHat = (r - mean) rstd and g = dz w,
+ *
+ *   dx = dr + rstd (g - mean(g) - xHat mean(g xHat))    without mean(g) unless subtractMean
+ *   dy = dropout(dx)
+ *
+ * and dz xHat and dz are added to this thread's sums of dw and db, which lie in `partials` [2, n]
+ * if not in registers. All threads of a block call it together; width is n, or 0 in a thread group
+ * that has no row.
+ */
+template <class Dropout, class F, class Layout>
+__device__ inline void normalizeRowBackward(const F* r, const Row<F, Layout>& w, const f32* mean,
+                                            const f32* rstd, const NormGradients<F>& d,
+                                            ParamGradSums<Layout>& sums, float* partials,
+                                            int64_t row, int width, int n) {
+  constexpr int W = Layout::W;
+  constexpr bool inRegisters = ParamGradSums<Layout>::inRegisters;
+  const bool hasParamGrads = d.dw || d.db;
+  const int64_t offset = row * n;
+  const Row<F, Layout> x(r + offset, width);
+  const Row<F, Layout> dz(d.dz + offset, width);
+  const Row<F, Layout> dr(d.dr + offset, d.dr ? width : 0);
+  const float m = width > 0 ? mean[row] : 0;
+  const float s = width > 0 ? rstd[row] : 0;
+  float sumG = 0;
+  float sumGX = 0;
+  Layout::forEachVector(width, [&](int i, int v) {
+    const Vector<F, W> xi = x.at(i, v);
+    const Vector<F, W> dzi = dz.at(i, v);
+    const Vector<F, W> wi = w.at(i, v);
+    if (!inRegisters && hasParamGrads) {
+      sums.dw[0] = load<W>(partials + i);
+      sums.db[0] = load<W>(partials + n + i);
+    }
+    for (int k = 0; k < W; k++) {
+      const float xHat = (toFloat(xi.at[k]) - m) * s;
+      const float dzk = toFloat(dzi.at[k]);
+      const float g = dzk * toFloat(wi.at[k]);
+      sumG += g;
+      sumGX = fmaf(g, xHat, sumGX);
+      sums.dw[v].at[k] = fmaf(dzk, xHat, sums.dw[v].at[k]);
+      sums.db[v].at[k] += dzk;
+    }
+    if (!inRegisters && hasParamGrads) {
+      store(partials + i, sums.dw[0]);
+      store(partials + n + i, sums.db[0]);
+    }
+  });
+  const float meanG = d.subtractMean ? Layout::sum(sumG) / n : 0;
+  const float meanGX = Layout::sum(sumGX) / n;
+  const Dropout dropout(d.rngState, d.site, d.threshold);
+  Layout::forEachVector(width, [&](int i, int v) {
+    const Vector<F, W> xi = x.at(i, v);
+    const Vector<F, W> dzi = dz.at(i, v);
+    const Vector<F, W> wi = w.at(i, v);
+    Vector<F, W> dri = {};
+    if (d.dr) dri = dr.at(i, v);
+    float factor[W];
+    if (d.dy) dropout.factors(offset + i, factor);
+    Vector<F, W> dx;
+    Vector<F, W> dy;
+    for (int k = 0; k < W; k++) {
+      const float xHat = (toFloat(xi.at[k]) - m) * s;
+      const float g = toFloat(dzi.at[k]) * toFloat(wi.at[k]);
+      const float dxk = fmaf(s, g - meanG - xHat * meanGX, toFloat(dri.at[k]));
+      dx.at[k] = roundTo<F>(dxk);
+      if (d.dy) dy.at[k] = roundTo<F>(dxk * factor[k]);
+    }
+    store(d.dx + offset + i, dx);
+    if (d.dy) store(d.dy + offset + i, dy);
   });
 }
 
-template <class F, class D>
-void backward(const F* r, const F* w, const f32* mean, const f32* rstd, const Gradients<F>& d,
+/**
+ * The backward pass of all rows, and dw = sum(dz xHat), db = sum(dz) over the rows. A thread sums
+ * over the rows of its group; then the groups of a block are added, in dynamic shared memory
+ * [groupsPerBlock, 2, n], and then the blocks' partials [blocks, 2, n], in a fixed order.
+ * r [rows, n]; w [n]; mean, rstd [rows].
+ */
+template <class F, class Layout, class Dropout>
+__global__ void __launch_bounds__(Layout::blockSize, 512 / Layout::blockSize)
+    normalizeRowsBackward(const F* r, const F* w, const f32* mean, const f32* rstd,
+                          NormGradients<F> d, f32* partials, unsigned* counters, int64_t rows,
+                          int n) {
+  constexpr bool inRegisters = ParamGradSums<Layout>::inRegisters;
+  constexpr int groups = Layout::groupsPerBlock;
+  const bool hasParamGrads = d.dw || d.db;
+  f32* blockPartials = partials + (int64_t)blockIdx.x * 2 * n;
+  ParamGradSums<Layout> sums;
+  const Row<F, Layout> wRow(w, n);
+  if (!inRegisters && hasParamGrads) sums.storeTo(blockPartials, n);
+  for (int64_t first = blockIdx.x * groups; first < rows; first += Layout::groupCount()) {
+    const int64_t row = first + Layout::groupInBlock();
+    const int width = row < rows ? n : 0; // groups without a row only take part in barriers
+    normalizeRowBackward<Dropout>(r, wRow, mean, rstd, d, sums, blockPartials, row, width, n);
+  }
+  if (!hasParamGrads) return;
+  if constexpr (groups > 1) {
+    DYNAMIC_SHARED(float, groupSums);
+    sums.storeTo(groupSums + Layout::groupInBlock() * 2 * n, n);
+    __syncthreads();
+    for (int i = threadIdx.x; i < 2 * n; i += Layout::blockSize) {
+      float sum = groupSums[i];
+#pragma unroll
+      for (int group = 1; group < groups; group++) sum += groupSums[group * 2 * n + i];
+      blockPartials[i] = sum;
+    }
+  } else if (inRegisters) {
+    sums.storeTo(blockPartials, n);
+  }
+  if (!reducePartials(partials, 2 * n, 2 * n, blockIdx.x, gridDim.x, counters)) return;
+  for (int i = threadIdx.x; i < n; i += Layout::blockSize) {
+    if (d.dw) d.dw[i] = partials[i];
+    if (d.db) d.db[i] = partials[n + i];
+  }
+}
+
+template <class F, class Dropout>
+void forward(const NormInput<F>& input, const F* w, const F* b, F* z, f32* mean, f32* rstd,
+             int64_t rows, int64_t n, double eps) {
+  const bool vectorize = canVectorize<F>(n, input.x, input.y, input.r, w, b, z);
+  dispatchRowLayout<F>(vectorize, n, [&](auto layout) {
+    using Layout = decltype(layout);
+    launch(normalizeRows<F, Layout, Dropout>, rowGrid<Layout>(rows), Layout::blockSize, 0, input,
+           w, b, z, mean, rstd, rows, (int)n, (float)eps);
+  });
+}
+
+template <class F, class Dropout>
+void backward(const F* r, const F* w, const f32* mean, const f32* rstd, const NormGradients<F>& d,
               int64_t rows, int64_t n) {
-  const auto run = [&](auto shape) {
-    using S = decltype(shape);
-    constexpr int64_t most = 264; // blocks: two on each multiprocessor of an H100
-    const Dim grid = rowGrid<S>(rows > 0 ? rows : 1, most); // one at least: dw is written anyway
-    const size_t shared = S::teams > 1 ? S::teams * 2 * n * sizeof(f32) : 0;
-    launch(normalizeBackward<F, S, D>, grid, S::threads, shared, r, w, mean, rstd, d,
-           static_cast<f32*>(workspace(grid.x * 2 * n * sizeof(f32))),
-           counters(partialCounters(grid.x)), rows, (int)n);
+  const auto run = [&](auto layout) {
+    using Layout = decltype(layout);
+    constexpr int64_t maxBlocks = 264; // two on each multiprocessor of an H100
+    const Dim grid = rowGrid<Layout>(rows > 0 ? rows : 1, maxBlocks); // without rows, dw = db = 0
+    constexpr int groups = Layout::groupsPerBlock;
+    const size_t sharedBytes = groups > 1 ? groups * 2 * n * sizeof(f32) : 0;
+    f32* partials = static_cast<f32*>(workspace(grid.x * 2 * n * sizeof(f32)));
+    unsigned* arrivals = counters(partialCounters(grid.x));
+    launch(normalizeRowsBackward<F, Layout, Dropout>, grid, Layout::blockSize, sharedBytes, r, w,
+           mean, rstd, d, partials, arrivals, rows, (int)n);
   };
   constexpr int W = Pack<F>::size;
-  const int64_t pieces = n / W; // of which few to a thread leave room for the sums
-  if (!canVectorize<F>(n, r, w, d.dr, d.dz, d.dx, d.dy)) run(Shape<1, 0, 512>());
-  else if (pieces <= 32) run(Shape<W, 1, 32>());
-  else if (pieces <= 64) run(Shape<W, 2, 32>());
-  else if (pieces <= 128) run(Shape<W, 1, 128>());
-  else if (pieces <= 256) run(Shape<W, 1, 256>());
-  else if (pieces <= 1024) run(Shape<W, 2, 512>());
-  else run(Shape<W, 0, 512>());
+  const int64_t vectors = n / W; // few per thread, so that registers remain for the sums
+  if (!canVectorize<F>(n, r, w, d.dr, d.dz, d.dx, d.dy)) run(RowLayout<1, 0, 512>());
+  else if (vectors <= 32) run(RowLayout<W, 1, 32>());
+  else if (vectors <= 64) run(RowLayout<W, 2, 32>());
+  else if (vectors <= 128) run(RowLayout<W, 1, 128>());
+  else if (vectors <= 256) run(RowLayout<W, 1, 256>());
+  else if (vectors <= 1024) run(RowLayout<W, 2, 512>());
+  else run(RowLayout<W, 0, 512>());
 }
 
 } // namespace
@@ -235,15 +298,22 @@ void backward(const F* r, const F* w, const f32* mean, const f32* rstd, const Gr
 template <class F>
 void layerNorm(const F* x, const F* w, const F* b, F* y, f32* mean, f32* rstd, int64_t rows,
                int64_t n, double eps, bool subtractMean) {
-  const Residual<F> from = {x, nullptr, nullptr, nullptr, 0, 0, subtractMean};
-  forward<F, Alone>(from, w, b, y, mean, rstd, rows, n, eps);
+  NormInput<F> input = {};
+  input.x = x;
+  input.subtractMean = subtractMean;
+  forward<F, NoResidual>(input, w, b, y, mean, rstd, rows, n, eps);
 }
 FOR_FLOATS(layerNorm)
 
 template <class F>
 void layerNormBackward(const F* x, const F* w, const f32* mean, const f32* rstd, const F* dy, F* dx,
                        f32* dw, f32* db, int64_t rows, int64_t n, bool subtractMean) {
-  const Gradients<F> d = {nullptr, dy, dx, nullptr, dw, db, nullptr, 0, 0, subtractMean};
+  NormGradients<F> d = {};
+  d.dz = dy;
+  d.dx = dx;
+  d.dw = dw;
+  d.db = db;
+  d.subtractMean = subtractMean;
   backward<F, NoDropout>(x, w, mean, rstd, d, rows, n);
 }
 FOR_FLOATS(layerNormBackward)
@@ -252,9 +322,16 @@ template <class F>
 void residualLayerNorm(const F* x, const F* y, const F* w, const F* b, F* r, F* z, f32* mean,
                        f32* rstd, const i32* rngState, int64_t rows, int64_t n, double eps,
                        int64_t site, double p, bool subtractMean) {
-  const Residual<F> from = {x, y, r, rngState, (uint32_t)site, DropoutRng::toThreshold(p), subtractMean};
-  if (from.threshold == 0) forward<F, NoDropout>(from, w, b, z, mean, rstd, rows, n, eps);
-  else forward<F, DropoutRng>(from, w, b, z, mean, rstd, rows, n, eps);
+  NormInput<F> input;
+  input.x = x;
+  input.y = y;
+  input.r = r;
+  input.rngState = rngState;
+  input.site = (uint32_t)site;
+  input.threshold = DropoutRng::toThreshold(p);
+  input.subtractMean = subtractMean;
+  if (input.threshold == 0) forward<F, NoDropout>(input, w, b, z, mean, rstd, rows, n, eps);
+  else forward<F, DropoutRng>(input, w, b, z, mean, rstd, rows, n, eps);
 }
 FOR_FLOATS(residualLayerNorm)
 
@@ -263,8 +340,17 @@ void residualLayerNormBackward(const F* r, const F* w, const f32* mean, const f3
                                const F* dr, const F* dz, F* dx, F* dy, f32* dw, f32* db,
                                const i32* rngState, int64_t rows, int64_t n, int64_t site, double p,
                                bool subtractMean) {
-  const Gradients<F> d = {dr, dz,    dx,             dy,                   dw,
-                          db, rngState, (uint32_t)site, DropoutRng::toThreshold(p), subtractMean};
+  NormGradients<F> d;
+  d.dr = dr;
+  d.dz = dz;
+  d.dx = dx;
+  d.dy = dy;
+  d.dw = dw;
+  d.db = db;
+  d.rngState = rngState;
+  d.site = (uint32_t)site;
+  d.threshold = DropoutRng::toThreshold(p);
+  d.subtractMean = subtractMean;
   if (!dy || d.threshold == 0) backward<F, NoDropout>(r, w, mean, rstd, d, rows, n);
   else backward<F, DropoutRng>(r, w, mean, rstd, d, rows, n);
 }

@@ -1,5 +1,6 @@
-// How threads share a row: it has a team of them, a warp where it is short, at most a block. Each
-// thread has pieces of W neighbouring elements, and keeps them in registers where they fit.
+// Building blocks of row kernels: a group of threads processes a row together. The group is a warp
+// for short rows and at most a block for long ones. Each thread owns vectors of W neighboring
+// elements and keeps them in registers if they fit.
 #pragma once
 
 #include "block.cuh"
@@ -7,133 +8,156 @@
 
 namespace tinybard::cuda {
 
-/** The sum over T threads, some warps of a block, in each of them. All threads must call it. */
-template <int T>
-__device__ inline float teamSum(float x) {
-  constexpr int warps = T / WARP;
+/**
+ * Returns the sum over a group of THREADS threads, which are whole warps of a block, in each of
+ * them. All threads of the block must call it.
+ */
+template <int THREADS>
+__device__ inline float groupSum(float x) {
+  constexpr int WARPS = THREADS / WARP;
   SHARED(float, sums, [WARP]);
   x = warpSum(x);
-  __syncthreads(); // of an earlier call: all have read
+  __syncthreads(); // sums may still be read by an earlier call
   if (lane() == 0) sums[warp()] = x;
   __syncthreads();
+  const int firstWarp = warp() / WARPS * WARPS;
   x = 0;
-  for (int w = 0; w < warps; w++) x += sums[warp() / warps * warps + w];
+  for (int w = 0; w < WARPS; w++) x += sums[firstWarp + w];
   return x;
 }
 
-/** T threads have a row, W elements at a time, P pieces each; P = 0: as many as it takes. */
-template <int W_, int P_, int T_>
-struct Shape {
-  static constexpr int W = W_, P = P_, T = T_;
-  static constexpr int threads = T < BLOCK_SIZE ? BLOCK_SIZE : T, teams = threads / T; // of a block
+/**
+ * How a group of threads shares a row: THREADS threads load vectors of WIDTH elements, VECTORS of
+ * them per thread; VECTORS = 0 means as many as the row requires, which stay in memory.
+ */
+template <int WIDTH, int VECTORS, int THREADS>
+struct RowLayout {
+  static constexpr int W = WIDTH;
+  static constexpr int vectors = VECTORS;
+  static constexpr int groupSize = THREADS;
+  static constexpr int blockSize = THREADS < BLOCK_SIZE ? BLOCK_SIZE : THREADS;
+  static constexpr int groupsPerBlock = blockSize / THREADS;
 
-  /** This thread's place in its team. */
-  __device__ static int rank() { return threadIdx.x % T; }
-  /** This team's number among all of the grid, and how many there are. */
-  __device__ static int64_t team() { return (int64_t)blockIdx.x * teams + threadIdx.x / T; }
-  __device__ static int64_t allTeams() { return (int64_t)gridDim.x * teams; }
-
-  __device__ static float sum(float x) {
-    if constexpr (T == WARP) return warpSum(x);
-    else return teamSum<T>(x);
+  /** The index of this thread in its group. */
+  __device__ static int rank() { return threadIdx.x % groupSize; }
+  /** The index of this thread's group in the block. */
+  __device__ static int groupInBlock() { return threadIdx.x / groupSize; }
+  /** The index of this thread's group in the grid. */
+  __device__ static int64_t threadGroup() {
+    return (int64_t)blockIdx.x * groupsPerBlock + threadIdx.x / groupSize;
   }
+  /** The number of groups in the grid. */
+  __device__ static int64_t groupCount() { return (int64_t)gridDim.x * groupsPerBlock; }
+
+  /** Returns the sum over the group, in each of its threads. All threads of the block call it. */
+  __device__ static float sum(float x) {
+    if constexpr (groupSize == WARP) return warpSum(x);
+    else return groupSum<groupSize>(x);
+  }
+
+  /** Returns the maximum over the group, in each of its threads. All threads call it. */
   __device__ static float max(float x) {
-    static_assert(T == WARP || T == threads);
-    if constexpr (T == WARP) return warpMax(x);
+    static_assert(groupSize == WARP || groupSize == blockSize);
+    if constexpr (groupSize == WARP) return warpMax(x);
     else return blockMax(x);
   }
 
-  /** f(i, p) for each piece of this thread in a row of n elements: the p-th, which begins at i. */
-  template <class F>
-  __device__ static void each(int n, const F& f) {
-    if constexpr (P > 0) {
+  /** Calls f(i, v) for each of this thread's vectors in a row of n elements: v starts at i. */
+  template <class Function>
+  __device__ static void forEachVector(int n, const Function& f) {
+    if constexpr (vectors > 0) {
 #pragma unroll
-      for (int p = 0; p < P; p++)
-        if ((p * T + rank()) * W < n) f((p * T + rank()) * W, p);
+      for (int v = 0; v < vectors; v++)
+        if ((v * groupSize + rank()) * W < n) f((v * groupSize + rank()) * W, v);
     } else {
-#pragma unroll(W > 1 ? 1 : 4) // unrolled, nvcc would store packs element by element
-      for (int i = rank() * W; i < n; i += T * W) f(i, 0);
+#pragma unroll(W > 1 ? 1 : 4) // if vectors were unrolled, nvcc would store element by element
+      for (int i = rank() * W; i < n; i += groupSize * W) f(i, 0);
     }
   }
 };
 
-/** A row as this thread has it: its pieces in registers, or else in memory as before. */
-template <class F, class S>
+/** A thread's part of a row: in registers if the layout bounds it, otherwise read from memory. */
+template <class F, class Layout>
 struct Row {
   const F* x;
-  Vector<F, S::W> held[S::P > 0 ? S::P : 1] = {};
+  Vector<F, Layout::W> registers[Layout::vectors > 0 ? Layout::vectors : 1] = {};
 
   __device__ Row(const F* x, int n) : x(x) {
-    if constexpr (S::P > 0) S::each(n, [&](int i, int p) { held[p] = load<S::W>(x + i); });
+    if constexpr (Layout::vectors > 0)
+      Layout::forEachVector(n, [&](int i, int v) { registers[v] = load<Layout::W>(x + i); });
   }
-  /** Piece p, which begins at i. */
-  __device__ Vector<F, S::W> at(int i, int p) const {
-    if constexpr (S::P > 0) return held[p];
-    else return load<S::W>(x + i);
+
+  /** Returns vector v, which starts at element i. */
+  __device__ Vector<F, Layout::W> at(int i, int v) const {
+    if constexpr (Layout::vectors > 0) return registers[v];
+    else return load<Layout::W>(x + i);
   }
 };
 
-/** f(shape) with a shape for rows of n elements, which are packed or not. */
-template <class F, class Launch>
-void withShape(bool packed, int64_t n, const Launch& f) {
+/** Calls f(layout) with the RowLayout for rows of n elements. */
+template <class F, class Function>
+void dispatchRowLayout(bool vectorize, int64_t n, const Function& f) {
   constexpr int W = Pack<F>::size;
-  const int64_t pieces = n / W;
-  if (!packed && n <= 1024) f(Shape<1, 0, WARP>());
-  else if (!packed) f(Shape<1, 0, 512>());
-  else if (pieces <= WARP) f(Shape<W, 1, WARP>());
-  else if (pieces <= 2 * WARP) f(Shape<W, 2, WARP>());
-  else if (pieces <= 4 * WARP) f(Shape<W, 4, WARP>());
-  else if (pieces <= 256) f(Shape<W, 1, 256>());
-  else if (pieces <= 1024) f(Shape<W, 4, 256>());
-  else f(Shape<W, 0, 512>());
+  const int64_t vectors = n / W;
+  if (!vectorize && n <= 1024) f(RowLayout<1, 0, WARP>());
+  else if (!vectorize) f(RowLayout<1, 0, 512>());
+  else if (vectors <= WARP) f(RowLayout<W, 1, WARP>());
+  else if (vectors <= 2 * WARP) f(RowLayout<W, 2, WARP>());
+  else if (vectors <= 4 * WARP) f(RowLayout<W, 4, WARP>());
+  else if (vectors <= 256) f(RowLayout<W, 1, 256>());
+  else if (vectors <= 1024) f(RowLayout<W, 4, 256>());
+  else f(RowLayout<W, 0, 512>());
 }
 
-/** A grid for so many rows, a team of S for each of them at a time. */
-template <class S>
-Dim rowGrid(int64_t rows, int64_t most = 1 << 30) {
-  return gridFor(rows, S::teams, most);
+/** Returns a grid with a thread group for each row, of at most maxBlocks blocks. */
+template <class Layout>
+Dim rowGrid(int64_t rows, int64_t maxBlocks = 1 << 30) {
+  return gridFor(rows, Layout::groupsPerBlock, maxBlocks);
 }
 
-/** e^x; errors in x log2(e) are as small as x is, and large powers need no more. */
-__device__ inline float power(float x) { return exp2f(x * 1.44269504f); }
+/** Returns e^x. The error of x log2(e) is small where x is; a large e^x tolerates it. */
+__device__ inline float fastExp(float x) { return exp2f(x * 1.44269504f); }
 
-/** What a row is shifted by before e^x, its largest element, and then the sum of e^x. */
-struct Normalizer {
-  float shift, sum;
+/** The statistics of a softmax: the row's maximum (0 if that is -Infinity) and sum(e^(x - max)). */
+struct SoftmaxStats {
+  float max;
+  float sum;
 };
 
-/** The largest of a row's elements; 0, nothing to subtract, where all are -Infinity or NaN. */
-template <class F, class S>
-__device__ inline float shiftOf(const Row<F, S>& row, int n) {
-  float top = -INFINITY;
-  S::each(n, [&](int i, int p) {
-    const auto x = row.at(i, p);
-    for (int k = 0; k < S::W; k++) top = fmaxf(top, toFloat(x.at[k]));
+/** Returns the maximum of a row; 0, so that nothing is subtracted, if all are -Infinity or NaN. */
+template <class F, class Layout>
+__device__ inline float rowMax(const Row<F, Layout>& row, int n) {
+  float max = -INFINITY;
+  Layout::forEachVector(n, [&](int i, int v) {
+    const auto x = row.at(i, v);
+    for (int k = 0; k < Layout::W; k++) max = fmaxf(max, toFloat(x.at[k]));
   });
-  top = S::max(top);
-  return top == -INFINITY ? 0 : top;
+  max = Layout::max(max);
+  return max == -INFINITY ? 0 : max;
 }
 
 /**
- * The normalizer of the first n elements of a row of `width`, in one pass: a thread's sum is scaled
- * down whenever a larger element comes.
+ * Returns the softmax statistics of the first n elements of a row of `width` in one pass (online
+ * softmax, Milakov and Gimelshein 2018): each thread rescales its sum when its maximum grows.
  */
-template <class F, class S>
-__device__ inline Normalizer normalizerOf(const Row<F, S>& row, int n, int width) {
-  float top = -INFINITY, sum = 0;
-  S::each(width, [&](int i, int p) {
-    const auto x = row.at(i, p);
-    float here = top;
-    for (int k = 0; k < S::W; k++)
-      if (n == width || i + k < n) here = fmaxf(here, toFloat(x.at[k]));
-    const float shift = here == -INFINITY ? 0 : here;
-    if (here > top) sum *= power(top - here);
-    for (int k = 0; k < S::W; k++)
-      if (n == width || i + k < n) sum += power(toFloat(x.at[k]) - shift);
-    top = here;
+template <class F, class Layout>
+__device__ inline SoftmaxStats softmaxStats(const Row<F, Layout>& row, int n, int width) {
+  float max = -INFINITY;
+  float sum = 0;
+  Layout::forEachVector(width, [&](int i, int v) {
+    const auto x = row.at(i, v);
+    float newMax = max;
+    for (int k = 0; k < Layout::W; k++)
+      if (n == width || i + k < n) newMax = fmaxf(newMax, toFloat(x.at[k]));
+    const float shift = newMax == -INFINITY ? 0 : newMax;
+    if (newMax > max) sum *= fastExp(max - newMax);
+    for (int k = 0; k < Layout::W; k++)
+      if (n == width || i + k < n) sum += fastExp(toFloat(x.at[k]) - shift);
+    max = newMax;
   });
-  const float largest = S::max(top), shift = largest == -INFINITY ? 0 : largest;
-  return {shift, S::sum(sum * power(top - shift))};
+  const float groupMax = Layout::max(max);
+  const float shift = groupMax == -INFINITY ? 0 : groupMax;
+  return {shift, Layout::sum(sum * fastExp(max - shift))};
 }
 
 } // namespace tinybard::cuda

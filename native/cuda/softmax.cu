@@ -1,4 +1,5 @@
-// Softmax of each row, and its logarithm, with their derivatives.
+// Softmax and log-softmax of each row, and their derivatives. Each row has a thread group, as
+// rowGrid() launches them; a group loops over rows if the grid is smaller.
 
 #include "kernels.h"
 #include "rows.cuh"
@@ -6,62 +7,70 @@
 namespace tinybard::cuda {
 namespace {
 
-/** y = e^x / sum(e^x) of each row, or the logarithm of that. */
-template <bool isLog, class F, class S>
-__global__ void __launch_bounds__(S::threads) normalize(const F* x, F* y, int64_t rows, int n) {
-  for (int64_t r = S::team(); r < rows; r += S::allTeams()) {
-    const Row<F, S> row(x + r * n, n);
-    const Normalizer all = normalizerOf(row, n, n);
-    const float scale = 1 / all.sum, logSum = logf(all.sum);
-    S::each(n, [&](int i, int p) {
-      Vector<F, S::W> v = row.at(i, p);
-      for (int k = 0; k < S::W; k++) {
-        const float shifted = toFloat(v.at[k]) - all.shift;
-        v.at[k] = roundTo<F>(isLog ? shifted - logSum : power(shifted) * scale);
+/** y = e^x / sum(e^x) of each row, or log(e^x / sum(e^x)). x, y [rows, n] */
+template <bool isLog, class F, class Layout>
+__global__ void __launch_bounds__(Layout::blockSize)
+    softmaxRows(const F* x, F* y, int64_t rows, int n) {
+  for (int64_t r = Layout::threadGroup(); r < rows; r += Layout::groupCount()) {
+    const Row<F, Layout> row(x + r * n, n);
+    const SoftmaxStats stats = softmaxStats(row, n, n);
+    const float scale = 1 / stats.sum;
+    const float logSum = logf(stats.sum);
+    Layout::forEachVector(n, [&](int i, int v) {
+      Vector<F, Layout::W> yi = row.at(i, v);
+      for (int k = 0; k < Layout::W; k++) {
+        const float shifted = toFloat(yi.at[k]) - stats.max;
+        yi.at[k] = roundTo<F>(isLog ? shifted - logSum : fastExp(shifted) * scale);
       }
-      store(y + r * n + i, v);
+      store(y + r * n + i, yi);
     });
   }
 }
 
-/** dx = y (dy - sum(dy y)) of each row, or for the logarithm dx = dy - e^y sum(dy). */
-template <bool isLog, class F, class S>
-__global__ void __launch_bounds__(S::threads)
-    normalizeBackward(const F* y, const F* dy, F* dx, int64_t rows, int n) {
-  for (int64_t r = S::team(); r < rows; r += S::allTeams()) {
-    const Row<F, S> row(y + r * n, n), slope(dy + r * n, n);
+/** dx = y (dy - sum(dy y)) of each row; log-softmax: dx = dy - e^y sum(dy). y, dy, dx [rows, n] */
+template <bool isLog, class F, class Layout>
+__global__ void __launch_bounds__(Layout::blockSize)
+    softmaxRowsBackward(const F* y, const F* dy, F* dx, int64_t rows, int n) {
+  for (int64_t r = Layout::threadGroup(); r < rows; r += Layout::groupCount()) {
+    const Row<F, Layout> yRow(y + r * n, n);
+    const Row<F, Layout> dyRow(dy + r * n, n);
     float sum = 0;
-    S::each(n, [&](int i, int p) {
-      const auto a = row.at(i, p), b = slope.at(i, p);
-      for (int k = 0; k < S::W; k++) sum += toFloat(b.at[k]) * (isLog ? 1 : toFloat(a.at[k]));
+    Layout::forEachVector(n, [&](int i, int v) {
+      const auto yi = yRow.at(i, v);
+      const auto dyi = dyRow.at(i, v);
+      for (int k = 0; k < Layout::W; k++)
+        sum += toFloat(dyi.at[k]) * (isLog ? 1 : toFloat(yi.at[k]));
     });
-    sum = S::sum(sum);
-    S::each(n, [&](int i, int p) {
-      const auto a = row.at(i, p), b = slope.at(i, p);
-      Vector<F, S::W> d;
-      for (int k = 0; k < S::W; k++) {
-        const float ak = toFloat(a.at[k]), bk = toFloat(b.at[k]);
-        d.at[k] = roundTo<F>(isLog ? bk - power(ak) * sum : ak * (bk - sum));
+    sum = Layout::sum(sum);
+    Layout::forEachVector(n, [&](int i, int v) {
+      const auto yi = yRow.at(i, v);
+      const auto dyi = dyRow.at(i, v);
+      Vector<F, Layout::W> dxi;
+      for (int k = 0; k < Layout::W; k++) {
+        const float yk = toFloat(yi.at[k]);
+        const float dyk = toFloat(dyi.at[k]);
+        dxi.at[k] = roundTo<F>(isLog ? dyk - fastExp(yk) * sum : yk * (dyk - sum));
       }
-      store(dx + r * n + i, d);
+      store(dx + r * n + i, dxi);
     });
   }
 }
 
 template <bool isLog, class F>
 void forward(const F* x, F* y, int64_t rows, int64_t n) {
-  withShape<F>(canVectorize<F>(n, x, y), n, [&](auto shape) {
-    using S = decltype(shape);
-    launch(normalize<isLog, F, S>, rowGrid<S>(rows), S::threads, 0, x, y, rows, (int)n);
+  dispatchRowLayout<F>(canVectorize<F>(n, x, y), n, [&](auto layout) {
+    using Layout = decltype(layout);
+    launch(softmaxRows<isLog, F, Layout>, rowGrid<Layout>(rows), Layout::blockSize, 0, x, y, rows,
+           (int)n);
   });
 }
 
 template <bool isLog, class F>
 void backward(const F* y, const F* dy, F* dx, int64_t rows, int64_t n) {
-  withShape<F>(canVectorize<F>(n, y, dy, dx), n, [&](auto shape) {
-    using S = decltype(shape);
-    launch(normalizeBackward<isLog, F, S>, rowGrid<S>(rows), S::threads, 0, y, dy, dx, rows,
-           (int)n);
+  dispatchRowLayout<F>(canVectorize<F>(n, y, dy, dx), n, [&](auto layout) {
+    using Layout = decltype(layout);
+    launch(softmaxRowsBackward<isLog, F, Layout>, rowGrid<Layout>(rows), Layout::blockSize, 0, y,
+           dy, dx, rows, (int)n);
   });
 }
 

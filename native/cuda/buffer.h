@@ -1,5 +1,5 @@
-// Memory of the device as JavaScript holds it: an object of ours, which the collector may end, and
-// the functions that make it, fill it and read it.
+// Device memory as JavaScript holds it: an opaque object, freed explicitly or by the garbage
+// collector, and the functions that allocate, free, write and read it.
 #pragma once
 
 #include <node_api.h>
@@ -12,10 +12,11 @@ napi_value freeBuffer(napi_env env, napi_callback_info info);
 napi_value writeBuffer(napi_env env, napi_callback_info info);
 napi_value readBuffer(napi_env env, napi_callback_info info);
 
-/** How many buffers were allocated, and how many read, since the start. */
-extern int64_t allocationCount, readCount;
+/** The number of buffers allocated and of buffers read since the process started. */
+extern int64_t allocationCount;
+extern int64_t readCount;
 
-/** Throws what went wrong on the device since the last time, an index out of range too. */
+/** Throws the first device error or index out of range since the last call; true if it threw. */
 bool throwDeviceError(napi_env env);
 
 } // namespace tinybard

@@ -1,5 +1,5 @@
-// The CUDA runtime's side of device.cuh: one stream, which all copies, kernels and graphs go
-// through in the order in which they were asked for.
+// Implements device.cuh with the CUDA runtime. All copies, kernels and graphs go through one stream
+// and so run in the order of their calls.
 
 #include <cstdio>
 #include <cstring>
@@ -11,12 +11,12 @@
 namespace tinybard::cuda {
 
 struct Graph {
-  cudaGraphExec_t runnable = nullptr;
+  cudaGraphExec_t executable = nullptr;
   int64_t kernels = 0;
-  std::vector<std::unique_ptr<char[]>> copied; // what its copies to the device read
-  bool isWhole = true;                         // nothing was asked for that a graph cannot do
+  std::vector<std::unique_ptr<char[]>> hostCopies; // the sources of its copies to the device
+  bool isValid = true;                             // false after an operation that no graph can do
   ~Graph() {
-    if (runnable) cudaGraphExecDestroy(runnable);
+    if (executable) cudaGraphExecDestroy(executable);
   }
 };
 
@@ -24,103 +24,108 @@ namespace {
 
 std::unique_ptr<Graph> capturing;
 int64_t launched = 0;
-char error[256]; // the first since the last question; empty: none
+char error[256]; // the first since the last call of lastError(); empty: none
 
-/** Whether the runtime did as it was asked; if not, keeps its words for lastError(). */
-bool isDone(cudaError_t result, const char* what) {
+/** Returns true if a runtime call succeeded; otherwise keeps its message for lastError(). */
+bool succeeded(cudaError_t result, const char* what) {
   if (result == cudaSuccess) return true;
-  cudaGetLastError(); // else the next launch would be taken for the culprit
+  cudaGetLastError(); // resets the error; otherwise the next launch would report it
   if (!error[0]) std::snprintf(error, sizeof error, "%s: %s", what, cudaGetErrorString(result));
   return false;
 }
 
-/** Says that a graph cannot do this; false if none is being captured. */
-bool isRefused(const char* what) {
+/** Reports an operation that is impossible during a capture; returns false if there is none. */
+bool failsInCapture(const char* operation) {
   if (!capturing) return false;
-  capturing->isWhole = false;
-  kernelError("%s while a graph is captured", what);
+  capturing->isValid = false;
+  kernelError("%s is not possible while a graph is captured", operation);
   return true;
 }
 
 } // namespace
 
 cudaStream_t stream() {
-  static const cudaStream_t only = [] {
-    cudaStream_t made = nullptr;
-    isDone(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "the stream");
-    return made;
+  static const cudaStream_t onlyStream = [] {
+    cudaStream_t created = nullptr;
+    succeeded(cudaStreamCreateWithFlags(&created, cudaStreamNonBlocking), "creating the stream");
+    return created;
   }();
-  return only;
+  return onlyStream;
 }
 
 // ---- memory
 
 void* allocate(size_t bytes) {
-  if (isRefused("memory was asked for")) return nullptr;
+  if (failsInCapture("an allocation")) return nullptr;
   void* memory = nullptr;
   const cudaError_t result = cudaMalloc(&memory, bytes == 0 ? 1 : bytes);
   if (result == cudaSuccess) return memory;
   cudaGetLastError();
-  if (result != cudaErrorMemoryAllocation) isDone(result, "memory");
+  if (result != cudaErrorMemoryAllocation) succeeded(result, "allocating memory");
   return nullptr;
 }
 
 void release(void* memory) {
-  if (memory) isDone(cudaFree(memory), "release");
+  if (memory) succeeded(cudaFree(memory), "freeing memory");
 }
 
 void copyToDevice(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
-  if (capturing) { // the graph reads it each time it runs
-    capturing->copied.emplace_back(new char[bytes]);
-    std::memcpy(capturing->copied.back().get(), from, bytes);
-    from = capturing->copied.back().get();
+  if (capturing) { // every replay reads the source again, so the graph keeps it
+    capturing->hostCopies.emplace_back(new char[bytes]);
+    std::memcpy(capturing->hostCopies.back().get(), from, bytes);
+    from = capturing->hostCopies.back().get();
   }
-  isDone(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "a copy");
+  succeeded(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()),
+            "copying to the device");
 }
 
 void copyToHost(void* to, const void* from, size_t bytes) {
-  if (isRefused("a copy to the host") || bytes == 0) return;
-  isDone(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), "a copy");
+  if (failsInCapture("a copy to the host") || bytes == 0) return;
+  succeeded(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()),
+            "copying to the host");
   synchronize();
 }
 
 void synchronize() {
-  if (!isRefused("a wait")) isDone(cudaStreamSynchronize(stream()), "the device");
+  if (failsInCapture("a synchronization")) return;
+  succeeded(cudaStreamSynchronize(stream()), "waiting for the device");
 }
 
 const char* lastError() {
-  static char asked[sizeof error];
-  isDone(cudaGetLastError(), "the device");
-  std::memcpy(asked, error, sizeof error);
+  static char message[sizeof error];
+  succeeded(cudaGetLastError(), "the device"); // an error that no call has reported yet
+  std::memcpy(message, error, sizeof error);
   error[0] = '\0';
-  return asked[0] ? asked : nullptr;
+  return message[0] ? message : nullptr;
 }
 
 // ---- the device
 
 const char* unavailableReason() {
   static char reason[160];
-  int count = 0, device = 0, major = 0;
-  const cudaError_t found = cudaGetDeviceCount(&count);
+  int count = 0;
+  const cudaError_t result = cudaGetDeviceCount(&count);
   cudaGetLastError();
-  if (found != cudaSuccess || count == 0) {
-    const char* why = found == cudaSuccess ? "none is listed" : cudaGetErrorString(found);
-    std::snprintf(reason, sizeof reason, "no NVIDIA GPU to work on (%s)", why);
+  if (result != cudaSuccess || count == 0) {
+    const char* why = result == cudaSuccess ? "none is listed" : cudaGetErrorString(result);
+    std::snprintf(reason, sizeof reason, "no NVIDIA GPU is available (%s)", why);
     return reason;
   }
+  int device = 0;
+  int major = 0;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
   if (major >= 8) return nullptr;
-  return "the GPU is older than Ampere (compute capability 8.0), whose tensor cores it takes";
+  return "the GPU is older than Ampere (compute capability 8.0), whose tensor cores are required";
 }
 
 const char* deviceName() {
   static const cudaDeviceProp properties = [] {
     cudaDeviceProp found = {};
     int device = 0;
-    isDone(cudaGetDevice(&device), "the device");
-    isDone(cudaGetDeviceProperties(&found, device), "the device");
+    succeeded(cudaGetDevice(&device), "the device");
+    succeeded(cudaGetDeviceProperties(&found, device), "the device");
     return found;
   }();
   return properties.name;
@@ -128,7 +133,7 @@ const char* deviceName() {
 
 int driverVersion() {
   int version = 0;
-  isDone(cudaDriverGetVersion(&version), "the driver");
+  succeeded(cudaDriverGetVersion(&version), "the driver");
   return version;
 }
 
@@ -140,7 +145,7 @@ float elapsedMilliseconds(const std::function<void()>& work) {
   cudaEventRecord(begin, stream());
   work();
   cudaEventRecord(end, stream());
-  if (isDone(cudaEventSynchronize(end), "the device")) cudaEventElapsedTime(&ms, begin, end);
+  if (succeeded(cudaEventSynchronize(end), "the device")) cudaEventElapsedTime(&ms, begin, end);
   cudaEventDestroy(begin);
   cudaEventDestroy(end);
   return ms;
@@ -152,68 +157,71 @@ int64_t launchCount() { return launched; }
 
 int multiprocessors() {
   static const int count = [] {
-    int device = 0, found = 1;
-    isDone(cudaGetDevice(&device), "the device");
-    isDone(cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device), "the device");
+    int device = 0;
+    int found = 1;
+    succeeded(cudaGetDevice(&device), "the device");
+    succeeded(cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device), "the device");
     return found;
   }();
   return count;
 }
 
-void allowShared(const void* kernel, size_t bytes) {
-  static auto& allowed = *new std::unordered_map<const void*, size_t>;
-  size_t& most = allowed[kernel];
-  if (bytes <= most) return;
+void allowDynamicShared(const void* kernel, size_t bytes) {
+  static auto& limits = *new std::unordered_map<const void*, size_t>;
+  size_t& limit = limits[kernel];
+  if (bytes <= limit) return;
   const cudaError_t result =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-  if (result == cudaSuccess) most = bytes;
-  else cudaGetLastError(); // the launch fails, and afterLaunch() says it
+  if (result == cudaSuccess) limit = bytes;
+  else cudaGetLastError(); // the launch fails too, and afterLaunch() reports it
 }
 
 void afterLaunch() {
   const cudaError_t result = cudaGetLastError();
-  if (result != cudaSuccess) kernelError("the device cannot launch it: %s",
-                                         cudaGetErrorString(result));
+  if (result != cudaSuccess) kernelError("launch failed: %s", cudaGetErrorString(result));
   else if (!capturing) launched++;
 }
 
 // ---- graphs
 
 void beginCapture() {
-  if (!isDone(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "a graph")) return;
+  const cudaError_t result = cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed);
+  if (!succeeded(result, "capturing a graph")) return;
   capturing = std::make_unique<Graph>();
 }
 
 bool isCapturing() { return capturing != nullptr; }
 
 Graph* endCapture() {
-  std::unique_ptr<Graph> made = std::move(capturing);
-  if (!made) return nullptr;
-  cudaGraph_t noted = nullptr;
+  std::unique_ptr<Graph> graph = std::move(capturing);
+  if (!graph) return nullptr;
+  const auto ok = [](cudaError_t result) { return succeeded(result, "capturing a graph"); };
+  cudaGraph_t captured = nullptr;
+  if (!ok(cudaStreamEndCapture(stream(), &captured)) || !captured) return nullptr;
   size_t count = 0;
-  if (!isDone(cudaStreamEndCapture(stream(), &noted), "a graph") || !noted) return nullptr;
-  bool isWell = made->isWhole && isDone(cudaGraphGetNodes(noted, nullptr, &count), "a graph");
+  bool isValid = graph->isValid && ok(cudaGraphGetNodes(captured, nullptr, &count));
   std::vector<cudaGraphNode_t> nodes(count);
-  isWell = isWell && isDone(cudaGraphGetNodes(noted, nodes.data(), &count), "a graph");
-  for (size_t i = 0; isWell && i < count; i++) {
+  isValid = isValid && ok(cudaGraphGetNodes(captured, nodes.data(), &count));
+  for (size_t i = 0; isValid && i < count; i++) {
     cudaGraphNodeType type;
-    isWell = isDone(cudaGraphNodeGetType(nodes[i], &type), "a graph");
-    made->kernels += type == cudaGraphNodeTypeKernel;
+    isValid = ok(cudaGraphNodeGetType(nodes[i], &type));
+    graph->kernels += type == cudaGraphNodeTypeKernel;
   }
-  isWell = isWell && isDone(cudaGraphInstantiate(&made->runnable, noted, 0), "a graph") &&
-           isDone(cudaGraphUpload(made->runnable, stream()), "a graph");
-  cudaGraphDestroy(noted);
-  return isWell ? made.release() : nullptr;
+  isValid = isValid && ok(cudaGraphInstantiate(&graph->executable, captured, 0)) &&
+            ok(cudaGraphUpload(graph->executable, stream()));
+  cudaGraphDestroy(captured);
+  return isValid ? graph.release() : nullptr;
 }
 
 void launchGraph(Graph* graph) {
-  if (isRefused("the run of a graph")) return;
-  if (isDone(cudaGraphLaunch(graph->runnable, stream()), "a graph")) launched += graph->kernels;
+  if (failsInCapture("launching a graph")) return;
+  if (succeeded(cudaGraphLaunch(graph->executable, stream()), "launching a graph"))
+    launched += graph->kernels;
 }
 
 void destroyGraph(Graph* graph) {
   if (!graph) return;
-  if (!capturing) cudaStreamSynchronize(stream()); // it may still run, and read what it copies
+  if (!capturing) cudaStreamSynchronize(stream()); // it may still run and read hostCopies
   delete graph;
 }
 

@@ -1,7 +1,7 @@
-// The device as kernels and launchers know it, and the only page that talks to the CUDA runtime.
-// Compiled by g++ instead of nvcc, the emulator gives the same names, and the same kernels run on
-// the processor (docs/emulator.md). What is no C++ has a word of its own here: launch() stands for
-// <<<>>>, SHARED for __shared__; PTX has its words in tensor_core.cuh.
+// The interface to the device: with device.cu, the only file that calls the CUDA runtime. The
+// emulator (docs/emulator.md) implements the same interface for g++, and so runs the same kernels
+// on the CPU. CUDA syntax that is not C++ is wrapped: launch() is <<<>>>, SHARED is __shared__;
+// tensor_core.cuh wraps PTX.
 #pragma once
 
 #include <functional>
@@ -15,9 +15,9 @@
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-/** An array that a block's threads share, at a multiple of 16: SHARED(float, tile, [8][36]); */
+/** Declares an array in shared memory, aligned to 16 bytes: SHARED(float, tile, [8][36]); */
 #define SHARED(T, name, sizes) __shared__ __align__(16) T name sizes
-/** T* name: the shared memory whose size launch() was given. It begins at a multiple of 128. */
+/** Declares T* name, the dynamic shared memory that launch() requested, aligned to 128 bytes. */
 #define DYNAMIC_SHARED(T, name)                               \
   extern __shared__ __align__(128) unsigned char dynamicShared[]; \
   T* const name = reinterpret_cast<T*>(dynamicShared)
@@ -25,49 +25,49 @@
 
 namespace tinybard::cuda {
 
-// ---- memory and the stream, in device.cu
+// ---- memory and the stream (device.cu)
 
-/** Memory of the device, null if there is none left. */
+/** Allocates device memory; returns null if none is left. */
 void* allocate(size_t bytes);
 void release(void* memory);
-/** Copies that take their turn among the kernels; those to the host wait until they are done. */
+/** Copies in stream order. While a graph is captured, the copy becomes part of the graph. */
 void copyToDevice(void* to, const void* from, size_t bytes);
+/** Copies in stream order and waits until the copy is done. */
 void copyToHost(void* to, const void* from, size_t bytes);
-/** Waits until all that was asked of the device is done. */
+/** Waits until the stream is idle. */
 void synchronize();
-/** What went wrong on the device since the last question; null if nothing did. */
+/** Returns the first device error since the last call, or null. */
 const char* lastError();
 
-/** How many kernels were launched, by launch() or within a graph. */
+/** Returns the number of kernels launched so far, those in graphs included. */
 int64_t launchCount();
-/** Why there is no device to work on, in words; null if there is one. */
+/** Returns the reason why there is no usable device, or null if there is one. */
 const char* unavailableReason();
-/** The name of the device. */
 const char* deviceName();
-/** The driver's version: 13000 for CUDA 13.0. */
+/** Returns the driver's CUDA version: 13000 for CUDA 13.0. */
 int driverVersion();
-/** How many blocks of threads the device runs side by side: streaming multiprocessors. */
+/** Returns the number of streaming multiprocessors. */
 int multiprocessors();
-/** Milliseconds that the device takes for what `work` launches; waits until it is done. */
+/** Runs `work` and returns the device time of its launches in milliseconds, after waiting. */
 float elapsedMilliseconds(const std::function<void()>& work);
 
-/** A list of launches that the device runs again by itself. */
+/** A captured sequence of launches and copies that the device replays: a CUDA graph. */
 struct Graph;
-/** From here on launches are noted, not run, until endCapture(). Nothing may be allocated. */
+/** Records launches instead of running them, until endCapture(). No allocation is possible. */
 void beginCapture();
 bool isCapturing();
-/** The launches since beginCapture(); null if they could not be made a graph. */
+/** Returns the graph of the launches since beginCapture(), or null if an error occurred. */
 Graph* endCapture();
 void launchGraph(Graph* graph);
 void destroyGraph(Graph* graph);
 
-// ---- what launchers may ask for; all of it stays as long as the process
+// ---- resources of launchers (resources.cpp); they are never freed
 
-/** At least so many bytes to work in, until the next launcher asks. */
+/** Returns scratch memory of at least `bytes`, valid until the next call. */
 void* workspace(size_t bytes);
-/** `count` counters of 0, which each kernel must leave at 0. */
+/** Returns `count` zeroed counters; each kernel must leave them at zero. */
 unsigned* counters(int64_t count);
-/** The same bytes on the device: a table of pointers, say. Equal bytes are copied once. */
+/** Returns a device copy of a table, such as a list of pointers. Equal tables are uploaded once. */
 const void* getDeviceTable(const void* bytes, size_t count);
 template <class T>
 const T* getDeviceTable(const std::vector<T>& list) {
@@ -99,21 +99,25 @@ IndexError* deviceIndexError();
 
 using Dim = dim3;
 
-/** Notes a launch, and refuses in the name of the running kernel if it failed. */
+/** Counts a launch; if it failed, sets the error of the running kernel. */
 void afterLaunch();
 
 #ifndef TINYBARD_EMULATOR
 cudaStream_t stream();
-/** Lets a kernel have more dynamic shared memory than all have: 48 KB, less what SHARED takes. */
-void allowShared(const void* kernel, size_t bytes);
+/** Raises a kernel's limit of dynamic shared memory above the default (48 KB less SHARED). */
+void allowDynamicShared(const void* kernel, size_t bytes);
 
-#ifdef __CUDACC__ // pages that launch nothing may be compiled by any C++ compiler
-/** kernel<<<grid, block, sharedBytes>>>(arguments...); nothing if the grid is empty, or refused. */
+#ifdef __CUDACC__ // files without launches may be compiled by any C++ compiler
+/**
+ * Runs kernel<<<grid, block, sharedBytes>>>(arguments...). Does nothing if the grid is empty or the
+ * running kernel has failed.
+ */
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), Dim grid, Dim block, size_t sharedBytes,
             Arguments... arguments) {
-  if (pendingError.isSet || (size_t)grid.x * grid.y * grid.z == 0) return;
-  if (sharedBytes > 32 * 1024) allowShared(reinterpret_cast<const void*>(kernel), sharedBytes);
+  if (lastKernelError.isSet || (size_t)grid.x * grid.y * grid.z == 0) return;
+  if (sharedBytes > 32 * 1024)
+    allowDynamicShared(reinterpret_cast<const void*>(kernel), sharedBytes);
   kernel<<<grid, block, sharedBytes, stream()>>>(arguments...);
   afterLaunch();
 }
@@ -128,7 +132,7 @@ using bf16 = __nv_bfloat16;
 __device__ inline float toFloat(float x) { return x; }
 __device__ inline float toFloat(bf16 x) { return __bfloat162float(x); }
 
-/** x rounded to F, to the nearest, ties to even. */
+/** Converts x to F, rounding to nearest, ties to even. */
 template <class F>
 __device__ inline F roundTo(float x) {
   if constexpr (sizeof(F) == 2) return __float2bfloat16(x);
@@ -136,28 +140,28 @@ __device__ inline F roundTo(float x) {
 }
 #endif
 
-/** 16 bytes of floats, as one load or store moves them; the address must be a multiple of 16. */
+/** 16 bytes of elements, moved by one load or store; the address must be a multiple of 16. */
 template <class F>
 struct alignas(16) Pack {
   static constexpr int size = 16 / sizeof(F);
   F at[size];
 };
 
-/** Whether packs can be used: rows of n elements that begin at such addresses. */
+/** Returns true if rows of n elements from these addresses on can be accessed by packs. */
 template <class F, class... Pointers>
 __host__ __device__ bool canVectorize(int64_t n, Pointers... pointers) {
   return n % Pack<F>::size == 0 && (((size_t)pointers % 16 == 0) && ...);
 }
 
-/** How many parts of `part` cover n. */
-__host__ __device__ constexpr int64_t ceilDiv(int64_t n, int64_t part) {
-  return (n + part - 1) / part;
+/** Returns n / divisor, rounded up. */
+__host__ __device__ constexpr int64_t ceilDiv(int64_t n, int64_t divisor) {
+  return (n + divisor - 1) / divisor;
 }
 
-/** A grid in one dimension for n elements, `each` to a block, at most `most` blocks. */
-inline Dim gridFor(int64_t n, int64_t each, int64_t most = 1 << 30) {
-  const int64_t blocks = ceilDiv(n, each);
-  return Dim((unsigned)(blocks < most ? blocks : most));
+/** Returns a one-dimensional grid for n elements, perBlock to a block, of at most maxBlocks. */
+inline Dim gridFor(int64_t n, int64_t perBlock, int64_t maxBlocks = 1 << 30) {
+  const int64_t blocks = ceilDiv(n, perBlock);
+  return Dim((unsigned)(blocks < maxBlocks ? blocks : maxBlocks));
 }
 
 } // namespace tinybard::cuda

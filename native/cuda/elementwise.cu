@@ -1,4 +1,5 @@
-// Elementwise kernels: a few neighbouring elements at a time, computed as f32.
+// Elementwise kernels: a grid-stride loop over vectors of W elements, then over the remaining ones.
+// Arithmetic is in f32.
 
 #include "kernels.h"
 #include "vector.cuh"
@@ -6,33 +7,34 @@
 namespace tinybard::cuda {
 namespace {
 
+/** Returns a vector of W copies of x. */
 template <int W, class T>
-__device__ inline Vector<T, W> allOf(T x) {
-  Vector<T, W> same;
-  for (int k = 0; k < W; k++) same.at[k] = x;
-  return same;
+__device__ inline Vector<T, W> broadcast(T x) {
+  Vector<T, W> copies;
+  for (int k = 0; k < W; k++) copies.at[k] = x;
+  return copies;
 }
 
-/** An operand that repeats: its element i is x[i mod period]. */
+/** A broadcast operand: element i is x[i mod period]. */
 template <class T>
 struct Repeated {
   const T* x;
   int64_t period;
 
-  /** Elements i to i + W - 1, W of 1 being always possible. */
+  /** Returns elements i to i + W - 1. Requires W = 1 or isVectorizable(W, n). */
   template <int W>
   __device__ Vector<T, W> get(int64_t i) const {
     if (W == 1 || period > 1) return load<W>(x + (i < period ? i : i % period));
-    return allOf<W>(*x);
+    return broadcast<W>(*x);
   }
 
-  /** Whether n elements can be had W at a time, but for fewer than W at the end. */
-  bool comesBy(int W, int64_t n) const {
+  /** Returns true if n elements can be read W at a time, apart from the last n mod W. */
+  bool isVectorizable(int W, int64_t n) const {
     return period == 1 || ((period == n || period % W == 0) && (size_t)x % 16 == 0);
   }
 };
 
-/** y_i = f(x_i) */
+/** y_i = f(x_i). x, y [n] */
 template <int W, class F, class Function>
 __global__ void unary(Function f, const F* x, F* y, int64_t n) {
   for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) {
@@ -44,26 +46,29 @@ __global__ void unary(Function f, const F* x, F* y, int64_t n) {
   if (i < n) y[i] = roundTo<F>(f(toFloat(x[i])));
 }
 
-/** y_i = f(a_i, b_i); y may be a or b. */
+/** y_i = f(a_i, b_i). y [n], which may be a or b */
 template <int W, class F, class Function>
 __global__ void binary(Function f, Repeated<F> a, Repeated<F> b, F* y, int64_t n) {
   for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) {
-    Vector<F, W> p = a.template get<W>(i * W), q = b.template get<W>(i * W);
-    for (int k = 0; k < W; k++) p.at[k] = roundTo<F>(f(toFloat(p.at[k]), toFloat(q.at[k])));
-    store(y + i * W, p);
+    Vector<F, W> va = a.template get<W>(i * W);
+    Vector<F, W> vb = b.template get<W>(i * W);
+    for (int k = 0; k < W; k++) va.at[k] = roundTo<F>(f(toFloat(va.at[k]), toFloat(vb.at[k])));
+    store(y + i * W, va);
   }
   const int64_t i = n / W * W + globalThreadIndex();
   if (i < n)
     y[i] = roundTo<F>(f(toFloat(a.template get<1>(i).at[0]), toFloat(b.template get<1>(i).at[0])));
 }
 
+/** y_i = a_i if cond_i is not 0, otherwise b_i. y [n] */
 template <int W, class F>
 __global__ void select(Repeated<i32> cond, Repeated<F> a, Repeated<F> b, F* y, int64_t n) {
   for (int64_t i = globalThreadIndex(); i < n / W; i += globalThreadCount()) {
-    const Vector<i32, W> c = cond.template get<W>(i * W);
-    Vector<F, W> p = a.template get<W>(i * W), q = b.template get<W>(i * W);
-    for (int k = 0; k < W; k++) p.at[k] = c.at[k] != 0 ? p.at[k] : q.at[k];
-    store(y + i * W, p);
+    const Vector<i32, W> vc = cond.template get<W>(i * W);
+    Vector<F, W> va = a.template get<W>(i * W);
+    Vector<F, W> vb = b.template get<W>(i * W);
+    for (int k = 0; k < W; k++) va.at[k] = vc.at[k] != 0 ? va.at[k] : vb.at[k];
+    store(y + i * W, va);
   }
   const int64_t i = n / W * W + globalThreadIndex();
   if (i < n)
@@ -71,6 +76,7 @@ __global__ void select(Repeated<i32> cond, Repeated<F> a, Repeated<F> b, F* y, i
                                               : b.template get<1>(i).at[0];
 }
 
+/** Launches unary. */
 template <class F, class Function>
 void map(Function f, const F* x, F* y, int64_t n) {
   constexpr int W = Pack<F>::size;
@@ -79,63 +85,71 @@ void map(Function f, const F* x, F* y, int64_t n) {
   else launch(unary<1, F, Function>, gridStrideBlocks(n), BLOCK_SIZE, 0, f, x, y, n);
 }
 
-/** Nothing repeated as often as may be still fills no result. */
-bool isNothing(const char* kernel, int64_t period, int64_t n) {
+/** Reports an operand without elements, which cannot be broadcast, as an error; returns true. */
+bool isEmptyOperand(const char* kernel, int64_t period, int64_t n) {
   if (n > 0 && period == 0)
     kernelError("%s: an operand has 0 elements, expected at least 1", kernel);
   return n > 0 && period == 0;
 }
 
+/** Launches binary. */
 template <class F, class Function>
 void map(const char* kernel, Function f, Repeated<F> a, Repeated<F> b, F* y, int64_t n) {
   constexpr int W = Pack<F>::size;
-  if (isNothing(kernel, a.period, n) || isNothing(kernel, b.period, n)) return;
-  if (a.comesBy(W, n) && b.comesBy(W, n) && canVectorize<F>(0, y))
+  if (isEmptyOperand(kernel, a.period, n) || isEmptyOperand(kernel, b.period, n)) return;
+  if (a.isVectorizable(W, n) && b.isVectorizable(W, n) && canVectorize<F>(0, y))
     launch(binary<W, F, Function>, gridStrideBlocks(ceilDiv(n, W)), BLOCK_SIZE, 0, f, a, b, y, n);
   else launch(binary<1, F, Function>, gridStrideBlocks(n), BLOCK_SIZE, 0, f, a, b, y, n);
 }
 
-__device__ inline float sigmoidOf(float x) { return 1 / (1 + expf(-x)); }
+__device__ inline float logistic(float x) { return 1 / (1 + expf(-x)); }
 
 /**
- * Phi(x) = erfc(z) / 2, z = -x / sqrt 2. Far out, z's rounding would cost many units in the last
- * place: what it is wrong by is put right through erfc'(z), about -2 z erfc(z).
+ * Returns the standard normal CDF, Phi(x) = erfc(z) / 2 with z = -x / sqrt(2). In the tail the
+ * rounding of z would cost many ulp; it is corrected to first order, with erfc'(z) ~ -2 z erfc(z).
  */
 __device__ inline float normalCdf(float x) {
-  constexpr float high = 0.70710678f, low = 1.21016175e-8f; // their sum is 1 / sqrt 2
-  const float z = -x * high, tail = erfcf(z);
+  constexpr float high = 0.70710678f; // high + low = 1 / sqrt(2)
+  constexpr float low = 1.21016175e-8f;
+  const float z = -x * high;
+  const float tail = erfcf(z);
   if (!(z > 1 && tail > 0)) return 0.5f * tail;
-  const float rest = fmaf(-x, high, -z) - x * low;
-  return 0.5f * fmaf(-2 * z * rest, tail, tail);
+  const float error = fmaf(-x, high, -z) - x * low;
+  return 0.5f * fmaf(-2 * z * error, tail, tail);
 }
 
-/** sqrt(8 / pi) (x + 0.044715 x^3): (1 + tanh u) / 2 is the sigmoid of 2 u */
-__device__ inline float twiceU(float x) { return 1.59576912f * x * fmaf(0.044715f * x, x, 1.0f); }
+/**
+ * Returns 2 u = sqrt(8 / pi) (x + 0.044715 x^3). The tanh approximation of GELU is
+ * x (1 + tanh u) / 2 = x sigmoid(2 u).
+ */
+__device__ inline float geluTanhArgument(float x) {
+  return 1.59576912f * x * fmaf(0.044715f * x, x, 1.0f);
+}
 
-__device__ inline float geluTanhSlope(float x) {
-  const float square = fminf(1e6f, x * x); // from there on 0 or 1; infinity times 0 is NaN
-  const float s = sigmoidOf(1.59576912f * x * fmaf(0.044715f, square, 1.0f));
+__device__ inline float geluTanhDerivative(float x) {
+  const float square = fminf(1e6f, x * x); // bounded, for infinity times 0 would be NaN
+  const float s = logistic(1.59576912f * x * fmaf(0.044715f, square, 1.0f));
   return s + x * s * (1 - s) * 1.59576912f * fmaf(0.134145f, square, 1.0f);
 }
 
-__device__ inline float siluSlope(float x) {
-  const float s = sigmoidOf(x);
+__device__ inline float siluDerivative(float x) {
+  const float s = logistic(x);
   return s * (1 + x * (1 - s));
 }
 
-/** x^exponent as JavaScript has it: (+-1)^(+-infinity) is no number. */
+/** x^exponent as in JavaScript: unlike in C, (+-1)^(+-infinity) is NaN, and x^NaN too. */
 struct Power {
   double exponent;
   __device__ float operator()(float x) const {
     if (exponent == 2) return x * x;
-    const bool isOpen = fabsf(x) == 1 && fabs(exponent) == INFINITY;
-    return isOpen || exponent != exponent ? NAN : (float)::pow((double)x, exponent);
+    const bool isUndefined = fabsf(x) == 1 && fabs(exponent) == INFINITY;
+    return isUndefined || exponent != exponent ? NAN : (float)::pow((double)x, exponent);
   }
 };
 
 } // namespace
 
-// ---- a kernel in a line: its name, and its formula
+// ---- one kernel per line: its name and formula
 
 #define UNARY(name, formula)                                                                      \
   namespace {                                                                                     \
@@ -161,7 +175,7 @@ struct Power {
   }                                                                                               \
   FOR_FLOATS(name)
 
-/** dx from dy and what the forward pass saved, x or y. */
+/** dx_i from dy_i and the saved x_i or y_i of the forward pass. */
 #define BACKWARD_FROM(saved, name, formula)                                                       \
   namespace {                                                                                     \
   struct name##Formula {                                                                          \
@@ -190,14 +204,14 @@ UNARY(tanh, tanhf(x))
 BACKWARD_FROM(y, tanhBackward, dy * (1 - y * y))
 UNARY(relu, x < 0 ? 0 : x) // NaN stays NaN
 BACKWARD_FROM(y, reluBackward, y <= 0 ? 0 : dy)
-UNARY(sigmoid, sigmoidOf(x))
+UNARY(sigmoid, logistic(x))
 BACKWARD_FROM(y, sigmoidBackward, dy * y * (1 - y))
 UNARY(silu, x / (1 + expf(-x)))
-BACKWARD_FROM(x, siluBackward, dy * siluSlope(x))
+BACKWARD_FROM(x, siluBackward, dy * siluDerivative(x))
 UNARY(gelu, x * normalCdf(x))
 BACKWARD_FROM(x, geluBackward, dy * (normalCdf(x) + x * 0.39894228f * expf(-0.5f * x * x)))
-UNARY(geluTanh, x * sigmoidOf(twiceU(x)))
-BACKWARD_FROM(x, geluTanhBackward, dy * geluTanhSlope(x))
+UNARY(geluTanh, x * logistic(geluTanhArgument(x)))
+BACKWARD_FROM(x, geluTanhBackward, dy * geluTanhDerivative(x))
 
 template <class F>
 void pow(const F* x, F* y, int64_t n, double exponent) {
@@ -209,12 +223,17 @@ template <class F>
 void where(const i32* cond, const F* a, const F* b, F* y, int64_t nc, int64_t na, int64_t nb,
            int64_t n) {
   constexpr int W = Pack<F>::size;
+  if (isEmptyOperand("where", nc, n)) return;
+  if (isEmptyOperand("where", na, n)) return;
+  if (isEmptyOperand("where", nb, n)) return;
   const Repeated<i32> c{cond, nc};
-  const Repeated<F> p{a, na}, q{b, nb};
-  if (isNothing("where", nc, n) || isNothing("where", na, n) || isNothing("where", nb, n)) return;
-  if (c.comesBy(W, n) && p.comesBy(W, n) && q.comesBy(W, n) && canVectorize<F>(0, y))
-    launch(select<W, F>, gridStrideBlocks(ceilDiv(n, W)), BLOCK_SIZE, 0, c, p, q, y, n);
-  else launch(select<1, F>, gridStrideBlocks(n), BLOCK_SIZE, 0, c, p, q, y, n);
+  const Repeated<F> ra{a, na};
+  const Repeated<F> rb{b, nb};
+  const bool vectorize = c.isVectorizable(W, n) && ra.isVectorizable(W, n) &&
+                         rb.isVectorizable(W, n) && canVectorize<F>(0, y);
+  if (vectorize)
+    launch(select<W, F>, gridStrideBlocks(ceilDiv(n, W)), BLOCK_SIZE, 0, c, ra, rb, y, n);
+  else launch(select<1, F>, gridStrideBlocks(n), BLOCK_SIZE, 0, c, ra, rb, y, n);
 }
 FOR_FLOATS(where)
 

@@ -1,5 +1,6 @@
-// Optimizer kernels: one launch over all parameters, in place. A table on the device lists the
-// tensors; their elements are cut into chunks that are counted through, and a block has a chunk.
+// Optimizer kernels: each is one launch over all parameters, in place ("multi-tensor apply"). A
+// table on the device lists the parameters; their elements are divided into chunks, which are
+// numbered through all parameters, and a block processes a chunk.
 
 #include "block.cuh"
 #include "kernels.h"
@@ -11,167 +12,220 @@ namespace {
 
 constexpr int64_t CHUNK = 8192; // elements
 
-/** The buffers of one parameter. */
-struct Tensor {
-  f32 *w, *dw, *m, *v, *t;
-  bf16* copy;
-  int64_t length, firstChunk;
-  int64_t isPacked; // all buffers begin at multiples of 16 bytes; as long as the rest: no padding
+/** The buffers of one parameter. Those that a kernel does not use are null. */
+struct ParamBuffers {
+  f32* w;
+  f32* dw;
+  f32* m;
+  f32* v;        // second moment; velocity for SGD
+  f32* t;        // [1], the number of updates
+  bf16* bf16Copy;
+  int64_t length;
+  int64_t firstChunk;
+  int64_t vectorize; // all buffers are 16-byte aligned; int64_t so that there is no padding
 };
 
-struct Table {
-  const Tensor* tensors;
-  int64_t count, chunks;
+/** The parameters of a launch, in device memory. */
+struct ParamTable {
+  const ParamBuffers* params;
+  int64_t count;
+  int64_t chunks;
 };
 
-/** A part of a tensor. */
+/** Elements begin to end - 1 of a parameter. */
 struct Chunk {
-  Tensor of;
-  int64_t begin, end;
+  ParamBuffers param;
+  int64_t begin;
+  int64_t end;
 };
 
-__device__ inline Chunk chunkOf(const Table& table, int64_t i) {
-  int64_t low = 0, high = table.count; // the last tensor whose first chunk is at most i
+/** Returns chunk i of all, by binary search for the last parameter with firstChunk <= i. */
+__device__ inline Chunk findChunk(const ParamTable& table, int64_t i) {
+  int64_t low = 0;
+  int64_t high = table.count;
   while (high - low > 1) {
     const int64_t middle = (low + high) / 2;
-    (table.tensors[middle].firstChunk <= i ? low : high) = middle;
+    if (table.params[middle].firstChunk <= i) low = middle;
+    else high = middle;
   }
-  const Tensor& tensor = table.tensors[low];
-  const int64_t begin = (i - tensor.firstChunk) * CHUNK, end = begin + CHUNK;
-  return {tensor, begin, end < tensor.length ? end : tensor.length};
+  const ParamBuffers& param = table.params[low];
+  const int64_t begin = (i - param.firstChunk) * CHUNK;
+  const int64_t end = begin + CHUNK;
+  return {param, begin, end < param.length ? end : param.length};
 }
 
-/** f.update<W>(tensor, j) for all elements j of a chunk, W at a time. */
-template <class F>
-__device__ inline void eachOf(const Chunk& chunk, const F& f) {
+/** Calls rule.update<W>(param, j) for each W elements of a chunk, from j on: 4, or 1 at the end. */
+template <class Rule>
+__device__ inline void updateChunk(const Chunk& chunk, const Rule& rule) {
   int64_t j = chunk.begin + 4 * threadIdx.x;
-  if (chunk.of.isPacked)
-    for (; j + 4 <= chunk.end; j += 4 * BLOCK_SIZE) f.template update<4>(chunk.of, j);
-  const int64_t whole = chunk.begin + (chunk.end - chunk.begin) / 4 * 4;
-  for (j = (chunk.of.isPacked ? whole : chunk.begin) + threadIdx.x; j < chunk.end; j += BLOCK_SIZE)
-    f.template update<1>(chunk.of, j);
+  if (chunk.param.vectorize)
+    for (; j + 4 <= chunk.end; j += 4 * BLOCK_SIZE) rule.template update<4>(chunk.param, j);
+  const int64_t vectorEnd = chunk.begin + (chunk.end - chunk.begin) / 4 * 4;
+  j = (chunk.param.vectorize ? vectorEnd : chunk.begin) + threadIdx.x;
+  for (; j < chunk.end; j += BLOCK_SIZE) rule.template update<1>(chunk.param, j);
 }
 
+/** SGD with momentum: v = momentum v + dw + weightDecay w, w = w - lr v. */
 struct Sgd {
   float lr, momentum, weightDecay;
 
   template <int W>
-  __device__ void update(const Tensor& tensor, int64_t j) const {
-    Vector<float, W> w = load<W>(tensor.w + j), v = load<W>(tensor.v + j);
-    const Vector<float, W> dw = load<W>(tensor.dw + j);
+  __device__ void update(const ParamBuffers& param, int64_t j) const {
+    Vector<float, W> w = load<W>(param.w + j);
+    Vector<float, W> v = load<W>(param.v + j);
+    const Vector<float, W> dw = load<W>(param.dw + j);
     for (int k = 0; k < W; k++) {
       v.at[k] = fmaf(weightDecay, w.at[k], fmaf(momentum, v.at[k], dw.at[k]));
       w.at[k] = fmaf(-lr, v.at[k], w.at[k]);
     }
-    store(tensor.v + j, v);
-    store(tensor.w + j, w);
+    store(param.v + j, v);
+    store(param.w + j, w);
   }
 };
 
-__global__ void sgdStep(Table table, const f32* lr, float momentum, float weightDecay) {
-  eachOf(chunkOf(table, blockIdx.x), Sgd{*lr, momentum, weightDecay});
+/** Block i updates chunk i. lr [1] */
+__global__ void sgdStep(ParamTable table, const f32* lr, float momentum, float weightDecay) {
+  updateChunk(findChunk(table, blockIdx.x), Sgd{*lr, momentum, weightDecay});
 }
 
+/**
+ * AdamW (Loshchilov and Hutter 2019), with g = dw + l2 w and t counted from 1:
+ *
+ *   m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2
+ *   w = (1 - lr weightDecay) w - lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)
+ *
+ * The last three fields depend on lr and t, which are in device memory.
+ */
 struct AdamW {
-  float beta1, beta2, rest1, rest2, eps, l2; // rest = 1 - beta
-  float kept, stepSize, rootCorrection;
+  float beta1;
+  float beta2;
+  float oneMinusBeta1;
+  float oneMinusBeta2;
+  float eps;
+  float l2;
+  float decayFactor;    // 1 - lr weightDecay
+  float stepSize;       // lr / (1 - beta1^t)
+  float rootCorrection; // 1 / sqrt(1 - beta2^t)
 
   template <int W>
-  __device__ void update(const Tensor& tensor, int64_t j) const {
-    Vector<float, W> w = load<W>(tensor.w + j), m = load<W>(tensor.m + j);
-    Vector<float, W> v = load<W>(tensor.v + j);
-    const Vector<float, W> dw = load<W>(tensor.dw + j);
+  __device__ void update(const ParamBuffers& param, int64_t j) const {
+    Vector<float, W> w = load<W>(param.w + j);
+    Vector<float, W> m = load<W>(param.m + j);
+    Vector<float, W> v = load<W>(param.v + j);
+    const Vector<float, W> dw = load<W>(param.dw + j);
     for (int k = 0; k < W; k++) {
       const float g = fmaf(l2, w.at[k], dw.at[k]);
-      m.at[k] = fmaf(rest1, g, beta1 * m.at[k]);
-      v.at[k] = fmaf(rest2 * g, g, beta2 * v.at[k]);
+      m.at[k] = fmaf(oneMinusBeta1, g, beta1 * m.at[k]);
+      v.at[k] = fmaf(oneMinusBeta2 * g, g, beta2 * v.at[k]);
       const float change = stepSize * m.at[k] / fmaf(sqrtf(v.at[k]), rootCorrection, eps);
-      w.at[k] = fmaf(kept, w.at[k], -change);
+      w.at[k] = fmaf(decayFactor, w.at[k], -change);
     }
-    store(tensor.w + j, w);
-    store(tensor.m + j, m);
-    store(tensor.v + j, v);
-    if (!tensor.copy) return;
+    store(param.w + j, w);
+    store(param.m + j, m);
+    store(param.v + j, v);
+    if (!param.bf16Copy) return;
     if constexpr (W == 4)
-      *reinterpret_cast<uint64_t*>(tensor.copy + j) =
+      *reinterpret_cast<uint64_t*>(param.bf16Copy + j) =
           packBf16x2(w.at[0], w.at[1]) | (uint64_t)packBf16x2(w.at[2], w.at[3]) << 32;
-    else tensor.copy[j] = roundTo<bf16>(w.at[0]);
+    else param.bf16Copy[j] = roundTo<bf16>(w.at[0]);
   }
 };
 
-/** Of each block: chunk blockIdx.x, and of the last one to be done: the count of the updates. */
-__global__ void adamwStep(Table table, AdamW rule, const f32* lr, const f32* foundInf, double log1,
-                          double log2, double weightDecay, unsigned* counter) {
+/**
+ * Block i updates chunk i, unless a gradient was not finite (foundInf [1], or null). The last block
+ * to finish increments the counts of updates; there is at least one block. lr [1], counter [1]
+ */
+__global__ void adamwStep(ParamTable table, AdamW rule, const f32* lr, const f32* foundInf,
+                          double logBeta1, double logBeta2, double weightDecay,
+                          unsigned* counter) {
   if (foundInf && *foundInf != 0) return;
   if (blockIdx.x < table.chunks) {
-    const Chunk chunk = chunkOf(table, blockIdx.x);
-    const double t = *chunk.of.t + 1; // 1 - beta^t = -(e^(t log beta) - 1), which floats can tell
-    rule.kept = (float)(1 - *lr * weightDecay);
-    rule.stepSize = *lr / -expm1f((float)(t * log1));
-    rule.rootCorrection = 1 / sqrtf(-expm1f((float)(t * log2)));
-    eachOf(chunk, rule);
+    const Chunk chunk = findChunk(table, blockIdx.x);
+    const double t = *chunk.param.t + 1;
+    rule.decayFactor = (float)(1 - *lr * weightDecay);
+    // 1 - beta^t = -expm1(t log beta), without cancellation
+    rule.stepSize = *lr / -expm1f((float)(t * logBeta1));
+    rule.rootCorrection = 1 / sqrtf(-expm1f((float)(t * logBeta2)));
+    updateChunk(chunk, rule);
   }
-  if (!isLastBlock(counter, gridDim.x)) return; // until then, others may read t
-  for (int64_t i = threadIdx.x; i < table.count; i += BLOCK_SIZE) *table.tensors[i].t += 1;
+  if (!isLastBlock(counter, gridDim.x)) return; // earlier, other blocks may still read t
+  for (int64_t i = threadIdx.x; i < table.count; i += BLOCK_SIZE) *table.params[i].t += 1;
 }
 
+/** Adds the squares of w to *sum. */
 struct Squares {
   float* sum;
 
   template <int W>
-  __device__ void update(const Tensor& tensor, int64_t j) const {
-    const Vector<float, W> x = load<W>(tensor.w + j);
+  __device__ void update(const ParamBuffers& param, int64_t j) const {
+    const Vector<float, W> x = load<W>(param.w + j);
     for (int k = 0; k < W; k++) *sum = fmaf(x.at[k], x.at[k], *sum);
   }
 };
 
-/** Block b has chunks b, b + blocks, ...; the last block adds what all have found. */
-__global__ void addSquares(Table table, f32* total, float* found, unsigned* counter) {
+/**
+ * total = sum of w^2 over all parameters. Block b has chunks b, b + gridDim.x, ...; the last block
+ * adds the partials. total [1]; partials [gridDim.x]; counter [1]
+ */
+__global__ void sumOfSquares(ParamTable table, f32* total, float* partials, unsigned* counter) {
   float sum = 0;
   for (int64_t i = blockIdx.x; i < table.chunks; i += gridDim.x)
-    eachOf(chunkOf(table, i), Squares{&sum});
-  if (gridSum(&sum, found, counter) && threadIdx.x == 0) *total = sum;
+    updateChunk(findChunk(table, i), Squares{&sum});
+  if (gridSum(&sum, partials, counter) && threadIdx.x == 0) *total = sum;
 }
 
+/** w = factor w */
 struct Scale {
   float factor;
 
   template <int W>
-  __device__ void update(const Tensor& tensor, int64_t j) const {
-    Vector<float, W> x = load<W>(tensor.w + j);
+  __device__ void update(const ParamBuffers& param, int64_t j) const {
+    Vector<float, W> x = load<W>(param.w + j);
     for (int k = 0; k < W; k++) x.at[k] *= factor;
-    store(tensor.w + j, x);
+    store(param.w + j, x);
   }
 };
 
-__global__ void clipAll(Table table, const f32* total, double maxNorm) {
+/** Scales all by min(1, maxNorm / (sqrt(total) + 1e-6)). Block i has chunk i. total [1] */
+__global__ void clipByNorm(ParamTable table, const f32* total, double maxNorm) {
   const double scale = maxNorm / (::sqrt((double)*total) + 1e-6);
-  if (!(scale >= 1)) eachOf(chunkOf(table, blockIdx.x), Scale{(float)scale});
+  // negated, so that a NaN norm makes all elements NaN
+  if (!(scale >= 1)) updateChunk(findChunk(table, blockIdx.x), Scale{(float)scale});
 }
 
-__global__ void watchOne(const f32* x, f32* foundInf) {
+/** Sets foundInf [1] to 1 if x [1] is infinite or NaN. One thread. */
+__global__ void checkFiniteScalar(const f32* x, f32* foundInf) {
   if (!(fabsf(*x) < INFINITY)) *foundInf = 1;
 }
 
-/** The table of lists of which some may be empty: those that are not wanted. */
-Table tableOfLists(List w, List dw = {}, List m = {}, List v = {}, List copies = {}, List t = {}) {
-  const auto at = [](List list, int64_t i) { return i < list.count ? list[i] : nullptr; };
-  std::vector<Tensor> tensors;
+/** Uploads the table of a launch's parameters. Lists that the kernel does not use are empty. */
+ParamTable makeParamTable(List w, List dw = {}, List m = {}, List v = {}, List bf16Copies = {},
+                          List t = {}) {
+  const auto get = [](List list, int64_t i) { return i < list.count ? list[i] : nullptr; };
+  std::vector<ParamBuffers> params;
   int64_t chunks = 0;
   for (int64_t i = 0; i < w.count; i++) {
-    bf16* copy = reinterpret_cast<bf16*>(at(copies, i));
-    const bool isPacked = canVectorize<f32>(0, w[i], at(dw, i), at(m, i), at(v, i), copy);
-    tensors.push_back({w[i], at(dw, i), at(m, i), at(v, i), at(t, i), copy, w.lengths[i], chunks,
-                       isPacked});
-    chunks += ceilDiv(w.lengths[i], CHUNK);
+    ParamBuffers param;
+    param.w = w[i];
+    param.dw = get(dw, i);
+    param.m = get(m, i);
+    param.v = get(v, i);
+    param.t = get(t, i);
+    param.bf16Copy = reinterpret_cast<bf16*>(get(bf16Copies, i));
+    param.length = w.lengths[i];
+    param.firstChunk = chunks;
+    param.vectorize =
+        canVectorize<f32>(0, param.w, param.dw, param.m, param.v, param.bf16Copy);
+    params.push_back(param);
+    chunks += ceilDiv(param.length, CHUNK);
   }
-  return {getDeviceTable(tensors), w.count, chunks};
+  return {getDeviceTable(params), w.count, chunks};
 }
 
 } // namespace
 
 void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double weightDecay) {
-  const Table table = tableOfLists(w, dw, {}, velocity);
+  const ParamTable table = makeParamTable(w, dw, {}, velocity);
   launch(sgdStep, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, lr, (float)momentum,
          (float)weightDecay);
 }
@@ -179,26 +233,34 @@ void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double 
 void adamw(List w, List dw, List m, List v, List copies, List t, const f32* lr, const f32* foundInf,
            double beta1, double beta2, double eps, double weightDecay, double l2) {
   if (w.count == 0) return;
-  const Table table = tableOfLists(w, dw, m, v, copies, t);
-  const AdamW rule = {(float)beta1, (float)beta2, (float)(1 - beta1), (float)(1 - beta2),
-                      (float)eps, (float)l2, 0, 0, 0};
-  launch(adamwStep, gridFor(table.chunks + (table.chunks == 0), 1), BLOCK_SIZE, 0, table, rule, lr,
-         foundInf, std::log(beta1), std::log(beta2), weightDecay, counters(1));
+  const ParamTable table = makeParamTable(w, dw, m, v, copies, t);
+  AdamW rule = {};
+  rule.beta1 = (float)beta1;
+  rule.beta2 = (float)beta2;
+  rule.oneMinusBeta1 = (float)(1 - beta1);
+  rule.oneMinusBeta2 = (float)(1 - beta2);
+  rule.eps = (float)eps;
+  rule.l2 = (float)l2;
+  const Dim grid = gridFor(table.chunks == 0 ? 1 : table.chunks, 1);
+  launch(adamwStep, grid, BLOCK_SIZE, 0, table, rule, lr, foundInf, std::log(beta1),
+         std::log(beta2), weightDecay, counters(1));
 }
 
 void sumSquares(List x, f32* total) {
-  const Table table = tableOfLists(x);
-  constexpr int64_t most = 1024;
-  const Dim grid = gridFor(table.chunks + (table.chunks == 0), 1, most);
-  launch(addSquares, grid, BLOCK_SIZE, 0, table, total, (float*)workspace(most * sizeof(float)),
-         counters(1));
+  const ParamTable table = makeParamTable(x);
+  constexpr int64_t maxBlocks = 1024;
+  const Dim grid = gridFor(table.chunks == 0 ? 1 : table.chunks, 1, maxBlocks);
+  float* partials = static_cast<float*>(workspace(maxBlocks * sizeof(float)));
+  launch(sumOfSquares, grid, BLOCK_SIZE, 0, table, total, partials, counters(1));
 }
 
 void clip(List x, const f32* total, double maxNorm) {
-  const Table table = tableOfLists(x);
-  launch(clipAll, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, total, maxNorm);
+  const ParamTable table = makeParamTable(x);
+  launch(clipByNorm, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, total, maxNorm);
 }
 
-void checkFinite(const f32* x, f32* foundInf) { launch(watchOne, 1, 1, 0, x, foundInf); }
+void checkFinite(const f32* x, f32* foundInf) {
+  launch(checkFiniteScalar, 1, 1, 0, x, foundInf);
+}
 
 } // namespace tinybard::cuda

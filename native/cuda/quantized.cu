@@ -1,6 +1,7 @@
-// Weights of a few bits. A warp has some columns of y, and so rows of W, whose words it reads as
-// they lie, against some rows of x at a time. With one row, as in generation, the time is that of
-// reading the words; with many, W is read and unpacked once for each eight of them.
+// Matmul and embedding with quantized weights of 8 or 4 bits. In the matmul a warp computes a few
+// columns of y, that is, rows of W: it reads their packed words and some rows of x at a time. For
+// one row of x, as in decoding, the kernel is bound by reading W; for many, W is read and unpacked
+// once for every eight rows.
 
 #include "kernels.h"
 #include "matmul/tiled_gemm.cuh"
@@ -8,105 +9,117 @@
 namespace tinybard::cuda {
 namespace {
 
-constexpr int GROUP = 32; // columns that have a scale in common, unless the row has one
-constexpr int WARPS = 4;  // of a block
-constexpr int AT_ONCE = 8; // numbers that a lane takes of a row: two words, or one
+constexpr int GROUP = 32;          // columns that share a scale, unless the row has only one
+constexpr int WARPS_PER_BLOCK = 4;
+constexpr int VALUES_PER_LANE = 8; // a lane's part of a row at a time: one or two words
 
-/** The matrix W of the contract, [., K]. */
+/** A quantized matrix W [N, K]: w [N, words], scale [N, groups]. */
 template <int bits>
 struct Quantized {
-  static constexpr int each = 32 / bits; // numbers in a word
+  static constexpr int perWord = 32 / bits; // values in a word
   const i32* w;
   const f32* scale;
-  int64_t words, groups; // of a row
+  int64_t words;  // per row
+  int64_t groups; // per row
 
   __device__ float scaleAt(int64_t row, int64_t k) const {
     return scale[row * groups + (groups == 1 ? 0 : k / GROUP)];
   }
-  /** Number i of a word. */
-  __device__ static float number(i32 word, int i) {
+
+  /** Returns value i of a word: a signed integer of `bits` bits, the lowest bits first. */
+  __device__ static float unpack(i32 word, int i) {
     return (float)((i32)((uint32_t)word << (32 - bits * (i + 1))) >> (32 - bits));
   }
 };
 
-/** y = f(x W^T + b); a block has N columns for each of its warps, of M rows. */
-template <int bits, int M, int N, class F>
-__global__ void __launch_bounds__(WARPS* WARP)
-    product(TiledGemm<F, F> task, Quantized<bits> q, unsigned blocks) {
-  constexpr int each = Quantized<bits>::each, perStep = AT_ONCE / each; // words
-  const int64_t row = (int64_t)(blockIdx.x / blocks) * M;
-  const int64_t column = ((int64_t)(blockIdx.x % blocks) * WARPS + warp()) * N;
-  float sums[M][N] = {};
-  for (int64_t k = lane() * AT_ONCE; k < task.K; k += WARP * AT_ONCE) {
-    const int count = task.K - k < AT_ONCE ? (int)(task.K - k) : AT_ONCE;
-    float x[M][AT_ONCE];
+/**
+ * y = f(x W^T + b). x [M, K], W [N, K], y [M, N], as `problem` describes them. A block computes
+ * ROWS rows and COLUMNS columns for each of its warps; `blocksPerRow` blocks cover N.
+ */
+template <int bits, int ROWS, int COLUMNS, class F>
+__global__ void __launch_bounds__(WARPS_PER_BLOCK* WARP)
+    gemmQuantized(TiledGemm<F, F> problem, Quantized<bits> q, unsigned blocksPerRow) {
+  constexpr int perWord = Quantized<bits>::perWord;
+  constexpr int wordsPerStep = VALUES_PER_LANE / perWord;
+  const int64_t row = (int64_t)(blockIdx.x / blocksPerRow) * ROWS;
+  const int64_t warpColumn = (int64_t)(blockIdx.x % blocksPerRow) * WARPS_PER_BLOCK + warp();
+  const int64_t column = warpColumn * COLUMNS;
+  float sums[ROWS][COLUMNS] = {};
+  for (int64_t k = lane() * VALUES_PER_LANE; k < problem.K; k += WARP * VALUES_PER_LANE) {
+    const int count = problem.K - k < VALUES_PER_LANE ? (int)(problem.K - k) : VALUES_PER_LANE;
+    const bool isWhole = problem.isInputAligned && count == VALUES_PER_LANE;
+    float x[ROWS][VALUES_PER_LANE];
 #pragma unroll
-    for (int m = 0; m < M; m++) // rows behind the last: the first one again
-      loadFloats(x[m], task.a + (row + m < task.M ? row + m : row) * task.lda + k,
-                 task.isInputAligned && count == AT_ONCE, count);
+    for (int m = 0; m < ROWS; m++) { // rows past M: the first one again, whose results are dropped
+      const int64_t xRow = row + m < problem.M ? row + m : row;
+      loadFloats(x[m], problem.a + xRow * problem.lda + k, isWhole, count);
+    }
 #pragma unroll
-    for (int n = 0; n < N; n++) {
-      if (column + n >= task.N) break;
-      const i32* words = q.w + (column + n) * q.words + k / each;
+    for (int n = 0; n < COLUMNS; n++) {
+      if (column + n >= problem.N) break;
+      const i32* words = q.w + (column + n) * q.words + k / perWord;
       const float scale = q.scaleAt(column + n, k);
-      float w[AT_ONCE];
+      float w[VALUES_PER_LANE];
 #pragma unroll
-      for (int j = 0; j < perStep; j++) {
-        const i32 word = j * each < count ? words[j] : 0;
+      for (int j = 0; j < wordsPerStep; j++) {
+        const i32 word = j * perWord < count ? words[j] : 0;
 #pragma unroll
-        for (int i = 0; i < each; i++) w[j * each + i] = Quantized<bits>::number(word, i);
+        for (int i = 0; i < perWord; i++) w[j * perWord + i] = Quantized<bits>::unpack(word, i);
       }
 #pragma unroll
-      for (int m = 0; m < M; m++) {
-        float part = 0.0f;
+      for (int m = 0; m < ROWS; m++) {
+        float dot = 0.0f;
 #pragma unroll
-        for (int i = 0; i < AT_ONCE; i++) part += x[m][i] * w[i];
-        sums[m][n] += part * scale;
+        for (int i = 0; i < VALUES_PER_LANE; i++) dot += x[m][i] * w[i];
+        sums[m][n] += dot * scale;
       }
     }
   }
-  float y[1] = {};
+  float y[1] = {}; // lane m COLUMNS + n writes element (m, n)
 #pragma unroll
-  for (int m = 0; m < M; m++)
+  for (int m = 0; m < ROWS; m++) {
 #pragma unroll
-    for (int n = 0; n < N; n++) {
+    for (int n = 0; n < COLUMNS; n++) {
       const float sum = warpSum(sums[m][n]);
-      if (lane() == m * N + n) y[0] = sum;
+      if (lane() == m * COLUMNS + n) y[0] = sum;
     }
-  if (lane() < M * N) applyEpilogue(task, 0, row + lane() / N, column + lane() % N, y);
+  }
+  if (lane() < ROWS * COLUMNS)
+    applyEpilogue(problem, 0, row + lane() / COLUMNS, column + lane() % COLUMNS, y);
 }
 
-/** y [rows, C]: row r is row idx[r] of W. */
+/** y[r] = W[idx[r]]. idx [rows], W [V, C], y [rows, C]. Grid-stride loop over elements of y. */
 template <int bits, class F>
-__global__ void gather(const i32* idx, Quantized<bits> q, F* y, int64_t rows, int64_t V, int64_t C,
-                       IndexError* indexError) {
-  constexpr int each = Quantized<bits>::each;
+__global__ void gatherQuantized(const i32* idx, Quantized<bits> q, F* y, int64_t rows, int64_t V,
+                                int64_t C, IndexError* indexError) {
+  constexpr int perWord = Quantized<bits>::perWord;
   for (int64_t i = globalThreadIndex(); i < rows * C; i += globalThreadCount()) {
-    const int64_t r = i / C, c = i % C;
+    const int64_t r = i / C;
+    const int64_t c = i % C;
     const int64_t v = checkIndex(idx[r], V, IndexSource::embeddingQuantized, r, indexError);
-    const i32 word = q.w[v * q.words + c / each];
-    y[i] = roundTo<F>(Quantized<bits>::number(word, c % each) * q.scaleAt(v, c));
+    const i32 word = q.w[v * q.words + c / perWord];
+    y[i] = roundTo<F>(Quantized<bits>::unpack(word, c % perWord) * q.scaleAt(v, c));
   }
 }
 
 template <int bits>
-Quantized<bits> matrix(const i32* w, const f32* scale, int64_t K, int64_t groups) {
+Quantized<bits> quantizedMatrix(const i32* w, const f32* scale, int64_t K, int64_t groups) {
   return {w, scale, ceilDiv(K * bits, 32), groups};
 }
 
-/** M rows and N columns at a time. */
-template <int bits, int M, int N, class F>
-void multiply(const TiledGemm<F, F>& task, const Quantized<bits>& q) {
-  const int64_t blocks = ceilDiv(task.N, WARPS * N); // beside each other
-  launch(product<bits, M, N, F>, Dim((unsigned)(blocks * ceilDiv(task.M, M))), Dim(WARPS * WARP), 0,
-         task, q, (unsigned)blocks);
+template <int bits, int ROWS, int COLUMNS, class F>
+void launchGemm(const TiledGemm<F, F>& problem, const Quantized<bits>& q) {
+  const int64_t blocksPerRow = ceilDiv(problem.N, WARPS_PER_BLOCK * COLUMNS);
+  const Dim grid((unsigned)(blocksPerRow * ceilDiv(problem.M, ROWS)));
+  launch(gemmQuantized<bits, ROWS, COLUMNS, F>, grid, Dim(WARPS_PER_BLOCK * WARP), 0, problem, q,
+         (unsigned)blocksPerRow);
 }
 
 template <int bits, class F>
-void multiply(const TiledGemm<F, F>& task, const i32* w, const f32* scale, int64_t groups) {
-  const auto q = matrix<bits>(w, scale, task.K, groups);
-  if (task.M == 1) multiply<bits, 1, 1>(task, q);
-  else multiply<bits, 8, 4>(task, q);
+void launchGemm(const TiledGemm<F, F>& problem, const i32* w, const f32* scale, int64_t groups) {
+  const auto q = quantizedMatrix<bits>(w, scale, problem.K, groups);
+  if (problem.M == 1) launchGemm<bits, 1, 1>(problem, q);
+  else launchGemm<bits, 8, 4>(problem, q);
 }
 
 } // namespace
@@ -119,12 +132,20 @@ void linearQuantized(const F* x, const i32* w, const f32* scale, const F* b, F* 
     return kernelError("linearQuantized: activation is %lld, expected 0 to 3",
                        (long long)activation);
   if (M * N == 0) return;
-  Gemm<F> p{x, nullptr, y, M, N, K, K, K, N};
-  p.bias = b;
-  p.activation = (Activation)activation;
-  const TiledGemm<F, F> task(p);
-  if (bits == 8) multiply<8>(task, w, scale, groups);
-  else multiply<4>(task, w, scale, groups);
+  Gemm<F> problem = {};
+  problem.a = x;
+  problem.c = y;
+  problem.M = M;
+  problem.N = N;
+  problem.K = K;
+  problem.lda = K;
+  problem.ldb = K;
+  problem.ldc = N;
+  problem.bias = b;
+  problem.activation = (Activation)activation;
+  const TiledGemm<F, F> tiled(problem);
+  if (bits == 8) launchGemm<8>(tiled, w, scale, groups);
+  else launchGemm<4>(tiled, w, scale, groups);
 }
 FOR_FLOATS(linearQuantized)
 
@@ -134,12 +155,13 @@ void embeddingQuantized(const i32* idx, const i32* w, const f32* scale, F* y, in
   if (!checkQuantized("embeddingQuantized", C, groups, bits)) return;
   if (rows > 0 && V == 0) return kernelError("embeddingQuantized: V is 0, expected at least 1");
   const Dim grid = gridStrideBlocks(rows * C);
-  if (bits == 8)
-    launch(gather<8, F>, grid, BLOCK_SIZE, 0, idx, matrix<8>(w, scale, C, groups), y, rows, V, C,
-           deviceIndexError());
-  else
-    launch(gather<4, F>, grid, BLOCK_SIZE, 0, idx, matrix<4>(w, scale, C, groups), y, rows, V, C,
-           deviceIndexError());
+  if (bits == 8) {
+    const auto q = quantizedMatrix<8>(w, scale, C, groups);
+    launch(gatherQuantized<8, F>, grid, BLOCK_SIZE, 0, idx, q, y, rows, V, C, deviceIndexError());
+  } else {
+    const auto q = quantizedMatrix<4>(w, scale, C, groups);
+    launch(gatherQuantized<4, F>, grid, BLOCK_SIZE, 0, idx, q, y, rows, V, C, deviceIndexError());
+  }
 }
 FOR_FLOATS(embeddingQuantized)
 

@@ -1,6 +1,6 @@
-// What launchers may ask for, on top of allocate() and copyToDevice() alone: so it is the same for
-// the device and for the emulator. Nothing is ever given back, for a graph may hold it. All of it
-// is for one thread at a time, as the stream is.
+// The resources of launchers: workspace, counters, tables and the index error. They are built on
+// allocate() and copyToDevice() alone, and so are shared with the emulator. Nothing is ever freed,
+// since a graph may refer to it. Like the stream, all of it is for one thread at a time.
 
 #include <algorithm>
 #include <string>
@@ -12,38 +12,38 @@
 namespace tinybard::cuda {
 namespace {
 
-/** Memory of the device that stays; null, after refusing, if there is none. */
-char* keep(size_t bytes) {
+/** Allocates device memory for the life of the process; sets an error and returns null if full. */
+char* allocateForever(size_t bytes) {
   char* const memory = static_cast<char*>(allocate(bytes));
-  if (!memory && !pendingError.isSet) {
-    kernelError("out of memory: the device has no %lld bytes to work in", (long long)bytes);
+  if (!memory && !lastKernelError.isSet) {
+    kernelError("out of memory: cannot allocate %lld bytes of device workspace", (long long)bytes);
   }
   return memory;
 }
 
-/** Memory of zeros that stays. */
-char* keepZeros(size_t bytes) {
-  char* const memory = keep(bytes);
+/** Allocates zeroed device memory for the life of the process. */
+char* allocateZeros(size_t bytes) {
+  char* const memory = allocateForever(bytes);
   if (memory) copyToDevice(memory, std::vector<char>(bytes).data(), bytes);
   return memory;
 }
 
-/** Pieces for tables, cut from larger ones: an allocation of its own for each would take longer. */
-char* pieceForTable(size_t bytes) {
+/** Allocates memory for a table from larger chunks, which is faster than one allocation each. */
+char* allocateTable(size_t bytes) {
   constexpr size_t CHUNK = 64 * 1024, ALIGNMENT = 256;
   static char* next = nullptr;
-  static size_t left = 0;
+  static size_t bytesLeft = 0;
   const size_t room = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-  if (room > CHUNK / 4) return keep(room);
-  if (left < room) {
-    next = keep(CHUNK);
-    left = next ? CHUNK : 0;
+  if (room > CHUNK / 4) return allocateForever(room);
+  if (bytesLeft < room) {
+    next = allocateForever(CHUNK);
+    bytesLeft = next ? CHUNK : 0;
     if (!next) return nullptr;
   }
-  char* const piece = next;
+  char* const table = next;
   next += room;
-  left -= room;
-  return piece;
+  bytesLeft -= room;
+  return table;
 }
 
 } // namespace
@@ -53,13 +53,13 @@ void* workspace(size_t bytes) {
   static size_t size = 0;
   if (bytes > size || !memory) {
     const size_t larger = std::max({bytes, size + size / 4, (size_t)1 << 20});
-    void* const grown = keep(larger);
+    void* const grown = allocateForever(larger);
     if (!grown) return nullptr;
     memory = grown;
     size = larger;
   }
 #ifdef TINYBARD_EMULATOR
-  emulator::limitBuffer(memory, bytes); // the rest is not this launcher's
+  emulator::limitBuffer(memory, bytes); // this launcher may not use the rest
 #endif
   return memory;
 }
@@ -69,7 +69,7 @@ unsigned* counters(int64_t count) {
   static int64_t size = 0;
   if (count <= size) return reinterpret_cast<unsigned*>(memory);
   const int64_t larger = count < 1024 ? 1024 : 2 * count;
-  char* const grown = keepZeros((size_t)larger * sizeof(unsigned));
+  char* const grown = allocateZeros((size_t)larger * sizeof(unsigned));
   if (!grown) return nullptr;
   memory = grown;
   size = larger;
@@ -81,11 +81,11 @@ const void* getDeviceTable(const void* bytes, size_t count) {
   const std::string key(static_cast<const char*>(bytes), count);
   const auto found = tables.find(key);
   if (found != tables.end()) return found->second;
-  if (isCapturing()) { // the copy would wait for the graph to run
-    kernelError("a table was asked for while a graph is captured, and had not been before");
+  if (isCapturing()) { // the copy would only run with the graph
+    kernelError("a new table cannot be uploaded while a graph is captured");
     return nullptr;
   }
-  char* const table = pieceForTable(count == 0 ? 1 : count);
+  char* const table = allocateTable(count == 0 ? 1 : count);
   if (!table) return nullptr;
   if (count > 0) copyToDevice(table, bytes, count);
   tables.emplace(key, table);
@@ -94,7 +94,7 @@ const void* getDeviceTable(const void* bytes, size_t count) {
 
 IndexError* deviceIndexError() {
   static char* memory = nullptr;
-  if (!memory) memory = keepZeros(sizeof(IndexError));
+  if (!memory) memory = allocateZeros(sizeof(IndexError));
   return reinterpret_cast<IndexError*>(memory);
 }
 

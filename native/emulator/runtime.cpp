@@ -19,7 +19,7 @@ namespace tinybard::cuda {
 
 struct Graph {
   std::vector<std::function<void()>> steps;
-  bool isWhole = true; // nothing was asked for that a graph cannot do
+  bool isValid = true; // false after an operation that no graph can do
 };
 
 namespace {
@@ -87,18 +87,18 @@ Memory& memory() {
 std::unique_ptr<Graph> capturing;
 int64_t launched = 0;
 
-/** Says that a graph cannot do this; false if none is being captured. */
-bool isRefused(const char* what) {
+/** Reports an operation that is impossible during a capture; returns false if there is none. */
+bool failsInCapture(const char* operation) {
   if (!capturing) return false;
-  capturing->isWhole = false;
-  kernelError("%s while a graph is captured", what);
+  capturing->isValid = false;
+  kernelError("%s is not possible while a graph is captured", operation);
   return true;
 }
 
 } // namespace
 
 void* allocate(size_t bytes) {
-  if (isRefused("memory was asked for")) return nullptr;
+  if (failsInCapture("an allocation")) return nullptr;
   return memory().take(bytes == 0 ? 1 : bytes);
 }
 
@@ -118,10 +118,10 @@ void copyToDevice(void* to, const void* from, size_t bytes) {
 }
 
 void copyToHost(void* to, const void* from, size_t bytes) {
-  if (!isRefused("a copy to the host") && bytes > 0) std::memcpy(to, from, bytes);
+  if (!failsInCapture("a copy to the host") && bytes > 0) std::memcpy(to, from, bytes);
 }
 
-void synchronize() { isRefused("a wait"); }
+void synchronize() { failsInCapture("a synchronization"); }
 
 const char* lastError() { return emulator::takeMessage(); }
 
@@ -143,7 +143,7 @@ bool isCapturing() { return capturing != nullptr; }
 
 Graph* endCapture() {
   std::unique_ptr<Graph> graph = std::move(capturing);
-  return graph && graph->isWhole ? graph.release() : nullptr;
+  return graph && graph->isValid ? graph.release() : nullptr;
 }
 
 void launchGraph(Graph* graph) {
@@ -159,7 +159,7 @@ void emulator::limitBuffer(const void* begin, size_t bytes) {
 }
 
 void emulator::submit(Launch&& launch) {
-  if (pendingError.isSet || (size_t)launch.grid.x * launch.grid.y * launch.grid.z == 0) return;
+  if (lastKernelError.isSet || (size_t)launch.grid.x * launch.grid.y * launch.grid.z == 0) return;
   if (capturing) {
     capturing->steps.push_back([launch] {
       runNow(launch);

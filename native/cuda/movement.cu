@@ -208,7 +208,8 @@ void expand(const W* x, W* y, int64_t outer, int64_t n, int64_t inner) {
 FOR_WORDS(expand)
 
 template <class W>
-void slice(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, int64_t start, int64_t count) {
+void slice(const W* x, W* y, int64_t outer, int64_t n, int64_t inner, int64_t start,
+           int64_t count) {
   if (isInRange("slice", start, count, n))
     launchSlice<W, false>(x, y, outer, n, inner, start, count);
 }

@@ -138,11 +138,11 @@ __global__ void __launch_bounds__(BLOCK_SIZE, 3)
     __syncthreads();
     for (int v = 0; v < classes; v++) {
       if (!isHeavy[v]) continue;
-      const int firstMatch = count * warp() / WARPS;
-      const int endMatch = count * (warp() + 1) / WARPS;
       for (int64_t tile = 0; tile < C; tile += WARP * W) {
         const int64_t c = tile + lane() * W;
         const int64_t column = tile + threadIdx.x;
+        const int firstMatch = count * warp() / WARPS;
+        const int endMatch = count * (warp() + 1) / WARPS;
         store(sums[warp()] + lane() * W, sumMatches<W>(v, matches, firstMatch, endMatch,
                                                        dy + first * C + c, C, c < C));
         __syncthreads();

@@ -36,12 +36,13 @@ struct NormInput {
 };
 
 /**
- * z = (r - mean) rstd w + b of one row, with rstd = 1 / sqrt(mean((r - mean)^2) + eps). Its thread
- * group calls it together. w, z [n]; b [n] or null; mean, rstd [1]
+ * z = (r - mean) rstd w + b of row `row`, with rstd = 1 / sqrt(mean((r - mean)^2) + eps). Its thread
+ * group calls it together. w [n]; b [n] or null; z [rows, n]; mean, rstd [rows]
  */
 template <class F, class Layout>
 __device__ inline void normalizeRow(const Row<F, Layout>& r, const F* w, const F* b, F* z,
-                                    f32* mean, f32* rstd, int n, float eps, bool subtractMean) {
+                                    f32* mean, f32* rstd, int64_t row, int n, float eps,
+                                    bool subtractMean) {
   constexpr int W = Layout::W;
   float m = 0;
   float squares = 0;
@@ -69,11 +70,11 @@ __device__ inline void normalizeRow(const Row<F, Layout>& r, const F* w, const F
       const float xHat = (toFloat(zi.at[k]) - m) * s;
       zi.at[k] = roundTo<F>(fmaf(xHat, toFloat(scale.at[k]), toFloat(shift.at[k])));
     }
-    store(z + i, zi);
+    store(z + row * n + i, zi);
   });
   if (Layout::rank() == 0) {
-    *mean = m;
-    *rstd = s;
+    mean[row] = m;
+    rstd[row] = s;
   }
 }
 
@@ -104,7 +105,7 @@ __global__ void __launch_bounds__(Layout::blockSize, Layout::vectors == 2 ? 4 : 
       });
       r.x = input.r + offset;
     }
-    normalizeRow(r, w, b, z + offset, mean + row, rstd + row, n, eps, input.subtractMean);
+    normalizeRow(r, w, b, z, mean, rstd, row, n, eps, input.subtractMean);
   }
 }
 

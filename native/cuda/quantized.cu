@@ -47,12 +47,12 @@ __global__ void __launch_bounds__(WARPS_PER_BLOCK* WARP)
   float sums[ROWS][COLUMNS] = {};
   for (int64_t k = lane() * VALUES_PER_LANE; k < problem.K; k += WARP * VALUES_PER_LANE) {
     const int count = problem.K - k < VALUES_PER_LANE ? (int)(problem.K - k) : VALUES_PER_LANE;
-    const bool isWhole = problem.isInputAligned && count == VALUES_PER_LANE;
     float x[ROWS][VALUES_PER_LANE];
 #pragma unroll
     for (int m = 0; m < ROWS; m++) { // rows past M: the first one again, whose results are dropped
       const int64_t xRow = row + m < problem.M ? row + m : row;
-      loadFloats(x[m], problem.a + xRow * problem.lda + k, isWhole, count);
+      loadFloats(x[m], problem.a + xRow * problem.lda + k,
+                 problem.isInputAligned && count == VALUES_PER_LANE, count);
     }
 #pragma unroll
     for (int n = 0; n < COLUMNS; n++) {

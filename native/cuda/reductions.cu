@@ -16,8 +16,7 @@ template <class F, class Layout>
 __global__ void __launch_bounds__(Layout::blockSize)
     sumRows(const F* x, F* y, float* partials, unsigned* counters, int64_t rows, int64_t n,
             int parts, int64_t length) {
-  const int64_t jobs = rows * parts;
-  for (int64_t job = Layout::threadGroup(); job < jobs; job += Layout::groupCount()) {
+  for (int64_t job = Layout::threadGroup(); job < rows * parts; job += Layout::groupCount()) {
     const int64_t r = job / parts;
     const int64_t begin = job % parts * length;
     const F* part = x + r * n + begin;

@@ -20,9 +20,8 @@ __device__ inline float groupSum(float x) {
   __syncthreads(); // sums may still be read by an earlier call
   if (lane() == 0) sums[warp()] = x;
   __syncthreads();
-  const int firstWarp = warp() / WARPS * WARPS;
   x = 0;
-  for (int w = 0; w < WARPS; w++) x += sums[firstWarp + w];
+  for (int w = 0; w < WARPS; w++) x += sums[warp() / WARPS * WARPS + w]; // of the group's warps
   return x;
 }
 

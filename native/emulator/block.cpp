@@ -1,5 +1,5 @@
-// The threads of a block take turns: whoever has to wait chooses, by chance, another that can go
-// on. When none can, all have ended, or they wait for each other for ever, which is reported.
+// The scheduler of a block's threads: a thread that must wait switches to a randomly chosen ready
+// one. If none is ready, then either all have finished or there is a deadlock, which is reported.
 
 #include "block.h"
 
@@ -15,329 +15,341 @@ __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 namespace tinybard::cuda::emulator {
 
 __thread Block* block;
-__thread bool isInside;
-__thread const char* ownStack;
+__thread bool isInEmulator;
+__thread const char* currentStack;
 
 namespace {
 
-constexpr unsigned char POISON = 0xe5; // of these bytes each float is no number, and each bf16
-constexpr unsigned char RED = 0xc3;
+constexpr unsigned char POISON = 0xe5; // as float or bf16 about -1.4e23
+constexpr unsigned char RED = 0xc3;    // the content of red zones
 constexpr size_t RED_ZONE = 64;
-const Operation barrierOperation = {"__syncthreads", nullptr, true};
+const WarpOperation barrierOperation = {"__syncthreads", nullptr, true};
 
-/** A bit of the mask, by chance. */
-int anyOf(unsigned mask, Random& random) {
-  const int turn = random.next() & 31;
-  const unsigned turned = mask >> turn | mask << (-turn & 31);
-  return (__builtin_ctz(turned) + turn) & 31;
+/** Returns the index of a randomly chosen set bit of the mask. */
+int randomBit(unsigned mask, Random& random) {
+  const int shift = random.next() & 31;
+  const unsigned rotated = mask >> shift | mask << (-shift & 31);
+  return (__builtin_ctz(rotated) + shift) & 31;
 }
 
 } // namespace
 
-Inside::Inside(const char* asked) {
-  isInside = true;
+EmulatorScope::EmulatorScope(const char* operation) {
+  isInEmulator = true;
   if (block) return;
-  std::fprintf(stderr, "emulator: %s, but no kernel is running\n", asked);
+  std::fprintf(stderr, "emulator: %s outside of a kernel\n", operation);
   std::abort();
 }
 
-Block::Block() : random{0}, stacks(MOST_THREADS) {
-  memory.reset(new char[ARENA + 128]);
+Block::Block() : random{0}, stacks(MAX_THREADS) {
+  memory.reset(new char[ARENA_SIZE + 128]);
   arena = memory.get() + (-(uintptr_t)memory.get() & 127);
 }
 
-// ---- turns
+// ---- scheduling
 
-void Block::setReady(int i) {
+void Block::markReady(int i) {
   warps[i / LANES].ready |= 1u << i % LANES;
   readyWarps |= 1u << i / LANES;
 }
 
-void Block::setRunning(int i) {
+void Block::setCurrent(int i) {
   current = i;
   threadIdx = threads[i].index;
 }
 
-/** A thread that can go on, mostly of the same warp, for then its lanes soon meet; -1: none. */
-int Block::choose() {
+/** Returns a ready thread, mostly of the same warp so that its lanes soon meet; -1 if none is. */
+int Block::chooseThread() {
   if (readyWarps == 0) return -1;
-  int w = current / LANES; // 0 at first
-  if (warps[w].ready == 0 || current < 0 || random.oneIn(16)) w = anyOf(readyWarps, random);
-  const int lane = anyOf(warps[w].ready, random);
+  int w = current / LANES; // 0 initially
+  if (warps[w].ready == 0 || current < 0 || random.oneIn(16)) w = randomBit(readyWarps, random);
+  const int lane = randomBit(warps[w].ready, random);
   warps[w].ready &= ~(1u << lane);
   if (warps[w].ready == 0) readyWarps &= ~(1u << w);
   return w * LANES + lane;
 }
 
-/** Leaves the running thread, noting in *save from where, for one that can go on. */
-void Block::goOn(void** save) {
-  const int next = choose();
-  if (next < 0) return tinybardSwitchStack(save, home);
+/** Switches to a ready thread, saving in *save where to continue this one. */
+void Block::switchThread(void** save) {
+  const int next = chooseThread();
+  if (next < 0) return tinybardSwitchStack(save, scheduler);
   if (next == current) return;
-  setRunning(next);
+  setCurrent(next);
   Thread& thread = threads[next];
   if (thread.fiber < 0) {
-    thread.fiber = spareFibers.back();
-    spareFibers.pop_back();
-    thread.stack = stacks.begin(thread.fiber, entry);
+    thread.fiber = freeFibers.back();
+    freeFibers.pop_back();
+    thread.stack = stacks.prepare(thread.fiber, entry);
   }
-  ownStack = stacks.at(thread.fiber);
+  currentStack = stacks.start(thread.fiber);
   tinybardSwitchStack(save, thread.stack);
 }
 
 void Block::entry() { block->runThreads(block->threads[block->current].fiber); }
 
-/** What a stack is for: the running thread, then others that have not begun. */
+/** The main function of a stack: runs the current thread, then others that have not started. */
 void Block::runThreads(int fiber) {
   for (;;) {
     threads[current].fiber = fiber;
-    isInside = false;
+    isInEmulator = false;
     launch->body(launch->arguments.get());
-    isInside = true;
-    for (Copy& copy : threads[current].copies) land(copy);
-    ended++;
-    const int next = choose();
-    if (next >= 0) setRunning(next);
+    isInEmulator = true;
+    for (AsyncCopy& copy : threads[current].copies) complete(copy);
+    finished++;
+    const int next = chooseThread();
+    if (next >= 0) setCurrent(next);
     if (next >= 0 && threads[next].fiber < 0) continue;
-    spareFibers.push_back(fiber);
+    freeFibers.push_back(fiber);
     void* never;
-    if (next >= 0) ownStack = stacks.at(threads[next].fiber);
-    tinybardSwitchStack(&never, next < 0 ? home : threads[next].stack);
+    if (next >= 0) currentStack = stacks.start(threads[next].fiber);
+    tinybardSwitchStack(&never, next < 0 ? scheduler : threads[next].stack);
   }
 }
 
-void Block::giveUp() {
-  isGivenUp = true;
+void Block::abandon() {
+  isAbandoned = true;
   void* never;
-  tinybardSwitchStack(&never, home);
+  tinybardSwitchStack(&never, scheduler);
   __builtin_unreachable();
 }
 
-// ---- a block from begin to end
+// ---- the life of a block
 
-void Block::begin() {
+void Block::initialize() {
   const dim3 size = launch->block;
   count = (int)(size.x * size.y * size.z);
-  ended = atBarrier = 0;
-  isGivenUp = false;
+  finished = 0;
+  atBarrier = 0;
+  isAbandoned = false;
   readyWarps = 0;
-  spareFibers.resize(MOST_THREADS);
-  for (int i = 0; i < MOST_THREADS; i++) spareFibers[i] = MOST_THREADS - 1 - i;
+  freeFibers.resize(MAX_THREADS);
+  for (int i = 0; i < MAX_THREADS; i++) freeFibers[i] = MAX_THREADS - 1 - i;
   for (Warp& warp : warps) {
     warp.ready = 0;
-    for (auto& gathering : warp.open) warp.spare.push_back(std::move(gathering));
-    warp.open.clear();
+    for (auto& operation : warp.pending) warp.unused.push_back(std::move(operation));
+    warp.pending.clear();
   }
   for (int i = 0; i < count; i++) {
     Thread& thread = threads[i];
     thread.index = {i % size.x, i / size.x % size.y, i / (size.x * size.y)};
     thread.fiber = -1;
-    thread.waitsAt = nullptr;
+    thread.waitingFor = nullptr;
     thread.copies.clear();
-    thread.groups = 0;
-    setReady(i);
+    thread.committedGroups = 0;
+    markReady(i);
   }
-  static const Site dynamicSite = {"memory of DYNAMIC_SHARED", 0, 128};
-  arrays.assign(1, {&dynamicSite, arena, launch->sharedBytes});
+  static const SharedDeclaration dynamicMemory = {"DYNAMIC_SHARED memory", 0, 128};
+  arrays.assign(1, {&dynamicMemory, arena, launch->sharedBytes});
   used = launch->sharedBytes;
-  inSites = 0;
+  staticBytes = 0;
   std::memset(arena, POISON, used);
   std::memset(arena + used, RED, RED_ZONE);
 }
 
-bool Block::run(const Launch& launched, uint3 index, uint64_t seed) {
-  launch = &launched;
+bool Block::run(const Launch& toRun, uint3 index, uint64_t seed) {
+  launch = &toRun;
   random.state = seed;
-  isInside = true;
+  isInEmulator = true;
   block = this;
   blockIdx = index;
   blockDim = {launch->block.x, launch->block.y, launch->block.z};
   gridDim = {launch->grid.x, launch->grid.y, launch->grid.z};
-  begin();
+  initialize();
   if (checking) check::beginBlock(count);
   current = -1;
-  goOn(&home); // comes back when no thread can go on
-  if (!isGivenUp && ended < count) reportStuck();
-  if (!isGivenUp && ended == count) checkRedZones();
+  switchThread(&scheduler); // returns when no thread is ready
+  if (!isAbandoned && finished < count) reportDeadlock();
+  if (!isAbandoned && finished == count) checkRedZones();
   block = nullptr;
-  isInside = false;
-  ownStack = nullptr;
-  return !isGivenUp && ended == count;
+  isInEmulator = false;
+  currentStack = nullptr;
+  return !isAbandoned && finished == count;
 }
 
 // ---- shared memory
 
-void* Block::shared(const Site& site) {
+void* Block::sharedArray(const SharedDeclaration& declaration) {
   for (const SharedArray& array : arrays) {
-    if (array.site == &site) return array.begin;
+    if (array.declaration == &declaration) return array.begin;
   }
-  // just behind a red zone, and no better aligned than is promised
-  const size_t alignment = std::max(site.alignment, (size_t)16);
+  // after a red zone, and aligned no better than promised
+  const size_t alignment = std::max(declaration.alignment, (size_t)16);
   const size_t begin = ((used + RED_ZONE + alignment) & ~(2 * alignment - 1)) + alignment;
-  inSites += site.bytes;
-  if (inSites > MOST_STATIC_SHARED) fail("its shared arrays take more than 48 KB");
-  const size_t all = inSites + launch->sharedBytes;
-  if (all > MOST_SHARED) fail("its shared memory takes more than 227 KB");
-  if (all > MOST_STATIC_SHARED && launch->sharedBytes <= 32 * 1024) { // see launch(), device.cuh
-    fail("its shared arrays, beside the memory of DYNAMIC_SHARED, take more than 48 KB");
+  staticBytes += declaration.bytes;
+  if (staticBytes > MAX_STATIC_SHARED) fail("its shared arrays exceed 48 KB");
+  const size_t total = staticBytes + launch->sharedBytes;
+  if (total > MAX_SHARED) fail("its shared memory exceeds 227 KB");
+  if (total > MAX_STATIC_SHARED && launch->sharedBytes <= 32 * 1024) { // see launch(), device.cuh
+    fail("its shared arrays and DYNAMIC_SHARED memory together exceed 48 KB");
   }
   std::memset(arena + used, RED, begin - used);
-  std::memset(arena + begin, POISON, site.bytes);
-  used = begin + site.bytes;
+  std::memset(arena + begin, POISON, declaration.bytes);
+  used = begin + declaration.bytes;
   std::memset(arena + used, RED, RED_ZONE);
-  arrays.push_back({&site, arena + begin, site.bytes});
+  arrays.push_back({&declaration, arena + begin, declaration.bytes});
   return arena + begin;
 }
 
-const SharedArray* Block::arrayAt(const void* address) const {
+const SharedArray* Block::findArray(const void* address) const {
   for (const SharedArray& array : arrays) {
     if ((size_t)((const char*)address - array.begin) < array.bytes) return &array;
   }
   return nullptr;
 }
 
-/** Whether a thread has written behind an array. */
+/** Reports a write past the end of an array. */
 void Block::checkRedZones() {
   for (size_t i = 0; i < arrays.size(); i++) {
     const char* const end = arrays[i].begin + arrays[i].bytes;
     const char* const next = i + 1 < arrays.size() ? arrays[i + 1].begin : end + RED_ZONE;
     for (const char* at = end; at < next; at++) {
       if ((unsigned char)*at == RED) continue;
-      noteOf(-1, "out of bounds: a thread has written " + std::to_string(at - end) +
-                     " bytes behind shared " + arrays[i].site->name);
-      isGivenUp = true;
+      reportThread(-1, "out of bounds: a thread has written " + std::to_string(at - end) +
+                             " bytes past the end of shared " + arrays[i].name());
+      isAbandoned = true;
       return;
     }
   }
 }
 
-// ---- meetings
+// ---- barriers and warp operations
 
-void Block::barrier(Here here) {
+void Block::barrier(SourceLine line) {
   Thread& thread = threads[current];
-  thread.waitsAt = &barrierOperation;
-  thread.here = here;
+  thread.waitingFor = &barrierOperation;
+  thread.line = line;
   thread.mask = 0;
-  if (++atBarrier < count) return goOn(&thread.stack);
+  if (++atBarrier < count) return switchThread(&thread.stack);
   for (int i = 0; i < count; i++) {
-    if (threads[i].here.line == here.line) continue;
-    fail("waits at another barrier (" + text(here) + ") than thread " + text(threads[i].index) +
-         " (" + text(threads[i].here) + ")");
+    if (threads[i].line.number == line.number) continue;
+    fail("waits at a different barrier (" + toString(line) + ") than thread " +
+         toString(threads[i].index) + " (" + toString(threads[i].line) + ")");
   }
   if (checking) check::barrier();
   atBarrier = 0;
   for (int i = 0; i < count; i++) {
-    threads[i].waitsAt = nullptr;
-    setReady(i);
+    threads[i].waitingFor = nullptr;
+    markReady(i);
   }
-  goOn(&thread.stack);
+  switchThread(&thread.stack);
 }
 
-void Block::gather(const Operation& operation, unsigned mask, void* offer, Here here) {
+void Block::warpOperation(const WarpOperation& operation, unsigned mask, void* operand,
+                          SourceLine line) {
   Thread& thread = threads[current];
   const unsigned bit = 1u << current % LANES;
-  if (!(mask & bit)) fail(std::string(operation.name) + " whose mask is without the lane itself");
+  if (!(mask & bit)) {
+    fail(std::string(operation.name) + " with a mask that does not include the calling lane");
+  }
   Warp& warp = warps[current / LANES];
+  const auto matches = [&](const PendingOperation& pending) {
+    return pending.operation == &operation && pending.mask == mask &&
+           (!operation.requiresSameLine || pending.line.number == line.number);
+  };
   size_t i = 0;
-  while (i < warp.open.size() && !(warp.open[i]->operation == &operation &&
-                                   warp.open[i]->mask == mask &&
-                                   (!operation.isOneLine || warp.open[i]->here.line == here.line)))
-    i++;
-  if (i == warp.open.size()) {
-    if (warp.spare.empty()) warp.spare.push_back(std::make_unique<Gathering>());
-    warp.open.push_back(std::move(warp.spare.back()));
-    warp.spare.pop_back();
-    warp.open[i]->operation = &operation;
-    warp.open[i]->mask = mask;
-    warp.open[i]->arrived = 0;
-    warp.open[i]->here = here;
+  while (i < warp.pending.size() && !matches(*warp.pending[i])) i++;
+  if (i == warp.pending.size()) {
+    if (warp.unused.empty()) warp.unused.push_back(std::make_unique<PendingOperation>());
+    warp.pending.push_back(std::move(warp.unused.back()));
+    warp.unused.pop_back();
+    warp.pending[i]->operation = &operation;
+    warp.pending[i]->mask = mask;
+    warp.pending[i]->arrived = 0;
+    warp.pending[i]->line = line;
   }
-  Gathering& gathering = *warp.open[i];
-  gathering.offers[current % LANES] = offer;
-  gathering.arrived |= bit;
-  if (gathering.arrived != mask) {
-    thread.waitsAt = &operation;
-    thread.here = here;
+  PendingOperation& pending = *warp.pending[i];
+  pending.operands[current % LANES] = operand;
+  pending.arrived |= bit;
+  if (pending.arrived != mask) {
+    thread.waitingFor = &operation;
+    thread.line = line;
     thread.mask = mask;
-    return goOn(&thread.stack);
+    return switchThread(&thread.stack);
   }
-  if (operation.forAll) operation.forAll(gathering.offers, mask);
+  if (operation.execute) operation.execute(pending.operands, mask);
   const int first = current / LANES * LANES;
   for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
-    threads[first + __builtin_ctz(rest)].waitsAt = nullptr;
+    threads[first + __builtin_ctz(rest)].waitingFor = nullptr;
   }
   warp.ready |= mask & ~bit;
   if (warp.ready != 0) readyWarps |= 1u << current / LANES;
-  warp.spare.push_back(std::move(warp.open[i]));
-  warp.open.erase(warp.open.begin() + i);
+  warp.unused.push_back(std::move(warp.pending[i]));
+  warp.pending.erase(warp.pending.begin() + i);
 }
 
-/** No thread can go on, but not all have ended: says who waits, and for whom. */
-void Block::reportStuck() {
-  isGivenUp = true;
-  int waiting = -1, missing = -1;
+/** No thread is ready, but not all have finished: reports a waiting thread and a missing one. */
+void Block::reportDeadlock() {
+  isAbandoned = true;
+  int waiting = -1;
+  int missing = -1;
   for (int i = 0; i < count && missing < 0; i++) {
     const Thread& thread = threads[i];
-    if (!thread.waitsAt) continue;
-    const bool atBarrier = thread.waitsAt == &barrierOperation;
+    if (!thread.waitingFor) continue;
+    const bool isAtBarrier = thread.waitingFor == &barrierOperation;
     waiting = i;
-    for (int j = atBarrier ? 0 : i / LANES * LANES; j < count && missing < 0; j++) {
-      if (!atBarrier && (j / LANES != i / LANES || !(thread.mask >> j % LANES & 1))) continue;
-      if (threads[j].waitsAt != thread.waitsAt || threads[j].mask != thread.mask ||
-          threads[j].here.line != thread.here.line) missing = j;
+    for (int j = isAtBarrier ? 0 : i / LANES * LANES; j < count && missing < 0; j++) {
+      const bool isSameWarp = j / LANES == i / LANES;
+      const bool isExpected = isAtBarrier || (isSameWarp && thread.mask >> j % LANES & 1);
+      if (!isExpected) continue;
+      const bool isElsewhere = threads[j].waitingFor != thread.waitingFor ||
+                               threads[j].mask != thread.mask ||
+                               threads[j].line.number != thread.line.number;
+      if (isElsewhere) missing = j;
     }
-    if (atBarrier && missing < 0) missing = 0;
+    if (isAtBarrier && missing < 0) missing = 0;
   }
   const Thread& thread = threads[waiting];
-  std::string what = "waits at " + text(thread.here) + " for ever: ";
-  if (thread.waitsAt == &barrierOperation) {
+  std::string what = "deadlock: waits at " + toString(thread.line) + " for ";
+  if (thread.waitingFor == &barrierOperation) {
     what += "a barrier that not all threads reach";
   } else {
     char mask[16];
     std::snprintf(mask, sizeof mask, "%08x", thread.mask);
-    what += std::string(thread.waitsAt->name) + " that not all lanes of mask " + mask + " reach";
+    what += std::string(thread.waitingFor->name) + " that not all lanes of mask " + mask + " reach";
   }
   if (missing >= 0) {
     const Thread& other = threads[missing];
-    what += "; thread " + text(other.index);
-    if (!other.waitsAt) what += " has ended";
-    else what += std::string(" waits at ") + other.waitsAt->name + ", " + text(other.here);
+    what += "; thread " + toString(other.index);
+    if (!other.waitingFor) what += " has finished";
+    else what += std::string(" waits at ") + other.waitingFor->name + ", " + toString(other.line);
   } else {
     what += "; the block has no such lanes";
   }
-  noteOf(waiting, what);
+  reportThread(waiting, what);
 }
 
-// ---- copies on their way
+// ---- asynchronous copies: each completes at a random time between its start and the wait for it
 
-void Block::land(Copy& copy) {
+void Block::complete(AsyncCopy& copy) {
   if (copy.isDone) return;
   copy.isDone = true;
-  std::memcpy(copy.to, copy.from, (size_t)copy.valid);
-  std::memset((char*)copy.to + copy.valid, 0, (size_t)(16 - copy.valid));
+  std::memcpy(copy.to, copy.from, (size_t)copy.validBytes);
+  std::memset((char*)copy.to + copy.validBytes, 0, (size_t)(16 - copy.validBytes));
 }
 
-void Block::copy(void* to, const void* from, int valid, const void* code) {
+void Block::copyAsync(void* to, const void* from, int validBytes, const void* code) {
   if ((uintptr_t)to % 16 != 0 || (uintptr_t)from % 16 != 0) {
-    fail("copyAsync: an address is no multiple of 16");
+    fail("copyAsync: an address is not a multiple of 16");
   }
-  if (valid < 0 || valid > 16) fail("copyAsync of " + std::to_string(valid) + " bytes");
+  if (validBytes < 0 || validBytes > 16) {
+    fail("copyAsync of " + std::to_string(validBytes) + " bytes");
+  }
   if (!isShared(to, 16)) fail("copyAsync to memory that is not shared");
   if (checking) {
-    check::accessOf(current, check::How::read, from, (size_t)valid, code);
-    check::accessOf(current, check::How::fill, to, 16, code);
+    check::accessBy(current, check::AccessKind::read, from, (size_t)validBytes, code);
+    check::accessBy(current, check::AccessKind::asyncWrite, to, 16, code);
   }
   Thread& thread = threads[current];
-  thread.copies.push_back({to, from, valid, thread.groups, false});
-  if (random.oneIn(2)) land(thread.copies.back());
+  thread.copies.push_back({to, from, validBytes, thread.committedGroups, false});
+  if (random.oneIn(2)) complete(thread.copies.back());
   else std::memset(to, POISON, 16);
 }
 
-void Block::commit() {
+void Block::commitCopies() {
   Thread& thread = threads[current];
-  thread.groups++;
-  for (Copy& copy : thread.copies) {
-    if (random.oneIn(2)) land(copy);
+  thread.committedGroups++;
+  for (AsyncCopy& copy : thread.copies) {
+    if (random.oneIn(2)) complete(copy);
   }
 }
 
@@ -345,10 +357,10 @@ void Block::waitForGroups(int pending) {
   Thread& thread = threads[current];
   size_t done = 0;
   for (; done < thread.copies.size(); done++) {
-    Copy& copy = thread.copies[done];
-    if (copy.group >= thread.groups - pending) break;
-    land(copy);
-    if (checking) check::landed(copy.to);
+    AsyncCopy& copy = thread.copies[done];
+    if (copy.group >= thread.committedGroups - pending) break;
+    complete(copy);
+    if (checking) check::copyCompleted(copy.to);
   }
   thread.copies.erase(thread.copies.begin(), thread.copies.begin() + done);
 }

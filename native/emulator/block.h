@@ -1,5 +1,5 @@
-// A block of threads at work, on one thread of the system: each of its threads is a stack of its
-// own, and whoever must wait goes on with another that can.
+// A block that is being run, on one OS thread: each of its threads has its own stack, and a thread
+// that must wait switches to another one that is ready.
 #pragma once
 
 #include <memory>
@@ -12,59 +12,62 @@
 namespace tinybard::cuda::emulator {
 
 constexpr int LANES = 32;
-constexpr int MOST_THREADS = 1024;
-constexpr size_t MOST_SHARED = 227 * 1024;       // of a block, as on the H100
-constexpr size_t MOST_STATIC_SHARED = 48 * 1024; // what SHARED may take of it
-constexpr size_t ARENA = MOST_SHARED + 64 * 1024;       // with red zones
+constexpr int MAX_THREADS = 1024;
+constexpr size_t MAX_SHARED = 227 * 1024;              // bytes per block, as on the H100
+constexpr size_t MAX_STATIC_SHARED = 48 * 1024;        // the part of it available to SHARED
+constexpr size_t ARENA_SIZE = MAX_SHARED + 64 * 1024; // with red zones
 
-/** What lanes do together: the last one to come does it for all. */
-struct Operation {
+/** An operation that the lanes of a warp do together: the last lane to arrive executes it. */
+struct WarpOperation {
   const char* name;
-  void (*forAll)(void* const* offers, unsigned mask); // what each lane of the mask brought along
-  bool isOneLine; // all lanes must come from the same line
+  void (*execute)(void* const* operands, unsigned mask); // operands by lane, for those of the mask
+  bool requiresSameLine; // all lanes must call it from the same line
 };
 
-/** A copy to shared memory on its way. */
-struct Copy {
+/** An asynchronous copy to shared memory. */
+struct AsyncCopy {
   void* to;
   const void* from;
-  int valid, group;
+  int validBytes;
+  int group;
   bool isDone;
 };
 
 /** A thread of the block. */
 struct Thread {
   uint3 index;
-  void* stack = nullptr; // where it goes on; null: it has not begun
-  int fiber = -1;        // the number of its stack
-  const Operation* waitsAt = nullptr;
-  Here here = {};
+  void* stack = nullptr;                     // where it continues; null: it has not started
+  int fiber = -1;                            // the index of its stack
+  const WarpOperation* waitingFor = nullptr; // and the line and lane mask of that operation
+  SourceLine line = {};
   unsigned mask = 0;
-  std::vector<Copy> copies;
-  int groups = 0; // of copies that it has committed
+  std::vector<AsyncCopy> copies;
+  int committedGroups = 0;
 };
 
-/** Lanes that have come to an operation, while others of its mask have not. */
-struct Gathering {
-  const Operation* operation;
-  unsigned mask, arrived;
-  Here here;
-  void* offers[LANES];
+/** An operation at which some lanes of its mask have arrived, but not all. */
+struct PendingOperation {
+  const WarpOperation* operation;
+  unsigned mask;
+  unsigned arrived;
+  SourceLine line;
+  void* operands[LANES];
 };
 
 struct SharedArray {
-  const Site* site;
+  const SharedDeclaration* declaration;
   char* begin;
   size_t bytes;
-  std::string name() const { return site->name; }
+  std::string name() const { return declaration->name; }
 };
 
 struct Warp {
-  unsigned ready; // lanes that can go on
-  std::vector<std::unique_ptr<Gathering>> open, spare;
+  unsigned ready; // the lanes that are not waiting
+  std::vector<std::unique_ptr<PendingOperation>> pending;
+  std::vector<std::unique_ptr<PendingOperation>> unused; // for reuse
 };
 
-/** A generator for the orders (splitmix64). */
+/** The random number generator that decides the order of threads (splitmix64). */
 struct Random {
   uint64_t state;
   uint64_t next() {
@@ -80,32 +83,33 @@ class Block {
  public:
   Block();
 
-  /** Runs block `index` of a launch from its begin to its end; false if it could not end. */
+  /** Runs block `index` of a launch; returns false if it failed. */
   bool run(const Launch& launch, uint3 index, uint64_t seed);
 
-  // what the running thread may ask
-  void barrier(Here here);
-  void gather(const Operation& operation, unsigned mask, void* offer, Here here);
-  void* shared(const Site& site);
-  void* dynamic() const { return arena; }
+  // called by the running thread
+  void barrier(SourceLine line);
+  void warpOperation(const WarpOperation& operation, unsigned mask, void* operand,
+                     SourceLine line);
+  void* sharedArray(const SharedDeclaration& declaration);
+  void* dynamicShared() const { return arena; }
   bool isShared(const void* address, size_t bytes) const {
     return (size_t)((const char*)address - arena) + bytes <= used;
   }
-  /** Where an address of the arena lies in it; -1: in none. */
-  int64_t inArena(const void* address) const {
+  /** Returns the offset of an address in the arena, or -1 if it is elsewhere. */
+  int64_t arenaOffset(const void* address) const {
     const int64_t offset = (const char*)address - arena;
-    return offset >= 0 && offset < (int64_t)ARENA ? offset : -1;
+    return offset >= 0 && offset < (int64_t)ARENA_SIZE ? offset : -1;
   }
-  /** The array that holds the address; null: none. */
-  const SharedArray* arrayAt(const void* address) const;
-  void copy(void* to, const void* from, int valid, const void* code);
-  void commit();
+  /** Returns the shared array that contains the address, or null. */
+  const SharedArray* findArray(const void* address) const;
+  void copyAsync(void* to, const void* from, int validBytes, const void* code);
+  void commitCopies();
   void waitForGroups(int pending);
-  /** Gives up the block: something is wrong with it. Does not return. */
-  [[noreturn]] void giveUp();
+  /** Ends the block after an error. Does not return. */
+  [[noreturn]] void abandon();
 
-  const Launch& launched() const { return *launch; }
-  int running() const { return current; }
+  const Launch& currentLaunch() const { return *launch; }
+  int runningThread() const { return current; }
   const Thread& thread(int i) const { return threads[i]; }
 
   Random random;
@@ -114,49 +118,52 @@ class Block {
  private:
   static void entry();
   [[noreturn]] void runThreads(int fiber);
-  int choose();
-  void goOn(void** save);
-  void setRunning(int i);
-  void setReady(int i);
-  void land(Copy& copy);
-  void begin();
-  [[noreturn]] void wrongArrival(const Operation& operation, unsigned mask, Here here);
-  void reportStuck();
+  int chooseThread();
+  void switchThread(void** save);
+  void setCurrent(int i);
+  void markReady(int i);
+  void complete(AsyncCopy& copy);
+  void initialize();
+  void reportDeadlock();
   void checkRedZones();
 
   const Launch* launch = nullptr;
-  void* home = nullptr; // where run() waits
-  std::vector<Thread> threads = std::vector<Thread>(MOST_THREADS);
-  Warp warps[MOST_THREADS / LANES] = {};
+  void* scheduler = nullptr; // the stack on which run() waits
+  std::vector<Thread> threads = std::vector<Thread>(MAX_THREADS);
+  Warp warps[MAX_THREADS / LANES] = {};
   unsigned readyWarps = 0;
-  int count = 0, ended = 0, current = 0, atBarrier = 0;
-  bool isGivenUp = false;
-  std::vector<int> spareFibers;
+  int count = 0;     // threads
+  int finished = 0;  // threads
+  int current = 0;   // the running thread
+  int atBarrier = 0; // threads that wait at a barrier
+  bool isAbandoned = false;
+  std::vector<int> freeFibers;
 
-  std::vector<SharedArray> arrays; // the first is the dynamic one
+  std::vector<SharedArray> arrays; // the first is dynamic shared memory
   std::unique_ptr<char[]> memory;
-  char* arena;
-  size_t used = 0, inSites = 0;
+  char* arena; // in memory, aligned to 128 bytes
+  size_t used = 0;        // bytes of the arena
+  size_t staticBytes = 0; // of arrays declared with SHARED
 };
 
-/** The block that the caller is a thread of; null outside of kernels. */
-EMULATOR_OWN Block* block;
+/** The block whose thread is running on this OS thread; null outside of kernels. */
+EMULATOR_THREAD_LOCAL Block* block;
 
-/** Where the running thread's stack begins: most accesses are to it, and need no check. */
-EMULATOR_OWN const char* ownStack;
+/** The start of the running thread's stack. Most accesses are to it and need no check. */
+EMULATOR_THREAD_LOCAL const char* currentStack;
 
 /**
- * Whether the emulator itself is at work, whose accesses are not those of a kernel. They may come
- * to be watched, since the linker keeps one copy of an inline function, maybe a kernel's.
+ * True while the emulator's own code runs. Its accesses may reach the checks too, since the linker
+ * keeps one copy of an inline function, possibly the instrumented one; they are not checked.
  */
-EMULATOR_OWN bool isInside;
+EMULATOR_THREAD_LOCAL bool isInEmulator;
 
-/** The way into the emulator for a thread of a kernel. */
-class Inside {
+/** Marks the emulator's code as running, from a kernel's call on until the call returns. */
+class EmulatorScope {
  public:
-  explicit Inside(const char* asked);
-  ~Inside() { isInside = false; }
-  Inside(const Inside&) = delete;
+  explicit EmulatorScope(const char* operation);
+  ~EmulatorScope() { isInEmulator = false; }
+  EmulatorScope(const EmulatorScope&) = delete;
   Block* operator->() const { return block; }
 };
 

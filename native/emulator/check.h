@@ -1,34 +1,36 @@
-// The checks of every access, where kernels were compiled to be watched (docs/emulator.md).
+// The checks of memory accesses in kernels compiled for the checked mode (docs/emulator.md).
 #pragma once
 
 #include "emulator.h"
 
 namespace tinybard::cuda::emulator {
 
-/** Whether kernels are watched: g++ -fsanitize=thread has put a call before each access. */
+/** True in checked mode: g++ -fsanitize=thread has inserted a call before each access. */
 extern bool checking;
 
 namespace check {
 
-// what becomes of the device's memory: all buffers lie within it
+// changes of the device memory, which contains all buffers
 bool setMemory(char* base, size_t bytes);
 void addBuffer(const void* begin, size_t bytes);
 void limitBuffer(const void* begin, size_t bytes);
 void removeBuffer(const void* begin);
 
-// what becomes of a launch
+// progress of a launch
 void beginLaunch();
 void beginBlock(int threads);
 void barrier();
 void syncWarp(int warp, unsigned mask);
 void fence();
 
-// accesses of the running thread, or of thread i, by code at an address
-enum class How { read, write, atomic, fill };
-void access(How how, const void* at, size_t bytes, const void* code);
-void accessOf(int i, How how, const void* at, size_t bytes, const void* code);
-/** A copy of 16 bytes to shared memory, which began as How::fill, has landed. */
-void landed(const void* to);
+// accesses; `code` is the return address of the inserted call
+enum class AccessKind { read, write, atomic, asyncWrite };
+/** Checks an access of the running thread. */
+void access(AccessKind kind, const void* at, size_t bytes, const void* code);
+/** Checks an access of thread i of the running block. */
+void accessBy(int i, AccessKind kind, const void* at, size_t bytes, const void* code);
+/** Ends an AccessKind::asyncWrite of 16 bytes to shared memory. */
+void copyCompleted(const void* to);
 
 } // namespace check
 } // namespace tinybard::cuda::emulator

@@ -1,5 +1,5 @@
-// Where a kernel touches memory that is not there, or divides by zero, the processor stops it; here
-// that becomes a report like others, and the process lives on.
+// Signal handlers that turn a kernel's invalid access or integer division by zero into a report, so
+// that the process continues.
 
 #include <signal.h>
 #include <ucontext.h>
@@ -14,10 +14,10 @@ namespace tinybard::cuda::emulator {
 namespace {
 
 constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE};
-struct sigaction former[65]; // by signal
+struct sigaction previous[65]; // by signal
 
-/** Where the processor was. */
-const char* codeOf(const void* context) {
+/** Returns the address of the instruction that raised the signal. */
+const char* instructionAddress(const void* context) {
   const auto* const machine = &static_cast<const ucontext_t*>(context)->uc_mcontext;
 #if defined(__x86_64__)
   return reinterpret_cast<const char*>(machine->gregs[REG_RIP]);
@@ -27,51 +27,53 @@ const char* codeOf(const void* context) {
 }
 
 void handle(int signal, siginfo_t* info, void* context) {
-  const bool isOverflow = block && block->stacks.of(info->si_addr) >= 0;
-  if (!block || (isInside && !isOverflow)) { // not a kernel's: whoever was here before
-    sigaction(signal, &former[signal], nullptr); // it comes again at once
+  const bool isOverflow = block && block->stacks.indexOf(info->si_addr) >= 0;
+  if (!block || (isInEmulator && !isOverflow)) { // not in a kernel: for the previous handler
+    sigaction(signal, &previous[signal], nullptr); // raised again on return
     return;
   }
-  isInside = true;
-  std::string what = "it touches memory that is not there, at " + text(info->si_addr);
+  isInEmulator = true;
+  std::string what = "access to unmapped memory at " + toString(info->si_addr);
   if (isOverflow) {
-    what = "its local memory takes more than " + std::to_string(Stacks::room) + " bytes";
+    what = "its local memory exceeds " + std::to_string(Stacks::SIZE) + " bytes";
   }
-  if (signal == SIGFPE) what = "it divides a whole number by 0";
-  fail("crash at " + lineOf(codeOf(context) + 1) + ": " + what); // leaves this stack for ever
+  if (signal == SIGFPE) what = "integer division by zero";
+  // leaves this stack without returning to it
+  fail("crash at " + sourceLine(instructionAddress(context) + 1) + ": " + what);
 }
 
-/** A stack for the handler, since that of the thread may be full. */
-struct SpareStack {
+/** A stack for the handler, since the thread's may have overflowed. */
+struct HandlerStack {
   std::vector<char> memory = std::vector<char>(128 * 1024);
-  bool isOurs = false;
-  SpareStack() {
-    stack_t present, ours = {};
+  bool isInstalled = false;
+  HandlerStack() {
+    stack_t present;
+    stack_t own = {};
     if (sigaltstack(nullptr, &present) != 0 || !(present.ss_flags & SS_DISABLE)) return;
-    ours.ss_sp = memory.data();
-    ours.ss_size = memory.size();
-    isOurs = sigaltstack(&ours, nullptr) == 0;
+    own.ss_sp = memory.data();
+    own.ss_size = memory.size();
+    isInstalled = sigaltstack(&own, nullptr) == 0;
   }
-  ~SpareStack() {
+  ~HandlerStack() {
     stack_t none = {};
     none.ss_flags = SS_DISABLE;
-    if (isOurs) sigaltstack(&none, nullptr);
+    if (isInstalled) sigaltstack(&none, nullptr);
   }
 };
 
 } // namespace
 
-void catchCrashes() {
-  struct sigaction ours = {};
-  ours.sa_sigaction = handle;
-  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-  for (const int signal : SIGNALS) sigaction(signal, &ours, &former[signal]);
+void installCrashHandlers() {
+  struct sigaction action = {};
+  action.sa_sigaction = handle;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  for (const int signal : SIGNALS) sigaction(signal, &action, &previous[signal]);
 }
 
-void giveBackCrashes() {
-  for (const int signal : SIGNALS) sigaction(signal, &former[signal], nullptr);
+void restoreCrashHandlers() {
+  for (const int signal : SIGNALS) sigaction(signal, &previous[signal], nullptr);
 }
 
-void prepareForCrashes() { static thread_local SpareStack stack; }
+void prepareThreadForCrashes() { static thread_local HandlerStack stack; }
 
 } // namespace tinybard::cuda::emulator

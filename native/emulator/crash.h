@@ -1,12 +1,12 @@
-// Crashes of kernels, caught.
+// Turns crashes of kernels into reports.
 #pragma once
 
 namespace tinybard::cuda::emulator {
 
-/** From here on crashes within kernels are reported; until giveBackCrashes(). */
-void catchCrashes();
-void giveBackCrashes();
-/** Each thread of the system that runs kernels calls it before. */
-void prepareForCrashes();
+/** Reports crashes in kernels until restoreCrashHandlers(). */
+void installCrashHandlers();
+void restoreCrashHandlers();
+/** Gives the calling OS thread a stack for the handler; called before it runs kernels. */
+void prepareThreadForCrashes();
 
 } // namespace tinybard::cuda::emulator

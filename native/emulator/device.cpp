@@ -1,4 +1,4 @@
-// The emulated device: it is always there, and its time is the processor's.
+// The emulated device: it is always available, and its time is CPU time.
 
 #include <chrono>
 
@@ -12,7 +12,7 @@ int driverVersion() { return 0; }
 
 float elapsedMilliseconds(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
-  work(); // launches wait until they are done
+  work(); // launches are synchronous
   return std::chrono::duration<float, std::milli>(std::chrono::steady_clock::now() - begin).count();
 }
 

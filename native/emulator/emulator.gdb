@@ -1,6 +1,6 @@
-# For gdb, on x86-64: the threads of the block that is running, beside the one that gdb shows.
-#   look 40   goes to where thread 40 of the block waits: bt, frame, print work as usual
-#   back      returns to the running thread; needed before the program goes on
+# gdb commands, for x86-64, that show the other threads of the running block.
+#   look 40   switches to the waiting thread 40 of the block: bt, frame, print work as usual
+#   back      returns to the running thread; required before the program continues
 
 set $isLooking = 0
 
@@ -17,17 +17,17 @@ define look
     set $running_r14 = $r14
     set $running_r15 = $r15
   end
-  # as tinybardSwitchStack() of fiber.cpp left them
+  # the registers as tinybardSwitchStack() in fiber.cpp saved them
   set $thread = 'tinybard::cuda::emulator::block'->threads._M_impl._M_start + $arg0
-  set $left = (unsigned long*)$thread->stack
-  set $r15 = $left[0]
-  set $r14 = $left[1]
-  set $r13 = $left[2]
-  set $r12 = $left[3]
-  set $rbx = $left[4]
-  set $rbp = $left[5]
-  set $rsp = (unsigned long)($left + 7)
-  set $rip = $left[6]
+  set $saved = (unsigned long*)$thread->stack
+  set $r15 = $saved[0]
+  set $r14 = $saved[1]
+  set $r13 = $saved[2]
+  set $r12 = $saved[3]
+  set $rbx = $saved[4]
+  set $rbp = $saved[5]
+  set $rsp = (unsigned long)($saved + 7)
+  set $rip = $saved[6]
   bt -frame-arguments none 3
 end
 

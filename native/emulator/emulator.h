@@ -1,6 +1,6 @@
-// CUDA's names for g++: with this page in place of CUDA's headers, the kernels of native/cuda are
-// plain C++ that runs on the processor, thread by thread (docs/emulator.md). What needs to wait,
-// or to be watched, has its body in the emulator's own pages; only types and arithmetic are here.
+// CUDA's declarations for g++: with this header in place of CUDA's, the kernels of native/cuda are
+// plain C++ that runs on the CPU, thread by thread (docs/emulator.md). Only types and arithmetic
+// are defined here; whatever waits or is checked is defined in the other files of this folder.
 #pragma once
 
 #include <cmath>
@@ -18,7 +18,7 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 
-// ---- where a thread is
+// ---- thread and block indices
 
 struct uint3 {
   unsigned x, y, z;
@@ -29,59 +29,63 @@ struct dim3 {
   constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
-// __thread, not thread_local: they begin as zeros, and no access asks whether they were made
-#define EMULATOR_OWN extern __thread __attribute__((tls_model("initial-exec")))
-EMULATOR_OWN uint3 threadIdx, blockIdx, blockDim, gridDim;
+// __thread instead of thread_local: zero-initialized, so that no access checks for construction
+#define EMULATOR_THREAD_LOCAL extern __thread __attribute__((tls_model("initial-exec")))
+EMULATOR_THREAD_LOCAL uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace tinybard::cuda::emulator {
 
-/** A line of a kernel: where something waits. */
-struct Here {
+/** A line of a kernel's source. */
+struct SourceLine {
   const char* file;
-  int line;
+  int number;
 };
-#define EMULATOR_HERE                      \
-  ::tinybard::cuda::emulator::Here here = { \
-    __builtin_FILE(), __builtin_LINE() }
+/** The last parameter of functions that need to know the line of their call. */
+#define EMULATOR_SOURCE_LINE                     \
+  ::tinybard::cuda::emulator::SourceLine line = { \
+      __builtin_FILE(), __builtin_LINE()}
 
-// ---- memory that a block shares
+// ---- shared memory
 
-/** A declaration of a shared array. Each block has an array for each site that it comes to. */
-struct Site {
+/** A declaration with SHARED. A block gets an array for each one that it executes. */
+struct SharedDeclaration {
   const char* name;
-  size_t bytes, alignment;
+  size_t bytes;
+  size_t alignment;
 };
-void* sharedArray(const Site& site);
+void* sharedArray(const SharedDeclaration& declaration);
 void* dynamicShared();
 
 // ---- launches
 
+/** A kernel launch. */
 struct Launch {
   const void* kernel;
   dim3 grid, block;
   size_t sharedBytes;
-  void (*body)(const void* arguments); // what each thread does
+  void (*body)(const void* arguments); // the code of each thread
   std::shared_ptr<const void> arguments;
   size_t argumentBytes;
 };
-/** Runs it, or notes it if a graph is being captured. */
+/** Runs a launch, or adds it to the graph that is being captured. */
 void submit(Launch&& launch);
 
-/** The order of threads and blocks comes of it; at first TINYBARD_EMULATOR_SEED. */
+/** Seeds the order of threads and blocks; initially TINYBARD_EMULATOR_SEED. */
 void setSeed(uint64_t seed);
 
-/** In checked mode: from here on only so much of a buffer may be touched. */
+/** Checked mode: from now on, accesses past the first `bytes` of a buffer are reported. */
 void limitBuffer(const void* begin, size_t bytes);
 
-// ---- what the lanes of a warp exchange
+// ---- shuffles and votes of a warp
 
-enum class Shuffle { index, up, down, exclusiveOr };
-uint32_t shuffle(Shuffle way, unsigned mask, uint32_t x, int where, int width, Here here);
-/** A bit for each lane of the mask whose condition holds. */
-unsigned vote(unsigned mask, bool condition, Here here);
+enum class ShuffleMode { index, up, down, exclusiveOr };
+uint32_t shuffle(ShuffleMode mode, unsigned mask, uint32_t x, int operand, int width,
+                 SourceLine line);
+/** Returns a bit for each lane of the mask whose condition is true. */
+unsigned vote(unsigned mask, bool condition, SourceLine line);
 
 template <class To, class From>
-inline To bitsAs(From x) {
+inline To bitCast(From x) {
   static_assert(sizeof(To) == sizeof(From));
   To y;
   std::memcpy(&y, &x, sizeof y);
@@ -90,36 +94,37 @@ inline To bitsAs(From x) {
 
 } // namespace tinybard::cuda::emulator
 
-#define SHARED(T, name, sizes)                                    \
-  typedef T name##Array sizes;                                    \
-  static const ::tinybard::cuda::emulator::Site name##Site = {    \
-      #name, sizeof(name##Array), 16};                            \
-  name##Array& name = *static_cast<name##Array*>(                 \
-      ::tinybard::cuda::emulator::sharedArray(name##Site))
+#define SHARED(T, name, sizes)                                                     \
+  typedef T name##Array sizes;                                                     \
+  static const ::tinybard::cuda::emulator::SharedDeclaration name##Declaration = { \
+      #name, sizeof(name##Array), 16};                                             \
+  name##Array& name = *static_cast<name##Array*>(                                  \
+      ::tinybard::cuda::emulator::sharedArray(name##Declaration))
 #define DYNAMIC_SHARED(T, name) \
   T* const name = static_cast<T*>(::tinybard::cuda::emulator::dynamicShared())
 
-// ---- waiting, votes, shuffles, atomics
+// ---- barriers, votes, shuffles, atomics
 
-void __syncthreads(EMULATOR_HERE);
-void __syncwarp(unsigned mask = 0xffffffff, EMULATOR_HERE);
+void __syncthreads(EMULATOR_SOURCE_LINE);
+void __syncwarp(unsigned mask = 0xffffffff, EMULATOR_SOURCE_LINE);
 void __threadfence();
 
-inline unsigned __ballot_sync(unsigned mask, int condition, EMULATOR_HERE) {
-  return tinybard::cuda::emulator::vote(mask, condition != 0, here);
+inline unsigned __ballot_sync(unsigned mask, int condition, EMULATOR_SOURCE_LINE) {
+  return tinybard::cuda::emulator::vote(mask, condition != 0, line);
 }
-inline int __any_sync(unsigned mask, int condition, EMULATOR_HERE) {
-  return tinybard::cuda::emulator::vote(mask, condition != 0, here) != 0;
+inline int __any_sync(unsigned mask, int condition, EMULATOR_SOURCE_LINE) {
+  return tinybard::cuda::emulator::vote(mask, condition != 0, line) != 0;
 }
-inline int __all_sync(unsigned mask, int condition, EMULATOR_HERE) {
-  return tinybard::cuda::emulator::vote(mask, condition == 0, here) == 0;
+inline int __all_sync(unsigned mask, int condition, EMULATOR_SOURCE_LINE) {
+  return tinybard::cuda::emulator::vote(mask, condition == 0, line) == 0;
 }
 
-#define EMULATOR_SHUFFLE(name, way)                                                          \
-  template <class T>                                                                         \
-  inline T name(unsigned mask, T x, int where, int width = 32, EMULATOR_HERE) {              \
-    using namespace tinybard::cuda::emulator;                                                \
-    return bitsAs<T>(shuffle(Shuffle::way, mask, bitsAs<uint32_t>(x), where, width, here));  \
+#define EMULATOR_SHUFFLE(name, mode)                                                       \
+  template <class T>                                                                       \
+  inline T name(unsigned mask, T x, int operand, int width = 32, EMULATOR_SOURCE_LINE) {   \
+    using namespace tinybard::cuda::emulator;                                              \
+    const uint32_t bits = bitCast<uint32_t>(x);                                            \
+    return bitCast<T>(shuffle(ShuffleMode::mode, mask, bits, operand, width, line));       \
   }
 EMULATOR_SHUFFLE(__shfl_sync, index)
 EMULATOR_SHUFFLE(__shfl_up_sync, up)
@@ -167,11 +172,11 @@ inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 
 inline unsigned __float_as_uint(float x) {
-  return tinybard::cuda::emulator::bitsAs<unsigned>(x);
+  return tinybard::cuda::emulator::bitCast<unsigned>(x);
 }
-inline int __float_as_int(float x) { return tinybard::cuda::emulator::bitsAs<int>(x); }
-inline float __uint_as_float(unsigned x) { return tinybard::cuda::emulator::bitsAs<float>(x); }
-inline float __int_as_float(int x) { return tinybard::cuda::emulator::bitsAs<float>(x); }
+inline int __float_as_int(float x) { return tinybard::cuda::emulator::bitCast<int>(x); }
+inline float __uint_as_float(unsigned x) { return tinybard::cuda::emulator::bitCast<float>(x); }
+inline float __int_as_float(int x) { return tinybard::cuda::emulator::bitCast<float>(x); }
 
 #define EMULATOR_MIN_MAX(T)                           \
   inline T min(T a, T b) { return b < a ? b : a; }    \
@@ -186,7 +191,7 @@ EMULATOR_MIN_MAX(unsigned long long)
 inline float min(float a, float b) { return fminf(a, b); }
 inline float max(float a, float b) { return fmaxf(a, b); }
 
-/** A load that hints at how the line is cached. */
+// loads and stores with cache hints
 template <class T> inline T __ldg(const T* at) { return *at; }
 template <class T> inline T __ldcg(const T* at) { return *at; }
 template <class T> inline T __ldcs(const T* at) { return *at; }
@@ -194,7 +199,7 @@ template <class T> inline void __stcs(T* at, T x) { *at = x; }
 
 namespace tinybard::cuda {
 
-// names that the C library has for itself outside of this namespace
+// in this namespace, since the C library defines the same names globally
 inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
 inline float __log2f(float x) { return log2f(x); }
@@ -211,35 +216,35 @@ struct bf16 {
 inline float toFloat(float x) { return x; }
 inline float toFloat(bf16 x) { return __uint_as_float((uint32_t)x.bits << 16); }
 
-/** x as bf16, to the nearest, ties to even. */
+/** Returns the bits of x as bf16, rounded to nearest, ties to even. */
 inline uint16_t toBf16(float x) {
   const uint32_t bits = __float_as_uint(x);
-  if (x != x) return 0x7fff; // as the device does
+  if (x != x) return 0x7fff; // the NaN of the device
   return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/** x rounded to F. */
+/** Converts x to F, rounding to nearest, ties to even. */
 template <class F>
 inline F roundTo(float x) {
   if constexpr (sizeof(F) == 2) return {toBf16(x)};
   else return x;
 }
 
-// ---- tensor cores, as tensor_core.cuh describes them
+// ---- the instructions of tensor_core.cuh
 
 inline uint32_t packBf16x2(float low, float high) {
   return toBf16(low) | (uint32_t)toBf16(high) << 16;
 }
 inline float fastExp2(float x) { return exp2f(x) < 0x1p-126f ? 0.0f : exp2f(x); }
-/** To the nearest, ties away from zero. */
+/** Rounds to nearest, ties away from zero. */
 inline uint32_t toTf32(float x) {
   const uint32_t bits = __float_as_uint(x);
   return std::isfinite(x) ? (bits + 0x1000) & ~0x1fffu : bits;
 }
-void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], EMULATOR_HERE);
-void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], EMULATOR_HERE);
-void ldmatrix(uint32_t (&x)[4], const void* row, EMULATOR_HERE);
-void ldmatrixTransposed(uint32_t (&x)[4], const void* row, EMULATOR_HERE);
+void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], EMULATOR_SOURCE_LINE);
+void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], EMULATOR_SOURCE_LINE);
+void ldmatrix(uint32_t (&x)[4], const void* row, EMULATOR_SOURCE_LINE);
+void ldmatrixTransposed(uint32_t (&x)[4], const void* row, EMULATOR_SOURCE_LINE);
 
 void copyAsync(void* shared, const void* global, int valid = 16);
 void commitCopies();

@@ -1,5 +1,5 @@
-// The step from stack to stack, in the processor's own words: it keeps the registers that a called
-// function must keep, on the stack it leaves, and takes those of the other.
+// The stack switch, in assembly: pushes the callee-saved registers on the current stack, switches
+// the stack pointer, and pops those of the other stack.
 
 #include "fiber.h"
 
@@ -75,28 +75,28 @@ tinybardSwitchStack:
 .size tinybardSwitchStack, .-tinybardSwitchStack
 )");
 #else
-#error "the emulator knows the stacks of x86-64 and of aarch64"
+#error "the emulator supports x86-64 and aarch64"
 #endif
 
 namespace tinybard::cuda::emulator {
 
 Stacks::Stacks(int count) : count(count) {
-  void* memory = mmap(nullptr, step * count, PROT_READ | PROT_WRITE,
+  void* memory = mmap(nullptr, STRIDE * count, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   base = static_cast<char*>(memory);
 }
 
-Stacks::~Stacks() { munmap(base, step * count); }
+Stacks::~Stacks() { munmap(base, STRIDE * count); }
 
-void* Stacks::begin(int i, void (*entry)()) {
+void* Stacks::prepare(int i, void (*entry)()) {
   for (; guarded <= i; guarded++) {
-    mprotect(base + guarded * step, guard, PROT_NONE);
+    mprotect(base + guarded * STRIDE, GUARD, PROT_NONE);
   }
-  // tops that differ by more than the stacks' distance share no lines of the cache
-  char* const top = base + (i + 1) * step - i % 32 * 576;
+  // staggered, so that the tops of a warp's stacks do not map to the same cache sets
+  char* const top = base + (i + 1) * STRIDE - i % 32 * 576;
 #if defined(__x86_64__)
-  void** const sp = reinterpret_cast<void**>(top) - 8; // 6 registers, entry, no caller
+  void** const sp = reinterpret_cast<void**>(top) - 8; // 6 registers, the entry, no return address
   std::memset(sp, 0, 8 * sizeof(void*));
   sp[6] = reinterpret_cast<void*>(entry);
 #else

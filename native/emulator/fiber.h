@@ -1,5 +1,5 @@
-// Stacks, and the step from one to another: what a thread of a kernel needs so that it can wait in
-// the middle of a function.
+// Stacks and the switch between them, with which a kernel's thread can wait in the middle of a
+// function.
 #pragma once
 
 #include <cstddef>
@@ -7,34 +7,36 @@
 namespace tinybard::cuda::emulator {
 
 extern "C" {
-/** Leaves this stack, noting in *from where, and goes on where `to` was left. */
+/** Saves the state of this stack in *from and continues where `to` was saved. */
 void tinybardSwitchStack(void** from, void* to);
 }
 
-/** Stacks of equal size in one piece, each above a zone that must not be touched. */
+/** A contiguous array of stacks, each above an inaccessible guard zone. */
 class Stacks {
  public:
-  static constexpr size_t room = 64 * 1024, guard = 64 * 1024, step = guard + room;
+  static constexpr size_t SIZE = 64 * 1024;
+  static constexpr size_t GUARD = 64 * 1024;
+  static constexpr size_t STRIDE = GUARD + SIZE;
 
   explicit Stacks(int count);
   ~Stacks();
   Stacks(const Stacks&) = delete;
 
-  /** Where tinybardSwitchStack() may go to call entry(), which must not return, on stack i. */
-  void* begin(int i, void (*entry)());
+  /** Prepares stack i so that switching to the result calls entry(), which must not return. */
+  void* prepare(int i, void (*entry)());
 
-  /** Where stack i begins, with its guard. */
-  const char* at(int i) const { return base + i * step; }
-  /** Which stack holds the address; -1: none. */
-  int of(const void* address) const {
+  /** Returns the start of stack i, that is, of its guard. */
+  const char* start(int i) const { return base + i * STRIDE; }
+  /** Returns the index of the stack that contains the address, or -1. */
+  int indexOf(const void* address) const {
     const size_t offset = (size_t)((const char*)address - base);
-    return offset < step * count ? (int)(offset / step) : -1;
+    return offset < STRIDE * count ? (int)(offset / STRIDE) : -1;
   }
 
  private:
   char* base;
   size_t count;
-  int guarded = 0; // stacks from 0 on that have their guard
+  int guarded = 0; // the number of stacks, from 0 on, whose guard is set up
 };
 
 } // namespace tinybard::cuda::emulator

@@ -1,5 +1,5 @@
-// Launches: the blocks of a grid, in an order of chance, on as many threads of the system as
-// TINYBARD_EMULATOR_THREADS says; on one where each access is checked.
+// Launches: runs the blocks of a grid in a random order on TINYBARD_EMULATOR_THREADS OS threads; in
+// checked mode on one.
 
 #include <atomic>
 #include <condition_variable>
@@ -18,42 +18,43 @@
 namespace tinybard::cuda::emulator {
 namespace {
 
-uint64_t seedOfEnvironment() {
-  const char* const wanted = std::getenv("TINYBARD_EMULATOR_SEED");
-  return wanted ? std::strtoull(wanted, nullptr, 0) : 1;
+uint64_t seedFromEnvironment() {
+  const char* const setting = std::getenv("TINYBARD_EMULATOR_SEED");
+  return setting ? std::strtoull(setting, nullptr, 0) : 1;
 }
 
-uint64_t seed = seedOfEnvironment();
+uint64_t seed = seedFromEnvironment();
 uint64_t launchesSinceSeed = 0;
 
-/** One launch at work: its blocks in an order of chance. */
-class Grid {
+/** A launch in progress: the random order of its blocks. */
+class GridRun {
  public:
-  Grid(const Launch& launch, uint64_t seed)
+  GridRun(const Launch& launch, uint64_t seed)
       : launch(launch), blocks((uint64_t)launch.grid.x * launch.grid.y * launch.grid.z),
         seed(seed) {
     Random random = {seed};
     first = random.next() % blocks;
-    do step = 1 + random.next() % blocks; // coprime to their number: it comes to each block once
-    while (gcd(step, blocks) != 1);
+    do {
+      step = 1 + random.next() % blocks;
+    } while (gcd(step, blocks) != 1); // coprime, so that every block is visited once
   }
 
-  /** Runs blocks as long as there are any. */
-  void work() {
-    // not the block itself: a module that is loaded late has little room for threads' own memory
-    static thread_local const auto mine = std::make_unique<Block>();
-    prepareForCrashes();
-    for (uint64_t i; (i = next++) < blocks && !hasFailed;) {
+  /** Runs blocks until none is left. Called by each of the OS threads. */
+  void runBlocks() {
+    // on the heap: a library loaded at run time has little thread-local storage
+    static thread_local const auto ownBlock = std::make_unique<Block>();
+    prepareThreadForCrashes();
+    for (uint64_t i = next++; i < blocks && !hasFailed; i = next++) {
       const uint64_t at = (uint64_t)((first + (unsigned __int128)i * step) % blocks);
       const dim3 size = launch.grid;
       const uint3 index = {(unsigned)(at % size.x), (unsigned)(at / size.x % size.y),
                            (unsigned)(at / size.x / size.y)};
       Random random = {seed ^ at};
-      if (!mine->run(launch, index, random.next())) hasFailed = true;
+      if (!ownBlock->run(launch, index, random.next())) hasFailed = true;
     }
   }
 
-  bool isSmall() const { return blocks == 1; }
+  bool hasOneBlock() const { return blocks == 1; }
 
  private:
   static uint64_t gcd(uint64_t a, uint64_t b) { return b == 0 ? a : gcd(b, a % b); }
@@ -65,54 +66,54 @@ class Grid {
   std::atomic<bool> hasFailed{false};
 };
 
-/** Threads of the system that help the one that launches. */
-class Crew {
+/** OS threads that run blocks together with the launching thread. */
+class WorkerPool {
  public:
-  ~Crew() {
+  ~WorkerPool() {
     {
       std::lock_guard<std::mutex> lock(mutex);
-      ends = true;
+      isStopping = true;
     }
     wake.notify_all();
     for (auto& worker : workers) worker.join();
   }
 
-  void work(Grid& grid) {
-    if (!checking && !grid.isSmall() && helpers() > 0) {
+  void run(GridRun& grid) {
+    if (!checking && !grid.hasOneBlock() && workerCount() > 0) {
       std::unique_lock<std::mutex> lock(mutex);
-      while ((int)workers.size() < helpers()) workers.emplace_back([this] { help(); });
-      present = &grid;
+      while ((int)workers.size() < workerCount()) workers.emplace_back([this] { work(); });
+      current = &grid;
       round++;
       busy = (int)workers.size();
       lock.unlock();
       wake.notify_all();
-      grid.work();
+      grid.runBlocks();
       lock.lock();
       done.wait(lock, [this] { return busy == 0; });
     } else {
-      grid.work();
+      grid.runBlocks();
     }
   }
 
  private:
-  static int helpers() {
+  static int workerCount() {
     static const int count = [] {
-      const char* const wanted = std::getenv("TINYBARD_EMULATOR_THREADS");
-      const int all = wanted ? std::atoi(wanted) : (int)std::thread::hardware_concurrency();
+      const char* const setting = std::getenv("TINYBARD_EMULATOR_THREADS");
+      const int all = setting ? std::atoi(setting) : (int)std::thread::hardware_concurrency();
       return (all < 1 ? 1 : all > 32 ? 32 : all) - 1;
     }();
     return count;
   }
 
-  void help() {
+  void work() {
     std::unique_lock<std::mutex> lock(mutex);
     for (uint64_t seen = round - 1;;) {
-      wake.wait(lock, [&] { return ends || round != seen; });
-      if (ends) return;
+      wake.wait(lock, [&] { return isStopping || round != seen; });
+      if (isStopping) return;
       seen = round;
-      Grid* const grid = present;
+      GridRun* const grid = current;
       lock.unlock();
-      grid->work();
+      grid->runBlocks();
       lock.lock();
       if (--busy == 0) done.notify_one();
     }
@@ -121,43 +122,43 @@ class Crew {
   std::mutex mutex;
   std::condition_variable wake, done;
   std::vector<std::thread> workers;
-  Grid* present = nullptr;
+  GridRun* current = nullptr;
   uint64_t round = 0;
   int busy = 0;
-  bool ends = false;
+  bool isStopping = false;
 };
 
-/** What the device would not launch; null: it would. */
-const char* objection(const Launch& launch) {
+/** Returns the reason why a device would refuse the launch, or null. */
+const char* launchError(const Launch& launch) {
   const dim3 grid = launch.grid, block = launch.block;
   const uint64_t threads = (uint64_t)block.x * block.y * block.z;
-  if (threads == 0 || threads > MOST_THREADS || block.z > 64) return "a block of no fit size";
-  if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) return "a grid of no fit size";
-  if (launch.sharedBytes > MOST_SHARED) return "more than 227 KB of shared memory";
+  if (threads == 0 || threads > MAX_THREADS || block.z > 64) return "invalid block size";
+  if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) return "invalid grid size";
+  if (launch.sharedBytes > MAX_SHARED) return "more than 227 KB of shared memory";
   return nullptr;
 }
 
 } // namespace
 
-void setSeed(uint64_t to) {
-  seed = to;
+void setSeed(uint64_t newSeed) {
+  seed = newSeed;
   launchesSinceSeed = 0;
 }
 
 void runNow(const Launch& launch) {
-  static std::mutex& one = *new std::mutex; // JavaScript may have several threads
-  static Crew crew;
-  std::lock_guard<std::mutex> lock(one);
-  forgetFailure();
-  if (const char* const problem = objection(launch)) {
-    return note(functionAt(launch.kernel) + ": cannot be launched: " + problem);
+  static std::mutex& mutex = *new std::mutex; // JavaScript may call from several threads
+  static WorkerPool pool;
+  std::lock_guard<std::mutex> lock(mutex);
+  clearFailure();
+  if (const char* const problem = launchError(launch)) {
+    return report(functionName(launch.kernel) + ": cannot be launched: " + problem);
   }
   if (checking) check::beginLaunch();
   Random random = {seed ^ ++launchesSinceSeed << 32};
-  Grid grid(launch, random.next());
-  catchCrashes();
-  crew.work(grid);
-  giveBackCrashes();
+  GridRun grid(launch, random.next());
+  installCrashHandlers();
+  pool.run(grid);
+  restoreCrashHandlers();
 }
 
 } // namespace tinybard::cuda::emulator

@@ -1,5 +1,5 @@
-// Mistakes in words. Where code comes from is asked of addr2line, only when there is something to
-// report.
+// Error reports. Source lines and function names come from addr2line, which runs only when there is
+// something to report.
 
 #include "report.h"
 
@@ -18,16 +18,17 @@ namespace {
 
 struct State {
   std::mutex mutex;
-  std::string failure; // of the present launch
-  std::string unasked, asked;
+  std::string failure;    // of the current launch
+  std::string unreported; // the first since the last takeMessage()
+  std::string reported;   // the result of the last takeMessage()
 };
 State& state() {
-  static State& only = *new State;
-  return only;
+  static State& instance = *new State;
+  return instance;
 }
 
-/** What addr2line has for an address: line 0 is its function, line 1 its place; empty: nothing. */
-std::string ask(const void* code, int line) {
+/** Returns a line of addr2line's output: 0, the function; 1, file and line. Empty if unknown. */
+std::string addr2line(const void* code, int line) {
   Dl_info info;
   if (!dladdr(code, &info) || !info.dli_fbase) return "";
   uintptr_t at = (uintptr_t)code;
@@ -37,18 +38,18 @@ std::string ask(const void* code, int line) {
   char offset[32];
   std::snprintf(offset, sizeof offset, "%#lx", (unsigned long)at);
   const std::string command = std::string("addr2line -Cfe '") + info.dli_fname + "' " + offset;
-  std::FILE* const answer = popen((command + " 2>/dev/null").c_str(), "r");
-  if (!answer) return "";
+  std::FILE* const output = popen((command + " 2>/dev/null").c_str(), "r");
+  if (!output) return "";
   std::string found;
-  for (int byte; (byte = std::fgetc(answer)) != EOF;) {
+  for (int byte; (byte = std::fgetc(output)) != EOF;) {
     if (byte == '\n') line--;
     else if (line == 0) found += (char)byte;
   }
-  pclose(answer);
+  pclose(output);
   return found.compare(0, 2, "??") == 0 ? "" : found;
 }
 
-std::string withoutFolder(const std::string& path) {
+std::string baseName(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
@@ -59,28 +60,31 @@ void erase(std::string& text, const std::string& part) {
 
 } // namespace
 
-std::string text(uint3 index) {
+std::string toString(uint3 index) {
   return "(" + std::to_string(index.x) + "," + std::to_string(index.y) + "," +
          std::to_string(index.z) + ")";
 }
 
-std::string text(Here here) { return withoutFolder(here.file) + ":" + std::to_string(here.line); }
+std::string toString(SourceLine line) {
+  return baseName(line.file) + ":" + std::to_string(line.number);
+}
 
-std::string text(const void* address) {
+std::string toString(const void* address) {
   char hex[32];
   std::snprintf(hex, sizeof hex, "%p", address);
   return hex;
 }
 
-std::string lineOf(const void* code) {
-  const std::string found = ask(static_cast<const char*>(code) - 1, 1); // within the call
-  if (found.empty()) return text(code);
-  return withoutFolder(found.substr(0, found.find(' '))); // without "(discriminator 2)"
+std::string sourceLine(const void* code) {
+  // the byte before the return address belongs to the call
+  const std::string found = addr2line(static_cast<const char*>(code) - 1, 1);
+  if (found.empty()) return toString(code);
+  return baseName(found.substr(0, found.find(' '))); // drops "(discriminator 2)"
 }
 
-std::string functionAt(const void* code) {
-  std::string name = ask(code, 0);
-  if (name.empty()) return "kernel " + text(code);
+std::string functionName(const void* code) {
+  std::string name = addr2line(code, 0);
+  if (name.empty()) return "kernel " + toString(code);
   erase(name, "(anonymous namespace)::");
   erase(name, "tinybard::cuda::");
   if (name.compare(0, 5, "void ") == 0) name.erase(0, 5);
@@ -93,44 +97,45 @@ std::string functionAt(const void* code) {
   return name;
 }
 
-void note(const std::string& message) {
+void report(const std::string& message) {
   std::lock_guard<std::mutex> lock(state().mutex);
-  if (!state().failure.empty()) return; // the rest may come of the first
+  if (!state().failure.empty()) return; // later errors may follow from the first
   state().failure = message;
-  if (state().unasked.empty()) state().unasked = message;
+  if (state().unreported.empty()) state().unreported = message;
   std::fprintf(stderr, "emulator: %s\n", message.c_str());
-  const char* const wanted = std::getenv("TINYBARD_EMULATOR_ABORT");
-  if (wanted && wanted[0] == '1') std::abort();
+  const char* const setting = std::getenv("TINYBARD_EMULATOR_ABORT");
+  if (setting && setting[0] == '1') std::abort();
 }
 
-void noteOf(int i, const std::string& what) {
-  std::string message = functionAt(block->launched().kernel) + ": block " + text(blockIdx);
-  if (i >= 0) message += ", thread " + text(block->thread(i).index);
-  note(message + ": " + what);
+void reportThread(int i, const std::string& what) {
+  const std::string kernel = functionName(block->currentLaunch().kernel);
+  std::string message = kernel + ": block " + toString(blockIdx);
+  if (i >= 0) message += ", thread " + toString(block->thread(i).index);
+  report(message + ": " + what);
 }
 
-void failOf(int i, const std::string& what) {
-  noteOf(i, what);
-  block->giveUp();
+void failThread(int i, const std::string& what) {
+  reportThread(i, what);
+  block->abandon();
 }
 
-void fail(const std::string& what) { failOf(block->running(), what); }
+void fail(const std::string& what) { failThread(block->runningThread(), what); }
 
 std::string failure() {
   std::lock_guard<std::mutex> lock(state().mutex);
   return state().failure;
 }
 
-void forgetFailure() {
+void clearFailure() {
   std::lock_guard<std::mutex> lock(state().mutex);
   state().failure.clear();
 }
 
 const char* takeMessage() {
   std::lock_guard<std::mutex> lock(state().mutex);
-  state().asked.swap(state().unasked);
-  state().unasked.clear();
-  return state().asked.empty() ? nullptr : state().asked.c_str();
+  state().reported.swap(state().unreported);
+  state().unreported.clear();
+  return state().reported.empty() ? nullptr : state().reported.c_str();
 }
 
 } // namespace tinybard::cuda::emulator

@@ -1,4 +1,4 @@
-// What the emulator says of a kernel's mistakes.
+// Reports of a kernel's errors.
 #pragma once
 
 #include <string>
@@ -8,28 +8,28 @@
 namespace tinybard::cuda::emulator {
 
 /** "(1,0,0)" */
-std::string text(uint3 index);
-/** "rows.cu:12" */
-std::string text(Here here);
+std::string toString(uint3 index);
+/** "softmax.cu:12" */
+std::string toString(SourceLine line);
 /** "0x1234" */
-std::string text(const void* address);
-/** The line that the code at an address comes from, "rows.cu:12", as far as it can be found. */
-std::string lineOf(const void* code);
-/** A function as it was written, with its template arguments but not its parameters. */
-std::string functionAt(const void* code);
+std::string toString(const void* address);
+/** Returns the source line of a code address, "softmax.cu:12"; if unknown, the address. */
+std::string sourceLine(const void* code);
+/** Returns the name of the function at an address: with template arguments, without parameters. */
+std::string functionName(const void* code);
 
-/** Notes what went wrong with the present launch, and prints it. The first one counts. */
-void note(const std::string& message);
-/** The same, of thread i of the running block: "kernel: block (0,0,0), thread (1,0,0): what". */
-void noteOf(int i, const std::string& what);
-/** The same, of the running thread or of thread i; the block ends here. */
+/** Prints an error of the current launch and keeps it. Later ones of the launch are ignored. */
+void report(const std::string& message);
+/** Reports "kernel: block (0,0,0), thread (1,0,0): what" for thread i of the running block. */
+void reportThread(int i, const std::string& what);
+/** The same, for the running thread or thread i; abandons the block. */
 [[noreturn]] void fail(const std::string& what);
-[[noreturn]] void failOf(int i, const std::string& what);
+[[noreturn]] void failThread(int i, const std::string& what);
 
-/** What was noted since the launch began; empty: nothing. */
+/** Returns the error of the current launch, or an empty string. */
 std::string failure();
-void forgetFailure();
-/** The first message since the last question; null: there was none. */
+void clearFailure();
+/** Returns the first error since the last call, or null. */
 const char* takeMessage();
 
 } // namespace tinybard::cuda::emulator

@@ -1,5 +1,5 @@
-// The runtime of device.cuh for the emulator: its device memory lies in one piece of address space,
-// its stream does at once what it is asked, its graphs are lists of closures.
+// Implements device.cuh for the emulator: device memory is one reserved address range, the stream
+// executes every call at once, and a graph is a list of closures.
 
 #include <sys/mman.h>
 
@@ -26,12 +26,14 @@ namespace {
 
 constexpr size_t PAGE = 4096;
 
-/** Device memory. Pieces of one size are used again for that size; a page lies between any two. */
+/** Device memory. Freed blocks are reused for the same size; an unused page separates blocks. */
 struct Memory {
   std::mutex mutex;
-  char *base = nullptr, *next = nullptr, *end = nullptr;
+  char* base = nullptr;
+  char* next = nullptr;
+  char* end = nullptr;
   std::unordered_map<void*, size_t> sizes;
-  std::unordered_map<size_t, std::vector<char*>> spare;
+  std::unordered_map<size_t, std::vector<char*>> free; // by size
 
   Memory() {
     for (size_t room = (size_t)1 << (emulator::checking ? 34 : 36); room >= (size_t)1 << 30;
@@ -49,39 +51,39 @@ struct Memory {
     }
   }
 
-  char* take(size_t bytes) {
+  char* allocate(size_t bytes) {
     const size_t room = (bytes + PAGE - 1) / PAGE * PAGE;
     std::lock_guard<std::mutex> lock(mutex);
-    char* piece;
-    std::vector<char*>& left = spare[room];
-    if (!left.empty()) {
-      piece = left.back();
-      left.pop_back();
+    char* allocated;
+    std::vector<char*>& reusable = free[room];
+    if (!reusable.empty()) {
+      allocated = reusable.back();
+      reusable.pop_back();
     } else {
       if (room + PAGE > (size_t)(end - next)) return nullptr;
-      piece = next;
+      allocated = next;
       next += room + PAGE;
     }
-    sizes[piece] = room;
-    std::memset(piece, 0xe5, bytes); // as little as zeros is it what a device's memory holds
-    if (emulator::checking) emulator::check::addBuffer(piece, bytes);
-    return piece;
+    sizes[allocated] = room;
+    std::memset(allocated, 0xe5, bytes); // device memory is not zeroed either
+    if (emulator::checking) emulator::check::addBuffer(allocated, bytes);
+    return allocated;
   }
 
-  void giveBack(void* piece) {
+  void release(void* memory) {
     std::lock_guard<std::mutex> lock(mutex);
-    const auto found = sizes.find(piece);
-    if (found == sizes.end()) return emulator::note("release: no memory of the device");
-    madvise(piece, found->second, MADV_DONTNEED);
-    if (emulator::checking) emulator::check::removeBuffer(piece);
-    spare[found->second].push_back(static_cast<char*>(piece));
+    const auto found = sizes.find(memory);
+    if (found == sizes.end()) return emulator::report("release: not device memory");
+    madvise(memory, found->second, MADV_DONTNEED);
+    if (emulator::checking) emulator::check::removeBuffer(memory);
+    free[found->second].push_back(static_cast<char*>(memory));
     sizes.erase(found);
   }
 };
 
 Memory& memory() {
-  static Memory& only = *new Memory;
-  return only;
+  static Memory& instance = *new Memory;
+  return instance;
 }
 
 std::unique_ptr<Graph> capturing;
@@ -99,11 +101,11 @@ bool failsInCapture(const char* operation) {
 
 void* allocate(size_t bytes) {
   if (failsInCapture("an allocation")) return nullptr;
-  return memory().take(bytes == 0 ? 1 : bytes);
+  return memory().allocate(bytes == 0 ? 1 : bytes);
 }
 
-void release(void* piece) {
-  if (piece) memory().giveBack(piece);
+void release(void* freed) {
+  if (freed) memory().release(freed);
 }
 
 void copyToDevice(void* to, const void* from, size_t bytes) {

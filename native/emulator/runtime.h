@@ -1,11 +1,11 @@
-// What launches need of the runtime, and it of them.
+// The interface between runtime.cpp and launch.cpp.
 #pragma once
 
 #include "emulator.h"
 
 namespace tinybard::cuda::emulator {
 
-/** Runs all blocks of a launch; what goes wrong is noted (report.h). */
+/** Runs all blocks of a launch. Errors are reported (report.h). */
 void runNow(const Launch& launch);
 
 } // namespace tinybard::cuda::emulator

@@ -1,36 +1,42 @@
-// What g++ -fsanitize=thread calls before each access, with the emulator's checks in place of the
-// thread sanitizer's own library.
+// The functions that g++ -fsanitize=thread calls before each access. They run the emulator's
+// checks; ThreadSanitizer's own library is not linked.
 
 #include "check.h"
 #include "block.h"
 #include "report.h"
 
 using namespace tinybard::cuda::emulator;
-using check::How;
+using check::AccessKind;
 
 namespace {
 
 template <int bytes>
-void aligned(How how, const void* at, const void* code) {
-  if (block && !isInside && (uintptr_t)at % bytes != 0) {
-    fail("misaligned at " + lineOf(code) + ": an access of " + std::to_string(bytes) +
-         " bytes to no multiple of them");
+void checkAligned(AccessKind kind, const void* at, const void* code) {
+  if (block && !isInEmulator && (uintptr_t)at % bytes != 0) {
+    fail("misaligned at " + sourceLine(code) + ": an access of " + std::to_string(bytes) +
+         " bytes at an address that is not a multiple of that");
   }
-  check::access(how, at, bytes, code);
+  check::access(kind, at, bytes, code);
 }
 
 } // namespace
 
 #define CODE __builtin_return_address(0)
-#define SIZED(bytes)                                                                            \
-  void __tsan_read##bytes(void* at) { aligned<bytes>(How::read, at, CODE); }                    \
-  void __tsan_write##bytes(void* at) { aligned<bytes>(How::write, at, CODE); }                  \
-  void __tsan_volatile_read##bytes(void* at) { aligned<bytes>(How::read, at, CODE); }           \
-  void __tsan_volatile_write##bytes(void* at) { aligned<bytes>(How::write, at, CODE); }         \
-  void __tsan_unaligned_read##bytes(void* at) { check::access(How::read, at, bytes, CODE); }    \
-  void __tsan_unaligned_write##bytes(void* at) { check::access(How::write, at, bytes, CODE); }
+#define SIZED(bytes)                                                                              \
+  void __tsan_read##bytes(void* at) { checkAligned<bytes>(AccessKind::read, at, CODE); }          \
+  void __tsan_write##bytes(void* at) { checkAligned<bytes>(AccessKind::write, at, CODE); }        \
+  void __tsan_volatile_read##bytes(void* at) { checkAligned<bytes>(AccessKind::read, at, CODE); } \
+  void __tsan_volatile_write##bytes(void* at) {                                                   \
+    checkAligned<bytes>(AccessKind::write, at, CODE);                                             \
+  }                                                                                               \
+  void __tsan_unaligned_read##bytes(void* at) {                                                   \
+    check::access(AccessKind::read, at, bytes, CODE);                                             \
+  }                                                                                               \
+  void __tsan_unaligned_write##bytes(void* at) {                                                  \
+    check::access(AccessKind::write, at, bytes, CODE);                                            \
+  }
 
-// what kernels never use, but the C++ library's headers do
+// not used by kernels, but by the C++ library's headers
 #define UPDATE(bits, T, name)                                              \
   T __tsan_atomic##bits##_fetch_##name(volatile T* at, T x, int) {         \
     return __atomic_fetch_##name(at, x, __ATOMIC_SEQ_CST);                 \
@@ -69,8 +75,12 @@ SIZED(4)
 SIZED(8)
 SIZED(16)
 
-void __tsan_read_range(void* at, size_t bytes) { check::access(How::read, at, bytes, CODE); }
-void __tsan_write_range(void* at, size_t bytes) { check::access(How::write, at, bytes, CODE); }
+void __tsan_read_range(void* at, size_t bytes) {
+  check::access(AccessKind::read, at, bytes, CODE);
+}
+void __tsan_write_range(void* at, size_t bytes) {
+  check::access(AccessKind::write, at, bytes, CODE);
+}
 
 ATOMICS(8, uint8_t)
 ATOMICS(16, uint16_t)

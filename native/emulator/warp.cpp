@@ -1,4 +1,4 @@
-// What a kernel may ask of its block and its warp; and atomics.
+// Barriers, shuffles, votes, shared memory and atomics.
 
 #include "block.h"
 #include "check.h"
@@ -8,98 +8,105 @@ using namespace tinybard::cuda::emulator;
 
 namespace {
 
-const Operation syncWarpOperation = {
+const WarpOperation syncWarpOperation = {
     "__syncwarp",
     [](void* const*, unsigned mask) {
-      if (checking) check::syncWarp(block->running() / LANES, mask);
+      if (checking) check::syncWarp(block->runningThread() / LANES, mask);
     },
     false};
 
 } // namespace
 
-void __syncthreads(Here line) { Inside("__syncthreads")->barrier(line); }
+void __syncthreads(SourceLine line) { EmulatorScope("__syncthreads")->barrier(line); }
 
-void __syncwarp(unsigned mask, Here line) {
-  Inside("__syncwarp")->gather(syncWarpOperation, mask, nullptr, line);
+void __syncwarp(unsigned mask, SourceLine line) {
+  EmulatorScope("__syncwarp")->warpOperation(syncWarpOperation, mask, nullptr, line);
 }
 
 void __threadfence() {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
   if (checking && block) {
-    const Inside inside("__threadfence");
+    const EmulatorScope scope("__threadfence");
     check::fence();
   }
 }
 
 namespace tinybard::cuda::emulator {
 
-void* sharedArray(const Site& site) { return Inside("a shared array")->shared(site); }
-void* dynamicShared() { return Inside("shared memory")->dynamic(); }
+void* sharedArray(const SharedDeclaration& declaration) {
+  return EmulatorScope("a shared array")->sharedArray(declaration);
+}
+void* dynamicShared() { return EmulatorScope("shared memory")->dynamicShared(); }
 
 namespace {
 
-struct Offer {
-  uint32_t x, result;
-  int from; // a lane; not used by votes
+/** The operand of a lane. */
+struct Operand {
+  uint32_t x;
+  uint32_t result;
+  int from; // the source lane of a shuffle
 };
-Offer& offer(void* of) { return *static_cast<Offer*>(of); }
+Operand& toOperand(void* pointer) { return *static_cast<Operand*>(pointer); }
 
 template <class F>
-void forLanes(unsigned mask, F f) {
+void forEachLane(unsigned mask, F f) {
   for (; mask != 0; mask &= mask - 1) f(__builtin_ctz(mask));
 }
 
-constexpr uint32_t NO_LANES_NUMBER = 0xffe5ffe5; // what comes from lanes outside of the mask
+constexpr uint32_t UNDEFINED = 0xffe5ffe5; // NaN: the result from a lane outside of the mask
 
-const Operation shuffleOperation = {
+const WarpOperation shuffleOperation = {
     "a shuffle",
-    [](void* const* offers, unsigned mask) {
-      forLanes(mask, [&](int lane) {
-        Offer& mine = offer(offers[lane]);
-        mine.result = mask >> mine.from & 1 ? offer(offers[mine.from]).x : NO_LANES_NUMBER;
+    [](void* const* operands, unsigned mask) {
+      forEachLane(mask, [&](int lane) {
+        Operand& own = toOperand(operands[lane]);
+        own.result = mask >> own.from & 1 ? toOperand(operands[own.from]).x : UNDEFINED;
       });
     },
     true};
 
-const Operation voteOperation = {
+const WarpOperation voteOperation = {
     "a vote",
-    [](void* const* offers, unsigned mask) {
+    [](void* const* operands, unsigned mask) {
       uint32_t votes = 0;
-      forLanes(mask, [&](int lane) { votes |= offer(offers[lane]).x << lane; });
-      forLanes(mask, [&](int lane) { offer(offers[lane]).result = votes; });
+      forEachLane(mask, [&](int lane) { votes |= toOperand(operands[lane]).x << lane; });
+      forEachLane(mask, [&](int lane) { toOperand(operands[lane]).result = votes; });
     },
     true};
 
 } // namespace
 
-uint32_t shuffle(Shuffle way, unsigned mask, uint32_t x, int where, int width, Here line) {
-  const Inside inside("a shuffle");
-  const int lane = inside->running() % LANES, first = lane & ~(width - 1), last = first + width - 1;
+uint32_t shuffle(ShuffleMode mode, unsigned mask, uint32_t x, int operand, int width,
+                 SourceLine line) {
+  const EmulatorScope scope("a shuffle");
+  const int lane = scope->runningThread() % LANES;
+  const int first = lane & ~(width - 1);
+  const int last = first + width - 1;
   int from = lane;
-  switch (way) {
-    case Shuffle::index: from = first + (where & (width - 1)); break;
-    case Shuffle::up: from = lane - where; break;
-    case Shuffle::down: from = lane + where; break;
-    case Shuffle::exclusiveOr: from = lane ^ where; break;
+  switch (mode) {
+    case ShuffleMode::index: from = first + (operand & (width - 1)); break;
+    case ShuffleMode::up: from = lane - operand; break;
+    case ShuffleMode::down: from = lane + operand; break;
+    case ShuffleMode::exclusiveOr: from = lane ^ operand; break;
   }
-  if (from > last || (way == Shuffle::up && from < first)) from = lane;
-  Offer mine = {x, 0, from};
-  inside->gather(shuffleOperation, mask, &mine, line);
-  return mine.result;
+  if (from > last || (mode == ShuffleMode::up && from < first)) from = lane;
+  Operand own = {x, 0, from};
+  scope->warpOperation(shuffleOperation, mask, &own, line);
+  return own.result;
 }
 
-unsigned vote(unsigned mask, bool condition, Here line) {
-  Offer mine = {condition, 0, 0};
-  Inside("a vote")->gather(voteOperation, mask, &mine, line);
-  return mine.result;
+unsigned vote(unsigned mask, bool condition, SourceLine line) {
+  Operand own = {condition, 0, 0};
+  EmulatorScope("a vote")->warpOperation(voteOperation, mask, &own, line);
+  return own.result;
 }
 
 namespace {
 
-/** Replaces *at by f of it, at once; gives what it was. */
+/** Atomically replaces *at by f(*at); returns the old value. */
 template <class T, class F>
 T update(T* at, const void* code, F f) {
-  if (checking) check::access(check::How::atomic, at, sizeof(T), code);
+  if (checking) check::access(check::AccessKind::atomic, at, sizeof(T), code);
   T old, next;
   __atomic_load(at, &old, __ATOMIC_SEQ_CST);
   do {

@@ -1,4 +1,5 @@
-// Planted mistakes. Each kernel exists twice: <true> is right, <false> has the mistake.
+// Kernels with an error that the emulator must report. Each is a template: <true> is correct,
+// <false> has the error, on the line marked "planted".
 #pragma once
 
 #include "../../../native/emulator/check.h"
@@ -17,7 +18,7 @@ __global__ void divergentBarrier(int* y) {
 }
 
 template <bool isRight>
-__global__ void otherBarrier(int* y) {
+__global__ void differentBarriers(int* y) {
   if (!isRight && threadIdx.x < 40) __syncthreads(); // planted: one barrier
   else __syncthreads();
   y[blockIdx.x * 64 + threadIdx.x] = 1;
@@ -33,7 +34,7 @@ __global__ void deadlock(int* y) {
 }
 
 template <bool isRight>
-__global__ void waitsElsewhere(int* y) {
+__global__ void waitElsewhere(int* y) {
   if (isRight || threadIdx.x > 0) __syncwarp(); // planted: waits elsewhere
   __syncthreads();
   y[blockIdx.x * 64 + threadIdx.x] = 1;
@@ -55,10 +56,10 @@ __global__ void unalignedCopy(const float* x, float* y) {
 }
 
 template <bool isRight>
-__global__ void behindShared(float* y) {
+__global__ void pastShared(float* y) {
   SHARED(float, tile, [64]);
   const int i = threadIdx.x + (isRight ? 0 : 1);
-  tile[i] = 1; // planted: behind shared
+  tile[i] = 1; // planted: past shared
   y[threadIdx.x] = tile[i];
 }
 
@@ -70,25 +71,25 @@ __global__ void crash(int* y) {
 
 #if defined(__x86_64__)
 template <bool isRight>
-__global__ void zeroDivisor(int* y) {
+__global__ void divisionByZero(int* y) {
   const int i = threadIdx.x + (isRight ? 1 : 0);
   y[blockIdx.x * 64 + threadIdx.x] = 64 / i; // planted: divisor 0
 }
 #endif
 
 __device__ int depth(int n) {
-  volatile int mine[1000] = {n};
-  return n == 0 ? 0 : depth(n - 1) + mine[0];
+  volatile int local[1000] = {n};
+  return n == 0 ? 0 : depth(n - 1) + local[0];
 }
 
 template <bool isRight>
-__global__ void fullStack(int* y) {
+__global__ void stackOverflow(int* y) {
   y[blockIdx.x * 64 + threadIdx.x] = depth(isRight ? 2 : 100);
 }
 
 __global__ void nothing() {}
 
-/** Those that both modes find. */
+/** The errors that both modes report. */
 void testMistakes() {
   Buffer<int> y(192);
   Buffer<float> x(256);
@@ -98,43 +99,47 @@ void testMistakes() {
                 [&] { launch(wrong, 3, 64, 0, y.device); }, parts);
   };
   twins("divergent barrier", divergentBarrier<true>, divergentBarrier<false>,
-        {"divergentBarrier<false>: block (", ",0,0), thread (0,0,0): waits", "barrier that not all",
-         planted("divergent barrier"), "thread (40,0,0) has ended"});
-  twins("two barriers", otherBarrier<true>, otherBarrier<false>,
-        {"otherBarrier<false>: block (", "another barrier", planted("one barrier")});
+        {"divergentBarrier<false>: block (", ",0,0), thread (0,0,0): deadlock: waits",
+         "barrier that not all",
+         planted("divergent barrier"), "thread (40,0,0) has finished"});
+  twins("two barriers", differentBarriers<true>, differentBarriers<false>,
+        {"differentBarriers<false>: block (", "different barrier", planted("one barrier")});
   twins("deadlock", deadlock<true>, deadlock<false>,
-        {"deadlock<false>: block (", "thread (32,0,0): waits", "a shuffle", planted("deadlock"),
-         "thread (37,0,0) has ended"});
-  twins("lanes that wait elsewhere", waitsElsewhere<true>, waitsElsewhere<false>,
-        {"waitsElsewhere<false>: block (", "barrier that not all threads reach",
+        {"deadlock<false>: block (", "thread (32,0,0): deadlock: waits", "a shuffle",
+         planted("deadlock"),
+         "thread (37,0,0) has finished"});
+  twins("lanes that wait elsewhere", waitElsewhere<true>, waitElsewhere<false>,
+        {"waitElsewhere<false>: block (", "barrier that not all threads reach",
          "thread (1,0,0) waits at __syncwarp, " + planted("waits elsewhere")});
   twins("a mask without the lane", wrongMask<true>, wrongMask<false>,
-        {"wrongMask<false>: block (", "a vote whose mask is without the lane itself"});
+        {"wrongMask<false>: block (", "a vote with a mask that does not include the calling lane"});
   twins("a null pointer", crash<true>, crash<false>,
         {"crash<false>: block (", "thread (7,0,0)", " at " + planted("crash")});
-#if defined(__x86_64__) // ARM gives 0
-  twins("a division by 0", zeroDivisor<true>, zeroDivisor<false>,
-        {"zeroDivisor<false>: block (", "thread (0,0,0)", planted("divisor 0"), "divides"});
+#if defined(__x86_64__) // on ARM the result is 0
+  twins("a division by 0", divisionByZero<true>, divisionByZero<false>,
+        {"divisionByZero<false>: block (", "thread (0,0,0)", planted("divisor 0"),
+         "division by zero"});
 #endif
-  twins("a full stack", fullStack<true>, fullStack<false>,
-        {"fullStack<false>: block (", "local memory takes more"});
-  expectFound("a copy to no multiple of 16",
+  twins("a stack overflow", stackOverflow<true>, stackOverflow<false>,
+        {"stackOverflow<false>: block (", "local memory exceeds"});
+  expectFound("a copy to an unaligned address",
               [&] { launch(unalignedCopy<true>, 1, 32, 0, x.device, x.device + 128); },
               [&] { launch(unalignedCopy<false>, 1, 32, 0, x.device, x.device + 128); },
               {"unalignedCopy<false>: block (0,0,0), thread (", "copyAsync", "multiple of 16"});
-  expectFound("a write behind a shared array",
-              [&] { launch(behindShared<true>, 1, 64, 0, x.device); },
-              [&] { launch(behindShared<false>, 1, 64, 0, x.device); },
-              {"behindShared<false>: block (0,0,0)", "out of bounds", "behind", "shared tile"});
+  expectFound("a write past a shared array",
+              [&] { launch(pastShared<true>, 1, 64, 0, x.device); },
+              [&] { launch(pastShared<false>, 1, 64, 0, x.device); },
+              {"pastShared<false>: block (0,0,0)", "out of bounds", "past the end of",
+               "shared tile"});
   expectFound("a block of 1025 threads", [] { launch(nothing, 1, 1024, 0); },
               [] { launch(nothing, 1, 1025, 0); }, {"nothing: cannot be launched"});
   launch(nothing, 1, 2000, 0);
-  expect("the running kernel refuses what cannot be launched", pendingError.isSet);
-  pendingError.isSet = false;
+  expect("an impossible launch sets the error of the running kernel", lastKernelError.isSet);
+  lastKernelError.isSet = false;
   lastError();
 }
 
-// ---- those that only the checked mode finds
+// ---- the errors that only the checked mode reports
 
 template <bool isRight>
 __global__ void missingBarrier(float* y) {
@@ -163,15 +168,15 @@ __global__ void missingSyncWarp(float* y) {
   const int i = threadIdx.x;
   tile[i] = 1;
   if (isRight) __syncwarp();
-  else __shfl_sync(FULL_MASK, i, 0); // lanes meet, but their writes need not be seen
+  else __shfl_sync(FULL_MASK, i, 0); // the lanes meet, but their writes need not be visible
   y[i] = tile[i ^ 1]; // planted: missing syncwarp
 }
 
 template <bool isRight>
-__global__ void behindBuffer(const float* x, float* y, int n) {
+__global__ void pastBuffer(const float* x, float* y, int n) {
   const int i = blockIdx.x * 32 + threadIdx.x;
   if (i < n) {
-    y[i] = x[isRight ? i : i + 1]; // planted: behind a buffer
+    y[i] = x[isRight ? i : i + 1]; // planted: past a buffer
   }
 }
 
@@ -181,11 +186,11 @@ __global__ void beforeBuffer(float* y) {
 }
 
 template <bool isRight>
-__global__ void uninitialised(float* y) {
+__global__ void uninitialized(float* y) {
   SHARED(float, tile, [64]);
   if (isRight || threadIdx.x != 9) tile[threadIdx.x] = 1;
   __syncthreads();
-  y[threadIdx.x] = tile[threadIdx.x]; // planted: uninitialised
+  y[threadIdx.x] = tile[threadIdx.x]; // planted: uninitialized
 }
 
 template <bool isRight>
@@ -209,17 +214,17 @@ __global__ void blocksRace(float* y) {
 
 template <bool isRight>
 __global__ void otherStack(int* y) {
-  SHARED(int*, place, [1]);
-  int mine[2] = {1, 2};
-  if (threadIdx.x == 0) place[0] = mine;
+  SHARED(int*, pointer, [1]);
+  int local[2] = {1, 2};
+  if (threadIdx.x == 0) pointer[0] = local;
   __syncthreads();
-  const int* const from = isRight ? mine : place[0];
+  const int* const from = isRight ? local : pointer[0];
   y[threadIdx.x] = from[threadIdx.x % 2]; // planted: another stack
   __syncthreads();
 }
 
 __global__ void readsFrom(const float* x, float* y) {
-  y[threadIdx.x] = x[threadIdx.x]; // planted: the host's memory
+  y[threadIdx.x] = x[threadIdx.x]; // planted: host memory
 }
 
 template <bool isRight>
@@ -227,7 +232,7 @@ __global__ void misaligned(const float* x, float* y) {
   *(float4*)y = *(const float4*)(x + (isRight ? 4 : 5)); // planted: misaligned
 }
 
-void testWatchedMistakes() {
+void testCheckedMistakes() {
   Buffer<float> x(256), y(100);
   const auto twins = [&](const std::string& name, void (*right)(float*), void (*wrong)(float*),
                          const std::vector<std::string>& parts, int blocks = 1) {
@@ -243,35 +248,35 @@ void testWatchedMistakes() {
   twins("missing __syncwarp", missingSyncWarp<true>, missingSyncWarp<false>,
         {"missingSyncWarp<false>: block (0,0,0), thread (",
          "race at " + planted("missing syncwarp") + ": it reads shared tile, written by thread ("});
-  expectFound("a read behind a buffer",
-              [&] { launch(behindBuffer<true>, 4, 32, 0, y.device, x.device, 100); },
-              [&] { launch(behindBuffer<false>, 4, 32, 0, y.device, x.device, 100); },
-              {"behindBuffer<false>: block (3,0,0), thread (3,0,0): out of bounds at " +
-                   planted("behind a buffer"),
-               "reads 4 bytes, 0 behind the end of a buffer of 400"});
+  expectFound("a read past a buffer",
+              [&] { launch(pastBuffer<true>, 4, 32, 0, y.device, x.device, 100); },
+              [&] { launch(pastBuffer<false>, 4, 32, 0, y.device, x.device, 100); },
+              {"pastBuffer<false>: block (3,0,0), thread (3,0,0): out of bounds at " +
+                   planted("past a buffer"),
+               "reads 4 bytes, 0 past the end of a buffer of 400"});
   twins("a write before a buffer", beforeBuffer<true>, beforeBuffer<false>,
         {"beforeBuffer<false>: block (0,0,0), thread (0,0,0): out of bounds at " +
              planted("before a buffer"),
-         "writes 4 bytes, 4 before the begin of a buffer of 1024"});
-  twins("a write behind a shared array", behindShared<true>, behindShared<false>,
-        {"behindShared<false>: block (0,0,0), thread (63,0,0): out of bounds at " +
-             planted("behind shared"),
-         "writes 4 bytes, 0 behind the end of shared tile of 256"});
-  twins("a read of what nobody wrote", uninitialised<true>, uninitialised<false>,
-        {"uninitialised<false>: block (0,0,0), thread (9,0,0): uninitialised at " +
-             planted("uninitialised"),
+         "writes 4 bytes, 4 before the start of a buffer of 1024"});
+  twins("a write past a shared array", pastShared<true>, pastShared<false>,
+        {"pastShared<false>: block (0,0,0), thread (63,0,0): out of bounds at " +
+             planted("past shared"),
+         "writes 4 bytes, 0 past the end of shared tile of 256"});
+  twins("a read of uninitialized shared memory", uninitialized<true>, uninitialized<false>,
+        {"uninitialized<false>: block (0,0,0), thread (9,0,0): uninitialized at " +
+             planted("uninitialized"),
          "reads shared tile"});
   expectFound("missing waitForCopies",
               [&] { launch(copies<true>, 1, 32, 0, x.device, y.device, 2); },
               [&] { launch(copies<false>, 1, 32, 0, x.device, y.device, 2); },
-              {"copies<false>: block (0,0,0), thread (", "copy under way at " +
+              {"copies<false>: block (0,0,0), thread (", "copy in flight at " +
                    planted("missing wait"), "reads shared rows, which copyAsync of thread ("});
-  expectFound("a copy over what others still read",
+  expectFound("a copy over data that others still read",
               [&] { launch(earlyCopy<true>, 1, 64, 0, x.device, y.device); },
               [&] { launch(earlyCopy<false>, 1, 64, 0, x.device, y.device); },
               {"earlyCopy<false>: block (0,0,0), thread (", planted("early copy"),
                planted("read under a copy"), "shared tile"});
-  twins("two blocks write the same", blocksRace<true>, blocksRace<false>,
+  twins("two blocks write the same element", blocksRace<true>, blocksRace<false>,
         {"blocksRace<false>: block (", "race at " + planted("blocks race"), "by block (",
          "writes byte"}, 4);
   const auto sum = [&](auto kernel) {
@@ -284,19 +289,19 @@ void testWatchedMistakes() {
   expectFound("another thread's stack", [&] { launch(otherStack<true>, 1, 64, 0, z.device); },
               [&] { launch(otherStack<false>, 1, 64, 0, z.device); },
               {"otherStack<false>: block (0,0,0)", "another stack at " + planted("another stack")});
-  expectFound("memory of the host", [&] { launch(readsFrom, 1, 64, 0, x.device, y.device); },
+  expectFound("host memory", [&] { launch(readsFrom, 1, 64, 0, x.device, y.device); },
               [&] { launch(readsFrom, 1, 64, 0, x.host.data(), y.device); },
-              {"readsFrom: block (0,0,0)", "no device memory at " + planted("the host's memory")});
+              {"readsFrom: block (0,0,0)", "not device memory at " + planted("host memory")});
   expectFound("a misaligned access", [&] { launch(misaligned<true>, 1, 1, 0, x.device, y.device); },
               [&] { launch(misaligned<false>, 1, 1, 0, x.device, y.device); },
               {"misaligned<false>: block (0,0,0)", "misaligned at " + planted("misaligned")});
-  expectFound("more of the workspace than was asked for",
+  expectFound("more of the workspace than requested",
               [&] { launch(readsFrom, 1, 64, 0, (float*)workspace(256), y.device); },
               [&] { launch(readsFrom, 1, 64, 0, (float*)workspace(252), y.device); },
-              {"thread (63,0,0): out of bounds", "0 behind the end of a buffer of 252"});
-  expectFound("the host's code in the device's memory", [&] { y.get(); },
-              [&] { x.host[0] = *y.device; }, // planted: the host's code
-              {"the host's code at " + planted("the host's code")});
+              {"thread (63,0,0): out of bounds", "0 past the end of a buffer of 252"});
+  expectFound("host code that accesses device memory", [&] { y.get(); },
+              [&] { x.host[0] = *y.device; }, // planted: host code
+              {"host code at " + planted("host code")});
 }
 
 } // namespace

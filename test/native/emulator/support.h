@@ -1,4 +1,4 @@
-// How the emulator's tests say what they expect.
+// Assertions and buffers for the emulator's tests.
 #pragma once
 
 #include <cstdio>
@@ -20,46 +20,50 @@ void expect(const std::string& name, bool isRight, const std::string& detail = "
               isRight || detail.empty() ? "" : ": ", isRight ? "" : detail.c_str());
 }
 
-/** The message of what f launches; empty: there was none. */
-std::string messageOf(const std::function<void()>& f) {
+/** Returns the error message of the launches of f, or an empty string. */
+std::string errorOf(const std::function<void()>& f) {
   f();
   const char* const message = lastError();
   pendingError.isSet = false;
   return message ? message : "";
 }
 
-/** "values.h:12": the line of these pages that ends in "// planted: name". */
+/** Returns "values.h:12": the line of these files that ends in "// planted: name". */
 std::string planted(const std::string& name) {
-  const std::string mark = "// planted: " + name, here = __FILE__;
-  for (const char* const page : {"values.h", "mistakes.h"}) {
-    std::ifstream lines(here.substr(0, here.rfind('/') + 1) + page);
+  const std::string mark = "// planted: " + name;
+  const std::string folder = std::string(__FILE__).substr(0, std::string(__FILE__).rfind('/') + 1);
+  for (const char* const file : {"values.h", "mistakes.h"}) {
+    std::ifstream lines(folder + file);
     std::string line;
     for (int number = 1; std::getline(lines, line); number++) {
       const size_t at = line.rfind(mark);
       if (at != std::string::npos && at + mark.size() == line.size()) {
-        return page + (":" + std::to_string(number));
+        return file + (":" + std::to_string(number));
       }
     }
   }
   return "no line is marked " + name;
 }
 
-/** Runs the twins of a kernel: the wrong one must be reported with all of `parts`. */
+/** Runs both versions of a kernel: the report of the wrong one must contain all of `parts`. */
 void expectFound(const std::string& name, const std::function<void()>& right,
                  const std::function<void()>& wrong, const std::vector<std::string>& parts) {
-  const std::string silence = messageOf(right), message = messageOf(wrong);
+  const std::string none = errorOf(right);
+  const std::string message = errorOf(wrong);
   bool hasAll = true;
   for (const std::string& part : parts) hasAll &= message.find(part) != std::string::npos;
-  expect(name + ": the correct twin is silent", silence.empty(), silence);
-  expect(name + ": found", hasAll, message.empty() ? "silence" : message);
+  expect(name + ": no report for the correct version", none.empty(), none);
+  expect(name + ": reported", hasAll, message.empty() ? "no report" : message);
 }
 
-/** A buffer of the device with a copy on the host. */
+/** A device buffer with a host copy. */
 template <class T>
 struct Buffer {
   std::vector<T> host;
   T* device;
-  explicit Buffer(size_t n, T x = {}) : host(n, x), device((T*)allocate(n * sizeof(T))) { put(); }
+  explicit Buffer(size_t n, T x = {}) : host(n, x), device((T*)allocate(n * sizeof(T))) {
+    put();
+  }
   ~Buffer() { release(device); }
   void put() { copyToDevice(device, host.data(), host.size() * sizeof(T)); }
   const std::vector<T>& get() {

@@ -1,4 +1,4 @@
-// Kernels whose results are known.
+// Kernels with known results.
 #pragma once
 
 #include <algorithm>
@@ -14,11 +14,11 @@ namespace {
 template <class T>
 __global__ void shuffles(T* y, int width) {
   const T x = (T)(threadIdx.x * 3 + 1);
-  T* const mine = y + threadIdx.x * 4;
-  mine[0] = __shfl_sync(FULL_MASK, x, threadIdx.x + 5, width);
-  mine[1] = __shfl_up_sync(FULL_MASK, x, 3, width);
-  mine[2] = __shfl_down_sync(FULL_MASK, x, 3, width);
-  mine[3] = __shfl_xor_sync(FULL_MASK, x, 5, width);
+  T* const results = y + threadIdx.x * 4;
+  results[0] = __shfl_sync(FULL_MASK, x, threadIdx.x + 5, width);
+  results[1] = __shfl_up_sync(FULL_MASK, x, 3, width);
+  results[2] = __shfl_down_sync(FULL_MASK, x, 3, width);
+  results[3] = __shfl_xor_sync(FULL_MASK, x, 5, width);
 }
 
 template <class T>
@@ -42,12 +42,12 @@ void testShuffles(const char* type) {
 
 __global__ void votes(unsigned* y) {
   const int i = threadIdx.x;
-  unsigned* const mine = y + 4 * i;
-  mine[0] = __ballot_sync(FULL_MASK, i % 3 == 0);
-  mine[1] = __all_sync(FULL_MASK, i < 32);
-  mine[2] = __any_sync(FULL_MASK, i == 40);
-  if (i % 32 < 8) mine[3] = __ballot_sync(0xff, i % 2); // two groups meet side by side
-  else mine[3] = __ballot_sync(~0xffu, i % 2);
+  unsigned* const results = y + 4 * i;
+  results[0] = __ballot_sync(FULL_MASK, i % 3 == 0);
+  results[1] = __all_sync(FULL_MASK, i < 32);
+  results[2] = __any_sync(FULL_MASK, i == 40);
+  if (i % 32 < 8) results[3] = __ballot_sync(0xff, i % 2); // two groups of lanes vote independently
+  else results[3] = __ballot_sync(~0xffu, i % 2);
 }
 
 void testVotes() {
@@ -66,7 +66,7 @@ void testVotes() {
 }
 
 template <bool isTf32>
-__global__ void products(const float* a, const float* b, float* c) {
+__global__ void mmas(const float* a, const float* b, float* c) {
   const int g = lane() / 4, t = lane() % 4;
   float sum[4];
   for (int i = 0; i < 4; i++) sum[i] = c[(g + i / 2 * 8) * 8 + 2 * t + i % 2];
@@ -85,7 +85,7 @@ __global__ void products(const float* a, const float* b, float* c) {
 }
 
 template <bool isTf32>
-void testProducts(const char* name) {
+void testMma(const char* name) {
   constexpr int K = isTf32 ? 8 : 16;
   Buffer<float> a(16 * K), b(K * 8), c(16 * 8);
   for (auto* buffer : {&a, &b, &c}) {
@@ -93,7 +93,7 @@ void testProducts(const char* name) {
     buffer->put();
   }
   const std::vector<float> before = c.host;
-  launch(products<isTf32>, 1, 32, 0, a.device, b.device, c.device);
+  launch(mmas<isTf32>, 1, 32, 0, a.device, b.device, c.device);
   c.get();
   double worst = 0;
   for (int i = 0; i < 16 * 8; i++) {
@@ -137,7 +137,7 @@ void testMatrices() {
   expect("ldmatrix, ldmatrixTransposed", isRight);
 }
 
-/** Sums of n rows of 4, that come by copies in groups of one, three on their way. */
+/** Sums n rows of float4, copied one row per group with three groups in flight. */
 template <bool waits>
 __global__ void copies(const float* x, float* y, int n) {
   SHARED(float4, rows, [4][32]);
@@ -150,8 +150,8 @@ __global__ void copies(const float* x, float* y, int n) {
   float sum = 0;
   for (int row = 0; row < n; row++) {
     if (waits) waitForCopies<2>();
-    const float4 here = rows[row % 4][i]; // planted: missing wait
-    sum += here.x + here.y + here.z + here.w;
+    const float4 value = rows[row % 4][i]; // planted: missing wait
+    sum += value.x + value.y + value.z + value.w;
     if (row + 3 < n) copyAsync(&rows[(row + 3) % 4][i], from + (row + 3) * 32 + i, 8);
     commitCopies();
   }
@@ -160,19 +160,19 @@ __global__ void copies(const float* x, float* y, int n) {
 
 void testCopies() {
   Buffer<float> x(10 * 128), y(32);
-  for (float& each : x.host) each = (float)(int)(100 * randomFloat());
+  for (float& value : x.host) value = (float)(int)(100 * randomFloat());
   x.put();
   launch(copies<true>, 1, 32, 0, x.device, y.device, 10);
   y.get();
   bool isRight = true;
   for (int i = 0; i < 32; i++) {
     float sum = 0;
-    for (int row = 0; row < 10; row++) { // those after the third are half zeros
+    for (int row = 0; row < 10; row++) { // from the third on, the second half is zeros
       for (int j = 0; j < (row < 3 ? 4 : 2); j++) sum += x.host[row * 128 + 4 * i + j];
     }
     isRight &= y.host[i] == sum;
   }
-  expect("copyAsync: groups, and zeros behind what is valid", isRight);
+  expect("copyAsync: groups, and zeros after the valid bytes", isRight);
 }
 
 __global__ void atomics(int* i, unsigned* u, unsigned long long* l, float* f) {
@@ -193,7 +193,10 @@ void testAtomics() {
   Buffer<unsigned long long> l(1);
   Buffer<float> f(1);
   launch(atomics, 20, 50, 0, i.device, u.device, l.device, f.device);
-  i.get(), u.get(), l.get(), f.get();
+  i.get();
+  u.get();
+  l.get();
+  f.get();
   expect("atomics", i.host[0] == 499500 && u.host[0] == 2000 && l.host[0] == 1000ull << 33 &&
                         f.host[0] == 500 && i.host[1] == 999 && u.host[1] == 999 &&
                         u.host[2] == 7 && i.host[2] >= 1 && i.host[2] <= 1000);
@@ -209,7 +212,7 @@ __global__ void total(const float* x, float* partial, float* y, unsigned* counte
   bool isLast;
   if constexpr (fences) {
     isLast = isLastBlock(counter, gridDim.x);
-  } else { // the same, but for its fences
+  } else { // isLastBlock without its fences
     SHARED(bool, last, [1]);
     if (threadIdx.x == 0) {
       last[0] = atomicAdd(counter, 1u) == gridDim.x - 1;
@@ -233,17 +236,17 @@ void testLastBlock() {
     y.host[0] = 0;
     y.put();
     launch(total<true>, 30, 64, 0, x.device, partial.device, y.device, counters(1), 1000);
-    expect("the last block sees the others' sums", y.get()[0] == 250);
+    expect("the last block sees the sums of the others", y.get()[0] == 250);
   }
 }
 
 template <int n>
 __device__ void reverse(float* x) {
-  SHARED(float, mine, [n]);
+  SHARED(float, reversed, [n]);
   __syncthreads();
-  if (threadIdx.x < n) mine[threadIdx.x] = x[threadIdx.x];
+  if (threadIdx.x < n) reversed[threadIdx.x] = x[threadIdx.x];
   __syncthreads();
-  if (threadIdx.x < n) x[threadIdx.x] = mine[n - 1 - threadIdx.x];
+  if (threadIdx.x < n) x[threadIdx.x] = reversed[n - 1 - threadIdx.x];
 }
 
 __global__ void sharing(float* y, int* facts) {
@@ -271,18 +274,18 @@ void testSharing() {
   expect("shared arrays, one for each instance of a function, and dynamic", isRight);
 }
 
-__global__ void places(int* y) {
+__global__ void indices(int* y) {
   const int block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
   const int thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
   y[block * (blockDim.x * blockDim.y * blockDim.z) + thread]++;
 }
 
-void testPlaces() {
+void testIndices() {
   Buffer<int> y(3 * 5 * 7 * 2 * 3 * 4);
-  launch(places, Dim(3, 5, 7), Dim(2, 3, 4), 0, y.device);
+  launch(indices, Dim(3, 5, 7), Dim(2, 3, 4), 0, y.device);
   bool isRight = true;
   for (int count : y.get()) isRight &= count == 1;
-  launch(places, Dim(0, 5, 7), Dim(2, 3, 4), 0, y.device);
+  launch(indices, Dim(0, 5, 7), Dim(2, 3, 4), 0, y.device);
   expect("grids and blocks in three dimensions; empty ones", isRight && y.get() == y.host);
 }
 
@@ -299,7 +302,7 @@ void testOrder() {
     std::sort(sorted.begin(), sorted.end());
     for (int j = 0; j < 64; j++) orders[i].resize(sorted[j] == j ? 64 : 0);
   }
-  expect("the order hangs on the seed alone", orders[0].size() == 64 && orders[0] == orders[2] &&
+  expect("the order depends on the seed alone", orders[0].size() == 64 && orders[0] == orders[2] &&
                                                   orders[0] != orders[1]);
 }
 
@@ -326,22 +329,24 @@ void testGraphs() {
   expect("a graph runs again, on what its buffers hold", z.get()[0] == 20 && z.host[1] == 150);
   expect("launches are counted within graphs", launchCount() == before + 4);
   destroyGraph(graph);
-  const std::function<void()> asks[] = {[] { allocate(1); }, [] { workspace(1 << 30); },
+  const std::function<void()> allocating[] = {[] { allocate(1); }, [] { workspace(1 << 30); },
                                         [] { getDeviceTable(std::vector<int>{1, 2, 3, 77}); }};
-  for (const auto& ask : asks) {
+  for (const auto& f : allocating) {
     beginCapture();
-    ask();
-    const bool isRefused = pendingError.isSet;
-    pendingError.isSet = false;
+    f();
+    const bool hasFailed = lastKernelError.isSet;
+    lastKernelError.isSet = false;
     destroyGraph(endCapture());
-    expect("nothing is allocated in a capture", isRefused);
+    expect("nothing can be allocated in a capture", hasFailed);
   }
 }
 
 void testResources() {
   void* const first = workspace(1000);
-  expect("workspace stays, and grows", first == workspace(500) && workspace(1 << 22) != first &&
-                                           workspace(1 << 22) == workspace(10));
+  const bool isReused = first == workspace(500);
+  const bool hasGrown = workspace(1 << 22) != first;
+  expect("the workspace is reused and grows",
+         isReused && hasGrown && workspace(1 << 22) == workspace(10));
   const std::vector<int> a = {1, 2}, b = {1, 3};
   int back[2];
   copyToHost(back, getDeviceTable(b), 8);
@@ -370,19 +375,19 @@ void testValues() {
   testShuffles<int>("int");
   testShuffles<unsigned>("unsigned");
   testVotes();
-  testProducts<false>("mma");
-  testProducts<true>("mmaTf32");
+  testMma<false>("mma");
+  testMma<true>("mmaTf32");
   testMatrices();
   testCopies();
   testAtomics();
   testLastBlock();
   testSharing();
-  testPlaces();
+  testIndices();
   testOrder();
   testGraphs();
   testResources();
   testNumbers();
-  expect("nothing was reported so far", !lastError());
+  expect("no report so far", !lastError());
 }
 
 } // namespace

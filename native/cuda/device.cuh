@@ -115,7 +115,7 @@ void allowDynamicShared(const void* kernel, size_t bytes);
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), Dim grid, Dim block, size_t sharedBytes,
             Arguments... arguments) {
-  if (lastKernelError.isSet || (size_t)grid.x * grid.y * grid.z == 0) return;
+  if (pendingError.isSet || (size_t)grid.x * grid.y * grid.z == 0) return;
   if (sharedBytes > 32 * 1024)
     allowDynamicShared(reinterpret_cast<const void*>(kernel), sharedBytes);
   kernel<<<grid, block, sharedBytes, stream()>>>(arguments...);

@@ -155,8 +155,8 @@ __global__ void transposeTiles(const W* x, W* y, int64_t p, int64_t q, int64_t t
 /** Returns true if elements start to start + count - 1 are within n; otherwise sets an error. */
 bool isInRange(const char* kernel, int64_t start, int64_t count, int64_t n) {
   if (start + count <= n) return true;
-  kernelError("%s: start %lld and count %lld, expected at most %lld together", kernel, (long long)start,
-         (long long)count, (long long)n);
+  kernelError("%s: start %lld and count %lld, expected at most %lld together", kernel,
+              (long long)start, (long long)count, (long long)n);
   return false;
 }
 

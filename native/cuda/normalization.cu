@@ -36,8 +36,8 @@ struct NormInput {
 };
 
 /**
- * z = (r - mean) rstd w + b of row `row`, with rstd = 1 / sqrt(mean((r - mean)^2) + eps). Its thread
- * group calls it together. w [n]; b [n] or null; z [rows, n]; mean, rstd [rows]
+ * z = (r - mean) rstd w + b of row `row`, with rstd = 1 / sqrt(mean((r - mean)^2) + eps). The
+ * row's thread group calls it together. w [n]; b [n] or null; z [rows, n]; mean, rstd [rows]
  */
 template <class F, class Layout>
 __device__ inline void normalizeRow(const Row<F, Layout>& r, const F* w, const F* b, F* z,

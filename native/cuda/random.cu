@@ -76,7 +76,8 @@ FOR_FLOATS(dropout)
 void sampleBatch(const i32* tokens, const i32* rngCounter, i32* x, i32* y, int64_t n, int64_t B,
                  int64_t T, int64_t stream) {
   if (n <= T)
-    return kernelError("sampleBatch: n is %lld, expected more than T, %lld", (long long)n, (long long)T);
+    return kernelError("sampleBatch: n is %lld, expected more than T, %lld", (long long)n,
+                       (long long)T);
   launch(sampleSequences, Dim((unsigned)B), BLOCK_SIZE, 0, tokens, rngCounter, x, y, n, T,
          (uint32_t)stream);
 }

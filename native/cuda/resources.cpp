@@ -15,7 +15,7 @@ namespace {
 /** Allocates device memory for the life of the process; sets an error and returns null if full. */
 char* allocateForever(size_t bytes) {
   char* const memory = static_cast<char*>(allocate(bytes));
-  if (!memory && !lastKernelError.isSet) {
+  if (!memory && !pendingError.isSet) {
     kernelError("out of memory: cannot allocate %lld bytes of device workspace", (long long)bytes);
   }
   return memory;

@@ -167,7 +167,8 @@ std::string accessLine(const Access& access) {
 void recordRead(Access (&reads)[2], const Access& current, int thread) {
   const HappensBefore& order = state().order;
   for (Access& read : reads) {
-    if ((read.block == current.block && read.thread == current.thread) || order.isBefore(read, thread)) {
+    const bool isSameThread = read.block == current.block && read.thread == current.thread;
+    if (isSameThread || order.isBefore(read, thread)) {
       read = current;
       return;
     }

@@ -161,7 +161,7 @@ void emulator::limitBuffer(const void* begin, size_t bytes) {
 }
 
 void emulator::submit(Launch&& launch) {
-  if (lastKernelError.isSet || (size_t)launch.grid.x * launch.grid.y * launch.grid.z == 0) return;
+  if (pendingError.isSet || (size_t)launch.grid.x * launch.grid.y * launch.grid.z == 0) return;
   if (capturing) {
     capturing->steps.push_back([launch] {
       runNow(launch);

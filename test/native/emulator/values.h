@@ -334,8 +334,8 @@ void testGraphs() {
   for (const auto& f : allocating) {
     beginCapture();
     f();
-    const bool hasFailed = lastKernelError.isSet;
-    lastKernelError.isSet = false;
+    const bool hasFailed = pendingError.isSet;
+    pendingError.isSet = false;
     destroyGraph(endCapture());
     expect("nothing can be allocated in a capture", hasFailed);
   }

@@ -1,7 +1,7 @@
-// All tests of the CUDA floor that need no GPU. usage: npm run test:emulator
-// The emulator itself and the ladder, stand-alone; production kernels with a line removed, each of
-// which must be found; the suites on the emulator; those of the ops and some training steps once
-// more in the build that looks at every access. The last line is the total.
+// All tests of the CUDA backend that need no GPU. usage: npm run test:emulator
+// It tests the emulator itself and the matmul ladder as stand-alone programs; then mutants, kernels
+// with a line removed, each of which must be reported; then the test suites on the emulator, those
+// of the ops once more in the checked build. The last line is the total.
 
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,166 +12,187 @@ import { canRun, root } from "./compile.mjs";
 const total = { passed: 0, failed: 0 };
 const temporary = join(tmpdir(), `tinybard-emulator-${process.pid}`);
 const builds = { fast: "build-emulator", checked: "build-checked" };
-const addonOf = (mode) => join(root, builds[mode], "Release", "cuda.node");
+const addonPath = (mode) => join(root, builds[mode], "Release", "cuda.node");
 const flags = {
   fast: ["-O2", "-g"],
-  checked: ["-fsanitize=thread", "-g", "-O1"], // only its calls: the emulator answers them
+  checked: ["-fsanitize=thread", "-g", "-O1"], // inserts calls that the emulator implements
 };
 const common = ["-std=c++17", "-fPIC", "-Wno-unknown-pragmas", "-fno-strict-aliasing"];
 const kernels = ["-x", "c++", "-DTINYBARD_EMULATOR"];
 
-/** Runs a command to its end; gives its exit code and what it said. */
-function run(command, words, env = {}, shows = false) {
-  const child = spawn(command, words, { cwd: root, env: { ...process.env, ...env } });
-  let said = "";
-  for (const stream of [child.stdout, child.stderr])
+/** Runs a command; returns its exit code and its output. */
+function run(command, args, env = {}, isEchoed = false) {
+  const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env } });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text) => {
-      said += text;
-      if (shows) process.stdout.write(text);
+      output += text;
+      if (isEchoed) process.stdout.write(text);
     });
-  return new Promise((done) => child.on("close", (code) => done({ code, said })));
+  }
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, output })));
 }
 
-/** Notes a check by its name. */
-function note(name, isGood, said = "") {
-  total[isGood ? "passed" : "failed"]++;
-  console.log(`${isGood ? "pass" : "FAIL"}  ${name}${isGood ? "" : `\n${said}`}`);
+/** Counts and prints a check; prints the output of one that failed. */
+function reportCheck(name, hasPassed, output = "") {
+  total[hasPassed ? "passed" : "failed"]++;
+  console.log(`${hasPassed ? "pass" : "FAIL"}  ${name}${hasPassed ? "" : `\n${output}`}`);
 }
 
-/** Adds the totals that a program has printed. */
-function add(name, { code, said }, isShown = false) {
-  const found = [...said.matchAll(/^(\d+) passed, (\d+) failed/gm)].at(-1);
-  if (!found) return note(name, false, said);
-  total.passed += Number(found[1]);
-  total.failed += Number(found[2]);
-  if (code !== 0 && found[2] === "0") note(name, false, said);
-  else console.log(`${code === 0 ? "pass" : "FAIL"}  ${name}: ${found[0]}`);
-  if (code !== 0 && !isShown) console.log(said);
+/** Adds the totals that a test program has printed. */
+function addTotals(name, { code, output }, isEchoed = false) {
+  const summary = [...output.matchAll(/^(\d+) passed, (\d+) failed/gm)].at(-1);
+  if (!summary) return reportCheck(name, false, output);
+  total.passed += Number(summary[1]);
+  total.failed += Number(summary[2]);
+  if (code !== 0 && summary[2] === "0") reportCheck(name, false, output);
+  else console.log(`${code === 0 ? "pass" : "FAIL"}  ${name}: ${summary[0]}`);
+  if (code !== 0 && !isEchoed) console.log(output);
 }
 
-/** Compiles each source to an object, two at a time. */
-async function compile(sources, folder, words) {
+/** Compiles each source to an object file, two at a time; returns the object files. */
+async function compile(sources, folder, args) {
   mkdirSync(folder, { recursive: true });
-  const waiting = [...sources];
+  const queue = [...sources];
   const objects = [];
   const work = async () => {
-    for (let source = waiting.shift(); source; source = waiting.shift()) {
+    for (let source = queue.shift(); source; source = queue.shift()) {
       const object = join(folder, `${source.replaceAll("/", "-")}.o`);
       objects.push(object);
-      const { code, said } = await run("g++", [...common, ...words, "-c", source, "-o", object]);
-      if (code !== 0) throw new Error(said);
+      const result = await run("g++", [...common, ...args, "-c", source, "-o", object]);
+      if (result.code !== 0) throw new Error(result.output);
     }
   };
   await Promise.all([work(), work()]);
   return objects;
 }
 
-const list = (folder, ending) =>
+/** Returns the files of a folder whose names end in `ending`. */
+const listFiles = (folder, ending) =>
   readdirSync(join(root, folder))
     .filter((file) => file.endsWith(ending))
     .map((file) => `${folder}/${file}`);
 
-/** The emulator against known results and planted mistakes; the steps of the ladder. */
-async function standAlone() {
-  const sources = [...list("native/emulator", ".cpp"), "native/call.cpp"];
-  const define = ["-DTINYBARD_EMULATOR", "-O2", "-g"];
+/** Tests the emulator and the steps of the matmul ladder as stand-alone programs. */
+async function testPrograms() {
+  const sources = [...listFiles("native/emulator", ".cpp"), "native/call.cpp"];
+  const hostFlags = ["-DTINYBARD_EMULATOR", "-O2", "-g"];
   const library = await compile(
     [...sources, "native/cuda/resources.cpp"],
     join(temporary, "library"),
-    define,
+    hostFlags,
   );
   for (const mode of ["fast", "checked"]) {
     const folder = join(temporary, mode);
-    const words = [...kernels, ...flags[mode]];
-    const [emulator] = await compile(["test/native/emulator.cpp"], folder, words);
-    const steps = await compile(list("bench/ladder", ".cu"), folder, words);
-    const [ladder] = await compile(["test/native/ladder.cpp"], folder, define);
-    for (const [name, objects] of Object.entries({
-      emulator: [emulator],
-      ladder: [ladder, ...steps],
-    })) {
+    const kernelFlags = [...kernels, ...flags[mode]];
+    const [emulator] = await compile(["test/native/emulator.cpp"], folder, kernelFlags);
+    const steps = await compile(listFiles("bench/ladder", ".cu"), folder, kernelFlags);
+    const [ladder] = await compile(["test/native/ladder.cpp"], folder, hostFlags);
+    const programs = { emulator: [emulator], ladder: [ladder, ...steps] };
+    for (const [name, objects] of Object.entries(programs)) {
       const program = join(folder, name);
       await run("g++", [...objects, ...library, "-o", program, "-lpthread", "-ldl"]);
-      add(`${name}, ${mode}`, await run(program, []));
+      addTotals(`${name}, ${mode}`, await run(program, []));
     }
   }
 }
 
-/** The suites on the device cuda-emulator. */
-async function suites(mode, filters) {
-  const words = ["dist-test/run.js", "--device", "cuda-emulator", "--timeout", "400", ...filters];
-  console.log(`\n== the suites on the emulator, ${mode}`);
-  const result = await run(process.execPath, words, { TINYBARD_EMULATOR: addonOf(mode) }, true);
-  add(`suites, ${mode}`, result, true);
+/** Runs test suites on the device cuda-emulator. */
+async function runSuites(mode, filters) {
+  const args = ["dist-test/run.js", "--device", "cuda-emulator", "--timeout", "400", ...filters];
+  console.log(`\n== test suites on the emulator, ${mode}`);
+  const result = await run(process.execPath, args, { TINYBARD_EMULATOR: addonPath(mode) }, true);
+  addTotals(`suites, ${mode}`, result, true);
 }
 
-/** Who reads too early sees what another thread writes meanwhile, or what none has written yet. */
-const unordered = /race|uninitialised/;
+/** The report of a read too early: during another thread's write, or before any. */
+const unordered = /race|uninitialized/;
 
-/** A line that is removed from a kernel: its scene, and what the report must say. */
-const planted = [
-  ["a barrier in matmul", "matmul/simt.cu", "    __syncthreads();\n", "matmul", unordered],
-  ["a barrier in layerNorm", "normalization.cu", "    __syncthreads();\n", "layerNorm", unordered],
-  ["a barrier in attention", "attention/simt.cu", "  __syncthreads();\n", "attention", unordered],
-  [
-    "a tail mask",
-    "elementwise.cu",
-    "if (i < n) y[i] = roundTo",
-    "elementwise",
-    /out of bounds/,
-    "y[i] = roundTo",
-  ],
-  [
-    "a cp.async wait in attention",
-    "attention/forward.cu",
-    "    waitForCopies<0>();\n",
-    "flashAttention",
-    /copyAsync/,
-  ],
-  [
-    "a cp.async wait in matmul",
-    "matmul/tensor_core.cuh",
-    "      waitForCopies<STAGES - 2>();\n",
-    "tensorCores",
-    /copyAsync/,
-    "",
-    "matmul/tensor_core.cu",
-  ],
+/**
+ * The mutants: a line of a kernel file is removed or replaced, the scene of mutants.ts calls the
+ * kernel, and the emulator's report must match. `unit` is the file to compile, if not `file`.
+ */
+const mutants = [
+  {
+    name: "a barrier in matmul",
+    file: "matmul/simt.cu",
+    line: "    __syncthreads();\n",
+    scene: "matmul",
+    report: unordered,
+  },
+  {
+    name: "a barrier in layerNorm",
+    file: "normalization.cu",
+    line: "    __syncthreads();\n",
+    scene: "layerNorm",
+    report: unordered,
+  },
+  {
+    name: "a barrier in attention",
+    file: "attention/simt.cu",
+    line: "  __syncthreads();\n",
+    scene: "attention",
+    report: unordered,
+  },
+  {
+    name: "a tail mask",
+    file: "elementwise.cu",
+    line: "if (i < n) y[i] = roundTo",
+    replacement: "y[i] = roundTo",
+    scene: "elementwise",
+    report: /out of bounds/,
+  },
+  {
+    name: "a cp.async wait in attention",
+    file: "attention/forward.cu",
+    line: "    waitForCopies<0>();\n",
+    scene: "flashAttention",
+    report: /copyAsync/,
+  },
+  {
+    name: "a cp.async wait in matmul",
+    file: "matmul/tensor_core.cuh",
+    line: "      waitForCopies<STAGES - 2>();\n",
+    unit: "matmul/tensor_core.cu",
+    scene: "tensorCores",
+    report: /copyAsync/,
+  },
 ];
 
-/** Kernels with a line removed: each must be found, and the untouched one be silent. */
-async function plantedMistakes() {
+/** Builds each mutant and runs its scene, and the same scene on the unchanged kernels. */
+async function testMutants() {
   const folder = join(root, builds.checked, "CMakeFiles");
   const objects = readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".o"))
     .map((file) => join(folder, file));
-  const scene = (name, addon) =>
-    run(process.execPath, ["dist-test/support/mutants.js", name], { TINYBARD_EMULATOR: addon });
-  for (const [name, file, line, where, report, instead = "", unit = file] of planted) {
-    const own = join(temporary, name.replaceAll(/\W/g, "-"));
-    cpSync(join(root, "native"), join(own, "native"), { recursive: true });
-    const path = join(own, "native", "cuda", file);
+  const runScene = (scene, addon) =>
+    run(process.execPath, ["dist-test/support/mutants.js", scene], { TINYBARD_EMULATOR: addon });
+  for (const { name, file, line, scene, report, replacement = "", unit = file } of mutants) {
+    const copy = join(temporary, name.replaceAll(/\W/g, "-"));
+    cpSync(join(root, "native"), join(copy, "native"), { recursive: true });
+    const path = join(copy, "native", "cuda", file);
     const source = readFileSync(path, "utf8");
     if (!source.includes(line)) {
-      note(`planted: ${name}`, false, `${file} has no line ${JSON.stringify(line)}`);
+      reportCheck(`mutant: ${name}`, false, `${file} has no line ${JSON.stringify(line)}`);
       continue;
     }
-    writeFileSync(path, source.replace(line, instead));
-    const words = [...kernels, ...flags.checked, "-w"];
-    const [mutant] = await compile([join(own, "native", "cuda", unit)], own, words);
+    writeFileSync(path, source.replace(line, replacement));
+    const args = [...kernels, ...flags.checked, "-w"];
+    const [mutant] = await compile([join(copy, "native", "cuda", unit)], copy, args);
     const others = objects.filter((object) => !object.endsWith(`native/cuda/${unit}.o`));
-    const addon = join(own, "cuda.node");
+    const addon = join(copy, "cuda.node");
     await run("g++", ["-shared", mutant, ...others, "-o", addon, "-lpthread", "-ldl"]);
-    const [wrong, right] = [await scene(where, addon), await scene(where, addonOf("checked"))];
-    note(`planted: ${name}`, report.test(wrong.said), wrong.said);
-    console.log(`      ${wrong.said.split("\n").find((each) => report.test(each)) ?? ""}`);
-    note(`untouched: ${name}`, right.said.trim() === "silent", right.said);
+    const changed = await runScene(scene, addon);
+    const unchanged = await runScene(scene, addonPath("checked"));
+    reportCheck(`mutant: ${name}`, report.test(changed.output), changed.output);
+    console.log(`      ${changed.output.split("\n").find((text) => report.test(text)) ?? ""}`);
+    reportCheck(`unchanged: ${name}`, unchanged.output.trim() === "silent", unchanged.output);
   }
 }
 
 const missing = ["g++", "cmake"].filter((command) => !canRun(command, "--version"));
 if (missing.length > 0) {
-  console.log(`skipped: the emulator: there is no ${missing.join(" and no ")}`);
+  console.log(`skipped: the emulator tests require ${missing.join(" and ")}`);
 } else {
   for (const flag of ["--emulator", "--checked"]) {
     const { status } = spawnSync(process.execPath, ["scripts/cuda.cjs", flag], {
@@ -181,15 +202,15 @@ if (missing.length > 0) {
     if (status !== 0) process.exit(1);
   }
   try {
-    await standAlone();
-    await plantedMistakes();
+    await testPrograms();
+    await testMutants();
     const backend = ["cuda", "capture", "device", "memory", "kernels"].map(
       (part) => `backend/${part}`,
     );
     const model = ["gpt/golden", "gpt/model", "train/train"];
     const core = ["ops/", "dist-test/autograd.test", "scope", "nn/", "optim"];
-    await suites("fast", [...backend, ...model, ...core]);
-    await suites("checked", ["ops/", "backend/kernels.test", "backend/capture"]);
+    await runSuites("fast", [...backend, ...model, ...core]);
+    await runSuites("checked", ["ops/", "backend/kernels.test", "backend/capture"]);
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }

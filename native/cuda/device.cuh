@@ -41,7 +41,7 @@ const char* lastError();
 
 /** Returns the number of kernels launched so far, those in graphs included. */
 int64_t launchCount();
-/** Returns the reason why there is no usable device, or null if there is one. */
+/** Returns the reason why no device can be used, or null if one can. */
 const char* unavailableReason();
 const char* deviceName();
 /** Returns the driver's CUDA version: 13000 for CUDA 13.0. */

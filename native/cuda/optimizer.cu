@@ -22,7 +22,7 @@ struct ParamBuffers {
   bf16* bf16Copy;
   int64_t length;
   int64_t firstChunk;
-  int64_t vectorize; // all buffers are 16-byte aligned; int64_t so that there is no padding
+  int64_t vectorize; // all buffers are 16-byte aligned; int64_t, which avoids padding
 };
 
 /** The parameters of a launch, in device memory. */

@@ -130,7 +130,6 @@ EMULATOR_SHUFFLE(__shfl_sync, index)
 EMULATOR_SHUFFLE(__shfl_up_sync, up)
 EMULATOR_SHUFFLE(__shfl_down_sync, down)
 EMULATOR_SHUFFLE(__shfl_xor_sync, exclusiveOr)
-#undef EMULATOR_SHUFFLE
 
 int atomicAdd(int* at, int x);
 unsigned atomicAdd(unsigned* at, unsigned x);
@@ -187,7 +186,6 @@ EMULATOR_MIN_MAX(long)
 EMULATOR_MIN_MAX(unsigned long)
 EMULATOR_MIN_MAX(long long)
 EMULATOR_MIN_MAX(unsigned long long)
-#undef EMULATOR_MIN_MAX
 inline float min(float a, float b) { return fminf(a, b); }
 inline float max(float a, float b) { return fmaxf(a, b); }
 

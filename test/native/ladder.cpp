@@ -1,6 +1,6 @@
-// Holds each step of the ladder (bench/ladder/) to a plain loop, on the emulator: compiled by g++
-// with TINYBARD_EMULATOR, with bench/ladder/*.cu, native/emulator/*.cpp, native/cuda/resources.cpp
-// and native/call.cpp. Prints `N passed, N failed`.
+// Compares each step of the matmul ladder (bench/ladder/) with a triple loop, on the emulator.
+// Compiled by g++ with TINYBARD_EMULATOR, and linked with bench/ladder/*.cu, native/emulator/*.cpp,
+// native/cuda/resources.cpp and native/call.cpp. Prints `N passed, N failed`.
 
 #include <cmath>
 #include <cstdio>
@@ -12,19 +12,20 @@
 namespace tinybard::cuda {
 namespace {
 
-int passed = 0, failed = 0;
+int passed = 0;
+int failed = 0;
 std::mt19937 generator(1);
 
-/** A matrix on the device, and the same on the host. */
+/** A random matrix on the device, with a host copy. */
 template <class F>
 struct Matrix {
   std::vector<F> host;
   F* device;
 
   explicit Matrix(int64_t elements) : host(elements) {
-    std::uniform_real_distribution<float> draw(-1, 1);
-    for (F& x : host) x = roundTo<F>(draw(generator));
-    device = static_cast<F*>(allocate(bytes() + 16)); // of no elements too
+    std::uniform_real_distribution<float> distribution(-1, 1);
+    for (F& x : host) x = roundTo<F>(distribution(generator));
+    device = static_cast<F*>(allocate(bytes() + 16)); // not empty without elements either
     copyToDevice(device, host.data(), bytes());
   }
   ~Matrix() { release(device); }
@@ -35,26 +36,28 @@ struct Matrix {
 template <class F>
 void check(int number, void (*step)(const F*, const F*, f32*, int64_t, int64_t, int64_t), int64_t M,
            int64_t N, int64_t K) {
-  Matrix<F> a(M * K), b(K * N);
+  Matrix<F> a(M * K);
+  Matrix<F> b(K * N);
   Matrix<f32> c(M * N);
   step(a.device, b.device, c.device, M, N, K);
   c.read();
-  double worst = 0;
-  for (int64_t m = 0; m < M; m++)
+  double maxError = 0;
+  for (int64_t m = 0; m < M; m++) {
     for (int64_t n = 0; n < N; n++) {
       double sum = 0;
       for (int64_t k = 0; k < K; k++)
         sum += (double)toFloat(a.host[m * K + k]) * toFloat(b.host[k * N + n]);
       const double error = std::fabs(c.host[m * N + n] - sum);
-      if (!(error <= worst)) worst = error; // NaN too
+      if (!(error <= maxError)) maxError = error; // also if error is NaN
     }
-  const char* const trouble = lastError();
-  if (!trouble && worst <= 2e-6 * std::sqrt(K + 1.0)) {
+  }
+  const char* const message = lastError();
+  if (!message && maxError <= 2e-6 * std::sqrt(K + 1.0)) {
     passed++;
   } else {
     failed++;
     std::printf("step %d, M %lld, N %lld, K %lld: error %g %s\n", number, (long long)M,
-                (long long)N, (long long)K, worst, trouble ? trouble : "");
+                (long long)N, (long long)K, maxError, message ? message : "");
   }
 }
 

@@ -1,11 +1,12 @@
-// Holds each NEON kernel to its scalar twin, at odd sizes, on random numbers: for machines that have
-// no NEON, compiled for one and run in an emulator by scripts/neon.mjs. Prints `N passed, N failed`.
+// Compares each NEON kernel with the scalar kernel on random inputs at odd sizes. scripts/neon.mjs
+// cross-compiles it and runs it in qemu. Prints `N passed, N failed`.
 
 #include <cmath>
 #include <cstdio>
 #include <deque>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,15 +24,15 @@ using W = word;
 
 namespace {
 
-/** The arguments of one call, the same for the same seed. */
+/** Random arguments of one call, determined by the seed. */
 class Case {
  public:
   Case(unsigned seed) : random(seed) {}
 
-  std::deque<std::vector<float>> floats; // the content of all buffers
+  std::deque<std::vector<float>> floats; // the contents of all buffers
   std::deque<std::vector<i32>> integers;
 
-  /** All arguments, buffers first. */
+  /** Returns all arguments, buffers first. */
   std::vector<Slot> slots() const {
     std::vector<Slot> all = buffers;
     all.insert(all.end(), numbers.begin(), numbers.end());
@@ -39,8 +40,8 @@ class Case {
   }
 
   int64_t size(const std::string& name) {
-    constexpr int64_t some[] = {1, 2, 3, 4, 5, 7, 9, 13, 16, 17, 21, 33, 34, 70};
-    int64_t x = some[random() % 14];
+    constexpr int64_t sample[] = {1, 2, 3, 4, 5, 7, 9, 13, 16, 17, 21, 33, 34, 70};
+    int64_t x = sample[random() % 14];
     if (name == "start") x = sizes["n"] / 3;
     if (name == "count") x = (sizes["n"] + 1) / 2;
     if (name == "capacity") x += sizes["T"];
@@ -48,7 +49,7 @@ class Case {
     if (name == "bStep") x = random() % 2 * sizes["K"] * sizes["N"];
     if (name == "bits") x = random() % 2 ? 8 : 4;
     if (name == "groups") x = random() % 2 ? 1 : (sizes[sizes.count("K") ? "K" : "C"] + 31) / 32;
-    if (name == "T" && sizes.count("n")) x = sizes["n"] / 2; // a piece of n tokens
+    if (name == "T" && sizes.count("n")) x = sizes["n"] / 2; // shorter than the n tokens
     if (name == "B" || name == "H" || name == "heads") x = x % 3 + 1;
     return sizes[name] = numbers.emplace_back().integer = x;
   }
@@ -66,29 +67,30 @@ class Case {
     slot.either = {slot.pointer, Type::f32};
   }
   void list(const std::string& name, bool isScalar) {
-    static const int64_t some[] = {17, 1, 130, 66}, ones[] = {1, 1, 1, 1};
-    auto& to = pointers.emplace_back();
-    for (int i = 0; i < 4; i++) to.push_back(newFloats(name, isScalar ? 1 : some[i]));
-    buffers.emplace_back().list = {to.data(), isScalar ? ones : some, 4};
+    static const int64_t lengths[] = {17, 1, 130, 66};
+    static const int64_t ones[] = {1, 1, 1, 1};
+    auto& list = pointers.emplace_back();
+    for (int i = 0; i < 4; i++) list.push_back(newFloats(name, isScalar ? 1 : lengths[i]));
+    buffers.emplace_back().list = {list.data(), isScalar ? ones : lengths, 4};
   }
   void noList() { buffers.emplace_back().list = {nullptr, nullptr, 0}; }
 
  private:
   float* newFloats(const std::string& name, int64_t length) {
-    const bool isPositive = std::string(" rstd lse count total v t lr ").find(" " + name + " ") < 99;
-    std::uniform_real_distribution<float> draw(isPositive ? 0.5f : -2, 2);
+    static const std::set<std::string> positive = {"rstd", "lse", "count", "total", "v", "t", "lr"};
+    std::uniform_real_distribution<float> distribution(positive.count(name) ? 0.5f : -2, 2);
     auto& data = floats.emplace_back();
-    for (int64_t i = 0; i <= length; i++) // one more, not to be touched
-      data.push_back(name == "foundInf" ? 0 : draw(random));
+    for (int64_t i = 0; i <= length; i++) // one past the end, which no kernel may change
+      data.push_back(name == "foundInf" ? 0 : distribution(random));
     return data.data();
   }
   i32* newIntegers(const std::string& name, int64_t length) {
-    int64_t below = sizes.count("n") ? sizes["n"] : 9;
-    if (name == "length") below = sizes["capacity"] - sizes["T"] + 1;
-    if (name == "idx") below = sizes["V"];
+    int64_t bound = sizes.count("n") ? sizes["n"] : 9;
+    if (name == "length") bound = sizes["capacity"] - sizes["T"] + 1;
+    if (name == "idx") bound = sizes["V"];
     auto& data = integers.emplace_back();
     for (int64_t i = 0; i <= length; i++)
-      data.push_back((i32)(name == "w" ? random() : random() % below)); // w: of small numbers
+      data.push_back((i32)(name == "w" ? random() : random() % bound)); // w: packed weights
     return data.data();
   }
 
@@ -98,15 +100,16 @@ class Case {
   std::deque<std::vector<float*>> pointers;
 };
 
-/** Do they differ by no more than rounding? */
-bool areAlike(const Case& a, const Case& b) {
+/** Returns true if all buffers are equal within rounding. */
+bool areClose(const Case& a, const Case& b) {
   for (size_t i = 0; i < a.floats.size(); i++) {
-    const auto &x = a.floats[i], &y = b.floats[i];
-    float most = 1e-6f;
-    for (float each : y) most = std::fmax(most, std::fabs(each));
+    const auto& x = a.floats[i];
+    const auto& y = b.floats[i];
+    float scale = 1e-6f;
+    for (float value : y) scale = std::fmax(scale, std::fabs(value));
     for (size_t j = 0; j < x.size(); j++) {
       const bool areNan = x[j] != x[j] && y[j] != y[j];
-      if (!areNan && !(std::fabs(x[j] - y[j]) <= 1e-5f * most)) return false;
+      if (!areNan && !(std::fabs(x[j] - y[j]) <= 1e-5f * scale)) return false;
     }
   }
   return a.integers == b.integers;
@@ -143,19 +146,23 @@ const Entry entries[] = {
 
 int main() {
   using namespace tinybard;
-  int passed = 0, failed = 0;
+  int passed = 0;
+  int failed = 0;
   for (size_t i = 0; i < std::size(entries); i++) {
     const Entry& entry = entries[i];
-    bool isRight = true;
-    for (unsigned seed = 0; seed < 50 && isRight; seed++) {
-      Case a(seed), b(seed);
-      for (Case* each : {&a, &b}) entry.prepare(*each);
+    bool isCorrect = true;
+    for (unsigned seed = 0; seed < 50 && isCorrect; seed++) {
+      Case a(seed);
+      Case b(seed);
+      entry.prepare(a);
+      entry.prepare(b);
       neon::table.kernels[i].run(a.slots().data());
       scalar::table.kernels[i].run(b.slots().data());
-      isRight = !pendingError.isSet && areAlike(a, b);
-      if (!isRight) std::printf("%s: NEON differs, seed %u\n", entry.name, seed);
+      isCorrect = !pendingError.isSet && areClose(a, b);
+      if (!isCorrect) std::printf("%s: NEON differs, seed %u\n", entry.name, seed);
     }
-    (isRight ? passed : failed)++;
+    if (isCorrect) passed++;
+    else failed++;
   }
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed > 0;

@@ -75,7 +75,7 @@ const listFiles = (folder, ending) =>
 
 /** Tests the emulator and the steps of the matmul ladder as stand-alone programs. */
 async function testPrograms() {
-  const sources = [...listFiles("native/emulator", ".cpp"), "native/call.cpp"];
+  const sources = [...listFiles("native/emulator", ".cpp"), "native/kernel.cpp"];
   const hostFlags = ["-DTINYBARD_EMULATOR", "-O2", "-g"];
   const library = await compile(
     [...sources, "native/cuda/resources.cpp"],

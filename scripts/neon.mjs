@@ -18,7 +18,7 @@ if (missing.length > 0) {
     flags: ["-O2", "-Wall", "-Wextra", "-Inative"],
     linkFlags: ["-static", "-pthread"],
     isWanted: (target) => target === "scalar" || target === "neon",
-    extraSources: ["native/call.cpp", "native/cpu/parallel.cpp", "test/native/neon.cpp"],
+    extraSources: ["native/kernel.cpp", "native/cpu/parallel.cpp", "test/native/neon.cpp"],
   });
   process.exitCode = await run(emulator, [program]);
 }

@@ -3,6 +3,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, isAbsolute, join } from "node:path";
 import { build, canRun, root, run } from "./compile.mjs";
 
@@ -31,6 +32,7 @@ const unknown = requested.find((name) => !Object.hasOwn(sanitizers, name));
 if (unknown) throw new Error(`unknown sanitizer ${unknown}, expected address or thread`);
 
 const headers = join(dirname(process.execPath), "..", "include", "node");
+const nodeAddonApi = createRequire(import.meta.url)("node-addon-api").include_dir;
 const commonFlags = ["-O1", "-g", "-fPIC", "-fno-omit-frame-pointer", "-fvisibility=hidden"];
 // The sanitizers expect fixed addresses, so address space randomization is turned off.
 const noRandomization = canRun("setarch", "-R", "true") ? ["setarch", "-R"] : [];
@@ -51,7 +53,7 @@ async function check(name) {
   await build(addon, {
     cxx: "g++",
     arch: process.arch,
-    flags: [...commonFlags, ...flags, "-DNAPI_VERSION=8", `-I${headers}`],
+    flags: [...commonFlags, ...flags, "-DNAPI_VERSION=8", `-I${headers}`, `-I${nodeAddonApi}`],
     linkFlags: ["-shared"],
   });
   console.log(`\n== ${name}`);

@@ -24,7 +24,7 @@ export const ladder: Part = async ({ device }, note) => {
     "bench/cuda/ladder.cu",
     "native/cuda/device.cu",
     "native/cuda/resources.cpp",
-    "native/call.cpp",
+    "native/kernel.cpp",
   ];
   const sources = [...steps.map((file) => `bench/ladder/${file}`), ...shared];
   await inFolder(async (folder) => {

@@ -1,7 +1,7 @@
 // The declarations of all kernels, in the namespace of the instruction set that is being compiled.
 #pragma once
 
-#include "../call.h"
+#include "../kernel.h"
 #include "parallel.h"
 
 #include "../parameters.h"

@@ -1,7 +1,7 @@
 // The kernels as a table of functions, one table for each instruction set of this build.
 #pragma once
 
-#include "../slot.h"
+#include "../napi/slot.h"
 
 namespace tinybard {
 

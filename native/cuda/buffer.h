@@ -1,22 +1,23 @@
-// Device memory as JavaScript holds it: an opaque object, freed explicitly or by the garbage
-// collector, and the functions that allocate, free, write and read it.
+// Device memory as JavaScript holds it: objects with a length, which only this addon can read.
 #pragma once
 
-#include <node_api.h>
+#include <napi.h>
 
 namespace tinybard {
 
-/** allocate(dtype, length), free(buffer), write(buffer, typed array), read(buffer) */
-napi_value allocateBuffer(napi_env env, napi_callback_info info);
-napi_value freeBuffer(napi_env env, napi_callback_info info);
-napi_value writeBuffer(napi_env env, napi_callback_info info);
-napi_value readBuffer(napi_env env, napi_callback_info info);
+/** allocate(dtype, length): returns a buffer, or null if there is not enough memory. */
+Napi::Value allocateBuffer(const Napi::CallbackInfo& info);
+/** free(buffer): frees the memory now, unless a captured graph still uses it. */
+void freeBuffer(const Napi::CallbackInfo& info);
+/** write(buffer, values): copies a typed array of the same length to the device. */
+void writeBuffer(const Napi::CallbackInfo& info);
+/** read(buffer): returns a Float32Array or an Int32Array after all kernels are done. */
+Napi::Value readBuffer(const Napi::CallbackInfo& info);
 
-/** The number of buffers allocated and of buffers read since the process started. */
-extern int64_t allocationCount;
-extern int64_t readCount;
+/** The numbers of allocations and reads since the start. */
+extern int64_t allocationCount, readCount;
 
-/** Throws the first device error or index out of range since the last call; true if it threw. */
-bool throwDeviceError(napi_env env);
+/** Throws the first error on the device since the last time: a failure or an index out of range. */
+void throwDeviceError(Napi::Env env);
 
 } // namespace tinybard

@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-#include "../call.h"
+#include "../kernel.h"
 
 #ifdef TINYBARD_EMULATOR
 #include "../emulator/emulator.h"

@@ -1,6 +1,6 @@
 // The kernel tables: one for f32, one for bf16.
 
-#include "floor.h"
+#include "binding.h"
 #include "kernels.h"
 
 namespace tinybard {

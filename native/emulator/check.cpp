@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "../call.h"
+#include "../kernel.h"
 #include "block.h"
 #include "happens_before.h"
 #include "report.h"

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <mutex>
 
-#include "../call.h"
+#include "../kernel.h"
 #include "block.h"
 
 namespace tinybard::cuda::emulator {

@@ -12,9 +12,9 @@ import type { Kernels } from "./kernels.ts";
 import { probe } from "./probe.ts";
 import { type MatmulTable, MatmulTuning } from "./tuning.ts";
 
-/** Kernels that return true, having done nothing, when they are given doubles. */
+/** Kernels that return false, having done nothing, if the buffers are Float64Arrays. */
 export type NativeKernels = {
-  [K in keyof Kernels]: (...args: Parameters<Kernels[K]>) => true | undefined;
+  [K in keyof Kernels]: (...args: Parameters<Kernels[K]>) => boolean;
 };
 
 /** What an addon exports for a device. */

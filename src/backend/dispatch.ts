@@ -13,8 +13,8 @@ export class KernelCounts {
 type AnyKernel = (...args: never[]) => unknown;
 
 /**
- * Returns all kernels. `native` kernels take no f64 and say so by returning true; the call then
- * goes to the TypeScript kernel, after `onFallback()`.
+ * Returns all kernels. `native` kernels return false for f64 buffers; the call then goes to the
+ * TypeScript kernel, after `onFallback()`.
  */
 export function makeDispatchTable(
   native: Partial<NativeKernels>,
@@ -26,8 +26,7 @@ export function makeDispatchTable(
     const kernel: AnyKernel = reference[name];
     const nativeKernel: AnyKernel | undefined = native[name];
     table[name] = (...args) => {
-      const isHandled = nativeKernel !== undefined && !nativeKernel(...args);
-      if (isHandled) {
+      if (nativeKernel?.(...args)) {
         increment(counts.native, name);
         return;
       }

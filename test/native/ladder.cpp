@@ -1,6 +1,6 @@
 // Compares each step of the matmul ladder (bench/ladder/) with a triple loop, on the emulator.
 // Compiled by g++ with TINYBARD_EMULATOR, and linked with bench/ladder/*.cu, native/emulator/*.cpp,
-// native/cuda/resources.cpp and native/call.cpp. Prints `N passed, N failed`.
+// native/cuda/resources.cpp and native/kernel.cpp. Prints `N passed, N failed`.
 
 #include <cmath>
 #include <cstdio>

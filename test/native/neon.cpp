@@ -12,7 +12,7 @@
 
 #include "cpu/parallel.h"
 #include "cpu/table.h"
-#include "slot.h"
+#include "napi/slot.h"
 
 namespace tinybard {
 

@@ -1,5 +1,4 @@
-// What kernels and their binder know of each other: the types of kernels.def, and how a kernel
-// says that it cannot do what it was asked.
+// The types of kernel parameters (kernels.def), and the errors that kernels report.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +10,7 @@ using i32 = int32_t;
 /** An element of 4 bytes that is only moved: W on cpu. */
 using word = uint32_t;
 
-/** What a buffer holds. */
+/** The element type of a buffer. */
 enum class Type { f32, i32, bf16, f64 };
 
 /** A buffer of any type but f64. */
@@ -28,7 +27,7 @@ struct List {
   float* operator[](int64_t i) const { return data[i]; }
 };
 
-/** The first error of the running kernel. */
+/** The last error that the running kernel reported. */
 struct KernelError {
   bool isSet = false;
   char message[160];
@@ -40,13 +39,13 @@ void kernelError(const char* format, ...);
 
 /** Returns true if all indices are in [0, n) or equal to `ignored`, otherwise reports an error. */
 bool checkIndices(const char* kernel, const char* what, const i32* index, int64_t count, int64_t n,
-               int64_t ignored = INT64_MIN);
+                  int64_t ignored = INT64_MIN);
 
 /** Returns true if a quantized matrix of K columns can have so many groups and bits, otherwise
  *  reports an error. */
 bool checkQuantized(const char* kernel, int64_t K, int64_t groups, int64_t bits);
 
-/** As JavaScript stores a number in an Int32Array: modulo 2^32, 0 for what is no finite number. */
+/** Converts as JavaScript does for an Int32Array: modulo 2^32, and NaN and infinities to 0. */
 i32 toInt32(double x);
 
 } // namespace tinybard

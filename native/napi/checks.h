@@ -1,7 +1,7 @@
 // The argument checks of each kernel, from kernels.def.
 #pragma once
 
-#include "recording.h"
+#include "arguments.h"
 
 namespace tinybard {
 
@@ -9,7 +9,7 @@ namespace tinybard {
 struct Entry {
   const char* name;
   const char* signature; // the parameters as kernels.def declares them
-  void (*check)(Call&);  // checks the arguments and stores them in the slots of the call
+  void (*check)(Arguments&);
 };
 
 extern const Entry entries[]; // in the order of kernels.def

@@ -1,13 +1,13 @@
-// What is special about the addon on the floor cpu: its kernels are in a table, its threads can be
-// counted.
+// The cpu backend as the binding uses it.
 #pragma once
+
+#include <napi.h>
 
 #include <atomic>
 
-#include "../recording.h"
 #include "table.h"
 
-#define FLOOR "cpu"
+#define BACKEND "cpu"
 
 namespace tinybard {
 
@@ -16,7 +16,7 @@ extern std::atomic<const Table*> table; // chosen when the addon is first loaded
 /** Returns the kernel at an index of kernels.def. */
 inline const Kernel& kernelAt(size_t index, bool) { return table.load()->kernels[index]; }
 
-/** Makes the floor ready, and gives `cpu` its own functions; false after throwing. */
-bool enter(napi_env env, napi_value cpu);
+/** Adds the functions of this backend to its exports. Throws if it is not available. */
+void initializeBackend(Napi::Env env, Napi::Object cpu);
 
 } // namespace tinybard

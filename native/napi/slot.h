@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "call.h"
+#include "../kernel.h"
 
 namespace tinybard {
 

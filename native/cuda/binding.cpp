@@ -1,0 +1,120 @@
+// The functions of the cuda backend, and replay as a CUDA graph.
+
+#include "binding.h"
+
+#include <atomic>
+#include <string>
+
+#include "../napi/capture.h"
+#include "buffer.h"
+#include "matmul/cublaslt.h"
+
+namespace tinybard {
+namespace {
+
+std::atomic<bool> isInUse{false}; // by one JavaScript environment: the device has one stream
+
+/** Captures a CUDA graph from the calls when it first runs. */
+class CudaGraphRunner : public GraphRunner {
+ public:
+  ~CudaGraphRunner() override {
+    if (graph) cuda::destroyGraph(graph);
+  }
+
+  void run(Napi::Env env, const std::vector<KernelCall>& calls) override {
+    if (!graph) capture(env, calls);
+    if (graph) cuda::launchGraph(graph);
+  }
+
+ private:
+  void capture(Napi::Env env, const std::vector<KernelCall>& calls) {
+    cuda::beginCapture();
+    try {
+      for (const KernelCall& call : calls) runKernel(env, call.run, call.slots.data());
+    } catch (...) { // the capture must end before the error is thrown
+      if (cuda::Graph* incomplete = cuda::endCapture()) cuda::destroyGraph(incomplete);
+      throw;
+    }
+    graph = cuda::endCapture();
+    if (!graph) throwDeviceError(env);
+  }
+
+  cuda::Graph* graph = nullptr;
+};
+
+/** synchronize(): waits for all kernels. */
+void synchronize(const Napi::CallbackInfo& info) {
+  cuda::synchronize();
+  throwDeviceError(info.Env());
+}
+
+/** counts(): returns the numbers of kernel launches, buffer reads and allocations so far. */
+Napi::Value counts(const Napi::CallbackInfo& info) {
+  const Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("launches", (double)cuda::launchCount());
+  result.Set("reads", (double)readCount);
+  result.Set("allocations", (double)allocationCount);
+  return result;
+}
+
+/** timeReplays(graph, count): returns the milliseconds that the device takes for the replays. */
+Napi::Value timeReplays(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  CapturedGraph* graph = CapturedGraph::fromValue(info[0]);
+  const double count = info[1].IsNumber() ? info[1].As<Napi::Number>().DoubleValue() : 0;
+  if (!graph || !(count >= 1 && count <= 1e6))
+    throw Napi::TypeError::New(env, "timeReplays: expected a captured graph and a count");
+  graph->replay(env); // makes the CUDA graph, which is not timed
+  const float ms = cuda::elapsedMilliseconds([&] {
+    for (double i = 0; i < count; i++) graph->replay(env);
+  });
+  throwDeviceError(env);
+  return Napi::Number::New(env, ms);
+}
+
+/** setTf32(isOn): chooses whether f32 matmuls may round their inputs to tf32. */
+void setTf32(const Napi::CallbackInfo& info) { cuda::setTf32(info[0].ToBoolean()); }
+
+/** tune(): times cuBLASLt's algorithms for the matmuls so far, and chooses the fastest. */
+void tune(const Napi::CallbackInfo& info) {
+  cuda::tuneCublasLt();
+  throwDeviceError(info.Env());
+}
+
+/** matmulTable(): returns the chosen algorithms as text. */
+Napi::Value matmulTable(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), cuda::cublasLtTable());
+}
+
+/** setMatmulTable(text): chooses the algorithms of a table. */
+void setMatmulTable(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString())
+    throw Napi::TypeError::New(info.Env(), "setMatmulTable: expected a string");
+  cuda::setCublasLtTable(info[0].As<Napi::String>().Utf8Value().c_str());
+}
+
+} // namespace
+
+std::unique_ptr<GraphRunner> GraphRunner::make() { return std::make_unique<CudaGraphRunner>(); }
+
+void initializeBackend(Napi::Env env, Napi::Object cuda) {
+  if (const char* reason = cuda::unavailableReason()) throw Napi::Error::New(env, reason);
+  if (isInUse.exchange(true))
+    throw Napi::Error::New(env, "another thread of this process uses the device");
+  env.AddCleanupHook([] { isInUse = false; });
+  cuda.Set("processor", cuda::deviceName());
+  cuda.Set("matmul", cuda::cublasLtStatus());
+  cuda.Set("allocate", Napi::Function::New<allocateBuffer>(env, "allocate"));
+  cuda.Set("free", Napi::Function::New<freeBuffer>(env, "free"));
+  cuda.Set("write", Napi::Function::New<writeBuffer>(env, "write"));
+  cuda.Set("read", Napi::Function::New<readBuffer>(env, "read"));
+  cuda.Set("synchronize", Napi::Function::New<synchronize>(env, "synchronize"));
+  cuda.Set("counts", Napi::Function::New<counts>(env, "counts"));
+  cuda.Set("timeReplays", Napi::Function::New<timeReplays>(env, "timeReplays"));
+  cuda.Set("setTf32", Napi::Function::New<setTf32>(env, "setTf32"));
+  cuda.Set("tune", Napi::Function::New<tune>(env, "tune"));
+  cuda.Set("matmulTable", Napi::Function::New<matmulTable>(env, "matmulTable"));
+  cuda.Set("setMatmulTable", Napi::Function::New<setMatmulTable>(env, "setMatmulTable"));
+}
+
+} // namespace tinybard

@@ -23,7 +23,7 @@ bool checkIndices(const char* kernel, const char* what, const i32* index, int64_
   for (int64_t i = 0; i < count; i++) {
     if ((index[i] >= 0 && index[i] < n) || index[i] == ignored) continue;
     kernelError("%s: %s[%lld] is %d, expected 0 to %lld", kernel, what, (long long)i, index[i],
-           (long long)n - 1);
+                (long long)n - 1);
     return false;
   }
   return true;

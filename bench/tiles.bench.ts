@@ -2,7 +2,7 @@
 // process that has seen doubles too, V8 compiles the kernels for both, and they run slower.
 
 import { Bench } from "tinybench";
-import { matmul } from "#src/backend/ts/matmul.js";
+import { matmul } from "#src/backend/ts/tiled-matmul.js";
 
 /** c = a b as it is defined: what the tiles are measured against. */
 function tripleLoop(

@@ -88,7 +88,7 @@ export async function lesson() {
   // Step 3: the kernel of the device ts. It keeps 16 elements of c in local variables, that is, in
   // registers. Eight loads then serve 16 multiply-adds: half a load for each.
   console.log("\nTypeScript: a tile of 4 x 4 results stays in registers while k runs");
-  printLines(excerpt("src/backend/ts/matmul.ts", "for (let k = 0; k < K; k++) {", "  }"));
+  printLines(excerpt("src/backend/ts/tiled-matmul.ts", "for (let k = 0; k < K; k++) {", "  }"));
   const addDevice = (name: DeviceName, label: string, prepare = () => {}) => {
     const aOnDevice = aTensor.to(name);
     const bOnDevice = bTensor.to(name);

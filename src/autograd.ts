@@ -40,7 +40,7 @@ export function record<R extends Tensor | readonly Tensor[]>(
   return result;
 }
 
-/** Gradients of results that are not complete yet: some op that used the result is still to come. */
+/** Gradients of results that are incomplete: an op that used the result is still to come. */
 type PendingGrads = Map<Tensor, Tensor>;
 
 /**

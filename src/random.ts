@@ -1,6 +1,6 @@
-// The counter-based generator Philox 4x32-10: the n-th number is a function of n instead of a hidden
-// state, so that every device generates the same numbers, in any order and as often as needed.
-// Salmon, Moraes, Dror and Shaw: "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+// The counter-based generator Philox 4x32-10: the n-th number is a function of n instead of a
+// hidden state, so that every device generates the same numbers, in any order and as often as
+// needed. Salmon, Moraes, Dror and Shaw: "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 
 /** The purposes of random numbers. Numbers of different streams are independent. */
 export const streams = { init: 0, batch: 1, dropout: 2, evaluation: 3, sample: 4 } as const;

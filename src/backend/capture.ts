@@ -1,8 +1,8 @@
-// Capture and replay of a step. The first call runs the step as it is; the second captures the calls
-// of its kernels; from then on they are replayed in one native call, without the JavaScript around
-// them. Changes of JavaScript state, versions of storages and the existence of gradients, are logged
-// at capture and repeated at replay. A captured step has memory of its own: no other tensor may use
-// what a replay writes to.
+// Capture and replay of a step. The first call runs the step as it is; the second captures the
+// calls of its kernels; from then on they are replayed in one native call, without the JavaScript
+// around them. Changes of JavaScript state, versions of storages and the existence of gradients,
+// are logged at capture and repeated at replay. A captured step has memory of its own: no other
+// tensor may use what a replay writes to.
 
 import { nextSite, rngState } from "../random.ts";
 import { keep, scope } from "../scope.ts";

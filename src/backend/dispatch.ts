@@ -1,4 +1,5 @@
-// Chooses the kernel for each call: the native one where there is one, the TypeScript one otherwise.
+// Chooses the kernel for each call: the native one where there is one, the TypeScript one
+// otherwise.
 
 import type { NativeKernels } from "./addon.ts";
 import type { Kernels } from "./kernels.ts";

@@ -98,8 +98,8 @@ export interface Kernels<F = Floats, I = Int32Array> {
   /** dx = dy - e^y sum(dy) */
   logSoftmaxBackward(y: F, dy: F, dx: F, rows: number, n: number): void;
   /**
-   * y = (x - mean) rstd w + b, rstd = 1 / sqrt(mean((x - mean)^2) + eps). If it is not `subtractMean`,
-   * mean counts as 0: that is rmsNorm.  x, y [rows, n]; w, b [n]; mean, rstd [rows]
+   * y = (x - mean) rstd w + b, rstd = 1 / sqrt(mean((x - mean)^2) + eps). If it is not
+   * `subtractMean`, mean counts as 0: that is rmsNorm.  x, y [rows, n]; w, b [n]; mean, rstd [rows]
    */
   layerNorm(x: F, w: F, b: F | null, y: F, mean: F, rstd: F, rows: number, n: number,
     eps: number, subtractMean: boolean): void;
@@ -218,9 +218,9 @@ export interface Kernels<F = Floats, I = Int32Array> {
   sgd(w: List<F>, dw: List<F>, velocity: List<F>, lr: F, momentum: number,
     weightDecay: number): void;
   /**
-   * t += 1; g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then
-   * w -= lr weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
-   * copies: w in bf16, where that is kept, else an empty list. Nothing at all if foundInf[0] is not 0
+   * t += 1; g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then w -= lr
+   * weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps). copies: w in
+   * bf16, where that is kept, else an empty list. Nothing at all if foundInf[0] is not 0
    */
   adamw(w: List<F>, dw: List<F>, m: List<F>, v: List<F>, copies: List<F>, t: List<F>, lr: F,
     foundInf: F | null, beta1: number, beta2: number, eps: number, weightDecay: number,

@@ -1,5 +1,6 @@
-// The GPT, from its block to the whole model, under nanoGPT's names. Sizes: B sequences of T tokens,
-// C = nEmbd channels, V tokens in the vocabulary. Radford et al. (2019), after Vaswani et al. (2017).
+// The GPT, from its block to the whole model, under nanoGPT's names. Sizes: B sequences of T
+// tokens, C = nEmbd channels, V tokens in the vocabulary. Radford et al. (2019), after Vaswani et
+// al. (2017).
 
 import { checkOptions, fail } from "../errors.ts";
 import {

@@ -1,5 +1,5 @@
-// Linear layers as ops: matmul with a weight, bias and activation in one kernel, and two such layers
-// in a row.
+// Linear layers as ops: matmul with a weight, bias and activation in one kernel, and two such
+// layers in a row.
 
 import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";

@@ -90,8 +90,8 @@ function findMax(op: string, x: Tensor, options: Reduction): [Tensor, Tensor] {
 }
 
 /**
- * Checks the arguments of a reduction. Returns the sizes of x as [outer, n, inner] around the axis to
- * reduce, the shape of the result, and its shape with that axis keptShape.
+ * Checks the arguments of a reduction. Returns the sizes of x as [outer, n, inner] around the axis
+ * to reduce, the shape of the result, and its shape with that axis keptShape.
  */
 function reductionSizes(op: string, x: Tensor, options: Reduction) {
   checkOptions(op, options, ["dim", "keepdim"]);

@@ -135,7 +135,8 @@ export function checkTensor(op: string, argument: string, x: unknown): void {
 
 /**
  * Throws unless `other` may meet x in an op: a tensor of its device, its dtype, and the shape if
- * one is given. A weight may be f32 beside an x in bf16: `dtypes` are x.dtype and x.accumulateDType then.
+ * one is given. A weight may be f32 beside an x in bf16: `dtypes` are x.dtype and x.accumulateDType
+ * then.
  */
 export function checkSameKind(
   op: string,

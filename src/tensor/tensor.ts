@@ -6,8 +6,8 @@ import { type Shape, sizeOf } from "../shape.ts";
 import { checkSameKind, NDArray } from "./ndarray.ts";
 
 /**
- * The derivative of an op: takes d loss / d result, returns d loss / d input for each input; null or
- * false where there is none, or where the input requires none. An op with two results takes two
+ * The derivative of an op: takes d loss / d result, returns d loss / d input for each input; null
+ * or false where there is none, or where the input requires none. An op with two results takes two
  * gradients; one is undefined if the loss does not depend on that result.
  */
 export type Backward = (...dy: Tensor[]) => readonly (Tensor | null | false)[];

@@ -37,7 +37,14 @@ export function div(a: Floats, b: Floats, y: Floats, na: number, nb: number, n: 
 }
 
 export function where(
-  cond: Int32Array, a: Floats, b: Floats, y: Floats, nc: number, na: number, nb: number, n: number,
+  cond: Int32Array,
+  a: Floats,
+  b: Floats,
+  y: Floats,
+  nc: number,
+  na: number,
+  nb: number,
+  n: number,
 ): void {
   for (let i = 0; i < n; i++) y[i] = cond[i % nc] !== 0 ? a[i % na] : b[i % nb];
 }
@@ -168,7 +175,7 @@ function erfc(x: number): number {
       term *= (2 * x * x) / (2 * n + 1);
       sum += term;
     }
-    return 1 - ((2 / Math.sqrt(Math.PI)) * Math.exp(-x * x)) * sum;
+    return 1 - (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
   }
   let fraction = x;
   for (let n = 60; n > 0; n--) fraction = x + n / 2 / fraction;

@@ -1,22 +1,31 @@
-// Movement kernels: data moves, nothing is computed. An axis in the middle of a shape is seen as
-// [outer, n, inner], so that one loop serves every rank.
+// Movement kernels: data moves, nothing is computed. A shape is seen as [outer, n, inner] around
+// one axis, so that one loop serves tensors of every rank.
 
 import type { Floats } from "../kernels.ts";
 
 type Values = Floats | Int32Array;
 
+/** y = x */
 export function copy(x: Values, y: Values, n: number): void {
   y.set(x.length === n ? x : x.subarray(0, n));
 }
 
+/** y = value */
 export function fill(y: Values, value: number, n: number): void {
   y.fill(value, 0, n);
 }
 
+/** y[o, b, a, i] = x[o, a, b, i]. x [outer, p, q, inner], y [outer, q, p, inner] */
 export function transpose(
-  x: Values, y: Values, outer: number, p: number, q: number, inner: number,
+  x: Values,
+  y: Values,
+  outer: number,
+  p: number,
+  q: number,
+  inner: number,
 ): void {
-  for (let o = 0, to = 0; o < outer; o++) {
+  let to = 0;
+  for (let o = 0; o < outer; o++) {
     for (let b = 0; b < q; b++) {
       for (let a = 0; a < p; a++) {
         const from = ((o * p + a) * q + b) * inner;
@@ -26,16 +35,25 @@ export function transpose(
   }
 }
 
+/** y[o, j, i] = x[o, i] for each j. x [outer, inner], y [outer, n, inner] */
 export function expand(x: Values, y: Values, outer: number, n: number, inner: number): void {
-  for (let o = 0, to = 0; o < outer; o++) {
+  let to = 0;
+  for (let o = 0; o < outer; o++) {
     for (let j = 0; j < n; j++) {
       for (let i = 0; i < inner; i++) y[to++] = x[o * inner + i];
     }
   }
 }
 
+/** y = x[:, start : start + count, :]. x [outer, n, inner], y [outer, count, inner] */
 export function slice(
-  x: Values, y: Values, outer: number, n: number, inner: number, start: number, count: number,
+  x: Values,
+  y: Values,
+  outer: number,
+  n: number,
+  inner: number,
+  start: number,
+  count: number,
 ): void {
   for (let o = 0; o < outer; o++) {
     const from = (o * n + start) * inner;
@@ -43,8 +61,15 @@ export function slice(
   }
 }
 
+/** y[:, start : start + count, :] = x. x [outer, count, inner], y [outer, n, inner] */
 export function sliceUpdate(
-  x: Values, y: Values, outer: number, n: number, inner: number, start: number, count: number,
+  x: Values,
+  y: Values,
+  outer: number,
+  n: number,
+  inner: number,
+  start: number,
+  count: number,
 ): void {
   for (let o = 0; o < outer; o++) {
     const piece = x.subarray(o * count * inner, (o + 1) * count * inner);
@@ -52,8 +77,14 @@ export function sliceUpdate(
   }
 }
 
+/** y[r] = w[idx[r]]. idx [rows], w [V, C], y [rows, C] */
 export function embedding(
-  idx: Int32Array, w: Floats, y: Floats, rows: number, V: number, C: number,
+  idx: Int32Array,
+  w: Floats,
+  y: Floats,
+  rows: number,
+  V: number,
+  C: number,
 ): void {
   for (let r = 0; r < rows; r++) {
     const v = idx[r];
@@ -64,8 +95,14 @@ export function embedding(
   }
 }
 
+/** dw[v] = the sum of dy[r] over the rows with idx[r] = v. dy [rows, C], dw [V, C] */
 export function embeddingBackward(
-  idx: Int32Array, dy: Floats, dw: Floats, rows: number, V: number, C: number,
+  idx: Int32Array,
+  dy: Floats,
+  dw: Floats,
+  rows: number,
+  V: number,
+  C: number,
 ): void {
   dw.fill(0, 0, V * C);
   for (let r = 0; r < rows; r++) {

@@ -2,12 +2,19 @@
 
 import type { Floats, List } from "../kernels.ts";
 
+/** v = momentum v + dw + weightDecay w; w -= lr v */
 export function sgd(
-  w: List<Floats>, dw: List<Floats>, velocity: List<Floats>, lr: Floats, momentum: number,
+  w: List<Floats>,
+  dw: List<Floats>,
+  velocity: List<Floats>,
+  lr: Floats,
+  momentum: number,
   weightDecay: number,
 ): void {
   for (let i = 0; i < w.length; i++) {
-    const [wi, dwi, vi] = [w[i], dw[i], velocity[i]];
+    const wi = w[i];
+    const dwi = dw[i];
+    const vi = velocity[i];
     for (let j = 0; j < wi.length; j++) {
       vi[j] = momentum * vi[j] + dwi[j] + weightDecay * wi[j];
       wi[j] -= lr[0] * vi[j];
@@ -15,15 +22,33 @@ export function sgd(
   }
 }
 
+/**
+ * g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; t += 1;
+ * w = (1 - lr weightDecay) w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
+ * Does nothing if foundInf is not 0.
+ */
 export function adamw(
-  w: List<Floats>, dw: List<Floats>, m: List<Floats>, v: List<Floats>, copies: List<Floats>,
-  t: List<Floats>, lr: Floats, foundInf: Floats | null, beta1: number, beta2: number, eps: number,
-  weightDecay: number, l2: number,
+  w: List<Floats>,
+  dw: List<Floats>,
+  m: List<Floats>,
+  v: List<Floats>,
+  copies: List<Floats>,
+  t: List<Floats>,
+  lr: Floats,
+  foundInf: Floats | null,
+  beta1: number,
+  beta2: number,
+  eps: number,
+  weightDecay: number,
+  l2: number,
 ): void {
   if (foundInf && foundInf[0] !== 0) return;
-  const kept = 1 - lr[0] * weightDecay;
+  const decay = 1 - lr[0] * weightDecay;
   for (let i = 0; i < w.length; i++) {
-    const [wi, dwi, mi, vi] = [w[i], dw[i], m[i], v[i]];
+    const wi = w[i];
+    const dwi = dw[i];
+    const mi = m[i];
+    const vi = v[i];
     t[i][0] += 1;
     const stepSize = lr[0] / (1 - beta1 ** t[i][0]);
     const rootCorrection = Math.sqrt(1 - beta2 ** t[i][0]);
@@ -31,24 +56,31 @@ export function adamw(
       const g = dwi[j] + l2 * wi[j];
       mi[j] = beta1 * mi[j] + (1 - beta1) * g;
       vi[j] = beta2 * vi[j] + (1 - beta2) * g * g;
-      wi[j] = wi[j] * kept - (stepSize * mi[j]) / (Math.sqrt(vi[j]) / rootCorrection + eps);
+      wi[j] = wi[j] * decay - (stepSize * mi[j]) / (Math.sqrt(vi[j]) / rootCorrection + eps);
     }
     copies[i]?.set(wi);
   }
 }
 
+/** total = the sum of the squares of all elements of all buffers */
 export function sumSquares(x: List<Floats>, total: Floats): void {
   let sum = 0;
-  for (const xi of x) for (let j = 0; j < xi.length; j++) sum += xi[j] * xi[j];
+  for (const xi of x) {
+    for (let j = 0; j < xi.length; j++) sum += xi[j] * xi[j];
+  }
   total[0] = sum;
 }
 
+/** x *= min(1, maxNorm / (sqrt(total) + 1e-6)) */
 export function clip(x: List<Floats>, total: Floats, maxNorm: number): void {
   const scale = maxNorm / (Math.sqrt(total[0]) + 1e-6);
   if (scale >= 1) return;
-  for (const xi of x) for (let j = 0; j < xi.length; j++) xi[j] *= scale;
+  for (const xi of x) {
+    for (let j = 0; j < xi.length; j++) xi[j] *= scale;
+  }
 }
 
+/** foundInf = 1 if x[0] is NaN or infinite */
 export function checkFinite(x: Floats, foundInf: Floats): void {
   if (!Number.isFinite(x[0])) foundInf[0] = 1;
 }

@@ -1,14 +1,27 @@
-// Kernels on weights of a few bits: the numbers of a row become floats when its turn comes, and are
-// forgotten again.
+// Kernels on quantized weights: one row at a time is converted to floats.
 
 import type { Floats } from "../kernels.ts";
 import { gelu, geluTanh, relu } from "./elementwise.ts";
 
-const activations = [null, relu, gelu, geluTanh]; // by the contract's numbers
+/** Activations by the codes of the kernel interface. */
+const activations = [null, relu, gelu, geluTanh];
 
+/**
+ * y = f(x W^T + b), W = scale w of 8 or 4 bits. x [M, K], w [N, K bits / 32], scale [N, groups],
+ * b [N], y [M, N]
+ */
 export function linearQuantized(
-  x: Floats, w: Int32Array, scale: Floats, b: Floats | null, y: Floats, M: number, N: number,
-  K: number, groups: number, bits: number, activation: number,
+  x: Floats,
+  w: Int32Array,
+  scale: Floats,
+  b: Floats | null,
+  y: Floats,
+  M: number,
+  N: number,
+  K: number,
+  groups: number,
+  bits: number,
+  activation: number,
 ): void {
   const row = new Float64Array(K);
   for (let n = 0; n < N; n++) {
@@ -22,9 +35,17 @@ export function linearQuantized(
   activations[activation]?.(y, y, M * N);
 }
 
+/** y[r] = W[idx[r]]. idx [rows], y [rows, C] */
 export function embeddingQuantized(
-  idx: Int32Array, w: Int32Array, scale: Floats, y: Floats, rows: number, V: number, C: number,
-  groups: number, bits: number,
+  idx: Int32Array,
+  w: Int32Array,
+  scale: Floats,
+  y: Floats,
+  rows: number,
+  V: number,
+  C: number,
+  groups: number,
+  bits: number,
 ): void {
   const row = new Float64Array(C);
   for (let r = 0; r < rows; r++) {
@@ -37,14 +58,20 @@ export function embeddingQuantized(
   }
 }
 
-/** Row r of the matrix, as floats. */
+/** Writes row r of the matrix to `row` as floats. */
 function dequantize(
-  w: Int32Array, scale: Floats, row: Float64Array, r: number, groups: number, bits: number,
+  w: Int32Array,
+  scale: Floats,
+  row: Float64Array,
+  r: number,
+  groups: number,
+  bits: number,
 ): void {
-  const [first, each] = [r * Math.ceil((row.length * bits) / 32), 32 / bits];
+  const firstWord = r * Math.ceil((row.length * bits) / 32);
+  const perWord = 32 / bits; // numbers in a 32-bit word, the first in its lowest bits
   for (let k = 0; k < row.length; k++) {
-    const word = w[first + Math.floor(k / each)];
-    const above = 32 - bits * ((k % each) + 1); // the bits above the number leave to the left
-    row[k] = ((word << above) >> (32 - bits)) * scale[r * groups + (groups === 1 ? 0 : k >> 5)];
+    const word = w[firstWord + Math.floor(k / perWord)];
+    const shift = 32 - bits * ((k % perWord) + 1); // moves the number to the highest bits
+    row[k] = ((word << shift) >> (32 - bits)) * scale[r * groups + (groups === 1 ? 0 : k >> 5)];
   }
 }

@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
-import { help, parse } from "#src/cli/args.js";
+import { formatHelp, parseArguments } from "#src/cli/args.js";
 import { fail, UsageError } from "#src/errors.js";
 import { getDefaults, type OptionSpec, type OptionTable } from "#src/options.js";
 
@@ -18,12 +18,12 @@ import { getDefaults, type OptionSpec, type OptionTable } from "#src/options.js"
 export function readOptions<T>(usage: string, table: OptionTable): { words: string[]; options: T } {
   const all = process.argv.slice(2);
   if (all.includes("--help")) {
-    console.log(help(`usage: ${usage}`, table));
+    console.log(formatHelp(`usage: ${usage}`, table));
     process.exit();
   }
   const first = all.findIndex((word) => word.startsWith("--"));
   const words = all.slice(0, first < 0 ? all.length : first);
-  const given = parse("bench", table, all.slice(words.length)) as Partial<T>;
+  const given = parseArguments("bench", table, all.slice(words.length)) as Partial<T>;
   return { words, options: { ...getDefaults<T>(table), ...given } };
 }
 

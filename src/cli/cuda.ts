@@ -1,49 +1,48 @@
-// The CUDA addon is not built when the package is installed: where there is a GPU and a compiler
-// for it, the first training builds it.
+// Builds the CUDA addon on demand. Installing the package does not build it; on a machine with a
+// GPU and nvcc, the first training run does.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const path = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
+const toPath = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 
-/** Builds the CUDA addon where it is missing and can be built; what fails is tried but once. */
-export async function buildCudaOnce(say: (line: string) => unknown): Promise<void> {
-  const traces = ["build-cuda/Release/cuda.node", "build-cuda/build.log"]; // whatever came of it
-  const isTried = traces.some((file) => existsSync(path(file)));
-  if (isTried || process.env.TINYBARD_CUDA === "skip" || process.env.TINYBARD_CUDA_ADDON) return;
-  if (!existsSync(path("scripts/cuda.cjs")) || gpuHere() === null) return;
-  if (compilerHere() === null) {
-    say("cuda: there is a GPU, but no compiler for it (nvcc): install the CUDA toolkit");
+/** Builds the CUDA addon if it is missing and the machine can build it. Tries only once. */
+export async function buildCudaOnce(print: (line: string) => unknown): Promise<void> {
+  const results = ["build-cuda/Release/cuda.node", "build-cuda/build.log"];
+  const wasTried = results.some((file) => existsSync(toPath(file)));
+  if (wasTried || process.env.TINYBARD_CUDA === "skip" || process.env.TINYBARD_CUDA_ADDON) return;
+  const script = toPath("scripts/cuda.cjs");
+  if (!existsSync(script) || findGPU() === null) return;
+  if (findNvccVersion() === null) {
+    print("cuda: found a GPU, but no CUDA compiler (nvcc): install the CUDA toolkit");
     return;
   }
-  say("cuda: building the CUDA addon, this once (some minutes; TINYBARD_CUDA=skip refuses)");
-  const child = spawn(process.execPath, [path("scripts/cuda.cjs")], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  print("cuda: building the CUDA addon (once; some minutes; set TINYBARD_CUDA=skip to skip)");
+  const child = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "pipe"] });
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (text: string) => say(`cuda: ${text.trim()}`));
+    stream.setEncoding("utf8").on("data", (text: string) => print(`cuda: ${text.trim()}`));
   const start = performance.now();
-  const clock = setInterval(() => {
-    say(`cuda: still building, ${Math.round((performance.now() - start) / 1000)} s`);
+  const timer = setInterval(() => {
+    print(`cuda: still building, ${Math.round((performance.now() - start) / 1000)} s`);
   }, 20_000);
-  await new Promise((done) => child.on("close", done));
-  clearInterval(clock);
+  await new Promise((resolve) => child.on("close", resolve));
+  clearInterval(timer);
 }
 
-/** The name of the first GPU, null if none is listed. */
-export function gpuHere(): string | null {
-  return said("nvidia-smi", "-L", /^GPU 0: (.*?) \(UUID/m);
+/** Returns the name of the first GPU; null if nvidia-smi lists none. */
+export function findGPU(): string | null {
+  return matchOutput("nvidia-smi", "-L", /^GPU 0: (.*?) \(UUID/m);
 }
 
-/** The version of the CUDA compiler, on the path or where toolkits are installed; null: none. */
-export function compilerHere(): string | null {
-  const version = (nvcc: string) => said(nvcc, "--version", /release ([\d.]+)/);
-  return version("nvcc") ?? version("/usr/local/cuda/bin/nvcc");
+/** Returns the version of nvcc on the PATH or in /usr/local/cuda; null if there is none. */
+export function findNvccVersion(): string | null {
+  const getVersion = (nvcc: string) => matchOutput(nvcc, "--version", /release ([\d.]+)/);
+  return getVersion("nvcc") ?? getVersion("/usr/local/cuda/bin/nvcc");
 }
 
-/** What a command prints at a place; null where there is no such command. */
-function said(command: string, word: string, place: RegExp): string | null {
-  const { stdout } = spawnSync(command, [word], { encoding: "utf8" });
-  return place.exec(stdout ?? "")?.[1] ?? null;
+/** Returns the first group of a pattern in a command's output; null if the command is missing. */
+function matchOutput(command: string, argument: string, pattern: RegExp): string | null {
+  const { stdout } = spawnSync(command, [argument], { encoding: "utf8" });
+  return pattern.exec(stdout ?? "")?.[1] ?? null;
 }

@@ -1,38 +1,40 @@
-// tinybard dashboard: shows the runs in a folder, finished or running, until it is interrupted.
+// tinybard dashboard: serves the dashboard for the runs in a folder until it is interrupted.
 
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { device } from "../backend/devices.ts";
-import { UsageError } from "../errors.ts";
-import type { OptionTable } from "../options.ts";
+import type { OptionSpec } from "../options.ts";
 import { readConfig } from "../runs/load.ts";
 import { openDashboard } from "../web/dashboard.ts";
+import { type Command, runOption } from "./command.ts";
 
-export const usualPort = 7860;
+export const DEFAULT_PORT = 7860;
 
-export const dashboardTable: OptionTable = {
-  run: { type: "string", help: "the folder of a run; those beside it are shown too", value: "DIR" },
-  port: {
-    type: "integer",
-    help: "where to listen on 127.0.0.1 (or the next free one)",
-    default: usualPort,
-    min: 1,
-    max: 65535,
-    value: "N",
-  },
+export const portOption: OptionSpec = {
+  type: "integer",
+  help: "port of the dashboard on 127.0.0.1; the next free one if it is taken",
+  default: DEFAULT_PORT,
+  min: 1,
+  max: 65535,
+  value: "N",
 };
 
-export async function dashboardCommand(flags: { run?: string; port?: number }): Promise<number> {
-  const { run, port = usualPort } = flags;
-  if (!run) throw new UsageError("dashboard: --run DIR is missing: the folder of a run");
-  readConfig(run); // throws for a folder that holds none
-  device("auto"); // says now, if it must, why nothing faster can be had
-  const dashboard = await openDashboard({ run, port, live: null });
-  console.log(
-    `dashboard: ${dashboard.url} shows the runs in ${resolve(run, "..")}; Ctrl-C ends it`,
-  );
-  const signal = await new Promise<string>((ended) => {
-    for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => ended(name));
-  });
-  await dashboard.close();
-  return signal === "SIGINT" ? 130 : 143;
-}
+export const dashboardCommand: Command<{ run: string; port: number }> = {
+  summary: "show runs in the browser: loss curves, and the inside of a model",
+  options: {
+    run: { ...runOption, help: "folder of a run; the other runs next to it are shown as well" },
+    port: portOption,
+  },
+
+  async run({ run, port }) {
+    readConfig(run); // throws if the folder is not a run
+    device("auto"); // prints now why a faster device is not available
+    const dashboard = await openDashboard({ run, port, live: null });
+    const folder = dirname(resolve(run));
+    console.log(`dashboard: ${dashboard.url} shows the runs in ${folder}; Ctrl-C quits`);
+    const signal = await new Promise<string>((onSignal) => {
+      for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => onSignal(name));
+    });
+    await dashboard.close();
+    return signal === "SIGINT" ? 130 : 143;
+  },
+};

@@ -1,33 +1,39 @@
-// tinybard doctor: what devices there are; for each that is missing, why, and what to do.
+// tinybard doctor: lists all devices and, for those that are not available, the reason.
 
 import { availableParallelism, cpus } from "node:os";
 import type { Addon } from "../backend/addon.ts";
 import { device, devices } from "../backend/devices.ts";
-import { compilerHere, gpuHere } from "./cuda.ts";
+import type { Command } from "./command.ts";
+import { findGPU, findNvccVersion } from "./cuda.ts";
 
-/** What it runs on. */
-function describe(addon: Addon): string {
-  if ("simd" in addon) return `${addon.simd}, threads: ${addon.threads()}`;
-  return `${addon.processor}, matrix products: ${addon.matmul}`;
+export const doctorCommand: Command = {
+  summary: "list the devices, and what those that are not available need",
+  options: {},
+
+  async run() {
+    const { platform, arch, version } = process;
+    const processor = cpus()[0]?.model ?? "unknown processor";
+    const cores = availableParallelism();
+    console.log(`node ${version} on ${platform}-${arch}, ${cores} cores, ${processor}`);
+    const defaultName = device("auto").name;
+    for (const entry of devices())
+      console.log(`${entry.name.padEnd(14)}${describe(entry, entry.name === defaultName)}`);
+    console.log(`GPU: ${findGPU() ?? "none found by nvidia-smi"}`);
+    console.log(`nvcc: ${findNvccVersion() ?? "not found; install the CUDA toolkit"}`);
+    return 0;
+  },
+};
+
+function describe(entry: ReturnType<typeof devices>[number], isDefault: boolean): string {
+  const { name, available, reason, native, missing } = entry;
+  if (!available) return `missing: ${reason}`;
+  const { addon } = device(name);
+  const kernels = `${native} native kernels, ${missing.length} in TypeScript`;
+  const hardware = addon ? `, ${describeHardware(addon)}` : "";
+  return `works: ${kernels}${hardware}${isDefault ? " (the default)" : ""}`;
 }
 
-export async function doctor(): Promise<number> {
-  const { platform, arch, version } = process;
-  const processor = cpus()[0]?.model ?? "unknown";
-  console.log(
-    `node ${version} on ${platform}-${arch}, ${availableParallelism()} cores, ${processor}`,
-  );
-  const chosen = device("auto").name;
-  for (const { name, available, reason, native, missing } of devices()) {
-    const addon = available ? device(name).addon : null;
-    const how = addon ? `, ${describe(addon)}` : "";
-    const kernels = `${native} native kernels, ${missing.length} in TypeScript${how}`;
-    const mark = name === chosen ? " (what auto takes)" : "";
-    console.log(
-      `${name.padEnd(14)}${available ? `works: ${kernels}${mark}` : `missing: ${reason}`}`,
-    );
-  }
-  console.log(`GPU: ${gpuHere() ?? "none that nvidia-smi lists"}`);
-  console.log(`nvcc: ${compilerHere() ?? "not found: the CUDA toolkit brings it"}`);
-  return 0;
+function describeHardware(addon: Addon): string {
+  if ("simd" in addon) return `${addon.simd}, threads: ${addon.threads()}`;
+  return `${addon.processor}, matrix products: ${addon.matmul}`;
 }

@@ -1,32 +1,31 @@
-// tinybard eval: the losses of a trained model, over more batches than training takes the time for.
+// tinybard eval: measures the losses of a trained model over more batches than training does.
 
 import { device } from "../backend/devices.ts";
-import { UsageError } from "../errors.ts";
-import { getDefaults, type OptionTable } from "../options.ts";
-import { type TrainConfig, trainOptions } from "../train/config.ts";
+import type { TrainConfig } from "../train/config.ts";
 import { measureRun } from "../train/evaluate.ts";
-import { textLossLines } from "./textloss.ts";
+import { type Command, dataOption, deviceOption, runOption } from "./command.ts";
+import { formatLosses, formatTextLoss } from "./losses.ts";
 
-export const evalTable: OptionTable = {
-  run: { type: "string", help: "the folder of a run", value: "DIR" },
-  iters: { type: "integer", help: "batches of each split", default: 200, min: 1, value: "N" },
-  data: { type: "string", help: "another text (default: the run's own)", value: "FILE|NAME" },
-  device: trainOptions.device,
-};
-
-interface Flags {
-  run?: string;
+interface EvalFlags {
+  run: string;
   iters: number;
   data?: string;
   device: TrainConfig["device"];
 }
 
-export async function evaluateRun(flags: Partial<Flags>): Promise<number> {
-  const { run, device: name, ...options } = { ...getDefaults<Flags>(evalTable), ...flags };
-  if (!run) throw new UsageError("eval: --run DIR is missing: the folder of a run");
-  const measured = await measureRun(run, { ...options, device: device(name) });
-  const { step, trainLoss, valLoss, ...rest } = measured;
-  console.log(`step ${step}: train loss ${trainLoss.toFixed(4)}, val loss ${valLoss.toFixed(4)}`);
-  for (const line of textLossLines(valLoss, rest)) console.log(line);
-  return 0;
-}
+export const evalCommand: Command<EvalFlags> = {
+  summary: "evaluate the training and validation loss of a model",
+  options: {
+    run: runOption,
+    iters: { type: "integer", help: "batches per split", default: 200, min: 1, value: "N" },
+    data: dataOption,
+    device: deviceOption,
+  },
+
+  async run({ run, iters, data, device: deviceName }) {
+    const result = await measureRun(run, { iters, data, device: device(deviceName) });
+    console.log(formatLosses(result));
+    for (const line of formatTextLoss(result.valLoss, result)) console.log(line);
+    return 0;
+  },
+};

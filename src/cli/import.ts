@@ -1,35 +1,50 @@
-// tinybard import: a GPT-2 of Hugging Face becomes the folder of a run.
+// tinybard import: converts a Hugging Face GPT-2 to the folder of a run.
 
 import { device } from "../backend/devices.ts";
-import { UsageError } from "../errors.ts";
 import { countParameters } from "../gpt/language-model.ts";
-import { getDefaults, type OptionTable } from "../options.ts";
-import { importedName, importRun } from "../runs/import.ts";
-import { type TrainConfig, trainOptions } from "../train/config.ts";
+import { defaultImportFolder, importRun } from "../runs/import.ts";
+import type { TrainConfig } from "../train/config.ts";
+import { type Command, deviceOption } from "./command.ts";
 
-export const importTable: OptionTable = {
-  from: { type: "string", help: "the folder: config.json, model.safetensors", value: "DIR" },
-  out: { type: "string", help: "the run's folder (default: runs/ and its name)", value: "DIR" },
-  device: trainOptions.device,
-};
-
-interface Flags {
-  from?: string;
+interface ImportFlags {
+  from: string;
   out?: string;
   device: TrainConfig["device"];
 }
 
-export async function importModel(flags: Partial<Flags>): Promise<number> {
-  const { from, out, device: name } = { ...getDefaults<Flags>(importTable), ...flags };
-  if (!from) throw new UsageError("import: DIR is missing: the folder of a GPT-2");
-  const target = out ?? importedName(from);
-  const { model, config, tokenizer } = importRun(from, target, device(name));
-  const { nLayer, nEmbd, blockSize } = config;
-  const millions = (countParameters(model) / 1e6).toFixed(6);
-  console.log(`${millions} M parameters: ${nLayer} blocks, width ${nEmbd}, ${blockSize} tokens`);
-  const isNumbers = config.tokenizer === "ids";
-  const what = isNumbers ? "token ids, since the folder has no vocabulary" : config.tokenizer;
-  console.log(`text: ${what} (${tokenizer.vocabSize} tokens)`);
-  console.log(`more: npm run sample -- --run ${target} --prompt ${isNumbers ? '"1 2"' : '"The"'}`);
-  return 0;
-}
+export const importCommand: Command<ImportFlags> = {
+  summary: "import a GPT-2 from Hugging Face transformers",
+  options: {
+    from: {
+      type: "string",
+      help: "folder of the GPT-2, with config.json and model.safetensors",
+      required: true,
+      value: "DIR",
+    },
+    out: {
+      type: "string",
+      help: "folder of the new run (default: runs/ and the name of the GPT-2's folder)",
+      value: "DIR",
+    },
+    device: deviceOption,
+  },
+  operand: "from",
+
+  async run({ from, out = defaultImportFolder(from), device: deviceName }) {
+    const { model, config, tokenizer } = importRun(from, out, device(deviceName));
+    const { nLayer, nEmbd, blockSize } = config;
+    const millions = (countParameters(model) / 1e6).toFixed(6);
+    console.log(
+      `${millions} M parameters: ${nLayer} blocks, embedding dimension ${nEmbd}, ` +
+        `context of ${blockSize} tokens`,
+    );
+    const hasVocabulary = config.tokenizer !== "ids";
+    const tokenizerName = hasVocabulary
+      ? config.tokenizer
+      : "token ids, because the folder has no vocabulary";
+    console.log(`tokenizer: ${tokenizerName} (${tokenizer.vocabSize} tokens)`);
+    const prompt = hasVocabulary ? '"The"' : '"1 2"';
+    console.log(`try: npm run sample -- --run ${out} --prompt ${prompt}`);
+    return 0;
+  },
+};

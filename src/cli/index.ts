@@ -1,86 +1,84 @@
 #!/usr/bin/env node
-// The program: a command and its options in, calls out. Exit codes: 0 done, 1 failed, 2 wrong
-// usage, 130 and 143 interrupted after saving.
+// The program: parses a command and its options, and runs it. Exit codes: 0 success, 1 failure,
+// 2 wrong usage, 130 and 143 interrupted after saving.
 
 import { setThreads } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
-import { findNearest, type OptionTable } from "../options.ts";
-import { help, parse } from "./args.ts";
-import { bench } from "./bench.ts";
-import { dashboardCommand, dashboardTable } from "./dashboard.ts";
-import { doctor } from "./doctor.ts";
-import { evalTable, evaluateRun } from "./eval.ts";
-import { exportModel, exportTable } from "./export.ts";
-import { importModel, importTable } from "./import.ts";
-import { quantizeCommand, quantizeTable } from "./quantize.ts";
-import { sampleRun, sampleTable } from "./sample.ts";
-import { trainCommand, trainCommandTable } from "./train.ts";
-import { tune, tuneTable } from "./tune.ts";
+import { findNearest, getDefaults, type OptionTable } from "../options.ts";
+import { formatHelp, parseArguments } from "./args.ts";
+import { runBench } from "./bench.ts";
+import type { Command } from "./command.ts";
+import { dashboardCommand } from "./dashboard.ts";
+import { doctorCommand } from "./doctor.ts";
+import { evalCommand } from "./eval.ts";
+import { exportCommand } from "./export.ts";
+import { importCommand } from "./import.ts";
+import { quantizeCommand } from "./quantize.ts";
+import { sampleCommand } from "./sample.ts";
+import { trainCommand } from "./train.ts";
+import { tuneCommand } from "./tune.ts";
 
-/** What every command takes. */
-const common: OptionTable = {
+const commands: Record<string, Command> = {
+  train: trainCommand,
+  sample: sampleCommand,
+  eval: evalCommand,
+  import: importCommand,
+  export: exportCommand,
+  quantize: quantizeCommand,
+  dashboard: dashboardCommand,
+  tune: tuneCommand,
+  doctor: doctorCommand,
+};
+
+/** The options of every command. */
+const commonOptions: OptionTable = {
   threads: {
     type: "integer",
-    help: "threads of the device cpu (default: one for each core)",
+    help: "threads of the cpu device (default: one per core)",
     min: 1,
     max: 256,
     value: "N",
   },
 };
 
-const commands = {
-  train: { about: "train a model", table: trainCommandTable, run: trainCommand },
-  sample: { about: "write text with a trained model", table: sampleTable, run: sampleRun },
-  eval: { about: "measure a trained model's losses", table: evalTable, run: evaluateRun },
-  import: { about: "take in a GPT-2 of Hugging Face", table: importTable, run: importModel },
-  export: {
-    about: "write a GPT-2 for Hugging Face, or a table of the losses",
-    table: exportTable,
-    run: exportModel,
-  },
-  quantize: {
-    about: "make a trained model smaller: 8 or 4 bits for each weight",
-    table: quantizeTable,
-    run: quantizeCommand,
-  },
-  dashboard: {
-    about: "show runs in the browser: curves, and the model from inside",
-    table: dashboardTable,
-    run: dashboardCommand,
-  },
-  tune: { about: "time the GPU's matrix products, once for all runs", table: tuneTable, run: tune },
-  doctor: { about: "tell what devices there are, and what others need", table: {}, run: doctor },
-};
-
-async function main([name, ...words]: string[]): Promise<number> {
+async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || name === "--help" || name === "help") {
-    const all = { ...commands, bench: { about: "time every kernel, as npm run bench does" } };
-    const lines = Object.entries(all).map(([each, { about }]) => `  ${each.padEnd(11)}${about}`);
-    console.log(
-      ["usage: tinybard COMMAND [options]; COMMAND --help tells its options", "", ...lines].join(
-        "\n",
-      ),
-    );
+    console.log(formatCommands());
     return name === undefined ? 2 : 0;
   }
-  if (name === "bench") return bench(words); // a program with options of its own
+  if (name === "bench") return runBench(args);
   if (!Object.hasOwn(commands, name)) {
-    const near = findNearest(name, Object.keys(commands));
-    throw new UsageError(`unknown command ${name}${near ? `; did you mean ${near}?` : ""}`);
+    const nearest = findNearest(name, Object.keys(commands));
+    throw new UsageError(`unknown command ${name}${nearest ? `; did you mean ${nearest}?` : ""}`);
   }
-  const { table: own, run } = commands[name as keyof typeof commands];
-  const table = { ...own, ...common };
-  if (words.includes("--help")) {
-    console.log(help(`usage: tinybard ${name} [options]`, table));
+  const command = commands[name];
+  const options = { ...command.options, ...commonOptions };
+  if (args.includes("--help")) {
+    console.log(formatHelp(`usage: tinybard ${name} [options]`, options));
     return 0;
   }
-  const { threads, ...options } = parse(name, table, words, name === "import" ? "from" : undefined);
+  const { threads, ...flags } = parseArguments(name, options, args, command.operand);
   if (typeof threads === "number") setThreads(threads);
-  return run(options);
+  const defaults = command.appliesDefaults ? {} : getDefaults<object>(command.options);
+  return command.run({ ...defaults, ...flags });
+}
+
+function formatCommands(): string {
+  const lines = Object.entries(commands).map(
+    ([name, { summary }]) => `  ${name.padEnd(11)}${summary}`,
+  );
+  return [
+    "usage: tinybard COMMAND [options]",
+    "",
+    ...lines,
+    `  ${"bench".padEnd(11)}benchmark all kernels`,
+    "",
+    "tinybard COMMAND --help lists the options of a command.",
+  ].join("\n");
 }
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0); // the reader, such as head, has had enough
+  if (error.code === "EPIPE") process.exit(0); // the reader, such as head, has closed the pipe
   throw error;
 });
 try {

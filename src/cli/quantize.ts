@@ -1,4 +1,4 @@
-// tinybard quantize: a trained model with weights of a few bits, and what that gains and costs.
+// tinybard quantize: writes a quantized copy of a run, and compares its size, losses and speed.
 
 import { statSync } from "node:fs";
 import type { Device } from "../backend/device.ts";
@@ -6,31 +6,14 @@ import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { generate } from "../gpt/generate.ts";
 import type { Bits } from "../ops/quantized.ts";
-import { getDefaults, type OptionTable } from "../options.ts";
 import { findWeightsFile, loadRun } from "../runs/load.ts";
 import { quantizeRun } from "../runs/quantize.ts";
-import { type TrainConfig, trainOptions } from "../train/config.ts";
+import type { TrainConfig } from "../train/config.ts";
 import { measureRun } from "../train/evaluate.ts";
-import { evalTable } from "./eval.ts";
+import { type Command, dataOption, deviceOption, runOption } from "./command.ts";
 
-export const quantizeTable: OptionTable = {
-  run: evalTable.run,
-  bits: { type: "integer", help: "of each weight: 8, or 4", default: 8, value: "N" },
-  out: { type: "string", help: "the new folder (default: --run's, then -8bit)", value: "DIR" },
-  iters: {
-    type: "integer",
-    help: "batches to measure losses on",
-    default: 200,
-    min: 1,
-    value: "N",
-  },
-  tokens: { type: "integer", help: "to measure speed on", default: 500, min: 1, value: "N" },
-  data: evalTable.data,
-  device: trainOptions.device,
-};
-
-interface Flags {
-  run?: string;
+interface QuantizeFlags {
+  run: string;
   bits: Bits;
   out?: string;
   iters: number;
@@ -39,44 +22,75 @@ interface Flags {
   device: TrainConfig["device"];
 }
 
-export async function quantizeCommand(flags: Partial<Flags>): Promise<number> {
-  const all = { ...getDefaults<Flags>(quantizeTable), ...flags };
-  const { run, bits, device: name, ...options } = all;
-  if (!run) throw new UsageError("quantize: --run DIR is missing: the folder of a run");
-  if (bits !== 8 && bits !== 4) throw new UsageError(`quantize: bits is ${bits}, expected 8 or 4`);
-  const on = device(name);
-  const out = options.out ?? `${run.replace(/[/\\]+$/, "")}-${bits}bit`;
-  quantizeRun(run, { out, bits, device: on });
-  console.log(`${on}: ${out}`);
-  console.log(rowOf(["bits", "MB", "train loss", "val loss", "tokens/s"]));
-  const folders = [run, out];
-  const speeds = await tokensPerSecond(folders, on, options.tokens);
-  for (const [i, folder] of folders.entries()) {
-    const { trainLoss, valLoss } = await measureRun(folder, { ...options, device: on });
-    const losses = [trainLoss, valLoss].map((loss) => loss.toFixed(4));
-    const size = (statSync(findWeightsFile(folder) as string).size / 1e6).toFixed(2);
-    console.log(rowOf([i ? bits : 32, size, ...losses, speeds[i].toFixed(0)]));
-  }
-  return 0;
-}
+export const quantizeCommand: Command<QuantizeFlags> = {
+  summary: "quantize the weights of a model to 8 or 4 bits",
+  options: {
+    run: runOption,
+    bits: { type: "integer", help: "bits per weight: 8 or 4", default: 8, value: "N" },
+    out: { type: "string", help: "folder of the new run (default: RUN-8bit)", value: "DIR" },
+    iters: {
+      type: "integer",
+      help: "batches per split to measure the losses on",
+      default: 200,
+      min: 1,
+      value: "N",
+    },
+    tokens: {
+      type: "integer",
+      help: "tokens to generate to measure the speed",
+      default: 500,
+      min: 1,
+      value: "N",
+    },
+    data: dataOption,
+    device: deviceOption,
+  },
 
-function rowOf(cells: (string | number)[]): string {
-  return cells.map((cell) => String(cell).padStart(10)).join("  ");
+  async run({ run, bits, out: outFlag, iters, tokens, data, device: deviceName }) {
+    if (bits !== 8 && bits !== 4)
+      throw new UsageError(`quantize: bits is ${bits}, expected 8 or 4`);
+    const selected = device(deviceName);
+    const out = outFlag ?? `${run.replace(/[/\\]+$/, "")}-${bits}bit`;
+    quantizeRun(run, { out, bits, device: selected });
+    console.log(`${selected}: ${out}`);
+    console.log(formatRow("bits", "MB", "train loss", "val loss", "tokens/s"));
+    const speeds = await measureSpeeds([run, out], selected, tokens);
+    for (const [i, folder] of [run, out].entries()) {
+      const losses = await measureRun(folder, { iters, data, device: selected });
+      const bytes = statSync(findWeightsFile(folder) as string).size;
+      console.log(
+        formatRow(
+          folder === out ? String(bits) : "32",
+          (bytes / 1e6).toFixed(2),
+          losses.trainLoss.toFixed(4),
+          losses.valLoss.toFixed(4),
+          speeds[i].toFixed(0),
+        ),
+      );
+    }
+    return 0;
+  },
+};
+
+function formatRow(...cells: string[]): string {
+  return cells.map((cell) => cell.padStart(10)).join("  ");
 }
 
 /**
- * How fast models write, a token at a time: by turns, so that what else the machine does meets all
- * of them, and the median of five turns, after one in which the code gets warm.
+ * Measures how many tokens per second models generate: the median of five runs after a warm-up.
+ * The runs of the models are interleaved, so that other load on the machine affects all of them.
  */
-async function tokensPerSecond(runs: string[], device: Device, count: number): Promise<number[]> {
+async function measureSpeeds(runs: string[], device: Device, tokens: number): Promise<number[]> {
   const models = runs.map((run) => loadRun(run, device).model);
-  const maxNewTokens = Math.ceil(count / 5);
+  const maxNewTokens = Math.ceil(tokens / 5);
   const speeds: number[][] = models.map(() => []);
-  for (let turn = 0; turn < 6; turn++)
+  for (let round = 0; round < 6; round++) {
     for (const [i, model] of models.entries()) {
       const start = performance.now();
       for await (const _ of generate(model, { prompt: [0], maxNewTokens, seed: 1 }));
-      if (turn > 0) speeds[i].push((1000 * maxNewTokens) / (performance.now() - start));
+      const seconds = (performance.now() - start) / 1000;
+      if (round > 0) speeds[i].push(maxNewTokens / seconds);
     }
-  return speeds.map((each) => each.sort((a, b) => a - b)[2]);
+  }
+  return speeds.map((measured) => measured.sort((a, b) => a - b)[2]);
 }

@@ -1,41 +1,39 @@
-// tinybard train: runs the training loop and shows how it goes.
+// tinybard train: collects the options of a run, and trains it.
 
 import { existsSync, readFileSync } from "node:fs";
 import type { Device } from "../backend/device.ts";
 import { device, devices } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
-import { generate } from "../gpt/generate.ts";
-import { countParameters } from "../gpt/language-model.ts";
 import type { presets } from "../gpt/presets.ts";
-import type { Module } from "../nn/index.ts";
 import { checkValues, type OptionTable } from "../options.ts";
-import type { Row } from "../runs/metrics.ts";
-import type { Run } from "../runs/run.ts";
-import { EventFile } from "../runs/tensorboard.ts";
-import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
 import { type TrainConfig, trainOptions } from "../train/config.ts";
-import { type TrainResult, train } from "../train/loop.ts";
-import { measureMatmulFlops } from "../train/mfu.ts";
-import { type Dashboard, openDashboard } from "../web/dashboard.ts";
+import { train } from "../train/loop.ts";
+import type { Command } from "./command.ts";
 import { buildCudaOnce } from "./cuda.ts";
-import { dashboardTable, usualPort } from "./dashboard.ts";
-import { progressLine } from "./progress.ts";
-import { textLossLines } from "./textloss.ts";
+import { portOption } from "./dashboard.ts";
+import { TrainReporter } from "./reporter.ts";
 
-export const trainCommandTable: OptionTable = {
-  ...trainOptions,
-  config: { type: "string", help: "a JSON file with options, which flags overrule", value: "FILE" },
-  resume: { type: "string", help: "go on with the run in a folder", value: "DIR" },
+/** Flags that are not part of a run's configuration. */
+const commandOptions: OptionTable = {
+  config: {
+    type: "string",
+    help: "JSON file with options; command-line flags override it",
+    value: "FILE",
+  },
+  resume: { type: "string", help: "resume the run in a folder", value: "DIR" },
   quiet: { type: "boolean", help: "print evaluations only" },
   json: { type: "boolean", help: "print the lines of metrics.jsonl instead of text" },
   dashboard: { type: "boolean", help: "show the run in the browser, at --port" },
-  tensorboard: { type: "boolean", help: "write what TensorBoard reads into the run's folder" },
-  port: dashboardTable.port,
+  tensorboard: { type: "boolean", help: "write TensorBoard event files to the run's folder" },
+  port: portOption,
 };
 
-interface Flags extends Partial<TrainConfig> {
-  config?: string;
+interface ConfigFlags extends Partial<TrainConfig> {
   resume?: string;
+}
+
+interface TrainFlags extends ConfigFlags {
+  config?: string;
   quiet?: boolean;
   json?: boolean;
   dashboard?: boolean;
@@ -43,160 +41,85 @@ interface Flags extends Partial<TrainConfig> {
   port?: number;
 }
 
-export async function trainCommand(flags: Flags): Promise<number> {
-  const { config: file, quiet = false, json = false, port, ...rest } = flags;
-  const { dashboard: isShown, tensorboard, ...given } = rest;
-  const options = { ...(file ? readOptions(file) : {}), ...given };
-  const say = (line: string) => json || console.log(line);
-  if (!given.resume) {
-    if ((options.device ?? "auto") === "auto") await buildCudaOnce(say);
-    const chosen = device(options.device ?? "auto");
-    say(deviceLine(chosen, options.device));
-    if (!options.preset && !options.initFrom && !file)
-      Object.assign(options, { ...defaultFor(chosen, given.maxIters, say), ...given });
+type Print = (line: string) => void;
+
+export const trainCommand: Command<TrainFlags> = {
+  summary: "train a model",
+  options: { ...trainOptions, ...commandOptions },
+  appliesDefaults: true, // a preset overrides the defaults, and flags override the preset
+
+  async run({ config: file, quiet, json, dashboard, tensorboard, port, ...flags }) {
+    const print: Print = (line) => {
+      if (!json) console.log(line);
+    };
+    const options = await collectOptions(flags, file, print);
+    const isResumed = flags.resume !== undefined;
+    const output = { isResumed, quiet, json, dashboard, tensorboard, port, print };
+    const reporter = new TrainReporter(output);
+    const result = await train(options, reporter.hooks);
+    return reporter.finish(result);
+  },
+};
+
+/**
+ * Combines the flags with the config file. For a new run, it also builds the CUDA addon if possible,
+ * prints the device, and chooses a preset if the user did not choose a configuration.
+ */
+async function collectOptions(
+  flags: ConfigFlags,
+  file: string | undefined,
+  print: Print,
+): Promise<ConfigFlags> {
+  const options = { ...(file ? readOptions(file) : {}), ...flags };
+  if (options.resume) return options;
+  const { device: deviceName = "auto" } = options;
+  if (deviceName === "auto") await buildCudaOnce(print);
+  const selected = device(deviceName);
+  print(formatDevice(selected, deviceName));
+  if (options.preset || options.initFrom || file) return options;
+  return { ...chooseDefaults(selected, flags.maxIters, print), ...options };
+}
+
+/** Formats `device: ts (no C++ addon: REASON)`, with the reasons why faster devices are missing. */
+function formatDevice(selected: Device, requested: string): string {
+  const reasons: string[] = [];
+  if (requested === "auto") {
+    for (const { name, reason } of devices()) {
+      if (name === selected.name) break;
+      reasons.push(String(reason));
+    }
   }
-  const signals = onSignals();
-  const isTerminal = process.stdout.isTTY && !quiet && !json;
-  let run: Run | undefined;
-  let dashboard: Dashboard | undefined;
-  let events: EventFile | undefined;
-  const progress = progressLine();
-  const result = await train(options, {
-    async start(started) {
-      run = started;
-      if (given.resume) say(`device: ${run.device}, step ${run.state.step}`);
-      say(`text: ${run.corpus}, ${run.tokens.train.length} + ${run.tokens.val.length} tokens`);
-      if (run.config.initFrom) say(`from: ${run.config.initFrom}, ${trained(run.model)}`);
-      say(`run: ${run.out}`);
-      if (tensorboard) events = new EventFile(run.out, run.config, run.state.step);
-      if (!isShown) return;
-      dashboard = await dashboardOf(run, port);
-      say(`dashboard: ${dashboard.url}`);
-    },
-    evaluation({ step, trainLoss, valLoss }) {
-      if (isTerminal) progress.clear();
-      say(`step ${step}: train loss ${trainLoss.toFixed(4)}, val loss ${valLoss.toFixed(4)}`);
-    },
-    step(row) {
-      dashboard?.hooks.step(row);
-      if (isTerminal) progress.show(row, run as Run);
-    },
-    logged(row) {
-      events?.row(row);
-      if (json) console.log(JSON.stringify(row));
-      else if (!isTerminal && !quiet && row.loss !== undefined) say(plainLine(row, row.loss));
-    },
-    stop: () => signals.code !== 0 || (dashboard?.hooks.stop() ?? false),
-    save: () => dashboard?.hooks.save() ?? false,
-    saved: (step) => dashboard?.hooks.saved(step),
-    paused: () => dashboard?.hooks.paused() ?? false,
-  });
-  if (isTerminal) progress.clear();
-  dashboard?.end(result.stopped ? "stopped" : "ended", result.state.step);
-  if (result.stopped)
-    console.error(`stopped at step ${result.state.step}, saved; go on with --resume ${result.out}`);
-  else if (!json) await showEnd(result);
-  if (dashboard && signals.code === 0) {
-    say("the dashboard stays as long as somebody looks at it; Ctrl-C ends it");
-    await Promise.race([dashboard.idle(), signals.given]);
-  }
-  await dashboard?.close();
-  return result.stopped ? signals.code : 0;
+  return `device: ${selected}${reasons.length > 0 ? ` (${reasons.join("; ")})` : ""}`;
 }
 
-function dashboardOf(
-  { out, model, device, config, state }: Run,
-  port = usualPort,
-): Promise<Dashboard> {
-  const peak = measureMatmulFlops(device, config.dtype);
-  const live = { parameters: countParameters(model), device: device.name, peak };
-  return openDashboard({ run: out, port, live, step: state.step, maxIters: config.maxIters });
-}
-
-/** `device: ts (no C++ addon: REASON)`: what was taken, and why nothing faster. */
-function deviceLine(chosen: Device, asked = "auto"): string {
-  const faster = asked === "auto" ? devices() : [];
-  const cut = faster.findIndex(({ name }) => name === chosen.name);
-  const reasons = faster.slice(0, Math.max(0, cut)).map(({ reason }) => reason);
-  return `device: ${chosen.name}${reasons.length ? ` (${reasons.join("; ")})` : ""}`;
-}
-
-/** What is trained where nobody says what. */
-function defaultFor(
-  chosen: Device,
-  asked: number | undefined,
-  say: (line: string) => void,
+/** Chooses a preset that suits the device, and prints it. */
+function chooseDefaults(
+  { name }: Device,
+  maxItersFlag: number | undefined,
+  print: Print,
 ): Partial<TrainConfig> {
-  const byDevice: Record<string, [keyof typeof presets, Partial<TrainConfig>]> = {
-    cuda: ["lecture-10.8m", {}],
-    cpu: ["laptop", {}],
-  };
-  const brief = { maxIters: 200, evalInterval: 50, evalIters: 10 };
-  const [preset, others] = byDevice[chosen.name] ?? ["lecture-0.2m", brief];
-  const iterations = asked ?? others.maxIters;
-  const length = iterations === undefined ? "" : ` for ${iterations} iterations`;
-  say(`preset: ${preset}${length} (the default on ${chosen.name}; choose with --preset)`);
-  return { preset, ...others };
+  const byDevice: Record<string, keyof typeof presets> = { cuda: "lecture-10.8m", cpu: "laptop" };
+  const preset = byDevice[name];
+  const defaults: Partial<TrainConfig> = preset
+    ? { preset }
+    : { preset: "lecture-0.2m", maxIters: 200, evalInterval: 50, evalIters: 10 };
+  const maxIters = maxItersFlag ?? defaults.maxIters;
+  const length = maxIters === undefined ? "" : ` for ${maxIters} iterations`;
+  print(`preset: ${defaults.preset}${length} (the default on ${name}; choose one with --preset)`);
+  return defaults;
 }
 
+/** Reads the options in a JSON file. */
 function readOptions(file: string): Partial<TrainConfig> {
-  if (!existsSync(file)) throw new UsageError(`config: there is no file ${file}`);
+  if (!existsSync(file)) throw new UsageError(`config: ${file} does not exist`);
   let options: unknown;
   try {
     options = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw new UsageError(`config: ${file} is not JSON: ${(error as Error).message}`);
+    throw new UsageError(`config: ${file} is not valid JSON: ${(error as Error).message}`);
   }
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw new UsageError(`config: ${file} is not a JSON object of options`);
   checkValues(trainOptions, options, file);
   return options;
-}
-
-/** Remembers the first SIGINT or SIGTERM as an exit code; a second one ends the process at once. */
-function onSignals(): { code: number; given: Promise<void> } {
-  let tell = () => {};
-  const given = new Promise<void>((resolve) => {
-    tell = resolve;
-  });
-  const signals = { code: 0, given };
-  for (const [name, code] of [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const) {
-    process.on(name, () => {
-      if (signals.code) process.exit(code);
-      signals.code = code;
-      tell();
-      console.error(`\n${name}: saving; once more to end without`);
-    });
-  }
-  return signals;
-}
-
-/** `3,072 of 209,729 parameters are trained` */
-function trained(model: Module): string {
-  const [count, all] = [
-    [...model.parameters()].filter((w) => w.requiresGrad),
-    [...model.parameters()],
-  ].map((list) => list.reduce((sum, w) => sum + w.size, 0).toLocaleString("en"));
-  return `${count} of ${all} parameters are trained`;
-}
-
-function plainLine({ step, tokensPerSecond }: Row, loss: number): string {
-  return `iter ${step}: loss ${loss.toFixed(4)}, ${tokensPerSecond} tokens/s`;
-}
-
-/** A sample, the size of the model, and where it lies. */
-async function showEnd(result: TrainResult): Promise<void> {
-  const { model, tokenizer, out, config, valLoss } = result;
-  for (const line of textLossLines(valLoss, result)) console.log(line);
-  const count = countParameters(model);
-  const [millions, MB] = [(count / 1e6).toFixed(6), ((4 * count) / 1e6).toFixed(2)];
-  console.log("\na sample:");
-  const prompt = plainPrompt(tokenizer);
-  const ids = generate(model, { prompt, maxNewTokens: 200, seed: config.seed });
-  for await (const text of decodeStream(tokenizer, ids, prompt)) process.stdout.write(text);
-  console.log(`\n\n${millions} M parameters, model size ${MB} MB`);
-  console.log(`more: npm run sample -- --run ${out}`);
 }

@@ -1,5 +1,5 @@
-// Where a GPT looks. The model itself never holds the T x T weights of its attention; here they are
-// computed layer by layer beside it, for who wants to see them.
+// Attention maps for inspection. The model's fused attention never stores its T x T weights; this
+// recomputes them layer by layer.
 
 import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";
@@ -17,22 +17,22 @@ import type { GPT } from "./model.ts";
 import { positionRows } from "./positions.ts";
 
 /**
- * Yields for each layer how much each head lets query i of key j: softmax(q k^T / sqrt D), causal,
- * (B, H, T, T), for idx [B, T] of i32. One layer at a time, since all may be large; outside of a
- * scope, or inside of one that lasts until the last is read.
+ * Yields the causal attention weights softmax(q k^T / sqrt D) of each layer, (B, H, T, T), for idx
+ * [B, T] of i32. They are yielded one layer at a time, because all of them may not fit in memory.
+ * A surrounding scope must not end before the last map is read.
  */
 export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
   checkRank("attentionMaps", "idx", idx.shape, "BT");
-  const [, T] = idx.shape;
+  const T = idx.shape[1];
   const { blockSize } = model.config;
   if (T > blockSize) fail(`attentionMaps: idx has ${T} tokens, expected at most ${blockSize}`);
-  const quietly = <R>(fn: () => R): R => scope(() => noGrad(() => evaluating(model, fn)));
-  let x = quietly(() => {
+  const compute = <R>(fn: () => R): R => scope(() => noGrad(() => evaluating(model, fn)));
+  let x = compute(() => {
     const token = model.wte.forward(idx); // (B, T, C)
     return model.wpe ? add(token, positionRows(model.wpe, 0, T)) : token;
   });
   for (const block of model.h) {
-    const { map, next } = quietly(() => ({
+    const { map, next } = compute(() => ({
       map: attentionWeights(block.attn, block.ln_1.forward(x)),
       next: block.forward(new ResidualStream(x)).sum(),
     }));
@@ -42,23 +42,26 @@ export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
 }
 
 /**
- * The weights of a layer that looks at its own text: softmax(q k^T / sqrt D) (B, H, T, T) for x
- * [B, T, C], in f32 beside bf16 too.
+ * Returns the weights of a self-attention layer, softmax(q k^T / sqrt D) (B, H, T, T), for x
+ * [B, T, C]. They are f32 in a bf16 model as well.
  */
 export function attentionWeights(layer: MultiHeadAttention, x: Tensor): Tensor {
-  if (layer.q_attn) fail("attentionWeights: the layer looks at another text");
+  if (layer.q_attn)
+    fail("attentionWeights: the layer has cross-attention, expected self-attention");
   const { nHead } = layer;
   const [B, T, C] = x.shape;
   const projected = layer.c_attn.forward(x); // (B, T, 3C)
-  const qkv = layer.rotary ? rotary(projected, layer.rotary, { nHead }) : projected;
-  const heads = (y: Tensor) => permute(reshape(y, [B, T, nHead, C / nHead]), [0, 2, 1, 3]);
-  const [q, k] = split(qkv.dtype === "bf16" ? to(qkv, "f32") : qkv, C, { dim: 2 }).map(heads);
+  const rotated = layer.rotary ? rotary(projected, layer.rotary, { nHead }) : projected;
+  const qkv = rotated.dtype === "bf16" ? to(rotated, "f32") : rotated;
+  const toHeads = (y: Tensor) => permute(reshape(y, [B, T, nHead, C / nHead]), [0, 2, 1, 3]);
+  const [q, k] = split(qkv, C, { dim: 2 }).map(toHeads); // (B, H, T, D)
   const scores = mul(matmul(q, transpose(k, -2, -1)), 1 / Math.sqrt(C / nHead)); // (B, H, T, T)
-  return softmax(layer.causal ? maskedFill(scores, future(T, x), -Infinity) : scores);
+  return softmax(layer.causal ? maskedFill(scores, futureMask(T, x), -Infinity) : scores);
 }
 
-/** (T, T) of i32: 1 where key j comes after query i. */
-function future(T: number, { device }: Tensor): Tensor {
-  const isLater = Int32Array.from({ length: T * T }, (_, at) => +(at % T > Math.floor(at / T)));
-  return tensor(isLater, { shape: [T, T], device });
+/** Returns a mask (T, T) of i32: 1 where key j is after query i. */
+function futureMask(T: number, { device }: Tensor): Tensor {
+  const mask = new Int32Array(T * T);
+  for (let i = 0; i < T; i++) mask.fill(1, i * T + i + 1, (i + 1) * T);
+  return tensor(mask, { shape: [T, T], device });
 }

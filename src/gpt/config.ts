@@ -1,50 +1,46 @@
-// What a GPT can be told to be.
+// The options of a GPT: their types, their defaults and their checks.
 
 import { checkOptions, defined, fail } from "../errors.ts";
 
-/** What the MLP may have between its two layers. */
+/** Activations of the MLP. */
 export const activations = ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const;
 
 /**
- * How it tells where a token stands: a learned table, one of sinusoids (Vaswani et al., 2017),
- * queries and keys that are turned (Su et al., 2021), or not at all.
+ * Position encodings: a learned table, sinusoids (Vaswani et al., 2017), rotated queries and keys
+ * (RoPE; Su et al., 2021), or none.
  */
 export const positionKinds = ["learned", "sinusoidal", "rotary", "none"] as const;
-/** How the residual stream is normalized before a branch reads it. */
+
+/** Normalizations of the residual stream: layerNorm or rmsNorm. */
 export const norms = ["layer", "rms"] as const;
 
 export interface GPTConfig {
   vocabSize: number;
-  /** The most tokens that the model sees at once. */
+  /** The maximum context length in tokens. */
   blockSize: number;
   nLayer: number;
   nHead: number;
-  /** The width of the residual stream: the numbers that stand for a token. */
+  /** The width of the residual stream, and of the embeddings. */
   nEmbd: number;
-  /** The probability of dropout on attention weights, projections and the MLP's output. */
+  /** The dropout probability on attention weights, projections and the MLP's output. */
   dropout: number;
-  /** Dropout on the sum of embeddings too. */
+  /** Applies dropout to the sum of the embeddings as well. */
   embeddingDropout: boolean;
   /** Biases in linear layers and normalizations. */
   bias: boolean;
-  /** A bias in the projection to queries, keys and values; as `bias` unless given. */
+  /** A bias in the projection to queries, keys and values; equals `bias` by default. */
   qkvBias: boolean;
-  /** The head is the token embedding, transposed. */
+  /** The head shares its weight with the token embedding. */
   tieWeights: boolean;
   lmHeadBias: boolean;
   activation: (typeof activations)[number];
   positions: (typeof positionKinds)[number];
   norm: (typeof norms)[number];
-  /**
-   * Starts the projections that add to the residual stream smaller, by sqrt(2 nLayer), as GPT-2
-   * does.
-   */
+  /** Divides the initial weights of residual projections by sqrt(2 nLayer), as GPT-2 does. */
   scaleResidual: boolean;
 }
 
-/** What must be given, and what may be. */
-export type GPTOptions = Pick<GPTConfig, "vocabSize" | "blockSize" | "nLayer" | "nHead" | "nEmbd"> &
-  Partial<GPTConfig>;
+const sizeNames = ["vocabSize", "blockSize", "nLayer", "nHead", "nEmbd"] as const;
 
 const defaults = {
   dropout: 0,
@@ -58,12 +54,28 @@ const defaults = {
   scaleResidual: true,
 } as const;
 
-/** Fills in what is not given; throws where a value makes no model. */
+/** The options of a GPT: the sizes are required, all others have defaults. */
+export type GPTOptions = Pick<GPTConfig, (typeof sizeNames)[number]> & Partial<GPTConfig>;
+
+/** The names of all options. A training configuration has options with the same names. */
+export const gptOptionNames: readonly (keyof GPTConfig)[] = [
+  ...sizeNames,
+  ...(Object.keys(defaults) as (keyof typeof defaults)[]),
+  "qkvBias",
+];
+
+/** Returns the options of a GPT out of a larger configuration, such as that of a run. */
+export function pickGPTOptions<T extends Partial<GPTConfig>>(config: T): Pick<T, keyof GPTConfig> {
+  const entries = gptOptionNames.map((name) => [name, config[name]]);
+  return Object.fromEntries(entries);
+}
+
+/** Fills in the defaults. Throws if a value is invalid. */
 export function configure(options: GPTOptions): GPTConfig {
-  checkOptions("GPT", options, [...sizes, ...Object.keys(defaults), "qkvBias"]);
+  checkOptions("GPT", options, gptOptionNames);
   const qkvBias = options.bias ?? defaults.bias;
   const config: GPTConfig = { ...defaults, qkvBias, ...defined(options) };
-  for (const key of sizes)
+  for (const key of sizeNames)
     if (!Number.isInteger(config[key]) || config[key] < 1)
       fail(`GPT: ${key} is ${config[key]}, expected a whole number from 1 up`);
   if (config.nEmbd % config.nHead !== 0)
@@ -72,16 +84,15 @@ export function configure(options: GPTOptions): GPTConfig {
     if (typeof config[key as keyof GPTConfig] !== typeof value)
       fail(`GPT: ${key} is ${config[key as keyof GPTConfig]}, expected a ${typeof value}`);
   if (!(config.dropout >= 0 && config.dropout < 1))
-    fail(`GPT: dropout is ${config.dropout}, expected 0 up to 1`);
+    fail(`GPT: dropout is ${config.dropout}, expected a number from 0 to below 1`);
   const choices = { activation: activations, positions: positionKinds, norm: norms };
   for (const [key, allowed] of Object.entries(choices)) {
     const value = config[key as keyof typeof choices];
     if (!(allowed as readonly string[]).includes(value))
       fail(`GPT: ${key} is ${value}, expected ${allowed.join(", ")}`);
   }
-  if (config.positions === "rotary" && (config.nEmbd / config.nHead) % 2 !== 0)
-    fail(`GPT: nEmbd / nHead is ${config.nEmbd / config.nHead}, expected an even number of rotary`);
+  const headSize = config.nEmbd / config.nHead;
+  if (config.positions === "rotary" && headSize % 2 !== 0)
+    fail(`GPT: nEmbd / nHead is ${headSize}, expected an even number for rotary positions`);
   return config;
 }
-
-const sizes = ["vocabSize", "blockSize", "nLayer", "nHead", "nEmbd"] as const;

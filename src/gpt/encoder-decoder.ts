@@ -1,5 +1,5 @@
-// The transformer as it began: an encoder that reads one text whole, and a decoder that writes
-// another, looking at both. Vaswani et al. (2017), with normalization before each branch.
+// The original transformer: an encoder reads the source text, and a decoder writes the target text
+// while attending to both. Vaswani et al. (2017), with pre-normalization.
 
 import { noGrad } from "../autograd.ts";
 import { checkOptions, defined, fail } from "../errors.ts";
@@ -30,9 +30,9 @@ import type { GPTConfig } from "./config.ts";
 import { initWeights } from "./init.ts";
 import { positionRows, positionTable } from "./positions.ts";
 
-type Shared = "blockSize" | "nHead" | "nEmbd" | "dropout" | "bias" | "activation" | "norm";
+type SharedOptions = "blockSize" | "nHead" | "nEmbd" | "dropout" | "bias" | "activation" | "norm";
 
-export interface EncoderDecoderConfig extends Pick<GPTConfig, Shared | "positions"> {
+export interface EncoderDecoderConfig extends Pick<GPTConfig, SharedOptions | "positions"> {
   sourceVocabSize: number;
   targetVocabSize: number;
   nEncoderLayer: number;
@@ -47,55 +47,56 @@ const defaults = {
   positions: "sinusoidal",
 } as const;
 
-/** What must be given, and what may be: by default no dropout, and sinusoidal positions. */
+/** The sizes are required; all other options have defaults. */
 export type EncoderDecoderOptions = Omit<EncoderDecoderConfig, keyof typeof defaults> &
   Partial<EncoderDecoderConfig>;
 
-const init = zeros; // matrices start at 0: all are drawn when the whole is built
+const init = zeros; // matrices are 0 until initWeights()
 const sizes = ["sourceVocabSize", "targetVocabSize", "nEncoderLayer", "nDecoderLayer"] as const;
-const known = [...sizes, "blockSize", "nHead", "nEmbd", ...Object.keys(defaults)];
+const optionNames = [...sizes, "blockSize", "nHead", "nEmbd", ...Object.keys(defaults)];
 
-/** One side: the embeddings of its tokens and places, its blocks, the last normalization. */
-class Side<Block extends Module> extends Module {
+/** The encoder or the decoder: embeddings of tokens and positions, blocks, final normalization. */
+class TransformerStack<Block extends Module> extends Module {
   readonly wte: Embedding;
   readonly wpe: Embedding | null;
   readonly h: Block[];
   readonly ln_f: LayerNorm | RMSNorm;
   readonly config: EncoderDecoderConfig;
 
-  constructor(config: EncoderDecoderConfig, vocabSize: number, blocks: () => Block[]) {
+  constructor(config: EncoderDecoderConfig, vocabSize: number, createBlocks: () => Block[]) {
     super();
     this.config = config;
     this.wte = new Embedding(vocabSize, config.nEmbd, { init });
     this.wpe = positionTable(config);
-    this.h = blocks();
+    this.h = createBlocks();
     this.ln_f = makeNorm(config.nEmbd, config);
   }
 
-  /** idx [B, T] of i32; `step` runs a block. Gives [B, T, C]. */
-  run(name: string, idx: Tensor, step: (block: Block, x: Tensor) => Tensor): Tensor {
-    checkTensor(name, "idx", idx);
-    checkRank(name, "idx", idx.shape, "BT");
-    const [, T] = idx.shape;
+  /** idx [B, T] of i32 -> [B, T, C]; `forwardBlock` computes a block, `op` is for messages. */
+  run(op: string, idx: Tensor, forwardBlock: (block: Block, x: Tensor) => Tensor): Tensor {
+    checkTensor(op, "idx", idx);
+    checkRank(op, "idx", idx.shape, "BT");
+    const T = idx.shape[1];
     const { blockSize, dropout: p } = this.config;
-    if (T > blockSize) fail(`${name}: idx has ${T} tokens, expected at most ${blockSize}`);
-    const token = this.wte.forward(idx);
-    const x = this.wpe ? add(token, positionRows(this.wpe, 0, T)) : token; // (B, T, C)
-    const first = dropout(x, { p, training: this.training });
-    return this.ln_f.forward(this.h.reduce((y, block) => step(block, y), first));
+    if (T > blockSize) fail(`${op}: idx has ${T} tokens, expected at most ${blockSize}`);
+    const token = this.wte.forward(idx); // (B, T, C)
+    const embedded = this.wpe ? add(token, positionRows(this.wpe, 0, T)) : token;
+    let x = dropout(embedded, { p, training: this.training });
+    for (const block of this.h) x = forwardBlock(block, x);
+    return this.ln_f.forward(x);
   }
 }
 
-/** From one text to another: token ids of both in, logits of the other's next tokens out. */
+/** A sequence-to-sequence transformer. */
 export class EncoderDecoder extends Module {
   readonly config: EncoderDecoderConfig;
-  readonly encoder: Side<EncoderBlock>;
-  readonly decoder: Side<DecoderBlock>;
+  readonly encoder: TransformerStack<EncoderBlock>;
+  readonly decoder: TransformerStack<DecoderBlock>;
   readonly lm_head: Linear;
 
   constructor(options: EncoderDecoderOptions) {
     super();
-    checkOptions("EncoderDecoder", options, known);
+    checkOptions("EncoderDecoder", options, optionNames);
     const config: EncoderDecoderConfig = { ...defaults, ...defined(options) };
     for (const key of [...sizes, "blockSize"] as const)
       if (!(Number.isInteger(config[key]) && config[key] > 0))
@@ -105,33 +106,33 @@ export class EncoderDecoder extends Module {
     const rotary = positions === "rotary" ? rotaryTable(blockSize, nEmbd / nHead) : null;
     const block: BlockOptions = { nEmbd, nHead, dropout, bias, activation, norm, rotary, init };
     const { sourceVocabSize, targetVocabSize, nEncoderLayer, nDecoderLayer } = config;
-    const list = <B>(length: number, make: () => B) => Array.from({ length }, make);
-    this.encoder = new Side(config, sourceVocabSize, () =>
-      list(nEncoderLayer, () => new EncoderBlock(block)),
+    this.encoder = new TransformerStack(config, sourceVocabSize, () =>
+      Array.from({ length: nEncoderLayer }, () => new EncoderBlock(block)),
     );
-    this.decoder = new Side(config, targetVocabSize, () =>
-      list(nDecoderLayer, () => new DecoderBlock(block)),
+    this.decoder = new TransformerStack(config, targetVocabSize, () =>
+      Array.from({ length: nDecoderLayer }, () => new DecoderBlock(block)),
     );
     this.lm_head = new Linear(nEmbd, targetVocabSize, { bias: false, init });
-    initWeights(this.encoder, 2 * nEncoderLayer);
-    initWeights(this.decoder, 3 * nDecoderLayer);
+    initWeights(this.encoder, 2 * nEncoderLayer); // a block has self-attention and an MLP
+    initWeights(this.decoder, 3 * nDecoderLayer); // and the decoder's has cross-attention
     initWeights(this.lm_head, 1);
   }
 
-  /** What the encoder makes of a text.  source [B, S] of i32; gives [B, S, C]. */
+  /** Encodes a text.  source [B, S] of i32 -> memory [B, S, C]. */
   encode(source: Tensor): Tensor {
     return this.encoder.run("encode", source, (block, x) => block.forward(x));
   }
 
-  /** The logits of each next token of a text, given its beginning and the encoder's [B, S, C]. */
+  /** target [B, T] of i32, memory [B, S, C] -> the logits of each next token [B, T, V]. */
   decode(target: Tensor, memory: Tensor): Tensor {
     const x = this.decoder.run("decode", target, (block, x) => block.forward(x, memory));
     return this.lm_head.forward(x); // (B, T, V)
   }
 
   /**
-   * source [B, S]; target, targets [B, T], the same text but for one token: targets[t] comes after
-   * target[t], and -100 counts for nothing. Gives the logits [B, T, V] and, with targets, the loss.
+   * source [B, S]; target, targets [B, T] of i32, where targets is the same text shifted by one:
+   * targets[t] follows target[t], and -100 is ignored. Returns logits [B, T, V] and, with targets,
+   * the loss [].
    */
   forward(source: Tensor, target: Tensor, targets?: Tensor | null) {
     const logits = this.decode(target, this.encode(source));
@@ -139,8 +140,8 @@ export class EncoderDecoder extends Module {
   }
 
   /**
-   * The likeliest token after `start`, the likeliest after that, and so on to `stop` (which is left
-   * out) or to maxNewTokens, for each text of source [B, S].
+   * Decodes greedily: for each text of source [B, S], appends the likeliest next token to `start`
+   * until `stop`, which is not returned, or until there are maxNewTokens.
    */
   translate(
     source: Tensor,
@@ -149,25 +150,24 @@ export class EncoderDecoder extends Module {
     checkOptions("translate", options, ["start", "stop", "maxNewTokens"]);
     const { start, stop, maxNewTokens } = options;
     const rows: number[][] = Array.from({ length: source.shape[0] }, () => [start]);
-    const isOver = (row: number[]) => stop !== undefined && row.includes(stop, 1);
-    const next = (memory: Tensor) =>
+    const hasStopped = (row: number[]) => stop !== undefined && row.includes(stop, 1);
+    const predict = (memory: Tensor) =>
       scope(() => {
         const target = tensor(rows, { dtype: "i32", device: source.device });
         const last = slice(this.decode(target, memory), { dim: 1, start: -1 }); // (B, 1, V)
         return argmax(last, { dim: 2 }).data();
       });
-    evaluating(this, () =>
-      noGrad(() =>
-        scope(() => {
-          const memory = this.encode(source);
-          for (let i = 0; i < maxNewTokens && !rows.every(isOver); i++) {
-            const ids = next(memory);
-            for (const [b, row] of rows.entries()) row.push(ids[b]);
-          }
-        }),
-      ),
-    );
-    const end = (row: number[]) => (isOver(row) ? row.indexOf(stop as number, 1) : row.length);
-    return rows.map((row) => row.slice(1, end(row)));
+    const decodeAll = () => {
+      const memory = this.encode(source);
+      for (let i = 0; i < maxNewTokens && !rows.every(hasStopped); i++) {
+        const ids = predict(memory);
+        for (const [b, row] of rows.entries()) row.push(ids[b]);
+      }
+    };
+    evaluating(this, () => noGrad(() => scope(decodeAll)));
+    return rows.map((row) => {
+      const end = hasStopped(row) ? row.indexOf(stop as number, 1) : row.length;
+      return row.slice(1, end);
+    });
   }
 }

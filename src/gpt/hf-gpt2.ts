@@ -1,5 +1,5 @@
-// GPT-2 as Hugging Face's transformers saves it, read and written: a folder with config.json and
-// model.safetensors. Its linear layers are Conv1D, whose matrices are [in, out], ours transposed.
+// Reads and writes GPT-2 in the format of Hugging Face transformers: a folder with config.json and
+// model.safetensors. Its linear layers are Conv1D, whose weights [in, out] are transposed here.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,13 +14,13 @@ import type { GPTConfig, GPTOptions } from "./config.ts";
 import { GPT } from "./model.ts";
 import { isQuantized } from "./quantize.ts";
 
-/** A file is not what a GPT-2 has, or what we can be. The message names it and what is wrong. */
+/** A file is not valid, or describes a model that GPT cannot represent. The message names it. */
 export class GPT2Error extends Error {
   override name = "GPT2Error";
 }
 
-/** Our activations under the names of config.json; of two names the first is written. */
-const activationOf: Record<string, GPTConfig["activation"]> = {
+/** Activations by their names in config.json; of two names for one, the first is written. */
+const activationNames: Record<string, GPTConfig["activation"]> = {
   gelu_new: "gelu-tanh",
   gelu_pytorch_tanh: "gelu-tanh",
   gelu: "gelu",
@@ -30,35 +30,36 @@ const activationOf: Record<string, GPTConfig["activation"]> = {
   tanh: "tanh",
 };
 
-/** What transformers takes for a size that config.json leaves out. */
-const sizes = { vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12 };
+/** The defaults of transformers for sizes that config.json does not have. */
+const defaultSizes = { vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12 };
 
 /**
- * The GPT-2 in a folder, on the default device: config.json, and model.safetensors or the shards
- * that model.safetensors.index.json lists, in f32, f16 or bf16. Names may begin with
- * `transformer.`; mask buffers are left out, and the head where it is tied; dropout is 0. Throws a
- * GPT2Error or a SafetensorsError, which names the file, before memory is asked for the model.
+ * Loads the GPT-2 in a folder onto the default device: config.json, and model.safetensors or the
+ * shards that model.safetensors.index.json lists, in f32, f16 or bf16. Names may begin with
+ * `transformer.`; mask buffers and a tied head are ignored; dropout is 0. Throws a GPT2Error or a
+ * SafetensorsError that names the file, before it allocates the model.
  */
 export async function loadGPT2(folder: string): Promise<GPT> {
   return readGPT2(folder);
 }
 
-/** loadGPT2() for those who need not wait. */
+/** Like loadGPT2(), but synchronous. */
 export function readGPT2(folder: string): GPT {
   const options = readConfig(folder);
-  const files = weightFiles(folder);
+  const files = findWeightFiles(folder);
   const { dict, source } = readWeights(files, options.tieWeights);
-  const expected = shapesOf(options, Object.keys(dict).length);
+  const expected = getShapes(options, Object.keys(dict).length);
   const missing = [...expected.keys()].filter((name) => !(name in dict));
   const unknown = Object.keys(dict).filter((name) => !expected.has(name));
-  if (missing.length > 0) refuse(list(files), `${list(missing)} missing`);
-  if (unknown.length > 0) refuse(source[unknown[0]], `${list(unknown)} unknown`);
+  if (missing.length > 0) throw invalid(list(files), `${list(missing)} missing`);
+  if (unknown.length > 0) throw invalid(source[unknown[0]], `${list(unknown)} unknown`);
   for (const [name, shape] of expected) {
     const x = dict[name];
-    const wrong = (what: string) => refuse(source[name], `${name} has ${what}`);
-    if (x.dtype === "i32") wrong("whole numbers, expected floats");
-    if (!same(x.shape, shape))
-      wrong(`shape ${show(x.shape)}, expected ${show(shape)} by config.json`);
+    if (x.dtype === "i32") throw invalid(source[name], `${name} has dtype i32, expected floats`);
+    if (!same(x.shape, shape)) {
+      const expectedShape = `expected ${show(shape)} by config.json`;
+      throw invalid(source[name], `${name} has shape ${show(x.shape)}, ${expectedShape}`);
+    }
   }
   const model = new GPT(options, { initWeights: false });
   for (const [name, w] of model.namedParameters()) {
@@ -69,57 +70,61 @@ export function readGPT2(folder: string): GPT {
 }
 
 /**
- * Writes a GPT as a folder that transformers loads, in f32. Biases that the model does without are
- * written as zeros. `endOfText` is the id of the token between texts, if there is one. Throws where
- * GPT-2 has no place for what the model has.
+ * Writes a GPT in f32 to a folder that transformers loads. Biases that the model does not have are
+ * written as zeros. `endOfText` is the id of the token between texts, if there is one. Throws if
+ * GPT-2 cannot represent the model.
  */
 export function saveGPT2(
   folder: string,
   model: GPT,
   { endOfText = null }: { endOfText?: number | null } = {},
 ): void {
-  if (isQuantized(model)) fail("saveGPT2: the model is quantized, expected weights of floats");
-  const config = configOf(model.config, endOfText);
-  const dict = noGrad(() => exported(model));
+  if (isQuantized(model)) fail("saveGPT2: the model is quantized, expected floating-point weights");
+  const config = toHFConfig(model.config, endOfText);
+  const dict = noGrad(() => toHFWeights(model));
   mkdirSync(folder, { recursive: true });
   saveSafetensors(join(folder, "model.safetensors"), dict, { format: "pt" });
   writeFileSync(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
 }
 
-/** Does a folder look like a model of transformers, rather than like a run? */
+/** Returns true if the config.json in a folder is that of transformers, not that of a run. */
 export function isGPT2Folder(folder: string): boolean {
   const file = join(folder, "config.json");
   return existsSync(file) && "model_type" in readJSON(file);
 }
 
-function exported(model: GPT): TensorDict {
-  const own: TensorDict = Object.create(null);
-  for (const [name, w] of model.namedParameters()) own[name] = w;
-  const { "lm_head.bias": shift, ...weights } = own;
-  if (shift?.data().some((b) => b !== 0))
-    fail("saveGPT2: lm_head.bias has values other than 0, and GPT-2's head has no bias");
+function toHFWeights(model: GPT): TensorDict {
+  const own = new Map(model.namedParameters());
+  if (
+    own
+      .get("lm_head.bias")
+      ?.data()
+      .some((b) => b !== 0)
+  )
+    fail("saveGPT2: lm_head.bias has values other than 0, but GPT-2's head has no bias");
+  const shapes = getShapes(model.config);
+  const extra = [...own.keys()].find((name) => !shapes.has(name) && name !== "lm_head.bias");
+  if (extra) fail(`saveGPT2: GPT-2 has no parameter ${extra}`);
   const dict: TensorDict = Object.create(null);
-  const isHead = (name: string) => name.startsWith("lm_head.");
-  for (const [name, shape] of shapesOf(model.config)) {
-    const w = weights[name] ?? zeros(shape); // a bias that the model does without
-    dict[isHead(name) ? name : `transformer.${name}`] = isConv1D(name) ? transpose(w, 0, 1) : w;
-    delete weights[name];
+  for (const [name, shape] of shapes) {
+    const w = own.get(name) ?? zeros(shape); // a bias that the model does not have
+    const fullName = name.startsWith("lm_head.") ? name : `transformer.${name}`;
+    dict[fullName] = isConv1D(name) ? transpose(w, 0, 1) : w;
   }
-  const [left] = Object.keys(weights);
-  if (left) fail(`saveGPT2: GPT-2 has no place for ${left}`);
   return dict;
 }
 
-/** config.json as transformers writes it. */
-function configOf(config: GPTConfig, endOfText: number | null) {
+/** Returns the config.json of transformers. */
+function toHFConfig(config: GPTConfig, endOfText: number | null) {
   const { activation, positions, norm, dropout, embeddingDropout } = config;
-  if (positions !== "learned") fail(`saveGPT2: positions is ${positions}, and GPT-2's are learned`);
-  if (norm !== "layer") fail(`saveGPT2: norm is ${norm}, and GPT-2's is layer`);
-  const named = Object.entries(activationOf).find(([, ours]) => ours === activation);
+  if (positions !== "learned") fail(`saveGPT2: positions is ${positions}, but GPT-2's are learned`);
+  if (norm !== "layer") fail(`saveGPT2: norm is ${norm}, but GPT-2's is layer`);
+  const names = Object.keys(activationNames);
+  const activationName = names.find((name) => activationNames[name] === activation);
   return {
     model_type: "gpt2",
     architectures: ["GPT2LMHeadModel"],
-    activation_function: named?.[0] ?? fail(`saveGPT2: GPT-2 has no activation ${activation}`),
+    activation_function: activationName ?? fail(`saveGPT2: GPT-2 has no activation ${activation}`),
     vocab_size: config.vocabSize,
     n_positions: config.blockSize,
     n_embd: config.nEmbd,
@@ -144,23 +149,24 @@ function readConfig(folder: string): GPTOptions & { tieWeights: boolean } {
   const config = readJSON(file);
   const expect = (field: string, value: unknown, expected: unknown) => {
     if (value !== expected)
-      refuse(file, `${field} is ${JSON.stringify(value)}, expected ${expected}`);
+      throw invalid(file, `${field} is ${JSON.stringify(value)}, expected ${expected}`);
   };
   expect("model_type", config.model_type, "gpt2");
-  const size = (field: keyof typeof sizes): number => {
-    const n = config[field] ?? sizes[field];
+  const size = (field: keyof typeof defaultSizes): number => {
+    const n = config[field] ?? defaultSizes[field];
     if (Number.isSafeInteger(n) && (n as number) > 0) return n as number;
-    refuse(file, `${field} is ${JSON.stringify(n)}, expected a whole number from 1 up`);
+    throw invalid(file, `${field} is ${JSON.stringify(n)}, expected a whole number from 1 up`);
   };
-  const [nEmbd, nHead] = [size("n_embd"), size("n_head")];
+  const nEmbd = size("n_embd");
+  const nHead = size("n_head");
   expect("n_embd modulo n_head", nEmbd % nHead, 0);
   expect("n_inner", config.n_inner ?? 4 * nEmbd, 4 * nEmbd);
   expect("layer_norm_epsilon", config.layer_norm_epsilon ?? 1e-5, 1e-5);
   expect("scale_attn_weights", config.scale_attn_weights ?? true, true);
   expect("scale_attn_by_inverse_layer_idx", config.scale_attn_by_inverse_layer_idx ?? false, false);
   const activation = config.activation_function ?? "gelu_new";
-  if (typeof activation !== "string" || !Object.hasOwn(activationOf, activation))
-    expect("activation_function", activation, Object.keys(activationOf).join(", "));
+  if (typeof activation !== "string" || !Object.hasOwn(activationNames, activation))
+    expect("activation_function", activation, Object.keys(activationNames).join(", "));
   const tieWeights = config.tie_word_embeddings ?? true;
   if (typeof tieWeights !== "boolean") expect("tie_word_embeddings", tieWeights, "true or false");
   return {
@@ -169,50 +175,56 @@ function readConfig(folder: string): GPTOptions & { tieWeights: boolean } {
     nLayer: size("n_layer"),
     nHead,
     nEmbd,
-    activation: activationOf[activation as string],
+    activation: activationNames[activation as string],
     tieWeights: tieWeights as boolean,
   };
 }
 
-/** All tensors that the model may need, without `transformer.` in their names; and their files. */
+/** Reads all tensors of a model, with their names without `transformer.`, and their files. */
 function readWeights(files: string[], tieWeights: boolean) {
   const dict: TensorDict = Object.create(null);
   const source: Record<string, string> = Object.create(null);
-  for (const file of files)
-    for (const [name, x] of Object.entries(loadSafetensors(file))) {
-      const own = name.replace(/^transformer\./, "");
-      if (own in dict) refuse(file, `${own} is there twice`);
-      source[own] = file;
-      const isMask = /\.attn\.(bias|masked_bias)$/.test(own);
-      if (!isMask && !(tieWeights && own === "lm_head.weight")) dict[own] = x;
+  for (const file of files) {
+    for (const [fullName, x] of Object.entries(loadSafetensors(file))) {
+      const name = fullName.replace(/^transformer\./, "");
+      if (name in dict) throw invalid(file, `${name} is there twice`);
+      source[name] = file;
+      const isMask = /\.attn\.(bias|masked_bias)$/.test(name);
+      const isTiedHead = tieWeights && name === "lm_head.weight";
+      if (!isMask && !isTiedHead) dict[name] = x;
     }
+  }
   return { dict, source };
 }
 
-/** The files in a folder that hold the weights: one, or shards. */
-export function weightFiles(folder: string): string[] {
-  const names = ["model.safetensors", "model.safetensors.index.json"];
-  const [whole, index] = names.map((name) => join(folder, name));
-  if (existsSync(whole)) return [whole];
-  if (!existsSync(index)) refuse(whole, "there is no such file");
+/** Returns the paths of the weight files in a folder: a single file, or all shards. */
+export function findWeightFiles(folder: string): string[] {
+  const single = join(folder, "model.safetensors");
+  if (existsSync(single)) return [single];
+  const index = join(folder, "model.safetensors.index.json");
+  if (!existsSync(index)) throw invalid(single, "the file does not exist");
   const shards = Object.values(readJSON(index).weight_map ?? {}).map(String);
   if (shards.length === 0 || !shards.every((name) => /^[^/\\]+\.safetensors$/.test(name)))
-    refuse(index, "weight_map names no files beside it");
+    throw invalid(index, "weight_map must name files in the same folder");
   return Array.from(new Set(shards), (name) => join(folder, name));
 }
 
-/** The names and shapes in model.safetensors, `transformer.` aside; at most so many tensors. */
-function shapesOf(config: GPTOptions, most = Infinity): Map<string, Shape> {
+/**
+ * Returns the shapes in model.safetensors by name, without `transformer.`. `available` is the number
+ * of tensors in the files.
+ */
+function getShapes(config: GPTOptions, available = Infinity): Map<string, Shape> {
   const { vocabSize: V, blockSize: T, nEmbd: C, nLayer } = config;
   const shapes = new Map<string, Shape>([
     ["wte.weight", [V, C]],
     ["wpe.weight", [T, C]],
   ]);
   const layer = (name: string, ...weight: number[]) => {
-    shapes.set(`${name}.weight`, weight).set(`${name}.bias`, weight.slice(-1));
+    shapes.set(`${name}.weight`, weight);
+    shapes.set(`${name}.bias`, weight.slice(-1));
   };
-  // a config.json may claim a million blocks: one more than there are tensors is enough to tell
-  for (let i = 0; i < Math.min(nLayer, most + 1); i++) {
+  // an invalid config.json may have a huge n_layer: list only one more block than could be there
+  for (let i = 0; i < Math.min(nLayer, available + 1); i++) {
     layer(`h.${i}.ln_1`, C);
     layer(`h.${i}.attn.c_attn`, C, 3 * C);
     layer(`h.${i}.attn.c_proj`, C, C);
@@ -221,14 +233,15 @@ function shapesOf(config: GPTOptions, most = Infinity): Map<string, Shape> {
     layer(`h.${i}.mlp.c_proj`, 4 * C, C);
   }
   layer("ln_f", C);
-  return config.tieWeights === false ? shapes.set("lm_head.weight", [V, C]) : shapes;
+  if (config.tieWeights === false) shapes.set("lm_head.weight", [V, C]);
+  return shapes;
 }
 
 function isConv1D(name: string): boolean {
   return /\.(c_attn|c_proj|c_fc)\.weight$/.test(name);
 }
 
-/** The JSON object in a file. Throws a GPT2Error. */
+/** Reads a JSON object from a file. Throws a GPT2Error. */
 function readJSON(file: string): Record<string, unknown> {
   try {
     const json: unknown = JSON.parse(readFileSync(file, "utf8"));
@@ -236,14 +249,14 @@ function readJSON(file: string): Record<string, unknown> {
   } catch (cause) {
     throw new GPT2Error(`${file}: ${(cause as Error).message}`, { cause });
   }
-  refuse(file, "is no JSON object");
+  throw invalid(file, "not a JSON object");
 }
 
-function refuse(file: string, what: string): never {
-  throw new GPT2Error(`${file}: ${what}`);
+function invalid(file: string, problem: string): GPT2Error {
+  return new GPT2Error(`${file}: ${problem}`);
 }
 
-/** The first few of many names. */
+/** Formats the first few of many names. */
 function list(names: string[]): string {
   const more = names.length > 4 ? ` and ${names.length - 4} more` : "";
   return names.slice(0, 4).join(", ") + more;

@@ -1,4 +1,4 @@
-// How the matrices of a transformer are drawn.
+// Initial weights of transformers.
 
 import type { Module } from "../nn/index.ts";
 import { tensor } from "../ops/creation.ts";
@@ -6,13 +6,15 @@ import { nextSite, normal } from "../random.ts";
 import { scope } from "../scope.ts";
 
 /**
- * Normal with standard deviation 0.02; 0.02 / sqrt(branches) where a projection adds to a residual
- * stream that so many branches join. Radford et al. (2019), section 2.3.
+ * Draws all matrices of a model from N(0, 0.02^2). The projections c_proj, whose outputs are added
+ * to the residual stream, get the standard deviation 0.02 / sqrt(additions), where `additions` is
+ * the number of such projections, so that the stream does not grow with the depth. Radford et al.
+ * (2019), section 2.3.
  */
-export function initWeights(model: Module, branches: number): void {
+export function initWeights(model: Module, additions: number): void {
   for (const [name, w] of model.namedParameters()) {
     if (w.shape.length < 2) continue;
-    const deviation = name.endsWith("c_proj.weight") ? 0.02 / Math.sqrt(branches) : 0.02;
+    const deviation = name.endsWith("c_proj.weight") ? 0.02 / Math.sqrt(additions) : 0.02;
     const values = normal(w.size, { site: nextSite(), stream: "init" }).map((z) => z * deviation);
     scope(() => w.assign(tensor(values, { shape: w.shape, dtype: w.dtype, device: w.device })));
   }

@@ -1,4 +1,4 @@
-// The keys and values of the tokens that a model has read: a new token need not read them again.
+// The KV cache: keys and values of past tokens, so that generating a token reads only that token.
 
 import type { Device, DType } from "../backend/device.ts";
 import type { Past } from "../nn/index.ts";
@@ -7,10 +7,10 @@ import { keep } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
 
-/** Has its whole capacity, blockSize, from the start: a token neither copies nor resizes it. */
+/** Allocates its full capacity of blockSize tokens at once; appending a token copies nothing. */
 export class KVCache {
-  readonly layers: readonly Past[]; // of one block each, with the same length
-  readonly length: Tensor; // [] of i32, on the device: the place of the next token
+  readonly layers: readonly Past[]; // one per block; all share `length`
+  readonly length: Tensor; // [] of i32, on the device: the position of the next token
   #used = 0;
 
   constructor(
@@ -18,20 +18,19 @@ export class KVCache {
     { device, dtype = "f32", batch = 1 }: { device: Device; dtype?: DType; batch?: number },
   ) {
     const length = keep(full([], 0, { dtype: "i32", device }));
-    const layer = () => ({
+    this.layers = Array.from({ length: nLayer }, () => ({
       kv: keep(zeros([batch, blockSize, 2 * nEmbd], { device, dtype })),
       length,
-    });
-    this.layers = Array.from({ length: nLayer }, layer);
+    }));
     this.length = length;
   }
 
-  /** How many tokens it holds. */
+  /** The number of tokens in the cache. */
   get used(): number {
     return this.#used;
   }
 
-  /** Counts tokens that all blocks have now read: to be called after each piece. */
+  /** Counts tokens that all blocks have appended. Must be called after each forward pass. */
   advance(tokens: number): void {
     this.#used += tokens;
     this.length.fill(this.#used);

@@ -1,6 +1,6 @@
-// Known configurations of model and training, by name. Names of options are those of the command
-// line.
+// Named configurations of model and training. Each overrides some defaults of the training options.
 
+/** The common options of Karpathy's lecture models: constant learning rate, decay on everything. */
 const lecture = {
   bias: true,
   qkvBias: false,
@@ -19,6 +19,7 @@ const lecture = {
   evalIters: 200,
 } as const;
 
+/** The common options of nanoGPT's models: warmup and cosine decay, gradient clipping. */
 const nanogpt = {
   bias: false,
   tieWeights: true,
@@ -35,9 +36,8 @@ const nanogpt = {
   evalInterval: 250,
 } as const;
 
-/** What each preset changes of the defaults. */
 export const presets = {
-  /** The lookup-table model: each character from the one before. */
+  /** The bigram model: predicts each character from the one before. */
   bigram: {
     ...lecture,
     model: "bigram",
@@ -46,7 +46,7 @@ export const presets = {
     learningRate: 1e-2,
     maxIters: 3000,
   },
-  /** Ours: the least loss that a minute on two cores can buy, by many small, quick steps. */
+  /** The default on cpu: tuned for the lowest validation loss in one minute on two cores. */
   laptop: {
     ...nanogpt,
     nEmbd: 64,
@@ -62,7 +62,7 @@ export const presets = {
     evalInterval: 1000,
     evalIters: 20,
   },
-  /** Karpathy's lecture "Let's build GPT" (2023), the model of its notebook. */
+  /** The model in the notebook of Karpathy's lecture "Let's build GPT" (2023). */
   "lecture-0.2m": {
     ...lecture,
     nEmbd: 64,
@@ -81,7 +81,7 @@ export const presets = {
     batchSize: 16,
     learningRate: 1e-3,
   },
-  /** The lecture's last model, as its gpt.py trains it. */
+  /** The lecture's final model, as trained by its gpt.py. */
   "lecture-10.8m": {
     ...lecture,
     nEmbd: 384,
@@ -92,7 +92,7 @@ export const presets = {
     learningRate: 3e-4,
     dropout: 0.2,
   },
-  /** nanoGPT's Shakespeare run for a machine without a GPU. */
+  /** nanoGPT's Shakespeare run for machines without a GPU. */
   "nanogpt-cpu": {
     ...nanogpt,
     nEmbd: 128,

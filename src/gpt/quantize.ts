@@ -1,5 +1,5 @@
-// A GPT in few bits: its linear layers and its token embedding become quantized ones. Positions,
-// normalizations and biases, a few hundredths of all numbers, stay as they are.
+// Quantizes a GPT: its linear layers and its token embedding are replaced by quantized ones. Position
+// embeddings, normalizations and biases, a few percent of all parameters, stay in floating point.
 
 import type { DType } from "../backend/device.ts";
 import { defaultDevice } from "../backend/devices.ts";
@@ -22,66 +22,71 @@ import type { LanguageModel } from "./language-model.ts";
 import { GPT } from "./model.ts";
 
 /**
- * A GPT with the weights of another in 8 bits, or in 4, each matrix rounded by itself as
- * quantizeMatrix() says. A head that is tied to the embedding remains so. It is not for training:
- * nothing in it asks for a gradient.
+ * Returns a GPT with the weights of another one in 8 or 4 bits, each matrix quantized separately by
+ * quantizeMatrix(). A tied head stays tied. The result cannot be trained: none of its parameters
+ * requires a gradient.
  */
 export function quantize(model: GPT, options: { bits: Bits }): GPT {
   checkOptions("quantize", options, ["bits"]);
   const { bits } = options;
-  if (!(model instanceof GPT)) fail("quantize: the model is no GPT");
+  if (!(model instanceof GPT)) fail("quantize: the model is not a GPT");
   if (isQuantized(model)) fail("quantize: the model is quantized already");
   return scope(() => {
-    const small = quantizedGPT(model.config, bits);
+    const quantized = quantizedGPT(model.config, bits);
     const dict = model.stateDict();
-    for (const name of Object.keys(small.stateDict()).filter((each) => each.endsWith(".scale"))) {
-      const own = name.replace(/scale$/, "weight");
-      const { weight, scale } = quantizeMatrix(dict[own], { bits });
-      Object.assign(dict, { [own]: weight, [name]: scale });
+    const scales = Object.keys(quantized.stateDict()).filter((name) => name.endsWith(".scale"));
+    for (const scaleName of scales) {
+      const weightName = scaleName.replace(/scale$/, "weight");
+      const { weight, scale } = quantizeMatrix(dict[weightName], { bits });
+      dict[weightName] = weight;
+      dict[scaleName] = scale;
     }
-    small.to(model.wte.weight.device).to(model.dtype).train(model.training);
-    small.loadStateDict(dict);
-    return small;
+    quantized.to(model.wte.weight.device).to(model.dtype).train(model.training);
+    quantized.loadStateDict(dict);
+    return quantized;
   });
 }
 
-/** Has a model weights of a few bits? */
+/** Returns true for a quantized model. */
 export function isQuantized(model: LanguageModel): boolean {
   return model instanceof GPT && model.lm_head instanceof QuantizedLinear;
 }
 
 /**
- * A GPT of quantized layers that waits for loadStateDict(). The matrices that `dict` has become its
- * own, so that they are never in memory twice; all else is 0.
+ * Builds a GPT of quantized layers whose weights are to be loaded. It uses the quantized matrices in
+ * `dict` without copying them, so that they are never in memory twice; all other weights are 0.
  */
 export function quantizedGPT(options: GPTOptions, bits: Bits, dict: StateDict = {}): GPT {
-  const model = new GPT(options, { initWeights: false, init: shapeAlone });
+  const model = new GPT(options, { initWeights: false, init: withoutMemory });
   const names = new Map([...model.namedParameters()].map(([name, w]) => [w, name]));
-  const matrices = new Map<Tensor, QuantizedMatrix>(); // one where two layers share a weight
-  const matrixLike = (w: Tensor) => {
-    const matrix = matrices.get(w) ?? matrixIn(dict, names.get(w) as string, w, bits);
+  const matrices = new Map<Tensor, QuantizedMatrix>(); // layers that share a weight share a matrix
+  const getMatrix = (w: Tensor) => {
+    const matrix = matrices.get(w) ?? findMatrix(dict, names.get(w) as string, w, bits);
     matrices.set(w, matrix);
     return matrix;
   };
-  replaceLinear(model, ({ weight, bias }) => new QuantizedLinear(matrixLike(weight), bias));
-  Object.assign(model, { wte: new QuantizedEmbedding(matrixLike(model.wte.weight)) });
-  for (const each of model.parameters()) constant(each);
+  replaceLinear(model, ({ weight, bias }) => new QuantizedLinear(getMatrix(weight), bias));
+  Object.assign(model, { wte: new QuantizedEmbedding(getMatrix(model.wte.weight)) }); // readonly
+  for (const tensor of model.parameters()) constant(tensor);
   return model;
 }
 
-/** A matrix without memory: floats that are not needed are not made. A bias is 0. */
-function shapeAlone(shape: number[]): Tensor {
+/** Creates matrices without memory, because they are replaced before they are used. */
+function withoutMemory(shape: number[]): Tensor {
   return shape.length < 2 ? zeros(shape) : new Tensor(defaultDevice().empty("f32", 0), shape);
 }
 
-/** A quantized w out of a dictionary; what it lacks, or has otherwise, is 0. */
-function matrixIn(dict: StateDict, name: string, { shape }: Tensor, bits: Bits): QuantizedMatrix {
-  const shapes = quantizedShapes(shape, bits);
-  const found = (key: string, wanted: Shape, dtype: DType) => {
+/** Finds a quantized matrix in a dictionary. Parts that are missing or do not fit are 0. */
+function findMatrix(dict: StateDict, name: string, w: Tensor, bits: Bits): QuantizedMatrix {
+  const shapes = quantizedShapes(w.shape, bits);
+  const find = (key: string, shape: Shape, dtype: DType) => {
     const x = dict[key];
-    return x?.dtype === dtype && same(x.shape, wanted) ? x : zeros(wanted, { dtype });
+    return x?.dtype === dtype && same(x.shape, shape) ? x : zeros(shape, { dtype });
   };
-  const weight = found(name, shapes.weight, "i32");
-  const scale = found(name.replace(/weight$/, "scale"), shapes.scale, "f32");
-  return { weight, scale, columns: shape[1], bits };
+  return {
+    weight: find(name, shapes.weight, "i32"),
+    scale: find(name.replace(/weight$/, "scale"), shapes.scale, "f32"),
+    columns: w.shape[1],
+    bits,
+  };
 }

@@ -1,8 +1,8 @@
-// Checkpoints that survive a kill at any moment: weights, the optimizer's memory and the state of
-// the run change together or not at all.
+// Atomic checkpoints: the weights, the optimizer state and the state of the run are replaced
+// together. After a crash at any moment, a folder holds the old checkpoint or the new one.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { syncFolder, writeSynced } from "../files/durable.ts";
 import {
   encodeSafetensors,
@@ -13,28 +13,29 @@ import {
 import { adapterState, type Module, type StateDict } from "../nn/index.ts";
 import type { AdamW } from "../optim/index.ts";
 
-/** Where a run stands. The losses are those of the evaluation at this step, if there was one. */
+/** The progress of a run, and the checksums of its inputs. */
 export interface RunState {
   step: number;
+  /** The losses at this step, if they have been evaluated. */
   evaluation: { trainLoss: number; valLoss: number } | null;
   bestValLoss: number | null;
   elapsedSeconds: number;
-  /** Of the text that is learned from: a run goes on only with the same. */
+  /** The checksum of the training text: a run is resumed with the same text only. */
   textSha256: string;
-  /** Of the tokenizer's JSON; runs from before there were several have none. */
+  /** The checksum of the tokenizer's JSON; missing in runs of old versions. */
   tokenizerSha256?: string;
-  /** Of the weights that adapters stand on: they mean something with these only. */
+  /** The checksum of the base model's weights, for a run with LoRA adapters. */
   baseSha256?: string;
 }
 
-// In this order they are written under temporary names, and then renamed. So a first temporary file
-// tells that the checkpoint was not all written; later ones without it, that only renaming was
-// left.
-const files = ["state.json", "optimizer.safetensors", "model.safetensors"];
+// Files are written in this order under temporary names, and then renamed in the same order. So if
+// the first temporary file exists, writing was interrupted; if only later ones exist, renaming was.
+const fileNames = ["state.json", "optimizer.safetensors", "model.safetensors"];
 
 /**
- * Writes a checkpoint into a folder, in the place of the one there. Of a model with adapters it
- * holds these alone: all else is as it was. Without an optimizer nobody can go on from it.
+ * Writes a checkpoint into a folder and replaces the one there. For a model with adapters it holds
+ * only these, because all other weights are unchanged. Without an optimizer, the checkpoint cannot
+ * be resumed.
  */
 export function saveCheckpoint(
   folder: string,
@@ -48,9 +49,9 @@ export function saveCheckpoint(
   const contents = [
     [new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`)],
     optimizer && encodeSafetensors(optimizer.stateDict(), metadata),
-    encodeSafetensors(savedState(model), metadata),
+    encodeSafetensors(getSavedWeights(model), metadata),
   ];
-  for (const [i, name] of files.entries()) {
+  for (const [i, name] of fileNames.entries()) {
     const chunks = contents[i];
     if (chunks) writeSynced(join(folder, `${name}.tmp`), chunks);
   }
@@ -58,85 +59,80 @@ export function saveCheckpoint(
   commit(folder);
 }
 
-/** The state of the checkpoint in a folder; null if there is none. */
+/** Reads the state of the checkpoint in a folder; returns null if there is none. */
 export function loadState(folder: string): RunState | null {
-  const file = current(folder, "state.json");
+  const file = locate(folder, "state.json");
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
 }
 
 /**
- * The state and the weights of the checkpoint in a folder, of the same step; null if there is none.
- * Somebody may be writing the next one meanwhile.
+ * Reads the state and the weights of the checkpoint in a folder; returns null if there is none.
+ * Another process may be writing the next checkpoint at the same time, so this retries until both
+ * are of the same step.
  */
 export function readCheckpoint(
   folder: string,
 ): { state: RunState; weights: ReturnType<typeof readSafetensors> } | null {
+  const attempts = 5;
   for (let attempt = 1; ; attempt++) {
     try {
       const state = loadState(folder);
       if (!state) return null;
-      const weights = readSafetensors(current(folder, "model.safetensors"));
+      const weights = readSafetensors(locate(folder, "model.safetensors"));
       const { step } = weights.metadata;
       if (step === undefined || step === String(state.step)) return { state, weights };
-      if (attempt === 5)
+      if (attempt === attempts)
         throw new Error(`${folder}: the weights are of step ${step}, the state of ${state.step}`);
     } catch (error) {
-      if (attempt === 5) throw error; // else a file may have got its name just now
+      if (attempt === attempts) throw error; // before that, a file may just have been renamed
     }
   }
 }
 
-/** Loads the weights of the checkpoint in a folder and, if one is given, the optimizer's memory. */
+/** Loads the weights of the checkpoint in a folder, and the optimizer state if one is passed. */
 export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW): void {
-  loadWeights(folder, model, loadSafetensors(current(folder, "model.safetensors")));
-  optimizer?.loadStateDict(loadSafetensors(current(folder, "optimizer.safetensors")));
+  loadWeights(folder, model, loadSafetensors(locate(folder, "model.safetensors")));
+  optimizer?.loadStateDict(loadSafetensors(locate(folder, "optimizer.safetensors")));
 }
 
-/** Gives a model the weights that were read from a folder: all that a checkpoint holds of it. */
+/** Loads a checkpoint's weights; throws unless they have exactly the names that the model saves. */
 export function loadWeights(folder: string, model: Module, dict: TensorDict): void {
-  const saved = savedState(model);
-  const isKnown = (name: string) => name in saved;
-  const stray = Object.keys({ ...dict, ...saved }).find((name) => !(name in dict && isKnown(name)));
-  if (stray) throw new Error(`${folder}: ${stray} is ${isKnown(stray) ? "missing" : "unknown"}`);
-  model.loadStateDict(dict, { strict: false });
+  const expected = getSavedWeights(model);
+  const unknown = Object.keys(dict).find((name) => !(name in expected));
+  if (unknown) throw new Error(`${folder}: ${unknown} is unknown`);
+  const missing = Object.keys(expected).find((name) => !(name in dict));
+  if (missing) throw new Error(`${folder}: ${missing} is missing`);
+  model.loadStateDict(dict, { strict: false }); // with adapters, the base weights are not in it
 }
 
-/** What a checkpoint holds of a model. */
-function savedState(model: Module): StateDict {
+/** Returns the weights that a checkpoint holds: the adapters of a model, or all if it has none. */
+function getSavedWeights(model: Module): StateDict {
   const adapters = adapterState(model);
   return Object.keys(adapters).length > 0 ? adapters : model.stateDict();
 }
 
-/** Puts a value as JSON in the place of a file, as replaceFile() does. */
-export function writeJSON(file: string, value: unknown): void {
-  replaceFile(file, `${JSON.stringify(value, null, 2)}\n`);
-}
-
-/** Puts a text in the place of a file: whatever happens, the file is the old or the new one. */
-export function replaceFile(file: string, text: string): void {
-  writeSynced(`${file}.tmp`, [new TextEncoder().encode(text)]);
-  renameSync(`${file}.tmp`, file);
-  syncFolder(dirname(file));
-}
-
 /**
- * Where a file of a checkpoint lies for one who only reads: under its temporary name, if its
- * writing was cut short when all were written. A reader repairs nothing, since the writer may live.
+ * Returns the path that a reader opens for a file of a checkpoint: the temporary name if renaming
+ * was interrupted. Readers do not repair the folder, because its writer may still be running.
  */
-function current(folder: string, name: string): string {
-  const [first, file] = [files[0], name].map((each) => join(folder, `${each}.tmp`));
-  return !existsSync(first) && existsSync(file) ? file : join(folder, name);
+function locate(folder: string, name: string): string {
+  const isComplete = !existsSync(join(folder, `${fileNames[0]}.tmp`));
+  const temporary = join(folder, `${name}.tmp`);
+  return isComplete && existsSync(temporary) ? temporary : join(folder, name);
 }
 
-/** Completes or drops a checkpoint whose writing was cut short: for who writes the next one. */
+/** Completes or discards an interrupted checkpoint. Only the writer of the folder may call it. */
 export function recover(folder: string): void {
-  const [first, ...rest] = files.map((name) => join(folder, `${name}.tmp`));
-  if (existsSync(first)) for (const file of [...rest, first]) rmSync(file, { force: true });
-  else if (rest.some((file) => existsSync(file))) commit(folder);
+  const [first, ...rest] = fileNames.map((name) => join(folder, `${name}.tmp`));
+  if (existsSync(first)) {
+    for (const file of [...rest, first]) rmSync(file, { force: true });
+  } else if (rest.some((file) => existsSync(file))) {
+    commit(folder);
+  }
 }
 
 function commit(folder: string): void {
-  for (const name of files) {
+  for (const name of fileNames) {
     const temporary = join(folder, `${name}.tmp`);
     if (existsSync(temporary)) renameSync(temporary, join(folder, name));
   }

@@ -1,22 +1,24 @@
-// A run as a folder that Hugging Face's transformers loads.
+// Exports a run to a folder that Hugging Face transformers loads.
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
+import { UsageError } from "../errors.ts";
+import { saveGPT2 } from "../gpt/hf-gpt2.ts";
 import { GPT } from "../gpt/model.ts";
 import { isQuantized } from "../gpt/quantize.ts";
-import { saveGPT2 } from "../gpt/hf-gpt2.ts";
 import { BPETokenizer } from "../tokenizers/bpe/bpe.ts";
 import { saveBPE } from "../tokenizers/io.ts";
-import { ownVocabulary } from "./import.ts";
 import type { Pretrained } from "../train/finetune.ts";
+import { tokenizerFile } from "./import.ts";
 import { loadRun } from "./load.ts";
-import { UsageError } from "../errors.ts";
+
+const END_OF_TEXT = "<|endoftext|>";
 
 /**
- * Writes the model of a run, adapters merged, with its vocabulary: byte-pair encoding as
- * transformers reads it, other tokenizers in a file that only importGPT2() knows. Throws a
- * UsageError where GPT-2 cannot hold the model.
+ * Writes the model of a run, with its adapters merged, and its tokenizer: byte-pair encoding in the
+ * format of transformers, other tokenizers in a file that only importGPT2() reads. Throws a
+ * UsageError if GPT-2 cannot represent the model.
  */
 export function exportRun(run: string, out: string, device: Device): Pretrained {
   if (existsSync(join(out, "config.json")))
@@ -24,23 +26,28 @@ export function exportRun(run: string, out: string, device: Device): Pretrained 
   const exported = loadRun(run, device);
   const { model, tokenizer } = exported;
   if (!(model instanceof GPT))
-    throw new UsageError(`export: the model of ${run} is a bigram, which GPT-2 cannot hold`);
+    throw new UsageError(`export: the model of ${run} is a bigram model; only a GPT is exported`);
   if (isQuantized(model))
-    throw new UsageError(`export: the model of ${run} is quantized; export the one it is of`);
-  const write = (name: string, value: unknown) =>
-    writeFileSync(join(out, name), `${JSON.stringify(value, null, 2)}\n`);
+    throw new UsageError(`export: the model of ${run} is quantized; export the original run`);
   if (tokenizer instanceof BPETokenizer) {
-    const end = "<|endoftext|>";
-    const endOfText = tokenizer.vocabulary.special.get(end);
+    const endOfText = tokenizer.vocabulary.special.get(END_OF_TEXT);
     saveGPT2(out, model, { endOfText });
     saveBPE(out, tokenizer);
-    // unless told, transformers adds such a token, with an id beyond the model's embedding
-    const token = endOfText === undefined ? null : end;
-    const settings = { bos_token: token, eos_token: token, unk_token: token };
-    write("tokenizer_config.json", { tokenizer_class: "GPT2Tokenizer", ...settings });
+    // without these settings, transformers adds the token with an id beyond the embedding
+    const token = endOfText === undefined ? null : END_OF_TEXT;
+    writeFormatted(join(out, "tokenizer_config.json"), {
+      tokenizer_class: "GPT2Tokenizer",
+      bos_token: token,
+      eos_token: token,
+      unk_token: token,
+    });
   } else {
     saveGPT2(out, model);
-    write(ownVocabulary, tokenizer);
+    writeFormatted(join(out, tokenizerFile), tokenizer);
   }
   return exported;
+}
+
+function writeFormatted(file: string, value: unknown): void {
+  writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
 }

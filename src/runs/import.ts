@@ -1,74 +1,79 @@
-// GPT-2 as Hugging Face's transformers keeps it, made into what a run can begin with, or into the
-// folder of a run, which sample, eval, export and quantize take as one that was trained here.
+// Imports a Hugging Face GPT-2: as a pretrained model, or as the folder of a run, which sample,
+// eval, export and quantize read like any other.
 
 import { existsSync, mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
+import { UsageError } from "../errors.ts";
+import { writeJSON } from "../files/durable.ts";
+import { findWeightFiles, GPT2Error, readGPT2 } from "../gpt/hf-gpt2.ts";
 import { GPT } from "../gpt/model.ts";
-import { GPT2Error, readGPT2, weightFiles } from "../gpt/hf-gpt2.ts";
 import { scope } from "../scope.ts";
-import { loadBPE, loadTokenizer } from "../tokenizers/io.ts";
 import { loadGPT2Tokenizer } from "../tokenizers/bpe/gpt2.ts";
 import { IdTokenizer } from "../tokenizers/ids.ts";
+import { loadBPE, loadTokenizer } from "../tokenizers/io.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
-import { saveCheckpoint, writeJSON } from "./checkpoint.ts";
-import { resizeRows, type Pretrained } from "../train/finetune.ts";
 import { resolveConfig, type TrainConfig } from "../train/config.ts";
-import { UsageError } from "../errors.ts";
+import { type Pretrained, resizeRows } from "../train/finetune.ts";
+import { saveCheckpoint } from "./checkpoint.ts";
 
-/** A vocabulary of ours beside a model of theirs: what a character tokenizer is exported as. */
-export const ownVocabulary = "tinybard-tokenizer.json";
+/** The file in an exported folder for tokenizers that transformers has no format for. */
+export const tokenizerFile = "tinybard-tokenizer.json";
 
 /**
- * The GPT-2 in a folder. Its tokenizer is that of the folder's tinybard-tokenizer.json,
- * tokenizer.json, or vocab.json and merges.txt; without these GPT-2's own where the size is that of
- * GPT-2, else ids as they are. Rows of the embedding beyond the vocabulary, as nanoGPT pads it, are
- * left out. Throws a GPT2Error, SafetensorsError or TokenizerError, which names the file.
+ * Loads the GPT-2 in a folder. Its tokenizer comes from tinybard-tokenizer.json, tokenizer.json, or
+ * vocab.json and merges.txt. Without these it is GPT-2's own if the vocabulary has its size,
+ * otherwise the text consists of token ids. Embedding rows beyond the vocabulary, which nanoGPT
+ * pads, are dropped. Throws a GPT2Error, SafetensorsError or TokenizerError that names the file.
  */
 export function importGPT2(folder: string, device: Device): Pretrained {
-  const whole = readGPT2(folder).to(device);
-  const tokenizer = vocabularyOf(folder, whole.config.vocabSize);
-  const { vocabSize } = tokenizer;
-  const model = vocabSize < whole.config.vocabSize ? withoutPadding(whole, vocabSize) : whole;
+  const loaded = readGPT2(folder).to(device);
+  const tokenizer = findTokenizer(folder, loaded.config.vocabSize);
+  const isPadded = tokenizer.vocabSize < loaded.config.vocabSize;
+  const model = isPadded ? removePadding(loaded, tokenizer.vocabSize) : loaded;
   const { vocabSize: _, ...options } = model.config;
-  const kind = (tokenizer.toJSON() as { type?: TrainConfig["tokenizer"] }).type ?? "bpe";
-  const config = resolveConfig("import", { preset: "gpt2", ...options, tokenizer: kind });
-  return { folder, files: weightFiles(folder), config, tokenizer, model };
+  const { type = "bpe" } = tokenizer.toJSON() as { type?: TrainConfig["tokenizer"] };
+  const config = resolveConfig("import", { preset: "gpt2", ...options, tokenizer: type });
+  return { folder, files: findWeightFiles(folder), config, tokenizer, model };
 }
 
-/** Writes the GPT-2 in a folder as the folder of a run. */
+/** Writes the GPT-2 in a folder as the folder of a run, and returns it. */
 export function importRun(folder: string, out: string, device: Device): Pretrained {
   if (existsSync(join(out, "config.json")))
     throw new UsageError(`out: ${out} holds a run or a model already`);
   const imported = importGPT2(folder, device);
-  const { config, tokenizer, model } = imported;
   mkdirSync(out, { recursive: true });
-  const start = { step: 0, evaluation: null, bestValLoss: null, elapsedSeconds: 0, textSha256: "" };
-  saveCheckpoint(join(out, "last"), model, null, start);
-  for (const [name, value] of Object.entries({ tokenizer, config: { ...config, out } }))
-    writeJSON(join(out, `${name}.json`), value);
+  saveCheckpoint(join(out, "last"), imported.model, null, {
+    step: 0,
+    evaluation: null,
+    bestValLoss: null,
+    elapsedSeconds: 0,
+    textSha256: "",
+  });
+  writeJSON(join(out, "tokenizer.json"), imported.tokenizer);
+  writeJSON(join(out, "config.json"), { ...imported.config, out });
   return imported;
 }
 
-/** runs/gpt2 for a folder of that name. */
-export function importedName(folder: string): string {
+/** Returns the default folder for an import: runs/gpt2 for a folder of that name. */
+export function defaultImportFolder(folder: string): string {
   return join("runs", basename(resolve(folder)));
 }
 
-function vocabularyOf(folder: string, vocabSize: number): Tokenizer {
-  const names = [ownVocabulary, "tokenizer.json", "vocab.json", "merges.txt"];
-  const [own, ...theirs] = names.map((name) => join(folder, name));
-  const file = [own, ...theirs].find((each) => existsSync(each));
-  if (!file) return vocabSize === 50257 ? loadGPT2Tokenizer() : new IdTokenizer(vocabSize);
-  const tokenizer = file === own ? loadTokenizer(own) : loadBPE(folder);
+function findTokenizer(folder: string, vocabSize: number): Tokenizer {
+  const candidates = [tokenizerFile, "tokenizer.json", "vocab.json", "merges.txt"];
+  const name = candidates.find((candidate) => existsSync(join(folder, candidate)));
+  if (!name) return vocabSize === 50257 ? loadGPT2Tokenizer() : new IdTokenizer(vocabSize);
+  const file = join(folder, name);
+  const tokenizer = name === tokenizerFile ? loadTokenizer(file) : loadBPE(folder);
   if (tokenizer.vocabSize > 0 && tokenizer.vocabSize <= vocabSize) return tokenizer;
   const sizes = `${tokenizer.vocabSize} tokens, and vocab_size is ${vocabSize}`;
   throw new GPT2Error(`${file}: the vocabulary has ${sizes}`);
 }
 
-function withoutPadding(whole: GPT, vocabSize: number): GPT {
-  const model = new GPT({ ...whole.config, vocabSize }, { initWeights: false });
-  model.to(whole.wte.weight.device);
-  scope(() => model.loadStateDict(resizeRows(model.stateDict(), whole.stateDict())));
+function removePadding(padded: GPT, vocabSize: number): GPT {
+  const model = new GPT({ ...padded.config, vocabSize }, { initWeights: false });
+  model.to(padded.wte.weight.device);
+  scope(() => model.loadStateDict(resizeRows(padded.stateDict(), model.stateDict())));
   return model;
 }

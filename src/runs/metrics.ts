@@ -1,10 +1,10 @@
-// The record of a run: metrics.jsonl, an object a line, and loss.svg, drawn from it.
+// The metrics of a run: metrics.jsonl with one JSON object a line, and their plot loss.svg.
 
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { replaceFile } from "./checkpoint.ts";
+import { replaceFile } from "../files/durable.ts";
 
-export interface Row {
+export interface MetricsRow {
   step: number;
   loss?: number;
   lr?: number;
@@ -15,24 +15,24 @@ export interface Row {
   valLoss?: number;
 }
 
-/** Adds a line. */
-export function appendRow(folder: string, row: Row): void {
+/** Appends a row to metrics.jsonl. */
+export function appendRow(folder: string, row: MetricsRow): void {
   appendFileSync(join(folder, "metrics.jsonl"), `${JSON.stringify(row)}\n`);
 }
 
-/** All rows; a last line that was cut short is left out. */
-export function readRows(folder: string): Row[] {
+/** Reads all rows of metrics.jsonl, except for a last line that was not written to its end. */
+export function readRows(folder: string): MetricsRow[] {
   const file = join(folder, "metrics.jsonl");
   if (!existsSync(file)) return [];
-  // what follows the last newline is torn
-  const lines = readFileSync(file, "utf8").split("\n").slice(0, -1);
+  const lines = readFileSync(file, "utf8").split("\n");
+  lines.pop(); // what follows the last newline is empty or incomplete
   return lines.map((line) => JSON.parse(line));
 }
 
-/** Drops the rows from `step` on: a run that resumes there writes them again. */
+/** Drops the rows from `step` on, which a run that resumes at that step writes again. */
 export function dropRowsFrom(folder: string, step: number): void {
-  const kept = readRows(folder).filter((row) => row.step < step);
-  const lines = kept.map((row) => `${JSON.stringify(row)}\n`);
+  const rows = readRows(folder).filter((row) => row.step < step);
+  const lines = rows.map((row) => `${JSON.stringify(row)}\n`);
   replaceFile(join(folder, "metrics.jsonl"), lines.join(""));
 }
 
@@ -41,51 +41,73 @@ const curves = [
   { key: "trainLoss", name: "train", color: "#1f77b4", width: 2 },
   { key: "valLoss", name: "validation", color: "#d62728", width: 2 },
 ] as const;
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [720, 400, 48, 36, 16, 16];
+const WIDTH = 720;
+const HEIGHT = 400;
+const MARGIN = { left: 48, right: 16, top: 16, bottom: 36 };
 
-/** Draws the losses over the steps. */
+/** Plots the losses over the steps into loss.svg. */
 export function plotLosses(folder: string): void {
   const rows = readRows(folder);
-  const values = rows.flatMap((row) => curves.flatMap(({ key }) => row[key] ?? []));
-  if (values.length === 0) return;
-  const last = Math.max(1, ...rows.map((row) => row.step));
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const x = (step: number) => LEFT + (step / last) * (WIDTH - LEFT - RIGHT);
-  const y = (loss: number) => TOP + ((high - loss) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
-  const text = (at: [number, number], anchor: string, content: string, color = "#555") =>
-    `<text x="${at[0]}" y="${at[1]}" text-anchor="${anchor}" fill="${color}">${content}</text>`;
-  const lines = curves.map(({ key, color, width }) => {
+  const losses = rows.flatMap((row) => curves.flatMap(({ key }) => row[key] ?? []));
+  if (losses.length === 0) return;
+  const lastStep = Math.max(1, ...rows.map((row) => row.step));
+  const low = Math.min(...losses);
+  const high = Math.max(...losses);
+  const plotWidth = WIDTH - MARGIN.left - MARGIN.right;
+  const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
+  const toX = (step: number) => MARGIN.left + (step / lastStep) * plotWidth;
+  const toY = (loss: number) => MARGIN.top + ((high - loss) / (high - low || 1)) * plotHeight;
+  const polylines = curves.map(({ key, color, width }) => {
     const points = rows.flatMap((row) => {
       const loss = row[key];
-      return loss === undefined ? [] : `${x(row.step).toFixed(1)},${y(loss).toFixed(1)}`;
+      return loss === undefined ? [] : `${toX(row.step).toFixed(1)},${toY(loss).toFixed(1)}`;
     });
     const style = `fill="none" stroke="${color}" stroke-width="${width}"`;
     return `<polyline ${style} points="${points.join(" ")}"/>`;
   });
   const ticks = [0, 1, 2, 3, 4].flatMap((i) => {
-    const [loss, step] = [low + ((high - low) * i) / 4, Math.round((last * i) / 4)];
-    const line = `<path stroke="#ddd" d="M${LEFT} ${y(loss)}H${WIDTH - RIGHT}"/>`;
-    const names = text([LEFT - 6, y(loss) + 4], "end", loss.toFixed(2));
-    return [line, names, text([x(step), HEIGHT - 14], "middle", String(step))];
+    const loss = low + ((high - low) * i) / 4;
+    const step = Math.round((lastStep * i) / 4);
+    return [
+      `<path stroke="#ddd" d="M${MARGIN.left} ${toY(loss)}H${WIDTH - MARGIN.right}"/>`,
+      label(MARGIN.left - 6, toY(loss) + 4, "end", loss.toFixed(2)),
+      label(toX(step), HEIGHT - 14, "middle", String(step)),
+    ];
   });
   const legend = curves.map(({ name, color }, i) =>
-    text([WIDTH - RIGHT, TOP + 14 * (i + 1)], "end", name, color),
+    label(WIDTH - MARGIN.right, MARGIN.top + 14 * (i + 1), "end", name, color),
   );
   const size = `width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}"`;
   const font = `font-family="sans-serif" font-size="12"`;
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${font}>`;
-  const background = `<rect width="100%" height="100%" fill="#fff"/>`;
-  const svg = [head, background, ...ticks, ...lines, ...legend, "</svg>", ""].join("\n");
-  writeFileSync(join(folder, "loss.svg"), svg);
+  const svg = [
+    `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${font}>`,
+    `<rect width="100%" height="100%" fill="#fff"/>`,
+    ...ticks,
+    ...polylines,
+    ...legend,
+    "</svg>",
+    "",
+  ];
+  writeFileSync(join(folder, "loss.svg"), svg.join("\n"));
 }
 
-const columns = [
-  ...["step", "elapsedSeconds", "loss", "lr", "gradNorm", "tokensPerSecond"],
-  ...["trainLoss", "valLoss"],
-] as (keyof Row)[];
+function label(x: number, y: number, anchor: string, text: string, color = "#555"): string {
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${color}">${text}</text>`;
+}
 
-/** Rows as comma-separated values, RFC 4180; what a row does not have is left empty. */
-export function toCSV(rows: readonly Row[]): string {
+const columns: readonly (keyof MetricsRow)[] = [
+  "step",
+  "elapsedSeconds",
+  "loss",
+  "lr",
+  "gradNorm",
+  "tokensPerSecond",
+  "trainLoss",
+  "valLoss",
+];
+
+/** Converts rows to comma-separated values (RFC 4180); values that a row lacks are empty. */
+export function toCSV(rows: readonly MetricsRow[]): string {
   const lines = rows.map((row) => columns.map((name) => row[name] ?? "").join(","));
   return [columns.join(","), ...lines, ""].join("\r\n");
 }

@@ -1,44 +1,36 @@
-// The options of training, and how they are settled: defaults < preset < file < flags.
+// The options of a training run, and how they are resolved: defaults < preset < config file < flags.
 
 import { defined, UsageError } from "../errors.ts";
-import { activations, norms, positionKinds } from "../gpt/config.ts";
+import { activations, type GPTConfig, norms, positionKinds } from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
 import { checkValues, getDefaults, type OptionSpec } from "../options.ts";
 import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../tokenizers/registry.ts";
 
-const devices = ["auto", "cuda", "cpu", "ts", "cuda-emulator"] as const;
-const models = ["gpt", "bigram"] as const;
+const deviceNames = ["auto", "cuda", "cpu", "ts", "cuda-emulator"] as const;
+const dtypes = ["f32", "tf32", "bf16"] as const;
+const modelKinds = ["gpt", "bigram"] as const;
+const decayKinds = ["all", "matrices"] as const;
 
-/** Everything that a run is made of. */
-export interface TrainConfig {
+/** GPT options whose default depends on others: the tokenizer, or `bias`. */
+type DerivedOption = "vocabSize" | "qkvBias";
+
+/** The configuration of a run: the options of the model, and of its training. */
+export interface TrainConfig
+  extends Omit<GPTConfig, DerivedOption>,
+    Partial<Pick<GPTConfig, DerivedOption>> {
   preset?: keyof typeof presets;
   data?: string;
   tokenizer: TokenizerKind;
-  vocabSize?: number;
   out?: string;
   initFrom?: string;
   extendVocab: boolean;
   freeze?: number;
   loraRank?: number;
   loraAlpha?: number;
-  device: (typeof devices)[number];
-  dtype: "f32" | "tf32" | "bf16";
+  device: (typeof deviceNames)[number];
+  dtype: (typeof dtypes)[number];
   seed: number;
-  model: (typeof models)[number];
-  nLayer: number;
-  nHead: number;
-  nEmbd: number;
-  blockSize: number;
-  dropout: number;
-  embeddingDropout: boolean;
-  bias: boolean;
-  qkvBias?: boolean;
-  tieWeights: boolean;
-  lmHeadBias: boolean;
-  activation: (typeof activations)[number];
-  positions: (typeof positionKinds)[number];
-  norm: (typeof norms)[number];
-  scaleResidual: boolean;
+  model: (typeof modelKinds)[number];
   batchSize: number;
   gradAccum: number;
   maxIters: number;
@@ -50,94 +42,102 @@ export interface TrainConfig {
   warmupIters: number;
   lrDecayIters: number;
   weightDecay: number;
-  decay: "all" | "matrices";
+  decay: (typeof decayKinds)[number];
   beta1: number;
   beta2: number;
   gradClip: number;
 }
 
-const count = (help: string, value: number, min = 1) =>
+const integer = (help: string, value?: number, min = 1) =>
   ({ type: "integer", help, default: value, min, value: "N" }) as const;
-const open = (help: string, min: number) => ({ type: "integer", help, min, value: "N" }) as const;
-const real = (help: string, value: number, max?: number) =>
+const number = (help: string, value: number, max?: number) =>
   ({ type: "number", help, default: value, min: 0, max, value: "X" }) as const;
-const flag = (help: string, value?: boolean) =>
+const boolean = (help: string, value?: boolean) =>
   ({ type: "boolean", help, default: value }) as const;
-const text = (help: string, value: string) => ({ type: "string", help, value }) as const;
+const string = (help: string, value: string) => ({ type: "string", help, value }) as const;
 const choice = (help: string, choices: readonly string[], value?: string) =>
   ({ type: "string", help, choices, default: value, value: "NAME" }) as const;
 
 export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
-  preset: choice("a known configuration, which the other options change", Object.keys(presets)),
-  data: text("the text: a file, shakespeare or moby-dick", "FILE|NAME"),
-  tokenizer: choice("what a token is", tokenizerKinds, "char"),
+  preset: choice(
+    "known configuration to start from; other options override it",
+    Object.keys(presets),
+  ),
+  data: string("training text: a file, shakespeare or moby-dick", "FILE|NAME"),
+  tokenizer: choice("tokenizer", tokenizerKinds, "char"),
   vocabSize: {
     type: "integer",
-    help: "tokens that there are to be (word: 4096, bpe: 1024; others have their own number)",
+    help: "vocabulary size of the tokenizer (default: 4096 for word, 1024 for bpe; others have a fixed size)",
     value: "N",
   },
-  out: text("the run's folder (default: a new one under runs/)", "DIR"),
-  initFrom: text("begin with the model of a run, or of a Hugging Face GPT-2 folder", "DIR"),
-  extendVocab: flag("add the text's new characters to that model's", false),
-  freeze: open("train neither embeddings nor the first N blocks", 0),
-  loraRank: open("train only adapters of this rank, in all linear layers of the blocks", 1),
+  out: string("output folder of the run (default: a new folder under runs/)", "DIR"),
+  initFrom: string("fine-tune the model of a run, or of a Hugging Face GPT-2 folder", "DIR"),
+  extendVocab: boolean("with --init-from: add the text's new characters to the vocabulary", false),
+  freeze: integer("freeze the embeddings and the first N blocks", undefined, 0),
+  loraRank: integer("with --init-from: train only LoRA adapters of rank N, in all blocks"),
   loraAlpha: {
     type: "number",
-    help: "scale of the adapters, which is X / rank (default: the rank)",
-    above: 0, // with 0 they would have no gradient
+    help: "LoRA scaling: adapters are scaled by X / rank (default: the rank)",
+    above: 0, // with 0 the adapters would have no gradient
     value: "X",
   },
-  device: choice("where to compute; auto: the fastest that works", devices, "auto"),
-  dtype: choice("the numbers' type; tf32 and bf16 on cuda", ["f32", "tf32", "bf16"], "f32"),
-  seed: count("start of all random numbers", 1337, 0),
-  model: choice("the kind of model", models, "gpt"),
-  nLayer: count("blocks", 4),
-  nHead: count("attention heads in a block", 4),
-  nEmbd: count("width of the residual stream", 64),
-  blockSize: count("tokens that the model sees at once", 32),
-  dropout: real("probability of dropout", 0, 0.99),
-  embeddingDropout: flag("dropout on the embeddings too", false),
-  bias: flag("biases in linear layers and normalizations", true),
-  qkvBias: flag("a bias in the projection to queries, keys, values (default: as --bias)"),
-  tieWeights: flag("use the token embedding as the head", true),
-  lmHeadBias: flag("a bias in the head", false),
-  activation: choice("the function in the MLP", activations, "gelu"),
-  positions: choice("how it tells where a token stands", positionKinds, "learned"),
-  norm: choice("what normalizes the residual stream", norms, "layer"),
-  scaleResidual: flag("start residual projections smaller, as GPT-2 does", true),
-  batchSize: count("sequences in a batch", 16),
-  gradAccum: count("batches whose gradients make one step", 1),
-  maxIters: count("steps", 2000, 0),
-  evalInterval: count("steps from one evaluation and checkpoint to the next", 500),
-  evalIters: count("batches of each split in an evaluation", 50),
-  logInterval: count("steps from one line of metrics to the next", 10),
-  learningRate: real("the learning rate, at its highest", 1e-3),
-  minLr: real("the learning rate after its decay", 0),
-  warmupIters: count("steps in which the learning rate rises", 0, 0),
-  lrDecayIters: count("step at which the cosine ends (0: constant rate)", 0, 0),
-  weightDecay: real("AdamW's decay", 0.1),
-  decay: choice("what decays", ["all", "matrices"], "matrices"),
-  beta1: real("AdamW's memory of the gradient", 0.9, 0.9999999),
-  beta2: real("AdamW's memory of its square", 0.99, 0.9999999),
-  gradClip: real("largest norm of the gradient (0: any)", 0),
+  device: choice("device; auto selects the fastest available", deviceNames, "auto"),
+  dtype: choice("precision; tf32 and bf16 require cuda", dtypes, "f32"),
+  seed: integer("random seed", 1337, 0),
+  model: choice("model architecture", modelKinds, "gpt"),
+  nLayer: integer("number of transformer blocks", 4),
+  nHead: integer("number of attention heads", 4),
+  nEmbd: integer("embedding dimension", 64),
+  blockSize: integer("maximum context length in tokens", 32),
+  dropout: number("dropout probability", 0, 0.99),
+  embeddingDropout: boolean("apply dropout to the embeddings as well", false),
+  bias: boolean("biases in linear layers and normalizations", true),
+  qkvBias: boolean("bias in the query, key and value projections (default: as --bias)"),
+  tieWeights: boolean("share the weight of the token embedding with the output head", true),
+  lmHeadBias: boolean("bias in the output head", false),
+  activation: choice("activation of the MLP", activations, "gelu"),
+  positions: choice("position encoding", positionKinds, "learned"),
+  norm: choice("normalization", norms, "layer"),
+  scaleResidual: boolean("scale initial residual projections by 1/sqrt(2 n-layer), as GPT-2", true),
+  batchSize: integer("sequences per batch", 16),
+  gradAccum: integer("gradient accumulation: batches per optimizer step", 1),
+  maxIters: integer("total number of optimizer steps", 2000, 0),
+  evalInterval: integer("evaluate and save a checkpoint every N steps", 500),
+  evalIters: integer("batches per split in an evaluation", 50),
+  logInterval: integer("log metrics every N steps", 10),
+  learningRate: number("peak learning rate", 1e-3),
+  minLr: number("final learning rate of the cosine decay", 0),
+  warmupIters: integer("steps of linear learning-rate warmup", 0, 0),
+  lrDecayIters: integer("step at which the cosine decay ends; 0: constant rate", 0, 0),
+  weightDecay: number("AdamW weight decay", 0.1),
+  decay: choice("parameters that weight decay applies to", decayKinds, "matrices"),
+  beta1: number("AdamW beta1", 0.9, 0.9999999),
+  beta2: number("AdamW beta2", 0.99, 0.9999999),
+  gradClip: number("gradient-norm clipping threshold; 0 disables clipping", 0),
 };
 
-/** Defaults < preset < the values given, which stand in `from`. Throws a UsageError. */
-export function resolveConfig(from: string, values: Partial<TrainConfig>): TrainConfig {
-  checkValues(trainOptions, values, from);
+/**
+ * Resolves a configuration: defaults < preset < `values`. Error messages begin with `source`, the
+ * command or file that the values come from. Throws a UsageError.
+ */
+export function resolveConfig(source: string, values: Partial<TrainConfig>): TrainConfig {
+  checkValues(trainOptions, values, source);
   const preset = values.preset && presets[values.preset];
   const defaults = getDefaults<TrainConfig>(trainOptions);
   const config: TrainConfig = { ...defaults, ...preset, ...defined(values) };
   checkValues(trainOptions, config, `preset ${config.preset}`);
   if (config.nEmbd % config.nHead !== 0)
     throw new UsageError(`nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
-  const { tokenizer, vocabSize } = config;
-  const least = vocabSizes[tokenizer]?.least ?? Infinity;
-  if (vocabSize !== undefined && vocabSize < least) {
-    const expected = least < Infinity ? `${least} or more` : "none: it has a size of its own";
-    throw new UsageError(
-      `vocabSize is ${vocabSize} for tokenizer ${tokenizer}, expected ${expected}`,
-    );
-  }
+  checkVocabSize(config);
   return config;
+}
+
+function checkVocabSize({ tokenizer, vocabSize }: TrainConfig): void {
+  if (vocabSize === undefined) return;
+  const limits = vocabSizes[tokenizer];
+  if (limits && vocabSize >= limits.least) return;
+  const expected = limits ? `${limits.least} or more` : "none: its size is fixed";
+  throw new UsageError(
+    `vocabSize is ${vocabSize} for tokenizer ${tokenizer}, expected ${expected}`,
+  );
 }

@@ -1,7 +1,8 @@
-// Fine-tuning: a run that begins with the weights, the tokenizer and the shape of a model that is
-// there already; what of it is frozen, and what is trained in its place.
+// Fine-tuning: a run that starts from a pretrained model keeps its architecture and tokenizer, and
+// trains all of its weights, its upper blocks, or LoRA adapters.
 
 import { UsageError } from "../errors.ts";
+import { gptOptionNames } from "../gpt/config.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import { GPT } from "../gpt/model.ts";
 import { presets } from "../gpt/presets.ts";
@@ -13,7 +14,7 @@ import { CharTokenizer } from "../tokenizers/char.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "./config.ts";
 
-/** A trained model, and where it lies. */
+/** A trained model with its tokenizer, and the folder that it comes from. */
 export interface Pretrained {
   folder: string;
   /** The files of its weights. */
@@ -23,122 +24,140 @@ export interface Pretrained {
   model: LanguageModel;
 }
 
-/** What a model is, and therefore remains. */
-const inherited = [
+/** The model options that a fine-tuning run may change, within the limits that inheritOptions() has. */
+const adjustable: readonly string[] = ["vocabSize", "blockSize", "dropout", "embeddingDropout"];
+
+/** The options that a fine-tuning run takes over from the pretrained model. */
+const inherited: readonly (keyof TrainConfig)[] = [
   "model",
   "tokenizer",
-  "nLayer",
-  "nHead",
-  "nEmbd",
-  "bias",
-  "qkvBias",
-  "tieWeights",
-  "lmHeadBias",
-  "activation",
-  "positions",
-  "norm",
-  "scaleResidual",
-] as const;
+  ...gptOptionNames.filter((name) => !adjustable.includes(name)),
+];
 
 /**
- * The options of a run that begins with another's model: the model's are the other's, only
- * blockSize may be less; training's are those given, or a preset's. The learning rate is a tenth of
- * the other's unless one of them says another. Throws a UsageError where options contradict.
+ * Returns the options of a run that starts from a pretrained model: the architecture is the
+ * pretrained model's, of which only blockSize may be smaller; the other options are those passed,
+ * or a preset's. The learning rate defaults to a tenth of the pretrained model's. Throws a
+ * UsageError if the options contradict the pretrained model.
  */
-export function inherit(given: Partial<TrainConfig>, initial: Pretrained): Partial<TrainConfig> {
-  const { folder, config } = initial;
+export function inheritOptions(
+  options: Partial<TrainConfig>,
+  { folder, config, tokenizer, model }: Pretrained,
+): Partial<TrainConfig> {
   const own: Partial<TrainConfig> = { ...config, qkvBias: config.qkvBias ?? config.bias };
-  const refuse = (what: string) => {
-    throw new UsageError(`initFrom: ${what}`);
-  };
-  if (isQuantized(initial.model))
-    refuse(`${folder} holds a quantized model; train the one it is of`);
-  for (const key of inherited)
-    if (given[key] !== undefined && given[key] !== own[key])
-      refuse(`${key} is ${own[key]} in ${folder}, and stays`);
-  if (given.vocabSize !== undefined && given.vocabSize !== initial.tokenizer.vocabSize)
-    refuse(`vocabSize is ${initial.tokenizer.vocabSize} in ${folder}, and stays`);
-  const { blockSize = config.blockSize } = given;
+  if (isQuantized(model))
+    throw new UsageError(`initFrom: ${folder} holds a quantized model; use the original run`);
+  for (const key of inherited) checkSame(key, options[key], own[key], folder);
+  checkSame("vocabSize", options.vocabSize, tokenizer.vocabSize, folder);
+  const { blockSize = config.blockSize } = options;
   if (blockSize > config.blockSize)
-    refuse(`blockSize is ${config.blockSize} in ${folder}, and may only be less`);
-  const preset: Partial<TrainConfig> = given.preset ? presets[given.preset] : {};
+    throw new UsageError(
+      `initFrom: blockSize is ${config.blockSize} in ${folder} and can only be reduced`,
+    );
+  const preset: Partial<TrainConfig> = options.preset ? presets[options.preset] : {};
   const learningRate = preset.learningRate ?? config.learningRate / 10;
-  const model = Object.fromEntries(inherited.map((key) => [key, own[key]]));
-  return { learningRate, ...given, ...model, vocabSize: config.vocabSize, blockSize };
+  const architecture = Object.fromEntries(inherited.map((key) => [key, own[key]]));
+  return {
+    learningRate,
+    ...options,
+    ...architecture,
+    vocabSize: config.vocabSize,
+    blockSize,
+  };
 }
 
-/** Throws a UsageError where options of fine-tuning do not go together. */
+function checkSame(key: string, value: unknown, pretrained: unknown, folder: string): void {
+  if (value !== undefined && value !== pretrained)
+    throw new UsageError(`initFrom: ${key} is ${pretrained} in ${folder} and cannot change`);
+}
+
+/** Throws a UsageError if the fine-tuning options are inconsistent. */
 export function validateFinetune(config: TrainConfig): void {
   const { initFrom, extendVocab, freeze: frozen, loraRank, loraAlpha, model } = config;
   const { nLayer, nEmbd } = config;
-  const refuse = (what: string) => {
-    throw new UsageError(what);
-  };
+  const problem = (message: string) => new UsageError(message);
   const isPartial = loraRank !== undefined || frozen !== undefined;
-  if (!initFrom && loraRank !== undefined) refuse("loraRank: adapters need --init-from DIR");
-  if (!initFrom && extendVocab) refuse("extendVocab: is for --init-from DIR");
-  if (loraRank === undefined && loraAlpha !== undefined) refuse("loraAlpha: needs --lora-rank N");
-  if (isPartial && model !== "gpt") refuse(`model: ${model} has no blocks to freeze or adapt`);
+  if (!initFrom && loraRank !== undefined) throw problem("loraRank: requires --init-from DIR");
+  if (!initFrom && extendVocab) throw problem("extendVocab: requires --init-from DIR");
+  if (loraRank === undefined && loraAlpha !== undefined)
+    throw problem("loraAlpha: requires --lora-rank N");
+  if (isPartial && model !== "gpt")
+    throw problem(`model: ${model} has no blocks to freeze or adapt`);
   if (isPartial && extendVocab)
-    refuse("extendVocab: new embeddings must be trained, and --freeze and --lora-rank freeze them");
-  if ((frozen ?? 0) > nLayer) refuse(`freeze: is ${frozen}, expected at most nLayer, ${nLayer}`);
+    throw problem(
+      "extendVocab: new embeddings must be trained, but --freeze and --lora-rank freeze them",
+    );
+  if ((frozen ?? 0) > nLayer)
+    throw problem(`freeze: is ${frozen}, expected at most nLayer, ${nLayer}`);
   if (loraRank === undefined) return;
-  if (frozen === nLayer) refuse(`freeze: is ${frozen}, and leaves loraRank no block to adapt`);
-  if (loraRank > nEmbd) refuse(`loraRank: is ${loraRank}, expected at most nEmbd, ${nEmbd}`);
+  if (frozen === nLayer) throw problem(`freeze: is ${frozen}, which leaves no block for loraRank`);
+  if (loraRank > nEmbd) throw problem(`loraRank: is ${loraRank}, expected at most nEmbd, ${nEmbd}`);
 }
 
 /**
- * The tokenizer for a text: that of the initial model. A character tokenizer that lacks some of the
- * text's characters takes them in behind its own if `extendVocab` says so, else it is an error.
+ * Returns the tokenizer for a text: that of the pretrained model. If it is a character tokenizer
+ * and the text has other characters, `extendVocab` appends them; without it, that is an error.
  */
-export function tokenizerFor(
+export function adaptTokenizer(
   { folder, tokenizer }: Pretrained,
   corpus: { name: string; text: string },
   { extendVocab }: TrainConfig,
 ): Tokenizer {
   if (!(tokenizer instanceof CharTokenizer)) {
     if (!extendVocab) return tokenizer;
-    throw new UsageError(`extendVocab: the tokens of ${folder} are no characters`);
+    throw new UsageError(`extendVocab: ${folder} has no character tokenizer`);
   }
-  const fresh = CharTokenizer.train(corpus.text).characters.filter(
-    (character) => !tokenizer.characters.includes(character),
-  );
-  if (fresh.length === 0) return tokenizer;
-  if (extendVocab) return new CharTokenizer([...tokenizer.characters, ...fresh]);
-  const named = fresh.map((character) => JSON.stringify(character)).slice(0, 20);
+  const known = new Set(tokenizer.characters);
+  const { characters } = CharTokenizer.train(corpus.text);
+  const added = characters.filter((character) => !known.has(character));
+  if (added.length === 0) return tokenizer;
+  if (extendVocab) return new CharTokenizer([...tokenizer.characters, ...added]);
+  const shown = added.slice(0, 20).map((character) => JSON.stringify(character));
+  const more = added.length > shown.length ? " ..." : "";
   throw new UsageError(
-    `data: ${corpus.name} has characters that ${folder} does not know: ${named.join(" ")}` +
-      `${fresh.length > named.length ? " ..." : ""}; --extend-vocab adds them to its vocabulary`,
+    `data: ${corpus.name} has characters that are not in the vocabulary of ${folder}: ` +
+      `${shown.join(" ")}${more}; --extend-vocab adds them`,
   );
 }
 
 /**
- * Gives a model that was built by `config` the initial weights, freezes what is not to be trained,
- * and puts adapters in. With LoRA all else is frozen; adapters are in all linear layers of the
- * blocks that `freeze` leaves.
+ * Copies the pretrained weights, if there are any, into a model that was built from `config`,
+ * freezes its embeddings and first `freeze` blocks, and adds LoRA adapters to all linear layers of
+ * the other blocks. With adapters, all other parameters are frozen.
  */
 export function initializeFrom(
   model: LanguageModel,
   config: TrainConfig,
-  initial: Pretrained | null,
+  pretrained: Pretrained | null,
 ): void {
-  if (initial)
-    scope(() => model.loadStateDict(resizeRows(model.stateDict(), initial.model.stateDict())));
+  if (pretrained) {
+    const source = pretrained.model.stateDict();
+    scope(() => model.loadStateDict(resizeRows(source, model.stateDict())));
+  }
   const { freeze: frozen = 0, loraRank: rank, loraAlpha: alpha } = config;
   if (!(model instanceof GPT) || (config.freeze === undefined && rank === undefined)) return;
   const { h, wte, wpe } = model;
-  const lower: (Module | null)[] = [wte, wpe, ...h.slice(0, frozen)];
-  freeze(rank === undefined ? lower.filter((module) => module !== null) : [model]);
-  if (rank !== undefined) for (const block of h.slice(frozen)) adapt(block, { rank, alpha });
+  if (rank === undefined) {
+    const modules: (Module | null)[] = [wte, wpe, ...h.slice(0, frozen)];
+    freeze(modules.filter((module) => module !== null));
+  } else {
+    freeze([model]);
+    for (const block of h.slice(frozen)) adapt(block, { rank, alpha });
+  }
 }
 
-/** Rows that the source lacks are the model's own; rows that the model lacks are left out. */
-export function resizeRows(own: StateDict, source: StateDict): StateDict {
+/**
+ * Resizes the tensors of `source` to the number of rows that `own` has: additional rows of a source
+ * tensor are dropped, missing ones are taken from `own`.
+ */
+export function resizeRows(source: StateDict, own: StateDict): StateDict {
   const dict: StateDict = { ...source };
   for (const [name, x] of Object.entries(own)) {
-    const [rows, given] = [x.shape[0], source[name]?.shape[0]];
-    if (given > rows) dict[name] = slice(source[name], { dim: 0, end: rows });
-    if (given < rows) dict[name] = cat([source[name], slice(x, { dim: 0, start: given })]);
+    const rows = x.shape[0];
+    const sourceRows = source[name]?.shape[0];
+    if (sourceRows > rows) dict[name] = slice(source[name], { dim: 0, end: rows });
+    if (sourceRows < rows)
+      dict[name] = cat([source[name], slice(x, { dim: 0, start: sourceRows })]);
   }
   return dict;
 }

@@ -6,8 +6,9 @@ import { setImmediate as nextTask, setTimeout as sleep } from "node:timers/promi
 import { UsageError } from "../errors.ts";
 import { cosineSchedule } from "../optim/index.ts";
 import { saveCheckpoint } from "../runs/checkpoint.ts";
-import { appendRow, plotLosses, type Row } from "../runs/metrics.ts";
-import { type Run, resumeRun, startRun } from "../runs/run.ts";
+import { appendRow, type MetricsRow, plotLosses } from "../runs/metrics.ts";
+import { resumeRun } from "../runs/resume.ts";
+import { type Run, startRun } from "../runs/run.ts";
 import type { TrainConfig } from "./config.ts";
 import { type Losses, makeEvaluator } from "./evaluate.ts";
 import { type StepResult, TrainStep } from "./step.ts";
@@ -19,9 +20,9 @@ export interface TrainHooks {
   /** After each evaluation. */
   evaluation?(losses: { step: number; trainLoss: number; valLoss: number }): void;
   /** After each step. */
-  step?(row: Row): void;
+  step?(row: MetricsRow): void;
   /** After each line of metrics.jsonl. */
-  logged?(row: Row): void;
+  logged?(row: MetricsRow): void;
   /** Returning true saves and ends the run. */
   stop?(): boolean;
   /** Returning true saves now; saved() is called when that is done. */
@@ -138,7 +139,7 @@ class TrainLoop {
     const { gradAccum, batchSize, blockSize } = this.#run.config;
     const tokens = this.#stepsSinceLog * gradAccum * batchSize * blockSize;
     const isCurrent = step === this.#step;
-    const row: Row = {
+    const row: MetricsRow = {
       step,
       loss,
       lr: this.#getLr(step),
@@ -154,7 +155,7 @@ class TrainLoop {
     this.#stepsSinceLog = 0;
   }
 
-  #log(row: Row): void {
+  #log(row: MetricsRow): void {
     appendRow(this.#run.out, row);
     this.#hooks.logged?.(row);
   }

@@ -1,4 +1,4 @@
-// Model FLOPs utilization: what share of the device's operations per second the training uses.
+// Model FLOPs utilization (MFU): the share of the device's peak throughput that training reaches.
 
 import type { Device } from "../backend/device.ts";
 import { tensor } from "../ops/creation.ts";
@@ -6,56 +6,61 @@ import { matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
 import type { TrainConfig } from "./config.ts";
 
-/** The addon of a device that has a clock of its own. */
-type Clocked = Extract<Device["addon"], { timeReplays: unknown }>;
+/** An addon whose device has a clock of its own. */
+type TimedAddon = Extract<Device["addon"], { timeReplays: unknown }>;
 
 /**
- * 6 floating-point operations a parameter, and those of attention: as in PaLM, appendix B (2022).
+ * Returns the floating-point operations that training takes per token: 6 per parameter, plus those
+ * of attention. PaLM (Chowdhery et al., 2022), appendix B.
  */
 export function flopsPerToken(
   parameters: number,
   { model, nLayer, nEmbd, blockSize, positions }: TrainConfig,
 ): number {
   if (model !== "gpt") return 6 * parameters;
-  const table = positions === "learned" ? blockSize * nEmbd : 0;
-  return 6 * (parameters - table) + 12 * nLayer * nEmbd * blockSize;
+  const positionParameters = positions === "learned" ? blockSize * nEmbd : 0;
+  return 6 * (parameters - positionParameters) + 12 * nLayer * nEmbd * blockSize;
 }
 
 /**
- * What MFU is a share of: the device's own operations per second in a product of matrices of the
- * run's dtype, measured: the best of ten, of a size that takes some milliseconds.
+ * Measures the peak throughput that MFU refers to, in floating-point operations per second: the
+ * fastest of ten matrix products in the run's dtype, with n doubled until one is long enough to
+ * time.
  */
 export function measureMatmulFlops(device: Device, dtype: TrainConfig["dtype"] = "f32"): number {
-  const { addon } = device;
-  const clocked = addon && "timeReplays" in addon ? addon : null; // the device has its own clock
   for (let n = 128; ; n *= 2) {
-    const values = new Float32Array(n * n); // not zeros, which some multiply faster
-    for (let i = 0; i < values.length; i++) values[i] = (i % 1009) / 1009 - 0.5;
-    const best = scope(() => {
-      const whole = tensor(values, { shape: [n, n], device });
-      const a = dtype === "bf16" ? whole.to("bf16") : whole;
-      const product = () => scope(() => void matmul(a, a));
-      const time = clocked ? () => timeOnDevice(clocked, product) : () => timeOnHost(product);
-      time(); // gets the code, and the threads, warm
-      if (n < 4096 && time() < (clocked ? 0.1 : 4)) return null;
-      return Math.min(...Array.from({ length: 10 }, time));
-    });
-    if (best !== null) return (2 * n ** 3) / (best / 1000);
+    const milliseconds = scope(() => timeMatmul(device, dtype, n));
+    if (milliseconds !== null) return (2 * n ** 3) / (milliseconds / 1000);
   }
 }
 
-/** Milliseconds. */
+/** Times a product of n x n matrices in milliseconds; returns null if n is too small for that. */
+function timeMatmul(device: Device, dtype: TrainConfig["dtype"], n: number): number | null {
+  const { addon } = device;
+  const timedAddon = addon && "timeReplays" in addon ? addon : null;
+  const values = new Float32Array(n * n); // not zeros, which some devices multiply faster
+  for (let i = 0; i < values.length; i++) values[i] = (i % 1009) / 1009 - 0.5;
+  const x = tensor(values, { shape: [n, n], device });
+  const a = dtype === "bf16" ? x.to("bf16") : x;
+  const multiply = () => scope(() => void matmul(a, a));
+  const time = () => (timedAddon ? timeOnDevice(timedAddon, multiply) : timeOnHost(multiply));
+  time(); // warm-up
+  if (n < 4096 && time() < (timedAddon ? 0.1 : 4)) return null;
+  return Math.min(...Array.from({ length: 10 }, time));
+}
+
+/** Returns the duration of `work` in milliseconds. */
 function timeOnHost(work: () => void): number {
   const start = performance.now();
   work();
   return performance.now() - start;
 }
 
-/** Milliseconds of the device's own: the kernels that `work` calls, without what calls them. */
-function timeOnDevice(addon: Clocked, work: () => void): number {
-  work(); // what is made once is made now
+/** Returns the duration on the device in milliseconds, without the time to launch the kernels. */
+function timeOnDevice(addon: TimedAddon, work: () => void): number {
+  work(); // one-time initialization must not be captured
   addon.beginCapture();
   work();
-  const recording = addon.endCapture();
-  return recording ? addon.timeReplays(recording, 10) / 10 : Number.NaN;
+  const graph = addon.endCapture();
+  return graph ? addon.timeReplays(graph, 10) / 10 : Number.NaN;
 }

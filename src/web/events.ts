@@ -6,7 +6,7 @@ import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import type { Events, ReadPosition, Row } from "./protocol.ts";
+import type { Events, MetricsRow, ReadPosition } from "./protocol.ts";
 import type { RunIndex } from "./run-index.ts";
 
 /** The maximum number of bytes of a file that are read and sent at a time. */
@@ -102,7 +102,7 @@ class Subscriber {
 function readRowsFrom(
   file: string,
   position: ReadPosition,
-): ({ rows: Row[] } & ReadPosition) | "replaced" {
+): ({ rows: MetricsRow[] } & ReadPosition) | "replaced" {
   if (!existsSync(file)) return { rows: [], ...position };
   const fd = openSync(file, "r");
   try {
@@ -128,7 +128,7 @@ function computeChecksumBefore(fd: number, offset: number): number {
 }
 
 /** Returns one row, or none if the line is not valid. */
-function parseRow(line: string): Row[] {
+function parseRow(line: string): MetricsRow[] {
   try {
     const row = JSON.parse(line);
     return Number.isFinite(row?.step) ? [row] : [];

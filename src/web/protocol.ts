@@ -17,9 +17,9 @@
 //
 // An error has a status of 400 or above and the body { error }.
 
-import type { Row } from "../runs/metrics.ts";
+import type { MetricsRow } from "../runs/metrics.ts";
 
-export type { Row };
+export type { MetricsRow };
 
 export interface RunInfo {
   /** The name of the run's folder. It identifies the run in requests. */
@@ -45,7 +45,7 @@ export interface ReadPosition {
 /** The events of /events, by name. The id of each event is the `after` to reconnect with. */
 export interface Events {
   /** New rows of a run, and the position after them. */
-  rows: { run: string; rows: Row[] } & ReadPosition;
+  rows: { run: string; rows: MetricsRow[] } & ReadPosition;
   /** The run was resumed from an earlier step. Discard its rows: all of them are sent again. */
   restart: { run: string };
   /** A new checkpoint was written. */

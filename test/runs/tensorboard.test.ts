@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Row, readRows } from "#src/runs/metrics.js";
+import { type MetricsRow, readRows } from "#src/runs/metrics.js";
 import { EventFile } from "#src/runs/tensorboard.js";
 
 const test = suite("tensorboard");
@@ -17,7 +17,7 @@ test.after(() => rmSync(folder, { recursive: true }));
 let folders = 0;
 const newFolder = () => mkdtempSync(join(folder, `${folders++}-`));
 
-const names: Record<string, keyof Row> = {
+const names: Record<string, keyof MetricsRow> = {
   "loss/batch": "loss",
   "loss/train": "trainLoss",
   "loss/validation": "valLoss",
@@ -121,7 +121,7 @@ function eventsIn(file: string): Event[] {
   return recordsOf(readFileSync(file)).map(eventOf);
 }
 
-const rows: Row[] = [
+const rows: MetricsRow[] = [
   { step: 0, loss: 4.25, lr: 1e-3, gradNorm: 1.5, tokensPerSecond: 12345, elapsedSeconds: 1 },
   { step: 300, elapsedSeconds: 2, trainLoss: 2.5, valLoss: 2.625 },
   { step: 2 ** 40, loss: 0.1, elapsedSeconds: 3 },
@@ -133,8 +133,8 @@ test("the reader's own checksum is CRC-32C", () => {
 
 test("a new file: the version, the options, then each row under its step", () => {
   const events = new EventFile(newFolder(), { seed: 3, note: "a|b" }, 0);
-  for (const row of rows) events.row(row);
-  events.row({ step: 7, elapsedSeconds: 4 });
+  for (const row of rows) events.append(row);
+  events.append({ step: 7, elapsedSeconds: 4 });
   const [version, options, ...told] = eventsIn(events.path);
   assert.is(version.version, "brain.Event:2");
   const table = "| option | value |\n| --- | --- |\n| seed | 3 |\n| note | a\\|b |";
@@ -190,7 +190,7 @@ function eventFiles(out: string): string[] {
 }
 
 /** The numbers of rows by tag, as f32. */
-function scalarsOf(all: readonly Row[]): Record<string, [step: number, value: number][]> {
+function scalarsOf(all: readonly MetricsRow[]): Record<string, [step: number, value: number][]> {
   const entries = Object.entries(names).map(([tag, key]) => {
     const points = all.flatMap((row) => {
       const value = row[key];
@@ -246,7 +246,7 @@ test("export --csv writes the table of the rows, and says how many there are", (
   const file = join(out, "rows.csv");
   assert.is(run("export", "--run", out, "--csv", file), `${file}: 6 rows\n`);
   const [head, ...lines] = readFileSync(file, "utf8").split("\r\n");
-  const columns = head.split(",") as (keyof Row)[];
+  const columns = head.split(",") as (keyof MetricsRow)[];
   assert.is(lines.pop(), "");
   const read = lines.map((line) =>
     Object.fromEntries(

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Page } from "playwright-core";
 import { train } from "tinybard";
 import * as assert from "uvu/assert";
-import { type Row, readRows } from "#src/runs/metrics.js";
+import { type MetricsRow, readRows } from "#src/runs/metrics.js";
 import {
   type DashboardProcess,
   getLayoutShift,
@@ -45,7 +45,7 @@ function parseCount(text: string): number {
 }
 
 const getCheckbox = (page: Page, run: string) => page.locator(`[data-run=${run}]`);
-const isStepRow = ({ loss }: Row) => loss !== undefined;
+const isStepRow = ({ loss }: MetricsRow) => loss !== undefined;
 const trainRun = (name: string, options: object) =>
   train({ ...tinyModel, ...shortRun, ...options, out: join(folder, name) });
 
@@ -183,9 +183,9 @@ inBrowser("web/curves", (test, open) => {
       const rows = readRows(join(compared, run));
       const legendRow = page.locator(".large .readout tr").nth(i + 1);
       const cells = legendRow.locator("td");
-      const { loss = 0 } = rows.find((row) => row.step === step) as Row;
+      const { loss = 0 } = rows.find((row) => row.step === step) as MetricsRow;
       assert.is(await cells.nth(0).textContent(), loss.toFixed(4));
-      const evaluation = rows.find((row) => row.step === (step < 30 ? 20 : 40)) as Row;
+      const evaluation = rows.find((row) => row.step === (step < 30 ? 20 : 40)) as MetricsRow;
       // step 30 is equally far from both evaluations
       if (step !== 30) assert.is(await cells.nth(3).textContent(), evaluation.valLoss?.toFixed(4));
     }
@@ -387,7 +387,7 @@ inBrowser("web/curves", (test, open) => {
     const file = join(run, "metrics.jsonl");
     const formatRow = (step: number) => {
       const loss = 1.5 + Math.exp(-step / 1e4) + 0.1 * Math.sin(step * step);
-      const row: Row = {
+      const row: MetricsRow = {
         step,
         loss,
         lr: 1e-3,

@@ -1,6 +1,6 @@
 // The metrics of one run as growing columns of numbers, which the charts plot.
 
-import type { Row } from "../protocol.ts";
+import type { MetricsRow } from "../protocol.ts";
 
 /** The number of values in a block. The positions of each block's extremes are cached. */
 const BLOCK = 16;
@@ -124,7 +124,7 @@ export class Series {
   #weightSum = 0;
 
   /** Appends rows. A row of an earlier step first discards the rows from that step on. */
-  append(rows: readonly Row[]): void {
+  append(rows: readonly MetricsRow[]): void {
     for (const row of rows) {
       this.#truncate(row.step);
       if (row.loss !== undefined) pushRow(this.steps, row);
@@ -171,6 +171,9 @@ export class Series {
 }
 
 /** Appends a row to a table. Missing values and null, which is NaN in JSON, become NaN. */
-function pushRow<K extends StepMetric | EvaluationMetric>(table: Columns<K>, row: Row): void {
+function pushRow<K extends StepMetric | EvaluationMetric>(
+  table: Columns<K>,
+  row: MetricsRow,
+): void {
   for (const name of Object.keys(table) as K[]) table[name].push(row[name] ?? Number.NaN);
 }

@@ -1,0 +1,33 @@
+// The interface of a command, and the options that several commands have.
+
+import type { OptionTable } from "../options.ts";
+import { trainOptions } from "../train/config.ts";
+
+export interface Command<Flags = object> {
+  /** One line for the list of commands. */
+  summary: string;
+  options: OptionTable;
+  /** The option that a positional argument sets. */
+  operand?: string;
+  /** True if run() gets only the flags that are present and applies the defaults itself. */
+  appliesDefaults?: boolean;
+  /** Runs the command and returns the exit code. */
+  run(flags: Flags): Promise<number>;
+}
+
+/** The folder of an existing run. */
+export const runOption = {
+  type: "string",
+  help: "folder of the run",
+  required: true,
+  value: "DIR",
+} as const;
+
+export const deviceOption = trainOptions.device;
+
+/** The text to evaluate on, if not that of the run. */
+export const dataOption = {
+  type: "string",
+  help: "evaluation text: a file, shakespeare or moby-dick (default: the run's own)",
+  value: "FILE|NAME",
+} as const;

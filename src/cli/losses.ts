@@ -1,0 +1,33 @@
+// Formats losses for train and eval.
+
+import type { Run } from "../runs/run.ts";
+import { CharTokenizer } from "../tokenizers/char.ts";
+import { WordTokenizer } from "../tokenizers/word.ts";
+import { lossOfText } from "../train/evaluate.ts";
+
+/** Formats an evaluation. Programs may parse this line. */
+export function formatLosses(result: { step: number; trainLoss: number; valLoss: number }): string {
+  const trainLoss = result.trainLoss.toFixed(4);
+  const valLoss = result.valLoss.toFixed(4);
+  return `step ${result.step}: train loss ${trainLoss}, val loss ${valLoss}`;
+}
+
+/**
+ * Formats the validation loss per character and in bits per byte, which can be compared between
+ * tokenizers; returns no lines for a character tokenizer. For words it adds the share of unknown
+ * words, whose spelling the loss does not count.
+ */
+export function formatTextLoss(
+  valLoss: number | null,
+  run: Pick<Run, "text" | "tokens" | "tokenizer">,
+): string[] {
+  const { tokenizer, tokens } = run;
+  if (valLoss === null || tokenizer instanceof CharTokenizer) return [];
+  const { perCharacter, bitsPerByte } = lossOfText(valLoss, run);
+  const losses = `${perCharacter.toFixed(4)}, ${bitsPerByte.toFixed(4)} bits per byte`;
+  if (!(tokenizer instanceof WordTokenizer)) return [`val loss per character: ${losses}`];
+  const unknown = tokens.val.filter((id) => id === WordTokenizer.unknown).length;
+  const percent = ((100 * unknown) / tokens.val.length).toFixed(1);
+  const note = `${percent} % of the tokens are <unk>, whose spelling is not counted`;
+  return [`val loss per character: ${losses} (${note})`];
+}

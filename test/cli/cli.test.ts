@@ -1,4 +1,4 @@
-// The program as its user meets it: a process, its words, its exit code.
+// The command-line program as a process: its arguments, its output and its exit codes.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -34,15 +34,15 @@ const small = [
   "2",
 ];
 
-function run(...words: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...words], {
+function run(...args: string[]): { code: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     encoding: "utf8",
     cwd: folder,
   });
   return { code: status, out: stdout, err: stderr };
 }
 
-test("train, sample, eval: the lines, the files, equal text from equal seeds", () => {
+test("train, sample and eval: output lines, files, and reproducible samples", () => {
   const out = join(folder, "first");
   const trained = run(
     "train",
@@ -77,7 +77,7 @@ test("train, sample, eval: the lines, the files, equal text from equal seeds", (
   assert.match(again.out, /^step \d+: train loss \d\.\d{4}, val loss \d\.\d{4}\n$/);
 });
 
-test("--json prints the lines of metrics.jsonl; --quiet evaluations only", () => {
+test("--json prints the lines of metrics.jsonl, --quiet only evaluations", () => {
   const out = join(folder, "json");
   const { out: text } = run("train", ...small, "--max-iters", "3", "--json", "--out", out);
   const rows = text
@@ -104,10 +104,10 @@ test("--json prints the lines of metrics.jsonl; --quiet evaluations only", () =>
   assert.match(quiet.out, /^step 3: /m);
 });
 
-test("defaults < preset < file < flags, and the run records what was settled", () => {
+test("defaults < preset < file < flags, and the run records the resolved options", () => {
   const file = join(folder, "options.json");
   writeFileSync(file, JSON.stringify({ learningRate: 0.5, batchSize: 3 }));
-  const out = join(folder, "settled");
+  const out = join(folder, "resolved");
   const { code, err } = run(
     "train",
     "--preset",
@@ -136,7 +136,7 @@ test("defaults < preset < file < flags, and the run records what was settled", (
   assert.is(again.code, 0, again.err);
 });
 
-test("wrong usage is answered in one line, with the nearest right name, and exit code 2", () => {
+test("wrong usage: one line with the nearest valid name, and exit code 2", () => {
   const cases: [string[], RegExp][] = [
     [["trian"], /unknown command trian; did you mean train\?/],
     [["train", "--max-itres", "3"], /unknown option --max-itres; did you mean --max-iters\?/],
@@ -145,27 +145,28 @@ test("wrong usage is answered in one line, with the nearest right name, and exit
     [["train", "--preset", "gpt3"], /preset is "gpt3", expected .*did you mean gpt2\?/],
     [["train", "--device", "gpu"], /device is "gpu", expected auto, cuda, cpu, ts, cuda-emulator/],
     [["train", "--lora-rank", "4", "--lora-alpha", "0"], /loraAlpha is 0, expected a number above/],
-    [["train", "file.txt"], /file.txt is no option/],
-    [["train", "--config", "none.json"], /there is no file none.json/],
+    [["train", "file.txt"], /train: unexpected argument file.txt/],
+    [["train", "--config", "none.json"], /none.json does not exist/],
     [["train", "--config", "bad.json"], /bad.json: device is "gpu", expected auto/],
     [["train", "--config", "list.json"], /list.json is not a JSON object/],
-    [["train", "--config", "text.txt"], /text.txt is not JSON/],
-    [["sample"], /--run DIR is missing/],
-    [["sample", "--run", "nowhere"], /nowhere holds no run/],
+    [["train", "--config", "text.txt"], /text.txt is not valid JSON/],
+    [["sample"], /sample: --run DIR is required: folder of the run/],
+    [["import"], /import: DIR is required: folder of the GPT-2/],
+    [["sample", "--run", "nowhere"], /nowhere is not a run/],
     [["sample", "--run", "nowhere", "--top-p", "2"], /topP is 2, expected a number/],
-    [["train", "--resume", "nowhere"], /nowhere holds no run/],
+    [["train", "--resume", "nowhere"], /nowhere is not a run/],
   ];
   writeFileSync(join(folder, "bad.json"), '{ "device": "gpu" }');
   writeFileSync(join(folder, "list.json"), "[1]");
-  for (const [words, message] of cases) {
-    const { code, err, out } = run(...words);
+  for (const [args, message] of cases) {
+    const { code, err, out } = run(...args);
     assert.match(err, message);
     assert.is(err.trim().split("\n").length, 1, err);
-    assert.is(code, 2, `${words}: ${out}`);
+    assert.is(code, 2, `${args}: ${out}`);
   }
 });
 
-test("what fails for other reasons has exit code 1", () => {
+test("other failures: exit code 1", () => {
   const missing = run("train", "--data", join(folder, "none.txt"), "--device", device);
   assert.is(missing.code, 1);
   assert.match(missing.err, /cannot read .*none.txt/);
@@ -174,7 +175,7 @@ test("what fails for other reasons has exit code 1", () => {
   assert.match(unknown.err, /encode: character "é" \(U\+00E9\) at position 0/);
 });
 
-test("--help lists every option; doctor every device", () => {
+test("--help lists all options, doctor all devices", () => {
   const { out, code } = run("train", "--help");
   assert.is(code, 0);
   for (const flag of [
@@ -200,7 +201,7 @@ for (const [signal, code] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const) {
-  test(`${signal} saves, exits ${code}, and the run goes on`, async () => {
+  test(`${signal}: saves, exits with ${code}, and the run can be resumed`, async () => {
     const out = join(folder, signal);
     const child = spawn(process.execPath, [
       program,
@@ -211,15 +212,16 @@ for (const [signal, code] of [
       "--out",
       out,
     ]);
-    let [text, sent] = ["", false];
+    let text = "";
+    let isSent = false;
     child.stdout.on("data", (chunk) => {
       text += chunk;
-      if (/^iter 30/m.test(text) && !sent) sent = child.kill(signal);
+      if (/^iter 30/m.test(text) && !isSent) isSent = child.kill(signal);
     });
     let err = "";
     child.stderr.on("data", (chunk) => (err += chunk));
     assert.is(await new Promise((resolve) => child.on("close", resolve)), code, err);
-    assert.match(err, /stopped at step \d+, saved; go on with --resume/);
+    assert.match(err, /stopped at step \d+, saved a checkpoint; continue with --resume/);
     const { step } = JSON.parse(readFileSync(join(out, "last", "state.json"), "utf8"));
     assert.ok(step >= 30);
     const { code: second, out: resumed } = run(

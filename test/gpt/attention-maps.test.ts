@@ -1,3 +1,5 @@
+// Attention maps: recomputed weights reproduce the output of each attention layer.
+
 import { GPT, generate, nn, noGrad, quantize, randn, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { attentionMaps, attentionWeights } from "#src/gpt/attention-maps.js";
@@ -6,11 +8,11 @@ import { assertClose, eachDevice } from "../support/support.js";
 
 const tiny = { vocabSize: 11, blockSize: 8, nLayer: 3, nHead: 2, nEmbd: 24 };
 
-eachDevice("inspect", (test, on) => {
+eachDevice("attention maps", (test, on) => {
   const idx = () => tensor([[3, 1, 4, 1, 5, 9, 2]], { dtype: "i32", device: on });
 
-  /** A model whose weights are large enough that its heads look somewhere. */
-  const modelOf = (options: object) => {
+  /** Builds a model with weights that are large enough for its attention not to be uniform. */
+  const buildModel = (options: object) => {
     const model = new GPT({ ...tiny, ...options }).to(on);
     noGrad(() => {
       for (const w of model.parameters()) if (w.shape.length === 2) w.assign(w.detach().mul(16));
@@ -18,24 +20,24 @@ eachDevice("inspect", (test, on) => {
     return model;
   };
 
-  /** What each layer of attention was given, and what it gave, in a forward pass of the model. */
-  const seenBy = (model: GPT) => {
-    const seen: [x: Tensor, y: Tensor][] = [];
+  /** Runs a forward pass, and returns the input and output of each attention layer. */
+  const captureAttention = (model: GPT) => {
+    const captured: [x: Tensor, y: Tensor][] = [];
     for (const { attn } of model.h) {
       const forward = attn.forward.bind(attn);
       attn.forward = (x) => {
         const y = forward(x);
-        seen.push([x, y]);
+        captured.push([x, y]);
         return y;
       };
     }
     noGrad(() => model.forward(idx()));
     for (const { attn } of model.h) Reflect.deleteProperty(attn, "forward");
-    return seen;
+    return captured;
   };
 
-  /** A layer's output from its weights: values, weighted, side by side, projected. */
-  const rebuilt = (layer: nn.MultiHeadAttention, weights: Tensor, x: Tensor) => {
+  /** Computes a layer's output from its attention weights. */
+  const computeOutput = (layer: nn.MultiHeadAttention, weights: Tensor, x: Tensor) => {
     const [B, T, C] = x.shape;
     const v = layer.c_attn.forward(x).slice({ dim: 2, start: 2 * C });
     const heads = v.reshape([B, T, layer.nHead, -1]).permute([0, 2, 1, 3]);
@@ -51,17 +53,17 @@ eachDevice("inspect", (test, on) => {
     { positions: "rotary", bits: 8 },
     { bits: 4 },
   ] as const)
-    test(`attentionMaps: the weights behind what each layer gives, ${JSON.stringify(options)}`, () => {
+    test(`attentionMaps reproduces the output of each layer, ${JSON.stringify(options)}`, () => {
       const { bits, ...config } = { bits: undefined, ...options };
-      const float = modelOf({ ...config, dropout: 0.3 });
+      const float = buildModel({ ...config, dropout: 0.3 });
       const model = bits ? quantize(float, { bits }) : float;
       model.eval();
-      const seen = seenBy(model);
+      const captured = captureAttention(model);
       model.train();
       const maps = [...attentionMaps(model, idx())];
       assert.ok(
-        [...model.modules()].every((each) => each.training),
-        "modes are put back",
+        [...model.modules()].every((module) => module.training),
+        "training modes are restored",
       );
       assert.is(maps.length, 3);
       for (const [i, map] of maps.entries()) {
@@ -73,36 +75,39 @@ eachDevice("inspect", (test, on) => {
           assert.ok(Math.abs(weights.reduce((sum, w) => sum + w) - 1) < 1e-5, `${weights}`);
           assert.equal([...weights.slice((row % 7) + 1)], Array(6 - (row % 7)).fill(0));
         }
-        // heads that all look alike would tell nothing from nothing
+        // the test is only meaningful if attention is not uniform
         assert.ok(Math.max(...values.slice(42, 49)) > 0.25, `${values.slice(42, 49)}`);
-        const [x, y] = seen[i];
+        const [x, y] = captured[i];
         model.eval();
         const close = { rtol: 1e-5, atol: 1e-5 };
-        noGrad(() => assertClose(rebuilt(model.h[i].attn, map, x), y, close));
+        noGrad(() => assertClose(computeOutput(model.h[i].attn, map, x), y, close));
       }
     });
 
-  test("attentionWeights: without a mask every token sees every other; a batch", () => {
+  test("attentionWeights: without a mask all tokens attend to each other; a batch", () => {
     const layer = new nn.MultiHeadAttention({ nEmbd: 24, nHead: 3 }).to(on);
     const x = randn([2, 5, 24], { device: on });
     const weights = attentionWeights(layer, x);
     assert.equal(weights.shape, [2, 3, 5, 5]);
     assert.ok(Math.min(...weights.data()) > 0);
-    assertClose(rebuilt(layer, weights, x), layer.forward(x), { rtol: 1e-5, atol: 1e-5 });
+    assertClose(computeOutput(layer, weights, x), layer.forward(x), { rtol: 1e-5, atol: 1e-5 });
   });
 
   test("attentionMaps, attentionWeights: wrong arguments", () => {
-    const model = modelOf({});
+    const model = buildModel({});
     const long = tensor([Array(9).fill(1)], { dtype: "i32", device: on });
     assert.throws(() => [...attentionMaps(model, long)], /idx has 9 tokens, expected at most 8/);
     const flat = tensor([1, 2], { dtype: "i32", device: on });
     assert.throws(() => [...attentionMaps(model, flat)], /attentionMaps: idx has shape/);
     const cross = new nn.MultiHeadAttention({ nEmbd: 24, nHead: 3, cross: true }).to(on);
-    assert.throws(() => attentionWeights(cross, randn([1, 2, 24], { device: on })), /another text/);
+    assert.throws(
+      () => attentionWeights(cross, randn([1, 2, 24], { device: on })),
+      /the layer has cross-attention/,
+    );
   });
 
-  test("draw: generate()'s ids, each with the probability that the model gave it", async () => {
-    const model = modelOf({}).eval();
+  test("generateWithLogits: the ids of generate(), and the logits that they were sampled from", async () => {
+    const model = buildModel({}).eval();
     const options = { prompt: [1, 2], maxNewTokens: 12, seed: 5, temperature: 1.4, topK: 4 };
     const text = [1, 2];
     for await (const { id, logits } of generateWithLogits(model, options)) {

@@ -1,3 +1,5 @@
+// The encoder-decoder: it equals the composition of its parts, and learns to reverse a sequence.
+
 import { EncoderDecoder, nn, scope, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { AdamW } from "#src/optim/index.js";
@@ -12,31 +14,27 @@ const tiny = {
   nHead: 2,
   nEmbd: 16,
 };
-const [START, STOP] = [8, 9];
+const START = 8;
+const STOP = 9;
 
 eachDevice("EncoderDecoder", (test, on) => {
   const ids = (rows: number[][]) => tensor(rows, { dtype: "i32", device: on });
 
-  test("the parts make the whole, near ln(V) at the start", () => {
+  test("equals the composition of its parts; the initial loss is near ln(V)", () => {
     const model = new EncoderDecoder(tiny).to(on);
-    const [source, target] = [
-      ids([
-        [1, 2, 3],
-        [4, 5, 6],
-      ]),
-      ids([
-        [8, 1],
-        [8, 2],
-      ]),
-    ];
-    const { logits, loss } = model.forward(
-      source,
-      target,
-      ids([
-        [1, 9],
-        [-100, 9],
-      ]),
-    );
+    const source = ids([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
+    const target = ids([
+      [8, 1],
+      [8, 2],
+    ]);
+    const targets = ids([
+      [1, 9],
+      [-100, 9],
+    ]);
+    const { logits, loss } = model.forward(source, target, targets);
     assert.equal(logits.shape, [2, 2, 10]);
     assert.ok(Math.abs((loss as Tensor).item() - Math.log(10)) < 0.1);
     const memory = model.encode(source);
@@ -46,18 +44,21 @@ eachDevice("EncoderDecoder", (test, on) => {
     assert.is(model.forward(source, target).loss, null);
   });
 
-  test("learns to reverse what it has not seen", () => {
+  test("learns to reverse sequences that are not in the training set", () => {
     const model = new EncoderDecoder({ ...tiny, nEmbd: 32, positions: "learned" }).to(on);
     const all = Array.from({ length: 512 }, (_, i) => [i >> 6, (i >> 3) & 7, i & 7]);
-    const seen = all.filter((_, i) => i % 5 !== 0);
-    const unseen = all.filter((_, i) => i % 5 === 0);
+    const trainSet = all.filter((_, i) => i % 5 !== 0);
+    const testSet = all.filter((_, i) => i % 5 === 0);
     const optimizer = new AdamW(model.parameters(), { lr: 5e-3, weightDecay: 0 });
     for (let step = 0; step < 120; step++) {
-      const rows = Array.from({ length: 64 }, (_, i) => seen[(step * 64 + i * 37) % seen.length]);
+      const rows = Array.from(
+        { length: 64 },
+        (_, i) => trainSet[(step * 64 + i * 37) % trainSet.length],
+      );
       scope(() => {
-        const back = rows.map((row) => row.toReversed());
-        const target = ids(back.map((row) => [START, ...row]));
-        const targets = ids(back.map((row) => [...row, STOP]));
+        const reversed = rows.map((row) => row.toReversed());
+        const target = ids(reversed.map((row) => [START, ...row]));
+        const targets = ids(reversed.map((row) => [...row, STOP]));
         const { loss } = model.forward(ids(rows), target, targets);
         (loss as Tensor).backward();
         optimizer.step();
@@ -65,13 +66,13 @@ eachDevice("EncoderDecoder", (test, on) => {
       });
     }
     const options = { start: START, stop: STOP, maxNewTokens: 5 };
-    const written = model.translate(ids(unseen), options);
-    const right = written.filter((row, i) => `${row}` === `${unseen[i].toReversed()}`).length;
-    assert.ok(right / unseen.length > 0.95, `${right} of ${unseen.length}`);
-    assert.ok(model.training, "translate() leaves the mode as it was");
+    const decoded = model.translate(ids(testSet), options);
+    const correct = decoded.filter((row, i) => `${row}` === `${testSet[i].toReversed()}`).length;
+    assert.ok(correct / testSet.length > 0.95, `${correct} of ${testSet.length}`);
+    assert.ok(model.training, "translate() restores the training mode");
   });
 
-  test("wrong arguments are named", () => {
+  test("error messages name wrong arguments", () => {
     const make = (options: object) => () => new EncoderDecoder({ ...tiny, ...options });
     assert.throws(make({ nLayer: 2 }), /EncoderDecoder: unknown option nLayer/);
     assert.throws(make({ nDecoderLayer: 0 }), /EncoderDecoder: nDecoderLayer is 0/);

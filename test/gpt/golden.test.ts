@@ -1,5 +1,5 @@
-// PyTorch's training run: the same weights, batches and optimizer give the same losses, step by
-// step.
+// A training run recorded in PyTorch: the same initial weights, batches and optimizer give the same
+// losses.
 
 import { readFileSync } from "node:fs";
 import {
@@ -26,31 +26,33 @@ eachDevice("golden GPT", (test, on) => {
   const run = text === null ? test.skip : test;
   const ids = text === null ? [] : CharTokenizer.train(text).encode(text.slice(0, 200_000));
   const { batchSize, ...config } = golden.config;
-  const model = () => {
-    const made = new GPT({ ...config, scaleResidual: false } as GPTOptions).to(on);
-    made.loadStateDict(loadSafetensors(fixture("gpt/init.safetensors")));
-    return made;
+  const loadModel = () => {
+    const model = new GPT({ ...config, scaleResidual: false } as GPTOptions).to(on);
+    model.loadStateDict(loadSafetensors(fixture("gpt/init.safetensors")));
+    return model;
   };
-  const batch = (step: number, device: Device = on) => {
-    const piece = (shift: number) =>
-      (golden.offsets[step] as number[]).flatMap((o) =>
-        ids.slice(o + shift, o + shift + config.blockSize),
-      );
-    const make = (shift: number) =>
-      tensor(Int32Array.from(piece(shift)), { shape: [batchSize, config.blockSize], device });
-    return [make(0), make(1)];
+  const getBatch = (step: number, device: Device = on) => {
+    const offsets: number[] = golden.offsets[step];
+    const getTokens = (shift: number) => {
+      const rows = offsets.map((o) => ids.slice(o + shift, o + shift + config.blockSize));
+      return tensor(Int32Array.from(rows.flat()), {
+        shape: [batchSize, config.blockSize],
+        device,
+      });
+    };
+    return [getTokens(0), getTokens(1)];
   };
 
   const norm = (a: ArrayLike<number>) =>
-    Math.sqrt(Array.from(a).reduce((sum, each) => sum + each * each, 0));
-  /** |w - e| / |e|, in the Euclidean norm. */
-  const distance = (w: Tensor, expected: ArrayLike<number>) =>
-    norm(Array.from(w.data(), (each, i) => each - expected[i])) / norm(expected);
+    Math.sqrt(Array.from(a).reduce((sum, x) => sum + x * x, 0));
+  /** Relative error |w - e| / |e| in the Euclidean norm. */
+  const relativeError = (w: Tensor, expected: ArrayLike<number>) =>
+    norm(Array.from(w.data(), (value, i) => value - expected[i])) / norm(expected);
 
   run("the first step's logits and gradients", () => {
-    const gpt = model();
-    const [x, y] = batch(0);
-    const { logits, loss } = gpt.forward(x, y);
+    const model = loadModel();
+    const [x, y] = getBatch(0);
+    const { logits, loss } = model.forward(x, y);
     assertClose(logits as Tensor, loadSafetensors(fixture("gpt/logits.safetensors")).logits, {
       rtol: 1e-5,
       atol: 2e-6,
@@ -59,35 +61,35 @@ eachDevice("golden GPT", (test, on) => {
     (loss as Tensor).backward();
     const grads = loadSafetensors(fixture("gpt/grads.safetensors"));
     let count = 0;
-    for (const [name, w] of gpt.namedParameters()) {
-      const difference = distance(w.grad as Tensor, grads[name].data());
+    for (const [name, w] of model.namedParameters()) {
+      const difference = relativeError(w.grad as Tensor, grads[name].data());
       assert.ok(difference <= 1e-5, `${name}: ${difference}`);
       count++;
     }
     assert.is(count, Object.keys(grads).length);
   });
 
-  /** A training step of the golden run, as a function of its number. */
-  const training = (gpt: GPT) => {
+  /** Returns a function that runs a step of the training run: [loss, gradient norm]. */
+  const createStep = (model: GPT) => {
     const { lr, weightDecay, betas, eps } = golden.optimizer;
-    const optimizer = new optim.AdamW(gpt.parameters(), { lr, weightDecay, betas, eps });
+    const optimizer = new optim.AdamW(model.parameters(), { lr, weightDecay, betas, eps });
     return (step: number) =>
       scope(() => {
-        const [x, y] = batch(step, gpt.wte.weight.device);
-        const out = gpt.forward(x, y).loss as Tensor;
-        out.backward();
-        const before = optim.clipGradNorm(gpt.parameters(), Infinity);
+        const [x, y] = getBatch(step, model.wte.weight.device);
+        const loss = model.forward(x, y).loss as Tensor;
+        loss.backward();
+        const gradNorm = optim.clipGradNorm(model.parameters(), Infinity);
         optimizer.step();
         optimizer.zeroGrad();
-        return [out.item(), before];
+        return [loss.item(), gradNorm];
       });
   };
 
-  run("50 steps as PyTorch's", () => {
-    const gpt = model();
-    const take = training(gpt);
+  run("50 steps match PyTorch", () => {
+    const model = loadModel();
+    const runStep = createStep(model);
     for (let step = 0; step < 50; step++) {
-      const [loss, gradNorm] = take(step);
+      const [loss, gradNorm] = runStep(step);
       assertClose([loss], [golden.losses[step]], {
         rtol: 0,
         atol: step < 20 ? 1e-5 : 1e-3,
@@ -99,35 +101,38 @@ eachDevice("golden GPT", (test, on) => {
       });
     }
     const final = loadSafetensors(fixture("gpt/final.safetensors"));
-    for (const [name, w] of gpt.namedParameters())
+    for (const [name, w] of model.namedParameters())
       assert.ok(
-        distance(w, final[name].data()) < 0.05,
-        `${name}: ${distance(w, final[name].data())}`,
+        relativeError(w, final[name].data()) < 0.05,
+        `${name}: ${relativeError(w, final[name].data())}`,
       );
   });
 
   if (on.memory.isHost) return;
   run("50 steps in bf16: losses within the noise of five seeds", () => {
-    const parts = (losses: number[]) =>
-      [10, 20, 30, 40].map((at) => mean(losses.slice(at, at + 10))); // ten steps each
-    const mean = (x: number[]) => x.reduce((a, b) => a + b, 0) / x.length;
-    const take = (step: (at: number) => number[]) =>
-      Array.from({ length: 50 }, (_, at) => step(at)[0]);
-    const cheap = device(
-      devices().some(({ name, available }) => name === "cpu" && available) ? "cpu" : "ts",
-    );
-    const runBf16 = parts(take(training(model().to("bf16"))));
-    const exact = parts(golden.losses);
-    const others = [1, 2, 3, 4, 5].map((seed) => {
+    const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    /** The mean losses of steps 10 to 19, 20 to 29, 30 to 39 and 40 to 49. */
+    const average = (losses: number[]) =>
+      [10, 20, 30, 40].map((step) => mean(losses.slice(step, step + 10)));
+    const trainLosses = (model: GPT) => {
+      const runStep = createStep(model);
+      return average(Array.from({ length: 50 }, (_, step) => runStep(step)[0]));
+    };
+    const hasCpu = devices().some(({ name, available }) => name === "cpu" && available);
+    const hostDevice = device(hasCpu ? "cpu" : "ts");
+    const bf16Losses = trainLosses(loadModel().to("bf16"));
+    const goldenLosses = average(golden.losses);
+    const otherLosses = [1, 2, 3, 4, 5].map((seed) => {
       manualSeed(seed);
       const other = new GPT({ ...config, scaleResidual: false } as GPTOptions);
-      return parts(take(training(other.to(cheap))));
+      return trainLosses(other.to(hostDevice));
     });
-    for (const [i, loss] of runBf16.entries()) {
-      const center = mean(others.map((each) => each[i]));
-      const noise = Math.sqrt(mean(others.map((each) => (each[i] - center) ** 2)) * (5 / 4));
-      const off = Math.abs(loss - exact[i]);
-      assert.ok(off <= noise, `steps ${10 * (i + 1)}: off by ${off}, noise ${noise}`);
+    for (const [i, loss] of bf16Losses.entries()) {
+      const samples = otherLosses.map((losses) => losses[i]);
+      const center = mean(samples);
+      const noise = Math.sqrt(mean(samples.map((x) => (x - center) ** 2)) * (5 / 4));
+      const error = Math.abs(loss - goldenLosses[i]);
+      assert.ok(error <= noise, `steps ${10 * (i + 1)}: error ${error}, noise ${noise}`);
     }
   });
 });

@@ -1,3 +1,5 @@
+// The GPT and the bigram model: parameters, forward pass, KV cache, generation and sampling.
+
 import { readFileSync } from "node:fs";
 import {
   BigramLanguageModel,
@@ -6,21 +8,21 @@ import {
   loadGPT2,
   loadSafetensors,
   manualSeed,
-  presets,
+  type presets,
   type Tensor,
   tensor,
 } from "tinybard";
 import * as assert from "uvu/assert";
 import { noGrad } from "#src/autograd.js";
+import { pickGPTOptions } from "#src/gpt/config.js";
 import { sample } from "#src/gpt/generate.js";
 import { KVCache } from "#src/gpt/kv-cache.js";
+import { countParameters } from "#src/gpt/language-model.js";
+import { resolveConfig } from "#src/train/config.js";
 import { assertClose, eachDevice, fixture } from "../support/support.js";
 
 const tiny = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 12 };
-const sizeOf = (model: { parameters(): Iterable<Tensor> }) =>
-  [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
-
-async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const list = [];
   for await (const item of items) list.push(item);
   return list;
@@ -29,31 +31,12 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 eachDevice("GPT", (test, on) => {
   const ids = (rows: number[][]) => tensor(rows, { dtype: "i32", device: on });
 
-  test("the presets have the parameters they should", () => {
+  test("the presets have the documented parameter counts", () => {
     const count = (name: keyof typeof presets, vocabSize: number) => {
-      const { nLayer, nHead, nEmbd, blockSize, ...p } = presets[name] as never as Record<
-        string,
-        number
-      >;
-      const {
-        bias,
-        qkvBias = bias,
-        tieWeights,
-        lmHeadBias = false,
-      } = p as never as Record<string, boolean>;
-      const config = {
-        vocabSize,
-        nLayer,
-        nHead,
-        nEmbd,
-        blockSize,
-        bias,
-        qkvBias,
-        tieWeights,
-        lmHeadBias,
-      };
-      const model = new GPT(config, { initWeights: false });
-      return [sizeOf(model), sizeOf(model) - (model.wpe?.weight.size ?? 0)];
+      const config = resolveConfig("test", { preset: name });
+      const model = new GPT({ ...pickGPTOptions(config), vocabSize }, { initWeights: false });
+      const parameters = countParameters(model);
+      return [parameters, parameters - (model.wpe?.weight.size ?? 0)];
     };
     assert.is(count("lecture-0.2m", 65)[0], 209_729);
     assert.is(count("lecture-2.7m", 65)[0], 2_697_281);
@@ -63,10 +46,10 @@ eachDevice("GPT", (test, on) => {
     assert.is((count("nanogpt-cpu", 65)[1] / 1e6).toFixed(2), "0.80");
   });
 
-  test("names are nanoGPT's, and a tied head is wte.weight", () => {
-    const names = (options: object) =>
+  test("parameter names are nanoGPT's, and a tied head is wte.weight", () => {
+    const getNames = (options: object) =>
       [...new GPT({ ...tiny, ...options }).to(on).namedParameters()].map(([name]) => name);
-    const tied = names({});
+    const tied = getNames({});
     assert.equal(tied.slice(0, 4), [
       "wte.weight",
       "wpe.weight",
@@ -80,18 +63,18 @@ eachDevice("GPT", (test, on) => {
     );
     assert.not(tied.some((name) => name.startsWith("lm_head")));
     assert.equal(
-      names({ lmHeadBias: true }).filter((name) => name.startsWith("lm_head")),
+      getNames({ lmHeadBias: true }).filter((name) => name.startsWith("lm_head")),
       ["lm_head.bias"],
     );
     assert.equal(
-      names({ tieWeights: false }).filter((name) => name.startsWith("lm_head")),
+      getNames({ tieWeights: false }).filter((name) => name.startsWith("lm_head")),
       ["lm_head.weight"],
     );
-    assert.not(names({ bias: false }).some((name) => name.endsWith("bias")));
-    assert.not(names({ qkvBias: false }).includes("h.0.attn.c_attn.bias"));
+    assert.not(getNames({ bias: false }).some((name) => name.endsWith("bias")));
+    assert.not(getNames({ qkvBias: false }).includes("h.0.attn.c_attn.bias"));
   });
 
-  test("starts near ln(vocabSize), with the deviations it should have", () => {
+  test("the initial loss is near ln(vocabSize), and weights have the right deviation", () => {
     const model = new GPT({ ...tiny, vocabSize: 65, nEmbd: 64, nLayer: 4 }).to(on);
     const x = ids([[1, 2, 3, 4, 5, 6, 7, 8]]);
     const loss = (model.forward(x, ids([[9, 8, 7, 64, 5, 4, 3, 0]])).loss as Tensor).item();
@@ -99,11 +82,11 @@ eachDevice("GPT", (test, on) => {
     const deviation = (w: Tensor) => Math.sqrt(w.detach().mul(w.detach()).mean().item());
     assert.ok(Math.abs(deviation(model.h[0].mlp.c_fc.weight) / 0.02 - 1) < 0.05);
     assert.ok(Math.abs(deviation(model.h[0].mlp.c_proj.weight) / (0.02 / Math.sqrt(8)) - 1) < 0.05);
-    const flat = new GPT({ ...tiny, scaleResidual: false, nEmbd: 64 }).to(on);
-    assert.ok(Math.abs(deviation(flat.h[0].mlp.c_proj.weight) / 0.02 - 1) < 0.05);
+    const unscaled = new GPT({ ...tiny, scaleResidual: false, nEmbd: 64 }).to(on);
+    assert.ok(Math.abs(deviation(unscaled.h[0].mlp.c_proj.weight) / 0.02 - 1) < 0.05);
   });
 
-  test("forward: logits at every position, with or without targets, or not at all", () => {
+  test("forward: logits at every position, with and without targets, or no logits", () => {
     const model = new GPT(tiny).to(on);
     const x = ids([
       [1, 2, 3],
@@ -125,7 +108,7 @@ eachDevice("GPT", (test, on) => {
     assert.throws(() => model.forward(x, x, { logit: false } as never), /unknown option logit/);
   });
 
-  test("no token sees a later one; a sequence sees no other of its batch", () => {
+  test("tokens do not depend on later tokens or on other sequences in the batch", () => {
     const model = new GPT(tiny).to(on);
     const first = (rows: number[][]) =>
       model
@@ -152,7 +135,7 @@ eachDevice("GPT", (test, on) => {
     );
   });
 
-  test("every switch computes: activations, dropout only while training", () => {
+  test("activations; dropout only in training mode", () => {
     for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const) {
       const { loss } = new GPT({ ...tiny, activation })
         .to(on)
@@ -166,7 +149,7 @@ eachDevice("GPT", (test, on) => {
     assert.equal(values(), values());
   });
 
-  test("wrong configurations are named", () => {
+  test("error messages name wrong options", () => {
     assert.throws(
       () => new GPT({ ...tiny, nHead: 5 }),
       /GPT: nEmbd is 12, expected a multiple of nHead, 5/,
@@ -191,16 +174,16 @@ eachDevice("GPT", (test, on) => {
     );
   });
 
-  test("GPT-2 as transformers saves it: logits, and the greedy text", async () => {
+  test("GPT-2 from transformers: the same logits and greedy text", async () => {
     const model = (await loadGPT2(fixture("gpt2"))).to(on);
     const { ids: input, logits: expected } = loadSafetensors(fixture("gpt2/expected.safetensors"));
     assertClose(model.forward(input.to(on)).logits as Tensor, expected, { rtol: 1e-4, atol: 1e-4 });
     const { prompt, greedy } = JSON.parse(readFileSync(fixture("gpt2/expected.json"), "utf8"));
     const options = { prompt, maxNewTokens: greedy.length - prompt.length, temperature: 0 };
-    assert.equal([...prompt, ...(await all(generate(model, options)))], greedy);
+    assert.equal([...prompt, ...(await collect(generate(model, options)))], greedy);
   });
 
-  test("the KV cache's logits equal those without, whatever the pieces", () => {
+  test("the KV cache does not change the logits, however the text is split", () => {
     noGrad(() => {
       const model = new GPT({ ...tiny, nLayer: 3 }).to(on).eval();
       const text = [3, 1, 4, 1, 5, 9, 2, 6];
@@ -219,24 +202,26 @@ eachDevice("GPT", (test, on) => {
     });
   });
 
-  test("generation past blockSize reads the last blockSize tokens anew", async () => {
+  test("generation beyond blockSize uses the last blockSize tokens", async () => {
     manualSeed(3);
     const model = new GPT({ ...tiny, scaleResidual: false }).to(on);
     for (const w of model.parameters()) w.assign(w.detach().mul(20)); // far from uniform
-    const made = await all(generate(model, { prompt: [1, 2], maxNewTokens: 20, temperature: 0 }));
+    const generated = await collect(
+      generate(model, { prompt: [1, 2], maxNewTokens: 20, temperature: 0 }),
+    );
     const text = [1, 2];
     for (let i = 0; i < 20; i++) {
       const { logits } = model.forward(ids([text.slice(-8)]));
       text.push(sample((logits as Tensor).data().slice(-11), 0, { temperature: 0 }));
     }
-    assert.equal([1, 2, ...made], text);
-    assert.ok(new Set(made).size > 2, `${made}`);
+    assert.equal([1, 2, ...generated], text);
+    assert.ok(new Set(generated).size > 2, `${generated}`);
   });
 
-  test("generation: seeds, stop, long prompts, training mode put back, wrong options", async () => {
+  test("generation: seeds, stop ids, long prompts, restored training mode, wrong options", async () => {
     const model = new GPT({ ...tiny, dropout: 0.5 }).to(on);
     const run = (options: object) =>
-      all(generate(model, { prompt: [1], maxNewTokens: 30, seed: 7, ...options }));
+      collect(generate(model, { prompt: [1], maxNewTokens: 30, seed: 7, ...options }));
     const text = await run({});
     assert.equal(await run({}), text);
     assert.not.equal(await run({ seed: 8 }), text);
@@ -265,32 +250,32 @@ eachDevice("GPT", (test, on) => {
     }
   });
 
-  test("sample: temperature, topK and topP cut where they should", () => {
+  test("sample: temperature, topK and topP", () => {
     // weights 2, 8, 4, 8, 0
     const logits = [1, 3, 2, 3 - 1e-9, -Infinity].map((x) => Math.log(2) * x);
-    const counts = (options: object) => {
+    const sampleMany = (options: object) => {
       const n = 22_000;
-      const seen = [0, 0, 0, 0, 0];
-      for (let i = 0; i < n; i++) seen[sample(logits, (i + 0.5) / n, options)]++;
-      return seen.map((each) => Math.round((22 * each) / n));
+      const counts = [0, 0, 0, 0, 0];
+      for (let i = 0; i < n; i++) counts[sample(logits, (i + 0.5) / n, options)]++;
+      return counts.map((count) => Math.round((22 * count) / n));
     };
-    assert.equal(counts({}), [2, 8, 4, 8, 0]);
-    assert.equal(counts({ topK: 2 }), [0, 11, 0, 11, 0]);
-    assert.equal(counts({ topP: 0.7 }), [0, 11, 0, 11, 0]); // 16 of 22 are enough
-    assert.equal(counts({ topP: 0.8 }), [0, 8.8, 4.4, 8.8, 0].map(Math.round));
-    assert.equal(counts({ topP: 1e-9 }), [0, 22, 0, 0, 0]);
-    assert.equal(counts({ temperature: 0 }), [0, 22, 0, 0, 0]);
-    assert.equal(counts({ temperature: 0.5 }), [0.595, 9.514, 2.378, 9.514, 0].map(Math.round));
+    assert.equal(sampleMany({}), [2, 8, 4, 8, 0]);
+    assert.equal(sampleMany({ topK: 2 }), [0, 11, 0, 11, 0]);
+    assert.equal(sampleMany({ topP: 0.7 }), [0, 11, 0, 11, 0]); // the first two have 16/22
+    assert.equal(sampleMany({ topP: 0.8 }), [0, 8.8, 4.4, 8.8, 0].map(Math.round));
+    assert.equal(sampleMany({ topP: 1e-9 }), [0, 22, 0, 0, 0]);
+    assert.equal(sampleMany({ temperature: 0 }), [0, 22, 0, 0, 0]);
+    assert.equal(sampleMany({ temperature: 0.5 }), [0.595, 9.514, 2.378, 9.514, 0].map(Math.round));
     assert.throws(() => sample([NaN, 1], 0.5), /sample: the largest logit is/);
   });
 
-  test("bigram: a table of logits, which learns which follows which", () => {
+  test("bigram: logits are rows of the table", () => {
     const model = new BigramLanguageModel(5).to(on);
     assert.equal(
       [...model.namedParameters()].map(([name]) => name),
       ["token_embedding_table.weight"],
     );
-    assert.is(sizeOf(model), 25);
+    assert.is(countParameters(model), 25);
     const x = ids([
       [0, 1, 2],
       [3, 4, 0],

@@ -1,4 +1,4 @@
-// The GPT with other positions, norms and activations than GPT-2's.
+// A GPT with position encodings, normalizations and activations other than GPT-2's.
 
 import {
   GPT,
@@ -17,7 +17,7 @@ import { AdamW } from "#src/optim/index.js";
 import { assertClose, eachDevice } from "../support/support.js";
 
 const tiny = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 12 };
-const kinds: Partial<GPTOptions>[] = [
+const variants: Partial<GPTOptions>[] = [
   { positions: "sinusoidal" },
   { positions: "rotary" },
   { positions: "none" },
@@ -27,40 +27,41 @@ const kinds: Partial<GPTOptions>[] = [
 ];
 const count = (model: nn.Module) => [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
 
-eachDevice("GPT, other kinds", (test, on) => {
+eachDevice("GPT variants", (test, on) => {
   const ids = (rows: number[][]) => tensor(rows, { dtype: "i32", device: on });
-  /** Larger weights than at the start, so that positions tell. */
-  const make = (options: Partial<GPTOptions>) => {
+  /** Builds a model with larger weights, so that positions have a measurable effect. */
+  const buildModel = (options: Partial<GPTOptions>) => {
     const model = new GPT({ ...tiny, ...options }).to(on);
     for (const w of model.parameters()) if (w.shape.length > 1) w.assign(w.detach().mul(10));
     return model;
   };
 
-  for (const kind of kinds) {
-    const name = JSON.stringify(kind);
+  for (const variant of variants) {
+    const name = JSON.stringify(variant);
 
-    test(`${name}: piece by piece with a cache as all at once`, () => {
-      const model = make(kind);
+    test(`${name}: the KV cache does not change the result`, () => {
+      const model = buildModel(variant);
       const text = [3, 1, 4, 1, 5, 9, 2, 6];
-      const whole = model.hidden(ids([text]));
+      const expected = model.hidden(ids([text]));
       noGrad(() => {
         for (const pieces of [[1, 1, 1, 1, 1, 1, 1, 1], [3, 1, 4], [8]]) {
           const cache = new KVCache(model.config, { device: on });
           for (const n of pieces) {
-            const [start, end] = [cache.used, cache.used + n];
+            const start = cache.used;
+            const end = start + n;
             const y = model.hidden(ids([text.slice(start, end)]), cache);
             cache.advance(n);
-            assertClose(y, whole.slice({ dim: 1, start, end }), { rtol: 1e-4, atol: 1e-5 });
+            assertClose(y, expected.slice({ dim: 1, start, end }), { rtol: 1e-4, atol: 1e-5 });
           }
         }
       });
     });
 
-    test(`${name}: learns, as on the reference`, () => {
+    test(`${name}: learns, with the same losses as on ts`, () => {
       const losses = ["ts", on.name].map((device) => {
         setDefaultDevice(device as "ts");
         manualSeed(3);
-        const model = new GPT({ ...tiny, ...kind });
+        const model = new GPT({ ...tiny, ...variant });
         const optimizer = new AdamW(model.parameters(), { lr: 1e-2 });
         const [x, y] = [
           [0, 1, 2, 3, 4, 5, 6, 7],
@@ -80,40 +81,41 @@ eachDevice("GPT, other kinds", (test, on) => {
     });
   }
 
-  test("what kinds have no table have fewer parameters, and names are nanoGPT's still", () => {
-    const learned = count(make({}));
+  test("only learned positions and layerNorm have parameters for them", () => {
+    const learned = count(buildModel({}));
     for (const positions of ["sinusoidal", "rotary", "none"] as const) {
-      const model = make({ positions });
+      const model = buildModel({ positions });
       assert.is(learned - count(model), 8 * 12);
       assert.not(Object.keys(model.stateDict()).includes("wpe.weight"));
     }
-    const names = Object.keys(make({ norm: "rms" }).stateDict());
+    const names = Object.keys(buildModel({ norm: "rms" }).stateDict());
     assert.ok(names.includes("h.1.ln_2.weight") && !names.includes("h.1.ln_2.bias"));
   });
 
-  test("without positions the order of the past does not matter to one layer; else it does", () => {
-    const last = (positions: GPTOptions["positions"], text: number[]) =>
+  test("without positions, a single layer ignores the order of past tokens", () => {
+    const lastHidden = (positions: GPTOptions["positions"], text: number[]) =>
       noGrad(() => {
         manualSeed(5);
-        return make({ positions, nLayer: 1 })
+        return buildModel({ positions, nLayer: 1 })
           .hidden(ids([text]))
           .slice({ dim: 1, start: -1 })
           .data();
       });
-    const moved = (positions: GPTOptions["positions"]) => {
-      const [a, b] = [last(positions, [3, 1, 4, 2]), last(positions, [4, 3, 1, 2])];
+    const effectOfOrder = (positions: GPTOptions["positions"]) => {
+      const a = lastHidden(positions, [3, 1, 4, 2]);
+      const b = lastHidden(positions, [4, 3, 1, 2]);
       return Math.max(...a.map((x, i) => Math.abs(x - b[i])));
     };
-    assert.ok(moved("none") < 1e-5, `${moved("none")}`);
+    assert.ok(effectOfOrder("none") < 1e-5, `${effectOfOrder("none")}`);
     for (const positions of ["learned", "sinusoidal", "rotary"] as const)
-      assert.ok(moved(positions) > 1e-2, `${positions}: ${moved(positions)}`);
+      assert.ok(effectOfOrder(positions) > 1e-2, `${positions}: ${effectOfOrder(positions)}`);
   });
 
-  test("rotary: generation goes on past the block", async () => {
-    const model = make({ positions: "rotary" });
-    const drawn = [];
+  test("rotary: generation continues beyond blockSize", async () => {
+    const model = buildModel({ positions: "rotary" });
+    const ids = [];
     for await (const id of generate(model, { prompt: [1, 2], maxNewTokens: 20, seed: 1 }))
-      drawn.push(id);
-    assert.is(drawn.length, 20);
+      ids.push(id);
+    assert.is(ids.length, 20);
   });
 });

@@ -1,5 +1,5 @@
-// Event files: read back by a reader written from the formats' descriptions alone, and by
-// TensorBoard's own where it is installed.
+// TensorBoard event files: read by a parser written from the specifications of the formats, and by
+// TensorBoard itself if it is installed.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ test.after(() => rmSync(folder, { recursive: true }));
 let folders = 0;
 const newFolder = () => mkdtempSync(join(folder, `${folders++}-`));
 
-const names: Record<string, keyof MetricsRow> = {
+const metricNames: Record<string, keyof MetricsRow> = {
   "loss/batch": "loss",
   "loss/train": "trainLoss",
   "loss/validation": "valLoss",
@@ -26,7 +26,7 @@ const names: Record<string, keyof MetricsRow> = {
   "speed/tokensPerSecond": "tokensPerSecond",
 };
 
-/** CRC-32C bit by bit, as RFC 3720 defines it: its check value is that of "123456789". */
+/** CRC-32C bit by bit, as RFC 3720 defines it. */
 function crc32c(bytes: Uint8Array): number {
   let crc = 0xffffffffn;
   for (const byte of bytes) {
@@ -36,20 +36,20 @@ function crc32c(bytes: Uint8Array): number {
   return Number(crc ^ 0xffffffffn);
 }
 
-function unmasked(masked: number): number {
-  const turned = (masked - 0xa282ead8) >>> 0;
-  return ((turned >>> 17) | (turned << 15)) >>> 0;
+function unmask(masked: number): number {
+  const rotated = (masked - 0xa282ead8) >>> 0;
+  return ((rotated >>> 17) | (rotated << 15)) >>> 0;
 }
 
-/** The records of a file; throws where a checksum is wrong. */
-function recordsOf(bytes: Buffer): Buffer[] {
+/** Parses the TFRecords of a file; throws if a checksum is wrong. */
+function parseRecords(bytes: Buffer): Buffer[] {
   const records: Buffer[] = [];
   for (let at = 0; at < bytes.length; ) {
     const length = Number(bytes.readBigUInt64LE(at));
     const content = bytes.subarray(at + 12, at + 12 + length);
-    const isHeadRight = unmasked(bytes.readUInt32LE(at + 8)) === crc32c(bytes.subarray(at, at + 8));
-    const isRight = unmasked(bytes.readUInt32LE(at + 12 + length)) === crc32c(content);
-    if (!isHeadRight || !isRight) throw new Error(`the record at ${at} is damaged`);
+    const isHeaderValid = unmask(bytes.readUInt32LE(at + 8)) === crc32c(bytes.subarray(at, at + 8));
+    const isContentValid = unmask(bytes.readUInt32LE(at + 12 + length)) === crc32c(content);
+    if (!isHeaderValid || !isContentValid) throw new Error(`the record at ${at} is corrupt`);
     records.push(content);
     at += length + 16;
   }
@@ -58,11 +58,11 @@ function recordsOf(bytes: Buffer): Buffer[] {
 
 type Field = { number: number; value: number | Buffer };
 
-/** The fields of a message of Protocol Buffers. */
-function fieldsOf(bytes: Buffer): Field[] {
+/** Parses the fields of a Protocol Buffers message. */
+function parseFields(bytes: Buffer): Field[] {
   const fields: Field[] = [];
   let at = 0;
-  const varint = () => {
+  const readVarint = () => {
     let value = 0n;
     for (let shift = 0n; ; shift += 7n) {
       const byte = bytes[at++];
@@ -71,14 +71,15 @@ function fieldsOf(bytes: Buffer): Field[] {
     }
   };
   while (at < bytes.length) {
-    const tag = varint();
-    const [number, kind] = [tag >> 3, tag & 7];
-    if (kind === 0) fields.push({ number, value: varint() });
+    const tag = readVarint();
+    const number = tag >> 3;
+    const kind = tag & 7;
+    if (kind === 0) fields.push({ number, value: readVarint() });
     else if (kind === 1) fields.push({ number, value: bytes.readDoubleLE(at) });
     else if (kind === 5) fields.push({ number, value: bytes.readFloatLE(at) });
     else assert.is(kind, 2);
     if (kind === 2) {
-      const length = varint();
+      const length = readVarint();
       fields.push({ number, value: bytes.subarray(at, at + length) });
       at += length;
     }
@@ -89,8 +90,8 @@ function fieldsOf(bytes: Buffer): Field[] {
   return fields;
 }
 
-function field(bytes: Buffer, number: number): number | Buffer | undefined {
-  return fieldsOf(bytes).find((each) => each.number === number)?.value;
+function getField(bytes: Buffer, number: number): number | Buffer | undefined {
+  return parseFields(bytes).find((field) => field.number === number)?.value;
 }
 
 interface Event {
@@ -102,23 +103,27 @@ interface Event {
   texts: Record<string, string>;
 }
 
-function eventOf(record: Buffer): Event {
-  const [time, step = 0, version] = [1, 2, 3].map((number) => field(record, number));
-  const [summary, session] = [5, 7].map((number) => field(record, number) as Buffer | undefined);
+function parseEvent(record: Buffer): Event {
+  const time = getField(record, 1);
+  const step = getField(record, 2) ?? 0;
+  const version = getField(record, 3);
+  const summary = getField(record, 5) as Buffer | undefined;
+  const session = getField(record, 7) as Buffer | undefined;
   const event: Event = { time: time as number, step: step as number, scalars: {}, texts: {} };
   if (version) event.version = String(version);
-  if (session) event.session = field(session, 1) as number;
-  for (const { value } of summary ? fieldsOf(summary) : []) {
-    const tag = String(field(value as Buffer, 1));
-    const [simple, tensor] = [2, 8].map((number) => field(value as Buffer, number));
+  if (session) event.session = getField(session, 1) as number;
+  for (const { value } of summary ? parseFields(summary) : []) {
+    const tag = String(getField(value as Buffer, 1));
+    const simple = getField(value as Buffer, 2);
+    const tensor = getField(value as Buffer, 8);
     if (simple !== undefined) event.scalars[tag] = simple as number;
-    if (tensor) event.texts[tag] = String(field(tensor as Buffer, 8));
+    if (tensor) event.texts[tag] = String(getField(tensor as Buffer, 8));
   }
   return event;
 }
 
-function eventsIn(file: string): Event[] {
-  return recordsOf(readFileSync(file)).map(eventOf);
+function readEvents(file: string): Event[] {
+  return parseRecords(readFileSync(file)).map(parseEvent);
 }
 
 const rows: MetricsRow[] = [
@@ -127,24 +132,24 @@ const rows: MetricsRow[] = [
   { step: 2 ** 40, loss: 0.1, elapsedSeconds: 3 },
 ];
 
-test("the reader's own checksum is CRC-32C", () => {
+test("the parser's checksum is CRC-32C", () => {
   assert.is(crc32c(Buffer.from("123456789")), 0xe3069283);
 });
 
-test("a new file: the version, the options, then each row under its step", () => {
+test("a new file has the version, the options, and the metrics of each row", () => {
   const events = new EventFile(newFolder(), { seed: 3, note: "a|b" }, 0);
   for (const row of rows) events.append(row);
   events.append({ step: 7, elapsedSeconds: 4 });
-  const [version, options, ...told] = eventsIn(events.path);
+  const [version, options, ...metrics] = readEvents(events.path);
   assert.is(version.version, "brain.Event:2");
   const table = "| option | value |\n| --- | --- |\n| seed | 3 |\n| note | a\\|b |";
   assert.equal(options.texts, { options: table });
   assert.equal(
-    told.map(({ step }) => step),
+    metrics.map(({ step }) => step),
     [0, 300, 2 ** 40],
   );
-  for (const [i, { scalars, time }] of told.entries()) {
-    const expected = Object.entries(names).flatMap(([tag, key]) => {
+  for (const [i, { scalars, time }] of metrics.entries()) {
+    const expected = Object.entries(metricNames).flatMap(([tag, key]) => {
       const value = rows[i][key];
       return value === undefined ? [] : [[tag, Math.fround(value)]];
     });
@@ -153,9 +158,10 @@ test("a new file: the version, the options, then each row under its step", () =>
   }
 });
 
-test("files of one second have names of their own; a damaged byte is found", () => {
-  const where = newFolder();
-  const [first, second] = [new EventFile(where, {}, 0), new EventFile(where, {}, 0)];
+test("files of the same second have different names; a corrupt byte is detected", () => {
+  const target = newFolder();
+  const first = new EventFile(target, {}, 0);
+  const second = new EventFile(target, {}, 0);
   assert.is.not(first.path, second.path);
   assert.match(
     first.path,
@@ -163,35 +169,37 @@ test("files of one second have names of their own; a damaged byte is found", () 
   );
   const bytes = readFileSync(first.path);
   bytes[20] ^= 1;
-  assert.throws(() => recordsOf(bytes), /^the record at 0 is damaged$/);
+  assert.throws(() => parseRecords(bytes), /^the record at 0 is corrupt$/);
 });
 
 const program = fileURLToPath(new URL("../../dist/cli/index.js", import.meta.url));
 const text = join(folder, "text.txt");
 writeFileSync(text, "To be, or not to be, that is the question:\n".repeat(60));
 
-function run(...words: string[]): string {
-  const done = spawnSync(process.execPath, [program, ...words], { encoding: "utf8" });
-  assert.is(done.status, 0, done.stderr);
-  return done.stdout;
+function run(...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+    encoding: "utf8",
+  });
+  assert.is(status, 0, stderr);
+  return stdout;
 }
 
-function trained(steps: number, out = join(newFolder(), "run")): string {
-  const small = ["--n-layer", "1", "--n-embd", "8", "--n-head", "2", "--block-size", "8"];
-  const often = ["--eval-iters", "1", "--eval-interval", "4", "--log-interval", "1"];
-  const options = ["--data", text, "--device", "ts", ...small, ...often];
+function trainRun(steps: number, out = join(newFolder(), "run")): string {
+  const sizes = ["--n-layer", "1", "--n-embd", "8", "--n-head", "2", "--block-size", "8"];
+  const intervals = ["--eval-iters", "1", "--eval-interval", "4", "--log-interval", "1"];
+  const options = ["--data", text, "--device", "ts", ...sizes, ...intervals];
   run("train", ...options, "--max-iters", String(steps), "--out", out, "--tensorboard");
   return out;
 }
 
-function eventFiles(out: string): string[] {
+function findEventFiles(out: string): string[] {
   const all = readdirSync(out).filter((name) => name.startsWith("events.out.tfevents."));
   return all.sort().map((name) => join(out, name));
 }
 
-/** The numbers of rows by tag, as f32. */
-function scalarsOf(all: readonly MetricsRow[]): Record<string, [step: number, value: number][]> {
-  const entries = Object.entries(names).map(([tag, key]) => {
+/** Returns the values of rows by tag, rounded to f32. */
+function getScalars(all: readonly MetricsRow[]): Record<string, [step: number, value: number][]> {
+  const entries = Object.entries(metricNames).map(([tag, key]) => {
     const points = all.flatMap((row) => {
       const value = row[key];
       return value === undefined ? [] : [[row.step, Math.fround(value)] as [number, number]];
@@ -201,21 +209,22 @@ function scalarsOf(all: readonly MetricsRow[]): Record<string, [step: number, va
   return Object.fromEntries(entries);
 }
 
-test("train --tensorboard writes the rows of metrics.jsonl; resumed, a file with the rest", () => {
-  const out = trained(6);
+test("train --tensorboard writes metrics; a resumed run writes a file with the rest", () => {
+  const out = trainRun(6);
   const before = readRows(out);
-  const [first] = eventFiles(out);
-  const told = (file: string) => eventsIn(file).filter(({ scalars }) => "loss/batch" in scalars);
+  const [first] = findEventFiles(out);
   const losses = (file: string) =>
-    told(file).map(({ step, scalars }) => [step, scalars["loss/batch"]]);
-  assert.equal(losses(first), scalarsOf(before)["loss/batch"]);
+    readEvents(file)
+      .filter(({ scalars }) => "loss/batch" in scalars)
+      .map(({ step, scalars }) => [step, scalars["loss/batch"]]);
+  assert.equal(losses(first), getScalars(before)["loss/batch"]);
   run("train", "--resume", out, "--max-iters", "9", "--tensorboard");
-  const [, second, ...others] = eventFiles(out);
+  const [, second, ...others] = findEventFiles(out);
   assert.is(others.length, 0);
   const after = readRows(out).filter(({ step }) => step >= 6);
-  assert.equal(losses(second), scalarsOf(after)["loss/batch"]);
-  assert.equal(eventsIn(second).find(({ session }) => session)?.step, 6);
-  assert.is(eventsIn(first).find(({ session }) => session), undefined); // biome-ignore format: short
+  assert.equal(losses(second), getScalars(after)["loss/batch"]);
+  assert.equal(readEvents(second).find(({ session }) => session)?.step, 6);
+  assert.is(readEvents(first).find(({ session }) => session), undefined);
 });
 
 const reader = `
@@ -229,20 +238,22 @@ print(json.dumps({"points": points, "text": text}))
 `;
 const python = spawnSync("python3", ["-c", "import tensorboard"], { encoding: "utf8" });
 if (python.status === 0) {
-  test("TensorBoard reads the same: of a resumed run each step once", () => {
-    const out = trained(6);
+  test("TensorBoard reads the same values; each step of a resumed run appears once", () => {
+    const out = trainRun(6);
     run("train", "--resume", out, "--max-iters", "9", "--tensorboard");
-    const done = spawnSync("python3", ["-c", reader, out], { encoding: "utf8" });
-    assert.is(done.status, 0, done.stderr);
-    const { points, text } = JSON.parse(done.stdout);
-    assert.equal(points, scalarsOf(readRows(out)));
+    const { status, stdout, stderr } = spawnSync("python3", ["-c", reader, out], {
+      encoding: "utf8",
+    });
+    assert.is(status, 0, stderr);
+    const { points, text } = JSON.parse(stdout);
+    assert.equal(points, getScalars(readRows(out)));
     assert.match(text, /^\| option \| value \|\n/);
     assert.match(text, /^\| nEmbd \| 8 \|$/m);
   });
-} else console.log("skipped: TensorBoard reads the same (python3 has no tensorboard here)");
+} else console.log("skipped: TensorBoard reads the same values (python3 has no module tensorboard)");
 
-test("export --csv writes the table of the rows, and says how many there are", () => {
-  const out = trained(5);
+test("export --csv writes the metrics, and prints the number of rows", () => {
+  const out = trainRun(5);
   const file = join(out, "rows.csv");
   assert.is(run("export", "--run", out, "--csv", file), `${file}: 6 rows\n`);
   const [head, ...lines] = readFileSync(file, "utf8").split("\r\n");
@@ -254,14 +265,14 @@ test("export --csv writes the table of the rows, and says how many there are", (
     ),
   );
   assert.equal(read, readRows(out));
-  const refused = (...words: string[]) =>
-    spawnSync(process.execPath, [program, "export", ...words], { encoding: "utf8" });
-  const nothing = refused("--run", out);
-  assert.is(nothing.status, 2);
-  assert.match(nothing.stderr, /export: --out DIR or --csv FILE is missing: what to write/);
-  const none = refused("--run", folder, "--csv", file);
-  assert.is(none.status, 2);
-  assert.match(none.stderr, /has no metrics\.jsonl/);
+  const runExport = (...args: string[]) =>
+    spawnSync(process.execPath, [program, "export", ...args], { encoding: "utf8" });
+  const withoutTarget = runExport("--run", out);
+  assert.is(withoutTarget.status, 2);
+  assert.match(withoutTarget.stderr, /export: --out DIR or --csv FILE is required/);
+  const withoutMetrics = runExport("--run", folder, "--csv", file);
+  assert.is(withoutMetrics.status, 2);
+  assert.match(withoutMetrics.stderr, /has no metrics\.jsonl/);
 });
 
 test.run();

@@ -1,5 +1,5 @@
-// Fine-tuning and exchange: what a run takes over from a model, what it trains of it, and the way
-// to Hugging Face and back.
+// Fine-tuning: the options and weights that a run inherits, freezing and LoRA; and the exchange of
+// models with Hugging Face transformers.
 
 import {
   cpSync,
@@ -24,129 +24,140 @@ import { assertClose, eachDevice, fixture } from "../support/support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-tuning-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-const text = (name: string, line: string) => {
+const writeText = (name: string, line: string) => {
   writeFileSync(join(folder, name), `${line}\n`.repeat(60));
   return join(folder, name);
 };
-const data = text("text.txt", "To be, or not to be, that is the question:");
-const other = text("other.txt", "to Tahiti, quoth he, he has not been");
-const foreign = text("foreign.txt", "Call me Ishmael; some years ago, to be sure");
+const data = writeText("text.txt", "To be, or not to be, that is the question:");
+const other = writeText("other.txt", "to Tahiti, quoth he, he has not been");
+const newCharacters = writeText("foreign.txt", "Call me Ishmael; some years ago, to be sure");
 let runs = 0;
 const newFolder = () => join(folder, `run-${runs++}`);
 
 eachDevice("fine-tuning", (test, on) => {
   const sizes = { nLayer: 2, nHead: 2, nEmbd: 16, blockSize: 8 };
-  const brief = { batchSize: 4, evalInterval: 5, evalIters: 2, logInterval: 1, seed: 3 };
+  const settings = { batchSize: 4, evalInterval: 5, evalIters: 2, logInterval: 1, seed: 3 };
   const run = (options: Partial<TrainConfig>) =>
-    train({ ...brief, data, maxIters: 10, device: on.name, out: newFolder(), ...options });
+    train({ ...settings, data, maxIters: 10, device: on.name, out: newFolder(), ...options });
   const base = run({ ...sizes, learningRate: 1e-2, dropout: 0.1 });
-  const tune = async (options: Partial<TrainConfig>) =>
+  const finetune = async (options: Partial<TrainConfig>) =>
     run({ initFrom: (await base).out, data: other, ...options });
-  const fails = async (options: Partial<TrainConfig>, message: RegExp) => {
-    const error = await tune(options).then(
+  const assertFails = async (options: Partial<TrainConfig>, message: RegExp) => {
+    const error = await finetune(options).then(
       () => assert.unreachable(`${message}: trained`),
       (error) => error,
     );
     assert.is(error.name, "UsageError", error.stack);
     assert.match(error.message, message);
   };
-  const weightsOf = (model: nn.Module) =>
+  const getWeights = (model: nn.Module) =>
     new Map([...model.namedParameters()].map(([name, w]) => [name, w.data()]));
-  const logitsOf = (model: nn.Module) => {
+  const getLogits = (model: nn.Module) => {
     const idx = tensor(Int32Array.of(1, 5, 2, 0, 7), { shape: [1, 5], device: on });
     return ((model.eval() as GPT).forward(idx).logits as ReturnType<typeof tensor>).data();
   };
 
-  test("a run takes over weights, tokenizer and shape, and a tenth of the learning rate", async () => {
-    const from = loadRun((await base).out, on);
-    const tuned = await tune({ maxIters: 0 });
-    assert.equal(weightsOf(tuned.model), weightsOf(from.model));
-    assert.equal(tuned.tokenizer.toJSON(), from.tokenizer.toJSON());
-    const { nLayer, nEmbd, blockSize, dropout, learningRate, batchSize } = tuned.config;
+  test("a run inherits weights, tokenizer and architecture, and a tenth of the learning rate", async () => {
+    const pretrained = loadRun((await base).out, on);
+    const finetuned = await finetune({ maxIters: 0 });
+    assert.equal(getWeights(finetuned.model), getWeights(pretrained.model));
+    assert.equal(finetuned.tokenizer.toJSON(), pretrained.tokenizer.toJSON());
+    const { nLayer, nEmbd, blockSize, dropout, learningRate, batchSize } = finetuned.config;
     assert.equal([nLayer, nEmbd, blockSize, dropout], [2, 16, 8, 0]);
     assert.equal([learningRate, batchSize], [1e-3, 4]);
-    assert.is((await tune({ maxIters: 0, learningRate: 0.5 })).config.learningRate, 0.5);
-    const preset = await tune({ maxIters: 0, preset: "bigram" });
+    assert.is((await finetune({ maxIters: 0, learningRate: 0.5 })).config.learningRate, 0.5);
+    const preset = await finetune({ maxIters: 0, preset: "bigram" });
     assert.equal([preset.config.learningRate, preset.config.model], [1e-2, "gpt"]);
-    assert.is(preset.config.qkvBias, true); // the base's, not the preset's
+    assert.is(preset.config.qkvBias, true); // the pretrained model's, not the preset's
   });
 
-  test("blockSize may be less: the first places of the table", async () => {
-    const from = loadRun((await base).out, on);
-    const { model } = await tune({ maxIters: 0, blockSize: 3 });
-    const [cropped, whole] = [model, from.model].map((each) => weightsOf(each).get("wpe.weight"));
-    assert.equal(cropped, whole?.slice(0, 3 * 16));
-    await fails({ blockSize: 9 }, /initFrom: blockSize is 8 in .*, and may only be less/);
+  test("blockSize may be reduced: only the first positions are kept", async () => {
+    const pretrained = loadRun((await base).out, on);
+    const { model } = await finetune({ maxIters: 0, blockSize: 3 });
+    const cropped = getWeights(model).get("wpe.weight");
+    const full = getWeights(pretrained.model).get("wpe.weight");
+    assert.equal(cropped, full?.slice(0, 3 * 16));
+    await assertFails({ blockSize: 9 }, /initFrom: blockSize is 8 in .*, and can only be reduced/);
   });
 
-  test("what contradicts is refused", async () => {
-    await fails({ nEmbd: 32 }, /initFrom: nEmbd is 16 in .*, and stays/);
-    await fails({ positions: "rotary" }, /initFrom: positions is learned/);
-    await fails({ tokenizer: "bpe" }, /initFrom: tokenizer is char/);
-    await fails({ vocabSize: 300 }, /initFrom: vocabSize is \d+ in .*, and stays/);
-    await fails({ initFrom: undefined, loraRank: 2 }, /loraRank: adapters need --init-from/);
-    await fails({ initFrom: undefined, extendVocab: true }, /extendVocab: is for --init-from/);
-    await fails({ loraAlpha: 2 }, /loraAlpha: needs --lora-rank/);
-    await fails({ loraRank: 2, loraAlpha: -1 }, /loraAlpha is -1, expected a number above 0/);
-    await fails({ loraRank: 2, extendVocab: true }, /extendVocab: new embeddings must be trained/);
-    await fails({ freeze: 3 }, /freeze: is 3, expected at most nLayer, 2/);
-    await fails({ freeze: 2, loraRank: 2 }, /freeze: is 2, and leaves loraRank no block to adapt/);
-    await fails({ loraRank: 17 }, /loraRank: is 17, expected at most nEmbd, 16/); // no matrix has more
-    await fails({ initFrom: "nowhere" }, /nowhere holds no run/);
-    await fails({ initFrom: undefined, model: "bigram", freeze: 0 }, /bigram has no blocks/);
-  });
-
-  test("another alphabet: an error that names it, or new rows behind the old", async () => {
-    await fails(
-      { data: foreign },
-      /foreign.txt has characters that .* not know: ";" "C" "I" "g" "l" "m" "y"; /,
+  test("options that contradict the pretrained model are rejected", async () => {
+    await assertFails({ nEmbd: 32 }, /initFrom: nEmbd is 16 in .* and cannot change/);
+    await assertFails({ positions: "rotary" }, /initFrom: positions is learned/);
+    await assertFails({ tokenizer: "bpe" }, /initFrom: tokenizer is char/);
+    await assertFails({ vocabSize: 300 }, /initFrom: vocabSize is \d+ in .* and cannot change/);
+    await assertFails({ initFrom: undefined, loraRank: 2 }, /loraRank: requires --init-from/);
+    await assertFails(
+      { initFrom: undefined, extendVocab: true },
+      /extendVocab: requires --init-from/,
     );
-    const from = loadRun((await base).out, on);
-    const tuned = await tune({ data: foreign, extendVocab: true, maxIters: 0 });
-    const { vocabSize } = from.tokenizer;
-    assert.is(tuned.tokenizer.vocabSize, vocabSize + 7);
-    assert.equal(tuned.tokenizer.encode("To be"), from.tokenizer.encode("To be"));
-    assert.is(tuned.tokenizer.decode([vocabSize]), ";");
-    const [rows, old] = [tuned.model, from.model].map((each) => weightsOf(each).get("wte.weight"));
-    assert.equal(rows?.slice(0, 16 * vocabSize), old);
-    const fresh = Array.from(rows?.slice(16 * vocabSize) ?? []);
-    const deviation = Math.sqrt(fresh.reduce((sum, w) => sum + w * w, 0) / fresh.length);
-    assert.ok(Math.abs(deviation - 0.02) < 0.005, `${deviation}`);
-    const again = loadRun(tuned.out, on);
-    assert.equal(weightsOf(again.model), weightsOf(tuned.model));
+    await assertFails({ loraAlpha: 2 }, /loraAlpha: requires --lora-rank/);
+    await assertFails({ loraRank: 2, loraAlpha: -1 }, /loraAlpha is -1, expected a number above 0/);
+    await assertFails(
+      { loraRank: 2, extendVocab: true },
+      /extendVocab: new embeddings must be trained/,
+    );
+    await assertFails({ freeze: 3 }, /freeze: is 3, expected at most nLayer, 2/);
+    await assertFails(
+      { freeze: 2, loraRank: 2 },
+      /freeze: is 2, which leaves no block for loraRank/,
+    );
+    await assertFails({ loraRank: 17 }, /loraRank: is 17, expected at most nEmbd, 16/);
+    await assertFails({ initFrom: "nowhere" }, /nowhere is not a run/);
+    await assertFails({ initFrom: undefined, model: "bigram", freeze: 0 }, /bigram has no blocks/);
   });
 
-  for (const [what, options] of [
-    ["frozen below", { freeze: 1 }],
+  test("new characters: an error that names them, or new rows at the end", async () => {
+    await assertFails(
+      { data: newCharacters },
+      /foreign.txt has characters that are not in .*: ";" "C" "I" "g" "l" "m" "y"; /,
+    );
+    const pretrained = loadRun((await base).out, on);
+    const finetuned = await finetune({ data: newCharacters, extendVocab: true, maxIters: 0 });
+    const { vocabSize } = pretrained.tokenizer;
+    assert.is(finetuned.tokenizer.vocabSize, vocabSize + 7);
+    assert.equal(finetuned.tokenizer.encode("To be"), pretrained.tokenizer.encode("To be"));
+    assert.is(finetuned.tokenizer.decode([vocabSize]), ";");
+    const rows = getWeights(finetuned.model).get("wte.weight");
+    const old = getWeights(pretrained.model).get("wte.weight");
+    assert.equal(rows?.slice(0, 16 * vocabSize), old);
+    const added = Array.from(rows?.slice(16 * vocabSize) ?? []);
+    const deviation = Math.sqrt(added.reduce((sum, w) => sum + w * w, 0) / added.length);
+    assert.ok(Math.abs(deviation - 0.02) < 0.005, `${deviation}`);
+    const reloaded = loadRun(finetuned.out, on);
+    assert.equal(getWeights(reloaded.model), getWeights(finetuned.model));
+  });
+
+  for (const [name, options] of [
+    ["first block frozen", { freeze: 1 }],
     ["LoRA", { loraRank: 2, loraAlpha: 4, learningRate: 1e-2 }],
     ["LoRA above a frozen block, with dropout", { loraRank: 1, freeze: 1, dropout: 0.2 }],
   ] as [string, Partial<TrainConfig>][]) {
-    test(`10 steps equal 5 + resume + 5, byte for byte: ${what}`, async () => {
-      const whole = await tune(options);
-      const half = await tune({ ...options, maxIters: 5 });
-      await train({ resume: half.out, maxIters: 10 });
+    test(`10 steps equal 5 + resume + 5, byte for byte: ${name}`, async () => {
+      const whole = await finetune(options);
+      const resumed = await finetune({ ...options, maxIters: 5 });
+      await train({ resume: resumed.out, maxIters: 10 });
       for (const part of ["model", "optimizer"]) {
         const read = (out: string) => readFileSync(join(out, "last", `${part}.safetensors`));
-        assert.ok(read(whole.out).equals(read(half.out)), part);
+        assert.ok(read(whole.out).equals(read(resumed.out)), part);
       }
       const losses = (out: string) => readRows(out).map(({ loss, valLoss }) => [loss, valLoss]);
-      assert.equal(losses(half.out), losses(whole.out));
+      assert.equal(losses(resumed.out), losses(whole.out));
     });
   }
 
-  test("frozen weights stay, have no memory in the optimizer, and all else moves", async () => {
-    const before = weightsOf(loadRun((await base).out, on).model);
-    const { model, out } = await tune({ freeze: 1 });
-    for (const [name, w] of weightsOf(model)) {
-      const stays = /^(wte|wpe|h\.0\.)/.test(name);
-      assert.is(w.join() === before.get(name)?.join(), stays, name);
+  test("frozen weights do not change and have no optimizer state; all others change", async () => {
+    const before = getWeights(loadRun((await base).out, on).model);
+    const { model, out } = await finetune({ freeze: 1 });
+    for (const [name, w] of getWeights(model)) {
+      const isFrozen = /^(wte|wpe|h\.0\.)/.test(name);
+      assert.is(w.join() === before.get(name)?.join(), isFrozen, name);
     }
-    const memory = loadSafetensors(join(out, "last", "optimizer.safetensors"));
-    assert.is(Object.keys(memory).length, 3 * (12 + 2)); // m, v, t of a block and the last norm
+    const state = loadSafetensors(join(out, "last", "optimizer.safetensors"));
+    assert.is(Object.keys(state).length, 3 * (12 + 2)); // m, v, t of a block and the final norm
   });
 
-  test("LoRA: a checkpoint of adapters alone, which nothing but its base completes", async () => {
-    const { model, out } = await tune({ loraRank: 2, learningRate: 1e-2 });
+  test("LoRA: checkpoints hold only the adapters, and require the unchanged base model", async () => {
+    const { model, out } = await finetune({ loraRank: 2, learningRate: 1e-2 });
     const dict = loadSafetensors(join(out, "last", "model.safetensors"));
     assert.equal(Object.keys(dict).sort(), Object.keys(nn.adapterState(model)).sort());
     const bytes = (run: string) => statSync(join(run, "last", "model.safetensors")).size;
@@ -154,84 +165,94 @@ eachDevice("fine-tuning", (test, on) => {
     assert.ok(bytes(out) < 4 * floats + 2500, `${bytes(out)} bytes`);
     const moved = join(folder, `moved-${on.name}`);
     cpSync((await base).out, moved, { recursive: true });
-    const lora = await tune({ loraRank: 2, learningRate: 1e-2, initFrom: moved });
-    rmSync(join(lora.out, "best"), { recursive: true }); // so that the last is loaded
+    const lora = await finetune({ loraRank: 2, learningRate: 1e-2, initFrom: moved });
+    rmSync(join(lora.out, "best"), { recursive: true }); // so that last/ is loaded
     const merged = loadRun(lora.out, on);
-    assert.ok([...merged.model.modules()].every((each) => !(each instanceof nn.LoRALinear)));
-    assertClose(logitsOf(merged.model), logitsOf(lora.model), {
+    assert.ok([...merged.model.modules()].every((module) => !(module instanceof nn.LoRALinear)));
+    assertClose(getLogits(merged.model), getLogits(lora.model), {
       rtol: 1e-4,
       atol: 1e-5,
     });
     renameSync(moved, `${moved}-away`);
-    assert.throws(() => loadRun(lora.out, on), /holds adapters for the model in .* not there any/);
+    assert.throws(
+      () => loadRun(lora.out, on),
+      /holds adapters for the model in .* does not exist any more/,
+    );
     cpSync(`${moved}-away`, moved, { recursive: true });
     const weights = join(moved, "best", "model.safetensors");
     const changed = readFileSync(weights);
     changed[changed.length - 1] ^= 1;
     writeFileSync(weights, changed);
-    assert.throws(() => loadRun(lora.out, on), /holds adapters .*, which has other weights now/);
+    assert.throws(
+      () => loadRun(lora.out, on),
+      /holds adapters .*, whose weights have changed since/,
+    );
     const resumed = await train({ resume: lora.out, maxIters: 12 }).catch((error) => error);
-    assert.match(resumed.message, /which has other weights now/);
+    assert.match(resumed.message, /whose weights have changed since/);
   });
 
-  test("export and import: the same logits, bit for bit; adapters merged; the alphabet too", async () => {
-    const lora = await tune({ loraRank: 2, learningRate: 1e-2 });
+  test("export and import preserve the logits bit for bit, and the tokenizer; adapters are merged", async () => {
+    const lora = await finetune({ loraRank: 2, learningRate: 1e-2 });
     for (const run of [await base, lora]) {
-      const [out, back] = [newFolder(), newFolder()];
+      const out = newFolder();
+      const importedOut = newFolder();
       const { model } = exportRun(run.out, out, on);
-      const imported = importRun(out, back, on);
-      const again = loadRun(back, on);
-      assert.equal(weightsOf(again.model), weightsOf(model));
-      assert.equal(logitsOf(again.model), logitsOf(model));
-      assert.equal(again.tokenizer.toJSON(), run.tokenizer.toJSON());
+      const imported = importRun(out, importedOut, on);
+      const reloaded = loadRun(importedOut, on);
+      assert.equal(getWeights(reloaded.model), getWeights(model));
+      assert.equal(getLogits(reloaded.model), getLogits(model));
+      assert.equal(reloaded.tokenizer.toJSON(), run.tokenizer.toJSON());
       assert.is(imported.config.tokenizer, "char");
       assert.throws(() => exportRun(run.out, out, on), /out: .* holds a run or a model already/);
-      assert.throws(() => importRun(out, back, on), /out: .* holds a run or a model already/);
-      const resumed = await train({ resume: back }).catch((error) => error);
-      assert.match(resumed.message, /was imported, not trained; --init-from/);
-      assert.equal(weightsOf((await direct(out)).model), weightsOf(model));
+      assert.throws(
+        () => importRun(out, importedOut, on),
+        /out: .* holds a run or a model already/,
+      );
+      const resumed = await train({ resume: importedOut }).catch((error) => error);
+      assert.match(resumed.message, /was imported, not trained; use --init-from/);
+      assert.equal(getWeights((await finetuneFrom(out)).model), getWeights(model));
     }
   });
-  const direct = (initFrom: string) => tune({ initFrom, maxIters: 0 });
+  const finetuneFrom = (initFrom: string) => finetune({ initFrom, maxIters: 0 });
 
-  test("byte-pair encoding goes along, as transformers reads it", async () => {
+  test("export writes byte-pair encoding in the format of transformers", async () => {
     const trained = await run({ ...sizes, tokenizer: "bpe", vocabSize: 260, maxIters: 1 });
-    const [out, back] = [newFolder(), newFolder()];
+    const out = newFolder();
     exportRun(trained.out, out, on);
     for (const file of ["tokenizer.json", "vocab.json", "merges.txt"])
       assert.ok(existsSync(join(out, file)), file);
-    // transformers would else add <|endoftext|> as token 260 of 260
+    // otherwise transformers would add <|endoftext|> with id 260, beyond the embedding
     const settings = JSON.parse(readFileSync(join(out, "tokenizer_config.json"), "utf8"));
     assert.equal([settings.bos_token, settings.eos_token, settings.unk_token], [null, null, null]);
-    rmSync(join(out, "tokenizer.json")); // the older two files say the same
-    const { tokenizer, config } = importRun(out, back, on);
+    rmSync(join(out, "tokenizer.json")); // vocab.json and merges.txt hold the same
+    const { tokenizer, config } = importRun(out, newFolder(), on);
     assert.is(config.tokenizer, "bpe");
     assert.equal(tokenizer.encode("to be sure"), trained.tokenizer.encode("to be sure"));
     assert.equal(loadBPE(out).vocabSize, 260);
   });
 
-  test("the golden GPT-2 as a run: ids for a text, and padding left out", async () => {
+  test("import of the golden GPT-2: token ids as text; padding is dropped", async () => {
     const out = newFolder();
     const { tokenizer, config } = importRun(fixture("gpt2"), out, on);
     assert.equal([config.tokenizer, tokenizer.vocabSize], ["ids", 311]);
     assert.equal(tokenizer.encode(" 12 0\n310"), [12, 0, 310]);
     assert.is(tokenizer.decode([12, 0]), " 12 0");
-    for (const [word, at] of [
+    for (const [word, position] of [
       ["311", 0],
       ["x", 1],
       ["-1", 0],
       ["1.5", 0],
     ] as const)
       assert.throws(
-        () => tokenizer.encode(at ? `3 ${word}` : word),
+        () => tokenizer.encode(position ? `3 ${word}` : word),
         new RegExp(
-          `encode: "${word.replace(".", "\\.")}" at position ${at} is no id, expected 0 to 310`,
+          `encode: "${word.replace(".", "\\.")}" at position ${position} is no id, expected 0 to 310`,
         ),
       );
     const { prompt } = JSON.parse(readFileSync(fixture("gpt2/expected.json"), "utf8"));
     const { ids, logits } = loadSafetensors(fixture("gpt2/expected.safetensors"));
-    const found = (loadRun(out, on).model as GPT).forward(ids.to(on)).logits;
-    assertClose(found as NonNullable<typeof found>, logits, { rtol: 1e-4, atol: 1e-4 });
+    const actual = (loadRun(out, on).model as GPT).forward(ids.to(on)).logits;
+    assertClose(actual as NonNullable<typeof actual>, logits, { rtol: 1e-4, atol: 1e-4 });
     assert.ok(prompt.every((id: number) => id < 311));
     const small = newFolder();
     saveGPT2(small, new GPT({ ...sizes, vocabSize: 20 }));
@@ -242,13 +263,13 @@ eachDevice("fine-tuning", (test, on) => {
     );
     const padded = importRun(small, newFolder(), on);
     assert.equal((padded.model as GPT).wte.weight.shape, [16, 16]);
-    const whole = loadSafetensors(join(small, "model.safetensors"))["transformer.wte.weight"];
-    assert.equal((padded.model as GPT).wte.weight.data(), whole.data().slice(0, 16 * 16));
+    const original = loadSafetensors(join(small, "model.safetensors"))["transformer.wte.weight"];
+    assert.equal((padded.model as GPT).wte.weight.data(), original.data().slice(0, 16 * 16));
   });
 
-  test("what is wrong with a folder's vocabulary is told with the file's path", () => {
-    const from = newFolder();
-    saveGPT2(from, new GPT({ ...sizes, vocabSize: 20 }));
+  test("errors in a vocabulary name the file", () => {
+    const source = newFolder();
+    saveGPT2(source, new GPT({ ...sizes, vocabSize: 20 }));
     const characters = [..."abcdefghij klmnopqrstu"];
     for (const [name, content, message] of [
       ["merges.txt", "", /vocab.json: ENOENT/],
@@ -263,15 +284,18 @@ eachDevice("fine-tuning", (test, on) => {
         /tinybard-tokenizer.json: the vocabulary has 22 tokens, and vocab_size is 20$/,
       ],
     ] as const) {
-      writeFileSync(join(from, name), content);
-      const refused = (error: Error) =>
-        error.message.startsWith(from) && message.test(error.message);
-      assert.throws(() => importRun(from, newFolder(), on), refused, String(message));
+      writeFileSync(join(source, name), content);
+      const matches = (error: Error) =>
+        error.message.startsWith(source) && message.test(error.message);
+      assert.throws(() => importRun(source, newFolder(), on), matches, String(message));
     }
   });
 
-  test("a bigram is not exported", async () => {
+  test("a bigram model cannot be exported", async () => {
     const { out } = await run({ model: "bigram", maxIters: 0 });
-    assert.throws(() => exportRun(out, newFolder(), on), /is a bigram, which GPT-2 cannot hold/);
+    assert.throws(
+      () => exportRun(out, newFolder(), on),
+      /is a bigram model; only a GPT is exported/,
+    );
   });
 });

@@ -1,4 +1,4 @@
-// Model FLOPs utilization: the work of a token, and what the device could do.
+// Model FLOPs utilization: the operations per token, and the peak throughput of the device.
 
 import * as assert from "uvu/assert";
 import { getDefaults } from "#src/options.js";
@@ -7,7 +7,7 @@ import { flopsPerToken, measureMatmulFlops } from "#src/train/mfu.js";
 import { eachDevice } from "../support/support.js";
 
 eachDevice("mfu", (test, on) => {
-  test("a token's work: 6 a parameter but for positions, 12 L C T of attention", () => {
+  test("operations per token: 6 per parameter except positions, plus 12 L C T for attention", () => {
     const config = {
       ...getDefaults<TrainConfig>(trainOptions),
       nLayer: 4,
@@ -20,10 +20,10 @@ eachDevice("mfu", (test, on) => {
 
   const isHost = on.memory.isHost;
   for (const dtype of isHost ? (["f32"] as const) : (["f32", "bf16"] as const))
-    test(`the device's rate in ${dtype} is measured, and leaves nothing behind`, () => {
+    test(`measures the throughput in ${dtype}, and frees its memory`, () => {
       const before = on.pool.liveBytes;
-      const rate = measureMatmulFlops(on, dtype);
-      assert.ok(rate > 1e6 && rate < 1e16, `${rate} operations a second`);
+      const flops = measureMatmulFlops(on, dtype);
+      assert.ok(flops > 1e6 && flops < 1e16, `${flops} operations per second`);
       assert.is(on.pool.liveBytes, before);
     });
 });

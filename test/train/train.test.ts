@@ -1,5 +1,4 @@
-// Training as a whole: what a run learns, what it leaves behind, and that a stopped one goes on bit
-// for bit.
+// The training loop: it learns, writes the files of a run, and resumes bit for bit.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,8 +47,8 @@ const tiny: Partial<TrainConfig> = {
   seed: 3,
 };
 
-/** The bytes of everything that a run leaves, times aside. */
-function remains(out: string): Record<string, unknown> {
+/** Reads all results of a run except its timings. */
+function readResults(out: string): Record<string, unknown> {
   const rows = readRows(out).map(({ tokensPerSecond, elapsedSeconds, ...row }) => row);
   const files = ["best", "last"].flatMap((name) =>
     ["model", "optimizer"].map((part) => join(name, `${part}.safetensors`)),
@@ -70,7 +69,7 @@ eachDevice("train", (test, on) => {
     train({ ...tiny, device: on.name, out: newFolder(), ...options }, hooks);
   const resume = (out: string, maxIters?: number) => train({ resume: out, maxIters });
 
-  test("learns: far below guessing's loss, and the folder tells the story", async () => {
+  test("learns, and writes metrics and checkpoints", async () => {
     const seen: number[] = [];
     const result = await run(
       { maxIters: 150, evalInterval: 50, learningRate: 1e-2, logInterval: 10 },
@@ -124,7 +123,7 @@ eachDevice("train", (test, on) => {
       assert.equal(w.data(), saved[name].data());
   });
 
-  const hard = {
+  const allFeatures = {
     dropout: 0.2,
     gradAccum: 2,
     gradClip: 0.5,
@@ -133,61 +132,65 @@ eachDevice("train", (test, on) => {
     minLr: 1e-4,
     learningRate: 1e-2,
   };
-  for (const [what, options] of [
-    ["plain", {}],
-    ["with dropout, accumulation, clipping, schedule", hard],
+  for (const [name, options] of [
+    ["default options", {}],
+    ["with dropout, accumulation, clipping, schedule", allFeatures],
     ["bigram", { model: "bigram" }],
-    ["turned, gated", { ...hard, positions: "rotary", norm: "rms", activation: "swiglu" }],
-    ["sinusoids", { positions: "sinusoidal" }],
+    [
+      "rotary, rmsNorm, SwiGLU",
+      { ...allFeatures, positions: "rotary", norm: "rms", activation: "swiglu" },
+    ],
+    ["sinusoidal positions", { positions: "sinusoidal" }],
   ] as const) {
-    test(`20 steps equal 10 + resume + 10, byte for byte: ${what}`, async () => {
+    test(`20 steps equal 10 + resume + 10, byte for byte: ${name}`, async () => {
       for (const evalInterval of [5, 500]) {
         const whole = await run({ ...options, evalInterval, maxIters: 20 });
-        const half = await run({ ...options, evalInterval, maxIters: 10 });
-        await resume(half.out, 20);
-        assert.equal(remains(half.out), remains(whole.out));
+        const resumed = await run({ ...options, evalInterval, maxIters: 10 });
+        await resume(resumed.out, 20);
+        assert.equal(readResults(resumed.out), readResults(whole.out));
       }
     });
   }
 
-  test("stopped at any step, a run resumes as if it had not been", async () => {
-    const whole = remains((await run({ ...hard, maxIters: 12 })).out);
-    for (const at of [0, 1, 5, 6, 11]) {
+  test("a run that was stopped at any step resumes bit for bit", async () => {
+    const whole = readResults((await run({ ...allFeatures, maxIters: 12 })).out);
+    for (const stopStep of [0, 1, 5, 6, 11]) {
       let steps = 0;
       const { out, stopped, state } = await run(
-        { ...hard, maxIters: 12 },
+        { ...allFeatures, maxIters: 12 },
         {
           step: () => steps++,
-          stop: () => steps >= at,
+          stop: () => steps >= stopStep,
         },
       );
       assert.ok(stopped);
-      assert.is(state.step, at);
+      assert.is(state.step, stopStep);
       await resume(out);
-      assert.equal(remains(out), whole, `stopped at ${at}`);
+      assert.equal(readResults(out), whole, `stopped at ${stopStep}`);
     }
   });
 
-  test("a finished run does nothing again; torn and later metrics are dropped", async () => {
+  test("resuming a finished run changes nothing; incomplete and later metrics are dropped", async () => {
     const { out } = await run({ maxIters: 7 });
-    const before = remains(out);
+    const before = readResults(out);
     writeFileSync(
       join(out, "metrics.jsonl"),
       `${readFileSync(join(out, "metrics.jsonl"), "utf8")}{"step":8,"loss":1}\n{"step":9,`,
     );
     await resume(out);
-    assert.equal(remains(out), before);
+    assert.equal(readResults(out), before);
   });
 
-  test("a bit-equal run from the same seed, another from another", async () => {
+  test("equal seeds give bit-equal runs; other seeds do not", async () => {
     const losses = async (seed: number) =>
       readRows((await run({ maxIters: 4, seed, dropout: 0.1 })).out).map((row) => row.loss);
     assert.equal(await losses(1), await losses(1));
     assert.not.equal(await losses(1), await losses(2));
   });
 
-  test("accumulation: a step's loss and gradient are the means over its batches", async () => {
-    let [loss, norm] = [0, 0];
+  test("gradient accumulation: loss and gradient are the means over the batches", async () => {
+    let loss = 0;
+    let norm = 0;
     const { out } = await run(
       { maxIters: 1, gradAccum: 2 },
       {
@@ -197,9 +200,9 @@ eachDevice("train", (test, on) => {
             sampleBatch(text, toCounterTensor({ site, step: 0 }, device), "batch", [4, 8]),
           );
           const [x, y] = [0, 1].map((part) => cat(batches.map((batch) => batch[part])));
-          const whole = model.forward(x, y).loss as Tensor; // both batches as one
-          whole.backward();
-          loss = whole.item();
+          const combined = model.forward(x, y).loss as Tensor; // both batches as one
+          combined.backward();
+          loss = combined.item();
           norm = optim.clipGradNorm(model.parameters(), Infinity);
           for (const w of model.parameters()) w.grad = null;
         },
@@ -209,9 +212,9 @@ eachDevice("train", (test, on) => {
     assertClose([row.loss as number, row.gradNorm as number], [loss, norm], { rtol: 1e-5 });
   });
 
-  test("decay: all parameters, or matrices only", async () => {
+  test("weight decay applies to all parameters, or to matrices only", async () => {
     for (const decay of ["all", "matrices"] as const) {
-      // without a gradient's worth of learning, weights only shrink by lr decay
+      // lr * weightDecay is 0.5: decay halves the weights of ln_f, which start at 1
       const { model } = await run({
         maxIters: 1,
         learningRate: 0.5,
@@ -220,19 +223,19 @@ eachDevice("train", (test, on) => {
         beta1: 0,
         beta2: 0,
       });
-      const gain = [...model.namedParameters()]
+      const weight = [...model.namedParameters()]
         .find(([name]) => name === "ln_f.weight")?.[1]
         .data() as Float32Array;
-      // one step of AdamW moves an element by lr at most: 1 (decayed to 0.5 or not) -+ 0.5
+      // the first step of AdamW then moves each of them by lr, 0.5, up or down
       const expected = decay === "all" ? [0, 1] : [0.5, 1.5];
       assert.ok(
-        gain.every((w) => expected.some((e) => Math.abs(w - e) < 1e-3)),
-        `${decay}: ${gain}`,
+        weight.every((w) => expected.some((e) => Math.abs(w - e) < 1e-3)),
+        `${decay}: ${weight}`,
       );
     }
   });
 
-  test("the schedule is what metrics record", async () => {
+  test("metrics record the learning-rate schedule", async () => {
     const { out } = await run({
       maxIters: 8,
       warmupIters: 2,
@@ -245,9 +248,9 @@ eachDevice("train", (test, on) => {
     assertClose(rates, [0.1, 0.2, 0.3, cosine(3), cosine(4), cosine(5), 0.03, 0.03]);
   });
 
-  test("a loss that is no number stops the run, and leaves the good checkpoint", async () => {
+  test("a loss that is not finite stops the run, and leaves the last good checkpoint", async () => {
     const out = newFolder();
-    const error = await run({ out, maxIters: 50, learningRate: 1e30 }).catch((each) => each);
+    const error = await run({ out, maxIters: 50, learningRate: 1e30 }).catch((error) => error);
     assert.instance(error, DivergedError);
     assert.match(
       error.message,
@@ -257,7 +260,7 @@ eachDevice("train", (test, on) => {
     assert.ok(Object.values(saved).every((w) => w.data().every(Number.isFinite)));
   });
 
-  test("the first bad tensor is named: a weight with a NaN in it", async () => {
+  test("the error names the first tensor that is not finite", async () => {
     const error = await run(
       { maxIters: 5 },
       {
@@ -270,14 +273,14 @@ eachDevice("train", (test, on) => {
         },
         evaluation() {},
       },
-    ).catch((each) => each);
+    ).catch((error) => error);
     assert.match(
       error.message,
       "step 0: the loss is NaN; the first tensor that is not finite is weight h.0.mlp.c_fc.weight",
     );
   });
 
-  test("memory: after the second step nothing is allocated, nothing grows", async () => {
+  test("memory: nothing is allocated after the second step", async () => {
     const allocations: number[] = [];
     const bytes: number[] = [];
     await run(
@@ -290,10 +293,10 @@ eachDevice("train", (test, on) => {
       },
     );
     assert.is(allocations.at(-1), allocations[2]);
-    assert.ok((bytes.at(-1) as number) <= bytes[2]); // less when what was before is collected
+    assert.ok((bytes.at(-1) as number) <= bytes[2]); // less if earlier tensors are collected
   });
 
-  test("wrong options are named, with the nearest right one", async () => {
+  test("wrong options: the error names the option and the nearest valid one", async () => {
     const { out } = await run({ maxIters: 0 });
     const cases: [object, RegExp][] = [
       [{ learnRate: 1 }, /train: unknown option learnRate; did you mean learningRate\?/],
@@ -309,19 +312,19 @@ eachDevice("train", (test, on) => {
         { blockSize: 5000 },
         /data: the train split of .* has \d+ tokens, expected more than blockSize, 5000/,
       ],
-      [{ out }, /holds a run; --resume/],
+      [{ out }, /holds a run already; --resume/],
       [{ data: join(folder, "none") }, /cannot read .*none/],
     ];
     for (const [options, message] of cases) {
-      const error = await run(options as object).catch((each) => each);
+      const error = await run(options as object).catch((error) => error);
       assert.instance(error, Error);
       assert.match(error.message, message);
     }
-    const other = await train({ resume: out, batchSize: 8 }).catch((each) => each);
+    const other = await train({ resume: out, batchSize: 8 }).catch((error) => error);
     assert.instance(other, UsageError);
-    assert.match(other.message, /resume: batchSize is 4 in .*, and stays/);
-    await train({ resume: out, batchSize: 4, device: on.name }); // what the run has may be repeated
-    const none = await train({ resume: newFolder() }).catch((each) => each);
-    assert.match(none.message, /holds no run/);
+    assert.match(other.message, /resume: batchSize is 4 in .* and cannot change/);
+    await train({ resume: out, batchSize: 4, device: on.name }); // unchanged options may be repeated
+    const none = await train({ resume: newFolder() }).catch((error) => error);
+    assert.match(none.message, /is not a run/);
   });
 });

@@ -14,6 +14,7 @@ export const positionKinds = ["learned", "sinusoidal", "rotary", "none"] as cons
 /** Normalizations of the residual stream: layerNorm or rmsNorm. */
 export const norms = ["layer", "rms"] as const;
 
+/** Sizes and settings of a GPT. */
 export interface GPTConfig {
   vocabSize: number;
   /** The maximum context length in tokens. */

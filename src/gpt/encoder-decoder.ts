@@ -32,6 +32,7 @@ import { positionRows, positionTable } from "./positions.ts";
 
 type SharedOptions = "blockSize" | "nHead" | "nEmbd" | "dropout" | "bias" | "activation" | "norm";
 
+/** Sizes and settings of an EncoderDecoder. */
 export interface EncoderDecoderConfig extends Pick<GPTConfig, SharedOptions | "positions"> {
   sourceVocabSize: number;
   targetVocabSize: number;
@@ -87,7 +88,15 @@ class TransformerStack<Block extends Module> extends Module {
   }
 }
 
-/** A sequence-to-sequence transformer. */
+/**
+ * A sequence-to-sequence transformer.
+ * @example
+ * const vocabulary = { sourceVocabSize: 10, targetVocabSize: 12, blockSize: 8 };
+ * const sizes = { nEncoderLayer: 1, nDecoderLayer: 1, nHead: 2, nEmbd: 8 };
+ * const model = new EncoderDecoder({ ...vocabulary, ...sizes });
+ * const ids = tensor([[1, 2, 3]], { dtype: "i32" });
+ * console.log(model.forward(ids, ids).logits.shape); // [ 1, 3, 12 ]
+ */
 export class EncoderDecoder extends Module {
   readonly config: EncoderDecoderConfig;
   readonly encoder: TransformerStack<EncoderBlock>;

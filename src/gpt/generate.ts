@@ -23,6 +23,7 @@ export interface Sampling {
   topP?: number;
 }
 
+/** Options of generate(). */
 export interface Generation extends Sampling {
   /** The token ids to continue, at least one. */
   prompt: ArrayLike<number>;
@@ -43,6 +44,9 @@ export interface TokenWithLogits {
  * Yields the ids of new tokens one by one. With a GPT, each token is read once, thanks to a KV
  * cache, until the context is full. From then on the last blockSize tokens are read again for each
  * new one, because their positions change.
+ * @example
+ * const model = new GPT({ vocabSize: 65, blockSize: 16, nLayer: 1, nHead: 2, nEmbd: 8 });
+ * for await (const id of generate(model, { prompt: [0], maxNewTokens: 4 })) console.log(id);
  */
 export async function* generate(model: LanguageModel, options: Generation): AsyncGenerator<number> {
   for await (const { id } of generateWithLogits(model, options)) yield id;

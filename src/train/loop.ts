@@ -32,6 +32,7 @@ export interface TrainHooks {
   paused?(): boolean;
 }
 
+/** Result of train(): the run with its last losses. */
 export interface TrainResult extends Run {
   /** True if hooks.stop() ended the run before maxIters; it can be resumed. */
   stopped: boolean;
@@ -44,6 +45,9 @@ export interface TrainResult extends Run {
  * Trains a model. Options that are left out have the defaults that `tinybard train --help` lists.
  * `resume` is the folder of a run to continue with its recorded options, of which only maxIters may
  * be changed. Throws a UsageError for wrong options, a DivergedError if the loss becomes NaN.
+ * @example
+ * const { valLoss } = await train({ data: "input.txt", preset: "bigram", maxIters: 2, out: "run" });
+ * console.log(valLoss > 0);
  */
 export async function train(
   options: Partial<TrainConfig> & { resume?: string } = {},

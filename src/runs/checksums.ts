@@ -1,0 +1,22 @@
+// SHA-256 checksums of a run's inputs: resuming and loading check that they have not changed.
+
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+
+/** Returns the hexadecimal SHA-256 of a text in UTF-8. */
+export function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** Returns the SHA-256 of a tokenizer's JSON. */
+export function tokenizerSha256(tokenizer: Tokenizer): string {
+  return sha256(JSON.stringify(tokenizer));
+}
+
+/** Returns the SHA-256 of the concatenated contents of weight files. */
+export function weightsSha256(files: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(readFileSync(file));
+  return hash.digest("hex");
+}

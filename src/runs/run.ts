@@ -45,7 +45,10 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   const { initFrom } = options;
   const pretrained =
     initFrom === undefined ? null : loadPretrained(initFrom, getDevice(options.device ?? "auto"));
-  const resolved = resolveConfig("train", pretrained ? inheritOptions(options, pretrained) : options);
+  const resolved = resolveConfig(
+    "train",
+    pretrained ? inheritOptions(options, pretrained) : options,
+  );
   validateFinetune(resolved);
   const corpus = await loadCorpus(resolved.data);
   // record the actual text and device: a resumed run must not depend on later defaults

@@ -224,7 +224,10 @@ test("train --tensorboard writes metrics; a resumed run writes a file with the r
   const after = readRows(out).filter(({ step }) => step >= 6);
   assert.equal(losses(second), getScalars(after)["loss/batch"]);
   assert.equal(readEvents(second).find(({ session }) => session)?.step, 6);
-  assert.is(readEvents(first).find(({ session }) => session), undefined);
+  assert.is(
+    readEvents(first).find(({ session }) => session),
+    undefined,
+  );
 });
 
 const reader = `
@@ -250,7 +253,8 @@ if (python.status === 0) {
     assert.match(text, /^\| option \| value \|\n/);
     assert.match(text, /^\| nEmbd \| 8 \|$/m);
   });
-} else console.log("skipped: TensorBoard reads the same values (python3 has no module tensorboard)");
+} else
+  console.log("skipped: TensorBoard reads the same values (python3 has no module tensorboard)");
 
 test("export --csv writes the metrics, and prints the number of rows", () => {
   const out = trainRun(5);

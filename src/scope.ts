@@ -25,8 +25,8 @@ export function track(tensor: Disposable): void {
  * Runs `fn` and frees all tensors made in it, except those it returns (also inside objects and
  * arrays) and those it keeps. Refuses a promise: memory would die while the work goes on.
  * @example
- * const total = scope(() => sum(mul(tensor([1, 2]), 3)).item()); // the product and the sum are
- * freed console.log(total); // 9
+ * const total = scope(() => sum(mul(tensor([1, 2]), 3)).item()); // frees the product and sum
+ * console.log(total); // 9
  */
 export function scope<T>(fn: () => T): T {
   const outer = innermost;

@@ -46,7 +46,8 @@ export {
   sub,
   where,
 } from "./ops/elementwise.ts";
-export { checkGradient, type GradientCheck, toDot } from "./ops/gradcheck.ts";
+export { checkGradient, type GradientCheck } from "./ops/gradcheck.ts";
+export { toDot } from "./ops/graphviz.ts";
 export { linear, mlp, swiglu } from "./ops/linear.ts";
 export { crossEntropy, linearCrossEntropy } from "./ops/loss.ts";
 export { matmul } from "./ops/matmul.ts";

@@ -1,6 +1,5 @@
-// Elementwise ops: each with its derivative, which is the function's own derivative times dy.
-// Two operands broadcast as in NumPy; the derivative of broadcasting is a sum over what was
-// repeated.
+// Elementwise ops, each with its derivative: the derivative of the function times dy. Two operands
+// broadcast as in NumPy; the derivative of broadcasting is a sum over the repeated axes.
 
 import { record } from "../autograd.ts";
 import type { Floats, Kernels } from "../backend/device.ts";
@@ -10,7 +9,7 @@ import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { type Backward, empty, Tensor } from "../tensor/tensor.ts";
 import { sumTo, tile } from "./broadcast.ts";
 
-/** What add, sub, mul and div take: a number stands for a tensor of that value. */
+/** An operand of add, sub, mul and div: a number stands for a tensor with that value. */
 export type Operand = Tensor | number;
 
 /**
@@ -136,29 +135,39 @@ export function pow(x: Tensor, exponent: number): Tensor {
 }
 
 /**
- * y = a where cond is not 0, else b; cond is i32. All three broadcast.
+ * y = a where cond is not 0, b elsewhere; cond is i32. All three broadcast.
  * @example
  * const cond = tensor([1, 0], { dtype: "i32" });
  * console.log(where(cond, tensor([1, 2]), 0).toArray()); // [ 1, 0 ]
  */
 export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
   checkTensor("where", "cond", cond);
-  const { a, b, made } = operands("where", yes, no);
+  const { a, b, created } = toTensors("where", yes, no);
   const shape = broadcast("where", broadcast("where", a.shape, b.shape), cond.shape);
   const choose = (a: Tensor, b: Tensor) => {
     const y = empty(a, shape);
-    const [c, p, q] = [tile(cond, shape), tile(a, shape), tile(b, shape)];
-    const sizes = [c.size, p.size, q.size, y.size] as const;
-    a.device.kernels.where(c.ints, p.floats, q.floats, y.floats, ...sizes);
-    for (const each of [c, p, q]) each.free("an operand of where");
+    const condTiled = tile(cond, shape);
+    const aTiled = tile(a, shape);
+    const bTiled = tile(b, shape);
+    a.device.kernels.where(
+      condTiled.ints,
+      aTiled.floats,
+      bTiled.floats,
+      y.floats,
+      condTiled.size,
+      aTiled.size,
+      bTiled.size,
+      y.size,
+    );
+    for (const operand of [condTiled, aTiled, bTiled]) operand.free("an operand of where");
     return y;
   };
   const backward: Backward = (dy) => [
     false,
-    a.requiresGrad && sumTo(choose(dy, constant(dy, 0)), a.shape),
-    b.requiresGrad && sumTo(choose(constant(dy, 0), dy), b.shape),
+    a.requiresGrad && sumTo(choose(dy, scalarLike(dy, 0)), a.shape),
+    b.requiresGrad && sumTo(choose(scalarLike(dy, 0), dy), b.shape),
   ];
-  return record("where", choose(a, b), [cond, a, b], backward, made);
+  return record("where", choose(a, b), [cond, a, b], backward, created);
 }
 
 /**
@@ -174,52 +183,51 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
   return where(mask, value, x);
 }
 
-/** A scalar of x's dtype and device. */
-export function constant(x: Tensor, value: number): Tensor {
+/** Returns a scalar with x's dtype and device. */
+export function scalarLike(x: Tensor, value: number): Tensor {
   return empty(x, []).fill(value);
 }
 
-/**
- * The operands as tensors that may meet; `made` are those made of numbers: only the op needs them.
- */
-function operands(op: string, left: Operand, right: Operand) {
-  const peer = left instanceof Tensor ? left : right;
-  if (!(peer instanceof Tensor))
+/** Converts operands to tensors of the same device and dtype; `created` are those of numbers. */
+function toTensors(op: string, left: Operand, right: Operand) {
+  const reference = left instanceof Tensor ? left : right;
+  if (!(reference instanceof Tensor))
     fail(`${op}: a and b are ${typeof left}, ${typeof right}, expected a tensor`);
-  const [a, b] = [left, right].map((x) => (typeof x === "number" ? constant(peer, x) : x));
-  checkSameKind(op, "a", a, peer);
-  checkSameKind(op, "b", b, peer);
-  return { a, b, made: [a, b].filter((x) => x !== left && x !== right) };
+  const a = typeof left === "number" ? scalarLike(reference, left) : left;
+  const b = typeof right === "number" ? scalarLike(reference, right) : right;
+  checkSameKind(op, "a", a, reference);
+  checkSameKind(op, "b", b, reference);
+  return { a, b, created: [a, b].filter((x) => x !== left && x !== right) };
 }
 
-type Slope = (dy: Tensor, at: { a: Tensor; b: Tensor; y: Tensor }) => Tensor;
+/** Returns the gradient of one operand from that of y, in the shape of y. */
+type Derivative = (dy: Tensor, at: { a: Tensor; b: Tensor; y: Tensor }) => Tensor;
 
-/**
- * An op on two operands that broadcast. da and db give their gradients, in the shape of y still;
- * what was broadcast is summed, and what is not wanted is not computed.
- */
+/** An op on two operands that broadcast; da and db are the derivatives. */
 function binary(
   op: "add" | "sub" | "mul" | "div",
   left: Operand,
   right: Operand,
-  { da, db }: { da: Slope; db: Slope },
+  { da, db }: { da: Derivative; db: Derivative },
 ): Tensor {
-  const { a, b, made } = operands(op, left, right);
+  const { a, b, created } = toTensors(op, left, right);
   const y = empty(a, broadcast(op, a.shape, b.shape));
-  const [p, q] = [tile(a, y.shape), tile(b, y.shape)];
-  a.device.kernels[op](p.floats, q.floats, y.floats, p.size, q.size, y.size);
-  for (const each of [p, q]) each.free(`an operand of ${op}`);
+  const aTiled = tile(a, y.shape);
+  const bTiled = tile(b, y.shape);
+  a.device.kernels[op](aTiled.floats, bTiled.floats, y.floats, aTiled.size, bTiled.size, y.size);
+  aTiled.free(`an operand of ${op}`);
+  bTiled.free(`an operand of ${op}`);
   const backward = (dy: Tensor) => [
     a.requiresGrad && sumTo(da(dy, { a, b, y }), a.shape),
     b.requiresGrad && sumTo(db(dy, { a, b, y }), b.shape),
   ];
-  return record(op, y, [a, b], backward, made);
+  return record(op, y, [a, b], backward, created);
 }
 
-/** The names of the kernels that have a signature. */
-type Like<F> = { [K in keyof Kernels]: Kernels[K] extends F ? K : never }[keyof Kernels];
-type Unary = Like<(x: Floats, y: Floats, n: number) => void>;
-type UnaryBackward = Like<(from: Floats, dy: Floats, dx: Floats, n: number) => void>;
+/** The names of the kernels with a given signature. */
+type KernelsLike<F> = { [K in keyof Kernels]: Kernels[K] extends F ? K : never }[keyof Kernels];
+type Unary = KernelsLike<(x: Floats, y: Floats, n: number) => void>;
+type UnaryBackward = KernelsLike<(from: Floats, dy: Floats, dx: Floats, n: number) => void>;
 
 /** Applies a kernel to each element. */
 export function map(kernel: Unary, x: Tensor): Tensor {
@@ -229,7 +237,7 @@ export function map(kernel: Unary, x: Tensor): Tensor {
   return y;
 }
 
-/** The gradient by a kernel of `from`, which is x or y, and dy. */
+/** Computes dx by a kernel of dy and `from`, which is x or y. */
 export function mapBackward(kernel: UnaryBackward, from: Tensor, dy: Tensor): Tensor {
   const dx = empty(from);
   dy.device.kernels[kernel](from.floats, dy.floats, dx.floats, dx.size);

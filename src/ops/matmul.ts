@@ -1,5 +1,5 @@
-// Matrix products. The derivative of a product is two products: of dy with each operand transposed,
-// which costs no transposition, since the kernel takes its operands either way.
+// Matrix multiplication. Its derivative is two matmuls, of dy with each operand transposed; nothing
+// is transposed in memory, since the kernel takes its operands either way.
 
 import { record } from "../autograd.ts";
 import { fail } from "../errors.ts";
@@ -19,14 +19,12 @@ import { reshape } from "./movement.ts";
 export function matmul(a: Tensor, b: Tensor): Tensor {
   checkTensor("matmul", "a", a);
   checkSameKind("matmul", "b", b, a);
-  const [aRank, bRank] = [a.shape.length, b.shape.length];
+  const aRank = a.shape.length;
+  const bRank = b.shape.length;
   if (aRank === 0 || bRank === 0) fail("matmul: an operand is a scalar, expected a matrix");
   if (aRank === 1) {
-    const c = matmul(reshape(a, [1, -1]), b);
-    return reshape(c, [
-      ...c.shape.slice(0, bRank === 1 ? -1 : -2),
-      ...c.shape.slice(bRank === 1 ? 1 : -1),
-    ]);
+    const c = matmul(reshape(a, [1, -1]), b); // [..., 1, N], or [1] if b is a vector too
+    return reshape(c, bRank === 1 ? [] : [...c.shape.slice(0, -2), ...c.shape.slice(-1)]);
   }
   if (bRank === 1) {
     const c = matmul(a, reshape(b, [-1, 1]));
@@ -35,34 +33,36 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const [M, K] = a.shape.slice(-2);
   const N = b.shape[bRank - 1];
   if (b.shape[bRank - 2] !== K)
-    fail(`matmul: b has shape ${show(b.shape)}, expected [..., ${K}, N] beside a ${show(a.shape)}`);
+    fail(`matmul: b has shape ${show(b.shape)}, expected [..., ${K}, N] with a ${show(a.shape)}`);
   const batch = broadcast("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
-  const c = product(a, b, [...batch, M, N]);
+  const c = multiply(a, b, [...batch, M, N]);
   return record("matmul", c, [a, b], (dy) => [
-    a.requiresGrad && product(dy, b, a.shape, { transB: true }),
-    b.requiresGrad && product(a, dy, b.shape, { transA: true }),
+    a.requiresGrad && multiply(dy, b, a.shape, { transB: true }),
+    b.requiresGrad && multiply(a, dy, b.shape, { transA: true }),
   ]);
 }
 
 /**
- * op(a) op(b), unrecorded, summed down to `shape` where a batch was broadcast. A matrix that a
- * whole batch shares is multiplied once with all rows of the batch: the gradient of a weight never
- * becomes [batch, K, N].
+ * Returns op(a) op(b) without recording, summed to `shape` where a batch was broadcast. A matrix
+ * that a whole batch shares is multiplied once with the rows of all batches, so the gradient of a
+ * weight is never as large as [batch, K, N].
  */
-function product(
+function multiply(
   a: Tensor,
   b: Tensor,
   shape: readonly number[],
   { transA = false, transB = false } = {},
 ): Tensor {
-  const [M, N] = [a.shape.at(transA ? -1 : -2) as number, b.shape.at(transB ? -2 : -1) as number];
+  const M = a.shape.at(transA ? -1 : -2) as number;
+  const N = b.shape.at(transB ? -2 : -1) as number;
   const K = a.shape.at(transA ? -2 : -1) as number;
-  const [aBatch, bBatch] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  const aBatch = a.shape.slice(0, -2);
+  const bBatch = b.shape.slice(0, -2);
   const batch = broadcast("matmul", aBatch, bBatch);
   const { kernels } = a.device;
   const count = sizeOf(batch);
   if (!transA && sizeOf(bBatch) === 1) {
-    const c = empty(a, [...batch, M, N]); // all rows of the batch against the one b
+    const c = empty(a, [...batch, M, N]); // the rows of all batches times the one b
     kernels.matmul(a.floats, b.floats, c.floats, 1, count * M, N, K, 0, 0, false, transB, false);
     return sumTo(c, shape);
   }
@@ -71,14 +71,28 @@ function product(
     kernels.matmul(a.floats, b.floats, c.floats, 1, M, N, count * K, 0, 0, true, transB, false);
     return c;
   }
-  const whole = (x: Tensor, own: readonly number[]) =>
-    sizeOf(own) === 1 || same(own, batch)
+  const expandBatch = (x: Tensor, xBatch: readonly number[]) =>
+    sizeOf(xBatch) === 1 || same(xBatch, batch)
       ? x.detach()
       : expandTo(x, [...batch, ...x.shape.slice(-2)]);
-  const [p, q] = [whole(a, aBatch), whole(b, bBatch)];
-  const [aStep, bStep] = [p.size === M * K ? 0 : M * K, q.size === K * N ? 0 : K * N];
+  const aExpanded = expandBatch(a, aBatch);
+  const bExpanded = expandBatch(b, bBatch);
   const c = empty(a, [...batch, M, N]);
-  kernels.matmul(p.floats, q.floats, c.floats, count, M, N, K, aStep, bStep, transA, transB, false);
-  for (const each of [p, q]) each.free("an operand of matmul");
+  kernels.matmul(
+    aExpanded.floats,
+    bExpanded.floats,
+    c.floats,
+    count,
+    M,
+    N,
+    K,
+    aExpanded.size === M * K ? 0 : M * K, // the distance between matrices; 0 shares one
+    bExpanded.size === K * N ? 0 : K * N,
+    transA,
+    transB,
+    false,
+  );
+  aExpanded.free("an operand of matmul");
+  bExpanded.free("an operand of matmul");
   return sumTo(c, shape);
 }

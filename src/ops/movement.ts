@@ -1,4 +1,4 @@
-// Movement ops: data moves, nothing is computed. The derivative moves dy back to where x came from.
+// Movement ops: elements move, nothing is computed. The derivative moves those of dy back.
 
 import { record } from "../autograd.ts";
 import type { Device, DeviceName, DType } from "../backend/device.ts";
@@ -9,14 +9,15 @@ import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, Tensor, toDType } from "../tensor/tensor.ts";
 
 /**
- * The same elements in the same order under another shape; one size may be -1. Shares x's memory.
+ * Returns the same elements in the same order with another shape, on the same memory. One size may
+ * be -1: it follows from the others.
  * @example
  * console.log(reshape(arange(6), [2, -1]).shape); // [ 2, 3 ]
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   checkTensor("reshape", "x", x);
-  const open = Array.isArray(shape) ? shape.filter((n) => n === -1).length : 0;
-  if (open > 1) fail(`reshape: shape is ${show(shape)}, expected at most one -1`);
+  const inferred = Array.isArray(shape) ? shape.filter((n) => n === -1).length : 0;
+  if (inferred > 1) fail(`reshape: shape is ${show(shape)}, expected at most one -1`);
   checkSizes(
     "reshape",
     Array.isArray(shape) ? Array.from(shape, (n) => (n === -1 ? 1 : n)) : shape,
@@ -29,16 +30,19 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * y[..., j, ..., i, ...] = x[..., i, ..., j, ...]: exchanges two axes.
+ * y[..., j, ..., i, ...] = x[..., i, ..., j, ...]: swaps two axes.
  * @example
  * console.log(transpose(tensor([[1, 2], [3, 4]]), 0, 1).toArray()); // [ [ 1, 3 ], [ 2, 4 ] ]
  */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
   checkTensor("transpose", "x", x);
   const rank = x.shape.length;
-  const [i, j] = [axisOf("transpose", dim0, rank), axisOf("transpose", dim1, rank)];
-  const dims = x.shape.map((_, axis) => (axis === i ? j : axis === j ? i : axis));
-  return record("transpose", permuted(x, dims), [x], (dy) => [permuted(dy, dims)]);
+  const i = axisOf("transpose", dim0, rank);
+  const j = axisOf("transpose", dim1, rank);
+  const dims = x.shape.map((_, axis) => axis);
+  dims[i] = j;
+  dims[j] = i;
+  return record("transpose", permuteAxes(x, dims), [x], (dy) => [permuteAxes(dy, dims)]);
 }
 
 /**
@@ -53,11 +57,11 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
   if (axes.length !== x.shape.length || new Set(axes).size !== axes.length)
     fail(`permute: dims are ${show(dims)}, expected each axis of ${show(x.shape)} once`);
   const inverse = axes.map((_, axis) => axes.indexOf(axis));
-  return record("permute", permuted(x, axes), [x], (dy) => [permuted(dy, inverse)]);
+  return record("permute", permuteAxes(x, axes), [x], (dy) => [permuteAxes(dy, inverse)]);
 }
 
 /**
- * Elements start to end - 1 of one axis; negative bounds count from its end.
+ * Returns elements start to end - 1 of one axis; negative bounds count from its end.
  * @example
  * console.log(slice(arange(6), { dim: 0, start: 2, end: 4 }).toArray()); // [ 2, 3 ]
  */
@@ -70,8 +74,8 @@ export function slice(x: Tensor, options: { dim: number; start?: number; end?: n
   const { start: first = 0, end: last = n } = options;
   if (!Number.isInteger(first) || !Number.isInteger(last))
     fail(`slice: start and end are ${first} and ${last}, expected whole numbers`);
-  const [start, end] = [bound(first), bound(last)];
-  const count = Math.max(0, end - start);
+  const start = bound(first);
+  const count = Math.max(0, bound(last) - start);
   const y = empty(x, withAxis(x.shape, axis, count));
   x.device.kernels.slice(x.buffer, y.buffer, outer, n, inner, start, count);
   return record("slice", y, [x], (dy) => {
@@ -82,7 +86,7 @@ export function slice(x: Tensor, options: { dim: number; start?: number; end?: n
 }
 
 /**
- * Tensors joined along one axis; their other sizes are equal.
+ * Concatenates tensors along one axis; their other sizes must be equal.
  * @example
  * console.log(cat([tensor([1, 2]), tensor([3])]).toArray()); // [ 1, 2, 3 ]
  */
@@ -113,7 +117,7 @@ export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Te
 }
 
 /**
- * Tensors of one shape joined along a new axis.
+ * Concatenates tensors of the same shape along a new axis.
  * @example
  * console.log(stack([tensor([1, 2]), tensor([3, 4])]).toArray()); // [ [ 1, 2 ], [ 3, 4 ] ]
  */
@@ -122,14 +126,14 @@ export function stack(list: readonly Tensor[], options: { dim?: number } = {}): 
   checkList("stack", list);
   const rank = list[0].shape.length;
   const axis = axisOf("stack", options.dim ?? 0, rank + 1);
-  const lifted = list.map((x) =>
+  const unsqueezed = list.map((x) =>
     reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]),
   );
-  return cat(lifted, { dim: axis });
+  return cat(unsqueezed, { dim: axis });
 }
 
 /**
- * x cut into pieces of `size` along one axis; the last piece may be shorter.
+ * Splits x into pieces of `size` along one axis; the last piece may be shorter.
  * @example
  * console.log(split(arange(6), 4).map((part) => part.toArray())); // [ [ 0, 1, 2, 3 ], [ 4, 5 ] ]
  */
@@ -145,8 +149,8 @@ export function split(x: Tensor, size: number, options: { dim?: number } = {}): 
 }
 
 /**
- * y[..., c] = w[idx[...], c].  idx any shape of i32, w [V, C]; an index outside of 0..V-1 throws.
- * `dtype` bf16 gives y in bf16 where w is f32.
+ * y[..., c] = w[idx[...], c].  idx any shape of i32, w [V, C]; throws if an index is not from 0 to
+ * V-1. With `dtype` bf16, y is bf16 although w is f32.
  * @example
  * const table = tensor([[1, 2], [3, 4]]);
  * console.log(embedding(tensor([1, 1, 0], { dtype: "i32" }), table).toArray());
@@ -168,13 +172,13 @@ export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {
   });
 }
 
-/** x on another device or in another dtype; x itself if it is there already. */
+/** Returns x on another device or in another dtype; x itself if nothing changes. */
 export function to(x: Tensor, target: DeviceName | Device | DType): Tensor {
   const dtype = ["f32", "f64", "i32", "bf16"].find((name) => name === target) as DType | undefined;
   if (dtype) return cast(x, dtype);
-  const there = device(target as DeviceName);
-  if (there === x.device) return x;
-  const y = new Tensor(there.upload(x.dtype, x.data()), x.shape);
+  const targetDevice = device(target as DeviceName);
+  if (targetDevice === x.device) return x;
+  const y = new Tensor(targetDevice.upload(x.dtype, x.data()), x.shape);
   return record("to", y, [x], (dy) => [to(dy, x.device)]);
 }
 
@@ -185,18 +189,17 @@ function cast(x: Tensor, dtype: DType): Tensor {
 }
 
 /**
- * The axes in another order, unrecorded: axis after axis is carried to its place, past the block of
- * axes between. The permutations that models use take one pass.
+ * Returns x with its axes in another order, without recording. Moves one axis at a time to its
+ * target, across the block of axes between; the permutations that models use take one pass.
  */
-function permuted(x: Tensor, dims: readonly number[]): Tensor {
+function permuteAxes(x: Tensor, dims: readonly number[]): Tensor {
   let y = x.detach();
-  const order = dims.map((_, axis) => axis);
-  for (let place = 0; place < dims.length; place++) {
-    const from = order.indexOf(dims[place]);
-    if (from === place) continue;
+  let order = dims.map((_, axis) => axis); // the axes of x in the order of y
+  for (const [to, dim] of dims.entries()) {
+    const from = order.indexOf(dim);
+    if (from === to) continue;
     const sizes = order.map((axis) => x.shape[axis]);
-    const block = (start: number, end?: number) => sizeOf(sizes.slice(start, end));
-    order.splice(place, 0, ...order.splice(from, 1));
+    order = [...order.slice(0, to), dim, ...order.slice(to).filter((axis) => axis !== dim)];
     const moved = empty(
       x,
       order.map((axis) => x.shape[axis]),
@@ -204,12 +207,12 @@ function permuted(x: Tensor, dims: readonly number[]): Tensor {
     x.device.kernels.transpose(
       y.buffer,
       moved.buffer,
-      block(0, place),
-      block(place, from),
+      sizeOf(sizes.slice(0, to)),
+      sizeOf(sizes.slice(to, from)),
       sizes[from],
-      block(from + 1),
+      sizeOf(sizes.slice(from + 1)),
     );
-    y.free("moved on");
+    y.free("an axis was moved");
     y = moved;
   }
   return y;

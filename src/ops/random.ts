@@ -15,7 +15,7 @@ import { computed, type Placement, placement, tensor } from "./creation.ts";
  */
 export function rand(shape: Shape, options: Placement = {}): Tensor {
   const belowOne = (u: number) => Math.min(Math.fround(u), 1 - 2 ** -24); // where f32 rounds to 1
-  return draw("rand", shape, options, (n, counter) => uniform(n, counter).map(belowOne));
+  return sampleTensor("rand", shape, options, (n, counter) => uniform(n, counter).map(belowOne));
 }
 
 /**
@@ -24,25 +24,24 @@ export function rand(shape: Shape, options: Placement = {}): Tensor {
  * const x = randn([2, 3]); // mean 0, standard deviation 1
  */
 export function randn(shape: Shape, options: Placement = {}): Tensor {
-  return draw("randn", shape, options, normal);
+  return sampleTensor("randn", shape, options, normal);
 }
 
-function draw(
+function sampleTensor(
   op: string,
   shape: Shape,
   options: Placement,
-  numbers: (n: number, counter: RngCounter) => Float64Array,
+  distribution: (n: number, counter: RngCounter) => Float64Array,
 ): Tensor {
   checkOptions(op, options, placement);
   checkSizes(op, shape);
   if (options.dtype === "i32") fail(`${op}: dtype is i32, expected floats`);
-  const draws = (n: number) => numbers(n, { site: nextSite(), stream: "init" });
-  return computed(op, shape, options, draws);
+  return computed(op, shape, options, (n) => distribution(n, { site: nextSite(), stream: "init" }));
 }
 
 /**
- * `count` indices drawn without replacement from each row of weights, which need not sum to 1.
- * probs [n] or [rows, n]; gives i32 [count] or [rows, count].
+ * Samples `count` indices without replacement from each row of weights, which need not sum to 1.
+ * probs [n] or [rows, n]; returns i32 [count] or [rows, count].
  * @example
  * const ids = multinomial(tensor([[0, 0, 1]]), 1);
  * console.log(ids.toArray()); // [ [ 2 ] ]
@@ -56,17 +55,18 @@ export function multinomial(probs: Tensor, count: number): Tensor {
     );
   const weights = Float64Array.from(probs.data());
   const rows = probs.size / n;
-  const draws = uniform(rows * count, { site: nextSite(), stream: "sample" });
-  const indices = Int32Array.from(draws, (u, i) => {
-    const row = weights.subarray(Math.floor(i / count) * n, (Math.floor(i / count) + 1) * n);
+  const samples = uniform(rows * count, { site: nextSite(), stream: "sample" });
+  const indices = Int32Array.from(samples, (u, i) => {
+    const start = Math.floor(i / count) * n;
+    const row = weights.subarray(start, start + n);
     const index = pick(row, u);
-    row[index] = 0; // not again
+    row[index] = 0; // without replacement
     return index;
   });
   return tensor(indices, { shape: [...probs.shape.slice(0, -1), count], device: probs.device });
 }
 
-/** The index at which the running sum of the weights passes u times their total; u in [0, 1). */
+/** Returns the index at which the running sum of weights exceeds u times their total; 0 <= u < 1. */
 export function pick(weights: ArrayLike<number>, u: number): number {
   let total = 0;
   for (let i = 0; i < weights.length; i++) {
@@ -76,18 +76,19 @@ export function pick(weights: ArrayLike<number>, u: number): number {
   }
   if (total === 0) fail("multinomial: all weights are 0, expected a positive one");
   let last = 0;
-  for (let i = 0, sum = 0; i < weights.length; i++) {
+  let sum = 0;
+  for (let i = 0; i < weights.length; i++) {
     if (weights[i] === 0) continue;
     sum += weights[i];
     last = i;
     if (u * total < sum) return i;
   }
-  return last; // rounding left u total just above the sum
+  return last; // u total was rounded to just above the sum
 }
 
 /**
- * Zeroes each element with probability p and multiplies the others by 1 / (1 - p), p being rounded
- * to 1/65536; outside of training it gives x back. Srivastava et al. (2014).
+ * Zeroes each element with probability p and multiplies the others by 1 / (1 - p), where p is rounded
+ * to 1/65536. Returns x itself if `training` is false. Srivastava et al. (2014).
  * @example
  * const y = dropout(ones([2, 3]), { p: 0.5 }); // each value is 0 or 2
  * console.log(y.shape); // [ 2, 3 ]

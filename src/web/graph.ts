@@ -2,7 +2,7 @@
 // the library's own backward(): the backward function of each node is wrapped in one that records
 // the gradients that pass through it.
 
-import { madeFrom } from "../ops/gradcheck.ts";
+import { collectGraph } from "../ops/graphviz.ts";
 import { scope } from "../scope.ts";
 import { show } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -26,7 +26,7 @@ export function buildGraph(code: string, options: Omit<GraphRequest, "code"> = {
     checkRoot(evaluated);
     const { root, variables, details } = evaluated;
     // ids count up, so this is a topological order
-    const tensors = madeFrom(root, ...variables.values()).sort((a, b) => a.id - b.id);
+    const tensors = collectGraph(root, ...variables.values()).sort((a, b) => a.id - b.id);
     if (tensors.length > MAX_TENSORS) {
       const problem = `the graph has ${tensors.length} tensors, expected at most ${MAX_TENSORS}`;
       throw new CodeError(evaluated.position, problem);

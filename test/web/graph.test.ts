@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { madeFrom } from "#src/ops/gradcheck.js";
+import { collectGraph } from "#src/ops/graphviz.js";
 import { evaluate } from "#src/web/expression.js";
 import { buildGraph } from "#src/web/graph.js";
 import { graphRoutes } from "#src/web/graph-routes.js";
@@ -39,7 +39,7 @@ for (const [name, code] of Object.entries(programs)) {
     test(`${name}, ${dtype}: the steps produce the gradients of Tensor.backward() bit for bit`, () => {
       const graph = buildGraph(code, { dtype });
       const { root, variables } = evaluate(code, { dtype });
-      const tensors = madeFrom(root, ...variables.values()).sort((a, b) => a.id - b.id);
+      const tensors = collectGraph(root, ...variables.values()).sort((a, b) => a.id - b.id);
       for (const x of tensors) if (x.node) x.retainGrad();
       const values = tensors.map((x) => Array.from(x.data()));
       root.backward();

@@ -1,5 +1,5 @@
-# The C++ addon: build/Release/cpu.node. The kernels are compiled once for each instruction set; which
-# of them runs is chosen when the addon is loaded, so that a build works on every processor of its kind.
+# The CPU addon, build/Release/cpu.node. The kernels are compiled once for each instruction set, and
+# the best one is chosen when the addon is loaded, so a build runs on every CPU of its architecture.
 {
   "variables": {
     "families": [

@@ -57,7 +57,8 @@ void initializeBackend(Napi::Env env, Napi::Object cpu) {
   const char* const forced = std::getenv("TINYBARD_SIMD");
   const char* reason = "";
   if (!table) table = chooseTable(forced, &reason);
-  if (!table) throw Napi::Error::New(env, std::string("TINYBARD_SIMD is ") + forced + ": " + reason);
+  if (!table)
+    throw Napi::Error::New(env, std::string("TINYBARD_SIMD is ") + forced + ": " + reason);
   environments++;
   env.AddCleanupHook(leaveEnvironment);
   cpu.Set("simd", table.load()->simd);

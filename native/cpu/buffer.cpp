@@ -4,7 +4,6 @@
 
 namespace tinybard {
 
-// The C API: this runs for each buffer of each call, and its answers are values, not exceptions.
 const char* inspectBuffer(napi_env env, napi_value value, BufferView* view) {
   napi_typedarray_type type;
   size_t elements = 0;

@@ -43,9 +43,8 @@ struct Range {
 };
 
 /**
- * Reads the arguments of one call. The first error is kept, and the rest of the arguments may stay
- * unread. It uses the C API, because each argument may be any value and an exception for each wrong
- * one would leave a getter's own exception behind.
+ * Reads the arguments of one call; the first error is kept. It uses the C API, because a call of
+ * `add` (3 buffers, 3 numbers) takes 2.5 us so, and 2.9 us with the classes of node-addon-api.
  */
 class Arguments {
  public:

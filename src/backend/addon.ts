@@ -1,5 +1,5 @@
-// Finds the native addons, which bring the kernels of the devices cpu and cuda; where one cannot be
-// had, says why and what to do.
+// Loads the native addons, which contain the kernels of the devices cpu and cuda. If one is not
+// available, returns the reason and the command that builds it.
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -17,59 +17,60 @@ export type NativeKernels = {
   [K in keyof Kernels]: (...args: Parameters<Kernels[K]>) => boolean;
 };
 
-/** What an addon exports for a device. */
+/** The exports of every addon. */
 interface Exports {
   readonly kernels: NativeKernels;
   /** Each kernel's parameters as kernels.def declares them: kinds, types, names and lengths. */
   readonly signatures: Record<string, string>;
   beginCapture(): void;
   endCapture(): CapturedGraph | undefined;
-  /** Runs all calls of a recording again, in order, on the memory that they had. */
-  replay(recording: CapturedGraph): void;
+  /** Runs all calls of a graph again, in order, on the same memory. */
+  replay(graph: CapturedGraph): void;
 }
 
 export interface CpuAddon extends Exports {
-  /** The instruction set that its kernels use here. */
+  /** The instruction set in use. */
   readonly simd: string;
-  /** Sets how many threads work, if a number is given; gives how many do. */
+  /** Sets the number of threads if `count` is passed. Returns their number. */
   threads(count?: number): number;
-  /** From now on the calling JavaScript thread works by itself, and leaves the pool to others. */
+  /** From now on, kernels called by this JavaScript thread do not use the thread pool. */
   alone(): void;
-  /** The offset of the first byte of a buffer that begins a cache line. */
+  /** Returns the offset of the first cache line that starts in a buffer. */
   alignment(buffer: ArrayBuffer): number;
 }
 
-/** Memory on the device: not to be read here. The collector frees it too. */
+/** Device memory, which JavaScript cannot read. The garbage collector frees it too. */
 export interface DeviceBuffer {
   readonly length: number;
   readonly byteLength: number;
 }
 
 export interface CudaAddon extends Exports, MatmulTable {
-  /** The name of the processor, and what multiplies its matrices. */
+  /** The name of the GPU. */
   readonly processor: string;
+  /** The matmul library in use, or why there is none. */
   readonly matmul: string;
-  /** Null if there is no room. */
+  /** Returns null if the device is out of memory. */
   allocate(dtype: string, length: number): DeviceBuffer | null;
   free(buffer: DeviceBuffer): void;
   write(buffer: DeviceBuffer, values: Float64Array | Float32Array | Int32Array): void;
-  /** Waits for the device. Throws if a kernel was given an index out of range meanwhile. */
+  /** Waits for the device. Throws if a kernel met an index out of range since the last read. */
   read(buffer: DeviceBuffer): Float32Array | Int32Array;
-  /** Waits until all kernels are done. */
+  /** Waits for all kernels. */
   synchronize(): void;
-  /** Counts since the start: launches of kernels, copies to the host, allocations. */
+  /** Returns the numbers of kernel launches, copies to the host and allocations so far. */
   counts(): { launches: number; reads: number; allocations: number };
-  /** Milliseconds that the device takes for so many replays. */
-  timeReplays(recording: CapturedGraph, count: number): number;
-  /** Sets whether products of f32 may round their factors to tf32. */
+  /** Returns the milliseconds that the device takes for `count` replays. */
+  timeReplays(graph: CapturedGraph, count: number): number;
+  /** Chooses whether f32 matmuls may round their inputs to tf32. */
   setTf32(on: boolean): void;
-  /** Times the library's algorithms for the products that it has computed, and takes the best. */
+  /** Times the library's algorithms for the matmuls so far, and chooses the fastest. */
   tune(): void;
 }
 
 export type Addon = CpuAddon | CudaAddon;
 
-/** Calls of kernels that came between beginCapture() and endCapture(). */
+/** The kernel calls between beginCapture() and endCapture(). */
 export type CapturedGraph = { readonly calls: unique symbol };
 
 /**
@@ -92,7 +93,7 @@ export function addonOf(name: keyof typeof sources): Addon | string {
   return addon;
 }
 
-/** Where each addon lies, how it calls itself, and how it is built; another file for tests. */
+/** The file and the build command of each addon. Tests set environment variables for others. */
 const sources = {
   cpu: {
     what: "C++ addon",
@@ -128,9 +129,9 @@ function load(name: keyof typeof sources): Addon | string {
     const addon = require(path)[name === "cpu" ? "cpu" : "cuda"] as Addon;
     const hash = hashSignatures(addon.signatures);
     if (hash !== KERNELS_HASH)
-      return `no ${what}: the one there is of another version (kernels ${hash}); ${fix}`;
+      return `no ${what}: the one there is of another version (${hash}, not ${KERNELS_HASH}); ${fix}`;
     if ("threads" in addon && (isMainThread || addon.threads() === 1))
-      addon.threads(Math.min(availableParallelism(), 256)); // who loads it later leaves the number
+      addon.threads(Math.min(availableParallelism(), 256)); // only the first environment sets it
     if ("setMatmulTable" in addon) new MatmulTuning(addon).load();
     return addon;
   } catch (error) {
@@ -138,7 +139,7 @@ function load(name: keyof typeof sources): Addon | string {
   }
 }
 
-/** Hashes the declarations of all kernels, whatever the white space that a compiler puts there. */
+/** Hashes the declarations of all kernels, without white space, which depends on the compiler. */
 function hashSignatures(signatures: Record<string, string> = {}): string {
   const text = JSON.stringify(signatures).replace(/\s/g, "");
   return createHash("sha256").update(text).digest("hex").slice(0, 16);

@@ -1,6 +1,6 @@
-// The C++ addon against hostile callers: whatever its functions are given, the answer is a result or
-// an error of JavaScript, and nothing is written but the results. A crash ends this page's process,
-// which the runner reports.
+// Tests the addon against hostile callers: for any arguments, a function returns a result or throws
+// a JavaScript error, and writes nothing but its outputs. A crash ends the process of this file,
+// which the test runner reports.
 
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
@@ -31,13 +31,13 @@ type Resizable = ArrayBuffer & { resize(bytes: number): void };
 const resizable = (bytes: number, most: number): Resizable =>
   Reflect.construct(ArrayBuffer, [bytes, { maxByteLength: most }]);
 
-/** Gives the memory of an array to another buffer. */
+/** Detaches the memory of an array. */
 function detach<T extends Numbers>(x: T): T {
   structuredClone(x.buffer, { transfer: [x.buffer as ArrayBuffer] });
   return x;
 }
 
-/** Hands out memory between guards, and sees what is written. */
+/** Allocates arrays between guard bytes, and detects writes. */
 class Fence {
   static readonly margin = 64; // bytes
   readonly #memory: { bytes: Uint8Array; before: Buffer }[] = [];
@@ -49,33 +49,33 @@ class Fence {
     return new type(buffer, Fence.margin, length);
   };
 
-  /** Takes note of all content. */
+  /** Remembers all content. */
   close(): void {
-    for (const each of this.#memory) each.before = Buffer.from(each.bytes);
+    for (const block of this.#memory) block.before = Buffer.from(block.bytes);
   }
 
-  /** Is nothing written outside of the arrays? */
+  /** True if nothing was written outside of the arrays. */
   get isIntact(): boolean {
     const guards = ({ bytes }: { bytes: Uint8Array }) => [
       ...bytes.subarray(0, Fence.margin),
       ...bytes.subarray(-Fence.margin),
     ];
-    return this.#memory.every((each) => guards(each).every((byte) => byte === 0xa5));
+    return this.#memory.every((block) => guards(block).every((byte) => byte === 0xa5));
   }
 
-  /** Is nothing written at all? What is detached has no bytes left. */
+  /** True if nothing was written at all. Detached memory has no bytes to compare. */
   get isUntouched(): boolean {
     return this.#memory.every(({ bytes, before }) => !bytes.length || before.equals(bytes));
   }
 }
 
-// ---- what a call is spoilt with
+// ---- wrong arguments
 
 const fails = () => {
   throw new Error("a getter that throws");
 };
 
-/** What no argument can be, with few exceptions. */
+/** Values that are wrong for nearly every argument. */
 const junk: Record<string, () => unknown> = {
   "a string": () => "1",
   "an object": () => ({}),
@@ -105,7 +105,7 @@ const junk: Record<string, () => unknown> = {
   "an heir": () => Object.create(new Float32Array(100)),
 };
 
-/** Is it allowed all the same? */
+/** Returns true for the exceptions. */
 function isFit(kind: string, value: unknown): boolean {
   if (kind === "REAL") return typeof value === "number";
   if (kind === "FLAG") return typeof value === "boolean";
@@ -115,7 +115,7 @@ function isFit(kind: string, value: unknown): boolean {
 
 const typeOf = (x: Numbers) => x.constructor as Float32ArrayConstructor;
 
-/** Arrays like a good one, that are not. */
+/** Arrays similar to a valid one, but wrong. */
 const spoilt: Record<string, (x: Numbers) => unknown> = {
   detached: (x) => detach(x.slice()),
   "in resizable memory": (x) => new (typeOf(x))(resizable(x.byteLength, 1000), 0, x.length),
@@ -144,15 +144,15 @@ function define(cpu: CpuAddon): void {
   const { gc } = globalThis;
 
   /** Arguments in a fence. */
-  const fenced = (name: string, given: Record<string, number> = {}) => {
+  const fenced = (name: string, sizes: Record<string, number> = {}) => {
     const fence = new Fence();
-    const args = argumentsOf(cpu, name, given, { room: fence.room });
+    const args = argumentsOf(cpu, name, sizes, { room: fence.room });
     fence.close();
     return { args, fence };
   };
 
   /** Calls a kernel, which must throw an Error and write nothing. */
-  const refuses = (name: string, args: Args, fence: Fence, what: string) => {
+  const expectError = (name: string, args: Args, fence: Fence, what: string) => {
     const whole = `${name}(${what})`;
     let thrown: unknown = "nothing";
     try {
@@ -164,7 +164,7 @@ function define(cpu: CpuAddon): void {
     assert.ok(fence.isUntouched, whole);
   };
 
-  /** One spoilt call for each kernel and each place of it that `spoil` has something for. */
+  /** Makes one wrong call for each kernel and each argument that `spoil` returns values for. */
   const eachPlace = (spoil: (word: ReturnType<typeof wordsOf>[0], good: unknown) => Args) => {
     for (const name of names)
       for (const [i, word] of wordsOf(cpu.signatures[name]).entries()) {
@@ -172,13 +172,13 @@ function define(cpu: CpuAddon): void {
         for (let j = 0; j < count; j++) {
           const { args, fence } = fenced(name);
           args[i] = spoil(word, args[i])[j];
-          refuses(name, args, fence, `${word.name}: spoilt ${j}`);
+          expectError(name, args, fence, `${word.name}: spoilt ${j}`);
         }
       }
   };
 
   for (const name of names) {
-    test(`${name}: a good call writes its results, and nothing else`, () => {
+    test(`${name}: a valid call writes its outputs, and nothing else`, () => {
       const { args, fence } = fenced(name);
       if (name === "checkFinite") (args[0] as Float32Array)[0] = Infinity; // a finite one changes nothing
       const before = structuredClone(args);
@@ -202,27 +202,27 @@ function define(cpu: CpuAddon): void {
     }
   });
 
-  test("an argument too few or too many is an error", () => {
+  test("one argument too few or too many is an error", () => {
     for (const name of names) {
       const { args, fence } = fenced(name);
       for (const wrong of [[], args.slice(1), args.slice(0, -1), [...args, 1], args.concat(args)])
-        refuses(name, wrong, fence, `${wrong.length} arguments`);
+        expectError(name, wrong, fence, `${wrong.length} arguments`);
     }
   });
 
-  test("junk in any place is an error", () => {
+  test("junk in place of any argument is an error", () => {
     for (const [what, make] of Object.entries(junk)) {
       for (const name of names)
         for (const [i, { kind, name: place }] of wordsOf(cpu.signatures[name]).entries()) {
           const { args, fence } = fenced(name);
           if (isFit(kind, make())) continue;
           args[i] = make();
-          refuses(name, args, fence, `${place}: ${what}`);
+          expectError(name, args, fence, `${place}: ${what}`);
         }
     }
   });
 
-  test("a spoilt array is an error, by itself and in a list", () => {
+  test("a wrong array is an error, by itself and in a list", () => {
     for (const make of Object.values(spoilt))
       eachPlace((word, good) => {
         if (!isBuffer(word)) return [];
@@ -235,7 +235,7 @@ function define(cpu: CpuAddon): void {
       });
   });
 
-  test("an array that is too short is an error, by itself and in lists that others go with", () => {
+  test("an array that is too short is an error, by itself and in one of several lists", () => {
     const short = (x: Numbers) => x.subarray(1);
     eachPlace((word, good) => {
       if (!isBuffer(word) || (isList(word) && word.name === "x")) return [];
@@ -243,7 +243,7 @@ function define(cpu: CpuAddon): void {
     });
   });
 
-  test("integers for floats and floats for integers are an error, unless the kernel moves either", () => {
+  test("integers for floats and floats for integers are an error, unless the kernel takes both", () => {
     const swapped = (x: Numbers) =>
       x instanceof Int32Array ? new Float32Array(x.length) : new Int32Array(x.length);
     eachPlace((word, good) => {
@@ -259,13 +259,13 @@ function define(cpu: CpuAddon): void {
         if (!isBuffer(word)) continue;
         const { args, fence } = fenced(name);
         args[i] = isList(word) ? (args[i] as Numbers[]).map(double) : double(args[i] as Numbers);
-        if (word.type === "i32") refuses(name, args, fence, `${word.name}: doubles`);
+        if (word.type === "i32") expectError(name, args, fence, `${word.name}: doubles`);
         else assert.is(kernels[name](...args), false, `${name}: ${word.name}`);
         assert.ok(fence.isUntouched, name);
       }
   });
 
-  test("what overlaps with a result is an error", () => {
+  test("an argument that overlaps an output is an error", () => {
     for (const name of names) {
       const words = [...wordsOf(cpu.signatures[name]).entries()].filter(([, w]) => isBuffer(w));
       for (const [i, a] of words)
@@ -279,18 +279,18 @@ function define(cpu: CpuAddon): void {
           if (y.length > x.length) continue;
           const same = new (typeOf(y))(x.buffer as ArrayBuffer, x.byteOffset, y.length);
           args[j] = isList(b) ? [same, (args[j] as Numbers[])[1]] : same;
-          refuses(name, args, fence, `${b.name} in ${a.name}`);
+          expectError(name, args, fence, `${b.name} in ${a.name}`);
         }
     }
   });
 
-  test("lists: other lengths, a getter that detaches what was read, more entries than memory", () => {
+  test("lists of other lengths, with a getter that detaches, or with too many entries are errors", () => {
     for (const [name, places] of Object.entries({ sgd: [0, 1, 2], adamw: [0, 1, 2, 3, 5] }))
       for (const place of places) {
         const spoil = (change: (list: Numbers[], args: Args, fence: Fence) => unknown) => {
           const { args, fence } = fenced(name);
           args[place] = change(args[place] as Numbers[], args, fence);
-          refuses(name, args, fence, `list ${place}`);
+          expectError(name, args, fence, `list ${place}`);
         };
         spoil((list) => list.slice(1));
         spoil((list) => [...list, new Float32Array(1)]);
@@ -303,7 +303,7 @@ function define(cpu: CpuAddon): void {
       }
   });
 
-  test("a buffer that lies about being resizable is taken as it is, or is an error", () => {
+  test("a buffer with its own `resizable` property is accepted, or an error", () => {
     const lying = (get: () => unknown) => {
       const memory = resizable(20, 1000);
       Object.defineProperty(memory, "resizable", { get });
@@ -315,15 +315,15 @@ function define(cpu: CpuAddon): void {
     assert.equal(y, new Float32Array(5).fill(1));
     cpu.beginCapture();
     kernels.exp(x, y, 5);
-    const recording = cpu.endCapture() as CapturedGraph;
+    const graph = cpu.endCapture() as CapturedGraph;
     memory.resize(4);
-    assert.throws(() => cpu.replay(recording), /detached/);
+    assert.throws(() => cpu.replay(graph), /detached/);
     assert.throws(() => kernels.exp(lying(fails).x, y, 5), /a getter that throws/);
     const detaching = lying(() => detach(y) && false).x;
     assert.throws(() => kernels.add(y, detaching, new Float32Array(5), 5, 5, 5), /detached/);
   });
 
-  test("indices that lie outside are a RangeError", () => {
+  test("indices out of range are a RangeError", () => {
     const places: Record<string, [place: number, below: number]> = {
       embedding: [0, 4],
       embeddingBackward: [0, 4],
@@ -344,7 +344,7 @@ function define(cpu: CpuAddon): void {
       }
   });
 
-  test("sizes that no kernel can work on are an error", () => {
+  test("unsupported sizes are an error", () => {
     const wrong: [string, Record<string, number>][] = [
       ...["add", "sub", "mul", "div"].flatMap((name): [string, Record<string, number>][] => [
         [name, { na: 0 }],
@@ -367,13 +367,13 @@ function define(cpu: CpuAddon): void {
       ["embeddingQuantized", { bits: 5 }],
       ["embeddingQuantized", { groups: 0 }],
     ];
-    for (const [name, given] of wrong) {
-      const { args, fence } = fenced(name, given);
-      refuses(name, args, fence, JSON.stringify(given));
+    for (const [name, sizes] of wrong) {
+      const { args, fence } = fenced(name, sizes);
+      expectError(name, args, fence, JSON.stringify(sizes));
     }
   });
 
-  test("sizes of 0 are a good call, or an error", () => {
+  test("sizes of 0 are valid, or an error", () => {
     for (const name of names)
       for (const word of wordsOf(cpu.signatures[name]).filter(({ kind }) => kind === "SIZE")) {
         const { args, fence } = fenced(name, { [word.name]: 0 });
@@ -387,7 +387,7 @@ function define(cpu: CpuAddon): void {
     assert.is(kernels.sum(new Float32Array(0), new Float32Array(0), 1, 200, 0), true);
   });
 
-  test("any sizes: a result, or an error", () => {
+  test("any sizes return or throw an error", () => {
     const some = fc.constantFrom(0, 1, 2, 3, 17, 65, 200);
     const huge = fc.constantFrom(2 ** 31 + 1, 2 ** 32 - 1, 2 ** 32 + 1, 2 ** 40, 2 ** 53 - 1);
     const anySize = fc.oneof({ weight: 9, arbitrary: some }, { weight: 2, arbitrary: huge });
@@ -414,7 +414,7 @@ function define(cpu: CpuAddon): void {
     );
   });
 
-  test("any numbers where a number is wanted: a result, or an error", () => {
+  test("any numbers return or throw an error", () => {
     const call = fc.tuple(fc.constantFrom(...names), fc.array(fc.double(), { minLength: 5 }));
     fc.assert(
       fc.property(call, ([name, reals]) => {
@@ -428,7 +428,7 @@ function define(cpu: CpuAddon): void {
     );
   });
 
-  test("any arguments at all: at worst an error", () => {
+  test("any arguments return or throw an error", () => {
     const anyArray = fc.oneof(fc.float32Array(), fc.int32Array(), fc.float64Array());
     const anything = fc.oneof(fc.anything(), fc.array(anyArray), anyArray, fc.nat(3), fc.boolean());
     fc.assert(
@@ -445,7 +445,7 @@ function define(cpu: CpuAddon): void {
 
   // ---- the other functions
 
-  test("threads takes a whole number from 1 to 256, or nothing", () => {
+  test("threads takes an integer from 1 to 256, or nothing", () => {
     const before = cpu.threads();
     for (const n of [1, 256, 2]) assert.is(cpu.threads(n), n);
     for (const [what, make] of [
@@ -466,14 +466,14 @@ function define(cpu: CpuAddon): void {
     assert.ok(Number.isInteger(offset) && offset >= 0 && offset < 64);
   });
 
-  /** A recording of y = e^x. */
-  const record = (x: Float32Array, y: Float32Array) => {
+  /** Captures y = e^x. */
+  const captureExp = (x: Float32Array, y: Float32Array) => {
     cpu.beginCapture();
     kernels.exp(x, y, x.length);
     return cpu.endCapture() as CapturedGraph;
   };
 
-  test("a replay does it all again; only good calls are recorded", () => {
+  test("replay repeats all calls; calls that threw are not captured", () => {
     const [x, y, z] = [1, 2, 3].map(() => new Float32Array(5));
     cpu.beginCapture();
     cpu.beginCapture(); // anew
@@ -481,15 +481,15 @@ function define(cpu: CpuAddon): void {
     assert.throws(() => kernels.exp(x, y, 6));
     kernels.exp(new Float64Array(5), y, 5);
     kernels.add(x, y, z, 5, 5, 5);
-    const recording = cpu.endCapture() as CapturedGraph;
+    const graph = cpu.endCapture() as CapturedGraph;
     assert.is(cpu.endCapture(), undefined);
     y.fill(7);
     x.fill(0.5);
-    cpu.replay(recording);
+    cpu.replay(graph);
     assert.equal([...z], new Array(5).fill(Math.fround(Math.fround(Math.exp(0.5)) + 0.5)));
   });
 
-  test("a replay of what is no recording is an error", () => {
+  test("replay of anything but a captured graph is an error", () => {
     for (const [what, make] of Object.entries(junk))
       assert.throws(() => cpu.replay(make() as never), TypeError, what);
     assert.throws(() => (cpu.replay as () => void)(), TypeError);
@@ -500,35 +500,35 @@ function define(cpu: CpuAddon): void {
     const [x, y] = [new Float32Array(5), new Float32Array(5)];
     kernels.exp(x, y, 5);
     assert.throws(() => cpu.replay(foreign as never), TypeError);
-    const recording = cpu.endCapture() as CapturedGraph;
+    const graph = cpu.endCapture() as CapturedGraph;
     cpu.beginCapture();
-    assert.throws(() => cpu.replay(recording), /a replay cannot be captured/);
+    assert.throws(() => cpu.replay(graph), /a replay cannot be captured/);
     cpu.endCapture();
   });
 
-  test("a replay on memory that is gone is an error, and nothing is written", () => {
+  test("replay on detached memory is an error, and nothing is written", () => {
     const [x, y] = [new Float32Array(1e5), new Float32Array(1e5)];
-    const [first, second] = [record(x, y), record(y, new Float32Array(1e5))];
+    const [first, second] = [captureExp(x, y), captureExp(y, new Float32Array(1e5))];
     y.fill(3);
     detach(x);
     assert.throws(() => cpu.replay(first), /memory of the captured graph has been detached/);
-    assert.ok(y.every((each) => each === 3));
+    assert.ok(y.every((value) => value === 3));
     cpu.replay(second);
     detach(y);
-    for (const each of [first, second]) assert.throws(() => cpu.replay(each), /detached/);
+    for (const graph of [first, second]) assert.throws(() => cpu.replay(graph), /detached/);
   });
 
-  test("a replay looks at indices again", () => {
+  test("replay checks indices again", () => {
     const { args, fence } = fenced("embedding");
     cpu.beginCapture();
     kernels.embedding(...args);
-    const recording = cpu.endCapture() as CapturedGraph;
+    const graph = cpu.endCapture() as CapturedGraph;
     (args[0] as Int32Array)[2] = 4;
-    assert.throws(() => cpu.replay(recording), RangeError);
+    assert.throws(() => cpu.replay(graph), RangeError);
     assert.ok(fence.isIntact, "embedding");
   });
 
-  test("a recording keeps its memory, and gives it back with itself", async () => {
+  test("a captured graph retains its memory until it is collected", async () => {
     const collect = async () => {
       for (let i = 0; i < 3; i++) {
         gc?.();
@@ -538,21 +538,21 @@ function define(cpu: CpuAddon): void {
     };
     const before = await collect();
     const results: Float32Array[] = [];
-    let recordings = Array.from({ length: 50 }, () => {
+    let graphs = Array.from({ length: 50 }, () => {
       const y = new Float32Array(1e5);
       results.push(y.subarray(0, 1));
-      return record(new Float32Array(1e5), y);
+      return captureExp(new Float32Array(1e5), y);
     });
-    assert.ok((await collect()) - before > 39e6); // the inputs, which only recordings hold
+    assert.ok((await collect()) - before > 39e6); // the inputs, which only graphs hold
     for (const y of results) y.fill(0);
-    for (const each of recordings) cpu.replay(each);
+    for (const graph of graphs) cpu.replay(graph);
     assert.ok(results.every(([y]) => y === 1));
-    recordings = [];
+    graphs = [];
     results.length = 0;
     assert.ok((await collect()) - before < 1e6);
   });
 
-  test("it can be loaded twice; each has recordings of its own", () => {
+  test("it can be loaded twice, with separate captures", () => {
     const require = createRequire(import.meta.url);
     const built = fileURLToPath(new URL("../../build/Release/cpu.node", import.meta.url));
     const file = require.resolve(process.env.TINYBARD_ADDON ?? built);
@@ -563,12 +563,12 @@ function define(cpu: CpuAddon): void {
     const [a, b] = [load(), load()];
     a.beginCapture();
     assert.is(b.endCapture(), undefined);
-    const recording = a.endCapture() as CapturedGraph;
-    b.replay(recording);
+    const graph = a.endCapture() as CapturedGraph;
+    b.replay(graph);
   });
 
   for (const words of [[], ["too"]])
-    test(`threads load it, train, and are terminated${words.length ? "; main trains too" : ""}`, () => {
+    test(`worker threads load it, train, and are terminated${words.length ? "; the main thread trains too" : ""}`, () => {
       const program = fileURLToPath(new URL("../support/workers.js", import.meta.url));
       const { status, signal, stderr } = spawnSync(process.execPath, [program, ...words], {
         encoding: "utf8",

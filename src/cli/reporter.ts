@@ -6,7 +6,7 @@ import { countParameters } from "../gpt/language-model.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 import { EventFile } from "../runs/tensorboard.ts";
-import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
+import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainHooks, TrainResult } from "../train/loop.ts";
 import { measureMatmulFlops } from "../train/mfu.ts";
 import { type Dashboard, openDashboard } from "../web/dashboard.ts";
@@ -125,7 +125,7 @@ async function printSummary(result: TrainResult): Promise<void> {
   const { model, tokenizer, out, config, valLoss } = result;
   for (const line of formatTextLoss(valLoss, result)) console.log(line);
   console.log("\nsample:");
-  const prompt = plainPrompt(tokenizer);
+  const prompt = defaultPrompt(tokenizer);
   const ids = generate(model, { prompt, maxNewTokens: 200, seed: config.seed });
   for await (const text of decodeStream(tokenizer, ids, prompt)) process.stdout.write(text);
   const count = countParameters(model);

@@ -3,7 +3,7 @@
 import { device } from "../backend/devices.ts";
 import { generate, type Sampling } from "../gpt/generate.ts";
 import { loadRun } from "../runs/load.ts";
-import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
+import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { type Command, deviceOption, runOption } from "./command.ts";
 
@@ -47,7 +47,7 @@ export const sampleCommand: Command<SampleFlags> = {
 
   async run({ run, prompt, tokens, device: deviceName, ...sampling }) {
     const { model, tokenizer } = loadRun(run, device(deviceName));
-    const promptIds = prompt === undefined ? plainPrompt(tokenizer) : tokenizer.encode(prompt);
+    const promptIds = prompt === undefined ? defaultPrompt(tokenizer) : tokenizer.encode(prompt);
     if (prompt?.trim()) process.stdout.write(prompt);
     const ids = generate(model, { prompt: promptIds, maxNewTokens: tokens, ...sampling });
     for await (const text of decodeStream(tokenizer, ids, promptIds)) process.stdout.write(text);

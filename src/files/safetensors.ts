@@ -49,7 +49,7 @@ export function readSafetensors(file: string): { tensors: TensorDict; metadata: 
 }
 
 /** The dtypes, as the format names them, and the shapes of a file's tensors: its header alone. */
-export function shapesIn(file: string): { name: string; dtype: unknown; shape: Shape }[] {
+export function readTensorInfo(file: string): { name: string; dtype: unknown; shape: Shape }[] {
   return reading(file, (fd) => readHeader(fd).entries);
 }
 

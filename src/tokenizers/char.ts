@@ -1,6 +1,6 @@
 // The simplest tokenizer: a token is a character.
 
-import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "./tokenizer.ts";
+import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
 /**
  * A token is a character (a Unicode code point); ids are positions in the sorted vocabulary.
@@ -69,7 +69,7 @@ export class CharTokenizer implements Tokenizer {
 
   #characterOf(id: number): string {
     const character = this.characters[id];
-    if (character === undefined) throw unknownId(id, this.vocabSize);
+    if (character === undefined) throw unknownIdError(id, this.vocabSize);
     return character;
   }
 }

@@ -1,6 +1,6 @@
 // Token ids as they are: for a model that came without its vocabulary.
 
-import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "./tokenizer.ts";
+import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
 /** A token is a whole number in the text, apart from the next by white space, which is lost. */
 export class IdTokenizer implements Tokenizer {
@@ -50,6 +50,6 @@ export class IdTokenizer implements Tokenizer {
 
   #wordOf(id: number): string {
     if (Number.isInteger(id) && id >= 0 && id < this.vocabSize) return ` ${id}`;
-    throw unknownId(id, this.vocabSize);
+    throw unknownIdError(id, this.vocabSize);
   }
 }

@@ -1,4 +1,4 @@
-// Every kind of tokenizer by its name: made for a text, or found again from its JSON.
+// The registry of tokenizer kinds: builds a tokenizer from the name of its kind, or from JSON.
 
 import { BPETokenizer } from "./bpe/bpe.ts";
 import { loadGPT2Tokenizer } from "./bpe/gpt2.ts";
@@ -10,15 +10,15 @@ import { WordTokenizer } from "./word.ts";
 export const tokenizerKinds = ["char", "word", "bpe", "gpt2", "ids"] as const;
 export type TokenizerKind = (typeof tokenizerKinds)[number];
 
-/** For the kinds whose size can be chosen, the smallest and the usual one. */
-export const vocabSizes: Partial<Record<TokenizerKind, { least: number; usual: number }>> = {
-  word: { least: 4, usual: 4096 },
-  bpe: { least: 256, usual: 1024 },
+/** The minimum and default vocabulary size of the kinds whose size is configurable. */
+export const vocabSizes: Partial<Record<TokenizerKind, { min: number; default: number }>> = {
+  word: { min: 4, default: 4096 },
+  bpe: { min: 256, default: 1024 },
 };
 
-/** The tokenizer that a kind's name stands for, trained on a text where it learns at all. */
+/** Returns a tokenizer of a kind, trained on `text` (except gpt2, which is pretrained). */
 export function makeTokenizer(kind: TokenizerKind, text: string, vocabSize?: number): Tokenizer {
-  const size = vocabSize ?? vocabSizes[kind]?.usual ?? 0;
+  const size = vocabSize ?? vocabSizes[kind]?.default ?? 0;
   switch (kind) {
     case "char":
       return CharTokenizer.train(text);
@@ -34,7 +34,7 @@ export function makeTokenizer(kind: TokenizerKind, text: string, vocabSize?: num
 }
 
 /**
- * Any tokenizer from its JSON. Throws a TokenizerError.
+ * Returns the tokenizer of any kind that a JSON value describes. Throws a TokenizerError.
  * @example
  * const json = JSON.stringify(CharTokenizer.train("hello"));
  * console.log(tokenizerFromJSON(JSON.parse(json)).vocabSize); // 4
@@ -45,5 +45,5 @@ export function tokenizerFromJSON(json: unknown): Tokenizer {
   if (type === "ids") return IdTokenizer.fromJSON(json);
   if (type === "word") return WordTokenizer.fromJSON(json);
   if (type === undefined && model !== undefined) return BPETokenizer.fromJSON(json);
-  throw new TokenizerError("tokenizer: JSON is that of no tokenizer known here");
+  throw new TokenizerError("tokenizer: JSON does not describe a known tokenizer");
 }

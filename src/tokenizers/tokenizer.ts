@@ -1,31 +1,32 @@
-// What a tokenizer is: text to token ids and back. It is trained on a text, and travels with the
-// model as JSON.
+// The interface of all tokenizers: text to token ids and back. A tokenizer is trained on a text and
+// saved as JSON next to the model.
 
 /** Converts text to token ids and back. */
 export interface Tokenizer {
   readonly vocabSize: number;
   encode(text: string): number[];
   decode(ids: Iterable<number>): string;
-  /** Decodes ids one by one, where a single id need not be whole characters. */
+  /** Returns an incremental decoder, for tokens that may end in the middle of a character. */
   decoder(): Decoder;
   toJSON(): object;
 }
 
-/** Remembers what the ids so far have left open. All it gives, joined, is what decode() gives. */
+/** Decodes ids one at a time. The concatenated results equal decode() of all ids. */
 export interface Decoder {
-  /** The text that an id adds. */
+  /** Returns the text that an id completes. */
   write(id: number): string;
-  /** What is left open when no more ids come. */
+  /** Returns the text of the incomplete character that remains after the last id. */
   end(): string;
 }
 
-/** A tokenizer's file or JSON is not what it should be; the message says where. */
+/** An invalid tokenizer file or JSON value; the message says what is wrong and where. */
 export class TokenizerError extends Error {
   override name = "TokenizerError";
 }
 
 /**
- * Yields the text of ids as they come, such as those of generate(), which go on from a prompt.
+ * Yields the text of each id as it arrives, for example from generate(). The text of the prompt is
+ * not yielded: its ids only set the state of the decoder.
  * @example
  * const tokenizer = CharTokenizer.train("hello");
  * for await (const text of decodeStream(tokenizer, [1, 0, 2])) console.log(text);
@@ -41,8 +42,8 @@ export async function* decodeStream(
   yield decoder.end();
 }
 
-/** A prompt for where nobody gives one: a line break, or the first token if that is unknown. */
-export function plainPrompt(tokenizer: Tokenizer): number[] {
+/** Returns the prompt to use by default: a line break, or token 0 if the vocabulary has none. */
+export function defaultPrompt(tokenizer: Tokenizer): number[] {
   try {
     const ids = tokenizer.encode("\n");
     return tokenizer.decode(ids) === "\n" ? ids : [0];
@@ -51,7 +52,7 @@ export function plainPrompt(tokenizer: Tokenizer): number[] {
   }
 }
 
-/** The error of an id that stands for nothing. */
-export function unknownId(id: number, vocabSize: number): RangeError {
+/** Returns the error that decode() throws for an id outside the vocabulary. */
+export function unknownIdError(id: number, vocabSize: number): RangeError {
   return new RangeError(`decode: id ${id} is unknown, expected 0 to ${vocabSize - 1}`);
 }

@@ -2,7 +2,7 @@
 // never has every word.
 
 import { checkOptions } from "../errors.ts";
-import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "./tokenizer.ts";
+import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
 export interface WordTraining {
   /** How many tokens there may be, three reserved ones counted; any number if left out. */
@@ -119,7 +119,7 @@ export class WordTokenizer implements Tokenizer {
 
   #textOf(id: number): string {
     const text = RESERVED[id] ?? this.words[id - RESERVED.length];
-    if (text === undefined) throw unknownId(id, this.vocabSize);
+    if (text === undefined) throw unknownIdError(id, this.vocabSize);
     return text;
   }
 

@@ -135,8 +135,8 @@ export function resolveConfig(source: string, values: Partial<TrainConfig>): Tra
 function checkVocabSize({ tokenizer, vocabSize }: TrainConfig): void {
   if (vocabSize === undefined) return;
   const limits = vocabSizes[tokenizer];
-  if (limits && vocabSize >= limits.least) return;
-  const expected = limits ? `${limits.least} or more` : "none: its size is fixed";
+  if (limits && vocabSize >= limits.min) return;
+  const expected = limits ? `${limits.min} or more` : "none: its size is fixed";
   throw new UsageError(
     `vocabSize is ${vocabSize} for tokenizer ${tokenizer}, expected ${expected}`,
   );

@@ -9,7 +9,7 @@ import { GPT } from "../gpt/model.ts";
 import { arange, tensor } from "../ops/creation.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { plainPrompt } from "../tokenizers/tokenizer.ts";
+import { defaultPrompt } from "../tokenizers/tokenizer.ts";
 import { ModelCache } from "./model-cache.ts";
 import {
   computeNextLogits,
@@ -121,7 +121,7 @@ function streamGeneration(models: ModelCache, { response, body }: RouteContext):
   const { run, text: promptText, tokens: maxNewTokens, ...sampling } = request;
   return models.use(run, async ({ model, tokenizer }) => {
     const ids = encode(tokenizer, promptText);
-    const prompt = ids.length > 0 ? ids : plainPrompt(tokenizer);
+    const prompt = ids.length > 0 ? ids : defaultPrompt(tokenizer);
     const decoder = tokenizer.decoder();
     for (const id of prompt) decoder.write(id);
     response.writeHead(200, {

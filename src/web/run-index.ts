@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { shapesIn } from "../files/safetensors.ts";
+import { readTensorInfo } from "../files/safetensors.ts";
 import { findWeightsFile, readConfig } from "../runs/load.ts";
 import { sizeOf } from "../shape.ts";
 import type { TrainConfig } from "../train/config.ts";
@@ -102,7 +102,7 @@ export class RunIndex {
 
 /** Counts the parameters in a safetensors file by its header. Null if they are not all f32. */
 function countWeights(file: string, tieWeights: boolean): number | null {
-  const tensors = shapesIn(file);
+  const tensors = readTensorInfo(file);
   if (tensors.some(({ dtype }) => dtype !== "F32")) return null;
   // tied weights are stored twice
   const isTied = tieWeights && tensors.some(({ name }) => name === "wte.weight");

@@ -11,7 +11,7 @@ import { tensor } from "../ops/creation.ts";
 import { beginStep, manualSeed } from "../random.ts";
 import { loadRun } from "../runs/load.ts";
 import { scope } from "../scope.ts";
-import { decodeStream, plainPrompt } from "../tokenizers/tokenizer.ts";
+import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { EventBroadcaster } from "./events.ts";
 import type { Histogram, Snapshot } from "./protocol.ts";
 import type { RunIndex } from "./run-index.ts";
@@ -80,7 +80,7 @@ async function createSnapshot(folder: string, device: Device): Promise<Snapshot>
 }
 
 async function generateSample({ model, tokenizer, config }: LoadedRun): Promise<string> {
-  const prompt = plainPrompt(tokenizer);
+  const prompt = defaultPrompt(tokenizer);
   const ids = generate(model, { prompt, maxNewTokens: SAMPLE_TOKENS, seed: config.seed });
   let sample = "";
   for await (const text of decodeStream(tokenizer, ids, prompt)) sample += text;

@@ -8,9 +8,9 @@ import * as assert from "uvu/assert";
 import { Merges } from "#src/tokenizers/bpe/encode.js";
 import { byteOrder, splitWords, toBytes } from "#src/tokenizers/bpe/pretokenize.js";
 import { learnMerges } from "#src/tokenizers/bpe/train.js";
-import { decodeStream, plainPrompt } from "#src/tokenizers/tokenizer.js";
-import { hostileTexts, strangeText, wellFormed } from "../support/invalid-json.ts";
+import { decodeStream, defaultPrompt } from "#src/tokenizers/tokenizer.js";
 import { saying } from "../support/support.js";
+import { arbitraryText, toWellFormed, unusualTexts } from "../support/unusual-texts.ts";
 
 const test = suite("text/bpe");
 const END = "<|endoftext|>";
@@ -132,14 +132,14 @@ const learned = BPETokenizer.train("the cat — café 😀😀 said: “thé” 
 test("law: every text comes back; a lone surrogate comes back as U+FFFD", () => {
   const comesBack = (text: string) => {
     const ids = learned.encode(text);
-    assert.is(learned.decode(ids), wellFormed(text), JSON.stringify(text));
+    assert.is(learned.decode(ids), toWellFormed(text), JSON.stringify(text));
     const decoder = learned.decoder();
     const parts = ids.map((id) => decoder.write(id));
-    assert.is(parts.join("") + decoder.end(), wellFormed(text));
+    assert.is(parts.join("") + decoder.end(), toWellFormed(text));
     assert.is([...splitWords(text)].join(""), text);
   };
-  for (const text of hostileTexts) comesBack(text);
-  fc.assert(fc.property(strangeText, comesBack));
+  for (const text of unusualTexts) comesBack(text);
+  fc.assert(fc.property(arbitraryText, comesBack));
 });
 
 test("law: any ids decode as TextDecoder does, together or one by one", () => {
@@ -174,7 +174,7 @@ test("a character of several tokens comes with its last one", async () => {
       () => bytes.decode([id]),
       saying(`decode: id ${id} is unknown, expected 0 to 255`),
     );
-  assert.equal(plainPrompt(bytes), [idOf("\n")]);
+  assert.equal(defaultPrompt(bytes), [idOf("\n")]);
 });
 
 test("a special token is text like any other, but where it is allowed", () => {
@@ -289,7 +289,7 @@ test("a word of 10^5 equal characters takes seconds at most, to learn from and t
 test("JSON gives the same tokenizer back", () => {
   const again = tokenizerFromJSON(JSON.parse(JSON.stringify(learned)));
   assert.equal((again as BPETokenizer).vocabulary, learned.vocabulary);
-  for (const text of hostileTexts) assert.equal(again.encode(text), learned.encode(text));
+  for (const text of unusualTexts) assert.equal(again.encode(text), learned.encode(text));
 });
 
 test.run();

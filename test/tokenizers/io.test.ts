@@ -9,7 +9,7 @@ import { BPETokenizer, loadBPE, saveBPE, TokenizerError, tokenizerFromJSON } fro
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { byteOrder, spell, unspell } from "#src/tokenizers/bpe/pretokenize.js";
-import { hostileTexts } from "../support/invalid-json.ts";
+import { unusualTexts } from "../support/unusual-texts.ts";
 
 const test = suite("text/files");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-bpe-"));
@@ -64,7 +64,7 @@ test("a folder gives the tokenizer back, from tokenizer.json or from GPT-2's two
   const fromFiles = loadBPE(out);
   for (const each of [fromJSON, fromFiles]) {
     assert.equal(each.vocabulary, learned.vocabulary);
-    for (const text of hostileTexts)
+    for (const text of unusualTexts)
       for (const options of [{}, { allowedSpecial: "all" as const }])
         assert.equal(each.encode(text, options), learned.encode(text, options));
   }

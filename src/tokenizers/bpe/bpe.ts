@@ -2,7 +2,7 @@
 // every text has tokens. How merges are learned stands in learn.ts, how they are made in merges.ts.
 
 import { checkOptions } from "../../errors.ts";
-import { type Decoder, type Tokenizer, TokenizerError, unknownId } from "../tokenizer.ts";
+import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "../tokenizer.ts";
 import { Merges } from "./encode.ts";
 import { fromHuggingFace, toHuggingFace, type Vocabulary } from "./huggingface.ts";
 import { byteOrder, splitWords, toBytes, toText, unspell } from "./pretokenize.ts";
@@ -145,7 +145,7 @@ export class BPETokenizer implements Tokenizer {
 
   #bytesOf(id: number): string {
     const token = this.vocabulary.tokens[id];
-    if (token === undefined) throw unknownId(id, this.vocabSize);
+    if (token === undefined) throw unknownIdError(id, this.vocabSize);
     return token;
   }
 }

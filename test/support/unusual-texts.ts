@@ -1,9 +1,9 @@
-// Texts that break tokenizers: what looks like one character and is many, what is no character,
-// white space of every kind, and names of special tokens.
+// Texts that break tokenizers: characters of several code points, code units that are not
+// characters, all kinds of white space, and the names of special tokens.
 
 import fc from "fast-check";
 
-export const hostileTexts: readonly string[] = [
+export const unusualTexts: readonly string[] = [
   "",
   "\u0000",
   "a\u0000\u0000b",
@@ -23,16 +23,19 @@ export const hostileTexts: readonly string[] = [
   "\ufffd\u{10ffff}\uffff",
 ];
 
-/** Any characters, lone surrogates among them, and those above by themselves in any order. */
-export const strangeText = fc.oneof(
+/**
+ * An arbitrary text: any code points, any UTF-16 code units (with lone surrogates), or the
+ * characters of `unusualTexts` in any order.
+ */
+export const arbitraryText = fc.oneof(
   fc.string({ unit: "binary" }),
   fc
     .array(fc.nat({ max: 0xffff }), { maxLength: 20 })
     .map((units) => String.fromCharCode(...units)),
-  fc.string({ unit: fc.constantFrom(...new Set(hostileTexts.join("")), "\ud83d", "\ude00") }),
+  fc.string({ unit: fc.constantFrom(...new Set(unusualTexts.join("")), "\ud83d", "\ude00") }),
 );
 
-/** A text with U+FFFD in the place of each lone surrogate, as UTF-8 has it. */
-export function wellFormed(text: string): string {
+/** Replaces each lone surrogate with U+FFFD, like String.prototype.toWellFormed() of Node 20. */
+export function toWellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }

@@ -20,7 +20,8 @@ export {
   type EncoderDecoderOptions,
 } from "./gpt/encoder-decoder.ts";
 export { type Generation, generate } from "./gpt/generate.ts";
-export { GPT2Error, loadGPT2, saveGPT2 } from "./gpt/hf-gpt2.ts";
+export { GPT2Error } from "./gpt/hf-config.ts";
+export { loadGPT2, saveGPT2 } from "./gpt/hf-gpt2.ts";
 export type { LanguageModel } from "./gpt/language-model.ts";
 export { GPT } from "./gpt/model.ts";
 export { presets } from "./gpt/presets.ts";

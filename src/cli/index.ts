@@ -54,7 +54,8 @@ async function main([name, ...args]: string[]): Promise<number> {
   const command = commands[name];
   const options = { ...command.options, ...commonOptions };
   if (args.includes("--help")) {
-    console.log(formatHelp(`usage: tinybard ${name} [options]`, options));
+    const operand = command.operand ? ` ${options[command.operand].value}` : "";
+    console.log(formatHelp(`usage: tinybard ${name}${operand} [options]`, options));
     return 0;
   }
   const { threads, ...flags } = parseArguments(name, options, args, command.operand);

@@ -4,7 +4,7 @@
 import type { DType } from "../backend/device.ts";
 import { defaultDevice } from "../backend/devices.ts";
 import { checkOptions, fail } from "../errors.ts";
-import { QuantizedEmbedding, QuantizedLinear } from "../nn/index.ts";
+import { type Embedding, QuantizedEmbedding, QuantizedLinear } from "../nn/index.ts";
 import { replaceLinear } from "../nn/lora.ts";
 import { constant, type StateDict } from "../nn/module.ts";
 import { zeros } from "../ops/creation.ts";
@@ -66,7 +66,8 @@ export function quantizedGPT(options: GPTOptions, bits: Bits, dict: StateDict = 
     return matrix;
   };
   replaceLinear(model, ({ weight, bias }) => new QuantizedLinear(getMatrix(weight), bias));
-  Object.assign(model, { wte: new QuantizedEmbedding(getMatrix(model.wte.weight)) }); // readonly
+  const holder: { wte: Embedding } = model; // wte is readonly
+  holder.wte = new QuantizedEmbedding(getMatrix(model.wte.weight));
   for (const tensor of model.parameters()) constant(tensor);
   return model;
 }

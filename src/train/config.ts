@@ -63,7 +63,10 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
     "known configuration to start from; other options override it",
     Object.keys(presets),
   ),
-  data: string("training text: a file, shakespeare or moby-dick", "FILE|NAME"),
+  data: string(
+    "training text: a file, shakespeare or moby-dick (default: $TINYBARD_DATA, Tiny Shakespeare if cached, or Moby-Dick)",
+    "FILE|NAME",
+  ),
   tokenizer: choice("tokenizer", tokenizerKinds, "char"),
   vocabSize: {
     type: "integer",
@@ -74,7 +77,9 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   initFrom: string("fine-tune the model of a run, or of a Hugging Face GPT-2 folder", "DIR"),
   extendVocab: boolean("with --init-from: add the text's new characters to the vocabulary", false),
   freeze: integer("freeze the embeddings and the first N blocks", undefined, 0),
-  loraRank: integer("with --init-from: train only LoRA adapters of rank N, in all blocks"),
+  loraRank: integer(
+    "with --init-from: train only LoRA adapters of rank N in the linear layers of blocks",
+  ),
   loraAlpha: {
     type: "number",
     help: "LoRA scaling: adapters are scaled by X / rank (default: the rank)",
@@ -98,7 +103,10 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   activation: choice("activation of the MLP", activations, "gelu"),
   positions: choice("position encoding", positionKinds, "learned"),
   norm: choice("normalization", norms, "layer"),
-  scaleResidual: boolean("scale initial residual projections by 1/sqrt(2 n-layer), as GPT-2", true),
+  scaleResidual: boolean(
+    "scale initial residual projections by 1/sqrt(2 n-layer), like GPT-2",
+    true,
+  ),
   batchSize: integer("sequences per batch", 16),
   gradAccum: integer("gradient accumulation: batches per optimizer step", 1),
   maxIters: integer("total number of optimizer steps", 2000, 0),

@@ -1,0 +1,108 @@
+// The config.json of a GPT-2 in the format of Hugging Face transformers, read and written.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fail } from "../errors.ts";
+import type { GPTConfig, GPTOptions } from "./config.ts";
+
+/** A file is not valid, or describes a model that GPT cannot represent. The message names it. */
+export class GPT2Error extends Error {
+  override name = "GPT2Error";
+}
+
+/** Activations by their names in config.json; of two names for one, the first is written. */
+const activationNames: Record<string, GPTConfig["activation"]> = {
+  gelu_new: "gelu-tanh",
+  gelu_pytorch_tanh: "gelu-tanh",
+  gelu: "gelu",
+  relu: "relu",
+  silu: "silu",
+  swish: "silu",
+  tanh: "tanh",
+};
+
+/** The defaults of transformers for sizes that config.json does not have. */
+const defaultSizes = { vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12 };
+
+/** Reads the config.json in a folder. Throws a GPT2Error if GPT cannot represent the model. */
+export function readHFConfig(folder: string): GPTOptions & { tieWeights: boolean } {
+  const file = join(folder, "config.json");
+  const config = readJSON(file);
+  const expect = (field: string, value: unknown, expected: unknown) => {
+    if (value !== expected)
+      throw invalid(file, `${field} is ${JSON.stringify(value)}, expected ${expected}`);
+  };
+  expect("model_type", config.model_type, "gpt2");
+  const size = (field: keyof typeof defaultSizes): number => {
+    const n = config[field] ?? defaultSizes[field];
+    if (Number.isSafeInteger(n) && (n as number) > 0) return n as number;
+    throw invalid(file, `${field} is ${JSON.stringify(n)}, expected a whole number from 1 up`);
+  };
+  const nEmbd = size("n_embd");
+  const nHead = size("n_head");
+  expect("n_embd modulo n_head", nEmbd % nHead, 0);
+  expect("n_inner", config.n_inner ?? 4 * nEmbd, 4 * nEmbd);
+  expect("layer_norm_epsilon", config.layer_norm_epsilon ?? 1e-5, 1e-5);
+  expect("scale_attn_weights", config.scale_attn_weights ?? true, true);
+  expect("scale_attn_by_inverse_layer_idx", config.scale_attn_by_inverse_layer_idx ?? false, false);
+  const activation = config.activation_function ?? "gelu_new";
+  if (typeof activation !== "string" || !Object.hasOwn(activationNames, activation))
+    expect("activation_function", activation, Object.keys(activationNames).join(", "));
+  const tieWeights = config.tie_word_embeddings ?? true;
+  if (typeof tieWeights !== "boolean") expect("tie_word_embeddings", tieWeights, "true or false");
+  return {
+    vocabSize: size("vocab_size"),
+    blockSize: size("n_positions"),
+    nLayer: size("n_layer"),
+    nHead,
+    nEmbd,
+    activation: activationNames[activation as string],
+    tieWeights: tieWeights as boolean,
+  };
+}
+
+/** Returns the config.json of transformers. */
+export function toHFConfig(config: GPTConfig, endOfText: number | null) {
+  const { activation, positions, norm, dropout, embeddingDropout } = config;
+  if (positions !== "learned") fail(`saveGPT2: positions is ${positions}, but GPT-2's are learned`);
+  if (norm !== "layer") fail(`saveGPT2: norm is ${norm}, but GPT-2's is layer`);
+  const names = Object.keys(activationNames);
+  const activationName = names.find((name) => activationNames[name] === activation);
+  return {
+    model_type: "gpt2",
+    architectures: ["GPT2LMHeadModel"],
+    activation_function: activationName ?? fail(`saveGPT2: GPT-2 has no activation ${activation}`),
+    vocab_size: config.vocabSize,
+    n_positions: config.blockSize,
+    n_embd: config.nEmbd,
+    n_layer: config.nLayer,
+    n_head: config.nHead,
+    n_inner: null,
+    layer_norm_epsilon: 1e-5,
+    initializer_range: 0.02,
+    attn_pdrop: dropout,
+    resid_pdrop: dropout,
+    embd_pdrop: embeddingDropout ? dropout : 0,
+    scale_attn_weights: true,
+    tie_word_embeddings: config.tieWeights,
+    bos_token_id: endOfText,
+    eos_token_id: endOfText,
+    torch_dtype: "float32",
+  };
+}
+
+/** Reads a JSON object from a file. Throws a GPT2Error. */
+export function readJSON(file: string): Record<string, unknown> {
+  try {
+    const json: unknown = JSON.parse(readFileSync(file, "utf8"));
+    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as never;
+  } catch (cause) {
+    throw new GPT2Error(`${file}: ${(cause as Error).message}`, { cause });
+  }
+  throw invalid(file, "not a JSON object");
+}
+
+/** Returns the error for a file. */
+export function invalid(file: string, problem: string): GPT2Error {
+  return new GPT2Error(`${file}: ${problem}`);
+}

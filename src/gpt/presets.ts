@@ -36,6 +36,7 @@ const nanogpt = {
   evalInterval: 250,
 } as const;
 
+/** Training options by preset name: the options in which a preset differs from the defaults. */
 export const presets = {
   /** The bigram model: predicts each character from the one before. */
   bigram: {

@@ -29,7 +29,7 @@ export { quantize } from "./gpt/quantize.ts";
 /** Layers, transformer blocks and adapters, built on Module. */
 export * as nn from "./nn/index.ts";
 export { gelu, relu, sigmoid, silu, tanh } from "./ops/activations.ts";
-export { attention, rotary, selfAttention } from "./ops/attention.ts";
+export { attention, selfAttention } from "./ops/attention.ts";
 export { arange, full, ones, tensor, tril, zeros } from "./ops/creation.ts";
 export {
   abs,
@@ -77,6 +77,7 @@ export {
 } from "./ops/quantized.ts";
 export { dropout, multinomial, rand, randn } from "./ops/random.ts";
 export { argmax, max, mean, sum, variance as var } from "./ops/reductions.ts";
+export { rotary } from "./ops/rotary.ts";
 export { logSoftmax, softmax } from "./ops/softmax.ts";
 /** Optimizers, gradient clipping and the learning-rate schedule. */
 export * as optim from "./optim/index.ts";

@@ -47,7 +47,8 @@ export function nextSite(count = 1): number {
   return generator.site - count;
 }
 
-/** Returns the state that random kernels read, [key low, key high, step, first site], and a count of
+/**
+ * Returns the state that random kernels read, [key low, key high, step, first site], and a count of
  * its changes.
  */
 export function rngState(): { state: Int32Array; changes: number } {

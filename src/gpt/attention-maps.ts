@@ -4,11 +4,11 @@
 import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";
 import { evaluating, type MultiHeadAttention, ResidualStream } from "../nn/index.ts";
-import { rotary } from "../ops/attention.ts";
 import { tensor } from "../ops/creation.ts";
 import { add, maskedFill, mul } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
 import { permute, reshape, split, to, transpose } from "../ops/movement.ts";
+import { rotary } from "../ops/rotary.ts";
 import { softmax } from "../ops/softmax.ts";
 import { scope } from "../scope.ts";
 import { checkRank } from "../shape.ts";

@@ -2,9 +2,10 @@
 // or at another one.
 
 import { checkOptions, fail } from "../errors.ts";
-import { attention, cachedAttention, rotary, selfAttention } from "../ops/attention.ts";
+import { attention, cachedAttention, selfAttention } from "../ops/attention.ts";
 import { permute, reshape, split } from "../ops/movement.ts";
 import { checkProbability } from "../ops/random.ts";
+import { rotary } from "../ops/rotary.ts";
 import { checkRank } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Init, Linear } from "./layers.ts";

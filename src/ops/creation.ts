@@ -8,18 +8,18 @@ import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { maskedFill } from "./elementwise.ts";
 
-/** Where and how a tensor is made: f32 on the default device unless said otherwise. */
-export interface Placement {
+/** Options of a new tensor: by default f32, on the default device, without a gradient. */
+export interface TensorOptions {
   dtype?: DType;
   device?: DeviceName | Device;
   requiresGrad?: boolean;
 }
 
-/** Numbers in arrays in arrays, or a single number. */
+/** A number, or nested arrays of numbers. */
 export type Nested = number | readonly Nested[];
 
 /** The options that every function of this file takes. */
-export const placement = ["dtype", "device", "requiresGrad"];
+export const tensorOptions = ["dtype", "device", "requiresGrad"];
 
 /**
  * A tensor with a copy of the values: nested arrays, whose nesting is the shape, or a typed array,
@@ -30,20 +30,20 @@ export const placement = ["dtype", "device", "requiresGrad"];
  */
 export function tensor(
   values: Nested | ArrayBufferView,
-  options: Placement & { shape?: Shape } = {},
+  options: TensorOptions & { shape?: Shape } = {},
 ): Tensor {
-  checkOptions("tensor", options, ["shape", ...placement]);
+  checkOptions("tensor", options, ["shape", ...tensorOptions]);
   if ([DataView, BigInt64Array, BigUint64Array].some((odd) => values instanceof odd))
     fail(`tensor: values is a ${values.constructor.name}, expected numbers`);
   const elements = ArrayBuffer.isView(values) ? (values as Float32Array) : flatten(values);
-  const nested = ArrayBuffer.isView(values) ? [elements.length] : nesting(values);
-  const shape = options.shape ?? nested;
+  const inferred = ArrayBuffer.isView(values) ? [elements.length] : inferShape(values);
+  const shape = options.shape ?? inferred;
   checkSizes("tensor", shape);
   if (sizeOf(shape) !== elements.length)
     fail(`tensor: values has ${elements.length} elements, expected those of ${show(shape)}`);
   return upload("tensor", elements, shape, {
     ...options,
-    dtype: options.dtype ?? dtypeOf(values),
+    dtype: options.dtype ?? inferDType(values),
   });
 }
 
@@ -52,7 +52,7 @@ export function tensor(
  * @example
  * console.log(zeros([2, 2]).toArray()); // [ [ 0, 0 ], [ 0, 0 ] ]
  */
-export function zeros(shape: Shape, options: Placement = {}): Tensor {
+export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
   return full(shape, 0, options);
 }
 
@@ -61,7 +61,7 @@ export function zeros(shape: Shape, options: Placement = {}): Tensor {
  * @example
  * console.log(ones([2, 2]).toArray()); // [ [ 1, 1 ], [ 1, 1 ] ]
  */
-export function ones(shape: Shape, options: Placement = {}): Tensor {
+export function ones(shape: Shape, options: TensorOptions = {}): Tensor {
   return full(shape, 1, options);
 }
 
@@ -70,34 +70,38 @@ export function ones(shape: Shape, options: Placement = {}): Tensor {
  * @example
  * console.log(full([2, 2], 7).toArray()); // [ [ 7, 7 ], [ 7, 7 ] ]
  */
-export function full(shape: Shape, value: number, options: Placement = {}): Tensor {
-  checkOptions("full", options, placement);
+export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+  checkOptions("full", options, tensorOptions);
   checkNumber("full", "value", value);
   checkSizes("full", shape);
-  const where = device(options.device ?? defaultDevice());
-  const x = new Tensor(where.empty(options.dtype ?? "f32", sizeOf(shape)), [...shape]).fill(value);
-  return demanding("full", x, options);
+  const target = device(options.device ?? defaultDevice());
+  const x = new Tensor(target.empty(options.dtype ?? "f32", sizeOf(shape)), [...shape]).fill(value);
+  return withGradient("full", x, options);
 }
 
 /**
  * start, start + 1, ... up to but not including end: arange(end) or arange(start, end). i32, or f32
- * if a bound is no whole number.
+ * if a bound is not an integer.
  * @example
  * console.log(arange(4).toArray()); // [ 0, 1, 2, 3 ]
  */
-export function arange(start: number, end?: number | Placement, options: Placement = {}): Tensor {
+export function arange(
+  start: number,
+  end?: number | TensorOptions,
+  options: TensorOptions = {},
+): Tensor {
   if (typeof end !== "number") {
     checkNumber("arange", "end", start);
     return arange(0, start, end);
   }
-  checkOptions("arange", options, placement);
+  checkOptions("arange", options, tensorOptions);
   checkNumber("arange", "start", start);
   checkNumber("arange", "end", end);
   const n = Math.max(0, Math.ceil(end - start));
   checkSizes("arange", [n]);
   const dtype = options.dtype ?? (Number.isInteger(start) && Number.isInteger(end) ? "i32" : "f32");
   const count = (n: number) => new Float64Array(n).map((_, i) => start + i);
-  return computed("arange", [n], { ...options, dtype }, count);
+  return fromFunction("arange", [n], { ...options, dtype }, count);
 }
 
 /**
@@ -119,25 +123,30 @@ export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
   return maskedFill(x, tensor(mask, { shape: [rows, columns], device: x.device }), 0);
 }
 
-/** Takes the memory before it computes what goes there: too much is refused at once. */
-export function computed(
+/** Allocates before it computes the values, so that a huge shape fails at once. */
+export function fromFunction(
   op: string,
   shape: Shape,
-  options: Placement,
+  options: TensorOptions,
   values: (n: number) => Float64Array,
 ): Tensor {
   const x = zeros(shape, options);
-  const made = upload(op, values(x.size), shape, { dtype: x.dtype, device: x.device });
-  x.assign(made);
-  made.free("copied");
+  const uploaded = upload(op, values(x.size), shape, { dtype: x.dtype, device: x.device });
+  x.assign(uploaded);
+  uploaded.free("copied");
   return x;
 }
 
-function upload(op: string, values: ArrayLike<number>, shape: Shape, options: Placement): Tensor {
-  const where = device(options.device ?? defaultDevice());
+function upload(
+  op: string,
+  values: ArrayLike<number>,
+  shape: Shape,
+  options: TensorOptions,
+): Tensor {
+  const target = device(options.device ?? defaultDevice());
   if (options.dtype === "i32") checkIntegers(op, values);
-  const x = new Tensor(where.upload(options.dtype ?? "f32", values), shape);
-  return demanding(op, x, options);
+  const x = new Tensor(target.upload(options.dtype ?? "f32", values), shape);
+  return withGradient(op, x, options);
 }
 
 function checkIntegers(op: string, values: ArrayLike<number>): void {
@@ -147,40 +156,37 @@ function checkIntegers(op: string, values: ArrayLike<number>): void {
       fail(`${op}: element ${i} is ${values[i]}, expected a whole number of 32 bits`);
 }
 
-function demanding(op: string, x: Tensor, { requiresGrad = false }: Placement): Tensor {
+function withGradient(op: string, x: Tensor, { requiresGrad = false }: TensorOptions): Tensor {
   if (requiresGrad && x.dtype === "i32")
     fail(`${op}: dtype is i32, expected floats for a gradient`);
   x.requiresGrad = requiresGrad;
   return x;
 }
 
-function dtypeOf(values: unknown): DType {
+function inferDType(values: unknown): DType {
   if (values instanceof Float64Array) return "f64";
   return ArrayBuffer.isView(values) && !(values instanceof Float32Array) ? "i32" : "f32";
 }
 
 /**
- * The shape of nested arrays; throws where rows are of unequal shapes or an element is no number.
+ * Returns the shape of nested arrays; throws if rows differ in shape or an element is not a number.
  */
-function nesting(values: unknown): number[] {
+function inferShape(values: unknown): number[] {
   if (typeof values === "number") return [];
   if (!Array.isArray(values))
     return fail(`tensor: values has a ${typeof values}, expected numbers`);
-  const rows = Array.from(values, nesting); // sees holes too
+  const rows = Array.from(values, inferShape); // visits holes too
   const odd = rows.find((row) => show(row) !== show(rows[0]));
   if (odd) fail(`tensor: values has rows of shapes ${show(rows[0])} and ${show(odd)}`);
   return [values.length, ...(rows[0] ?? [])];
 }
 
 function flatten(values: Nested): readonly number[] {
-  return typeof values === "number"
-    ? [values]
-    : Array.isArray(values)
-      ? values.flatMap(flatten)
-      : [];
+  if (typeof values === "number") return [values];
+  return Array.isArray(values) ? values.flatMap(flatten) : [];
 }
 
-/** The values of a tensor as nested arrays. */
+/** Returns the values of a tensor as nested arrays. */
 export function toArray(x: Tensor): Nested {
   const nest = (flat: Buffer, [n, ...inner]: Shape): Nested => {
     if (n === undefined) return flat[0];

@@ -24,8 +24,8 @@ export interface GradientCheck {
 /**
  * Compares the gradients of `fn` with central differences in double precision, input by input,
  * along a random direction: |analytic - numeric| <= tolerance (|analytic| + |numeric|) + 1e-9 must
- * hold. The RNG is restored before each evaluation, so that dropout uses the same mask. `fn` is called
- * with f64 copies of the inputs on ts; i32 inputs stay i32.
+ * hold. The RNG is restored before each evaluation, so that dropout uses the same mask. `fn` is
+ * called with f64 copies of the inputs on ts; i32 inputs stay i32.
  * @example
  * const x = tensor([1, 2, 3], { dtype: "f64", requiresGrad: true });
  * console.log(checkGradient((x) => sum(mul(x, x)), [x]).ok); // true

@@ -1,6 +1,6 @@
-// Matrices of a few bits for each number, and the ops that read them as they lie. Rounding is
-// symmetric: W = scale Q, the whole numbers Q from -127 to 127 with a scale for each row (8 bits),
-// or from -8 to 7 with one for each 32 columns (4 bits).
+// Quantized matrices, and the ops that read them in their packed form. Quantization is symmetric:
+// W = scale Q with integers Q from -127 to 127 and a scale for each row (8 bits), or from -8 to 7
+// and a scale for each 32 columns (4 bits).
 
 import type { Buffer, DType } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
@@ -12,19 +12,19 @@ import { type Activation, activate, getFusedCode, linear } from "./linear.ts";
 
 export type Bits = 8 | 4;
 
-/** A matrix W [rows, columns] in few bits. */
+/** A quantized matrix W [rows, columns]. */
 export interface QuantizedMatrix {
-  /** Q, packed into words as the contract has it: i32 [rows, columns bits / 32, rounded up]. */
+  /** Q, packed as the kernel interface describes: i32 [rows, columns bits / 32, rounded up]. */
   readonly weight: Tensor;
-  /** What 1 stands for: f32 [rows, groups]. */
+  /** The scales: f32 [rows, groups]. */
   readonly scale: Tensor;
   readonly columns: number;
   readonly bits: Bits;
 }
 
-const GROUP = 32; // columns that have a scale in common, in 4 bits
+const GROUP = 32; // the columns that share a scale in 4 bits
 
-/** The shapes that the words and the scales of a matrix have. */
+/** Returns the shapes of the packed integers and the scales of a matrix. */
 export function quantizedShapes([rows, columns]: Shape, bits: Bits) {
   if (bits !== 8 && bits !== 4) fail(`quantize: bits is ${bits}, expected 8 or 4`);
   const groups = bits === 8 ? 1 : Math.ceil(columns / GROUP);
@@ -32,10 +32,10 @@ export function quantizedShapes([rows, columns]: Shape, bits: Bits) {
 }
 
 /**
- * w [rows, columns] in 8 bits a number, or in 4: each becomes the nearest multiple of its scale,
- * and so is off by half of it at most. In 8 bits scale = max |w| / 127 over the row. In 4 it is
- * the smallest for which that holds with numbers from -8 to 7: max(-min w / 8.5, max w / 7.5) over
- * the group, or what that is for -w, negative.
+ * Quantizes w [rows, columns] to 8 or 4 bits: each number becomes the nearest multiple of its
+ * scale, so the error is at most half the scale. In 8 bits scale = max |w| / 127 over the row. In 4
+ * bits it is the smallest for which that holds with integers from -8 to 7: max(-min w / 8.5, max w
+ * / 7.5) over the group, or the negative of what this is for -w.
  * @example
  * const q = quantizeMatrix(randn([64, 64]), { bits: 8 });
  * console.log(q.bits); // 8
@@ -48,51 +48,63 @@ export function quantizeMatrix(w: Tensor, options: { bits: Bits }): QuantizedMat
     fail(`quantize: w has shape ${show(w.shape)}, expected [rows, columns]`);
   const { bits } = options;
   const shapes = quantizedShapes(w.shape, bits);
-  const [[rows, columns], [, words], [, groups]] = [w.shape, shapes.weight, shapes.scale];
+  const [rows, columns] = w.shape;
+  const wordsPerRow = shapes.weight[1];
+  const groups = shapes.scale[1];
   const values = w.data();
   if (!values.every(Number.isFinite)) fail("quantize: w has numbers that are not finite");
-  const packed = new Int32Array(rows * words);
+  const packed = new Int32Array(rows * wordsPerRow);
   const scales = new Float32Array(rows * groups);
-  const [size, perWord, greatest] = [bits === 8 ? columns : GROUP, 32 / bits, bits === 8 ? 127 : 7];
+  const groupSize = bits === 8 ? columns : GROUP;
+  const valuesPerWord = 32 / bits;
+  const maxQ = bits === 8 ? 127 : 7;
   for (let row = 0; row < rows; row++) {
-    for (let first = 0, group = row * groups; first < columns; first += size, group++) {
-      const end = Math.min(first + size, columns);
-      const span = values.subarray(row * columns + first, row * columns + end);
-      const scale = Math.fround(bits === 8 ? widest(span) / 127 : finest(span));
-      scales[group] = scale;
-      for (let k = first; scale !== 0 && k < end; k++) {
-        const nearest = Math.round(span[k - first] / scale);
-        const q = Math.max(Math.min(nearest, greatest), -greatest - 1); // scale was rounded
-        const low = (q << (32 - bits)) >>> (32 - bits); // its lowest bits
-        packed[row * words + Math.floor(k / perWord)] |= low << (bits * (k % perWord));
+    for (let group = 0; group < groups; group++) {
+      const start = group * groupSize;
+      const end = Math.min(start + groupSize, columns);
+      const span = values.subarray(row * columns + start, row * columns + end);
+      const scale = Math.fround(bits === 8 ? maxAbs(span) / 127 : smallestScale(span));
+      scales[row * groups + group] = scale;
+      if (scale === 0) continue;
+      for (let k = start; k < end; k++) {
+        const nearest = Math.round(span[k - start] / scale);
+        const q = Math.max(Math.min(nearest, maxQ), -maxQ - 1); // the scale was rounded
+        const lowBits = (q << (32 - bits)) >>> (32 - bits);
+        const word = row * wordsPerRow + Math.floor(k / valuesPerWord);
+        packed[word] |= lowBits << (bits * (k % valuesPerWord));
       }
     }
   }
-  const there = (of: Buffer, shape: Shape) => tensor(of, { shape, device: w.device });
-  const [weight, scale] = [there(packed, shapes.weight), there(scales, shapes.scale)];
-  return { weight, scale, columns, bits };
+  const { device } = w;
+  return {
+    weight: tensor(packed, { shape: shapes.weight, device }),
+    scale: tensor(scales, { shape: shapes.scale, device }),
+    columns,
+    bits,
+  };
 }
 
-/** max |x| */
-function widest(x: Buffer): number {
-  let most = 0;
-  for (const each of x) most = Math.max(most, Math.abs(each));
-  return most;
+function maxAbs(x: Buffer): number {
+  let max = 0;
+  for (const value of x) max = Math.max(max, Math.abs(value));
+  return max;
 }
 
-/** The smallest scale for which x / scale lies between -8.5 and 7.5; of either sign. */
-function finest(x: Buffer): number {
-  let [least, most] = [0, 0];
-  for (const each of x) {
-    if (each < least) least = each;
-    if (each > most) most = each;
+/** Returns the scale of the smallest size, of either sign, with -8.5 <= x / scale <= 7.5. */
+function smallestScale(x: Buffer): number {
+  let min = 0;
+  let max = 0;
+  for (const value of x) {
+    if (value < min) min = value;
+    if (value > max) max = value;
   }
-  const [up, down] = [Math.max(-least / 8.5, most / 7.5), Math.max(most / 8.5, -least / 7.5)];
-  return up <= down ? up : -down;
+  const positive = Math.max(-min / 8.5, max / 7.5);
+  const negative = Math.max(max / 8.5, -min / 7.5);
+  return positive <= negative ? positive : -negative;
 }
 
 /**
- * W itself, in f32 or in another dtype.
+ * Returns W as floats, in f32 or another dtype.
  * @example
  * const q = quantizeMatrix(randn([64, 64]), { bits: 8 });
  * console.log(dequantize(q).shape); // [ 64, 64 ]
@@ -102,8 +114,8 @@ export function dequantize(q: QuantizedMatrix, options: { dtype?: DType } = {}):
 }
 
 /**
- * y = f(x W^T + b), as linear(), with W in few bits.  x [..., columns], b [rows], y [..., rows].
- * Where a gradient of x or b is wanted, W is made floats for the time being, and linear() called.
+ * y = f(x W^T + b), like linear(), with a quantized W. x [..., columns], b [rows], y [..., rows].
+ * If x or b requires a gradient, W is converted to floats and linear() is called.
  * @example
  * const q = quantizeMatrix(randn([64, 64]), { bits: 4 });
  * console.log(linearQuantized(randn([2, 64]), q).shape); // [ 2, 64 ]
@@ -126,13 +138,24 @@ export function linearQuantized(
   if (code === undefined) return activate(linearQuantized(x, q, b), activation);
   const rows = x.shape.slice(0, -1);
   const y = empty(x, [...rows, N]);
-  const inputs = [x.floats, q.weight.ints, q.scale.floats, b && b.floatsAs(x.dtype)] as const;
-  x.device.kernels.linearQuantized(...inputs, y.floats, sizeOf(rows), N, K, groups, q.bits, code);
+  x.device.kernels.linearQuantized(
+    x.floats,
+    q.weight.ints,
+    q.scale.floats,
+    b && b.floatsAs(x.dtype),
+    y.floats,
+    sizeOf(rows),
+    N,
+    K,
+    groups,
+    q.bits,
+    code,
+  );
   return y;
 }
 
 /**
- * y[...] = W[idx[...]], as embedding(), with W in few bits.  idx of i32, y [..., columns]
+ * y[...] = W[idx[...]], like embedding(), with a quantized W. idx of i32, y [..., columns].
  * @example
  * const q = quantizeMatrix(randn([64, 64]), { bits: 8 });
  * console.log(embeddingQuantized(tensor([1, 2], { dtype: "i32" }), q).shape); // [ 2, 64 ]
@@ -149,13 +172,26 @@ export function embeddingQuantized(
   const [V, C, groups] = checkQuantized(op, q, idx);
   const dtype = options.dtype === "bf16" ? "bf16" : q.scale.dtype;
   const y = empty(idx, [...idx.shape, C], dtype);
-  const inputs = [idx.ints, q.weight.ints, q.scale.floats] as const;
-  idx.device.kernels.embeddingQuantized(...inputs, y.floats, idx.size, V, C, groups, q.bits);
+  idx.device.kernels.embeddingQuantized(
+    idx.ints,
+    q.weight.ints,
+    q.scale.floats,
+    y.floats,
+    idx.size,
+    V,
+    C,
+    groups,
+    q.bits,
+  );
   return y;
 }
 
-/** Throws unless q is a matrix beside x; gives its rows, columns, and scales of a row. */
-function checkQuantized(op: string, q: QuantizedMatrix, x: Tensor): [number, number, number] {
+/** Throws unless q is a quantized matrix on the device of x. Returns its sizes. */
+function checkQuantized(
+  op: string,
+  q: QuantizedMatrix,
+  x: Tensor,
+): [rows: number, columns: number, groups: number] {
   const { weight, scale, columns, bits } = q;
   checkTensor(op, "weight", weight);
   const shapes = quantizedShapes([weight.shape[0], columns], bits);

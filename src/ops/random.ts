@@ -6,14 +6,14 @@ import { nextSite, normal, type RngCounter, uniform } from "../random.ts";
 import { checkSizes, type Shape, show } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
-import { computed, type Placement, placement, tensor } from "./creation.ts";
+import { fromFunction, type TensorOptions, tensor, tensorOptions } from "./creation.ts";
 
 /**
  * Uniform over [0, 1), from the generator's next site.
  * @example
  * const x = rand([2, 3]); // uniform in [0, 1)
  */
-export function rand(shape: Shape, options: Placement = {}): Tensor {
+export function rand(shape: Shape, options: TensorOptions = {}): Tensor {
   const belowOne = (u: number) => Math.min(Math.fround(u), 1 - 2 ** -24); // where f32 rounds to 1
   return sampleTensor("rand", shape, options, (n, counter) => uniform(n, counter).map(belowOne));
 }
@@ -23,25 +23,27 @@ export function rand(shape: Shape, options: Placement = {}): Tensor {
  * @example
  * const x = randn([2, 3]); // mean 0, standard deviation 1
  */
-export function randn(shape: Shape, options: Placement = {}): Tensor {
+export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
   return sampleTensor("randn", shape, options, normal);
 }
 
 function sampleTensor(
   op: string,
   shape: Shape,
-  options: Placement,
+  options: TensorOptions,
   distribution: (n: number, counter: RngCounter) => Float64Array,
 ): Tensor {
-  checkOptions(op, options, placement);
+  checkOptions(op, options, tensorOptions);
   checkSizes(op, shape);
   if (options.dtype === "i32") fail(`${op}: dtype is i32, expected floats`);
-  return computed(op, shape, options, (n) => distribution(n, { site: nextSite(), stream: "init" }));
+  return fromFunction(op, shape, options, (n) =>
+    distribution(n, { site: nextSite(), stream: "init" }),
+  );
 }
 
 /**
- * Samples `count` indices without replacement from each row of weights, which need not sum to 1.
- * probs [n] or [rows, n]; returns i32 [count] or [rows, count].
+ * Samples `count` indices without retensorOptions from each row of weights, which need not sum to
+ * 1. probs [n] or [rows, n]; returns i32 [count] or [rows, count].
  * @example
  * const ids = multinomial(tensor([[0, 0, 1]]), 1);
  * console.log(ids.toArray()); // [ [ 2 ] ]
@@ -60,13 +62,15 @@ export function multinomial(probs: Tensor, count: number): Tensor {
     const start = Math.floor(i / count) * n;
     const row = weights.subarray(start, start + n);
     const index = pick(row, u);
-    row[index] = 0; // without replacement
+    row[index] = 0; // without retensorOptions
     return index;
   });
   return tensor(indices, { shape: [...probs.shape.slice(0, -1), count], device: probs.device });
 }
 
-/** Returns the index at which the running sum of weights exceeds u times their total; 0 <= u < 1. */
+/**
+ * Returns the index at which the running sum of weights exceeds u times their total; 0 <= u < 1.
+ */
 export function pick(weights: ArrayLike<number>, u: number): number {
   let total = 0;
   for (let i = 0; i < weights.length; i++) {
@@ -87,8 +91,8 @@ export function pick(weights: ArrayLike<number>, u: number): number {
 }
 
 /**
- * Zeroes each element with probability p and multiplies the others by 1 / (1 - p), where p is rounded
- * to 1/65536. Returns x itself if `training` is false. Srivastava et al. (2014).
+ * Zeroes each element with probability p and multiplies the others by 1 / (1 - p), where p is
+ * rounded to 1/65536. Returns x itself if `training` is false. Srivastava et al. (2014).
  * @example
  * const y = dropout(ones([2, 3]), { p: 0.5 }); // each value is 0 or 2
  * console.log(y.shape); // [ 2, 3 ]

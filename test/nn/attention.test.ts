@@ -3,7 +3,8 @@
 import { add, cat, checkGradient, linear, nn, randn, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { noGrad } from "#src/autograd.js";
-import { attentionSpec, rotarySpec } from "#src/ops/attention.js";
+import { attentionSpec } from "#src/ops/attention.js";
+import { rotarySpec } from "#src/ops/rotary.js";
 import { assertClose, eachDevice } from "../support/support.js";
 
 const sizes = { nEmbd: 12, nHead: 3 };

@@ -12,13 +12,8 @@ import {
 } from "tinybard";
 import * as assert from "uvu/assert";
 import { noGrad } from "#src/autograd.js";
-import {
-  attentionSpec,
-  cachedAttention,
-  rotary,
-  rotarySpec,
-  selfAttentionSpec,
-} from "#src/ops/attention.js";
+import { attentionSpec, cachedAttention, selfAttentionSpec } from "#src/ops/attention.js";
+import { rotary, rotarySpec } from "#src/ops/rotary.js";
 import { assertClose, assertSame, eachDevice, testOp } from "../support/support.js";
 
 const qkvOf = (B: number, H: number, Tq: number, Tk: number, D: number) => [

@@ -77,8 +77,8 @@ void dropout(const f32* x, f32* y, const i32* rngState, int64_t n, int64_t site,
   });
 }
 
-void sampleBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n, int64_t B, int64_t T,
-               int64_t stream) {
+void sampleBatch(const i32* tokens, const i32* counter, i32* x, i32* y, int64_t n, int64_t B,
+                 int64_t T, int64_t stream) {
   if (n <= T)
     return kernelError("sampleBatch: n is %lld, expected more than T, %lld",
                        (long long)n, (long long)T);
@@ -89,9 +89,9 @@ void sampleBatch(const i32* tokens, const i32* place, i32* x, i32* y, int64_t n,
     if (at == 0) {
       uint32_t first[W];
       for (int i = 0; i < W; i++) first[i] = (uint32_t)(b / 4) + i;
-      Words c0 = Words::load(first), c1 = (uint32_t)place[3], c2 = (uint32_t)place[2];
+      Words c0 = Words::load(first), c1 = (uint32_t)counter[3], c2 = (uint32_t)counter[2];
       Words c3 = (uint32_t)stream;
-      philox(c0, c1, c2, c3, place[0], place[1]);
+      philox(c0, c1, c2, c3, counter[0], counter[1]);
       c0.store(words[0]);
       c1.store(words[1]);
       c2.store(words[2]);

@@ -89,7 +89,7 @@ function fill(kernel: string, { name, type }: Word, x: Numbers, values: Values, 
   }
   const below = { cond: 2, idx: values.V, index: values.n, target: values.n }[name] as number;
   if (name === "rngState") x.set([7, 0, 3, 2]);
-  else if (name === "place") x.set([7, 0, 3, 2]);
+  else if (name === "counter") x.set([7, 0, 3, 2]);
   else if (name === "tokens") x.set(random.map((each) => Math.floor(Math.abs(each) * 1e4)));
   else if (name === "w")
     x.set(random.map((each) => each * 2 ** 31)); // numbers of 4 or 8 bits

@@ -20,6 +20,9 @@ import { isQuantized } from "./quantize.ts";
  * shards that model.safetensors.index.json lists, in f32, f16 or bf16. Names may begin with
  * `transformer.`; mask buffers and a tied head are ignored; dropout is 0. Throws a GPT2Error or a
  * SafetensorsError that names the file, before it allocates the model.
+ * @example
+ * const model = await loadGPT2("gpt2"); // a folder with config.json and model.safetensors
+ * console.log(model.config.nLayer); // 2
  */
 export async function loadGPT2(folder: string): Promise<GPT> {
   return readGPT2(folder);
@@ -55,6 +58,9 @@ export function readGPT2(folder: string): GPT {
  * Writes a GPT in f32 to a folder that transformers loads. Biases that the model does not have are
  * written as zeros. `endOfText` is the id of the token between texts, if there is one. Throws if
  * GPT-2 cannot represent the model.
+ * @example
+ * const model = new GPT({ vocabSize: 65, blockSize: 16, nLayer: 1, nHead: 2, nEmbd: 8 });
+ * saveGPT2("saved", model);
  */
 export function saveGPT2(
   folder: string,

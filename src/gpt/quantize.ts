@@ -25,6 +25,9 @@ import { GPT } from "./model.ts";
  * Returns a GPT with the weights of another one in 8 or 4 bits, each matrix quantized separately by
  * quantizeMatrix(). A tied head stays tied. The result cannot be trained: none of its parameters
  * requires a gradient.
+ * @example
+ * const model = new GPT({ vocabSize: 64, blockSize: 16, nLayer: 1, nHead: 2, nEmbd: 64 });
+ * const quantized = quantize(model, { bits: 8 });
  */
 export function quantize(model: GPT, options: { bits: Bits }): GPT {
   checkOptions("quantize", options, ["bits"]);

@@ -20,7 +20,9 @@ export class CharTokenizer implements Tokenizer {
       (each, id) => [...each].length !== 1 || this.#ids.get(each) !== id,
     );
     if (odd !== undefined)
-      throw new TokenizerError(`CharTokenizer: ${JSON.stringify(odd)} is no single new character`);
+      throw new TokenizerError(
+        `CharTokenizer: ${JSON.stringify(odd)} is not a single new character`,
+      );
   }
 
   /** The tokenizer of all characters that a text has. */

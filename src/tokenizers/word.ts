@@ -57,7 +57,7 @@ export class WordTokenizer implements Tokenizer {
         this.#ids.get(word) !== i + RESERVED.length,
     );
     if (odd !== undefined)
-      throw new TokenizerError(`WordTokenizer: ${JSON.stringify(odd)} is no single new word`);
+      throw new TokenizerError(`WordTokenizer: ${JSON.stringify(odd)} is not a single new word`);
   }
 
   /** The tokenizer of a text's commonest words; of equally common ones, those seen first. */

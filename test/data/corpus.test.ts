@@ -54,7 +54,7 @@ test("law: every string of known characters comes back; so does the tokenizer fr
   );
 });
 
-test("JSON that is no tokenizer is refused", () => {
+test("JSON that is not a tokenizer is rejected", () => {
   for (const json of [
     null,
     {},
@@ -67,7 +67,7 @@ test("JSON that is no tokenizer is refused", () => {
   for (const characters of [["a", "a"], ["ab"], [""]])
     assert.throws(
       () => CharTokenizer.fromJSON({ type: "char", characters }),
-      /is no single new character/,
+      /is not a single new character/,
     );
 });
 

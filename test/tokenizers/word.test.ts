@@ -120,7 +120,7 @@ test("options and JSON that make no sense are refused", () => {
   assert.throws(() => WordTokenizer.fromJSON({ type: "word", words: [] }), /casing is undefined/);
   for (const words of [["a", "a"], ["a b"], [""], [" "], ["a."]]) {
     const json = { type: "word", casing: "keep", words };
-    assert.throws(() => WordTokenizer.fromJSON(json), /is no single new word/);
+    assert.throws(() => WordTokenizer.fromJSON(json), /is not a single new word/);
   }
 });
 

@@ -1,9 +1,9 @@
-// The simplest tokenizer: a token is a character.
+// A character tokenizer, the simplest kind: each character is a token.
 
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
 /**
- * A token is a character (a Unicode code point); ids are positions in the sorted vocabulary.
+ * Encodes each character (Unicode code point) as its index in the vocabulary.
  * @example
  * const tokenizer = CharTokenizer.train("hello");
  * console.log(tokenizer.encode("hole")); // [ 1, 3, 2, 0 ]
@@ -12,20 +12,20 @@ export class CharTokenizer implements Tokenizer {
   readonly characters: readonly string[];
   readonly #ids: Map<string, number>;
 
-  /** `characters` is the vocabulary, a string of different characters. */
+  /** `characters` is the vocabulary: a string or a list of distinct characters. */
   constructor(characters: Iterable<string>) {
     this.characters = [...characters];
     this.#ids = new Map(this.characters.map((character, id) => [character, id]));
-    const odd = this.characters.find(
-      (each, id) => [...each].length !== 1 || this.#ids.get(each) !== id,
+    const invalid = this.characters.find(
+      (entry, id) => [...entry].length !== 1 || this.#ids.get(entry) !== id,
     );
-    if (odd !== undefined)
-      throw new TokenizerError(
-        `CharTokenizer: ${JSON.stringify(odd)} is not a single new character`,
-      );
+    if (invalid !== undefined) {
+      const expected = "vocabulary entries must be single, distinct characters";
+      throw new TokenizerError(`CharTokenizer: ${expected}; got ${JSON.stringify(invalid)}`);
+    }
   }
 
-  /** The tokenizer of all characters that a text has. */
+  /** Returns a tokenizer for all characters of a text, sorted by code point. */
   static train(text: string): CharTokenizer {
     const byCodePoint = (a: string, b: string) => (a.codePointAt(0) ?? 0) - (b.codePointAt(0) ?? 0);
     return new CharTokenizer([...new Set(text)].sort(byCodePoint));
@@ -36,9 +36,9 @@ export class CharTokenizer implements Tokenizer {
     if (
       type !== "char" ||
       !Array.isArray(characters) ||
-      !characters.every((c) => typeof c === "string")
+      !characters.every((character) => typeof character === "string")
     )
-      throw new TokenizerError("CharTokenizer: JSON is not that of a character tokenizer");
+      throw new TokenizerError("CharTokenizer: JSON does not describe a character tokenizer");
     return new CharTokenizer(characters);
   }
 
@@ -46,38 +46,40 @@ export class CharTokenizer implements Tokenizer {
     return this.characters.length;
   }
 
-  /** Throws at a character that the vocabulary lacks, with its name and position. */
+  /** Throws a RangeError with the position of the first character outside the vocabulary. */
   encode(text: string): number[] {
     const ids: number[] = [];
     for (const character of text) {
       const id = this.#ids.get(character);
-      if (id === undefined) throw new RangeError(unknown(character, ids.length));
+      if (id === undefined) throw unknownCharacterError(character, ids.length);
       ids.push(id);
     }
     return ids;
   }
 
   decode(ids: Iterable<number>): string {
-    return Array.from(ids, (id) => this.#characterOf(id)).join("");
+    return Array.from(ids, (id) => this.#getCharacter(id)).join("");
   }
 
   decoder(): Decoder {
-    return { write: (id) => this.#characterOf(id), end: () => "" };
+    return { write: (id) => this.#getCharacter(id), end: () => "" };
   }
 
   toJSON(): { type: "char"; characters: readonly string[] } {
     return { type: "char", characters: this.characters };
   }
 
-  #characterOf(id: number): string {
+  #getCharacter(id: number): string {
     const character = this.characters[id];
     if (character === undefined) throw unknownIdError(id, this.vocabSize);
     return character;
   }
 }
 
-function unknown(character: string, position: number): string {
+function unknownCharacterError(character: string, position: number): RangeError {
   const code = character.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0");
   const name = `${JSON.stringify(character)} (U+${code})`;
-  return `encode: character ${name} at position ${position} is not in the vocabulary`;
+  return new RangeError(
+    `encode: character ${name} at position ${position} is not in the vocabulary`,
+  );
 }

@@ -1,8 +1,9 @@
-// Token ids as they are: for a model that came without its vocabulary.
+// A tokenizer that reads and writes token ids as decimal numbers, for a model that was imported
+// without its vocabulary.
 
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
-/** A token is a whole number in the text, apart from the next by white space, which is lost. */
+/** Each token is a decimal integer. Numbers are separated by white space, which is not preserved. */
 export class IdTokenizer implements Tokenizer {
   readonly vocabSize: number;
 
@@ -12,44 +13,46 @@ export class IdTokenizer implements Tokenizer {
     this.vocabSize = vocabSize;
   }
 
-  /** The tokenizer of all ids up to the largest that a text has. */
+  /** Returns a tokenizer for all ids up to the largest one in a text. */
   static train(text: string): IdTokenizer {
     const ids = new IdTokenizer(Number.MAX_SAFE_INTEGER).encode(text);
-    return new IdTokenizer(ids.reduce((most, id) => Math.max(most, id), 0) + 1);
+    const largest = ids.reduce((max, id) => Math.max(max, id), 0);
+    return new IdTokenizer(largest + 1);
   }
 
   static fromJSON(json: unknown): IdTokenizer {
     return new IdTokenizer((json as { vocabSize: number }).vocabSize);
   }
 
-  /** Throws at a word that is no id, with its position among the words. */
+  /** Throws a RangeError with the position of the first word that is not an id. */
   encode(text: string): number[] {
     const words = text.split(/\s+/).filter((word) => word !== "");
     return words.map((word, position) => {
       const id = /^\d+$/.test(word) ? Number(word) : Number.NaN;
       if (id < this.vocabSize) return id;
-      const [what, most] = [JSON.stringify(word), this.vocabSize - 1];
+      const expected = `expected 0 to ${this.vocabSize - 1}`;
       throw new RangeError(
-        `encode: ${what} at position ${position} is no id, expected 0 to ${most}`,
+        `encode: ${JSON.stringify(word)} at position ${position} is not an id, ${expected}`,
       );
     });
   }
 
-  /** The ids, a space before each, so that pieces can be put together. */
+  /** Returns each id preceded by a space, so that decoded texts can be concatenated. */
   decode(ids: Iterable<number>): string {
-    return Array.from(ids, (id) => this.#wordOf(id)).join("");
+    return Array.from(ids, (id) => this.#toWord(id)).join("");
   }
 
   decoder(): Decoder {
-    return { write: (id) => this.#wordOf(id), end: () => "" };
+    return { write: (id) => this.#toWord(id), end: () => "" };
   }
 
   toJSON(): { type: "ids"; vocabSize: number } {
     return { type: "ids", vocabSize: this.vocabSize };
   }
 
-  #wordOf(id: number): string {
-    if (Number.isInteger(id) && id >= 0 && id < this.vocabSize) return ` ${id}`;
-    throw unknownIdError(id, this.vocabSize);
+  #toWord(id: number): string {
+    if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize)
+      throw unknownIdError(id, this.vocabSize);
+    return ` ${id}`;
   }
 }

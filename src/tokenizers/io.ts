@@ -1,38 +1,43 @@
-// Tokenizers in files: any of ours as JSON, and byte-level BPE in a folder, as Hugging Face's
-// models carry it.
+// Reads and writes tokenizer files: the JSON of any tokenizer, and byte-level BPE in a folder as
+// saved by Hugging Face transformers.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BPETokenizer } from "./bpe/bpe.ts";
-import { fromFiles, toFiles } from "./bpe/huggingface.ts";
+import { fromVocabAndMerges, toVocabAndMerges } from "./bpe/huggingface.ts";
 import { tokenizerFromJSON } from "./registry.ts";
 import { type Tokenizer, TokenizerError } from "./tokenizer.ts";
 
-/** Any tokenizer from the file of its JSON. Throws a TokenizerError, which names the file. */
+/** Loads a tokenizer of any kind from a JSON file. Throws a TokenizerError that names the file. */
 export function loadTokenizer(file: string): Tokenizer {
-  return naming(file, () => tokenizerFromJSON(readJSON(file)));
+  return withFileInErrors(file, () => tokenizerFromJSON(readJSON(file)));
 }
 
 /**
- * The tokenizer in a folder: its tokenizer.json, else its vocab.json and merges.txt. Throws a
- * TokenizerError, which names the file.
+ * Loads the BPE tokenizer in a folder: from tokenizer.json if it exists, otherwise from vocab.json
+ * and merges.txt. Throws a TokenizerError that names the file.
  * @example
  * saveBPE("tokenizer", BPETokenizer.train("low lower lowest", { vocabSize: 260 }));
  * console.log(loadBPE("tokenizer").vocabSize); // 260
  */
 export function loadBPE(folder: string): BPETokenizer {
-  const names = ["tokenizer.json", "vocab.json", "merges.txt"];
-  const [whole, first, second] = names.map((name) => join(folder, name));
-  if (existsSync(whole)) return naming(whole, () => BPETokenizer.fromJSON(readJSON(whole)));
-  if (!existsSync(first) && !existsSync(second))
+  const tokenizerFile = join(folder, "tokenizer.json");
+  if (existsSync(tokenizerFile))
+    return withFileInErrors(tokenizerFile, () => BPETokenizer.fromJSON(readJSON(tokenizerFile)));
+  const vocabFile = join(folder, "vocab.json");
+  const mergesFile = join(folder, "merges.txt");
+  if (!existsSync(vocabFile) && !existsSync(mergesFile))
     throw new TokenizerError(`${folder} has neither tokenizer.json nor vocab.json and merges.txt`);
-  const vocab = naming(first, () => readJSON(first));
-  const merges = naming(second, () => readFileSync(second, "utf8"));
-  return naming(`${first}, ${second}`, () => new BPETokenizer(fromFiles(vocab, merges)));
+  const vocab = withFileInErrors(vocabFile, () => readJSON(vocabFile));
+  const merges = withFileInErrors(mergesFile, () => readFileSync(mergesFile, "utf8"));
+  return withFileInErrors(
+    `${vocabFile}, ${mergesFile}`,
+    () => new BPETokenizer(fromVocabAndMerges(vocab, merges)),
+  );
 }
 
 /**
- * Writes tokenizer.json, vocab.json and merges.txt into a folder: transformers reads each.
+ * Writes tokenizer.json, vocab.json and merges.txt to a folder, all readable by transformers.
  * @example
  * const tokenizer = BPETokenizer.train("low lower lowest", { vocabSize: 260 });
  * saveBPE("tokenizer", tokenizer); // writes vocab.json and merges.txt
@@ -41,7 +46,7 @@ export function saveBPE(folder: string, tokenizer: BPETokenizer): void {
   mkdirSync(folder, { recursive: true });
   const files = {
     "tokenizer.json": `${JSON.stringify(tokenizer, null, 2)}\n`,
-    ...toFiles(tokenizer.vocabulary),
+    ...toVocabAndMerges(tokenizer.vocabulary),
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
 }
@@ -50,8 +55,8 @@ function readJSON(file: string): unknown {
   return JSON.parse(readFileSync(file, "utf8"));
 }
 
-/** What `read` gives. Whatever it throws becomes a TokenizerError that begins with the file. */
-function naming<T>(file: string, read: () => T): T {
+/** Returns the result of `read`, or throws its error as a TokenizerError that names the file. */
+function withFileInErrors<T>(file: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {

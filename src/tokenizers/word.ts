@@ -1,48 +1,51 @@
-// A token is a word or a mark: short sequences that are easy to look at, but a vocabulary that
-// never has every word.
+// A word tokenizer: each word and each punctuation mark is a token. Sequences are short and easy to
+// read, but no vocabulary contains every word.
 
 import { checkOptions } from "../errors.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
-export interface WordTraining {
-  /** How many tokens there may be, three reserved ones counted; any number if left out. */
+export interface WordTrainingOptions {
+  /** The maximum vocabulary size, including the three reserved tokens. Default: unlimited. */
   vocabSize?: number;
-  /** "lower" makes no difference between The and the. */
+  /** "lower" converts all text to lower case, so that "The" and "the" are one token. */
   casing?: "keep" | "lower";
 }
 
-/** A word, with apostrophes inside of it; else a single mark, or a single character of space. */
-const piece = /[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*|./gsu;
-const isWord = (text: string) => /^[\p{L}\p{M}\p{N}_]/u.test(text);
+/** Matches a word (with inner apostrophes), or else one punctuation or white-space character. */
+const pattern = /[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*|./gsu;
+const startsWithWord = (text: string) => /^[\p{L}\p{M}\p{N}_]/u.test(text);
 
-/** The first ids: for a word that has none, for no space where one is usual, for a space. */
+/** The tokens with the first ids: an unknown word, the absence of a default space, a space. */
 const RESERVED = ["<unk>", "<join>", " "];
-const [UNKNOWN, JOIN, SPACE] = [0, 1, 2];
+const UNKNOWN = 0;
+const JOIN = 1;
+const SPACE = 2;
 
-/** What decode() puts between two tokens. */
-function usualGap(last: string, next: string): "" | " " {
-  const isFirst = last === "" || /^\s/.test(last);
-  return !isFirst && (isWord(next) || next === RESERVED[UNKNOWN]) ? " " : "";
+/** Returns the white space that decode() inserts between two tokens. */
+function getDefaultGap(previous: string, next: string): "" | " " {
+  const isAfterSpace = previous === "" || /^\s/.test(previous);
+  const isWord = startsWithWord(next) || next === RESERVED[UNKNOWN];
+  return isWord && !isAfterSpace ? " " : "";
 }
 
 /**
- * White space costs no token where it is as usual: one space before a word, none before a mark.
- * Where it is not, tokens tell: one for each character of space, or <join> for a word with no space
- * before it. So a text comes back as it was, but for words that the vocabulary lacks, which come
- * back as <unk>, and for capitals if the casing is "lower"; lost() tells which.
+ * Default spacing costs no tokens: one space before a word, none before a punctuation mark. Other
+ * spacing is explicit: one token per white-space character, or <join> before a word that has no
+ * space before it. Decoding is therefore lossless, except that words outside the vocabulary become
+ * <unk> and that casing "lower" loses capital letters. lost() lists the words that are affected.
  * @example
  * const tokenizer = WordTokenizer.train("To be, or not to be.");
  * console.log(tokenizer.decode(tokenizer.encode("not to be"))); // not to be
  */
 export class WordTokenizer implements Tokenizer {
-  /** The id of a word that the vocabulary lacks. */
+  /** The id of words that are not in the vocabulary. */
   static readonly unknown = UNKNOWN;
-  /** What has ids from 3 on, the commonest first. */
+  /** The tokens with ids from 3 up, most frequent first. */
   readonly words: readonly string[];
   readonly casing: "keep" | "lower";
   readonly #ids: Map<string, number>;
 
-  constructor(words: Iterable<string>, options: Pick<WordTraining, "casing"> = {}) {
+  constructor(words: Iterable<string>, options: Pick<WordTrainingOptions, "casing"> = {}) {
     checkOptions("WordTokenizer", options, ["casing"]);
     const { casing = "keep" } = options;
     if (casing !== "keep" && casing !== "lower")
@@ -50,18 +53,20 @@ export class WordTokenizer implements Tokenizer {
     this.words = [...words];
     this.casing = casing;
     this.#ids = new Map(this.words.map((word, i) => [word, i + RESERVED.length]));
-    const odd = this.words.find(
+    const invalid = this.words.find(
       (word, i) =>
-        word.match(piece)?.[0] !== word ||
+        word.match(pattern)?.[0] !== word ||
         word === " " ||
         this.#ids.get(word) !== i + RESERVED.length,
     );
-    if (odd !== undefined)
-      throw new TokenizerError(`WordTokenizer: ${JSON.stringify(odd)} is not a single new word`);
+    if (invalid !== undefined) {
+      const expected = "vocabulary entries must be single, distinct words";
+      throw new TokenizerError(`WordTokenizer: ${expected}; got ${JSON.stringify(invalid)}`);
+    }
   }
 
-  /** The tokenizer of a text's commonest words; of equally common ones, those seen first. */
-  static train(text: string, options: WordTraining = {}): WordTokenizer {
+  /** Returns a tokenizer for the most frequent words of a text. Ties: first occurrence first. */
+  static train(text: string, options: WordTrainingOptions = {}): WordTokenizer {
     checkOptions("WordTokenizer.train", options, ["vocabSize", "casing"]);
     const { vocabSize = Infinity, casing = "keep" } = options;
     if (!(vocabSize === Infinity || Number.isInteger(vocabSize)) || vocabSize <= RESERVED.length)
@@ -69,19 +74,20 @@ export class WordTokenizer implements Tokenizer {
         `WordTokenizer.train: vocabSize is ${vocabSize}, expected a whole number from 4 up`,
       );
     const counts = new Map<string, number>();
-    for (const [found] of text.matchAll(piece)) {
-      const word = fold(found, casing);
+    for (const [match] of text.matchAll(pattern)) {
+      const word = applyCasing(match, casing);
       counts.set(word, (counts.get(word) ?? 0) + 1);
     }
-    counts.delete(" "); // has an id anyway
+    counts.delete(" "); // has a reserved id
     const ranked = [...counts].sort(([, a], [, b]) => b - a).map(([word]) => word);
     return new WordTokenizer(ranked.slice(0, vocabSize - RESERVED.length), { casing });
   }
 
   static fromJSON(json: unknown): WordTokenizer {
     const { type, words, casing } = (json ?? {}) as Record<string, unknown>;
-    if (type !== "word" || !Array.isArray(words) || !words.every((w) => typeof w === "string"))
-      throw new TokenizerError("WordTokenizer: JSON is not that of a word tokenizer");
+    const isWordList = Array.isArray(words) && words.every((word) => typeof word === "string");
+    if (type !== "word" || !isWordList)
+      throw new TokenizerError("WordTokenizer: JSON does not describe a word tokenizer");
     if (casing !== "keep" && casing !== "lower")
       throw new TokenizerError(`WordTokenizer: casing is ${casing}, expected keep or lower`);
     return new WordTokenizer(words, { casing });
@@ -93,40 +99,44 @@ export class WordTokenizer implements Tokenizer {
 
   encode(text: string): number[] {
     const ids: number[] = [];
-    let last = ""; // the token before, as decode() writes it
-    let space = ""; // a space since then, which may turn out to be the usual one
-    const put = (next: string, id: number) => {
-      const usual = usualGap(last, next);
-      if (space !== usual) ids.push(space ? SPACE : JOIN);
-      if (next) ids.push(id);
-      [last, space] = [next, ""];
+    let previous = ""; // the text of the previous token
+    let gap = ""; // the space after it; no token yet, since it may be the default gap
+    const pushExplicitGap = (next: string) => {
+      if (gap !== getDefaultGap(previous, next)) ids.push(gap === " " ? SPACE : JOIN);
+      gap = "";
     };
-    for (const [found] of text.matchAll(piece)) {
-      if (found === " " && space === "" && usualGap(last, "a") === " ") {
-        space = " ";
+    for (const [match] of text.matchAll(pattern)) {
+      // "a" represents any word
+      const canBeDefaultGap = gap === "" && getDefaultGap(previous, "a") === " ";
+      if (match === " " && canBeDefaultGap) {
+        gap = " ";
         continue;
       }
-      const id = this.#idOf(found);
-      put(this.#textOf(id), id);
+      const id = this.#getId(match);
+      const next = this.#getText(id);
+      pushExplicitGap(next);
+      ids.push(id);
+      previous = next;
     }
-    put("", UNKNOWN);
+    pushExplicitGap(""); // a space at the end of the text
     return ids;
   }
 
-  #idOf(found: string): number {
-    return found === " " ? SPACE : (this.#ids.get(fold(found, this.casing)) ?? UNKNOWN);
+  #getId(match: string): number {
+    if (match === " ") return SPACE;
+    return this.#ids.get(applyCasing(match, this.casing)) ?? UNKNOWN;
   }
 
-  #textOf(id: number): string {
+  #getText(id: number): string {
     const text = RESERVED[id] ?? this.words[id - RESERVED.length];
     if (text === undefined) throw unknownIdError(id, this.vocabSize);
     return text;
   }
 
-  /** The different words and marks of a text that do not come back as they are. */
+  /** Returns the distinct words and punctuation marks of a text that do not survive a round trip. */
   lost(text: string): string[] {
-    const pieces = new Set(Array.from(text.matchAll(piece), ([found]) => found));
-    return [...pieces].filter((found) => this.#textOf(this.#idOf(found)) !== found);
+    const matches = new Set(Array.from(text.matchAll(pattern), ([match]) => match));
+    return [...matches].filter((match) => this.#getText(this.#getId(match)) !== match);
   }
 
   decode(ids: Iterable<number>): string {
@@ -135,14 +145,14 @@ export class WordTokenizer implements Tokenizer {
   }
 
   decoder(): Decoder {
-    let last = "";
-    let isJoined = false;
+    let previous = "";
+    let isAfterJoin = false;
     const write = (id: number) => {
-      const next = this.#textOf(id);
-      const gap = isJoined ? "" : usualGap(last, next);
-      isJoined = id === JOIN;
-      if (isJoined) return "";
-      last = next;
+      const next = this.#getText(id);
+      const gap = isAfterJoin ? "" : getDefaultGap(previous, next);
+      isAfterJoin = id === JOIN;
+      if (isAfterJoin) return "";
+      previous = next;
       return gap + next;
     };
     return { write, end: () => "" };
@@ -153,6 +163,6 @@ export class WordTokenizer implements Tokenizer {
   }
 }
 
-function fold(word: string, casing: "keep" | "lower"): string {
+function applyCasing(word: string, casing: "keep" | "lower"): string {
   return casing === "lower" ? word.toLowerCase() : word;
 }

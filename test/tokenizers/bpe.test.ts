@@ -1,81 +1,84 @@
-// Byte-pair encoding: its training and its use against the plainest way to do each, and that every
-// text comes back.
+// Tests of byte-pair encoding: training and encoding equal naive implementations, and every text
+// survives a round trip.
 
 import fc from "fast-check";
 import { BPETokenizer, loadCorpus, tokenizerFromJSON } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Merges } from "#src/tokenizers/bpe/encode.js";
-import { byteOrder, splitWords, toBytes } from "#src/tokenizers/bpe/pretokenize.js";
+import { MergeTable } from "#src/tokenizers/bpe/encode.js";
+import { byteAlphabet, encodeUtf8, preTokenize } from "#src/tokenizers/bpe/pretokenize.js";
 import { learnMerges } from "#src/tokenizers/bpe/train.js";
 import { decodeStream, defaultPrompt } from "#src/tokenizers/tokenizer.js";
 import { saying } from "../support/support.js";
 import { arbitraryText, toWellFormed, unusualTexts } from "../support/unusual-texts.ts";
 
-const test = suite("text/bpe");
+const test = suite("tokenizers/bpe");
 const END = "<|endoftext|>";
-const idOf = (byte: string) => byteOrder.indexOf(byte);
-const bytesOf = (word: string) => Array.from(toBytes(word), idOf);
+const toByteId = (byte: string) => byteAlphabet.indexOf(byte);
+const toByteIds = (word: string) => Array.from(encodeUtf8(word), toByteId);
 
 type Pair = [left: number, right: number];
 
-/** The ids with a pair made one, from left to right. */
-function join(ids: number[], [left, right]: Pair, result: number): number[] {
-  const joined: number[] = [];
+/** Replaces each occurrence of a pair with the id of its merge, from left to right. */
+function mergePair(ids: number[], [left, right]: Pair, result: number): number[] {
+  const merged: number[] = [];
   for (let i = 0; i < ids.length; i++) {
     const isPair = ids[i] === left && ids[i + 1] === right;
-    joined.push(isPair ? result : ids[i]);
+    merged.push(isPair ? result : ids[i]);
     if (isPair) i++;
   }
-  return joined;
+  return merged;
 }
 
-/** Training with all pairs counted anew for each merge. */
-function learnPlainly(words: ReadonlyMap<string, number>, most: number): Pair[] {
+/** Learns merges by recounting all pairs for each merge. */
+function learnNaively(words: ReadonlyMap<string, number>, maxMerges: number): Pair[] {
   const merges: Pair[] = [];
-  let lines = Array.from(words, ([word, times]) => ({ ids: bytesOf(word), times }));
-  while (merges.length < most) {
+  let entries = Array.from(words, ([word, wordCount]) => ({ ids: toByteIds(word), wordCount }));
+  while (merges.length < maxMerges) {
     const counts = new Map<string, { pair: Pair; count: number }>();
-    for (const { ids, times } of lines) {
+    for (const { ids, wordCount } of entries) {
       for (let i = 1; i < ids.length; i++) {
         const pair: Pair = [ids[i - 1], ids[i]];
-        const known = counts.get(`${pair}`) ?? { pair, count: 0 };
-        counts.set(`${pair}`, { pair, count: known.count + times });
+        const count = counts.get(`${pair}`)?.count ?? 0;
+        counts.set(`${pair}`, { pair, count: count + wordCount });
       }
     }
     const [best] = [...counts.values()].sort(
       (a, b) => b.count - a.count || a.pair[0] - b.pair[0] || a.pair[1] - b.pair[1],
     );
     if (!best || best.count < 2) break;
-    const result = byteOrder.length + merges.length;
-    lines = lines.map(({ ids, times }) => ({ ids: join(ids, best.pair, result), times }));
+    const result = byteAlphabet.length + merges.length;
+    entries = entries.map(({ ids, wordCount }) => ({
+      ids: mergePair(ids, best.pair, result),
+      wordCount,
+    }));
     merges.push(best.pair);
   }
   return merges;
 }
 
-/** Encoding that looks through the whole word for each merge. */
-function applyPlainly(merges: readonly Pair[], word: number[]): number[] {
+/** Encodes a word by searching all of it for each merge. */
+function applyNaively(merges: readonly Pair[], word: number[]): number[] {
   let ids = word;
   for (;;) {
-    const isThere = ([left, right]: Pair) =>
+    const occurs = ([left, right]: Pair) =>
       ids.some((id, i) => id === left && ids[i + 1] === right);
-    const rank = merges.findIndex(isThere);
+    const rank = merges.findIndex(occurs);
     if (rank === -1) return ids;
-    ids = join(ids, merges[rank], byteOrder.length + rank);
+    ids = mergePair(ids, merges[rank], byteAlphabet.length + rank);
   }
 }
 
-test("merges of a text that can be counted by hand", () => {
-  // ab 5 times; then " ab" 4 times and abc 3 times, of which 2 are " abc"
+test("the merges of a small text, counted by hand", () => {
+  // "ab" occurs 5 times; then " ab" 4 times, "abc" 3 times and " abc" 2 times
   const tokenizer = BPETokenizer.train("abc ab abc abc ab", { vocabSize: 260 });
-  const [a, b, c, space] = ["a", "b", "c", " "].map(idOf);
+  const [a, b, c, space] = ["a", "b", "c", " "].map(toByteId);
   assert.equal(tokenizer.vocabulary.merges, [
     [a, b],
     [space, 256],
     [257, c],
   ]);
-  assert.is(tokenizer.vocabSize, 259, "no pair occurs twice any more");
+  assert.is(tokenizer.vocabSize, 259, "no pair occurs twice anymore");
   assert.equal(tokenizer.encode("abc ab abc cab"), [256, c, 257, 258, space, c, 256]);
   assert.equal(tokenizer.encode(""), []);
   assert.is(tokenizer.decode([257, 258]), " ab abc");
@@ -86,42 +89,44 @@ const wordCounts = fc
   .array(fc.tuple(word, fc.integer({ min: 1, max: 5 })), { minLength: 1, maxLength: 8 })
   .map((entries) => new Map(entries));
 
-test("law: training learns what counting anew for each merge learns", () => {
+test("property: training equals recounting all pairs for each merge", () => {
   fc.assert(
-    fc.property(wordCounts, fc.integer({ min: 0, max: 30 }), (words, most) => {
-      const { tokens, merges } = learnMerges(words, most);
-      assert.equal(merges, learnPlainly(words, most));
+    fc.property(wordCounts, fc.integer({ min: 0, max: 30 }), (words, maxMerges) => {
+      const { tokens, merges } = learnMerges(words, maxMerges);
+      assert.equal(merges, learnNaively(words, maxMerges));
       for (const [i, [left, right]] of merges.entries())
-        assert.is(tokens[byteOrder.length + i], tokens[left] + tokens[right]);
+        assert.is(tokens[byteAlphabet.length + i], tokens[left] + tokens[right]);
     }),
   );
 });
 
-test("law: the queue makes the merges that a search of the word makes", () => {
+test("property: encoding with a queue equals searching the word for each merge", () => {
   fc.assert(
     fc.property(wordCounts, word, (words, other) => {
       const { merges } = learnMerges(words, 30);
-      const table = new Merges();
+      const table = new MergeTable();
       for (const [i, [left, right]] of merges.entries())
-        table.add(left, right, byteOrder.length + i);
-      for (const each of [other, ...words.keys()])
-        assert.equal(table.apply(bytesOf(each)), applyPlainly(merges, bytesOf(each)));
+        table.add(left, right, byteAlphabet.length + i);
+      for (const word of [other, ...words.keys()]) {
+        const bytes = toByteIds(word);
+        assert.equal(table.apply(bytes), applyNaively(merges, bytes));
+      }
     }),
   );
 });
 
-test("words, with the space before them, numbers, marks and white space are apart", () => {
+test("pre-tokenization separates words, numbers, punctuation and white space", () => {
   const cases: [text: string, words: string[]][] = [
     ["I'll don't WE'VE", ["I", "'ll", " don", "'t", " WE", "'", "VE"]],
     ["a  b\n\n c1 2!?", ["a", " ", " b", "\n\n", " c", "1", " 2", "!?"]],
     ["end  \n", ["end", "  \n"]],
     ["½٣ é漢", ["½٣", " é漢"]],
-    ["a\ufeffb", ["a", "\ufeff", "b"]], // no white space to Unicode, though \s has it
-    ["a\u0085b \u0085c", ["a", "\u0085", "b", " ", "\u0085", "c"]], // \s lacks it
+    ["a\ufeffb", ["a", "\ufeff", "b"]], // not white space in Unicode, but matches \s
+    ["a\u0085b \u0085c", ["a", "\u0085", "b", " ", "\u0085", "c"]], // white space in Unicode, but does not match \s
     ["a\u2028 b", ["a", "\u2028", " b"]],
     ["e\u0301", ["e", "\u0301"]],
   ];
-  for (const [text, words] of cases) assert.equal([...splitWords(text)], words, text);
+  for (const [text, words] of cases) assert.equal([...preTokenize(text)], words, text);
 });
 
 const learned = BPETokenizer.train("the cat — café 😀😀 said: “thé” ".repeat(3), {
@@ -129,20 +134,20 @@ const learned = BPETokenizer.train("the cat — café 😀😀 said: “thé” 
   specialTokens: [END],
 });
 
-test("law: every text comes back; a lone surrogate comes back as U+FFFD", () => {
-  const comesBack = (text: string) => {
+test("property: every text survives a round trip; a lone surrogate becomes U+FFFD", () => {
+  const checkRoundTrip = (text: string) => {
     const ids = learned.encode(text);
     assert.is(learned.decode(ids), toWellFormed(text), JSON.stringify(text));
     const decoder = learned.decoder();
     const parts = ids.map((id) => decoder.write(id));
     assert.is(parts.join("") + decoder.end(), toWellFormed(text));
-    assert.is([...splitWords(text)].join(""), text);
+    assert.is([...preTokenize(text)].join(""), text);
   };
-  for (const text of unusualTexts) comesBack(text);
-  fc.assert(fc.property(arbitraryText, comesBack));
+  for (const text of unusualTexts) checkRoundTrip(text);
+  fc.assert(fc.property(arbitraryText, checkRoundTrip));
 });
 
-test("law: any ids decode as TextDecoder does, together or one by one", () => {
+test("property: any ids decode like their bytes in TextDecoder, together or one at a time", () => {
   const id = fc.integer({ min: 0, max: learned.vocabSize - 1 });
   fc.assert(
     fc.property(fc.array(id), (ids) => {
@@ -155,7 +160,7 @@ test("law: any ids decode as TextDecoder does, together or one by one", () => {
   );
 });
 
-test("a character of several tokens comes with its last one", async () => {
+test("the decoder returns a character of several tokens with the last one", async () => {
   const bytes = BPETokenizer.train("", { vocabSize: 256 });
   const ids = bytes.encode("é😀");
   assert.is(ids.length, 6);
@@ -174,10 +179,10 @@ test("a character of several tokens comes with its last one", async () => {
       () => bytes.decode([id]),
       saying(`decode: id ${id} is unknown, expected 0 to 255`),
     );
-  assert.equal(defaultPrompt(bytes), [idOf("\n")]);
+  assert.equal(defaultPrompt(bytes), [toByteId("\n")]);
 });
 
-test("a special token is text like any other, but where it is allowed", () => {
+test("a special token is encoded as ordinary text unless it is allowed", () => {
   const id = learned.vocabSize - 1;
   const text = `a${END}${END} b`;
   const plain = learned.encode(text);
@@ -189,12 +194,12 @@ test("a special token is text like any other, but where it is allowed", () => {
   assert.is(learned.decode([...a, id]), `a${END}`);
   assert.throws(
     () => learned.encode("a", { allowedSpecial: ["<s>"] }),
-    'encode: allowedSpecial has "<s>", an unknown one',
+    'encode: allowedSpecial has "<s>", which is not a special token',
   );
   assert.throws(() => learned.encode("a", { special: true } as object), /encode: .*special/);
 });
 
-test("of special tokens that begin alike the longest is meant; none is learned from", () => {
+test("the longest matching special token is taken; training skips special tokens", () => {
   const specialTokens = ["<a>", "<a>+", "(.*)"];
   const tokenizer = BPETokenizer.train("<a>+(.*)<a>+(.*)xyxyxyxy", {
     vocabSize: 300,
@@ -209,15 +214,15 @@ test("of special tokens that begin alike the longest is meant; none is learned f
   ]);
 });
 
-test("a special token may not be written in files as an ordinary one is", () => {
+test("a special token that is spelled like an ordinary token is rejected", () => {
   for (const specialTokens of [["a"], ["Ġ"], ["Ġab"]])
     assert.throws(
       () => BPETokenizer.train(" ab ab", { vocabSize: 300, specialTokens }),
-      saying(`BPETokenizer: special token "${specialTokens[0]}" is written as an ordinary one is`),
+      saying(`BPETokenizer: special token "${specialTokens[0]}" is spelled like an ordinary token`),
     );
 });
 
-test("options that make no sense are refused", () => {
+test("invalid options are rejected", () => {
   for (const vocabSize of [255, 300.5, Number.NaN, Infinity])
     assert.throws(
       () => BPETokenizer.train("a", { vocabSize }),
@@ -230,7 +235,7 @@ test("options that make no sense are refused", () => {
   for (const specialTokens of [[""], [END, END]])
     assert.throws(
       () => BPETokenizer.train("a", { vocabSize: 300, specialTokens }),
-      /specialTokens are not different names/,
+      /specialTokens must be distinct and not empty/,
     );
   assert.throws(
     () => BPETokenizer.train("a", { vocabSize: 300, merges: 9 } as never),
@@ -238,15 +243,15 @@ test("options that make no sense are refused", () => {
   );
 });
 
-/** Seconds of this process's own work: others on the machine do not count. */
-function seconds(work: () => void): number {
+/** Returns the CPU time of this process in seconds, which other processes do not influence. */
+function measureSeconds(work: () => void): number {
   const before = process.cpuUsage();
   work();
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1e6;
 }
 
-test("1,024 merges of a megabyte take less than 5 s, and come out the same again", async () => {
+test("1,024 merges of a megabyte take less than 5 s and are reproducible", async () => {
   const corpus = await loadCorpus("moby-dick").catch((error) => error as Error);
   if (corpus instanceof Error) {
     console.log(`skipped: 1,024 merges of Moby-Dick: ${corpus.message}`);
@@ -255,41 +260,41 @@ test("1,024 merges of a megabyte take less than 5 s, and come out the same again
   const text = corpus.text.slice(0, 1e6);
   const train = () => BPETokenizer.train(text, { vocabSize: 1280 });
   let tokenizer: BPETokenizer | undefined;
-  const took = seconds(() => {
+  const elapsed = measureSeconds(() => {
     tokenizer = train();
   });
-  assert.ok(took < 5, `${took} s`);
+  assert.ok(elapsed < 5, `${elapsed} s`);
   assert.is(tokenizer?.vocabulary.merges.length, 1024);
   assert.equal(train().vocabulary, tokenizer?.vocabulary);
   const { merges } = tokenizer?.vocabulary ?? { merges: [] };
-  const first = learnPlainly(countWords(text), 12);
+  const first = learnNaively(countWords(text), 12);
   assert.equal(merges.slice(0, 12), first);
 });
 
 function countWords(text: string): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const word of splitWords(text)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  for (const word of preTokenize(text)) counts.set(word, (counts.get(word) ?? 0) + 1);
   return counts;
 }
 
-test("a word of 10^5 equal characters takes seconds at most, to learn from and to encode", () => {
+test("training on and encoding a word of 10^5 equal characters takes less than 5 s", () => {
   const long = "a".repeat(1e5);
   let tokenizer: BPETokenizer | undefined;
   let ids: number[] = [];
-  const took = seconds(() => {
+  const elapsed = measureSeconds(() => {
     tokenizer = BPETokenizer.train(long, { vocabSize: 270 });
     ids = tokenizer.encode(long);
   });
-  assert.ok(took < 5, `${took} s`);
-  // tokens of 1, 2, 4 ... 2^14 letters: 100,000 = 6 2^14 + 2^10 + 2^9 + 2^7 + 2^5
+  assert.ok(elapsed < 5, `${elapsed} s`);
+  // tokens have 1, 2, 4 ... 2^14 letters: 100,000 = 6 2^14 + 2^10 + 2^9 + 2^7 + 2^5
   assert.is(ids.length, 6 + 4);
   assert.is(tokenizer?.decode(ids), long);
 });
 
-test("JSON gives the same tokenizer back", () => {
-  const again = tokenizerFromJSON(JSON.parse(JSON.stringify(learned)));
-  assert.equal((again as BPETokenizer).vocabulary, learned.vocabulary);
-  for (const text of unusualTexts) assert.equal(again.encode(text), learned.encode(text));
+test("JSON round trip", () => {
+  const restored = tokenizerFromJSON(JSON.parse(JSON.stringify(learned)));
+  assert.equal((restored as BPETokenizer).vocabulary, learned.vocabulary);
+  for (const text of unusualTexts) assert.equal(restored.encode(text), learned.encode(text));
 });
 
 test.run();

@@ -1,5 +1,5 @@
-// Byte-pair encoding in files: what Hugging Face's programs write is read, what is written is what
-// they read, and what is wrong in a file is told as a TokenizerError.
+// Tests of BPE files: Hugging Face's formats are read and written, and an invalid file is reported
+// as a TokenizerError.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,10 +8,10 @@ import fc from "fast-check";
 import { BPETokenizer, loadBPE, saveBPE, TokenizerError, tokenizerFromJSON } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { byteOrder, spell, unspell } from "#src/tokenizers/bpe/pretokenize.js";
+import { byteAlphabet, bytesToUnicode, unicodeToBytes } from "#src/tokenizers/bpe/pretokenize.js";
 import { unusualTexts } from "../support/unusual-texts.ts";
 
-const test = suite("text/files");
+const test = suite("tokenizers/io");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-bpe-"));
 test.after(() => rmSync(folder, { recursive: true }));
 
@@ -21,27 +21,27 @@ const learned = BPETokenizer.train("the cat, thé cat, 1 1 2 ".repeat(2), {
   specialTokens: [END, "<|two words|>"],
 });
 
-interface Written {
+interface TokenizerJSON {
   [field: string]: unknown;
   model: { vocab: Record<string, unknown>; merges: unknown; [field: string]: unknown };
   added_tokens: Record<string, unknown>[];
 }
-const written = () => JSON.parse(JSON.stringify(learned)) as Written;
+const toFreshJSON = () => JSON.parse(JSON.stringify(learned)) as TokenizerJSON;
 
-test("bytes are spelt as GPT-2 does it: what cannot be seen is a letter from U+0100 on", () => {
-  assert.is(spell(" the\n\t\u00e9\u00ad\u0000"), "ĠtheĊĉéŃĀ");
-  assert.is(unspell("Ġthe"), " the");
-  assert.is(unspell("the cat"), undefined);
+test("unprintable bytes are written as characters from U+0100 up, as in GPT-2", () => {
+  assert.is(bytesToUnicode(" the\n\t\u00e9\u00ad\u0000"), "ĠtheĊĉéŃĀ");
+  assert.is(unicodeToBytes("Ġthe"), " the");
+  assert.is(unicodeToBytes("the cat"), undefined);
   assert.equal(
-    [...byteOrder].sort().map((byte) => byte.charCodeAt(0)),
+    [...byteAlphabet].sort().map((byte) => byte.charCodeAt(0)),
     [...Array(256).keys()],
   );
-  assert.is(new Set(byteOrder.map(spell)).size, 256);
-  for (const byte of byteOrder) assert.is(unspell(spell(byte)), byte);
+  assert.is(new Set(byteAlphabet.map(bytesToUnicode)).size, 256);
+  for (const byte of byteAlphabet) assert.is(unicodeToBytes(bytesToUnicode(byte)), byte);
 });
 
-test("tokenizer.json has the fields and values that Hugging Face's tokenizers reads", () => {
-  const { model, added_tokens: added, ...steps } = written();
+test("tokenizer.json has the fields and values of Hugging Face tokenizers", () => {
+  const { model, added_tokens: added, ...steps } = toFreshJSON();
   const { vocab, merges, ...settings } = model;
   const plain = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
   assert.is(vocab.Ġ, 220);
@@ -56,21 +56,22 @@ test("tokenizer.json has the fields and values that Hugging Face's tokenizers re
   assert.equal(added[0], { id, content: END, ...flags, special: true });
 });
 
-test("a folder gives the tokenizer back, from tokenizer.json or from GPT-2's two files", () => {
+test("folder round trip, by tokenizer.json or GPT-2's two files", () => {
   const out = join(folder, "whole", "deep");
   saveBPE(out, learned);
   const fromJSON = loadBPE(out);
   rmSync(join(out, "tokenizer.json"));
   const fromFiles = loadBPE(out);
-  for (const each of [fromJSON, fromFiles]) {
-    assert.equal(each.vocabulary, learned.vocabulary);
-    for (const text of unusualTexts)
+  for (const restored of [fromJSON, fromFiles]) {
+    assert.equal(restored.vocabulary, learned.vocabulary);
+    for (const text of unusualTexts) {
       for (const options of [{}, { allowedSpecial: "all" as const }])
-        assert.equal(each.encode(text, options), learned.encode(text, options));
+        assert.equal(restored.encode(text, options), learned.encode(text, options));
+    }
   }
 });
 
-test("GPT-2's files: lines may end in CR LF, the head may be missing", () => {
+test("GPT-2's files: lines may end in CR LF, the version line may be missing", () => {
   const out = join(folder, "plain");
   saveBPE(out, learned);
   rmSync(join(out, "tokenizer.json"));
@@ -82,14 +83,15 @@ test("GPT-2's files: lines may end in CR LF, the head may be missing", () => {
   }
 });
 
-test("other ways to write the same: merges as lists, special tokens in the vocabulary too", () => {
-  const json = written();
+test("equivalent forms: merges as lists, special tokens also in the vocabulary", () => {
+  const json = toFreshJSON();
   json.model.merges = (json.model.merges as string[]).map((merge) => merge.split(" "));
   for (const { content, id } of json.added_tokens) json.model.vocab[content as string] = id;
   json.post_processor = { type: "ByteLevel", add_prefix_space: true, trim_offsets: false };
   json.pre_tokenizer = { type: "ByteLevel", add_prefix_space: false };
   assert.equal(BPETokenizer.fromJSON(json).vocabulary, learned.vocabulary);
-  const [single, pair] = [template("A"), template("A", "B")]; // transformers 5 writes this one
+  const single = template("A"); // transformers 5 writes this template
+  const pair = template("A", "B");
   json.post_processor = { type: "TemplateProcessing", single, pair, special_tokens: {} };
   assert.equal(BPETokenizer.fromJSON(json).vocabulary, learned.vocabulary);
 });
@@ -98,20 +100,23 @@ function template(...ids: string[]): object[] {
   return ids.map((id, i) => ({ Sequence: { id, type_id: i } }));
 }
 
-/** What is wrong with a tokenizer.json, and what is said of it. */
-const wrong: [change: (json: Written) => void, message: RegExp][] = [
-  [(json) => (json.model = null as never), /model is no JSON object/],
+/** Changes that make a tokenizer.json invalid, and the expected messages. */
+const invalidChanges: [change: (json: TokenizerJSON) => void, message: RegExp][] = [
+  [(json) => (json.model = null as never), /model is not a JSON object/],
   [(json) => (json.model.type = "Unigram"), /model has type "Unigram", expected "BPE"/],
   [(json) => (json.model.unk_token = "<unk>"), /model has unk_token "<unk>", expected none/],
   [(json) => (json.model.dropout = 0.1), /model has dropout 0.1, expected none/],
   [(json) => (json.model.byte_fallback = true), /model has byte_fallback/],
   [(json) => (json.normalizer = { type: "NFC" }), /normalizer is not null/],
   [(json) => (json.pre_tokenizer = { type: "Whitespace" }), /pre_tokenizer has type "Whitespace"/],
-  [(json) => (json.pre_tokenizer = null), /pre_tokenizer is no JSON object/],
-  [(json) => (json.pre_tokenizer = { type: "ByteLevel" }), /puts a space before the text/],
-  [(json) => ((json.pre_tokenizer as Written).use_regex = false), /does not cut words/],
+  [(json) => (json.pre_tokenizer = null), /pre_tokenizer is not a JSON object/],
+  [(json) => (json.pre_tokenizer = { type: "ByteLevel" }), /adds a prefix space/],
+  [(json) => ((json.pre_tokenizer as TokenizerJSON).use_regex = false), /does not split words/],
   [(json) => (json.post_processor = { type: "BertProcessing" }), /post_processor has type "Bert/],
-  [(json) => (json.post_processor = { type: "TemplateProcessing" }), /template is no JSON object/],
+  [
+    (json) => (json.post_processor = { type: "TemplateProcessing" }),
+    /template is not a JSON object/,
+  ],
   [
     (json) => {
       const single = [...template("A"), { SpecialToken: { id: END, type_id: 0 } }];
@@ -119,27 +124,27 @@ const wrong: [change: (json: Written) => void, message: RegExp][] = [
     },
     /post_processor adds tokens to the text/,
   ],
-  [(json) => (json.added_tokens = {} as never), /added_tokens is no list/],
+  [(json) => (json.added_tokens = {} as never), /added_tokens is not a list/],
   [(json) => (json.added_tokens[0].content = ""), /has no content or no id/],
   [(json) => (json.added_tokens[0].id = "280"), /has no content or no id/],
-  [(json) => (json.added_tokens[0].special = false), /is no plain special token/],
-  [(json) => (json.added_tokens[0].lstrip = true), /is no plain special token/],
-  [(json) => (json.added_tokens[0].id = 9), /has id 9, which is that of "\*"/],
+  [(json) => (json.added_tokens[0].special = false), /is not a special token without options/],
+  [(json) => (json.added_tokens[0].lstrip = true), /is not a special token without options/],
+  [(json) => (json.added_tokens[0].id = 9), /has id 9, which is also the id of "\*"/],
   [(json) => (json.added_tokens[0].id = 1e9), /has id 1000000000, expected 0 to \d+/],
-  [(json) => (json.model.vocab = [] as never), /vocab is no JSON object/],
+  [(json) => (json.model.vocab = [] as never), /vocab is not a JSON object/],
   [(json) => (json.model.vocab.a = -1), /token "a" has id -1, expected 0 to/],
   [(json) => (json.model.vocab.a = "64"), /token "a" has id "64", expected 0 to/],
   [(json) => (json.model.vocab.a = 64.5), /token "a" has id 64.5, expected 0 to/],
-  [(json) => (json.model.vocab[" a"] = 282), /token " a" is no word of bytes/],
-  [(json) => (json.model.vocab[""] = 282), /token "" is no word of bytes/],
+  [(json) => (json.model.vocab[" a"] = 282), /token " a" is not a sequence of bytes/],
+  [(json) => (json.model.vocab[""] = 282), /token "" is not a sequence of bytes/],
   [(json) => delete json.model.vocab.a, /has id \d+, expected 0 to/],
-  [(json) => (json.model.merges = "a b"), /merges is no list/],
+  [(json) => (json.model.merges = "a b"), /merges is not a list/],
   [(json) => (json.model.merges = ["a b c"]), /merge 1 is "a b c", expected two tokens/],
   [(json) => (json.model.merges = ["a xyz"]), /merge 1 is "a xyz", expected two tokens/],
   [(json) => (json.model.merges = [["a", 1]]), /merge 1 is \[ 'a', 1 \], expected two tokens/],
   [(json) => (json.model.merges = [null]), /merge 1 is null, expected two tokens/],
   [(json) => (json.model.merges = ["q z"]), /there is no token for "qz"/],
-  [(json) => (json.model.merges as string[]).push("a t"), /merge \d+ is there twice/],
+  [(json) => (json.model.merges as string[]).push("a t"), /merge \d+ is a duplicate/],
   [(json) => (json.model.merges = [nested(1e5)]), /merge 1 is .*, expected two tokens/],
 ];
 
@@ -149,9 +154,9 @@ function nested(depth: number): unknown {
   return list;
 }
 
-test("what is wrong in a tokenizer.json is told", () => {
-  for (const [change, message] of wrong) {
-    const json = written();
+test("an invalid tokenizer.json is rejected", () => {
+  for (const [change, message] of invalidChanges) {
+    const json = toFreshJSON();
     change(json);
     assert.throws(
       () => tokenizerFromJSON({ ...json, model: json.model ?? 0 }),
@@ -161,7 +166,7 @@ test("what is wrong in a tokenizer.json is told", () => {
   }
 });
 
-test("law: no JSON whatever gives any other error than a TokenizerError", () => {
+test("property: arbitrary JSON causes no errors other than TokenizerError", () => {
   const key = fc.constantFrom("model", "vocab", "merges", "type", "added_tokens", "a", "__proto__");
   const { value } = fc.letrec((tie) => ({
     value: fc.oneof(
@@ -171,7 +176,7 @@ test("law: no JSON whatever gives any other error than a TokenizerError", () => 
       fc.dictionary(key, tie("value"), { maxKeys: 4 }),
     ),
   }));
-  const only = (read: () => unknown) => {
+  const catchTokenizerError = (read: () => unknown) => {
     try {
       read();
     } catch (error) {
@@ -180,54 +185,58 @@ test("law: no JSON whatever gives any other error than a TokenizerError", () => 
   };
   fc.assert(
     fc.property(value, value, value, (top, model, part) => {
-      only(() => tokenizerFromJSON(top));
-      only(() => BPETokenizer.fromJSON(top));
-      const json = written();
-      only(() => BPETokenizer.fromJSON({ ...json, model: { ...json.model, vocab: part } }));
-      only(() => BPETokenizer.fromJSON({ ...json, model: { ...json.model, merges: part } }));
-      only(() => BPETokenizer.fromJSON({ ...json, added_tokens: part, model }));
+      catchTokenizerError(() => tokenizerFromJSON(top));
+      catchTokenizerError(() => BPETokenizer.fromJSON(top));
+      const json = toFreshJSON();
+      catchTokenizerError(() =>
+        BPETokenizer.fromJSON({ ...json, model: { ...json.model, vocab: part } }),
+      );
+      catchTokenizerError(() =>
+        BPETokenizer.fromJSON({ ...json, model: { ...json.model, merges: part } }),
+      );
+      catchTokenizerError(() => BPETokenizer.fromJSON({ ...json, added_tokens: part, model }));
     }),
   );
 });
 
-test("what is wrong in a folder is told, with the file's name", () => {
+test("invalid files in a folder are rejected with the file name", () => {
   const out = join(folder, "broken");
   mkdirSync(out);
-  const refuses = (message: RegExp) =>
+  const assertRejects = (message: RegExp) =>
     assert.throws(
       () => loadBPE(out),
       (error: Error) => error instanceof TokenizerError && message.test(error.message),
       String(message),
     );
-  refuses(/broken has neither tokenizer.json nor vocab.json and merges.txt/);
+  assertRejects(/broken has neither tokenizer.json nor vocab.json and merges.txt/);
   const write = (name: string, text: string) => writeFileSync(join(out, name), text);
   write("vocab.json", "{}");
-  refuses(/broken.merges.txt: ENOENT/);
+  assertRejects(/broken.merges.txt: ENOENT/);
   write("merges.txt", "");
-  refuses(/broken.vocab.json, .*broken.merges.txt: .*there is no token for/);
+  assertRejects(/broken.vocab.json, .*broken.merges.txt: .*there is no token for/);
   write("vocab.json", "{");
-  refuses(/broken.vocab.json: .*JSON/);
+  assertRejects(/broken.vocab.json: .*JSON/);
   write("vocab.json", "[1]");
-  refuses(/broken.vocab.json, .*vocab is no JSON object/);
+  assertRejects(/broken.vocab.json, .*vocab is not a JSON object/);
   write("vocab.json", '{"a": {}}');
-  refuses(/broken.vocab.json, .*token "a" has id \{\}, expected 0 to 0/);
-  const vocab = Object.fromEntries(byteOrder.map((byte, id) => [spell(byte), id]));
+  assertRejects(/broken.vocab.json, .*token "a" has id \{\}, expected 0 to 0/);
+  const vocab = Object.fromEntries(byteAlphabet.map((byte, id) => [bytesToUnicode(byte), id]));
   write("vocab.json", JSON.stringify(vocab));
   write("merges.txt", "#version: 0.2\na b c\n");
-  refuses(/broken.merges.txt: .*merge 1 is "a b c", expected two tokens/);
+  assertRejects(/broken.merges.txt: .*merge 1 is "a b c", expected two tokens/);
   write("merges.txt", "ab\n");
-  refuses(/broken.merges.txt: .*merge 1 is "ab", expected two tokens/);
+  assertRejects(/broken.merges.txt: .*merge 1 is "ab", expected two tokens/);
   write("merges.txt", "\u0000 \ufffd\n");
-  refuses(/broken.merges.txt: .*merge 1 is .*, expected two tokens/);
+  assertRejects(/broken.merges.txt: .*merge 1 is .*, expected two tokens/);
   write("merges.txt", "#version: 0.2\n");
   assert.is(loadBPE(out).vocabSize, 256);
   write("tokenizer.json", "\ufffd");
-  refuses(/broken.tokenizer.json: .*JSON/);
+  assertRejects(/broken.tokenizer.json: .*JSON/);
   write("tokenizer.json", "{}");
-  refuses(/broken.tokenizer.json: .*model is no JSON object/);
+  assertRejects(/broken.tokenizer.json: .*model is not a JSON object/);
   rmSync(join(out, "tokenizer.json"));
   mkdirSync(join(out, "tokenizer.json"));
-  refuses(/broken.tokenizer.json: EISDIR/);
+  assertRejects(/broken.tokenizer.json: EISDIR/);
 });
 
 test.run();

@@ -1,4 +1,4 @@
-// Words as tokens: which ids, what comes back, and that what does not is told.
+// Tests of the word tokenizer: ids, round trips, and the words that do not survive one.
 
 import fc from "fast-check";
 import { tokenizerFromJSON, WordTokenizer } from "tinybard";
@@ -6,10 +6,12 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { saying } from "../support/support.js";
 
-const test = suite("text/word");
-const [UNK, JOIN, SPACE] = [0, 1, 2];
+const test = suite("tokenizers/word");
+const UNK = 0;
+const JOIN = 1;
+const SPACE = 2;
 
-test("the commonest words come first, of equals those seen first", () => {
+test("ids are in order of descending frequency, then of first occurrence", () => {
   const tokenizer = WordTokenizer.train("to be, or not to be, that is to be");
   assert.equal(tokenizer.words, ["to", "be", ",", "or", "not", "that", "is"]);
   assert.is(tokenizer.vocabSize, 10);
@@ -18,7 +20,7 @@ test("the commonest words come first, of equals those seen first", () => {
   assert.equal(WordTokenizer.train("a b b c", { vocabSize: 5 }).words, ["b", "a"]);
 });
 
-test("space is a token only where it is not as usual", () => {
+test("only non-default spacing costs tokens", () => {
   const tokenizer = WordTokenizer.train("a b . \n");
   const [a, b, dot, line] = [3, 4, 5, 6];
   const cases: [text: string, ids: number[]][] = [
@@ -37,12 +39,12 @@ test("space is a token only where it is not as usual", () => {
   }
 });
 
-test("an apostrophe belongs to the word that it stands in, a combining mark to its letter", () => {
+test("an inner apostrophe is part of its word, a combining mark part of its letter", () => {
   const tokenizer = WordTokenizer.train("don't 'tis rock’n’roll e\u0301t\u0301 x_1");
   assert.equal(tokenizer.words, ["don't", "'", "tis", "rock’n’roll", "e\u0301t\u0301", "x_1"]);
 });
 
-test("a word that the vocabulary lacks comes back as <unk>, and lost() names it", () => {
+test("a word outside the vocabulary decodes as <unk>, and lost() lists it", () => {
   const tokenizer = WordTokenizer.train("the cat");
   assert.equal(tokenizer.encode("the dog the"), [3, UNK, 3]);
   assert.is(tokenizer.decode([3, UNK, 3]), "the <unk> the");
@@ -51,7 +53,7 @@ test("a word that the vocabulary lacks comes back as <unk>, and lost() names it"
   assert.is(tokenizer.decode(tokenizer.encode("the?cat")), "the<unk>cat");
 });
 
-test("lower casing makes The and the one token, and lost() names what had capitals", () => {
+test("casing lower encodes The and the as one token; lost() lists words with capitals", () => {
   const tokenizer = WordTokenizer.train("The the cat THE", { casing: "lower" });
   assert.equal(tokenizer.words, ["the", "cat"]);
   assert.equal(tokenizer.encode("THE Cat"), [3, 4]);
@@ -59,7 +61,7 @@ test("lower casing makes The and the one token, and lost() names what had capita
   assert.equal(tokenizer.lost("The cat"), ["The"]);
 });
 
-test("ids come back one by one as they do together", () => {
+test("decoding one id at a time equals decoding all", () => {
   const text = "I'll  go.\n(Now!) a b";
   const tokenizer = WordTokenizer.train(text);
   const decoder = tokenizer.decoder();
@@ -77,31 +79,31 @@ const texts = fc.oneof(
   fc.string({ unit: fc.constantFrom(..."aAİß' ’.\n\t<unk>é\u0301\u00a0\ufeff😀", "\ud800") }),
 );
 
-test("law: a text of known words comes back, and its tokenizer from JSON", () => {
+test("property: text of known words survives a round trip, as does the tokenizer as JSON", () => {
   fc.assert(
     fc.property(texts, (text) => {
       const tokenizer = WordTokenizer.train(text);
       assert.equal(tokenizer.lost(text), []);
       assert.is(tokenizer.decode(tokenizer.encode(text)), text);
-      const again = tokenizerFromJSON(JSON.parse(JSON.stringify(tokenizer)));
-      assert.equal(again.encode(text), tokenizer.encode(text));
+      const restored = tokenizerFromJSON(JSON.parse(JSON.stringify(tokenizer)));
+      assert.equal(restored.encode(text), tokenizer.encode(text));
     }),
   );
 });
 
-test("law: another text comes back but for what lost() names", () => {
+test("property: any text survives a round trip except for the words that lost() lists", () => {
   fc.assert(
     fc.property(texts, texts, fc.constantFrom("keep", "lower"), (text, other, casing) => {
       const tokenizer = WordTokenizer.train(other, { casing });
-      const back = tokenizer.decode(tokenizer.encode(text));
-      assert.is(back === text, tokenizer.lost(text).length === 0);
-      const whole = WordTokenizer.train(text, { casing: "lower" });
-      assert.is(whole.encode(text).includes(UNK), false);
+      const decoded = tokenizer.decode(tokenizer.encode(text));
+      assert.is(decoded === text, tokenizer.lost(text).length === 0);
+      const complete = WordTokenizer.train(text, { casing: "lower" });
+      assert.is(complete.encode(text).includes(UNK), false);
     }),
   );
 });
 
-test("options and JSON that make no sense are refused", () => {
+test("invalid options and JSON are rejected", () => {
   for (const vocabSize of [3, 4.5, Number.NaN, -Infinity])
     assert.throws(
       () => WordTokenizer.train("a", { vocabSize }),
@@ -116,11 +118,14 @@ test("options and JSON that make no sense are refused", () => {
     saying("WordTokenizer: casing is upper, expected keep or lower"),
   );
   for (const json of [{ type: "word" }, { type: "word", words: [1] }, { type: "char", words: [] }])
-    assert.throws(() => WordTokenizer.fromJSON(json), /JSON is not that of a word tokenizer/);
+    assert.throws(() => WordTokenizer.fromJSON(json), /JSON does not describe a word tokenizer/);
   assert.throws(() => WordTokenizer.fromJSON({ type: "word", words: [] }), /casing is undefined/);
   for (const words of [["a", "a"], ["a b"], [""], [" "], ["a."]]) {
     const json = { type: "word", casing: "keep", words };
-    assert.throws(() => WordTokenizer.fromJSON(json), /is not a single new word/);
+    assert.throws(
+      () => WordTokenizer.fromJSON(json),
+      /vocabulary entries must be single, distinct words; got "/,
+    );
   }
 });
 

@@ -246,7 +246,7 @@ eachDevice("fine-tuning", (test, on) => {
       assert.throws(
         () => tokenizer.encode(position ? `3 ${word}` : word),
         new RegExp(
-          `encode: "${word.replace(".", "\\.")}" at position ${position} is no id, expected 0 to 310`,
+          `encode: "${word.replace(".", "\\.")}" at position ${position} is not an id, expected 0 to 310`,
         ),
       );
     const { prompt } = JSON.parse(readFileSync(fixture("gpt2/expected.json"), "utf8"));

@@ -1,25 +1,34 @@
-// Byte-level byte-pair encoding, GPT-2's kind: a token is a piece of a word, made of bytes, so that
-// every text has tokens. How merges are learned stands in learn.ts, how they are made in merges.ts.
+// Byte-level byte-pair encoding, as in GPT-2. A token is a sequence of bytes inside a word, so every
+// text can be encoded. train.ts learns the merges, encode.ts applies them.
 
 import { checkOptions } from "../../errors.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "../tokenizer.ts";
-import { Merges } from "./encode.ts";
+import { MergeTable } from "./encode.ts";
 import { fromHuggingFace, toHuggingFace, type Vocabulary } from "./huggingface.ts";
-import { byteOrder, splitWords, toBytes, toText, unspell } from "./pretokenize.ts";
+import {
+  byteAlphabet,
+  decodeUtf8,
+  encodeUtf8,
+  preTokenize,
+  unicodeToBytes,
+} from "./pretokenize.ts";
 import { learnMerges } from "./train.ts";
 
-export interface BPETraining {
-  /** How many tokens there are to be, with the 256 bytes and the special tokens. */
+export interface BPETrainingOptions {
+  /** The maximum vocabulary size, including the 256 bytes and the special tokens. */
   vocabSize: number;
-  /** Tokens that stand for no text, such as "<|endoftext|>". They get the last ids. */
+  /** Tokens that represent no text, such as "<|endoftext|>". They have the last ids. */
   specialTokens?: readonly string[];
 }
 
-/** Words whose tokens are remembered, and how long such a word may be. */
-const [MOST_WORDS, LONGEST_WORD] = [1 << 16, 64];
+/** The maximum number of words whose ids are cached. */
+const MAX_CACHED_WORDS = 1 << 16;
+
+/** The maximum length of a cached word. */
+const MAX_CACHED_LENGTH = 64;
 
 /**
- * Every text comes back from its tokens; only a lone surrogate comes back as U+FFFD.
+ * Encodes and decodes every text without loss, except that a lone surrogate becomes U+FFFD.
  * @example
  * const tokenizer = BPETokenizer.train("low lower lowest", { vocabSize: 260 });
  * console.log(tokenizer.decode(tokenizer.encode("lower"))); // lower
@@ -27,67 +36,73 @@ const [MOST_WORDS, LONGEST_WORD] = [1 << 16, 64];
 export class BPETokenizer implements Tokenizer {
   readonly vocabulary: Vocabulary;
   readonly #byteIds: Map<string, number>;
-  readonly #merges = new Merges();
-  readonly #words = new Map<string, readonly number[]>();
+  readonly #mergeTable = new MergeTable();
+  readonly #cache = new Map<string, readonly number[]>();
 
   /**
-   * Throws a TokenizerError if a byte, or what a merge makes, is no token, or if files could not
-   * tell a special token from an ordinary one.
+   * Throws a TokenizerError if the vocabulary lacks a byte or the result of a merge, if a merge is
+   * duplicated, or if a special token is spelled like an ordinary one: files could not distinguish
+   * the two.
    */
   constructor(vocabulary: Vocabulary) {
     const { tokens, merges, special } = vocabulary;
     this.vocabulary = vocabulary;
-    const isSpecial = new Set(special.values());
+    const specialIds = new Set(special.values());
     const ids = new Map<string, number>();
-    for (const [id, token] of tokens.entries()) if (!isSpecial.has(id)) ids.set(token, id);
-    const idOf = (token: string) => {
+    for (const [id, token] of tokens.entries()) {
+      if (!specialIds.has(id)) ids.set(token, id);
+    }
+    const getId = (token: string) => {
       const id = ids.get(token);
       if (id !== undefined) return id;
       throw new TokenizerError(`BPETokenizer: there is no token for ${JSON.stringify(token)}`);
     };
-    for (const name of special.keys())
-      if (ids.has(unspell(name) ?? "")) {
-        const which = `special token ${JSON.stringify(name)}`;
-        throw new TokenizerError(`BPETokenizer: ${which} is written as an ordinary one is`);
-      }
-    this.#byteIds = new Map(byteOrder.map((byte) => [byte, idOf(byte)]));
-    for (const [i, [left, right]] of merges.entries())
-      if (!this.#merges.add(left, right, idOf(tokens[left] + tokens[right])))
-        throw new TokenizerError(`BPETokenizer: merge ${i + 1} is there twice`);
+    for (const name of special.keys()) {
+      if (!ids.has(unicodeToBytes(name) ?? "")) continue;
+      const token = `special token ${JSON.stringify(name)}`;
+      throw new TokenizerError(`BPETokenizer: ${token} is spelled like an ordinary token`);
+    }
+    this.#byteIds = new Map(byteAlphabet.map((byte) => [byte, getId(byte)]));
+    for (const [i, [left, right]] of merges.entries()) {
+      const isNew = this.#mergeTable.add(left, right, getId(tokens[left] + tokens[right]));
+      if (!isNew) throw new TokenizerError(`BPETokenizer: merge ${i + 1} is a duplicate`);
+    }
   }
 
   /**
-   * Learns merges from a text. Fewer tokens than vocabSize come out if no pair of neighbours occurs
-   * twice any more. Equal texts give equal tokenizers: of pairs that are equally common, the one of
-   * the lower ids merges first, the left id compared before the right.
+   * Learns merges from a text. The vocabulary is smaller than vocabSize if no pair of adjacent
+   * tokens occurs twice anymore. Training is deterministic: of equally frequent pairs, the one with
+   * the lower left id merges first, then the one with the lower right id.
    */
-  static train(text: string, options: BPETraining): BPETokenizer {
+  static train(text: string, options: BPETrainingOptions): BPETokenizer {
     checkOptions("BPETokenizer.train", options, ["vocabSize", "specialTokens"]);
     const { vocabSize, specialTokens = [] } = options;
-    const least = byteOrder.length + specialTokens.length;
-    if (!(Number.isInteger(vocabSize) && vocabSize >= least)) {
-      const expected = `expected a whole number from ${least} up`;
+    const minSize = byteAlphabet.length + specialTokens.length;
+    if (!(Number.isInteger(vocabSize) && vocabSize >= minSize)) {
+      const expected = `expected a whole number from ${minSize} up`;
       throw new TypeError(`BPETokenizer.train: vocabSize is ${vocabSize}, ${expected}`);
     }
     if (specialTokens.includes("") || new Set(specialTokens).size < specialTokens.length)
-      throw new TypeError("BPETokenizer.train: specialTokens are not different names");
-    const words = new Map<string, number>();
-    for (const { part, isName } of splitAt(text, specialTokens))
-      if (!isName) for (const word of splitWords(part)) words.set(word, (words.get(word) ?? 0) + 1);
-    const { tokens, merges } = learnMerges(words, vocabSize - least);
+      throw new TypeError("BPETokenizer.train: specialTokens must be distinct and not empty");
+    const wordCounts = new Map<string, number>();
+    for (const { part, isSpecial } of splitAtSpecialTokens(text, specialTokens)) {
+      if (isSpecial) continue;
+      for (const word of preTokenize(part)) wordCounts.set(word, (wordCounts.get(word) ?? 0) + 1);
+    }
+    const { tokens, merges } = learnMerges(wordCounts, vocabSize - minSize);
     return new BPETokenizer({
-      tokens: [...tokens, ...specialTokens.map(toBytes)],
+      tokens: [...tokens, ...specialTokens.map(encodeUtf8)],
       merges,
       special: new Map(specialTokens.map((content, i) => [content, tokens.length + i])),
     });
   }
 
-  /** From toJSON(), or from a tokenizer.json of Hugging Face's with byte-level BPE in it. */
+  /** Reads the result of toJSON(), or a Hugging Face tokenizer.json with byte-level BPE. */
   static fromJSON(json: unknown): BPETokenizer {
     return new BPETokenizer(fromHuggingFace(json));
   }
 
-  /** The tokenizer.json that Hugging Face's tokenizers reads. */
+  /** Returns the content of a tokenizer.json file for Hugging Face tokenizers. */
   toJSON(): object {
     return toHuggingFace(this.vocabulary);
   }
@@ -97,65 +112,74 @@ export class BPETokenizer implements Tokenizer {
   }
 
   /**
-   * The ids of a text. What looks like a special token is text like any other, so that nobody's
-   * text can end a document; only those in `allowedSpecial` become the tokens that they name.
+   * Returns the ids of a text. Special tokens in it are encoded as ordinary text by default, so that
+   * untrusted text cannot contain control tokens. Those in `allowedSpecial` become single ids.
    */
   encode(text: string, options: { allowedSpecial?: "all" | readonly string[] } = {}): number[] {
     checkOptions("encode", options, ["allowedSpecial"]);
     const { special } = this.vocabulary;
     const { allowedSpecial = [] } = options;
     const allowed = allowedSpecial === "all" ? [...special.keys()] : allowedSpecial;
-    const stranger = allowed.find((name) => !special.has(name));
-    if (stranger !== undefined)
-      throw new RangeError(
-        `encode: allowedSpecial has ${JSON.stringify(stranger)}, an unknown one`,
-      );
+    const unknown = allowed.find((name) => !special.has(name));
+    if (unknown !== undefined) {
+      const name = JSON.stringify(unknown);
+      throw new RangeError(`encode: allowedSpecial has ${name}, which is not a special token`);
+    }
     const ids: number[] = [];
-    for (const { part, isName } of splitAt(text, allowed)) {
-      if (isName) ids.push(special.get(part) as number);
-      else
-        for (const word of splitWords(part)) for (const id of this.#encodeWord(word)) ids.push(id);
+    for (const { part, isSpecial } of splitAtSpecialTokens(text, allowed)) {
+      if (isSpecial) {
+        ids.push(special.get(part) as number);
+        continue;
+      }
+      for (const word of preTokenize(part)) {
+        // a word may have too many ids for ids.push(...wordIds)
+        for (const id of this.#encodeWord(word)) ids.push(id);
+      }
     }
     return ids;
   }
 
   #encodeWord(word: string): readonly number[] {
-    const known = this.#words.get(word);
-    if (known) return known;
-    const bytes = Array.from(toBytes(word), (byte) => this.#byteIds.get(byte) as number);
-    const ids = this.#merges.apply(bytes);
-    if (this.#words.size >= MOST_WORDS) this.#words.clear();
-    if (word.length <= LONGEST_WORD) this.#words.set(word, ids);
+    const cached = this.#cache.get(word);
+    if (cached) return cached;
+    const bytes = Array.from(encodeUtf8(word), (byte) => this.#byteIds.get(byte) as number);
+    const ids = this.#mergeTable.apply(bytes);
+    if (this.#cache.size >= MAX_CACHED_WORDS) this.#cache.clear();
+    if (word.length <= MAX_CACHED_LENGTH) this.#cache.set(word, ids);
     return ids;
   }
 
-  /** Bytes that are no UTF-8 give U+FFFD. */
+  /** Returns the text of token ids. Invalid UTF-8 sequences become U+FFFD. */
   decode(ids: Iterable<number>): string {
-    return toText(Array.from(ids, (id) => this.#bytesOf(id)).join(""));
+    return decodeUtf8(Array.from(ids, (id) => this.#getBytes(id)).join(""));
   }
 
-  /** A character of several tokens comes with its last one. */
+  /** Returns an incremental decoder. It returns a character of several tokens with the last one. */
   decoder(): Decoder {
     const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
     return {
-      write: (id) => utf8.decode(Buffer.from(this.#bytesOf(id), "latin1"), { stream: true }),
+      write: (id) => utf8.decode(Buffer.from(this.#getBytes(id), "latin1"), { stream: true }),
       end: () => utf8.decode(),
     };
   }
 
-  #bytesOf(id: number): string {
+  #getBytes(id: number): string {
     const token = this.vocabulary.tokens[id];
     if (token === undefined) throw unknownIdError(id, this.vocabSize);
     return token;
   }
 }
 
-/** Cuts a text where it has one of some names, the longest that fits. */
-function splitAt(text: string, names: readonly string[]): { part: string; isName: boolean }[] {
-  if (names.length === 0) return [{ part: text, isName: false }];
-  const quoted = [...names]
+/** Splits a text at the given special tokens. Where several match, the longest one is taken. */
+function splitAtSpecialTokens(
+  text: string,
+  names: readonly string[],
+): { part: string; isSpecial: boolean }[] {
+  if (names.length === 0) return [{ part: text, isSpecial: false }];
+  const alternatives = [...names]
     .sort((a, b) => b.length - a.length)
     .map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-  const parts = text.split(new RegExp(`(${quoted.join("|")})`)); // text, name, text, name, text
-  return parts.map((part, i) => ({ part, isName: i % 2 === 1 }));
+  // the capturing group keeps the names in the result: text, name, text, name, text
+  const parts = text.split(new RegExp(`(${alternatives.join("|")})`));
+  return parts.map((part, i) => ({ part, isSpecial: i % 2 === 1 }));
 }

@@ -1,12 +1,12 @@
-// The heart of byte-pair encoding in use: pairs of neighbouring tokens merge into one, in a fixed
-// order, until no pair that is left has a merge.
+// The encoding step of byte-pair encoding: adjacent pairs of tokens are merged, in the order in
+// which the merges were learned, until no remaining pair has a merge.
 
 import { Heap } from "./heap.ts";
 
-/** Merges in order: the earlier one was added, the earlier it is made. */
-export class Merges {
-  readonly #ranks = new Map<number, Map<number, number>>(); // left, right -> place in the order
-  readonly #left: number[] = [];
+/** The merges of a vocabulary. The rank of a merge is its position in the order of add() calls. */
+export class MergeTable {
+  readonly #ranks = new Map<number, Map<number, number>>(); // left id -> right id -> rank
+  readonly #left: number[] = []; // by rank, as are the next two
   readonly #right: number[] = [];
   readonly #result: number[] = [];
 
@@ -14,11 +14,12 @@ export class Merges {
     return this.#result.length;
   }
 
-  /** left, right -> result. False if that pair has a merge already. */
+  /** Adds the merge left, right -> result. Returns false if the pair already has a merge. */
   add(left: number, right: number, result: number): boolean {
     const ranks = this.#ranks.get(left) ?? new Map<number, number>();
     if (ranks.has(right)) return false;
-    this.#ranks.set(left, ranks.set(right, this.size));
+    ranks.set(right, this.size);
+    this.#ranks.set(left, ranks);
     this.#left.push(left);
     this.#right.push(right);
     this.#result.push(result);
@@ -26,35 +27,36 @@ export class Merges {
   }
 
   /**
-   * The tokens that a word's bytes become: the earliest merge first, the leftmost of equals, in
-   * O(n log n). Tokens are a linked list, so that none moves when two merge; the queue holds
-   * rank 2^32 + place, smallest first.
+   * Merges the tokens of one word: the pair of lowest rank first, the leftmost one among equals.
+   * Time: O(n log n). The tokens are a linked list, so a merge moves no other token. The queue
+   * holds candidate pairs as numbers: rank 2^32 + index of the left token.
    */
   apply(ids: readonly number[]): number[] {
     const n = ids.length;
     if (n < 2) return [...ids];
-    const tokens = [...ids]; // -1: merged into the token on its left
+    const tokens = [...ids]; // -1: merged into the token on the left
     const next = ids.map((_, i) => i + 1);
     const previous = ids.map((_, i) => i - 1);
     const queue = new Heap<number>((a, b) => a < b);
-    const propose = (at: number) => {
-      const rank = this.#ranks.get(tokens[at])?.get(tokens[next[at]]);
-      if (rank !== undefined) queue.push(rank * 2 ** 32 + at);
+    const enqueuePair = (index: number) => {
+      const rank = this.#ranks.get(tokens[index])?.get(tokens[next[index]]);
+      if (rank !== undefined) queue.push(rank * 2 ** 32 + index);
     };
-    for (let at = 0; at < n - 1; at++) propose(at);
-    for (let first = queue.pop(); first !== undefined; first = queue.pop()) {
-      const [rank, at] = [Math.floor(first / 2 ** 32), first % 2 ** 32];
-      const right = next[at];
-      // another merge may have taken one of the two
-      if (tokens[at] !== this.#left[rank] || tokens[right] !== this.#right[rank]) continue;
-      tokens[at] = this.#result[rank];
+    for (let index = 0; index < n - 1; index++) enqueuePair(index);
+    for (let entry = queue.pop(); entry !== undefined; entry = queue.pop()) {
+      const rank = Math.floor(entry / 2 ** 32);
+      const index = entry % 2 ** 32;
+      const right = next[index];
+      // an earlier merge may have consumed one of the two tokens
+      if (tokens[index] !== this.#left[rank] || tokens[right] !== this.#right[rank]) continue;
+      tokens[index] = this.#result[rank];
       tokens[right] = -1;
-      next[at] = next[right];
-      if (next[at] < n) {
-        previous[next[at]] = at;
-        propose(at);
+      next[index] = next[right];
+      if (next[index] < n) {
+        previous[next[index]] = index;
+        enqueuePair(index);
       }
-      if (at > 0) propose(previous[at]);
+      if (index > 0) enqueuePair(previous[index]);
     }
     return tokens.filter((id) => id !== -1);
   }

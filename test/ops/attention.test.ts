@@ -120,7 +120,7 @@ eachDevice("attention", (test, on) => {
     for (const shift of [1, 5, 30])
       assertClose([score(3 + shift, 1 + shift)], [score(3, 1)], { rtol: 1e-4, atol: 1e-5 });
     assert.ok(Math.abs(score(3, 1) - score(4, 1)) > 1e-3);
-    assert.throws(() => at(x, 40).data(), /rotary: (40 \+ 1 tokens|place\[0\] is 40), expected/);
+    assert.throws(() => at(x, 40).data(), /rotary: (40 \+ 1 tokens|position\[0\] is 40), expected/);
     assert.throws(
       () => rotary(zeros([1, 2, 6], { device: on }), table, { nHead: 1 }),
       /rotary: x has shape \[1, 2, 6\], expected \[B, T, parts nHead D\] with nHead 1/,
@@ -207,7 +207,7 @@ eachDevice("attention", (test, on) => {
       ])
         assert.throws(
           () => attend(past, T),
-          /cachedAttention: (-?\d \+ \d tokens|place\[\d\] is -?\d), exp/,
+          /cachedAttention: (-?\d \+ \d tokens|position\[\d\] is -?\d), exp/,
         );
       assert.equal([...new Set(cache.data())], [1]);
       assert.ok(attend(3, 1).every(Number.isFinite));

@@ -13,7 +13,7 @@ interface ChartPanel {
   chart: Chart;
   legend: Legend;
   plot: HTMLElement;
-  /** The message that replaces the plot if there is no data. */
+  /** The message that replaces a plot without data. */
   message: HTMLElement;
 }
 

@@ -5,7 +5,7 @@
 
 import { fail } from "./errors.ts";
 import { scope } from "./scope.ts"; // frees the tensors made inside, except those returned
-import { checkShape, show } from "./shape.ts";
+import { checkShape, formatShape } from "./shape.ts";
 import { beginNode, checkVersions, releaseNode } from "./tensor/graph.ts";
 import { checkSameKind } from "./tensor/ndarray.ts";
 import { type Backward, empty, type Node, Tensor, toDType } from "./tensor/tensor.ts";
@@ -121,7 +121,8 @@ function accumulateGrad(x: Tensor, dx: Tensor, pending: PendingGrads): void {
 function checkArguments(root: Tensor, dy?: Tensor): void {
   if (!root.requiresGrad) fail("backward: nothing that x was computed from requires a gradient");
   if (dy) checkSameKind("backward", "dy", dy, root, root.shape);
-  else if (root.size !== 1) fail(`backward: x has shape ${show(root.shape)}, expected one element`);
+  else if (root.size !== 1)
+    fail(`backward: x has shape ${formatShape(root.shape)}, expected one element`);
 }
 
 /**

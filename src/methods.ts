@@ -1,5 +1,4 @@
-// x.add(y) for add(x, y): the methods of a tensor, which is to say the table of contents of the
-// ops.
+// The ops as methods of a tensor: x.add(y) is add(x, y).
 
 import { inspect } from "node:util";
 import * as activations from "./ops/activations.ts";
@@ -79,14 +78,12 @@ for (const [name, op] of Object.entries(methods)) {
   });
 }
 
-/** How a tensor is printed: its values, then what is not seen in them. */
+/** Formats a tensor for console.log(): its values, shape, dtype, device and op. */
 Object.defineProperty(Tensor.prototype, inspect.custom, {
   value(this: Tensor): string {
-    const gradient = this.node
-      ? `, made by ${this.node.name}`
-      : this.requiresGrad
-        ? ", requiresGrad"
-        : "";
+    let gradient = "";
+    if (this.node) gradient = `, made by ${this.node.name}`;
+    else if (this.requiresGrad) gradient = ", requiresGrad";
     const values = this.isFreed
       ? "freed"
       : inspect(creation.toArray(this), { depth: null, maxArrayLength: 8 });

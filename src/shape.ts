@@ -1,82 +1,82 @@
-// Shape algebra: sizes, axes, broadcasting, and the checks that every op begins with.
-// Nothing here knows of tensors; a shape is a list of sizes, outermost first, [] is a scalar.
+// Shape arithmetic: sizes, axes, broadcasting, and the checks of ops' arguments. A shape is a list
+// of sizes, outermost first; [] is a scalar.
 
 import { fail } from "./errors.ts";
 
 export type Shape = readonly number[];
 
-/** The number of elements: the product of the sizes, 1 for a scalar. */
-export function sizeOf(shape: Shape): number {
+/** Returns the number of elements: the product of the sizes, 1 for a scalar. */
+export function numel(shape: Shape): number {
   return shape.reduce((size, n) => size * n, 1);
 }
 
-/** The axis that `dim` names, counted from the end when negative. */
-export function axisOf(op: string, dim: number, rank: number): number {
+/** Returns the axis that `dim` names; a negative `dim` counts from the end. */
+export function normalizeAxis(op: string, dim: number, rank: number): number {
   const axis = dim < 0 ? dim + rank : dim;
-  if (!Number.isInteger(axis) || axis < 0 || axis >= rank) {
-    fail(
-      `${op}: dim is ${dim}, expected ${rank ? `${-rank} to ${rank - 1}` : "none: x is a scalar"}`,
-    );
-  }
-  return axis;
+  if (Number.isInteger(axis) && axis >= 0 && axis < rank) return axis;
+  const range = rank > 0 ? `${-rank} to ${rank - 1}` : "none: x is a scalar";
+  fail(`${op}: dim is ${dim}, expected ${range}`);
 }
 
-/** A shape seen from one of its axes: x[outer, n, inner], n being the axis' size. */
-export function around(shape: Shape, axis: number): { outer: number; n: number; inner: number } {
-  const [outer, inner] = [sizeOf(shape.slice(0, axis)), sizeOf(shape.slice(axis + 1))];
-  return { outer, n: shape[axis], inner };
+/** Returns a shape as [outer, n, inner] around an axis of size n. */
+export function sizesAround(
+  shape: Shape,
+  axis: number,
+): { outer: number; n: number; inner: number } {
+  return {
+    outer: numel(shape.slice(0, axis)),
+    n: shape[axis],
+    inner: numel(shape.slice(axis + 1)),
+  };
 }
 
-/** The shape with another size at one axis; without the axis when `n` is left out. */
+/** Returns the shape with another size at one axis, or without the axis if `n` is left out. */
 export function withAxis(shape: Shape, axis: number, ...n: number[]): number[] {
   return [...shape.slice(0, axis), ...n, ...shape.slice(axis + 1)];
 }
 
 /**
- * NumPy's broadcasting: shapes are aligned at their last axis; sizes must be equal, or one of them
- * 1. [4, 1] with [6] gives [4, 6].
+ * Returns the shape that two shapes broadcast to, as in NumPy: they are aligned at their last axis,
+ * and two sizes must be equal unless one of them is 1. [4, 1] and [6] broadcast to [4, 6].
  */
 export function broadcast(op: string, a: Shape, b: Shape): number[] {
   const rank = Math.max(a.length, b.length);
-  const [wideA, wideB] = [padTo(rank, a), padTo(rank, b)];
-  return wideA.map((n, i) => {
-    if (n !== wideB[i] && n !== 1 && wideB[i] !== 1) {
-      fail(`${op}: b has shape ${show(b)}, expected one that broadcasts with ${show(a)}`);
-    }
-    return n === 1 ? wideB[i] : n;
+  const bPadded = padTo(rank, b);
+  return padTo(rank, a).map((n, i) => {
+    if (n !== bPadded[i] && n !== 1 && bPadded[i] !== 1)
+      fail(
+        `${op}: b has shape ${formatShape(b)}, expected one that broadcasts with ${formatShape(a)}`,
+      );
+    return n === 1 ? bPadded[i] : n;
   });
 }
 
-/** The shape with leading 1s up to a rank: what broadcasting aligns. */
+/** Returns the shape with leading 1s up to a rank. */
 export function padTo(rank: number, shape: Shape): number[] {
   return [...Array(Math.max(0, rank - shape.length)).fill(1), ...shape];
 }
 
-/** True if `shape`, leading 1s aside, is the tail of `whole`: then its elements just repeat. */
-export function isTail(shape: Shape, whole: Shape): boolean {
-  const core = shape.slice(
-    Math.max(
-      0,
-      shape.findIndex((n) => n !== 1),
-    ),
-  );
-  if (sizeOf(shape) === 1) return true;
-  return core.length <= whole.length && same(core, whole.slice(whole.length - core.length));
+/** Returns true if `shape`, without leading 1s, is a suffix of `whole`: its elements repeat. */
+export function isSuffix(shape: Shape, whole: Shape): boolean {
+  if (numel(shape) === 1) return true;
+  const firstAxis = shape.findIndex((n) => n !== 1);
+  const core = shape.slice(firstAxis);
+  return core.length <= whole.length && isSameShape(core, whole.slice(whole.length - core.length));
 }
 
-export function same(a: Shape, b: Shape): boolean {
+export function isSameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((n, i) => n === b[i]);
 }
 
-/** How shapes stand in messages: [2, 3]. */
-export function show(shape: Shape): string {
+/** Formats a shape for messages: [2, 3]. */
+export function formatShape(shape: Shape): string {
   return `[${shape.join(", ")}]`;
 }
 
 /** Throws `op: argument has shape X, expected Y` unless the shapes are equal. */
 export function checkShape(op: string, argument: string, shape: Shape, expected: Shape): void {
-  if (!same(shape, expected)) {
-    fail(`${op}: ${argument} has shape ${show(shape)}, expected ${show(expected)}`);
+  if (!isSameShape(shape, expected)) {
+    fail(`${op}: ${argument} has shape ${formatShape(shape)}, expected ${formatShape(expected)}`);
   }
 }
 
@@ -86,7 +86,9 @@ export function checkShape(op: string, argument: string, shape: Shape, expected:
  */
 export function checkRank(op: string, argument: string, shape: Shape, pattern: string): void {
   if (shape.length !== pattern.length) {
-    fail(`${op}: ${argument} has shape ${show(shape)}, expected [${[...pattern].join(", ")}]`);
+    fail(
+      `${op}: ${argument} has shape ${formatShape(shape)}, expected [${[...pattern].join(", ")}]`,
+    );
   }
 }
 
@@ -96,7 +98,7 @@ export function checkSizes(op: string, shape: Shape): void {
   if (
     !Array.isArray(shape) ||
     !Array.from(shape).every(sound) ||
-    !Number.isSafeInteger(sizeOf(shape))
+    !Number.isSafeInteger(numel(shape))
   ) {
     fail(`${op}: shape is ${JSON.stringify(shape)}, expected a list of whole numbers from 0 up`);
   }

@@ -3,17 +3,17 @@ import { add, mul, ones, randn, sum, type Tensor, tensor, zeros } from "tinybard
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { checkOptions } from "#src/errors.js";
-import { around, axisOf, broadcast, isTail, sizeOf } from "#src/shape.js";
+import { broadcast, isSuffix, normalizeAxis, numel, sizesAround } from "#src/shape.js";
 import { assertClose, saying } from "./support/support.js";
 
 const test = suite("shape");
 
 test("sizes, axes, and the view around an axis", () => {
-  assert.is(sizeOf([]), 1);
-  assert.is(sizeOf([2, 0, 3]), 0);
-  assert.is(axisOf("op", -1, 3), 2);
-  assert.throws(() => axisOf("op", 3, 3), saying("op: dim is 3, expected -3 to 2"));
-  assert.equal(around([2, 3, 4, 5], 1), { outer: 2, n: 3, inner: 20 });
+  assert.is(numel([]), 1);
+  assert.is(numel([2, 0, 3]), 0);
+  assert.is(normalizeAxis("op", -1, 3), 2);
+  assert.throws(() => normalizeAxis("op", 3, 3), saying("op: dim is 3, expected -3 to 2"));
+  assert.equal(sizesAround([2, 3, 4, 5], 1), { outer: 2, n: 3, inner: 20 });
 });
 
 test("broadcast, as NumPy", () => {
@@ -26,14 +26,14 @@ test("broadcast, as NumPy", () => {
   );
 });
 
-test("isTail: whether repeating the elements is broadcasting", () => {
+test("isSuffix: whether repeating the elements is broadcasting", () => {
   assert.ok(
-    isTail([3, 4], [2, 3, 4]) &&
-      isTail([1, 4], [3, 4]) &&
-      isTail([], [5]) &&
-      isTail([1, 1], [5, 5]),
+    isSuffix([3, 4], [2, 3, 4]) &&
+      isSuffix([1, 4], [3, 4]) &&
+      isSuffix([], [5]) &&
+      isSuffix([1, 1], [5, 5]),
   );
-  assert.not(isTail([3, 1], [3, 4]) || isTail([2, 1, 4], [2, 3, 4]) || isTail([3], [3, 4]));
+  assert.not(isSuffix([3, 1], [3, 4]) || isSuffix([2, 1, 4], [2, 3, 4]) || isSuffix([3], [3, 4]));
 });
 
 test("an unknown option is an error that names the known ones", () => {
@@ -65,7 +65,7 @@ const pair = fc
   );
 const counting = (shape: readonly number[]) =>
   tensor(
-    Float32Array.from({ length: sizeOf(shape) }, (_, i) => (i % 13) - 6),
+    Float32Array.from({ length: numel(shape) }, (_, i) => (i % 13) - 6),
     { shape, requiresGrad: true },
   );
 /** The element of x that stands at a place of the broadcast result. */

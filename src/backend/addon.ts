@@ -129,7 +129,7 @@ function load(name: keyof typeof sources): Addon | string {
     const addon = require(path)[name === "cpu" ? "cpu" : "cuda"] as Addon;
     const hash = hashSignatures(addon.signatures);
     if (hash !== KERNELS_HASH)
-      return `no ${what}: the one there is of another version (${hash}, not ${KERNELS_HASH}); ${fix}`;
+      return `no ${what}: built for another version (${hash}, not ${KERNELS_HASH}); ${fix}`;
     if ("threads" in addon && (isMainThread || addon.threads() === 1))
       addon.threads(Math.min(availableParallelism(), 256)); // only the first environment sets it
     if ("setMatmulTable" in addon) new MatmulTuning(addon).load();

@@ -1,39 +1,37 @@
-// Where buffers come from, and how numbers get in and out of them: typed arrays in the host's
-// memory, or what an addon gives out of a device's own.
+// Allocation, reading and writing of buffers: typed arrays in the host's memory, or buffers of an
+// addon in a device's own memory.
 
 import { fail } from "../errors.ts";
 import type { CudaAddon } from "./addon.ts";
 import type { DType, Floats } from "./kernels.ts";
 
 /**
- * Memory as kernels take it. On a device with memory of its own it stands for an object of the
- * addon, which has a length and a byteLength too, but whose numbers only kernels can see.
+ * A buffer as kernels take it. On a device with its own memory this is an object of the addon,
+ * which has a length and a byteLength too, but whose elements only kernels can access.
  */
 export type Buffer = Floats | Int32Array;
 
 /** The memory of a device. */
 export interface Memory {
-  /** Can a program read and write the buffers by itself? */
+  /** True if JavaScript can read and write the buffers. */
   readonly isHost: boolean;
-  /** A new buffer, its content undefined; null if there is no room. */
+  /** Returns a buffer with undefined content, or null if memory is exhausted. */
   allocate(dtype: DType, length: number): Buffer | null;
   free(buffer: Buffer): void;
   write(buffer: Buffer, values: ArrayLike<number>): void;
-  /** A copy of the numbers; those in bf16 as f32. */
+  /** Returns a copy of the elements; bf16 is converted to f32. */
   read(buffer: Buffer): Buffer;
 }
 
 const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
 
-/**
- * Typed arrays. `alignment` tells where in a buffer a cache line begins, where vectors want to
- * begin.
- */
+/** Typed arrays. `alignment` returns the offset of the first cache line in an array buffer. */
 export function hostMemory(alignment?: (buffer: ArrayBuffer) => number): Memory {
   return {
     isHost: true,
     allocate(dtype, length) {
-      if (dtype === "bf16") fail("dtype is bf16, which lives on cuda only; this device has f32");
+      if (dtype === "bf16")
+        fail("dtype bf16 is not supported on this device (only on cuda); use f32");
       if (!Object.hasOwn(arrays, dtype)) fail(`dtype is ${dtype}, expected f32, f64, i32 or bf16`);
       const bytes = length * arrays[dtype].BYTES_PER_ELEMENT;
       try {
@@ -43,19 +41,19 @@ export function hostMemory(alignment?: (buffer: ArrayBuffer) => number): Memory 
         return null;
       }
     },
-    free() {}, // the collector does
+    free() {}, // the garbage collector does
     write: (buffer, values) => buffer.set(values),
     read: (buffer) => buffer.slice(),
   };
 }
 
-/** Memory of a device's own. */
+/** The memory of a GPU. */
 export function deviceMemory(addon: CudaAddon): Memory {
   return {
     isHost: false,
     allocate(dtype, length) {
       if (dtype === "f64")
-        fail("dtype is f64, which lives on ts and cpu only; this device has f32");
+        fail("dtype f64 is not supported on this device (only on ts and cpu); use f32");
       if (!["f32", "i32", "bf16"].includes(dtype))
         fail(`dtype is ${dtype}, expected f32, i32 or bf16`);
       return addon.allocate(dtype, length) as Buffer | null;

@@ -1,14 +1,14 @@
-// Does an addon load? Asked in a process of its own: a broken driver may end the one that asks.
+// Loads an addon in a process of its own first, since a broken driver may crash the process.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 
-/** Why the addon does not load, in words; null if it does. What went well is not asked again. */
+/** Returns why the addon does not load, or null if it does; success is remembered in a file. */
 export function probe(file: string): string | null {
-  const note = `${file}.loads`;
+  const marker = `${file}.loads`;
   const driver = read("/proc/driver/nvidia/version");
   const state = `${statSync(file).mtimeMs} ${process.version} ${driver}`;
-  if (read(note) === state) return null;
+  if (read(marker) === state) return null;
   const program = `try { require(${JSON.stringify(file)}) } catch (e) { console.log(e.message) }`;
   const { status, signal, stdout } = spawnSync(process.execPath, ["-e", program], {
     encoding: "utf8",
@@ -18,8 +18,8 @@ export function probe(file: string): string | null {
   if (message) return message;
   if (status !== 0) return `loading it ended a process with ${signal ?? `exit code ${status}`}`;
   try {
-    writeFileSync(note, state);
-  } catch {} // a folder that cannot be written to: it is asked again
+    writeFileSync(marker, state);
+  } catch {} // the folder is not writable: the next process probes again
   return null;
 }
 

@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import { type Buffer, OutOfMemoryError } from "../backend/device.ts";
 import { fail } from "../errors.ts";
 import { tensor } from "../ops/creation.ts";
-import { type Shape, sizeOf } from "../shape.ts";
+import { numel, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { piece, syncFolder, withOpen, writeSynced } from "./durable.ts";
 
@@ -195,7 +195,7 @@ function checkEntry(name: string, field: unknown) {
   if (!isCounts(shape)) wrong(`has shape ${quote(shape)}, expected whole numbers from 0 up`);
   if (!isCounts(place) || place.length !== 2) wrong(`has data_offsets ${quote(place)}`);
   const [begin, end] = place;
-  const bytes = sizeOf(shape) * format.BYTES_PER_ELEMENT;
+  const bytes = numel(shape) * format.BYTES_PER_ELEMENT;
   if (!Number.isSafeInteger(bytes)) wrong(`has shape ${quote(shape)}, too large to count`);
   if (end - begin !== bytes) wrong(`has ${end - begin} bytes, expected ${bytes}`);
   return { name, dtype, format, shape, begin, end };

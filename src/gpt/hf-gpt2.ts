@@ -9,7 +9,7 @@ import { loadSafetensors, saveSafetensors, type TensorDict } from "../files/safe
 import { zeros } from "../ops/creation.ts";
 import { transpose } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
-import { type Shape, same, show } from "../shape.ts";
+import { formatShape, isSameShape, type Shape } from "../shape.ts";
 import type { GPTOptions } from "./config.ts";
 import { invalid, readHFConfig, readJSON, toHFConfig } from "./hf-config.ts";
 import { GPT } from "./model.ts";
@@ -41,9 +41,9 @@ export function readGPT2(folder: string): GPT {
   for (const [name, shape] of expected) {
     const x = dict[name];
     if (x.dtype === "i32") throw invalid(source[name], `${name} has dtype i32, expected floats`);
-    if (!same(x.shape, shape)) {
-      const expectedShape = `expected ${show(shape)} by config.json`;
-      throw invalid(source[name], `${name} has shape ${show(x.shape)}, ${expectedShape}`);
+    if (!isSameShape(x.shape, shape)) {
+      const expectedShape = `expected ${formatShape(shape)} by config.json`;
+      throw invalid(source[name], `${name} has shape ${formatShape(x.shape)}, ${expectedShape}`);
     }
   }
   const model = new GPT(options, { initWeights: false });

@@ -15,7 +15,7 @@ import {
   quantizeMatrix,
 } from "../ops/quantized.ts";
 import { scope } from "../scope.ts";
-import { type Shape, same } from "../shape.ts";
+import { isSameShape, type Shape } from "../shape.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { GPTOptions } from "./config.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -85,7 +85,7 @@ function findMatrix(dict: StateDict, name: string, w: Tensor, bits: Bits): Quant
   const shapes = quantizedShapes(w.shape, bits);
   const find = (key: string, shape: Shape, dtype: DType) => {
     const x = dict[key];
-    return x?.dtype === dtype && same(x.shape, shape) ? x : zeros(shape, { dtype });
+    return x?.dtype === dtype && isSameShape(x.shape, shape) ? x : zeros(shape, { dtype });
   };
   return {
     weight: find(name, shapes.weight, "i32"),

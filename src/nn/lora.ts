@@ -11,7 +11,7 @@ import { crossEntropy } from "../ops/loss.ts";
 import { matmul } from "../ops/matmul.ts";
 import { rand } from "../ops/random.ts";
 import { scope } from "../scope.ts";
-import { show } from "../shape.ts";
+import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Linear } from "./layers.ts";
 import { Module, parameter, type StateDict } from "./module.ts";
@@ -149,7 +149,7 @@ function checkOwnWeights(op: string, module: Module, kind: Kind): void {
   for (const each of modules)
     if (each instanceof kind && owners.get(each.weight) !== 1)
       fail(
-        `${op}: a linear layer shares its weight ${show(each.weight.shape)} with another layer, ` +
+        `${op}: a linear layer shares its weight ${formatShape(each.weight.shape)} with another layer, ` +
           "expected one of its own; adapt the modules without it, as the blocks h of a GPT",
       );
 }

@@ -7,7 +7,7 @@ import type { Device, DeviceName } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { to } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
-import { same, show } from "../shape.ts";
+import { formatShape, isSameShape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
@@ -69,8 +69,10 @@ export abstract class Module {
     if (strict && unknown.length > 0) fail(`loadStateDict: ${unknown.join(", ")} unknown`);
     const pairs = [...own].filter(([name]) => Object.hasOwn(dict, name));
     for (const [name, { shape, dtype }] of pairs) {
-      if (!same(dict[name].shape, shape))
-        fail(`loadStateDict: ${name} has shape ${show(dict[name].shape)}, expected ${show(shape)}`);
+      if (!isSameShape(dict[name].shape, shape))
+        fail(
+          `loadStateDict: ${name} has shape ${formatShape(dict[name].shape)}, expected ${formatShape(shape)}`,
+        );
       if ((dict[name].dtype === "i32") !== (dtype === "i32"))
         fail(`loadStateDict: ${name} has dtype ${dict[name].dtype}, expected ${dtype}`);
     }

@@ -4,7 +4,7 @@
 import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { nextSite } from "../random.ts";
-import { checkRank, checkShape, show } from "../shape.ts";
+import { checkRank, checkShape, formatShape } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { maskedFill, mul } from "./elementwise.ts";
@@ -223,6 +223,8 @@ function projectionSizes(
   checkRank(op, "qkv", qkv.shape, "BTC");
   const [B, T, width] = qkv.shape;
   if (!Number.isInteger(nHead) || nHead < 1 || width % (3 * nHead) !== 0)
-    fail(`${op}: qkv has shape ${show(qkv.shape)}, expected [B, T, 3 nHead D] with nHead ${nHead}`);
+    fail(
+      `${op}: qkv has shape ${formatShape(qkv.shape)}, expected [B, T, 3 nHead D] with nHead ${nHead}`,
+    );
   return [B, T, width / 3];
 }

@@ -1,17 +1,17 @@
 // Broadcasting and its derivative, without recording: shared by ops and derivatives.
 
-import { isTail, padTo, type Shape, same, sizeOf } from "../shape.ts";
+import { isSameShape, isSuffix, numel, padTo, type Shape } from "../shape.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 
 /** Returns x repeated to `shape`, or x itself. */
 export function expandTo(x: Tensor, shape: Shape): Tensor {
-  if (same(x.shape, shape)) return x;
+  if (isSameShape(x.shape, shape)) return x;
   const sizes = padTo(shape.length, x.shape);
   let y = x.detach();
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     if (sizes[axis] === shape[axis]) continue;
-    const outer = sizeOf(sizes.slice(0, axis));
-    const inner = sizeOf(sizes.slice(axis + 1));
+    const outer = numel(sizes.slice(0, axis));
+    const inner = numel(sizes.slice(axis + 1));
     sizes[axis] = shape[axis];
     const wider = empty(y, sizes);
     y.device.kernels.expand(y.buffer, wider.buffer, outer, shape[axis], inner);
@@ -22,7 +22,7 @@ export function expandTo(x: Tensor, shape: Shape): Tensor {
 
 /** Returns x summed over the axes along which `shape` was repeated, or x itself. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
-  if (same(x.shape, shape)) return x;
+  if (isSameShape(x.shape, shape)) return x;
   const sizes = [...x.shape];
   const target = padTo(x.shape.length, shape);
   let y = x.detach();
@@ -30,9 +30,9 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
     if (sizes[axis] === target[axis]) continue;
     let end = axis + 1; // adjacent axes are summed together
     while (end < sizes.length && target[end] === 1) end++;
-    const n = sizeOf(sizes.slice(axis, end));
-    const outer = sizeOf(sizes.slice(0, axis));
-    const inner = sizeOf(sizes.slice(end));
+    const n = numel(sizes.slice(axis, end));
+    const outer = numel(sizes.slice(0, axis));
+    const inner = numel(sizes.slice(end));
     sizes.fill(1, axis, end);
     const narrower = empty(y, sizes);
     y.device.kernels.sum(y.floats, narrower.floats, outer, n, inner);
@@ -43,7 +43,7 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
 
 /** Returns x as elementwise kernels take it: they repeat a suffix of `shape` themselves. */
 export function tile(x: Tensor, shape: Shape): Tensor {
-  return isTail(x.shape, shape) ? x.detach() : expandTo(x, shape);
+  return isSuffix(x.shape, shape) ? x.detach() : expandTo(x, shape);
 }
 
 /** Frees a tensor and returns its replacement. */

@@ -3,7 +3,7 @@
 import type { Buffer, Device, DeviceName, DType } from "../backend/device.ts";
 import { defaultDevice, device } from "../backend/devices.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
-import { checkSizes, type Shape, show, sizeOf } from "../shape.ts";
+import { checkSizes, formatShape, numel, type Shape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { maskedFill } from "./elementwise.ts";
@@ -39,8 +39,8 @@ export function tensor(
   const inferred = ArrayBuffer.isView(values) ? [elements.length] : inferShape(values);
   const shape = options.shape ?? inferred;
   checkSizes("tensor", shape);
-  if (sizeOf(shape) !== elements.length)
-    fail(`tensor: values has ${elements.length} elements, expected those of ${show(shape)}`);
+  if (numel(shape) !== elements.length)
+    fail(`tensor: values has ${elements.length} elements, expected those of ${formatShape(shape)}`);
   return upload("tensor", elements, shape, {
     ...options,
     dtype: options.dtype ?? inferDType(values),
@@ -75,7 +75,7 @@ export function full(shape: Shape, value: number, options: TensorOptions = {}): 
   checkNumber("full", "value", value);
   checkSizes("full", shape);
   const target = device(options.device ?? defaultDevice());
-  const x = new Tensor(target.empty(options.dtype ?? "f32", sizeOf(shape)), [...shape]).fill(value);
+  const x = new Tensor(target.empty(options.dtype ?? "f32", numel(shape)), [...shape]).fill(value);
   return withGradient("full", x, options);
 }
 
@@ -115,7 +115,8 @@ export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
   checkTensor("tril", "x", x);
   const { diagonal = 0 } = options;
   checkNumber("tril", "diagonal", diagonal);
-  if (x.shape.length < 2) fail(`tril: x has shape ${show(x.shape)}, expected at least two axes`);
+  if (x.shape.length < 2)
+    fail(`tril: x has shape ${formatShape(x.shape)}, expected at least two axes`);
   const [rows, columns] = x.shape.slice(-2);
   const isAbove = (_: unknown, i: number) =>
     i % columns > Math.floor(i / columns) + diagonal ? 1 : 0;
@@ -176,8 +177,9 @@ function inferShape(values: unknown): number[] {
   if (!Array.isArray(values))
     return fail(`tensor: values has a ${typeof values}, expected numbers`);
   const rows = Array.from(values, inferShape); // visits holes too
-  const odd = rows.find((row) => show(row) !== show(rows[0]));
-  if (odd) fail(`tensor: values has rows of shapes ${show(rows[0])} and ${show(odd)}`);
+  const odd = rows.find((row) => formatShape(row) !== formatShape(rows[0]));
+  if (odd)
+    fail(`tensor: values has rows of shapes ${formatShape(rows[0])} and ${formatShape(odd)}`);
   return [values.length, ...(rows[0] ?? [])];
 }
 
@@ -190,7 +192,7 @@ function flatten(values: Nested): readonly number[] {
 export function toArray(x: Tensor): Nested {
   const nest = (flat: Buffer, [n, ...inner]: Shape): Nested => {
     if (n === undefined) return flat[0];
-    const size = sizeOf(inner);
+    const size = numel(inner);
     return Array.from({ length: n }, (_, i) =>
       nest(flat.subarray(i * size, (i + 1) * size), inner),
     );

@@ -2,7 +2,7 @@
 
 import { checkOptions, fail } from "../errors.ts";
 import { normal, replay } from "../random.ts";
-import { sizeOf } from "../shape.ts";
+import { numel } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { tensor } from "./creation.ts";
@@ -64,7 +64,7 @@ export function checkGradient(
       return loss(copies.with(i, copyTensor(inputs[i], shifted)));
     };
     const numeric = (lossAt(STEP) - lossAt(-STEP)) / (2 * STEP);
-    const dx = x.grad?.data() ?? new Float64Array(sizeOf(x.shape));
+    const dx = x.grad?.data() ?? new Float64Array(numel(x.shape));
     const analytic = direction.reduce((total, d, j) => total + d * dx[j], 0);
     results.push({ analytic, numeric, error: Math.abs(analytic - numeric) });
   }

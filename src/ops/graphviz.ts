@@ -1,6 +1,6 @@
 // The graph of a tensor, as a picture for Graphviz.
 
-import { show } from "../shape.ts";
+import { formatShape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -33,7 +33,7 @@ export function toDot(root: Tensor): string {
 }
 
 function getLabel(x: Tensor): string {
-  const describe = (t: Tensor) => (t.size === 1 ? t.item().toPrecision(4) : show(t.shape));
-  const value = x.isFreed ? show(x.shape) : describe(x);
+  const describe = (t: Tensor) => (t.size === 1 ? t.item().toPrecision(4) : formatShape(t.shape));
+  const value = x.isFreed ? formatShape(x.shape) : describe(x);
   return x.grad ? `${value} | grad ${describe(x.grad)}` : value;
 }

@@ -3,7 +3,7 @@
 
 import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
-import { show, sizeOf } from "../shape.ts";
+import { formatShape, numel } from "../shape.ts";
 import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { gelu, relu, silu, tanh } from "./activations.ts";
@@ -19,7 +19,7 @@ import { split, transpose } from "./movement.ts";
 export function swiglu(x: Tensor): Tensor {
   checkTensor("swiglu", "x", x);
   const width = x.shape.at(-1) ?? 1;
-  if (width % 2 !== 0) fail(`swiglu: x has shape ${show(x.shape)}, expected [..., 2n]`);
+  if (width % 2 !== 0) fail(`swiglu: x has shape ${formatShape(x.shape)}, expected [..., 2n]`);
   const [a, b] = split(x, width / 2, { dim: -1 });
   return mul(silu(a), b);
 }
@@ -167,10 +167,11 @@ function computeLayer(
 ): { y: Tensor; preActivation: Tensor | null } {
   checkTensor(op, "x", x);
   checkWeight(op, "w", w, x);
-  if (w.shape.length !== 2) fail(`${op}: w has shape ${show(w.shape)}, expected [out, in]`);
+  if (w.shape.length !== 2) fail(`${op}: w has shape ${formatShape(w.shape)}, expected [out, in]`);
   const [N, K] = w.shape;
-  if (x.shape.at(-1) !== K) fail(`${op}: x has shape ${show(x.shape)}, expected [..., ${K}]`);
-  if (b) checkWeight(op, "b", b, x, [N]);
+  if (x.shape.at(-1) !== K)
+    fail(`${op}: x has shape ${formatShape(x.shape)}, expected [..., ${K}]`);
+  if (b !== null) checkWeight(op, "b", b, x, [N]);
   const rows = x.shape.slice(0, -1);
   const y = empty(x, [...rows, N]);
   const preActivation = code > 1 ? empty(y) : null;
@@ -180,7 +181,7 @@ function computeLayer(
     b && b.floatsAs(x.dtype),
     preActivation && preActivation.floats,
     y.floats,
-    sizeOf(rows),
+    numel(rows),
     N,
     K,
     code,
@@ -212,7 +213,7 @@ function differentiateLayer(
     dx && dx.floats,
     dw && dw.floats,
     db && db.floats,
-    sizeOf(x.shape.slice(0, -1)),
+    numel(x.shape.slice(0, -1)),
     N,
     K,
     code,

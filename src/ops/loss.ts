@@ -2,7 +2,7 @@
 
 import { record } from "../autograd.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
-import { checkShape, show } from "../shape.ts";
+import { checkShape, formatShape } from "../shape.ts";
 import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { mul, neg } from "./elementwise.ts";
@@ -88,7 +88,7 @@ export function linearCrossEntropy(
   checkWeight("linearCrossEntropy", "w", w, x);
   const n = w.shape[0];
   if (w.shape.length !== 2 || w.shape[1] !== K || n === 0)
-    fail(`linearCrossEntropy: w has shape ${show(w.shape)}, expected [classes, ${K}]`);
+    fail(`linearCrossEntropy: w has shape ${formatShape(w.shape)}, expected [classes, ${K}]`);
   if (b !== null) checkWeight("linearCrossEntropy", "b", b, x, [n]);
   checkTensor("linearCrossEntropy", "target", target);
   checkShape("linearCrossEntropy", "target", target.shape, x.shape.slice(0, -1));

@@ -3,7 +3,7 @@
 
 import { record } from "../autograd.ts";
 import { fail } from "../errors.ts";
-import { broadcast, same, show, sizeOf } from "../shape.ts";
+import { broadcast, formatShape, isSameShape, numel } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
@@ -33,7 +33,9 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const [M, K] = a.shape.slice(-2);
   const N = b.shape[bRank - 1];
   if (b.shape[bRank - 2] !== K)
-    fail(`matmul: b has shape ${show(b.shape)}, expected [..., ${K}, N] with a ${show(a.shape)}`);
+    fail(
+      `matmul: b has shape ${formatShape(b.shape)}, expected [..., ${K}, N] with a ${formatShape(a.shape)}`,
+    );
   const batch = broadcast("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
   const c = multiply(a, b, [...batch, M, N]);
   return record("matmul", c, [a, b], (dy) => [
@@ -60,19 +62,19 @@ function multiply(
   const bBatch = b.shape.slice(0, -2);
   const batch = broadcast("matmul", aBatch, bBatch);
   const { kernels } = a.device;
-  const count = sizeOf(batch);
-  if (!transA && sizeOf(bBatch) === 1) {
+  const count = numel(batch);
+  if (!transA && numel(bBatch) === 1) {
     const c = empty(a, [...batch, M, N]); // the rows of all batches times the one b
     kernels.matmul(a.floats, b.floats, c.floats, 1, count * M, N, K, 0, 0, false, transB, false);
     return sumTo(c, shape);
   }
-  if (transA && sizeOf(shape.slice(0, -2)) === 1 && same(aBatch, bBatch)) {
+  if (transA && numel(shape.slice(0, -2)) === 1 && isSameShape(aBatch, bBatch)) {
     const c = empty(a, shape); // the sum over the batch is part of the sum over rows
     kernels.matmul(a.floats, b.floats, c.floats, 1, M, N, count * K, 0, 0, true, transB, false);
     return c;
   }
   const expandBatch = (x: Tensor, xBatch: readonly number[]) =>
-    sizeOf(xBatch) === 1 || same(xBatch, batch)
+    numel(xBatch) === 1 || isSameShape(xBatch, batch)
       ? x.detach()
       : expandTo(x, [...batch, ...x.shape.slice(-2)]);
   const aExpanded = expandBatch(a, aBatch);

@@ -4,7 +4,15 @@ import { record } from "../autograd.ts";
 import type { Device, DeviceName, DType } from "../backend/device.ts";
 import { device } from "../backend/devices.ts";
 import { checkOptions, fail } from "../errors.ts";
-import { around, axisOf, checkSizes, type Shape, show, sizeOf, withAxis } from "../shape.ts";
+import {
+  checkSizes,
+  formatShape,
+  normalizeAxis,
+  numel,
+  type Shape,
+  sizesAround,
+  withAxis,
+} from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, Tensor, toDType } from "../tensor/tensor.ts";
 
@@ -17,15 +25,17 @@ import { empty, Tensor, toDType } from "../tensor/tensor.ts";
 export function reshape(x: Tensor, shape: Shape): Tensor {
   checkTensor("reshape", "x", x);
   const inferred = Array.isArray(shape) ? shape.filter((n) => n === -1).length : 0;
-  if (inferred > 1) fail(`reshape: shape is ${show(shape)}, expected at most one -1`);
+  if (inferred > 1) fail(`reshape: shape is ${formatShape(shape)}, expected at most one -1`);
   checkSizes(
     "reshape",
     Array.isArray(shape) ? Array.from(shape, (n) => (n === -1 ? 1 : n)) : shape,
   );
   const known = shape.reduce((size, n) => (n === -1 ? size : size * n), 1);
   const sizes = shape.map((n) => (n === -1 ? x.size / known : n));
-  if (!sizes.every(Number.isInteger) || sizeOf(sizes) !== x.size)
-    fail(`reshape: x has shape ${show(x.shape)}, expected one of the size of ${show(shape)}`);
+  if (!sizes.every(Number.isInteger) || numel(sizes) !== x.size)
+    fail(
+      `reshape: x has shape ${formatShape(x.shape)}, expected one of the size of ${formatShape(shape)}`,
+    );
   return record("reshape", x.detach(sizes), [x], (dy) => [dy.detach(x.shape)]);
 }
 
@@ -37,8 +47,8 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
   checkTensor("transpose", "x", x);
   const rank = x.shape.length;
-  const i = axisOf("transpose", dim0, rank);
-  const j = axisOf("transpose", dim1, rank);
+  const i = normalizeAxis("transpose", dim0, rank);
+  const j = normalizeAxis("transpose", dim1, rank);
   const dims = x.shape.map((_, axis) => axis);
   dims[i] = j;
   dims[j] = i;
@@ -53,9 +63,11 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
   checkTensor("permute", "x", x);
   if (!Array.isArray(dims)) fail(`permute: dims are ${String(dims)}, expected a list of axes`);
-  const axes = Array.from(dims, (dim) => axisOf("permute", dim, x.shape.length));
+  const axes = Array.from(dims, (dim) => normalizeAxis("permute", dim, x.shape.length));
   if (axes.length !== x.shape.length || new Set(axes).size !== axes.length)
-    fail(`permute: dims are ${show(dims)}, expected each axis of ${show(x.shape)} once`);
+    fail(
+      `permute: dims are ${formatShape(dims)}, expected each axis of ${formatShape(x.shape)} once`,
+    );
   const inverse = axes.map((_, axis) => axes.indexOf(axis));
   return record("permute", permuteAxes(x, axes), [x], (dy) => [permuteAxes(dy, inverse)]);
 }
@@ -68,8 +80,8 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 export function slice(x: Tensor, options: { dim: number; start?: number; end?: number }): Tensor {
   checkOptions("slice", options, ["dim", "start", "end"]);
   checkTensor("slice", "x", x);
-  const axis = axisOf("slice", options.dim, x.shape.length);
-  const { outer, n, inner } = around(x.shape, axis);
+  const axis = normalizeAxis("slice", options.dim, x.shape.length);
+  const { outer, n, inner } = sizesAround(x.shape, axis);
   const bound = (at: number) => Math.min(n, Math.max(0, at < 0 ? at + n : at));
   const { start: first = 0, end: last = n } = options;
   if (!Number.isInteger(first) || !Number.isInteger(last))
@@ -94,16 +106,16 @@ export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Te
   checkOptions("cat", options, ["dim"]);
   checkList("cat", list);
   const [first] = list;
-  const axis = axisOf("cat", options.dim ?? 0, first.shape.length);
+  const axis = normalizeAxis("cat", options.dim ?? 0, first.shape.length);
   for (const [i, x] of list.entries()) {
     checkSameKind("cat", `list[${i}]`, x, first);
     const expected = withAxis(first.shape, axis, x.shape[axis]);
-    if (show(x.shape) !== show(expected))
-      fail(`cat: list[${i}] has shape ${show(x.shape)}, expected ${show(expected)}`);
+    if (formatShape(x.shape) !== formatShape(expected))
+      fail(`cat: list[${i}] has shape ${formatShape(x.shape)}, expected ${formatShape(expected)}`);
   }
   const total = list.reduce((sum, x) => sum + x.shape[axis], 0);
   const y = empty(first, withAxis(first.shape, axis, total));
-  const { outer, n, inner } = around(y.shape, axis);
+  const { outer, n, inner } = sizesAround(y.shape, axis);
   const starts: number[] = [];
   let start = 0;
   for (const x of list) {
@@ -125,7 +137,7 @@ export function stack(list: readonly Tensor[], options: { dim?: number } = {}): 
   checkOptions("stack", options, ["dim"]);
   checkList("stack", list);
   const rank = list[0].shape.length;
-  const axis = axisOf("stack", options.dim ?? 0, rank + 1);
+  const axis = normalizeAxis("stack", options.dim ?? 0, rank + 1);
   const unsqueezed = list.map((x) =>
     reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]),
   );
@@ -141,7 +153,7 @@ export function split(x: Tensor, size: number, options: { dim?: number } = {}): 
   checkOptions("split", options, ["dim"]);
   checkTensor("split", "x", x);
   if (!Number.isInteger(size) || size < 1) fail(`split: size is ${size}, expected 1 or more`);
-  const axis = axisOf("split", options.dim ?? 0, x.shape.length);
+  const axis = normalizeAxis("split", options.dim ?? 0, x.shape.length);
   const pieces = Math.max(1, Math.ceil(x.shape[axis] / size));
   return Array.from({ length: pieces }, (_, i) =>
     slice(x, { dim: axis, start: i * size, end: (i + 1) * size }),
@@ -160,7 +172,7 @@ export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {
   checkTensor("embedding", "idx", idx);
   checkTensor("embedding", "w", w);
   if (idx.dtype !== "i32") fail(`embedding: idx has dtype ${idx.dtype}, expected i32`);
-  if (w.shape.length !== 2) fail(`embedding: w has shape ${show(w.shape)}, expected [V, C]`);
+  if (w.shape.length !== 2) fail(`embedding: w has shape ${formatShape(w.shape)}, expected [V, C]`);
   const [V, C] = w.shape;
   const y = empty(w, [...idx.shape, C], options.dtype === "bf16" ? "bf16" : w.dtype);
   w.device.kernels.embedding(idx.ints, w.floatsAs(y.dtype), y.floats, idx.size, V, C);
@@ -207,10 +219,10 @@ function permuteAxes(x: Tensor, dims: readonly number[]): Tensor {
     x.device.kernels.transpose(
       y.buffer,
       moved.buffer,
-      sizeOf(sizes.slice(0, to)),
-      sizeOf(sizes.slice(to, from)),
+      numel(sizes.slice(0, to)),
+      numel(sizes.slice(to, from)),
       sizes[from],
-      sizeOf(sizes.slice(from + 1)),
+      numel(sizes.slice(from + 1)),
     );
     y.free("an axis was moved");
     y = moved;

@@ -62,7 +62,7 @@ function normalize(
   checkNumber(op, "eps", eps, 0);
   const [rows, n] = rowSizes(op, x);
   checkWeight(op, "w", w, x, [n]);
-  if (b) checkWeight(op, "b", b, x, [n]);
+  if (b !== null) checkWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
   const y = empty(x);
   const mean = empty(x, [rows], x.accumulateDType);
@@ -174,7 +174,7 @@ function addAndNormalize(
   const [rows, n] = rowSizes(op, x);
   checkSameKind(op, "y", y, x, x.shape);
   checkWeight(op, "w", w, x, [n]);
-  if (b) checkWeight(op, "b", b, x, [n]);
+  if (b !== null) checkWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
   const rngState = x.device.rngState();
   const site = p > 0 ? nextSite() : 0;

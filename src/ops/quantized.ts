@@ -4,7 +4,7 @@
 
 import type { Buffer, DType } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
-import { type Shape, show, sizeOf } from "../shape.ts";
+import { formatShape, numel, type Shape } from "../shape.ts";
 import { checkSameKind, checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { arange, tensor } from "./creation.ts";
@@ -45,7 +45,7 @@ export function quantizeMatrix(w: Tensor, options: { bits: Bits }): QuantizedMat
   checkTensor("quantize", "w", w);
   if (w.dtype === "i32") fail("quantize: w has dtype i32, expected floats");
   if (w.shape.length !== 2)
-    fail(`quantize: w has shape ${show(w.shape)}, expected [rows, columns]`);
+    fail(`quantize: w has shape ${formatShape(w.shape)}, expected [rows, columns]`);
   const { bits } = options;
   const shapes = quantizedShapes(w.shape, bits);
   const [rows, columns] = w.shape;
@@ -132,7 +132,8 @@ export function linearQuantized(
   const code = getFusedCode(op, activation);
   checkTensor(op, "x", x);
   const [N, K, groups] = checkQuantized(op, q, x);
-  if (x.shape.at(-1) !== K) fail(`${op}: x has shape ${show(x.shape)}, expected [..., ${K}]`);
+  if (x.shape.at(-1) !== K)
+    fail(`${op}: x has shape ${formatShape(x.shape)}, expected [..., ${K}]`);
   if (b !== null) checkWeight(op, "b", b, x, [N]);
   if (x.requiresGrad || b?.requiresGrad) return linear(x, dequantize(q), b, options);
   if (code === undefined) return activate(linearQuantized(x, q, b), activation);
@@ -144,7 +145,7 @@ export function linearQuantized(
     q.scale.floats,
     b && b.floatsAs(x.dtype),
     y.floats,
-    sizeOf(rows),
+    numel(rows),
     N,
     K,
     groups,

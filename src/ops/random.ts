@@ -3,7 +3,7 @@
 import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { nextSite, normal, type RngCounter, uniform } from "../random.ts";
-import { checkSizes, type Shape, show } from "../shape.ts";
+import { checkSizes, formatShape, type Shape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { fromFunction, type TensorOptions, tensor, tensorOptions } from "./creation.ts";
@@ -53,7 +53,7 @@ export function multinomial(probs: Tensor, count: number): Tensor {
   const n = probs.shape.at(-1) ?? 0;
   if (probs.shape.length > 2 || !Number.isInteger(count) || count < 1 || count > n)
     fail(
-      `multinomial: probs has shape ${show(probs.shape)}, expected [n] or [rows, n], n >= ${count}`,
+      `multinomial: probs has shape ${formatShape(probs.shape)}, expected [n] or [rows, n], n >= ${count}`,
     );
   const weights = Float64Array.from(probs.data());
   const rows = probs.size / n;

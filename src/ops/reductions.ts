@@ -2,7 +2,7 @@
 
 import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
-import { around, axisOf, show, withAxis } from "../shape.ts";
+import { formatShape, normalizeAxis, sizesAround, withAxis } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { expandTo } from "./broadcast.ts";
@@ -82,7 +82,7 @@ export function argmax(x: Tensor, options: Reduction = {}): Tensor {
 
 function findMax(op: string, x: Tensor, options: Reduction): [Tensor, Tensor] {
   const { outer, n, inner, shape } = reductionSizes(op, x, options);
-  if (n === 0) fail(`${op}: x has shape ${show(x.shape)}, expected at least one element`);
+  if (n === 0) fail(`${op}: x has shape ${formatShape(x.shape)}, expected at least one element`);
   const y = empty(x, shape);
   const index = empty(x, shape, "i32");
   x.device.kernels.max(x.floats, y.floats, index.ints, outer, n, inner);
@@ -101,10 +101,10 @@ function reductionSizes(op: string, x: Tensor, options: Reduction) {
     const keptShape = x.shape.map(() => 1);
     return { outer: 1, n: x.size, inner: 1, keptShape, shape: keepdim ? keptShape : [] };
   }
-  const axis = axisOf(op, dim, x.shape.length);
+  const axis = normalizeAxis(op, dim, x.shape.length);
   const keptShape = withAxis(x.shape, axis, 1);
   return {
-    ...around(x.shape, axis),
+    ...sizesAround(x.shape, axis),
     keptShape,
     shape: keepdim ? keptShape : withAxis(x.shape, axis),
   };

@@ -2,7 +2,7 @@
 
 import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
-import { checkRank, show } from "../shape.ts";
+import { checkRank, formatShape } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { add, mul, sub } from "./elementwise.ts";
@@ -34,8 +34,8 @@ export function rotary(
   const parts = width / (nHead * D);
   if (table.shape.length !== 2 || D % 2 !== 0 || !Number.isInteger(parts) || parts < 1)
     fail(
-      `rotary: x has shape ${show(x.shape)}, expected [B, T, parts nHead D] with nHead ${nHead}, ` +
-        `D even as in table ${show(table.shape)}`,
+      `rotary: x has shape ${formatShape(x.shape)}, expected [B, T, parts nHead D] with nHead ${nHead}, ` +
+        `D even as in table ${formatShape(table.shape)}`,
     );
   const rotate = (input: Tensor, inverse: boolean) => {
     const output = empty(x);

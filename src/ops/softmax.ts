@@ -2,7 +2,7 @@
 
 import { record } from "../autograd.ts";
 import { checkOptions } from "../errors.ts";
-import { axisOf } from "../shape.ts";
+import { normalizeAxis } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { div, exp, log, sub } from "./elementwise.ts";
@@ -43,7 +43,7 @@ export function logSoftmaxSpec(x: Tensor): Tensor {
 function applyToRows(op: "softmax" | "logSoftmax", x: Tensor, options: { dim?: number }): Tensor {
   checkOptions(op, options, ["dim"]);
   checkTensor(op, "x", x);
-  const axis = axisOf(op, options.dim ?? -1, x.shape.length);
+  const axis = normalizeAxis(op, options.dim ?? -1, x.shape.length);
   if (axis < x.shape.length - 1)
     return transpose(applyToRows(op, transpose(x, axis, -1), {}), axis, -1);
   const [rows, n] = rowSizes(op, x);

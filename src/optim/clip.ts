@@ -30,7 +30,7 @@ export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number): number 
 export function clipGradients(params: Iterable<Tensor>, maxNorm: number): Tensor | null {
   if (!(maxNorm > 0)) fail(`clipGradNorm: maxNorm is ${maxNorm}, expected a number above 0`);
   if (typeof params?.[Symbol.iterator] !== "function")
-    fail("clipGradNorm: params is no list, expected a list of parameters");
+    fail("clipGradNorm: params is not a list, expected a list of parameters");
   const list = [...params];
   for (const [i, w] of list.entries()) checkTensor("clipGradNorm", `params[${i}]`, w);
   const grads = list.flatMap((w) => w.grad ?? []);

@@ -1,10 +1,10 @@
-// Numbers in memory on a device, with a shape: what a tensor is before it learns to remember.
+// An n-dimensional array on a device: a tensor without gradient and graph.
 
 import { invalidateCaptures } from "../backend/capture.ts";
 import type { Buffer, Device, DType, Floats, Storage } from "../backend/device.ts";
 import { fail } from "../errors.ts";
 import { track } from "../scope.ts";
-import { checkShape, type Shape, show } from "../shape.ts";
+import { checkShape, formatShape, type Shape } from "../shape.ts";
 
 /** A dense, row-major array of numbers on a device. */
 export class NDArray {
@@ -13,7 +13,7 @@ export class NDArray {
   storage: Storage;
   /** @internal */
   origin = "tensor"; // the op that made it
-  #freedBecause = ""; // why it can no longer be read
+  #freedBecause = ""; // not empty once it was freed
 
   /** @internal */
   constructor(storage: Storage, shape: Shape) {
@@ -34,21 +34,21 @@ export class NDArray {
     return this.storage.length;
   }
 
-  /** What messages call it. @internal */
+  /** The name in messages. @internal */
   get label(): string {
-    return `${this.origin} ${show(this.shape)}`;
+    return `${this.origin} ${formatShape(this.shape)}`;
   }
 
   get isFreed(): boolean {
     return this.#freedBecause !== "";
   }
 
-  /** Throws if this was freed, and says why it was. @internal */
+  /** Throws, with the reason, if this was freed. @internal */
   checkNotFreed(label = this.label): void {
     if (this.#freedBecause) fail(`${label} was ${this.#freedBecause}`);
   }
 
-  /** The memory, as kernels take it. @internal */
+  /** The buffer, as kernels take it. @internal */
   get buffer(): Buffer {
     this.checkNotFreed();
     return this.storage.buffer;
@@ -67,7 +67,7 @@ export class NDArray {
   }
 
   /**
-   * The numbers in the dtype of x, as kernels take it: in bf16 those of an f32 array too.
+   * The buffer in a dtype: its own, or bf16, of which an f32 array keeps a copy.
    * @internal
    */
   floatsAs(dtype: DType): Floats {
@@ -76,20 +76,20 @@ export class NDArray {
     return this.storage.bf16Copy as Floats;
   }
 
-  /** The dtype of what must not be rounded: sums, statistics, gradients of weights. @internal */
+  /** The dtype of sums, statistics and gradients of weights: not rounded to bf16. @internal */
   get accumulateDType(): DType {
     return this.dtype === "bf16" ? "f32" : this.dtype;
   }
 
-  /** The elements, as a fresh typed array. */
+  /** Returns the elements in a new typed array. */
   data(): Buffer {
     this.checkNotFreed();
     return this.device.download(this.storage);
   }
 
-  /** The one element, as a number. */
+  /** Returns the only element as a number. */
   item(): number {
-    if (this.size !== 1) fail(`item: x has shape ${show(this.shape)}, expected one element`);
+    if (this.size !== 1) fail(`item: x has shape ${formatShape(this.shape)}, expected one element`);
     return this.data()[0];
   }
 
@@ -101,25 +101,26 @@ export class NDArray {
     return this;
   }
 
-  /** Takes over the values of x, of the same shape, in place. */
+  /** Copies the values of x, which has the same shape, into this. */
   assign(x: NDArray): this {
     checkTensor("assign", "x", x);
     checkShape("assign", "x", x.shape, this.shape);
-    const [from, to] = [x.buffer, this.buffer];
-    if (from === to) return this; // its own values, as a state dict holds them; kernels refuse it
-    this.device.kernels.copy(from, to, this.size);
+    const source = x.buffer;
+    const target = this.buffer;
+    if (source === target) return this; // as in a state dict of its own; kernels reject overlap
+    this.device.kernels.copy(source, target, this.size);
     this.storage.bumpVersion();
     return this;
   }
 
-  /** Goes over to another memory, on any device. @internal */
+  /** Replaces the storage by another, on any device. @internal */
   moveTo(storage: Storage): void {
-    storage.version = this.storage.version + 1; // a graph that was made with the old one is stale
+    storage.version = this.storage.version + 1; // invalidates graphs with the old one
     invalidateCaptures();
     this.storage = storage;
   }
 
-  /** Ends this array. Its memory goes back to the pool when no other one shares it. @internal */
+  /** Frees this array; its memory returns to the pool unless others share it. @internal */
   free(reason: string): void {
     if (this.#freedBecause || this.storage.persistent) return;
     this.#freedBecause = reason;
@@ -127,16 +128,15 @@ export class NDArray {
   }
 }
 
-/** Throws unless x is a tensor, such as a program in plain JavaScript may fail to give. */
+/** Throws unless x is a tensor: a caller in plain JavaScript may pass anything. */
 export function checkTensor(op: string, argument: string, x: unknown): void {
   const kind = x === null ? "null" : Array.isArray(x) ? "an array" : typeof x;
   if (!(x instanceof NDArray)) fail(`${op}: ${argument} is ${kind}, expected a tensor`);
 }
 
 /**
- * Throws unless `other` may meet x in an op: a tensor of its device, its dtype, and the shape if
- * one is given. A weight may be f32 beside an x in bf16: `dtypes` are x.dtype and x.accumulateDType
- * then.
+ * Throws unless `other` is a tensor on the device of x with one of `dtypes`, by default that of x,
+ * and with `shape`, if it is passed.
  */
 export function checkSameKind(
   op: string,
@@ -154,7 +154,7 @@ export function checkSameKind(
   if (shape) checkShape(op, argument, other.shape, shape);
 }
 
-/** checkSameKind() for a weight w of an op on x. */
+/** checkSameKind() for a weight of an op on x, which may be f32 although x is bf16. */
 export function checkWeight(op: string, name: string, w: NDArray, x: NDArray, shape?: Shape): void {
   checkSameKind(op, name, w, x, shape, [x.dtype, x.accumulateDType]);
 }

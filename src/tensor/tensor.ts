@@ -2,7 +2,7 @@
 
 import type { DType } from "../backend/device.ts";
 import { keep } from "../scope.ts";
-import { type Shape, sizeOf } from "../shape.ts";
+import { numel, type Shape } from "../shape.ts";
 import { checkSameKind, NDArray } from "./ndarray.ts";
 
 /**
@@ -128,5 +128,5 @@ export function toDType(x: Tensor, dtype: DType): Tensor {
 
 /** A tensor with undefined content, with x's device, shape and dtype unless others are passed. */
 export function empty(x: Tensor, shape: Shape = x.shape, dtype: DType = x.dtype): Tensor {
-  return new Tensor(x.device.empty(dtype, sizeOf(shape)), shape);
+  return new Tensor(x.device.empty(dtype, numel(shape)), shape);
 }

@@ -2,7 +2,7 @@
 // inputs. Terms are written in the page's expression language, so that the tests can evaluate them
 // and compare the results with the actual gradients.
 
-import { same, show } from "../shape.ts";
+import { formatShape, isSameShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** The labels of an op's inputs a and b, its result y and gradient dy, and its exponent n. */
@@ -67,8 +67,8 @@ export function describeStep(y: Tensor, labels: Map<Tensor, string>, detail = ""
 
 /** Describes the sum in the term for x, if there is one. */
 function describeSum(x: Tensor, y: Tensor, term: string): string {
-  const isBroadcast = broadcastOps.includes(y.node?.name ?? "") && !same(x.shape, y.shape);
-  if (isBroadcast) return x.shape.length > 0 ? `, summed to ${show(x.shape)}` : ", summed";
+  const isBroadcast = broadcastOps.includes(y.node?.name ?? "") && !isSameShape(x.shape, y.shape);
+  if (isBroadcast) return x.shape.length > 0 ? `, summed to ${formatShape(x.shape)}` : ", summed";
   return term.includes("sum(") && y.shape.length > 1 ? ", the sum along each row" : "";
 }
 

@@ -4,7 +4,7 @@
 
 import { collectGraph } from "../ops/graphviz.ts";
 import { scope } from "../scope.ts";
-import { show } from "../shape.ts";
+import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Evaluated, evaluate } from "./expression.ts";
 import { describeStep, getGradientLabel } from "./gradient-notes.ts";
@@ -111,7 +111,10 @@ function runBackward(
 function checkRoot({ root, position }: Evaluated): void {
   if (root.size !== 1) {
     const expected = "expected one number: reduce it with sum() or mean()";
-    throw new CodeError(position, `the last line has shape ${show(root.shape)}, ${expected}`);
+    throw new CodeError(
+      position,
+      `the last line has shape ${formatShape(root.shape)}, ${expected}`,
+    );
   }
   if (!root.requiresGrad) {
     const expected = "expected it to depend on a leaf such as x = 2";

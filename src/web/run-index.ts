@@ -4,7 +4,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { readTensorInfo } from "../files/safetensors.ts";
 import { findWeightsFile, readConfig } from "../runs/load.ts";
-import { sizeOf } from "../shape.ts";
+import { numel } from "../shape.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { flopsPerToken } from "../train/mfu.ts";
 import type { RunInfo } from "./protocol.ts";
@@ -108,6 +108,6 @@ function countWeights(file: string, tieWeights: boolean): number | null {
   const isTied = tieWeights && tensors.some(({ name }) => name === "wte.weight");
   let count = 0;
   for (const { name, shape } of tensors)
-    if (!(isTied && name === "lm_head.weight")) count += sizeOf(shape);
+    if (!(isTied && name === "lm_head.weight")) count += numel(shape);
   return count;
 }

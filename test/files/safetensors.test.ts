@@ -20,7 +20,7 @@ import {
   type TensorDict,
 } from "#src/files/safetensors.js";
 import { tensor } from "#src/ops/creation.js";
-import { sizeOf } from "#src/shape.js";
+import { numel } from "#src/shape.js";
 import type { Tensor } from "#src/tensor/tensor.js";
 import { fixture } from "../support/support.js";
 
@@ -613,7 +613,7 @@ test("property: a damaged file loads, or is refused", () => {
     for (const [at, mask] of changes) bytes[at] ^= mask;
     try {
       const read = load(bytes.subarray(0, length));
-      for (const x of Object.values(read)) assert.is(x.data().length, sizeOf(x.shape));
+      for (const x of Object.values(read)) assert.is(x.data().length, numel(x.shape));
     } catch (error) {
       assert.instance(error, SafetensorsError, `${error}`);
     }
@@ -637,7 +637,7 @@ test("property: any dict comes back", () => {
     })
     .map(({ dtype, shape, bytes }): { values: Values; shape: number[] } => {
       const values = new arrays[dtype as keyof typeof arrays](bytes.slice().buffer);
-      return { values: values.slice(0, sizeOf(shape)), shape };
+      return { values: values.slice(0, numel(shape)), shape };
     });
   const names = fc.oneof(name, fc.constantFrom("__proto__", "toString", "0", "-1"));
   const pairs = fc.uniqueArray(fc.tuple(names, value), { selector: ([key]) => key, maxLength: 6 });

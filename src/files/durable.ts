@@ -1,40 +1,48 @@
-// Files as the disk has them: what is written here survives a crash of the machine.
+// Durable writes: data written here survives a crash or power failure of the machine.
 
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 
-/** Bytes: Node reads and writes less than 2 GiB in one call. */
-export const piece = 2 ** 30;
+/** The maximum size of one read or write in bytes. Node limits a call to less than 2 GiB. */
+export const MAX_IO_BYTES = 2 ** 30;
 
-/** Writes chunks to a file, in place of what was there. Returns when they have reached the disk. */
+/** Writes chunks to a file, replacing its content. Returns when the data is on disk (fsync). */
 export function writeSynced(file: string, chunks: Iterable<Uint8Array>): void {
-  withOpen(file, "w", (fd) => {
-    for (const chunk of chunks)
-      for (let done = 0; done < chunk.length; )
-        done += fs.writeSync(fd, chunk, done, Math.min(chunk.length - done, piece));
+  withOpenFile(file, "w", (fd) => {
+    for (const chunk of chunks) writeAll(fd, chunk);
     fs.fsyncSync(fd);
   });
 }
 
-/** Returns when the names in a folder have reached the disk: until then a rename can be lost. */
-export function syncFolder(folder: string): void {
-  if (process.platform !== "win32") withOpen(folder, "r", fs.fsyncSync); // Windows opens no folder
+/** Writes a whole chunk, since fs.writeSync() may write a part of it only. */
+function writeAll(fd: number, chunk: Uint8Array): void {
+  let written = 0;
+  while (written < chunk.length) {
+    const length = Math.min(chunk.length - written, MAX_IO_BYTES);
+    written += fs.writeSync(fd, chunk, written, length);
+  }
 }
 
-/** Replaces a file atomically: after a crash, it has the old content or the new one. */
+/** Syncs a folder's entries to disk. A rename in the folder may be lost in a crash before this. */
+export function syncFolder(folder: string): void {
+  if (process.platform === "win32") return; // Windows cannot open a folder
+  withOpenFile(folder, "r", fs.fsyncSync);
+}
+
+/** Replaces a text file atomically: after a crash it has either the old or the new content. */
 export function replaceFile(file: string, text: string): void {
   writeSynced(`${file}.tmp`, [new TextEncoder().encode(text)]);
   fs.renameSync(`${file}.tmp`, file);
   syncFolder(dirname(file));
 }
 
-/** Replaces a file atomically by a value as JSON. */
+/** Replaces a file atomically with the JSON of a value. */
 export function writeJSON(file: string, value: unknown): void {
   replaceFile(file, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Opens a file for as long as `use` needs it. */
-export function withOpen<T>(file: string, flags: string | number, use: (fd: number) => T): T {
+/** Opens a file, passes its descriptor to `use`, and closes it again. */
+export function withOpenFile<T>(file: string, flags: string | number, use: (fd: number) => T): T {
   const fd = fs.openSync(file, flags);
   try {
     return use(fd);

@@ -16,7 +16,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { fixture } from "./support/support.ts";
+import { fixturePath } from "./support/support.ts";
 
 const test = suite("documents");
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -85,7 +85,7 @@ for (const file of documents) {
     const [text, other] = [join(cwd, "text.txt"), join(cwd, "other.txt")];
     writeFileSync(text, "To be, or not to be, that is the question:\n".repeat(200));
     writeFileSync(other, "Call me Ishmael. Some years ago, to be sure,\n".repeat(200));
-    cpSync(fixture("gpt2"), join(cwd, "gpt2"), { recursive: true });
+    cpSync(fixturePath("gpt2"), join(cwd, "gpt2"), { recursive: true });
     const env = { ...process.env, TINYBARD_DATA: text };
     for (const { line, name, words } of commands) {
       const isNew = name === "train" && !words.includes("--resume");

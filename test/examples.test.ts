@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url";
 import * as tinybard from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { fixture } from "./support/support.ts";
+import { fixturePath } from "./support/support.ts";
 
 const test = suite("examples");
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -71,7 +71,7 @@ const files = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8"
 const examples = files.filter((file) => file.endsWith(".ts")).flatMap(readExamples);
 mkdirSync(scripts, { recursive: true });
 writeFileSync(join(scripts, "all.mjs"), createScript(examples));
-cpSync(fixture("gpt2"), join(folder, "gpt2"), { recursive: true });
+cpSync(fixturePath("gpt2"), join(folder, "gpt2"), { recursive: true });
 writeFileSync(
   join(folder, "input.txt"),
   "To be, or not to be, that is the question:\n".repeat(200),

@@ -4,7 +4,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { checkOptions } from "#src/errors.js";
 import { broadcast, isSuffix, normalizeAxis, numel, sizesAround } from "#src/shape.js";
-import { assertClose, saying } from "./support/support.js";
+import { assertClose, hasMessage } from "./support/support.js";
 
 const test = suite("shape");
 
@@ -12,7 +12,7 @@ test("sizes, axes, and the view around an axis", () => {
   assert.is(numel([]), 1);
   assert.is(numel([2, 0, 3]), 0);
   assert.is(normalizeAxis("op", -1, 3), 2);
-  assert.throws(() => normalizeAxis("op", 3, 3), saying("op: dim is 3, expected -3 to 2"));
+  assert.throws(() => normalizeAxis("op", 3, 3), hasMessage("op: dim is 3, expected -3 to 2"));
   assert.equal(sizesAround([2, 3, 4, 5], 1), { outer: 2, n: 3, inner: 20 });
 });
 
@@ -22,7 +22,7 @@ test("broadcast, as NumPy", () => {
   assert.equal(broadcast("op", [1, 5], [0, 1]), [0, 5]);
   assert.throws(
     () => broadcast("op", [2, 3], [4]),
-    saying("op: b has shape [4], expected one that broadcasts with [2, 3]"),
+    hasMessage("op: b has shape [4], expected one that broadcasts with [2, 3]"),
   );
 });
 
@@ -39,11 +39,11 @@ test("isSuffix: whether repeating the elements is broadcasting", () => {
 test("an unknown option is an error that names the known ones", () => {
   assert.throws(
     () => checkOptions("op", { lr: 1, mom: 2 }, ["lr", "momentum"]),
-    saying("op: unknown option mom, expected lr, momentum"),
+    hasMessage("op: unknown option mom, expected lr, momentum"),
   );
   assert.throws(
     () => checkOptions("op", 3 as never, ["lr"]),
-    saying("op: options are 3, expected an object such as { lr: ... }"),
+    hasMessage("op: options are 3, expected an object such as { lr: ... }"),
   );
 });
 

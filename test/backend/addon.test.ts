@@ -12,12 +12,12 @@ import * as assert from "uvu/assert";
 import { addonOf, type CapturedGraph, type CpuAddon } from "#src/backend/addon.js";
 import { reference } from "#src/backend/ts/index.js";
 import {
-  argumentsOf,
+  type Allocate,
+  createArguments,
   isBuffer,
   isList,
-  type Numbers,
-  type Room,
-  wordsOf,
+  type NumericArray,
+  parseSignature,
 } from "../support/kernel-calls.js";
 
 const test = suite("addon");
@@ -32,7 +32,7 @@ const resizable = (bytes: number, most: number): Resizable =>
   Reflect.construct(ArrayBuffer, [bytes, { maxByteLength: most }]);
 
 /** Detaches the memory of an array. */
-function detach<T extends Numbers>(x: T): T {
+function detach<T extends NumericArray>(x: T): T {
   structuredClone(x.buffer, { transfer: [x.buffer as ArrayBuffer] });
   return x;
 }
@@ -42,7 +42,7 @@ class Fence {
   static readonly margin = 64; // bytes
   readonly #memory: { bytes: Uint8Array; before: Buffer }[] = [];
 
-  readonly room: Room = (type, length) => {
+  readonly room: Allocate = (type, length) => {
     const buffer = new ArrayBuffer(4 * length + 2 * Fence.margin);
     const bytes = new Uint8Array(buffer).fill(0xa5);
     this.#memory.push({ bytes, before: Buffer.from(bytes) });
@@ -113,10 +113,10 @@ function isFit(kind: string, value: unknown): boolean {
   return kind.endsWith("_OPT") && value === null;
 }
 
-const typeOf = (x: Numbers) => x.constructor as Float32ArrayConstructor;
+const typeOf = (x: NumericArray) => x.constructor as Float32ArrayConstructor;
 
 /** Arrays similar to a valid one, but wrong. */
-const spoilt: Record<string, (x: Numbers) => unknown> = {
+const spoilt: Record<string, (x: NumericArray) => unknown> = {
   detached: (x) => detach(x.slice()),
   "in resizable memory": (x) => new (typeOf(x))(resizable(x.byteLength, 1000), 0, x.length),
   "as long as resizable memory": (x) => new (typeOf(x))(resizable(x.byteLength, 1000)),
@@ -146,7 +146,7 @@ function define(cpu: CpuAddon): void {
   /** Arguments in a fence. */
   const fenced = (name: string, sizes: Record<string, number> = {}) => {
     const fence = new Fence();
-    const args = argumentsOf(cpu, name, sizes, { room: fence.room });
+    const args = createArguments(cpu, name, sizes, { room: fence.room });
     fence.close();
     return { args, fence };
   };
@@ -165,9 +165,11 @@ function define(cpu: CpuAddon): void {
   };
 
   /** Makes one wrong call for each kernel and each argument that `spoil` returns values for. */
-  const eachPlace = (spoil: (word: ReturnType<typeof wordsOf>[0], good: unknown) => Args) => {
+  const eachPlace = (
+    spoil: (word: ReturnType<typeof parseSignature>[0], good: unknown) => Args,
+  ) => {
     for (const name of names)
-      for (const [i, word] of wordsOf(cpu.signatures[name]).entries()) {
+      for (const [i, word] of parseSignature(cpu.signatures[name]).entries()) {
         const count = spoil(word, fenced(name).args[i]).length;
         for (let j = 0; j < count; j++) {
           const { args, fence } = fenced(name);
@@ -184,7 +186,7 @@ function define(cpu: CpuAddon): void {
       const before = structuredClone(args);
       assert.is(kernels[name](...args), true);
       assert.ok(fence.isIntact);
-      for (const [i, { kind }] of wordsOf(cpu.signatures[name]).entries()) {
+      for (const [i, { kind }] of parseSignature(cpu.signatures[name]).entries()) {
         const isResult = /OUT/.test(kind) && kind !== "OUT_LIST_OPT";
         (isResult ? assert.not.equal : assert.equal)(args[i], before[i], `argument ${i}`);
       }
@@ -196,7 +198,7 @@ function define(cpu: CpuAddon): void {
       const [, parameters = ""] = /\(([^)]*)\)/.exec(kernel.toString()) ?? [];
       assert.equal(
         parameters.split(/[,\s]+/).filter(Boolean),
-        wordsOf(cpu.signatures[name]).map((word) => word.name),
+        parseSignature(cpu.signatures[name]).map((word) => word.name),
         name,
       );
     }
@@ -213,7 +215,7 @@ function define(cpu: CpuAddon): void {
   test("junk in place of any argument is an error", () => {
     for (const [what, make] of Object.entries(junk)) {
       for (const name of names)
-        for (const [i, { kind, name: place }] of wordsOf(cpu.signatures[name]).entries()) {
+        for (const [i, { kind, name: place }] of parseSignature(cpu.signatures[name]).entries()) {
           const { args, fence } = fenced(name);
           if (isFit(kind, make())) continue;
           args[i] = make();
@@ -226,8 +228,8 @@ function define(cpu: CpuAddon): void {
     for (const make of Object.values(spoilt))
       eachPlace((word, good) => {
         if (!isBuffer(word)) return [];
-        if (!isList(word)) return [make(good as Numbers)];
-        const [first, second] = good as Numbers[];
+        if (!isList(word)) return [make(good as NumericArray)];
+        const [first, second] = good as NumericArray[];
         return [
           [make(first), second],
           [first, make(second)],
@@ -236,29 +238,31 @@ function define(cpu: CpuAddon): void {
   });
 
   test("an array that is too short is an error, by itself and in one of several lists", () => {
-    const short = (x: Numbers) => x.subarray(1);
+    const short = (x: NumericArray) => x.subarray(1);
     eachPlace((word, good) => {
       if (!isBuffer(word) || (isList(word) && word.name === "x")) return [];
-      return [isList(word) ? (good as Numbers[]).map(short) : short(good as Numbers)];
+      return [isList(word) ? (good as NumericArray[]).map(short) : short(good as NumericArray)];
     });
   });
 
   test("integers for floats and floats for integers are an error, unless the kernel takes both", () => {
-    const swapped = (x: Numbers) =>
+    const swapped = (x: NumericArray) =>
       x instanceof Int32Array ? new Float32Array(x.length) : new Int32Array(x.length);
     eachPlace((word, good) => {
       if (!isBuffer(word) || word.type === "any") return [];
-      return [isList(word) ? (good as Numbers[]).map(swapped) : swapped(good as Numbers)];
+      return [isList(word) ? (good as NumericArray[]).map(swapped) : swapped(good as NumericArray)];
     });
   });
 
   test("Float64Arrays return false, and nothing is written; for integers they are an error", () => {
-    const double = (x: Numbers) => new Float64Array(x.length);
+    const double = (x: NumericArray) => new Float64Array(x.length);
     for (const name of names)
-      for (const [i, word] of wordsOf(cpu.signatures[name]).entries()) {
+      for (const [i, word] of parseSignature(cpu.signatures[name]).entries()) {
         if (!isBuffer(word)) continue;
         const { args, fence } = fenced(name);
-        args[i] = isList(word) ? (args[i] as Numbers[]).map(double) : double(args[i] as Numbers);
+        args[i] = isList(word)
+          ? (args[i] as NumericArray[]).map(double)
+          : double(args[i] as NumericArray);
         if (word.type === "i32") expectError(name, args, fence, `${word.name}: doubles`);
         else assert.is(kernels[name](...args), false, `${name}: ${word.name}`);
         assert.ok(fence.isUntouched, name);
@@ -267,7 +271,9 @@ function define(cpu: CpuAddon): void {
 
   test("an argument that overlaps an output is an error", () => {
     for (const name of names) {
-      const words = [...wordsOf(cpu.signatures[name]).entries()].filter(([, w]) => isBuffer(w));
+      const words = [...parseSignature(cpu.signatures[name]).entries()].filter(([, w]) =>
+        isBuffer(w),
+      );
       for (const [i, a] of words)
         for (const [j, b] of words) {
           const isWritten = [a, b].some(({ kind }) => /OUT/.test(kind));
@@ -275,10 +281,10 @@ function define(cpu: CpuAddon): void {
           const { args, fence } = fenced(name, { n: 6, na: 6, nb: 6, nc: 6 });
           const [x, y] = [args[i], args[j]].map((each) =>
             Array.isArray(each) ? each[0] : each,
-          ) as Numbers[];
+          ) as NumericArray[];
           if (y.length > x.length) continue;
           const same = new (typeOf(y))(x.buffer as ArrayBuffer, x.byteOffset, y.length);
-          args[j] = isList(b) ? [same, (args[j] as Numbers[])[1]] : same;
+          args[j] = isList(b) ? [same, (args[j] as NumericArray[])[1]] : same;
           expectError(name, args, fence, `${b.name} in ${a.name}`);
         }
     }
@@ -287,9 +293,9 @@ function define(cpu: CpuAddon): void {
   test("lists of other lengths, with a getter that detaches, or with too many entries are errors", () => {
     for (const [name, places] of Object.entries({ sgd: [0, 1, 2], adamw: [0, 1, 2, 3, 5] }))
       for (const place of places) {
-        const spoil = (change: (list: Numbers[], args: Args, fence: Fence) => unknown) => {
+        const spoil = (change: (list: NumericArray[], args: Args, fence: Fence) => unknown) => {
           const { args, fence } = fenced(name);
-          args[place] = change(args[place] as Numbers[], args, fence);
+          args[place] = change(args[place] as NumericArray[], args, fence);
           expectError(name, args, fence, `list ${place}`);
         };
         spoil((list) => list.slice(1));
@@ -297,7 +303,7 @@ function define(cpu: CpuAddon): void {
         spoil(([a, b]) => [b, a].map((x) => (x.length === 1 ? new Float32Array(2) : x)));
         spoil(() => new Array(2 ** 32 - 1));
         spoil((list, args) => {
-          const victim = (args[(place + 1) % 3] as Numbers[])[1];
+          const victim = (args[(place + 1) % 3] as NumericArray[])[1];
           return Object.defineProperty([...list], 1, { get: () => detach(victim) && list[1] });
         });
       }
@@ -375,7 +381,9 @@ function define(cpu: CpuAddon): void {
 
   test("sizes of 0 are valid, or an error", () => {
     for (const name of names)
-      for (const word of wordsOf(cpu.signatures[name]).filter(({ kind }) => kind === "SIZE")) {
+      for (const word of parseSignature(cpu.signatures[name]).filter(
+        ({ kind }) => kind === "SIZE",
+      )) {
         const { args, fence } = fenced(name, { [word.name]: 0 });
         try {
           kernels[name](...args);
@@ -396,7 +404,7 @@ function define(cpu: CpuAddon): void {
     fc.assert(
       fc.property(call, ([name, sizes, most]) => {
         const { args, fence } = fenced(name);
-        for (const [i, word] of wordsOf(cpu.signatures[name]).entries()) {
+        for (const [i, word] of parseSignature(cpu.signatures[name]).entries()) {
           if (word.kind === "SIZE") args[i] = sizes[i % sizes.length];
           else if (isBuffer(word) && !isList(word)) {
             const type = args[i] instanceof Int32Array ? Int32Array : Float32Array;
@@ -419,7 +427,7 @@ function define(cpu: CpuAddon): void {
     fc.assert(
       fc.property(call, ([name, reals]) => {
         const { args, fence } = fenced(name);
-        for (const [i, { kind }] of wordsOf(cpu.signatures[name]).entries())
+        for (const [i, { kind }] of parseSignature(cpu.signatures[name]).entries())
           if (kind === "REAL") args[i] = reals[i % reals.length];
         assert.is(kernels[name](...args), true);
         assert.ok(fence.isIntact, name);

@@ -9,15 +9,15 @@ import * as assert from "uvu/assert";
 import type { CudaAddon, DeviceBuffer } from "#src/backend/addon.js";
 import { reference } from "#src/backend/ts/index.js";
 import {
-  argumentsOf,
-  drawSizes,
-  isMaybe,
+  createArguments,
+  isOptional,
   largeSizes,
-  type Numbers,
-  odd,
+  type NumericArray,
+  oddSizes,
+  type Parameter,
+  parseSignature,
+  sampleSizes,
   type Values,
-  type Word,
-  wordsOf,
 } from "../support/kernel-calls.js";
 
 const test = suite("cuda");
@@ -37,7 +37,7 @@ function rounded<T extends Float32Array | Float64Array>(x: T): T {
 }
 
 /** What F is in a word's buffers: those of f32 stay f32. */
-const typeOf = ({ type }: Word, dtype: DType) =>
+const typeOf = ({ type }: Parameter, dtype: DType) =>
   type === "i32" ? "i32" : type === "F" || type === "W" ? dtype : "f32";
 
 /** The largest difference; NaN equals NaN, an infinity itself. */
@@ -53,7 +53,7 @@ function worst(x: ArrayLike<number>, truth: number[]): number {
 function define(addon: CudaAddon): void {
   const native = addon.kernels as unknown as Kernels;
 
-  const upload = (x: Numbers, dtype: string): DeviceBuffer => {
+  const upload = (x: NumericArray, dtype: string): DeviceBuffer => {
     const buffer = addon.allocate(dtype, x.length);
     if (!buffer) throw new Error("out of memory");
     addon.write(buffer, x);
@@ -61,12 +61,12 @@ function define(addon: CudaAddon): void {
   };
 
   /** A kernel on the device, on copies of the arguments: all its buffers afterwards. */
-  const run = (kernel: string, words: Word[], args: Args, dtype: DType) => {
+  const run = (kernel: string, words: Parameter[], args: Args, dtype: DType) => {
     const buffers: DeviceBuffer[] = [];
-    const own = (x: unknown, word: Word): unknown => {
+    const own = (x: unknown, word: Parameter): unknown => {
       if (Array.isArray(x)) return x.map((each) => own(each, word));
       if (!ArrayBuffer.isView(x)) return x;
-      buffers.push(upload(x as Numbers, typeOf(word, dtype)));
+      buffers.push(upload(x as NumericArray, typeOf(word, dtype)));
       return buffers.at(-1);
     };
     native[kernel](...args.map((x, i) => own(x, words[i])));
@@ -112,10 +112,10 @@ function define(addon: CudaAddon): void {
     if (kernel === "linearCrossEntropyBackward")
       values = { ...values, n: 8 * (values.n as number) }; // no pads
     const what = `${kernel} ${dtype} ${JSON.stringify(values)}, nulls ${nulls}`;
-    const words = wordsOf(addon.signatures[kernel]);
-    const args = argumentsOf(addon, kernel, values, { lists });
+    const words = parseSignature(addon.signatures[kernel]);
+    const args = createArguments(addon, kernel, values, { lists });
     for (const [i, { kind, name }] of words.entries()) {
-      if (!isMaybe(kind)) continue;
+      if (!isOptional(kind)) continue;
       const isNone = name === "h" && !values.activation;
       const isNeeded = kernel === "linearBackward" && name === "h"; // where there is an f
       if (isNone || (nulls % 2 === 1 && !isNeeded)) args[i] = null;
@@ -187,9 +187,9 @@ function define(addon: CudaAddon): void {
     const dtypes: DType[] = /\((F|W),/.test(signature) ? ["f32", "bf16"] : ["f32"];
     for (const dtype of dtypes)
       test(`${kernel} in ${dtype}: as exact as can be, and the same bits again`, () => {
-        for (const [seed, size] of odd.entries()) {
-          const lists = [size, 1, odd[odd.length - 1 - seed]];
-          check(kernel, drawSizes(signature, seed), lists, seed, dtype);
+        for (const [seed, size] of oddSizes.entries()) {
+          const lists = [size, 1, oddSizes[oddSizes.length - 1 - seed]];
+          check(kernel, sampleSizes(signature, seed), lists, seed, dtype);
         }
         for (const values of largeSizes(signature)) {
           const nulls = kernel === "linear" && values.activation === 1 ? 2 : 0; // h, as in models

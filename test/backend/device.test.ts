@@ -11,7 +11,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { eachDevice, saying } from "../support/support.js";
+import { eachDevice, hasMessage } from "../support/support.js";
 
 eachDevice("device", (test, on) => {
   test("ts is always there; what is missing says why", () => {
@@ -25,7 +25,7 @@ eachDevice("device", (test, on) => {
       /device: name is gpu, expected auto, cuda, cpu, ts, cuda-emulator/,
     );
     for (const { name, reason } of devices().filter((each) => !each.available))
-      assert.throws(() => device(name), saying(`device ${name} is not available: ${reason}`));
+      assert.throws(() => device(name), hasMessage(`device ${name} is not available: ${reason}`));
   });
 
   test("the default device is where tensors are made", () => {

@@ -7,14 +7,14 @@ import * as assert from "uvu/assert";
 import { addonOf, type CpuAddon } from "#src/backend/addon.js";
 import { reference } from "#src/backend/ts/index.js";
 import {
-  argumentsOf,
-  drawSizes,
-  isMaybe,
+  createArguments,
+  isOptional,
   largeSizes,
-  type Numbers,
-  odd,
+  type NumericArray,
+  oddSizes,
+  parseSignature,
+  sampleSizes,
   type Values,
-  wordsOf,
 } from "../support/kernel-calls.js";
 
 const test = suite("native");
@@ -30,22 +30,22 @@ function define({ kernels, signatures, threads }: CpuAddon): void {
     return x instanceof Float32Array ? Float64Array.from(x) : structuredClone(x);
   };
 
-  const bytesOf = (x: Numbers) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
+  const bytesOf = (x: NumericArray) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
 
   /** A kernel with a number of threads on copies of the arguments: all its buffers afterwards. */
   const run = (kernel: string, args: Args, count: number) => {
     const own = structuredClone(args);
     threads(count);
     native[kernel](...own);
-    return own.flat().filter(ArrayBuffer.isView) as Numbers[];
+    return own.flat().filter(ArrayBuffer.isView) as NumericArray[];
   };
 
   /** `nulls`: which of the arguments that may be null are, a bit for each. */
   const check = (kernel: string, values: Values, lists: number[], nulls = 0) => {
     const what = `${kernel} ${JSON.stringify(values)}, nulls ${nulls}`;
-    const args = argumentsOf({ signatures }, kernel, values, { lists });
-    for (const [i, { kind, name }] of wordsOf(signatures[kernel]).entries()) {
-      if (!isMaybe(kind)) continue;
+    const args = createArguments({ signatures }, kernel, values, { lists });
+    for (const [i, { kind, name }] of parseSignature(signatures[kernel]).entries()) {
+      if (!isOptional(kind)) continue;
       const isNone = name === "h" && !values.activation;
       const isNeeded = kernel === "linearBackward" && name === "h"; // where there is an f
       if (isNone || (nulls % 2 === 1 && !isNeeded)) args[i] = null;
@@ -54,7 +54,7 @@ function define({ kernels, signatures, threads }: CpuAddon): void {
     const actual = run(kernel, args, 1);
     const doubles = args.map(inDoubles);
     (reference as unknown as Kernels)[kernel](...doubles);
-    const expected = doubles.flat().filter(ArrayBuffer.isView) as Numbers[];
+    const expected = doubles.flat().filter(ArrayBuffer.isView) as NumericArray[];
     for (const [i, x] of actual.entries()) {
       let most = 1e-6;
       for (const y of expected[i]) most = Math.max(most, Math.abs(y));
@@ -74,9 +74,9 @@ function define({ kernels, signatures, threads }: CpuAddon): void {
   });
   for (const [kernel, signature] of Object.entries(signatures)) {
     test(`${kernel}: as in doubles, and the same bits with 1, 2, 3 and 7 threads`, () => {
-      for (const [seed, size] of odd.entries()) {
-        const lists = [size, 1, odd[odd.length - 1 - seed]];
-        check(kernel, drawSizes(signature, seed), lists, seed);
+      for (const [seed, size] of oddSizes.entries()) {
+        const lists = [size, 1, oddSizes[oddSizes.length - 1 - seed]];
+        check(kernel, sampleSizes(signature, seed), lists, seed);
       }
       for (const values of largeSizes(signature)) check(kernel, values, [20_000, 7, 50_001]);
     });

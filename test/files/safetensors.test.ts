@@ -22,7 +22,7 @@ import {
 import { tensor } from "#src/ops/creation.js";
 import { numel } from "#src/shape.js";
 import type { Tensor } from "#src/tensor/tensor.js";
-import { fixture } from "../support/support.js";
+import { fixturePath } from "../support/support.js";
 
 const test = suite("files/safetensors");
 const folder = fs.mkdtempSync(join(tmpdir(), "tinybard-safetensors-"));
@@ -190,7 +190,7 @@ test("the data begins at a multiple of 8 bytes for any header length", () => {
 });
 
 test("a file written by Hugging Face transformers", () => {
-  const { tensors, metadata } = readSafetensors(fixture("gpt2/model.safetensors"));
+  const { tensors, metadata } = readSafetensors(fixturePath("gpt2/model.safetensors"));
   assert.equal({ ...metadata }, { format: "pt" });
   assert.equal(tensors["transformer.h.0.attn.c_attn.weight"].shape, [64, 192]);
 });

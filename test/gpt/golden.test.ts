@@ -17,18 +17,18 @@ import {
   tensor,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, fixture, shakespeare } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath, loadShakespeare } from "../support/support.js";
 
-const golden = JSON.parse(readFileSync(fixture("gpt/gpt.json"), "utf8"));
+const golden = JSON.parse(readFileSync(fixturePath("gpt/gpt.json"), "utf8"));
 
 eachDevice("golden GPT", (test, on) => {
-  const text = shakespeare("the golden training run");
+  const text = loadShakespeare("the golden training run");
   const run = text === null ? test.skip : test;
   const ids = text === null ? [] : CharTokenizer.train(text).encode(text.slice(0, 200_000));
   const { batchSize, ...config } = golden.config;
   const loadModel = () => {
     const model = new GPT({ ...config, scaleResidual: false } as GPTOptions).to(on);
-    model.loadStateDict(loadSafetensors(fixture("gpt/init.safetensors")));
+    model.loadStateDict(loadSafetensors(fixturePath("gpt/init.safetensors")));
     return model;
   };
   const getBatch = (step: number, device: Device = on) => {
@@ -53,13 +53,13 @@ eachDevice("golden GPT", (test, on) => {
     const model = loadModel();
     const [x, y] = getBatch(0);
     const { logits, loss } = model.forward(x, y);
-    assertClose(logits as Tensor, loadSafetensors(fixture("gpt/logits.safetensors")).logits, {
+    assertClose(logits as Tensor, loadSafetensors(fixturePath("gpt/logits.safetensors")).logits, {
       rtol: 1e-5,
       atol: 2e-6,
     });
     assertClose([(loss as Tensor).item()], [golden.losses[0]], { rtol: 1e-6 });
     (loss as Tensor).backward();
-    const grads = loadSafetensors(fixture("gpt/grads.safetensors"));
+    const grads = loadSafetensors(fixturePath("gpt/grads.safetensors"));
     let count = 0;
     for (const [name, w] of model.namedParameters()) {
       const difference = relativeError(w.grad as Tensor, grads[name].data());
@@ -100,7 +100,7 @@ eachDevice("golden GPT", (test, on) => {
         what: `gradient norm of step ${step}`,
       });
     }
-    const final = loadSafetensors(fixture("gpt/final.safetensors"));
+    const final = loadSafetensors(fixturePath("gpt/final.safetensors"));
     for (const [name, w] of model.namedParameters())
       assert.ok(
         relativeError(w, final[name].data()) < 0.05,

@@ -25,7 +25,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, fixture } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/support.js";
 
 const tiny: GPTOptions = { vocabSize: 13, blockSize: 6, nLayer: 2, nHead: 2, nEmbd: 8 };
 const createValues = (name: string, shape: number[]): Tensor => {
@@ -53,7 +53,7 @@ eachDevice("GPT-2 folders", (test, on) => {
   /** Copies a folder, by default the golden one, with changes to its tensors or config.json. */
   const copyWith = (
     change: { tensors?: (dict: TensorDict) => TensorDict; config?: object },
-    from = fixture("gpt2"),
+    from = fixturePath("gpt2"),
   ) => {
     const copy = newFolder();
     cpSync(from, copy, { recursive: true });
@@ -66,7 +66,7 @@ eachDevice("GPT-2 folders", (test, on) => {
   };
   const rename = (dict: TensorDict, name: (old: string) => string) =>
     Object.fromEntries(Object.entries(dict).map(([old, x]) => [name(old), x]));
-  const loadGoldenLogits = () => loadLogits(fixture("gpt2"));
+  const loadGoldenLogits = () => loadLogits(fixturePath("gpt2"));
   const loadLogits = async (path: string) => getLogits(await loadGPT2(path)).data();
 
   for (const options of [

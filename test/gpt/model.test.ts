@@ -19,7 +19,7 @@ import { sample } from "#src/gpt/generate.js";
 import { KVCache } from "#src/gpt/kv-cache.js";
 import { countParameters } from "#src/gpt/language-model.js";
 import { resolveConfig } from "#src/train/config.js";
-import { assertClose, eachDevice, fixture } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/support.js";
 
 const tiny = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 12 };
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -175,10 +175,12 @@ eachDevice("GPT", (test, on) => {
   });
 
   test("GPT-2 from transformers: the same logits and greedy text", async () => {
-    const model = (await loadGPT2(fixture("gpt2"))).to(on);
-    const { ids: input, logits: expected } = loadSafetensors(fixture("gpt2/expected.safetensors"));
+    const model = (await loadGPT2(fixturePath("gpt2"))).to(on);
+    const { ids: input, logits: expected } = loadSafetensors(
+      fixturePath("gpt2/expected.safetensors"),
+    );
     assertClose(model.forward(input.to(on)).logits as Tensor, expected, { rtol: 1e-4, atol: 1e-4 });
-    const { prompt, greedy } = JSON.parse(readFileSync(fixture("gpt2/expected.json"), "utf8"));
+    const { prompt, greedy } = JSON.parse(readFileSync(fixturePath("gpt2/expected.json"), "utf8"));
     const options = { prompt, maxNewTokens: greedy.length - prompt.length, temperature: 0 };
     assert.equal([...prompt, ...(await collect(generate(model, options)))], greedy);
   });

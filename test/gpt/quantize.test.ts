@@ -27,7 +27,7 @@ import { exportRun } from "#src/runs/export.js";
 import { loadRun } from "#src/runs/load.js";
 import { quantizeRun } from "#src/runs/quantize.js";
 import { measureRun } from "#src/train/evaluate.js";
-import { assertClose, eachDevice, saying, shakespeare } from "../support/support.js";
+import { assertClose, eachDevice, hasMessage, loadShakespeare } from "../support/support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-quantize-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -152,7 +152,7 @@ eachDevice("quantized GPT", (test, on) => {
     const quantized = loadRun(run, on).model as GPT;
     assert.throws(
       () => quantize(quantized, { bits: 4 }),
-      saying("quantize: the model is quantized already"),
+      hasMessage("quantize: the model is quantized already"),
     );
     assert.throws(() => saveGPT2(newFolder(), quantized), /saveGPT2: the model is quantized/);
     assert.throws(() => exportRun(run, newFolder(), on), /export: the model of .* is quantized/);
@@ -162,11 +162,11 @@ eachDevice("quantized GPT", (test, on) => {
     assert.throws(() => quantizeRun(run, { out: newFolder(), bits: 8, device: on }), /already/);
     assert.throws(
       () => quantize(buildModel(sizes), { bits: 3 as 4 }),
-      saying("quantize: bits is 3, expected 8 or 4"),
+      hasMessage("quantize: bits is 3, expected 8 or 4"),
     );
     assert.throws(
       () => quantize({} as GPT, { bits: 8 }),
-      saying("quantize: the model is not a GPT"),
+      hasMessage("quantize: the model is not a GPT"),
     );
   });
 
@@ -246,7 +246,7 @@ eachDevice("quantized GPT", (test, on) => {
 
   if (!["cpu", "cuda"].includes(on.name)) return; // the other devices take minutes
   test("Tiny Shakespeare: at most 0.30 of the bytes, and a loss within 0.01", async () => {
-    if (!shakespeare("the loss of a quantized model")) return;
+    if (!loadShakespeare("the loss of a quantized model")) return;
     const text = process.env.TINYBARD_DATA as string;
     const { out: run } = await train({
       preset: "lecture-0.2m",

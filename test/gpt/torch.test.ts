@@ -2,13 +2,13 @@
 // (norm_first), and a GPT with Llama's components, built from PyTorch's functions.
 
 import { EncoderDecoder, GPT, loadSafetensors, nn, rotary, tensor } from "tinybard";
-import { assertClose, eachDevice, fixture } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/support.js";
 
 const sizes = { nEmbd: 12, nHead: 3 };
 const tolerance = { rtol: 1e-4, atol: 5e-6 };
 
 eachDevice("transformers in PyTorch", (test, on) => {
-  const all = Object.entries(loadSafetensors(fixture("transformer.safetensors")));
+  const all = Object.entries(loadSafetensors(fixturePath("transformer.safetensors")));
   const dict = Object.fromEntries(all.map(([name, x]) => [name, x.to(on)]));
   const { x, ctx, ...values } = dict;
   const ids = (rows: number[][]) => tensor(rows, { dtype: "i32", device: on });

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import * as tinybard from "tinybard";
 import { loadSafetensors, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, fixture } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/support.js";
 
 interface Case {
   op: string;
@@ -13,7 +13,7 @@ interface Case {
   inputs: Record<string, number[]>;
 }
 
-const cases: Case[] = JSON.parse(readFileSync(fixture("ops.json"), "utf8"));
+const cases: Case[] = JSON.parse(readFileSync(fixturePath("ops.json"), "utf8"));
 
 /**
  * Calls an op as the case tells: its tensors in order, then its parameters as that op takes them.
@@ -40,7 +40,7 @@ function call({ op, params }: Case, inputs: Tensor[]): Tensor {
 }
 
 eachDevice("golden ops", (test, on) => {
-  const all = loadSafetensors(fixture("ops.safetensors"));
+  const all = loadSafetensors(fixturePath("ops.safetensors"));
   cases.forEach((each, i) => {
     test(`${i} ${each.op} ${JSON.stringify(each.params)} ${JSON.stringify(each.inputs)}`, () => {
       const names = Object.keys(each.inputs);

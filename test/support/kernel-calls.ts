@@ -5,7 +5,7 @@ import type { CudaAddon } from "#src/backend/addon.js";
 import { normal } from "#src/random.js";
 
 /** An argument of a kernel: IN(f32, x, rows * n), SIZE(rows). */
-export interface Word {
+export interface Parameter {
   readonly kind: string;
   readonly type: string;
   readonly name: string;
@@ -13,12 +13,12 @@ export interface Word {
 }
 
 export type Values = Record<string, number | boolean>;
-export type Numbers = Float32Array | Int32Array;
+export type NumericArray = Float32Array | Int32Array;
 type NumbersOf = Float32ArrayConstructor | Int32ArrayConstructor;
 /** New memory for an array of a type and length. */
-export type Room = (type: NumbersOf, length: number) => Numbers;
+export type Allocate = (type: NumbersOf, length: number) => NumericArray;
 
-const plain: Room = (type, length) => new type(length);
+const plain: Allocate = (type, length) => new type(length);
 
 /** What the sizes and numbers of a call are where nothing else is said: small and odd. */
 // biome-ignore format: a few kernels a row
@@ -31,11 +31,11 @@ const usual: Values = {
   maxNorm: 0.5, groups: 1, bits: 8, subtractMean: true,
 };
 
-/** Numbers that only make sense, or only are well conditioned, above 0. */
+/** NumericArray that only make sense, or only are well conditioned, above 0. */
 const positive = new Set(["rstd", "lse", "count", "total", "v", "t", "lr"]);
 const positiveOf: Record<string, string> = { div: "b", log: "x", pow: "x", sqrt: "x" };
 
-export function wordsOf(signature: string): Word[] {
+export function parseSignature(signature: string): Parameter[] {
   const words = signature.matchAll(
     /\b((?:IN|OUT|SIZE|REAL|FLAG)\w*)\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)/g,
   );
@@ -46,18 +46,18 @@ export function wordsOf(signature: string): Word[] {
   });
 }
 
-export const isList = ({ kind }: Word) => /^(IN|INOUT|INOUT_SCALAR)_LIST$/.test(kind);
+export const isList = ({ kind }: Parameter) => /^(IN|INOUT|INOUT_SCALAR)_LIST$/.test(kind);
 /** Copies in bf16 are left out: cpu has none. */
-export const isBuffer = ({ kind, type }: Word) => type !== "" && kind !== "OUT_LIST_OPT";
+export const isBuffer = ({ kind, type }: Parameter) => type !== "" && kind !== "OUT_LIST_OPT";
 
 /** A kernel's arguments, random but for the sizes and numbers `given` and the lengths of `lists`. */
-export function argumentsOf(
+export function createArguments(
   { signatures }: Pick<CudaAddon, "signatures">,
   kernel: string,
   given: Values = {},
   { lists = [5, 3], room = plain } = {},
 ): unknown[] {
-  const words = wordsOf(signatures[kernel]);
+  const words = parseSignature(signatures[kernel]);
   const values: Values = { ...usual, ...given };
   if (kernel === "transpose" && !("p" in given)) values.p = 3; // a size there, elsewhere a share
   values.aStep ??= (values.M as number) * (values.K as number);
@@ -68,18 +68,24 @@ export function argumentsOf(
     const make = (n: number, at: number) => fill(kernel, word, room(typeOf(word), n), values, at);
     if (isList(word))
       return lists.map((n, i) => make(word.kind === "INOUT_SCALAR_LIST" ? 1 : n, site + 20 * i));
-    return make(lengthOf(word, values), site);
+    return make(getLength(word, values), site);
   });
 }
 
-const typeOf = ({ type }: Word) => (type === "i32" ? Int32Array : Float32Array);
+const typeOf = ({ type }: Parameter) => (type === "i32" ? Int32Array : Float32Array);
 
 /** A length as kernels.def writes it, which JavaScript reads too. */
-export function lengthOf({ length }: Word, values: Values): number {
+export function getLength({ length }: Parameter, values: Values): number {
   return new Function(...Object.keys(values), `return ${length}`)(...Object.values(values));
 }
 
-function fill(kernel: string, { name, type }: Word, x: Numbers, values: Values, site: number) {
+function fill(
+  kernel: string,
+  { name, type }: Parameter,
+  x: NumericArray,
+  values: Values,
+  site: number,
+) {
   const random = normal(x.length, { site, stream: "sample", seed: 3 });
   if (type !== "i32") {
     if (kernel === "adamw" && name === "foundInf") return x.fill(0);
@@ -99,18 +105,18 @@ function fill(kernel: string, { name, type }: Word, x: Numbers, values: Values, 
 }
 
 /** May the argument be null? */
-export const isMaybe = (kind: string) => /^(IN|OUT)_OPT$/.test(kind);
+export const isOptional = (kind: string) => /^(IN|OUT)_OPT$/.test(kind);
 
 /** Sizes around every vector width and tile. */
-export const odd = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 40, 65];
+export const oddSizes = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 40, 65];
 
 /** Odd sizes drawn for all words of a kernel, such that they go together. */
-export function drawSizes(signature: string, seed: number): Values {
-  const words = wordsOf(signature).filter(({ kind }) => kind === "SIZE" || kind === "FLAG");
+export function sampleSizes(signature: string, seed: number): Values {
+  const words = parseSignature(signature).filter(({ kind }) => kind === "SIZE" || kind === "FLAG");
   const rngState = normal(words.length, { site: seed, stream: "sample", seed: 1 });
   const drawn = words.map(({ name, kind }, i): [string, number | boolean] => {
     const at = Math.floor(Math.abs(rngState[i]) * 1e4);
-    return [name, kind === "FLAG" ? at % 2 === 1 : odd[at % odd.length]];
+    return [name, kind === "FLAG" ? at % 2 === 1 : oddSizes[at % oddSizes.length]];
   });
   const values = Object.fromEntries(drawn) as Record<string, number>;
   const { n, start, count, B, H, T, capacity } = values;
@@ -131,7 +137,7 @@ export function drawSizes(signature: string, seed: number): Values {
 /** Sizes at which several threads work, and the matrix product packs its operands. */
 // biome-ignore format: a few kernels a row
 export function* largeSizes(signature: string): Generator<Values> {
-  const names = new Set(wordsOf(signature).map(({ name }) => name));
+  const names = new Set(parseSignature(signature).map(({ name }) => name));
   const n = names.has("rows") ? 257 : names.has("outer") ? 61 : 40_001;
   const sizes = {
     n, na: n, nb: 7, nc: 3, batch: 1, M: 200, N: 330, K: 830, outer: 30, inner: 37, rows: 301, V: 50,

@@ -148,7 +148,7 @@ export function assertSame(
 }
 
 /** Is this the error that was meant? A string alone would be no expectation for assert.throws(). */
-export function saying(message: string): (error: Error) => boolean {
+export function hasMessage(message: string): (error: Error) => boolean {
   return (error) => {
     assert.is(error.message, message);
     return true;
@@ -156,12 +156,12 @@ export function saying(message: string): (error: Error) => boolean {
 }
 
 /** Where test data lies, in the sources. */
-export function fixture(path: string): string {
+export function fixturePath(path: string): string {
   return fileURLToPath(new URL(`../../test/golden/${path}`, import.meta.url));
 }
 
 /** Tiny Shakespeare, or null with a line that says what is skipped. */
-export function shakespeare(what: string): string | null {
+export function loadShakespeare(what: string): string | null {
   const file = process.env.TINYBARD_DATA;
   if (file && existsSync(file)) {
     const text = readFileSync(file, "utf8");

@@ -9,7 +9,7 @@ import { MergeTable } from "#src/tokenizers/bpe/encode.js";
 import { byteAlphabet, encodeUtf8, preTokenize } from "#src/tokenizers/bpe/pretokenize.js";
 import { learnMerges } from "#src/tokenizers/bpe/train.js";
 import { decodeStream, defaultPrompt } from "#src/tokenizers/tokenizer.js";
-import { saying } from "../support/support.js";
+import { hasMessage } from "../support/support.js";
 import { arbitraryText, toWellFormed, unusualTexts } from "../support/unusual-texts.ts";
 
 const test = suite("tokenizers/bpe");
@@ -177,7 +177,7 @@ test("the decoder returns a character of several tokens with the last one", asyn
   for (const id of [256, -1, 1.5])
     assert.throws(
       () => bytes.decode([id]),
-      saying(`decode: id ${id} is unknown, expected 0 to 255`),
+      hasMessage(`decode: id ${id} is unknown, expected 0 to 255`),
     );
   assert.equal(defaultPrompt(bytes), [toByteId("\n")]);
 });
@@ -218,7 +218,9 @@ test("a special token that is spelled like an ordinary token is rejected", () =>
   for (const specialTokens of [["a"], ["Ġ"], ["Ġab"]])
     assert.throws(
       () => BPETokenizer.train(" ab ab", { vocabSize: 300, specialTokens }),
-      saying(`BPETokenizer: special token "${specialTokens[0]}" is spelled like an ordinary token`),
+      hasMessage(
+        `BPETokenizer: special token "${specialTokens[0]}" is spelled like an ordinary token`,
+      ),
     );
 });
 
@@ -226,7 +228,9 @@ test("invalid options are rejected", () => {
   for (const vocabSize of [255, 300.5, Number.NaN, Infinity])
     assert.throws(
       () => BPETokenizer.train("a", { vocabSize }),
-      saying(`BPETokenizer.train: vocabSize is ${vocabSize}, expected a whole number from 256 up`),
+      hasMessage(
+        `BPETokenizer.train: vocabSize is ${vocabSize}, expected a whole number from 256 up`,
+      ),
     );
   assert.throws(
     () => BPETokenizer.train("a", { vocabSize: 256, specialTokens: [END] }),

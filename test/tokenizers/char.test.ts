@@ -5,7 +5,7 @@ import { CharTokenizer } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { tokenizerFromJSON } from "#src/tokenizers/registry.js";
-import { saying } from "../support/support.js";
+import { hasMessage } from "../support/support.js";
 
 const test = suite("tokenizers/char");
 
@@ -34,7 +34,7 @@ test("an unknown character is rejected with its code point and position", () => 
   for (const id of [3, -1, 0.5])
     assert.throws(
       () => tokenizer.decode([id]),
-      saying(`decode: id ${id} is unknown, expected 0 to 2`),
+      hasMessage(`decode: id ${id} is unknown, expected 0 to 2`),
     );
 });
 

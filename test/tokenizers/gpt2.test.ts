@@ -11,7 +11,7 @@ import * as assert from "uvu/assert";
 import { splitTokens } from "#src/data/batches.js";
 import { fromTiktoken } from "#src/tokenizers/bpe/gpt2.js";
 import { byteAlphabet } from "#src/tokenizers/bpe/pretokenize.js";
-import { shakespeare } from "../support/support.ts";
+import { loadShakespeare } from "../support/support.ts";
 import { arbitraryText, toWellFormed, unusualTexts } from "../support/unusual-texts.ts";
 
 const test = suite("tokenizers/gpt2");
@@ -67,7 +67,7 @@ test("U+0085 is white space and U+FEFF is not, as in tiktoken and unlike JavaScr
 });
 
 test("Tiny Shakespeare is 301,966 and 36,059 tokens, the same as gpt-tokenizer's", () => {
-  const text = shakespeare("its tokens in GPT-2's vocabulary");
+  const text = loadShakespeare("its tokens in GPT-2's vocabulary");
   if (text === null) return;
   const { train, val } = splitTokens(text, tokenizer);
   assert.equal([train.length, val.length], [301966, 36059]);

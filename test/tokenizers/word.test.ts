@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { tokenizerFromJSON, WordTokenizer } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { saying } from "../support/support.js";
+import { hasMessage } from "../support/support.js";
 
 const test = suite("tokenizers/word");
 const UNK = 0;
@@ -70,7 +70,7 @@ test("decoding one id at a time equals decoding all", () => {
   for (const id of [tokenizer.vocabSize, -1, 0.5])
     assert.throws(
       () => tokenizer.decode([id]),
-      saying(`decode: id ${id} is unknown, expected 0 to 12`),
+      hasMessage(`decode: id ${id} is unknown, expected 0 to 12`),
     );
 });
 
@@ -107,7 +107,9 @@ test("invalid options and JSON are rejected", () => {
   for (const vocabSize of [3, 4.5, Number.NaN, -Infinity])
     assert.throws(
       () => WordTokenizer.train("a", { vocabSize }),
-      saying(`WordTokenizer.train: vocabSize is ${vocabSize}, expected a whole number from 4 up`),
+      hasMessage(
+        `WordTokenizer.train: vocabSize is ${vocabSize}, expected a whole number from 4 up`,
+      ),
     );
   assert.throws(
     () => WordTokenizer.train("a", { size: 9 } as object),
@@ -115,7 +117,7 @@ test("invalid options and JSON are rejected", () => {
   );
   assert.throws(
     () => new WordTokenizer([], { casing: "upper" as "lower" }),
-    saying("WordTokenizer: casing is upper, expected keep or lower"),
+    hasMessage("WordTokenizer: casing is upper, expected keep or lower"),
   );
   for (const json of [{ type: "word" }, { type: "word", words: [1] }, { type: "char", words: [] }])
     assert.throws(() => WordTokenizer.fromJSON(json), /JSON does not describe a word tokenizer/);

@@ -20,7 +20,7 @@ import { importRun } from "#src/runs/import.js";
 import { loadRun } from "#src/runs/load.js";
 import { readRows } from "#src/runs/metrics.js";
 import { loadBPE } from "#src/tokenizers/io.js";
-import { assertClose, eachDevice, fixture } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-tuning-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -233,7 +233,7 @@ eachDevice("fine-tuning", (test, on) => {
 
   test("import of the golden GPT-2: token ids as text; padding is dropped", async () => {
     const out = newFolder();
-    const { tokenizer, config } = importRun(fixture("gpt2"), out, on);
+    const { tokenizer, config } = importRun(fixturePath("gpt2"), out, on);
     assert.equal([config.tokenizer, tokenizer.vocabSize], ["ids", 311]);
     assert.equal(tokenizer.encode(" 12 0\n310"), [12, 0, 310]);
     assert.is(tokenizer.decode([12, 0]), " 12 0");
@@ -249,8 +249,8 @@ eachDevice("fine-tuning", (test, on) => {
           `encode: "${word.replace(".", "\\.")}" at position ${position} is not an id, expected 0 to 310`,
         ),
       );
-    const { prompt } = JSON.parse(readFileSync(fixture("gpt2/expected.json"), "utf8"));
-    const { ids, logits } = loadSafetensors(fixture("gpt2/expected.safetensors"));
+    const { prompt } = JSON.parse(readFileSync(fixturePath("gpt2/expected.json"), "utf8"));
+    const { ids, logits } = loadSafetensors(fixturePath("gpt2/expected.safetensors"));
     const actual = (loadRun(out, on).model as GPT).forward(ids.to(on)).logits;
     assertClose(actual as NonNullable<typeof actual>, logits, { rtol: 1e-4, atol: 1e-4 });
     assert.ok(prompt.every((id: number) => id < 311));

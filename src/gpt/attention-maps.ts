@@ -3,7 +3,7 @@
 
 import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";
-import { evaluating, type MultiHeadAttention, ResidualStream } from "../nn/index.ts";
+import { inEvalMode, type MultiHeadAttention, ResidualStream } from "../nn/index.ts";
 import { tensor } from "../ops/creation.ts";
 import { add, maskedFill, mul } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
@@ -26,7 +26,7 @@ export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
   const T = idx.shape[1];
   const { blockSize } = model.config;
   if (T > blockSize) fail(`attentionMaps: idx has ${T} tokens, expected at most ${blockSize}`);
-  const compute = <R>(fn: () => R): R => scope(() => noGrad(() => evaluating(model, fn)));
+  const compute = <R>(fn: () => R): R => scope(() => noGrad(() => inEvalMode(model, fn)));
   let x = compute(() => {
     const token = model.wte.forward(idx); // (B, T, C)
     return model.wpe ? add(token, positionRows(model.wpe, 0, T)) : token;

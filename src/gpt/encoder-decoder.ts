@@ -8,7 +8,7 @@ import {
   DecoderBlock,
   Embedding,
   EncoderBlock,
-  evaluating,
+  inEvalMode,
   type LayerNorm,
   Linear,
   Module,
@@ -173,7 +173,7 @@ export class EncoderDecoder extends Module {
         for (const [b, row] of rows.entries()) row.push(ids[b]);
       }
     };
-    evaluating(this, () => noGrad(() => scope(decodeAll)));
+    inEvalMode(this, () => noGrad(() => scope(decodeAll)));
     return rows.map((row) => {
       const end = hasStopped(row) ? row.indexOf(stop as number, 1) : row.length;
       return row.slice(1, end);

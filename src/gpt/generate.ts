@@ -3,7 +3,7 @@
 import { noGrad } from "../autograd.ts";
 import type { Device } from "../backend/device.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
-import { evaluating } from "../nn/index.ts";
+import { inEvalMode } from "../nn/index.ts";
 import { tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
 import { pick } from "../ops/random.ts";
@@ -106,14 +106,15 @@ function cachedPredictor(model: GPT): Predictor {
 
 /** Creates a predictor that reads all ids each time, for a model without a KV cache. */
 function plainPredictor(model: LanguageModel): Predictor {
-  const weight = model.parameters().next().value ?? fail("generate: the model has no parameters");
+  const [weight] = [...model.parameters(), ...model.buffers()];
+  if (!weight) fail("generate: the model has no parameters");
   const predict = (ids: number[]) =>
     scope(() => {
       const { logits } = noGrad(() => model.forward(toBatch(ids, weight.device))); // (1, T, V)
       if (!logits) fail("generate: the model returns no logits");
       return logits.data().slice(-model.config.vocabSize);
     });
-  return (ids) => evaluating(model, () => predict(ids));
+  return (ids) => inEvalMode(model, () => predict(ids));
 }
 
 /** (1, T) of i32 */

@@ -82,7 +82,7 @@ export function isGPT2Folder(folder: string): boolean {
 }
 
 function toHFWeights(model: GPT): TensorDict {
-  const own = new Map(model.namedParameters());
+  const own = new Map([...model.namedParameters(), ...model.namedBuffers()]);
   if (
     own
       .get("lm_head.bias")
@@ -132,8 +132,8 @@ export function findWeightFiles(folder: string): string[] {
 }
 
 /**
- * Returns the shapes in model.safetensors by name, without `transformer.`. `available` is the number
- * of tensors in the files.
+ * Returns the shapes in model.safetensors by name, without `transformer.`. `available` is the
+ * number of tensors in the files.
  */
 function getShapes(config: GPTOptions, available = Infinity): Map<string, Shape> {
   const { vocabSize: V, blockSize: T, nEmbd: C, nLayer } = config;

@@ -14,9 +14,10 @@ export interface LanguageModel extends Module {
   ): { logits: Tensor | null; loss: Tensor | null };
 }
 
-/** Returns the number of scalar parameters of a model; a shared weight counts once. */
+/** Returns the number of elements of a model's weights; a shared weight counts once. */
 export function countParameters(model: Module): number {
   let count = 0;
   for (const weight of model.parameters()) count += weight.size;
+  for (const weight of model.buffers()) count += weight.size; // of a quantized model
   return count;
 }

@@ -1,12 +1,13 @@
-// Quantizes a GPT: its linear layers and its token embedding are replaced by quantized ones. Position
-// embeddings, normalizations and biases, a few percent of all parameters, stay in floating point.
+// Quantizes a GPT: its linear layers and its token embedding are replaced by quantized ones.
+// Position embeddings, normalizations and biases, a few percent of all parameters, stay in floating
+// point.
 
 import type { DType } from "../backend/device.ts";
 import { defaultDevice } from "../backend/devices.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { type Embedding, QuantizedEmbedding, QuantizedLinear } from "../nn/index.ts";
 import { replaceLinear } from "../nn/lora.ts";
-import { constant, type StateDict } from "../nn/module.ts";
+import { buffer, type StateDict } from "../nn/module.ts";
 import { zeros } from "../ops/creation.ts";
 import {
   type Bits,
@@ -56,8 +57,8 @@ export function isQuantized(model: LanguageModel): boolean {
 }
 
 /**
- * Builds a GPT of quantized layers whose weights are to be loaded. It uses the quantized matrices in
- * `dict` without copying them, so that they are never in memory twice; all other weights are 0.
+ * Builds a GPT of quantized layers whose weights are to be loaded. It uses the quantized matrices
+ * in `dict` without copying them, so that they are never in memory twice; all other weights are 0.
  */
 export function quantizedGPT(options: GPTOptions, bits: Bits, dict: StateDict = {}): GPT {
   const model = new GPT(options, { initWeights: false, init: withoutMemory });
@@ -71,7 +72,7 @@ export function quantizedGPT(options: GPTOptions, bits: Bits, dict: StateDict = 
   replaceLinear(model, ({ weight, bias }) => new QuantizedLinear(getMatrix(weight), bias));
   const holder: { wte: Embedding } = model; // wte is readonly
   holder.wte = new QuantizedEmbedding(getMatrix(model.wte.weight));
-  for (const tensor of model.parameters()) constant(tensor);
+  for (const tensor of [...model.parameters()]) buffer(tensor);
   return model;
 }
 

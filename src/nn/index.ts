@@ -26,7 +26,7 @@ export {
   type LoRAOptions,
   mergeAdapters,
 } from "./lora.ts";
-export { evaluating, Module, type StateDict } from "./module.ts";
+export { inEvalMode, Module, type StateDict } from "./module.ts";
 export { rotaryTable, sinusoidalTable } from "./positions.ts";
 export { QuantizedEmbedding, QuantizedLinear } from "./quantized.ts";
 export { ResidualStream } from "./residual.ts";

@@ -1,5 +1,5 @@
-// LoRA, low-rank adaptation: a trained layer stays as it is, and beside it a product of two thin
-// matrices learns what a new task needs. Hu et al. (2021).
+// LoRA, low-rank adaptation: a trained layer is frozen, and the product of two thin matrices, which
+// is added to its weight, is trained instead. Hu et al. (2021).
 
 import { noGrad } from "../autograd.ts";
 import { invalidateCaptures } from "../backend/capture.ts";
@@ -18,16 +18,16 @@ import { Module, parameter, type StateDict } from "./module.ts";
 
 /** Options of LoRALinear and adapt(). */
 export interface LoRAOptions {
-  /** The rows of A and the columns of B: what the change of the weight has in rank, at most. */
+  /** The rows of A and the columns of B: the rank of the change of the weight. */
   rank: number;
   /** The change is scaled by alpha / rank; above 0, by default rank. */
   alpha?: number;
 }
 
 /**
- * y = x w^T + b + (alpha / rank) (x A^T) B^T.  A [rank, in], uniform within 1 / sqrt(in) of 0 at
- * first; B [out, rank], at first 0: then y is what it was. Weight and bias are the base layer's own
- * tensors, and frozen.
+ * y = x w^T + b + (alpha / rank) (x A^T) B^T.  A [rank, in] starts uniform in
+ * +-1 / sqrt(in), B [out, rank] at 0, so that y is unchanged at first. Weight and bias are the
+ * tensors of the base layer, frozen.
  * @example
  * const layer = new nn.LoRALinear(new nn.Linear(8, 8), { rank: 2 });
  * console.log([...layer.parameters()].filter((w) => w.requiresGrad).length); // 2
@@ -68,7 +68,7 @@ export class LoRALinear extends Linear {
     return crossEntropy(this.forward(x), targets);
   }
 
-  /** Adds (alpha / rank) B A to the weight, in place, and gives a plain layer around it. */
+  /** Adds (alpha / rank) B A to the weight, in place, and returns a Linear with that weight. */
   merge(): Linear {
     const [outputs, inputs] = this.weight.shape;
     scope(() =>
@@ -77,25 +77,32 @@ export class LoRALinear extends Linear {
         this.weight.assign(add(this.weight, change));
       }),
     );
-    const plain = new Linear(inputs, outputs, { weight: this.weight, bias: false });
-    return Object.assign(plain, { bias: this.bias, dtype: this.dtype, training: this.training });
+    const merged = new Linear(inputs, outputs, { weight: this.weight, bias: false });
+    const fields: { bias: Tensor | null } = merged; // bias is readonly outside of constructors
+    fields.bias = this.bias;
+    merged.dtype = this.dtype;
+    merged.training = this.training;
+    return merged;
   }
 }
 
 /**
- * Takes modules out of training: their parameters get no gradient, and need no optimizer.
+ * Freezes modules: their parameters require no gradient, and an optimizer does not take them.
  * @example
  * const model = new nn.Sequential(new nn.Linear(8, 8), new nn.Linear(8, 2));
  * nn.freeze([model.layers[0]]);
  * console.log([...model.parameters()].filter((w) => w.requiresGrad).length); // 2
  */
 export function freeze(modules: Iterable<Module>): void {
-  for (const module of modules) for (const w of module.parameters()) w.requiresGrad = false;
+  for (const module of modules) {
+    for (const w of module.parameters()) w.requiresGrad = false;
+  }
 }
 
 /**
- * Puts adapters in the place of all linear layers inside a module. None may share its weight with
- * another layer, as the head of a GPT with tied weights does: adapt the blocks of such a model.
+ * Replaces all linear layers inside a module by layers with adapters. None may share its weight
+ * with another layer, as the head of a GPT with tied weights does: adapt the blocks of such a
+ * model.
  * @example
  * const model = new nn.Sequential(new nn.Linear(8, 8));
  * nn.adapt(model, { rank: 2 }); // only the adapters are trained
@@ -108,7 +115,7 @@ export function adapt(module: Module, options: LoRAOptions): void {
 }
 
 /**
- * Merges all adapters in a module: plain layers stand in their places again.
+ * Merges all adapters in a module into the weights, and restores the Linear layers.
  * @example
  * const model = new nn.Sequential(new nn.Linear(8, 8));
  * nn.adapt(model, { rank: 2 });
@@ -120,7 +127,7 @@ export function mergeAdapters(module: Module): void {
 }
 
 /**
- * The parameters of the adapters in a module, by name; none if it has no adapters.
+ * Returns the parameters of the adapters in a module by name.
  * @example
  * const model = new nn.Sequential(new nn.Linear(8, 8));
  * nn.adapt(model, { rank: 2 });
@@ -128,47 +135,54 @@ export function mergeAdapters(module: Module): void {
  */
 export function adapterState(module: Module): StateDict {
   const own = new Set<Tensor>();
-  for (const each of module.modules())
-    if (each instanceof LoRALinear) own.add(each.lora_A).add(each.lora_B);
+  for (const layer of module.modules()) {
+    if (layer instanceof LoRALinear) own.add(layer.lora_A).add(layer.lora_B);
+  }
   const dict: StateDict = Object.create(null);
-  for (const [name, w] of module.namedParameters()) if (own.has(w)) dict[name] = w.detach();
+  for (const [name, w] of module.namedParameters()) {
+    if (own.has(w)) dict[name] = w.detach();
+  }
   return dict;
 }
 
 type Kind = abstract new (...options: never[]) => Linear;
 
 /**
- * Throws if the weight of a layer of this kind is another layer's too: what an adapter learns is
- * for its own layer, and merged it would change the other.
+ * Throws if a layer of this kind shares its weight with another layer: merging an adapter would
+ * change the other layer too.
  */
 function checkOwnWeights(op: string, module: Module, kind: Kind): void {
   const owners = new Map<unknown, number>();
   const modules = [...module.modules()];
-  for (const each of modules)
-    if ("weight" in each) owners.set(each.weight, (owners.get(each.weight) ?? 0) + 1);
-  for (const each of modules)
-    if (each instanceof kind && owners.get(each.weight) !== 1)
-      fail(
-        `${op}: a linear layer shares its weight ${formatShape(each.weight.shape)} with another layer, ` +
-          "expected one of its own; adapt the modules without it, as the blocks h of a GPT",
-      );
+  for (const layer of modules) {
+    if ("weight" in layer) owners.set(layer.weight, (owners.get(layer.weight) ?? 0) + 1);
+  }
+  for (const layer of modules) {
+    if (!(layer instanceof kind) || owners.get(layer.weight) === 1) continue;
+    const shape = formatShape(layer.weight.shape);
+    fail(
+      `${op}: a linear layer shares its weight ${shape} with another layer, expected one of its ` +
+        "own; adapt the modules without it, such as the blocks h of a GPT",
+    );
+  }
 }
 
-/** Puts change(layer) in the place of each linear layer inside a module, also within arrays. */
-export function replaceLinear(root: Module, change: (layer: Linear) => Linear): void {
-  const changed = new Map<unknown, unknown>(); // what stands for each; a shared layer stays shared
-  const visit = (holder: object) => {
-    for (const [key, inner] of Object.entries(holder)) {
-      const isNew = !changed.has(inner);
-      if (inner instanceof Linear) {
-        if (isNew) changed.set(inner, change(inner));
-        Object.assign(holder, { [key]: changed.get(inner) });
-      } else if (isNew && (inner instanceof Module || Array.isArray(inner))) {
-        changed.set(inner, inner);
-        visit(inner);
+/** Replaces each linear layer inside a module, also within arrays, by replace(layer). */
+export function replaceLinear(root: Module, replace: (layer: Linear) => Linear): void {
+  const replacements = new Map<Linear, Linear>(); // a shared layer stays shared
+  const visited = new Set<unknown>();
+  const visit = (holder: Record<string, unknown>) => {
+    for (const [key, value] of Object.entries(holder)) {
+      if (value instanceof Linear) {
+        const replacement = replacements.get(value) ?? replace(value);
+        replacements.set(value, replacement);
+        holder[key] = replacement;
+      } else if (!visited.has(value) && (value instanceof Module || Array.isArray(value))) {
+        visited.add(value);
+        visit(value as unknown as Record<string, unknown>);
       }
     }
   };
-  visit(root);
+  visit(root as unknown as Record<string, unknown>);
   invalidateCaptures();
 }

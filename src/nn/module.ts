@@ -1,6 +1,6 @@
-// A module is an object that holds parameters and a way to compute. Parameters are found by walking
-// its fields, each time they are asked for: plain class fields, arrays and nested modules all work,
-// and nothing has to be registered.
+// Modules: objects with parameters and a forward pass. Parameters are found by walking the fields
+// of the module at each call: class fields, arrays and nested modules all work, and nothing has to
+// be registered.
 
 import { invalidateCaptures } from "../backend/capture.ts";
 import type { Device, DeviceName } from "../backend/device.ts";
@@ -11,7 +11,7 @@ import { formatShape, isSameShape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
-/** The values of parameters by name. */
+/** Tensors by name. */
 export type StateDict = Record<string, Tensor>;
 
 /**
@@ -23,46 +23,64 @@ export type StateDict = Record<string, Tensor>;
  * console.log([...new Net().namedParameters()].map(([name]) => name));
  */
 export abstract class Module {
-  /** True while training: dropout drops. */
+  /** True in train mode: dropout is active. */
   training = true;
-  /** What it computes in; the parameters are f32 beside bf16 too. */
+  /** The dtype of the computation; with bf16 the parameters stay f32. */
   dtype: "f32" | "f64" | "bf16" = "f32";
 
-  /** The tensors that training changes, a shared one once. */
+  /** The tensors that optimizers may change; a shared one appears once. */
   *parameters(): Generator<Tensor> {
     for (const [, parameter] of this.namedParameters()) yield parameter;
   }
 
   /**
-   * The parameters with their names: the paths of fields that lead to them, as in
+   * The parameters with their names, the paths of the fields that hold them, such as
    * h.0.attn.c_attn.weight.
    */
   *namedParameters(): Generator<[name: string, parameter: Tensor]> {
-    for (const [name, leaf] of leaves(this, "", new Set()))
-      if (leaf instanceof Tensor && parameters.has(leaf)) yield [name, leaf];
+    for (const [name, tensor] of namedTensors(this)) {
+      if (parameters.has(tensor)) yield [name, tensor];
+    }
   }
 
-  /** This module and all inside it. */
+  /** The tensors that are saved with the module but not trained, such as quantized weights. */
+  *buffers(): Generator<Tensor> {
+    for (const [, buffer] of this.namedBuffers()) yield buffer;
+  }
+
+  /** The buffers with their names. */
+  *namedBuffers(): Generator<[name: string, buffer: Tensor]> {
+    for (const [name, tensor] of namedTensors(this)) {
+      if (buffers.has(tensor)) yield [name, tensor];
+    }
+  }
+
+  /** This module and all modules inside of it. */
   *modules(): Generator<Module> {
-    for (const [, leaf] of leaves(this, "", new Set())) if (leaf instanceof Module) yield leaf;
+    for (const [, value] of walk(this, "", new Set())) {
+      if (value instanceof Module) yield value;
+    }
   }
 
-  /** The parameters by name, sharing their memory. */
+  /** Returns the parameters and buffers by name, on the same memory. */
   stateDict(): StateDict {
     const dict: StateDict = Object.create(null);
-    for (const [name, parameter] of this.namedParameters()) dict[name] = parameter.detach();
+    for (const [name, tensor] of namedTensors(this)) {
+      if (parameters.has(tensor) || buffers.has(tensor)) dict[name] = tensor.detach();
+    }
     return dict;
   }
 
   /**
-   * Copies values into the parameters, which stay the same tensors. Every name must be there, and
-   * no other, unless `strict` is false; shapes must always fit. Throws before anything is changed.
+   * Copies values into the parameters and buffers, which stay the same tensors. Throws before
+   * anything is changed if a name is missing or unknown, unless `strict` is false, or if a shape
+   * differs.
    */
   loadStateDict(dict: StateDict, options: { strict?: boolean } = {}): void {
     checkOptions("loadStateDict", options, ["strict"]);
     const { strict = true } = options;
     checkDict("loadStateDict", dict);
-    const own = new Map(this.namedParameters());
+    const own = new Map([...this.namedParameters(), ...this.namedBuffers()]);
     const missing = [...own.keys()].filter((name) => !Object.hasOwn(dict, name));
     const unknown = Object.keys(dict).filter((name) => !own.has(name));
     if (strict && missing.length > 0) fail(`loadStateDict: ${missing.join(", ")} missing`);
@@ -76,11 +94,10 @@ export abstract class Module {
       if ((dict[name].dtype === "i32") !== (dtype === "i32"))
         fail(`loadStateDict: ${name} has dtype ${dict[name].dtype}, expected ${dtype}`);
     }
-    for (const [name, parameter] of pairs)
-      parameter.assign(to(dict[name].detach(), parameter.device));
+    for (const [name, tensor] of pairs) tensor.assign(to(dict[name].detach(), tensor.device));
   }
 
-  /** Sets this module and those inside to training. */
+  /** Sets this module and those inside of it to train mode. */
   train(on = true): this {
     for (const module of this.modules()) {
       if (module.training !== on) invalidateCaptures();
@@ -89,16 +106,14 @@ export abstract class Module {
     return this;
   }
 
-  /** Sets this module and those inside to evaluation: nothing is dropped. */
+  /** Sets this module and those inside of it to eval mode: dropout is inactive. */
   eval(): this {
     return this.train(false);
   }
 
   /**
-   * Moves the parameters, and what tables lie beside them, to a device, or to floats of another
-   * size; they stay the same tensors.
-   * bf16 is what is computed in from then on: the parameters themselves are f32, and so are their
-   * gradients.
+   * Moves all tensors of the module to a device, or to another float dtype; they stay the same
+   * tensors. bf16 becomes the dtype of the computation; parameters and their gradients stay f32.
    */
   to(target: DeviceName | Device | "f32" | "f64" | "bf16"): this {
     if ((target as string) === "i32")
@@ -108,30 +123,30 @@ export abstract class Module {
       for (const module of this.modules()) module.dtype = target;
       invalidateCaptures();
     }
-    for (const [, each] of leaves(this, "", new Set())) {
-      if (!(each instanceof Tensor) || (isDType && each.dtype === "i32")) continue;
-      const moved = to(each.detach(), target === "bf16" ? "f32" : target);
-      if (moved.storage === each.storage) continue;
-      each.moveTo(keep(moved).storage);
-      each.grad = null;
+    for (const [, tensor] of namedTensors(this)) {
+      if (isDType && tensor.dtype === "i32") continue;
+      const moved = to(tensor.detach(), target === "bf16" ? "f32" : target);
+      if (moved.storage === tensor.storage) continue;
+      tensor.moveTo(keep(moved).storage);
+      tensor.grad = null;
     }
     return this;
   }
 }
 
 /**
- * What fn gives while a module and those inside evaluate: each goes back to its own mode.
+ * Runs `fn` with a module and those inside of it in eval mode, then restores the mode of each.
  * @example
  * const layer = new nn.Dropout(0.5);
- * console.log(nn.evaluating(layer, () => layer.forward(ones([2])).toArray())); // [ 1, 1 ]
+ * console.log(nn.inEvalMode(layer, () => layer.forward(ones([2])).toArray())); // [ 1, 1 ]
  */
-export function evaluating<T>(module: Module, fn: () => T): T {
-  const modes = [...module.modules()].map((each) => ({ each, training: each.training }));
+export function inEvalMode<T>(module: Module, fn: () => T): T {
+  const modes = [...module.modules()].map((inner) => ({ inner, training: inner.training }));
   module.eval();
   try {
     return fn();
   } finally {
-    for (const { each, training } of modes) each.training = training;
+    for (const { inner, training } of modes) inner.training = training;
   }
 }
 
@@ -144,24 +159,33 @@ export function checkDict(op: string, dict: StateDict): void {
   }
 }
 
-const parameters = new WeakSet<Tensor>(); // a parameter stays one while it is frozen
+const parameters = new WeakSet<Tensor>(); // a frozen parameter stays a parameter
+const buffers = new WeakSet<Tensor>();
 
-/** Makes a tensor a parameter: it asks for gradients, and no scope ends it. */
+/** Makes a tensor a parameter: it requires a gradient, and no scope frees it. */
 export function parameter(x: Tensor): Tensor {
   x.requiresGrad = true;
   parameters.add(x);
   return keep(x);
 }
 
-/** Makes a tensor part of a module, as a parameter is, but not to be trained. */
-export function constant(x: Tensor): Tensor {
+/** Makes a tensor a buffer: saved, loaded and moved with its module, but not trained. */
+export function buffer(x: Tensor): Tensor {
   x.requiresGrad = false;
-  parameters.add(x);
+  parameters.delete(x);
+  buffers.add(x);
   return keep(x);
 }
 
-/** All tensors and modules under a value, with their paths, each once under its first path. */
-function* leaves(value: unknown, path: string, seen: Set<unknown>): Generator<[string, unknown]> {
+/** All tensors in the fields of a module with their paths, each once under its first path. */
+function* namedTensors(module: Module): Generator<[name: string, tensor: Tensor]> {
+  for (const [path, value] of walk(module, "", new Set())) {
+    if (value instanceof Tensor) yield [path, value];
+  }
+}
+
+/** All tensors and modules under a value with their paths, each once under its first path. */
+function* walk(value: unknown, path: string, seen: Set<unknown>): Generator<[string, unknown]> {
   if (typeof value !== "object" || value === null || seen.has(value)) return;
   seen.add(value);
   if (value instanceof Tensor) {
@@ -169,9 +193,9 @@ function* leaves(value: unknown, path: string, seen: Set<unknown>): Generator<[s
     if (!value.node) yield [path, value];
     return;
   }
-  const plain = Object.getPrototypeOf(value) === Object.prototype;
-  if (!(value instanceof Module) && !Array.isArray(value) && !plain) return;
+  const isPlainObject = Object.getPrototypeOf(value) === Object.prototype;
+  if (!(value instanceof Module) && !Array.isArray(value) && !isPlainObject) return;
   if (value instanceof Module) yield [path, value];
   for (const [field, inner] of Object.entries(value))
-    yield* leaves(inner, path ? `${path}.${field}` : field, seen);
+    yield* walk(inner, path ? `${path}.${field}` : field, seen);
 }

@@ -1,5 +1,5 @@
-// Layers whose weights have few bits. They stand in the place of Linear and Embedding in a model
-// that has been trained; what they hold is saved and moved with it, and not trained.
+// Layers with quantized weights, which replace Linear and Embedding in a trained model. Their
+// tensors are buffers: saved and moved with the model, but not trained.
 
 import type { Activation } from "../ops/linear.ts";
 import { crossEntropy } from "../ops/loss.ts";
@@ -10,9 +10,9 @@ import {
   type QuantizedMatrix,
 } from "../ops/quantized.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { constant, Module } from "./module.ts";
+import { buffer, Module } from "./module.ts";
 
-/** A matrix that a module holds. */
+/** A module that holds a quantized matrix. */
 abstract class Quantized extends Module implements QuantizedMatrix {
   readonly weight: Tensor;
   readonly scale: Tensor;
@@ -21,8 +21,8 @@ abstract class Quantized extends Module implements QuantizedMatrix {
 
   constructor({ weight, scale, columns, bits }: QuantizedMatrix) {
     super();
-    this.weight = constant(weight);
-    this.scale = constant(scale);
+    this.weight = buffer(weight);
+    this.scale = buffer(scale);
     this.columns = columns;
     this.bits = bits;
   }
@@ -39,10 +39,10 @@ export class QuantizedLinear extends Quantized {
 
   constructor(matrix: QuantizedMatrix, bias: Tensor | null = null) {
     super(matrix);
-    this.bias = bias && constant(bias);
+    this.bias = bias && buffer(bias);
   }
 
-  /** `activation` is applied to the result, as in Linear. */
+  /** `activation` is applied to the result, like in Linear. */
   forward(x: Tensor, options: { activation?: Activation } = {}): Tensor {
     return linearQuantized(x, this, this.bias, options);
   }

@@ -71,7 +71,8 @@ async function createSnapshot(folder: string, device: Device): Promise<Snapshot>
   const sample = await generateSample(loaded);
   const isTrainable = [...loaded.model.parameters()].some((w) => w.requiresGrad);
   if (isTrainable) await computeGradients(loaded, device);
-  const histograms = [...loaded.model.namedParameters()].map(([name, w]) => ({
+  const weights = [...loaded.model.namedParameters(), ...loaded.model.namedBuffers()];
+  const histograms = weights.map(([name, w]) => ({
     name,
     weight: computeHistogram(w.data()),
     gradient: w.grad && computeHistogram(w.grad.data()),

@@ -131,7 +131,7 @@ test("the gradient of a value that is used twice accumulates both terms", () => 
   ]);
 });
 
-test("evaluating a note yields what its step has added", () => {
+test("inEvalMode a note yields what its step has added", () => {
   let checked = 0;
   for (const code of Object.values(programs)) {
     const { nodes, steps } = buildGraph(code);

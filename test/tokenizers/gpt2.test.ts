@@ -99,7 +99,7 @@ test("an invalid tiktoken file is rejected with the line or token", () => {
     [["YQ== 1"], /tiktoken: line 1 is "YQ== 1", expected a token in base64 and its id 0/],
     [["YQ==0"], /tiktoken: line 1 is "YQ==0"/],
     [["Y*== 0"], /tiktoken: line 1 is/],
-    [bytes.slice(0, 255), /there is no token for "\u00ad"/],
+    [bytes.slice(0, 255), /file has no token for "\u00ad"/],
     [[...bytes, line("abc", 256)], /token 256, "abc", is not a new merge/],
     [[...bytes, line("ab", 256), line("ab", 257)], /token 257, "ab", is not a new merge/],
   ] as const)

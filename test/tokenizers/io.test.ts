@@ -143,7 +143,7 @@ const invalidChanges: [change: (json: TokenizerJSON) => void, message: RegExp][]
   [(json) => (json.model.merges = ["a xyz"]), /merge 1 is "a xyz", expected two tokens/],
   [(json) => (json.model.merges = [["a", 1]]), /merge 1 is \[ 'a', 1 \], expected two tokens/],
   [(json) => (json.model.merges = [null]), /merge 1 is null, expected two tokens/],
-  [(json) => (json.model.merges = ["q z"]), /there is no token for "qz"/],
+  [(json) => (json.model.merges = ["q z"]), /vocabulary has no token for "qz"/],
   [(json) => (json.model.merges as string[]).push("a t"), /merge \d+ is a duplicate/],
   [(json) => (json.model.merges = [nested(1e5)]), /merge 1 is .*, expected two tokens/],
 ];
@@ -213,7 +213,7 @@ test("invalid files in a folder are rejected with the file name", () => {
   write("vocab.json", "{}");
   assertRejects(/broken.merges.txt: ENOENT/);
   write("merges.txt", "");
-  assertRejects(/broken.vocab.json, .*broken.merges.txt: .*there is no token for/);
+  assertRejects(/broken.vocab.json, .*broken.merges.txt: .*vocabulary has no token for/);
   write("vocab.json", "{");
   assertRejects(/broken.vocab.json: .*JSON/);
   write("vocab.json", "[1]");

@@ -55,7 +55,9 @@ export class BPETokenizer implements Tokenizer {
     const getId = (token: string) => {
       const id = ids.get(token);
       if (id !== undefined) return id;
-      throw new TokenizerError(`BPETokenizer: there is no token for ${JSON.stringify(token)}`);
+      throw new TokenizerError(
+        `BPETokenizer: vocabulary has no token for ${JSON.stringify(token)}`,
+      );
     };
     for (const name of special.keys()) {
       if (!ids.has(unicodeToBytes(name) ?? "")) continue;

@@ -46,7 +46,7 @@ export function fromTiktoken(lines: string, endOfText: string): BPETokenizer {
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const missing = byteAlphabet.find((byte) => !ids.has(byte));
   if (missing !== undefined)
-    throw new TokenizerError(`tiktoken: there is no token for ${JSON.stringify(missing)}`);
+    throw new TokenizerError(`tiktoken: file has no token for ${JSON.stringify(missing)}`);
   const table = new MergeTable();
   const merges: [left: number, right: number][] = [];
   for (const [id, token] of tokens.entries()) {

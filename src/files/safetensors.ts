@@ -31,8 +31,8 @@ type StringDict = Record<string, string>;
 
 /**
  * Loads the tensors of a file on the default device. F64 becomes f64, other float dtypes f32, and
- * integers and BOOL i32; all conversions are exact. Throws a SafetensorsError if the file is invalid
- * or has an integer outside the range of i32.
+ * integers and BOOL i32; all conversions are exact. Throws a SafetensorsError if the file is
+ * invalid or has an integer outside the range of i32.
  * @example
  * saveSafetensors("model.safetensors", { weight: tensor([1, 2]) });
  * console.log(loadSafetensors("model.safetensors").weight.toArray()); // [ 1, 2 ]
@@ -54,7 +54,7 @@ export function readTensorInfo(file: string): { name: string; dtype: FileDType; 
 /** Calls `read` with an open file. Adds the file's name to the errors. */
 function withFileForReading<T>(file: string, read: (fd: number) => T): T {
   try {
-    // without O_NONBLOCK (undefined on Windows), opening a named pipe blocks until a writer opens it
+    // O_NONBLOCK (undefined on Windows): opening a named pipe does not wait for a writer
     return withOpenFile(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0), read);
   } catch (cause) {
     if (cause instanceof OutOfMemoryError) throw cause;
@@ -101,8 +101,8 @@ function getFileDType(data: Buffer): FileDType {
 }
 
 /**
- * Writes tensors and metadata to a file atomically: the data is written to FILE.tmp, synced to disk,
- * and renamed. After a crash the file is either the old or the new one.
+ * Writes tensors and metadata to a file atomically: the data is written to FILE.tmp, synced to
+ * disk, and renamed. After a crash the file is either the old or the new one.
  * @example
  * saveSafetensors("model.safetensors", { weight: tensor([1, 2]) });
  */

@@ -31,6 +31,7 @@ export class CharTokenizer implements Tokenizer {
     return new CharTokenizer([...new Set(text)].sort(byCodePoint));
   }
 
+  /** Reads the result of toJSON(). Throws a TokenizerError if the value is invalid. */
   static fromJSON(json: unknown): CharTokenizer {
     const { type, characters } = (json ?? {}) as { type?: unknown; characters?: unknown };
     if (

@@ -3,7 +3,7 @@
 
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
-/** Each token is a decimal integer. Numbers are separated by white space, which is not preserved. */
+/** Each token is a decimal integer. White space separates the numbers and is not preserved. */
 export class IdTokenizer implements Tokenizer {
   readonly vocabSize: number;
 
@@ -20,6 +20,7 @@ export class IdTokenizer implements Tokenizer {
     return new IdTokenizer(largest + 1);
   }
 
+  /** Reads the result of toJSON(). Throws a TokenizerError if the value is invalid. */
   static fromJSON(json: unknown): IdTokenizer {
     return new IdTokenizer((json as { vocabSize: number }).vocabSize);
   }

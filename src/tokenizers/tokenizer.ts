@@ -3,11 +3,15 @@
 
 /** Converts text to token ids and back. */
 export interface Tokenizer {
+  /** The number of tokens. Their ids are 0 to vocabSize - 1. */
   readonly vocabSize: number;
+  /** Returns the token ids of a text. */
   encode(text: string): number[];
+  /** Returns the text of token ids. Throws a RangeError for an id outside the vocabulary. */
   decode(ids: Iterable<number>): string;
   /** Returns an incremental decoder, for tokens that may end in the middle of a character. */
   decoder(): Decoder;
+  /** Returns the value that JSON.stringify() writes and tokenizerFromJSON() reads. */
   toJSON(): object;
 }
 

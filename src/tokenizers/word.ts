@@ -83,6 +83,7 @@ export class WordTokenizer implements Tokenizer {
     return new WordTokenizer(ranked.slice(0, vocabSize - RESERVED.length), { casing });
   }
 
+  /** Reads the result of toJSON(). Throws a TokenizerError if the value is invalid. */
   static fromJSON(json: unknown): WordTokenizer {
     const { type, words, casing } = (json ?? {}) as Record<string, unknown>;
     const isWordList = Array.isArray(words) && words.every((word) => typeof word === "string");
@@ -133,7 +134,7 @@ export class WordTokenizer implements Tokenizer {
     return text;
   }
 
-  /** Returns the distinct words and punctuation marks of a text that do not survive a round trip. */
+  /** Returns the distinct words and marks of a text that do not survive a round trip. */
   lost(text: string): string[] {
     const matches = new Set(Array.from(text.matchAll(pattern), ([match]) => match));
     return [...matches].filter((match) => this.#getText(this.#getId(match)) !== match);

@@ -1,5 +1,5 @@
-// Byte-level byte-pair encoding, as in GPT-2. A token is a sequence of bytes inside a word, so every
-// text can be encoded. train.ts learns the merges, encode.ts applies them.
+// Byte-level byte-pair encoding, as in GPT-2. A token is a sequence of bytes inside a word, so
+// every text can be encoded. train.ts learns the merges, encode.ts applies them.
 
 import { checkOptions } from "../../errors.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "../tokenizer.ts";
@@ -114,8 +114,8 @@ export class BPETokenizer implements Tokenizer {
   }
 
   /**
-   * Returns the ids of a text. Special tokens in it are encoded as ordinary text by default, so that
-   * untrusted text cannot contain control tokens. Those in `allowedSpecial` become single ids.
+   * Returns the ids of a text. Special tokens in it are encoded as ordinary text by default, so
+   * that untrusted text cannot contain control tokens. Those in `allowedSpecial` become single ids.
    */
   encode(text: string, options: { allowedSpecial?: "all" | readonly string[] } = {}): number[] {
     checkOptions("encode", options, ["allowedSpecial"]);

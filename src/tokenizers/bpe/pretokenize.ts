@@ -28,7 +28,7 @@ export function encodeUtf8(text: string): string {
   return Buffer.from(text, "utf8").toString("latin1");
 }
 
-/** Decodes the UTF-8 bytes in a binary string. Invalid sequences become U+FFFD (WHATWG Encoding). */
+/** Decodes the UTF-8 bytes in a binary string. Invalid sequences become U+FFFD. */
 export function decodeUtf8(bytes: string): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.from(bytes, "latin1"));
 }

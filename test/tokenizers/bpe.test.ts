@@ -121,8 +121,8 @@ test("pre-tokenization separates words, numbers, punctuation and white space", (
     ["a  b\n\n c1 2!?", ["a", " ", " b", "\n\n", " c", "1", " 2", "!?"]],
     ["end  \n", ["end", "  \n"]],
     ["½٣ é漢", ["½٣", " é漢"]],
-    ["a\ufeffb", ["a", "\ufeff", "b"]], // not white space in Unicode, but matches \s
-    ["a\u0085b \u0085c", ["a", "\u0085", "b", " ", "\u0085", "c"]], // white space in Unicode, but does not match \s
+    ["a\ufeffb", ["a", "\ufeff", "b"]], // not white space, but in \s
+    ["a\u0085b \u0085c", ["a", "\u0085", "b", " ", "\u0085", "c"]], // white space, but not in \s
     ["a\u2028 b", ["a", "\u2028", " b"]],
     ["e\u0301", ["e", "\u0301"]],
   ];

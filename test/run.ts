@@ -1,7 +1,8 @@
 // The test runner. usage: node dist-test/run.js [filter ...] [--device NAME] [--bail]
-// Each test file runs in a process of its own (child.ts), so that a crash costs one file, and is
-// seen. A file has passed when its process says so and then ends well. A filter is part of a path.
-// Also: --timeout SECONDS for a file, --root DIR for tests compiled elsewhere.
+// Each test file runs in its own process (support/child.ts), so that a crash is detected and does
+// not stop the other files. A file passes if its process reports success and then exits with 0.
+// A filter is a part of a path. --timeout SECONDS limits each file; --root DIR selects the folder
+// of the compiled tests.
 
 import { fork } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -10,26 +11,26 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Report } from "./support/child.ts";
 
-/** What one file came to, and how its process ended. */
+/** The result of one file, and how its process ended. */
 interface Outcome {
-  readonly report: Report | null; // null: it ended before it could say
+  readonly report: Report | null; // null: the process ended before it sent one
   readonly problems: readonly string[];
   readonly output: string;
 }
 
-const { values: options, positionals: filters } = usage();
+const { values: options, positionals: filters } = parseCommandLine();
 const root = resolve(options.root);
 const seconds = Number(options.timeout);
-const sum = { passed: 0, failed: 0, skipped: 0 };
+const totals = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const skips = new Set<string>();
-const names = testFiles();
-const waiting = [...names];
-await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work));
+const names = findTestFiles();
+const queue = [...names];
+await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, runQueue));
 summarize();
 
-/** The command line; a mistake in it ends the program with 2. */
-function usage() {
+/** Parses the command line. Exits with code 2 if it is invalid. */
+function parseCommandLine() {
   try {
     return parseArgs({
       allowPositionals: true,
@@ -47,10 +48,10 @@ function usage() {
 }
 
 /**
- * The compiled test files that a filter matches, as `ops/rows.test`. A compiled file outlives its
- * source: where the sources are at hand, one without a source is passed over.
+ * Returns the compiled test files that match a filter, as in `ops/matmul.test`. If the sources are
+ * available, ignores compiled files whose source has been deleted.
  */
-function testFiles(): string[] {
+function findTestFiles(): string[] {
   const sources = join(root, "..", "test");
   return readdirSync(root, { recursive: true, encoding: "utf8" })
     .map((path) => path.replaceAll("\\", "/"))
@@ -61,23 +62,24 @@ function testFiles(): string[] {
     .sort();
 }
 
-/** Is `part` a part of the file's path, as source or compiled? */
+/** Returns true if the path of the file, source or compiled, contains `part`. */
 function matches(name: string, part: string): boolean {
   const paths = `test/${name}.ts dist-test/${name}.js`;
   return paths.includes(part.replaceAll("\\", "/").replace(/^\.\//, ""));
 }
 
-/** Runs waiting files until none is left, or until one has failed under --bail. */
-async function work(): Promise<void> {
+/** Runs files from the queue until it is empty or, with --bail, until one fails. */
+async function runQueue(): Promise<void> {
   while (!(options.bail && failures.length > 0)) {
-    const name = waiting.shift();
+    const name = queue.shift();
     if (name === undefined) return;
     const started = performance.now();
-    tell(name, await runFile(name), (performance.now() - started) / 1000);
+    const outcome = await runFile(name);
+    printOutcome(name, outcome, (performance.now() - started) / 1000);
   }
 }
 
-/** Runs one file to its end, or to its time limit. */
+/** Runs one file, until its process exits or its time limit is over. */
 function runFile(name: string): Promise<Outcome> {
   const child = fork(join(import.meta.dirname, "support/child.js"), [join(root, `${name}.js`)], {
     execArgv: ["--enable-source-maps", "--expose-gc"],
@@ -85,18 +87,18 @@ function runFile(name: string): Promise<Outcome> {
       ...process.env,
       TINYBARD_POISON: "1", // freed memory is filled with NaN
       ...(options.device && { TINYBARD_TEST_DEVICE: options.device }),
-      NO_COLOR: "1", // child.ts reads what uvu prints
+      NO_COLOR: "1", // child.ts parses the output of uvu
       FORCE_COLOR: undefined,
     },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   let report: Report | null = null;
   let output = "";
-  let late = false;
+  let isTimedOut = false;
   const timer = setTimeout(() => {
-    late = true;
+    isTimedOut = true;
     child.kill("SIGKILL");
-    for (const stream of [child.stdout, child.stderr]) stream?.destroy(); // others may hold them
+    for (const stream of [child.stdout, child.stderr]) stream?.destroy(); // a grandchild may keep them open
   }, seconds * 1000);
   child.on("message", (message) => {
     report = message as Report;
@@ -106,45 +108,45 @@ function runFile(name: string): Promise<Outcome> {
       output += text;
     });
   }
-  return new Promise((done) => {
+  return new Promise((resolve) => {
     child.on("close", (code, signal) => {
       clearTimeout(timer);
       const problems = [...(report?.problems ?? [])];
-      if (late) problems.push(`still running after ${seconds} s`);
+      if (isTimedOut) problems.push(`still running after ${seconds} s`);
       else if (signal) problems.push(`killed by ${signal}`);
-      else if (code === 13) problems.push("waits for a promise that nothing can settle any more");
+      else if (code === 13) problems.push("waits for a promise that can no longer settle");
       else if (code !== 0) problems.push(`exit code ${code}`);
       else if (!report) problems.push("exit code 0 before all tests had run");
-      done({ report, problems, output });
+      resolve({ report, problems, output });
     });
   });
 }
 
-/** Prints a file's line, and all it said if it failed; adds it to the sums. */
-function tell(name: string, { report, problems, output }: Outcome, took: number): void {
+/** Prints the line of a file, with its output if it failed, and adds its counts to the totals. */
+function printOutcome(name: string, { report, problems, output }: Outcome, duration: number): void {
   const { total, passed, skipped } = report ?? { total: 0, passed: 0, skipped: 0 };
   const failed = Math.max(total - passed, Math.min(problems.length, 1));
-  sum.passed += passed;
-  sum.failed += failed;
-  sum.skipped += skipped;
+  totals.passed += passed;
+  totals.failed += failed;
+  totals.skipped += skipped;
   for (const problem of problems) failures.push(`${name}: ${problem}`);
   for (const [line] of output.matchAll(/\bskipped: .+/g)) skips.add(line.trimEnd());
-  const width = Math.max(...names.map((each) => each.length));
-  const counts = `${String(passed).padStart(4)} passed  ${took.toFixed(1).padStart(5)} s`;
+  const width = Math.max(...names.map((other) => other.length));
+  const counts = `${String(passed).padStart(4)} passed  ${duration.toFixed(1).padStart(5)} s`;
   console.log(`${failed ? "FAIL" : "pass"}  ${name.padEnd(width)}  ${counts}`);
   if (failed) console.log(`\n${output.trimEnd()}\n`);
 }
 
-/** Prints what was skipped, what failed and the totals, and sets the exit code. */
+/** Prints the skipped tests, the failures and the totals, and sets the exit code. */
 function summarize(): void {
   if (names.length === 0) {
-    sum.failed = 1;
+    totals.failed = 1;
     failures.push(`no test file matches ${filters.join(" ")}`.trimEnd());
   }
-  if (sum.passed + sum.failed === 0) failures.push("no test has passed");
-  if (waiting.length > 0) console.log(`--bail: ${waiting.length} files did not run`);
+  if (totals.passed + totals.failed === 0) failures.push("no test has passed");
+  if (queue.length > 0) console.log(`--bail: ${queue.length} files did not run`);
   if (skips.size > 0) console.log(`\n${[...skips].sort().join("\n")}`);
   if (failures.length > 0) console.log(`\nFailures:\n  ${failures.join("\n  ")}`);
-  console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
+  console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
   process.exitCode = failures.length > 0 ? 1 : 0;
 }

@@ -1,6 +1,6 @@
-// Tests the addon against hostile callers: for any arguments, a function returns a result or throws
-// a JavaScript error, and writes nothing but its outputs. A crash ends the process of this file,
-// which the test runner reports.
+// Tests the addon with invalid arguments: for any arguments, a function returns a result or throws
+// a JavaScript error, and writes only to its outputs. A crash ends the process of this file, which
+// the test runner reports.
 
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
@@ -17,6 +17,7 @@ import {
   isBuffer,
   isList,
   type NumericArray,
+  type Parameter,
   parseSignature,
 } from "../support/kernel-calls.js";
 
@@ -26,7 +27,7 @@ const rounds = { seed: 1, numRuns: 3000 };
 
 type Args = unknown[];
 type Kernel = (...args: Args) => unknown;
-/** ES2024's resizable buffers, which the library of ES2023 does not know. */
+/** A resizable buffer of ES2024, which the ES2023 type library does not declare. */
 type Resizable = ArrayBuffer & { resize(bytes: number): void };
 const resizable = (bytes: number, most: number): Resizable =>
   Reflect.construct(ArrayBuffer, [bytes, { maxByteLength: most }]);
@@ -42,15 +43,15 @@ class Fence {
   static readonly margin = 64; // bytes
   readonly #memory: { bytes: Uint8Array; before: Buffer }[] = [];
 
-  readonly room: Allocate = (type, length) => {
+  readonly allocate: Allocate = (type, length) => {
     const buffer = new ArrayBuffer(4 * length + 2 * Fence.margin);
     const bytes = new Uint8Array(buffer).fill(0xa5);
     this.#memory.push({ bytes, before: Buffer.from(bytes) });
     return new type(buffer, Fence.margin, length);
   };
 
-  /** Remembers all content. */
-  close(): void {
+  /** Remembers the current content. */
+  snapshot(): void {
     for (const block of this.#memory) block.before = Buffer.from(block.bytes);
   }
 
@@ -75,13 +76,16 @@ const fails = () => {
   throw new Error("a getter that throws");
 };
 
-/** Values that are wrong for nearly every argument. */
+/** Values that are invalid for nearly every argument. */
 const junk: Record<string, () => unknown> = {
   "a string": () => "1",
   "an object": () => ({}),
   "a boxed number": () => Object(1),
-  "what could be a number": () => ({ valueOf: () => 1, [Symbol.toPrimitive]: () => 1 }),
-  "what throws": () => new Proxy({}, { get: fails, getPrototypeOf: fails }),
+  "an object that converts to a number": () => ({
+    valueOf: () => 1,
+    [Symbol.toPrimitive]: () => 1,
+  }),
+  "an object that throws": () => new Proxy({}, { get: fails, getPrototypeOf: fails }),
   "a symbol": () => Symbol("x"),
   "a function": () => fails,
   "a bigint": () => 1n,
@@ -102,24 +106,25 @@ const junk: Record<string, () => unknown> = {
   "a buffer": () => new ArrayBuffer(400),
   "a view": () => new DataView(new ArrayBuffer(400)),
   "an array's prototype": () => Float32Array.prototype,
-  "an heir": () => Object.create(new Float32Array(100)),
+  "an object that inherits from an array": () => Object.create(new Float32Array(100)),
 };
 
-/** Returns true for the exceptions. */
-function isFit(kind: string, value: unknown): boolean {
+/** Returns true if the value is valid for a parameter of this kind. */
+function isValid(kind: string, value: unknown): boolean {
   if (kind === "REAL") return typeof value === "number";
   if (kind === "FLAG") return typeof value === "boolean";
-  if (kind === "INTEGER") return Number.isSafeInteger(value); // what else is wrong, kernels say
+  if (kind === "INTEGER") return Number.isSafeInteger(value); // kernels check its range
   return kind.endsWith("_OPT") && value === null;
 }
 
 const typeOf = (x: NumericArray) => x.constructor as Float32ArrayConstructor;
 
-/** Arrays similar to a valid one, but wrong. */
-const spoilt: Record<string, (x: NumericArray) => unknown> = {
+/** Arrays that resemble a valid one but are invalid. */
+const invalidArrays: Record<string, (x: NumericArray) => unknown> = {
   detached: (x) => detach(x.slice()),
   "in resizable memory": (x) => new (typeOf(x))(resizable(x.byteLength, 1000), 0, x.length),
-  "as long as resizable memory": (x) => new (typeOf(x))(resizable(x.byteLength, 1000)),
+  "that tracks the length of resizable memory": (x) =>
+    new (typeOf(x))(resizable(x.byteLength, 1000)),
   "outside of memory that has shrunk": (x) => {
     const memory = resizable(x.byteLength, 1000);
     const view = new (typeOf(x))(memory, 0, x.length);
@@ -144,45 +149,43 @@ function define(cpu: CpuAddon): void {
   const { gc } = globalThis;
 
   /** Arguments in a fence. */
-  const fenced = (name: string, sizes: Record<string, number> = {}) => {
+  const createFenced = (name: string, sizes: Record<string, number> = {}) => {
     const fence = new Fence();
-    const args = createArguments(cpu, name, sizes, { room: fence.room });
-    fence.close();
+    const args = createArguments(cpu, name, sizes, { allocate: fence.allocate });
+    fence.snapshot();
     return { args, fence };
   };
 
   /** Calls a kernel, which must throw an Error and write nothing. */
   const expectError = (name: string, args: Args, fence: Fence, what: string) => {
-    const whole = `${name}(${what})`;
+    const call = `${name}(${what})`;
     let thrown: unknown = "nothing";
     try {
       kernels[name](...args);
     } catch (error) {
       thrown = error;
     }
-    assert.ok(thrown instanceof Error, `${whole} threw ${String(thrown)}`);
-    assert.ok(fence.isUntouched, whole);
+    assert.ok(thrown instanceof Error, `${call} threw ${String(thrown)}`);
+    assert.ok(fence.isUntouched, call);
   };
 
-  /** Makes one wrong call for each kernel and each argument that `spoil` returns values for. */
-  const eachPlace = (
-    spoil: (word: ReturnType<typeof parseSignature>[0], good: unknown) => Args,
-  ) => {
+  /** Makes one invalid call for each kernel, each argument and each value that `spoil` returns. */
+  const forEachArgument = (spoil: (parameter: Parameter, valid: unknown) => Args) => {
     for (const name of names)
-      for (const [i, word] of parseSignature(cpu.signatures[name]).entries()) {
-        const count = spoil(word, fenced(name).args[i]).length;
+      for (const [i, parameter] of parseSignature(cpu.signatures[name]).entries()) {
+        const count = spoil(parameter, createFenced(name).args[i]).length;
         for (let j = 0; j < count; j++) {
-          const { args, fence } = fenced(name);
-          args[i] = spoil(word, args[i])[j];
-          expectError(name, args, fence, `${word.name}: spoilt ${j}`);
+          const { args, fence } = createFenced(name);
+          args[i] = spoil(parameter, args[i])[j];
+          expectError(name, args, fence, `${parameter.name}: invalid value ${j}`);
         }
       }
   };
 
   for (const name of names) {
-    test(`${name}: a valid call writes its outputs, and nothing else`, () => {
-      const { args, fence } = fenced(name);
-      if (name === "checkFinite") (args[0] as Float32Array)[0] = Infinity; // a finite one changes nothing
+    test(`${name}: a valid call writes its outputs and nothing else`, () => {
+      const { args, fence } = createFenced(name);
+      if (name === "checkFinite") (args[0] as Float32Array)[0] = Infinity; // a finite value changes nothing
       const before = structuredClone(args);
       assert.is(kernels[name](...args), true);
       assert.ok(fence.isIntact);
@@ -198,7 +201,7 @@ function define(cpu: CpuAddon): void {
       const [, parameters = ""] = /\(([^)]*)\)/.exec(kernel.toString()) ?? [];
       assert.equal(
         parameters.split(/[,\s]+/).filter(Boolean),
-        parseSignature(cpu.signatures[name]).map((word) => word.name),
+        parseSignature(cpu.signatures[name]).map((parameter) => parameter.name),
         name,
       );
     }
@@ -206,30 +209,32 @@ function define(cpu: CpuAddon): void {
 
   test("one argument too few or too many is an error", () => {
     for (const name of names) {
-      const { args, fence } = fenced(name);
-      for (const wrong of [[], args.slice(1), args.slice(0, -1), [...args, 1], args.concat(args)])
-        expectError(name, wrong, fence, `${wrong.length} arguments`);
+      const { args, fence } = createFenced(name);
+      for (const list of [[], args.slice(1), args.slice(0, -1), [...args, 1], args.concat(args)])
+        expectError(name, list, fence, `${list.length} arguments`);
     }
   });
 
-  test("junk in place of any argument is an error", () => {
+  test("a junk value for any argument is an error", () => {
     for (const [what, make] of Object.entries(junk)) {
       for (const name of names)
-        for (const [i, { kind, name: place }] of parseSignature(cpu.signatures[name]).entries()) {
-          const { args, fence } = fenced(name);
-          if (isFit(kind, make())) continue;
+        for (const [i, { kind, name: parameterName }] of parseSignature(
+          cpu.signatures[name],
+        ).entries()) {
+          const { args, fence } = createFenced(name);
+          if (isValid(kind, make())) continue;
           args[i] = make();
-          expectError(name, args, fence, `${place}: ${what}`);
+          expectError(name, args, fence, `${parameterName}: ${what}`);
         }
     }
   });
 
-  test("a wrong array is an error, by itself and in a list", () => {
-    for (const make of Object.values(spoilt))
-      eachPlace((word, good) => {
-        if (!isBuffer(word)) return [];
-        if (!isList(word)) return [make(good as NumericArray)];
-        const [first, second] = good as NumericArray[];
+  test("an invalid array is an error, by itself and in a list", () => {
+    for (const make of Object.values(invalidArrays))
+      forEachArgument((parameter, valid) => {
+        if (!isBuffer(parameter)) return [];
+        if (!isList(parameter)) return [make(valid as NumericArray)];
+        const [first, second] = valid as NumericArray[];
         return [
           [make(first), second],
           [first, make(second)],
@@ -239,49 +244,52 @@ function define(cpu: CpuAddon): void {
 
   test("an array that is too short is an error, by itself and in one of several lists", () => {
     const short = (x: NumericArray) => x.subarray(1);
-    eachPlace((word, good) => {
-      if (!isBuffer(word) || (isList(word) && word.name === "x")) return [];
-      return [isList(word) ? (good as NumericArray[]).map(short) : short(good as NumericArray)];
+    forEachArgument((parameter, valid) => {
+      if (!isBuffer(parameter) || (isList(parameter) && parameter.name === "x")) return [];
+      return [
+        isList(parameter) ? (valid as NumericArray[]).map(short) : short(valid as NumericArray),
+      ];
     });
   });
 
   test("integers for floats and floats for integers are an error, unless the kernel takes both", () => {
     const swapped = (x: NumericArray) =>
       x instanceof Int32Array ? new Float32Array(x.length) : new Int32Array(x.length);
-    eachPlace((word, good) => {
-      if (!isBuffer(word) || word.type === "any") return [];
-      return [isList(word) ? (good as NumericArray[]).map(swapped) : swapped(good as NumericArray)];
+    forEachArgument((parameter, valid) => {
+      if (!isBuffer(parameter) || parameter.type === "any") return [];
+      return [
+        isList(parameter) ? (valid as NumericArray[]).map(swapped) : swapped(valid as NumericArray),
+      ];
     });
   });
 
-  test("Float64Arrays return false, and nothing is written; for integers they are an error", () => {
+  test("a Float64Array returns false and writes nothing; for integers it is an error", () => {
     const double = (x: NumericArray) => new Float64Array(x.length);
     for (const name of names)
-      for (const [i, word] of parseSignature(cpu.signatures[name]).entries()) {
-        if (!isBuffer(word)) continue;
-        const { args, fence } = fenced(name);
-        args[i] = isList(word)
+      for (const [i, parameter] of parseSignature(cpu.signatures[name]).entries()) {
+        if (!isBuffer(parameter)) continue;
+        const { args, fence } = createFenced(name);
+        args[i] = isList(parameter)
           ? (args[i] as NumericArray[]).map(double)
           : double(args[i] as NumericArray);
-        if (word.type === "i32") expectError(name, args, fence, `${word.name}: doubles`);
-        else assert.is(kernels[name](...args), false, `${name}: ${word.name}`);
+        if (parameter.type === "i32") expectError(name, args, fence, `${parameter.name}: doubles`);
+        else assert.is(kernels[name](...args), false, `${name}: ${parameter.name}`);
         assert.ok(fence.isUntouched, name);
       }
   });
 
   test("an argument that overlaps an output is an error", () => {
     for (const name of names) {
-      const words = [...parseSignature(cpu.signatures[name]).entries()].filter(([, w]) =>
-        isBuffer(w),
-      );
-      for (const [i, a] of words)
-        for (const [j, b] of words) {
+      const parameters = [...parseSignature(cpu.signatures[name]).entries()];
+      const buffers = parameters.filter(([, parameter]) => isBuffer(parameter));
+      for (const [i, a] of buffers)
+        for (const [j, b] of buffers) {
           const isWritten = [a, b].some(({ kind }) => /OUT/.test(kind));
           if (i === j || !isWritten) continue;
-          const { args, fence } = fenced(name, { n: 6, na: 6, nb: 6, nc: 6 });
-          const [x, y] = [args[i], args[j]].map((each) =>
-            Array.isArray(each) ? each[0] : each,
-          ) as NumericArray[];
+          const { args, fence } = createFenced(name, { n: 6, na: 6, nb: 6, nc: 6 });
+          const getFirst = (arg: unknown) => (Array.isArray(arg) ? arg[0] : arg) as NumericArray;
+          const x = getFirst(args[i]);
+          const y = getFirst(args[j]);
           if (y.length > x.length) continue;
           const same = new (typeOf(y))(x.buffer as ArrayBuffer, x.byteOffset, y.length);
           args[j] = isList(b) ? [same, (args[j] as NumericArray[])[1]] : same;
@@ -291,31 +299,31 @@ function define(cpu: CpuAddon): void {
   });
 
   test("lists of other lengths, with a getter that detaches, or with too many entries are errors", () => {
-    for (const [name, places] of Object.entries({ sgd: [0, 1, 2], adamw: [0, 1, 2, 3, 5] }))
-      for (const place of places) {
+    for (const [name, indices] of Object.entries({ sgd: [0, 1, 2], adamw: [0, 1, 2, 3, 5] }))
+      for (const index of indices) {
         const spoil = (change: (list: NumericArray[], args: Args, fence: Fence) => unknown) => {
-          const { args, fence } = fenced(name);
-          args[place] = change(args[place] as NumericArray[], args, fence);
-          expectError(name, args, fence, `list ${place}`);
+          const { args, fence } = createFenced(name);
+          args[index] = change(args[index] as NumericArray[], args, fence);
+          expectError(name, args, fence, `list ${index}`);
         };
         spoil((list) => list.slice(1));
         spoil((list) => [...list, new Float32Array(1)]);
         spoil(([a, b]) => [b, a].map((x) => (x.length === 1 ? new Float32Array(2) : x)));
         spoil(() => new Array(2 ** 32 - 1));
         spoil((list, args) => {
-          const victim = (args[(place + 1) % 3] as NumericArray[])[1];
+          const victim = (args[(index + 1) % 3] as NumericArray[])[1];
           return Object.defineProperty([...list], 1, { get: () => detach(victim) && list[1] });
         });
       }
   });
 
-  test("a buffer with its own `resizable` property is accepted, or an error", () => {
-    const lying = (get: () => unknown) => {
+  test("a buffer that overrides its `resizable` property is accepted or an error", () => {
+    const createBuffer = (get: () => unknown) => {
       const memory = resizable(20, 1000);
       Object.defineProperty(memory, "resizable", { get });
       return { memory, x: new Float32Array(memory) };
     };
-    const { memory, x } = lying(() => false);
+    const { memory, x } = createBuffer(() => false);
     const y = new Float32Array(5);
     kernels.exp(x, y, 5);
     assert.equal(y, new Float32Array(5).fill(1));
@@ -324,13 +332,13 @@ function define(cpu: CpuAddon): void {
     const graph = cpu.endCapture() as CapturedGraph;
     memory.resize(4);
     assert.throws(() => cpu.replay(graph), /detached/);
-    assert.throws(() => kernels.exp(lying(fails).x, y, 5), /a getter that throws/);
-    const detaching = lying(() => detach(y) && false).x;
+    assert.throws(() => kernels.exp(createBuffer(fails).x, y, 5), /a getter that throws/);
+    const detaching = createBuffer(() => detach(y) && false).x;
     assert.throws(() => kernels.add(y, detaching, new Float32Array(5), 5, 5, 5), /detached/);
   });
 
   test("indices out of range are a RangeError", () => {
-    const places: Record<string, [place: number, below: number]> = {
+    const indexArguments: Record<string, [argument: number, bound: number]> = {
       embedding: [0, 4],
       embeddingBackward: [0, 4],
       embeddingQuantized: [0, 4],
@@ -339,19 +347,19 @@ function define(cpu: CpuAddon): void {
       maxBackward: [1, 5],
       cachedAttention: [2, 5],
     };
-    for (const [name, [place, below]] of Object.entries(places))
-      for (const wrong of [-1, below, 2 ** 31 - 1, -(2 ** 31)]) {
-        const { args, fence } = fenced(name);
-        const x = args[place] as Int32Array;
-        x[x.length - 1] = wrong;
-        fence.close();
+    for (const [name, [argument, bound]] of Object.entries(indexArguments))
+      for (const index of [-1, bound, 2 ** 31 - 1, -(2 ** 31)]) {
+        const { args, fence } = createFenced(name);
+        const x = args[argument] as Int32Array;
+        x[x.length - 1] = index;
+        fence.snapshot();
         assert.throws(() => kernels[name](...args), RangeError);
         assert.ok(fence.isUntouched, name);
       }
   });
 
   test("unsupported sizes are an error", () => {
-    const wrong: [string, Record<string, number>][] = [
+    const invalid: [string, Record<string, number>][] = [
       ...["add", "sub", "mul", "div"].flatMap((name): [string, Record<string, number>][] => [
         [name, { na: 0 }],
         [name, { nb: 0 }],
@@ -373,24 +381,24 @@ function define(cpu: CpuAddon): void {
       ["embeddingQuantized", { bits: 5 }],
       ["embeddingQuantized", { groups: 0 }],
     ];
-    for (const [name, sizes] of wrong) {
-      const { args, fence } = fenced(name, sizes);
+    for (const [name, sizes] of invalid) {
+      const { args, fence } = createFenced(name, sizes);
       expectError(name, args, fence, JSON.stringify(sizes));
     }
   });
 
-  test("sizes of 0 are valid, or an error", () => {
+  test("sizes of 0 are valid or an error", () => {
     for (const name of names)
-      for (const word of parseSignature(cpu.signatures[name]).filter(
+      for (const parameter of parseSignature(cpu.signatures[name]).filter(
         ({ kind }) => kind === "SIZE",
       )) {
-        const { args, fence } = fenced(name, { [word.name]: 0 });
+        const { args, fence } = createFenced(name, { [parameter.name]: 0 });
         try {
           kernels[name](...args);
         } catch (error) {
           assert.ok(error instanceof Error);
         }
-        assert.ok(fence.isIntact, `${name}(${word.name}: 0)`);
+        assert.ok(fence.isIntact, `${name}(${parameter.name}: 0)`);
       }
     assert.is(kernels.sum(new Float32Array(0), new Float32Array(0), 1, 200, 0), true);
   });
@@ -402,13 +410,13 @@ function define(cpu: CpuAddon): void {
     const elements = fc.constantFrom(0, 1, 6, 64, 500);
     const call = fc.tuple(fc.constantFrom(...names), fc.array(anySize, { minLength: 8 }), elements);
     fc.assert(
-      fc.property(call, ([name, sizes, most]) => {
-        const { args, fence } = fenced(name);
-        for (const [i, word] of parseSignature(cpu.signatures[name]).entries()) {
-          if (word.kind === "SIZE") args[i] = sizes[i % sizes.length];
-          else if (isBuffer(word) && !isList(word)) {
+      fc.property(call, ([name, sizes, length]) => {
+        const { args, fence } = createFenced(name);
+        for (const [i, parameter] of parseSignature(cpu.signatures[name]).entries()) {
+          if (parameter.kind === "SIZE") args[i] = sizes[i % sizes.length];
+          else if (isBuffer(parameter) && !isList(parameter)) {
             const type = args[i] instanceof Int32Array ? Int32Array : Float32Array;
-            if (word.name !== "rngState") args[i] = fence.room(type, most);
+            if (parameter.name !== "rngState") args[i] = fence.allocate(type, length);
           }
         }
         try {
@@ -422,11 +430,11 @@ function define(cpu: CpuAddon): void {
     );
   });
 
-  test("any numbers return or throw an error", () => {
+  test("any real numbers return or throw an error", () => {
     const call = fc.tuple(fc.constantFrom(...names), fc.array(fc.double(), { minLength: 5 }));
     fc.assert(
       fc.property(call, ([name, reals]) => {
-        const { args, fence } = fenced(name);
+        const { args, fence } = createFenced(name);
         for (const [i, { kind }] of parseSignature(cpu.signatures[name]).entries())
           if (kind === "REAL") args[i] = reals[i % reals.length];
         assert.is(kernels[name](...args), true);
@@ -484,7 +492,7 @@ function define(cpu: CpuAddon): void {
   test("replay repeats all calls; calls that threw are not captured", () => {
     const [x, y, z] = [1, 2, 3].map(() => new Float32Array(5));
     cpu.beginCapture();
-    cpu.beginCapture(); // anew
+    cpu.beginCapture(); // starts again
     kernels.exp(x, y, 5);
     assert.throws(() => kernels.exp(x, y, 6));
     kernels.exp(new Float64Array(5), y, 5);
@@ -502,21 +510,24 @@ function define(cpu: CpuAddon): void {
       assert.throws(() => cpu.replay(make() as never), TypeError, what);
     assert.throws(() => (cpu.replay as () => void)(), TypeError);
     const { _handle } = process.stdout as unknown as { _handle?: { _externalStream?: unknown } };
-    const foreign = _handle?._externalStream; // an external of Node's own, where this is a pipe
-    if (types.isExternal(foreign)) assert.throws(() => cpu.replay(foreign as never), TypeError);
+    const external = _handle?._externalStream; // Node's external of stdout, if it is a pipe
+    if (types.isExternal(external)) assert.throws(() => cpu.replay(external as never), TypeError);
     cpu.beginCapture();
-    const [x, y] = [new Float32Array(5), new Float32Array(5)];
+    const x = new Float32Array(5);
+    const y = new Float32Array(5);
     kernels.exp(x, y, 5);
-    assert.throws(() => cpu.replay(foreign as never), TypeError);
+    assert.throws(() => cpu.replay(external as never), TypeError);
     const graph = cpu.endCapture() as CapturedGraph;
     cpu.beginCapture();
     assert.throws(() => cpu.replay(graph), /a replay cannot be captured/);
     cpu.endCapture();
   });
 
-  test("replay on detached memory is an error, and nothing is written", () => {
-    const [x, y] = [new Float32Array(1e5), new Float32Array(1e5)];
-    const [first, second] = [captureExp(x, y), captureExp(y, new Float32Array(1e5))];
+  test("replay on detached memory is an error and writes nothing", () => {
+    const x = new Float32Array(1e5);
+    const y = new Float32Array(1e5);
+    const first = captureExp(x, y);
+    const second = captureExp(y, new Float32Array(1e5));
     y.fill(3);
     detach(x);
     assert.throws(() => cpu.replay(first), /memory of the captured graph has been detached/);
@@ -527,7 +538,7 @@ function define(cpu: CpuAddon): void {
   });
 
   test("replay checks indices again", () => {
-    const { args, fence } = fenced("embedding");
+    const { args, fence } = createFenced("embedding");
     cpu.beginCapture();
     kernels.embedding(...args);
     const graph = cpu.endCapture() as CapturedGraph;
@@ -551,7 +562,7 @@ function define(cpu: CpuAddon): void {
       results.push(y.subarray(0, 1));
       return captureExp(new Float32Array(1e5), y);
     });
-    assert.ok((await collect()) - before > 39e6); // the inputs, which only graphs hold
+    assert.ok((await collect()) - before > 39e6); // the inputs, which only the graphs retain
     for (const y of results) y.fill(0);
     for (const graph of graphs) cpu.replay(graph);
     assert.ok(results.every(([y]) => y === 1));
@@ -560,7 +571,7 @@ function define(cpu: CpuAddon): void {
     assert.ok((await collect()) - before < 1e6);
   });
 
-  test("it can be loaded twice, with separate captures", () => {
+  test("the addon can be loaded twice, with separate captures", () => {
     const require = createRequire(import.meta.url);
     const built = fileURLToPath(new URL("../../build/Release/cpu.node", import.meta.url));
     const file = require.resolve(process.env.TINYBARD_ADDON ?? built);
@@ -568,22 +579,25 @@ function define(cpu: CpuAddon): void {
       delete require.cache[file];
       return require(file).cpu;
     };
-    const [a, b] = [load(), load()];
+    const a = load();
+    const b = load();
     a.beginCapture();
     assert.is(b.endCapture(), undefined);
     const graph = a.endCapture() as CapturedGraph;
     b.replay(graph);
   });
 
-  for (const words of [[], ["too"]])
-    test(`worker threads load it, train, and are terminated${words.length ? "; the main thread trains too" : ""}`, () => {
+  for (const args of [[], ["main"]]) {
+    const suffix = args.length > 0 ? " while the main thread trains too" : "";
+    test(`worker threads load the addon, train, and are terminated${suffix}`, () => {
       const program = fileURLToPath(new URL("../support/workers.js", import.meta.url));
-      const { status, signal, stderr } = spawnSync(process.execPath, [program, ...words], {
+      const { status, signal, stderr } = spawnSync(process.execPath, [program, ...args], {
         encoding: "utf8",
         timeout: 60_000,
       });
       assert.equal([status, signal], [0, null], stderr);
     });
+  }
 }
 
 if (typeof addon === "string") {

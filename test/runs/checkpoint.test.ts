@@ -16,7 +16,7 @@ test.after(() => rmSync(folder, { recursive: true }));
 
 /** Saves in another process until it is killed. Returns the last step that it reported. */
 function saveUntilKilled(limit: { milliseconds: number } | { rename: number }): Promise<number> {
-  const saver = fileURLToPath(new URL("../support/saver.js", import.meta.url));
+  const saver = fileURLToPath(new URL("../support/checkpoint-writer.js", import.meta.url));
   const args = "rename" in limit ? [folder, String(limit.rename)] : [folder];
   const child = spawn(process.execPath, [saver, ...args]);
   let reported = 0;

@@ -1,53 +1,54 @@
-// One test file, in a process of its own: run.ts starts this page, which imports the file, runs the
-// suites it has queued, and sends home what they came to. uvu could run them itself, but it exits 0
-// when a before() throws, run() is forgotten or .only is left in. Here each of these is a problem.
+// Runs one test file: run.ts starts this module in a child process. It imports the file, runs the
+// suites that the file queued, and sends a report to run.ts. uvu could run them itself, but it
+// exits with 0 if before() throws, if run() is missing, or if .only is left in the code. Here each
+// of these is a failure.
 
 import { pathToFileURL } from "node:url";
 
-/**
- * What a test file came to. A process that ends without sending it has failed, however it ended.
- */
+/** The result of a test file. A process that exits without sending it has failed. */
 export interface Report {
-  readonly total: number; // tests that should have run; the skipped ones are not among them
+  readonly total: number; // tests that should have run, without the skipped ones
   readonly passed: number;
   readonly skipped: number;
   readonly problems: readonly string[]; // one line each
 }
 
-/** What uvu queues at suite.run(): runs the suite, and rejects only if an after() throws. */
+/** The entry that suite.run() queues: runs the suite, and rejects only if after() throws. */
 type Suite = () => Promise<[errors: string | true, passed: number, skipped: number, total: number]>;
 
 /** suite.only(name, handler) or suite.before(hook). */
-type Adder = (...given: unknown[]) => unknown;
+type Register = (...args: unknown[]) => unknown;
 type Hook = (context: unknown) => unknown;
 
 const problems = new Set<string>();
 const suites: Suite[] = [];
-Object.assign(globalThis, { UVU_DEFER: true, UVU_QUEUE: [suites] }); // uvu now queues, and waits
+Object.assign(globalThis, { UVU_DEFER: true, UVU_QUEUE: [suites] }); // uvu queues the suites
 
-watch("only", (add) => (...given) => {
-  problems.add(`.only is left in: ${given[0]}`);
-  return add(...given);
+interceptMethod("only", (register) => (...args) => {
+  problems.add(`.only is left in: ${args[0]}`);
+  return register(...args);
 });
-watch("before", (add) => (hook) => add((context: unknown) => telling(hook as Hook, context)));
+interceptMethod("before", (register) => (hook) => {
+  return register((context: unknown) => runBeforeHook(hook as Hook, context));
+});
 
 await import(pathToFileURL(process.argv[2]).href);
 process.send?.(await runAll());
 
 /**
- * Lets us see what uvu keeps to itself. It equips a suite by plain assignment (suite.only = ...),
- * so a setter that all functions inherit can put a wrapper there instead.
+ * Wraps a method of each suite that uvu creates. uvu adds methods by assignment (suite.only = ...),
+ * so a setter on Function.prototype, which suites inherit, can define a wrapper instead.
  */
-function watch(word: string, wrap: (add: Adder) => Adder): void {
-  Object.defineProperty(Function.prototype, word, {
-    set(add: Adder) {
-      Object.defineProperty(this, word, { value: wrap(add), writable: true });
+function interceptMethod(name: string, wrap: (register: Register) => Register): void {
+  Object.defineProperty(Function.prototype, name, {
+    set(register: Register) {
+      Object.defineProperty(this, name, { value: wrap(register), writable: true });
     },
   });
 }
 
-/** Runs a before() hook; should it throw, says so, since uvu drops the error on the floor. */
-async function telling(hook: Hook, context: unknown): Promise<void> {
+/** Runs a before() hook and reports its error, which uvu discards. */
+async function runBeforeHook(hook: Hook, context: unknown): Promise<void> {
   try {
     await hook(context);
   } catch (error) {
@@ -57,26 +58,26 @@ async function telling(hook: Hook, context: unknown): Promise<void> {
   }
 }
 
-/** Runs the suites one after the other, prints what failed, and adds up. */
+/** Runs the suites one after the other, prints the failures, and adds up the counts. */
 async function runAll(): Promise<Report> {
-  const sum = { total: 0, passed: 0, skipped: 0 };
+  const totals = { total: 0, passed: 0, skipped: 0 };
   for (const run of suites) {
     try {
       const [errors, passed, skipped, total] = await run();
-      sum.total += total;
-      sum.passed += passed;
-      sum.skipped += skipped;
+      totals.total += total;
+      totals.passed += passed;
+      totals.skipped += skipped;
       const failed = errors === true ? [] : [...errors.matchAll(/^ {3}FAIL +(.+)$/gm)];
       for (const [, title] of failed) problems.add(title);
       if (errors !== true) console.log(`\n${errors}`);
-      const lost = total - passed - failed.length;
-      if (lost > 0) problems.add(`${lost} of ${total} tests did not run: a hook threw`);
+      const missing = total - passed - failed.length;
+      if (missing > 0) problems.add(`${missing} of ${total} tests did not run: a hook threw`);
     } catch (error) {
       problems.add("after() threw");
       console.error("after() threw:", error);
     }
   }
-  const { total, skipped } = sum;
-  if (total + skipped === 0) problems.add("no test in it; is a run() missing?");
-  return { ...sum, problems: [...problems] };
+  const { total, skipped } = totals;
+  if (total + skipped === 0) problems.add("the file has no tests; is run() missing?");
+  return { ...totals, problems: [...problems] };
 }

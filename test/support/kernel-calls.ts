@@ -1,10 +1,10 @@
-// Calls of every kernel, made from the words of native/kernels.def, which the addon exports as
-// `signatures`: for tests that want all kernels, at sizes of their own choice.
+// Creates calls of every kernel from the declarations in native/kernels.def, which the addon exports
+// as `signatures`: for tests that call all kernels, with sizes that the test chooses.
 
 import type { CudaAddon } from "#src/backend/addon.js";
 import { normal } from "#src/random.js";
 
-/** An argument of a kernel: IN(f32, x, rows * n), SIZE(rows). */
+/** A parameter of a kernel, as in IN(f32, x, rows * n) or SIZE(rows). */
 export interface Parameter {
   readonly kind: string;
   readonly type: string;
@@ -14,15 +14,15 @@ export interface Parameter {
 
 export type Values = Record<string, number | boolean>;
 export type NumericArray = Float32Array | Int32Array;
-type NumbersOf = Float32ArrayConstructor | Int32ArrayConstructor;
-/** New memory for an array of a type and length. */
-export type Allocate = (type: NumbersOf, length: number) => NumericArray;
+type ArrayConstructor = Float32ArrayConstructor | Int32ArrayConstructor;
+/** Allocates an array with a type and a length. */
+export type Allocate = (type: ArrayConstructor, length: number) => NumericArray;
 
-const plain: Allocate = (type, length) => new type(length);
+const allocateArray: Allocate = (type, length) => new type(length);
 
-/** What the sizes and numbers of a call are where nothing else is said: small and odd. */
+/** The default sizes and numbers of a call: small and odd. */
 // biome-ignore format: a few kernels a row
-const usual: Values = {
+const defaults: Values = {
   n: 5, na: 5, nb: 1, nc: 5, batch: 2, M: 3, N: 5, K: 2, transA: false, transB: false,
   accumulate: true, activation: 2, outer: 2, inner: 3, rows: 3, p: 0.2, q: 3, start: 1, count: 2,
   V: 4, C: 3, heads: 2, Tq: 3, Tk: 4, D: 2, B: 2, T: 3, H: 2, capacity: 7, causal: true, site: 1,
@@ -31,55 +31,61 @@ const usual: Values = {
   maxNorm: 0.5, groups: 1, bits: 8, subtractMean: true,
 };
 
-/** NumericArray that only make sense, or only are well conditioned, above 0. */
-const positive = new Set(["rstd", "lse", "count", "total", "v", "t", "lr"]);
-const positiveOf: Record<string, string> = { div: "b", log: "x", pow: "x", sqrt: "x" };
+/** Buffers whose values must be positive, to be valid or well conditioned. */
+const positiveBuffers = new Set(["rstd", "lse", "count", "total", "v", "t", "lr"]);
+const positiveInputs: Record<string, string> = { div: "b", log: "x", pow: "x", sqrt: "x" };
 
+/** Parses the declaration of a kernel in kernels.def. */
 export function parseSignature(signature: string): Parameter[] {
-  const words = signature.matchAll(
+  const declarations = signature.matchAll(
     /\b((?:IN|OUT|SIZE|REAL|FLAG)\w*)\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)/g,
   );
-  return [...words].map(([, kind, inside]) => {
-    const parts = inside.split(",").map((part) => part.trim());
+  return [...declarations].map(([, kind, content]) => {
+    const parts = content.split(",").map((part) => part.trim());
     const [type, name, length = ""] = parts.length > 1 ? parts : ["", ...parts];
     return { kind, type, name, length };
   });
 }
 
+/** Returns true for a list of buffers. */
 export const isList = ({ kind }: Parameter) => /^(IN|INOUT|INOUT_SCALAR)_LIST$/.test(kind);
-/** Copies in bf16 are left out: cpu has none. */
+/** Returns true for buffers. bf16 copies are excluded: the cpu backend has none. */
 export const isBuffer = ({ kind, type }: Parameter) => type !== "" && kind !== "OUT_LIST_OPT";
 
-/** A kernel's arguments, random but for the sizes and numbers `given` and the lengths of `lists`. */
+/**
+ * Creates the arguments of a kernel: random buffers, default sizes and numbers except for
+ * `overrides`, and lists of buffers with the lengths `lists`.
+ */
 export function createArguments(
   { signatures }: Pick<CudaAddon, "signatures">,
   kernel: string,
-  given: Values = {},
-  { lists = [5, 3], room = plain } = {},
+  overrides: Values = {},
+  { lists = [5, 3], allocate = allocateArray } = {},
 ): unknown[] {
-  const words = parseSignature(signatures[kernel]);
-  const values: Values = { ...usual, ...given };
-  if (kernel === "transpose" && !("p" in given)) values.p = 3; // a size there, elsewhere a share
+  const parameters = parseSignature(signatures[kernel]);
+  const values: Values = { ...defaults, ...overrides };
+  if (kernel === "transpose" && !("p" in overrides)) values.p = 3; // a size; elsewhere a probability
   values.aStep ??= (values.M as number) * (values.K as number);
   values.bStep ??= (values.K as number) * (values.N as number);
-  return words.map((word, site) => {
-    if (word.kind === "OUT_LIST_OPT") return [];
-    if (!isBuffer(word)) return values[word.name];
-    const make = (n: number, at: number) => fill(kernel, word, room(typeOf(word), n), values, at);
-    if (isList(word))
-      return lists.map((n, i) => make(word.kind === "INOUT_SCALAR_LIST" ? 1 : n, site + 20 * i));
-    return make(getLength(word, values), site);
+  return parameters.map((parameter, site) => {
+    if (parameter.kind === "OUT_LIST_OPT") return [];
+    if (!isBuffer(parameter)) return values[parameter.name];
+    const create = (length: number, bufferSite: number) => {
+      const x = allocate(parameter.type === "i32" ? Int32Array : Float32Array, length);
+      return fillBuffer(kernel, parameter, x, values, bufferSite);
+    };
+    if (!isList(parameter)) return create(getLength(parameter, values), site);
+    const isScalar = parameter.kind === "INOUT_SCALAR_LIST";
+    return lists.map((length, i) => create(isScalar ? 1 : length, site + 20 * i));
   });
 }
 
-const typeOf = ({ type }: Parameter) => (type === "i32" ? Int32Array : Float32Array);
-
-/** A length as kernels.def writes it, which JavaScript reads too. */
+/** Evaluates the length of a buffer, an expression that is valid in C++ and in JavaScript. */
 export function getLength({ length }: Parameter, values: Values): number {
   return new Function(...Object.keys(values), `return ${length}`)(...Object.values(values));
 }
 
-function fill(
+function fillBuffer(
   kernel: string,
   { name, type }: Parameter,
   x: NumericArray,
@@ -89,38 +95,43 @@ function fill(
   const random = normal(x.length, { site, stream: "sample", seed: 3 });
   if (type !== "i32") {
     if (kernel === "adamw" && name === "foundInf") return x.fill(0);
-    const isPositive = positive.has(name) || positiveOf[kernel] === name;
-    x.set(isPositive ? random.map((each) => Math.abs(each) + 0.5) : random);
+    const isPositive = positiveBuffers.has(name) || positiveInputs[kernel] === name;
+    x.set(isPositive ? random.map((value) => Math.abs(value) + 0.5) : random);
     return x;
   }
-  const below = { cond: 2, idx: values.V, index: values.n, target: values.n }[name] as number;
+  const bound = { cond: 2, idx: values.V, index: values.n, target: values.n }[name] as number;
   if (name === "rngState") x.set([7, 0, 3, 2]);
   else if (name === "counter") x.set([7, 0, 3, 2]);
-  else if (name === "tokens") x.set(random.map((each) => Math.floor(Math.abs(each) * 1e4)));
+  else if (name === "tokens") x.set(random.map((value) => Math.floor(Math.abs(value) * 1e4)));
   else if (name === "w")
-    x.set(random.map((each) => each * 2 ** 31)); // numbers of 4 or 8 bits
+    x.set(random.map((value) => value * 2 ** 31)); // packed values of 4 or 8 bits
   else if (name === "length") x.fill((values.capacity as number) - (values.T as number));
-  else x.set(random.map((each) => Math.floor(Math.abs(each) * 1e4) % below));
+  else x.set(random.map((value) => Math.floor(Math.abs(value) * 1e4) % bound));
   return x;
 }
 
-/** May the argument be null? */
+/** Returns true if the argument may be null. */
 export const isOptional = (kind: string) => /^(IN|OUT)_OPT$/.test(kind);
 
-/** Sizes around every vector width and tile. */
+/** Sizes around every vector width and tile size. */
 export const oddSizes = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 40, 65];
 
-/** Odd sizes drawn for all words of a kernel, such that they go together. */
+/** Samples odd sizes for all parameters of a kernel that are consistent with one another. */
 export function sampleSizes(signature: string, seed: number): Values {
-  const words = parseSignature(signature).filter(({ kind }) => kind === "SIZE" || kind === "FLAG");
-  const rngState = normal(words.length, { site: seed, stream: "sample", seed: 1 });
-  const drawn = words.map(({ name, kind }, i): [string, number | boolean] => {
-    const at = Math.floor(Math.abs(rngState[i]) * 1e4);
-    return [name, kind === "FLAG" ? at % 2 === 1 : oddSizes[at % oddSizes.length]];
+  const parameters = parseSignature(signature).filter(
+    ({ kind }) => kind === "SIZE" || kind === "FLAG",
+  );
+  const random = normal(parameters.length, { site: seed, stream: "sample", seed: 1 });
+  const sampled = parameters.map(({ name, kind }, i): [string, number | boolean] => {
+    const k = Math.floor(Math.abs(random[i]) * 1e4);
+    return [name, kind === "FLAG" ? k % 2 === 1 : oddSizes[k % oddSizes.length]];
   });
-  const values = Object.fromEntries(drawn) as Record<string, number>;
+  const values = Object.fromEntries(sampled) as Record<string, number>;
   const { n, start, count, B, H, T, capacity } = values;
-  if ("B" in values) Object.assign(values, { B: 1 + (B % 3), H: 1 + (H % 3) });
+  if ("B" in values) {
+    values.B = 1 + (B % 3);
+    values.H = 1 + (H % 3);
+  }
   if ("count" in values) values.n = start + count + n;
   if ("capacity" in values) values.capacity = T + capacity;
   if ("stream" in values) values.n = T + n;
@@ -134,7 +145,7 @@ export function sampleSizes(signature: string, seed: number): Values {
   return values;
 }
 
-/** Sizes at which several threads work, and the matrix product packs its operands. */
+/** Sizes that use several threads, and for which matmul packs its operands. */
 // biome-ignore format: a few kernels a row
 export function* largeSizes(signature: string): Generator<Values> {
   const names = new Set(parseSignature(signature).map(({ name }) => name));
@@ -149,7 +160,7 @@ export function* largeSizes(signature: string): Generator<Values> {
   const groups = Math.ceil((names.has("K") ? sizes.K : sizes.C) / 32);
   const others: Values[] = [
     { transA: true }, { transB: true }, { transA: true, transB: true }, { transB: true, M: 3 },
-    ...[0, 1, 2, 3].map((activation) => ({ M: 64, N: 128, K: 512, activation })), // for libraries
+    ...[0, 1, 2, 3].map((activation) => ({ M: 64, N: 128, K: 512, activation })), // for cuBLASLt
     { transA: true, M: 64, N: 128, K: 512 }, { transB: true, M: 64, N: 128, K: 512 },
     { rows: 64, n: 128, K: 512 }, { rows: 72, n: 1027, K: 56 },
     { batch: 3, K: 20 }, { causal: false }, { subtractMean: false }, { inner: 1 }, { outer: 1 },

@@ -1,5 +1,5 @@
-// A program for scripts/emulator.mjs: calls one family's kernels on the emulator, and prints what
-// the emulator has to say of them, or `silent`. usage: node dist-test/support/mutants.js SCENE
+// A program for scripts/emulator.mjs: calls the kernels of one family on the emulator and prints the
+// emulator's report, or `silent` if it has none. usage: node dist-test/support/mutants.js SCENE
 
 import {
   attention,
@@ -16,16 +16,18 @@ import {
 setDefaultDevice("cuda-emulator");
 manualSeed(1);
 const leaf = (...shape: number[]) => randn(shape, { requiresGrad: true });
-const half = (...shape: number[]) => randn(shape).to("bf16");
+const randnBf16 = (...shape: number[]) => randn(shape).to("bf16");
 
 const scenes: Record<string, () => Tensor> = {
   elementwise: () => exp(leaf(13)),
   matmul: () => matmul(leaf(70, 40), leaf(40, 50)),
-  tensorCores: () => matmul(half(64, 72), half(72, 64)),
+  tensorCores: () => matmul(randnBf16(64, 72), randnBf16(72, 64)),
   layerNorm: () => layerNorm(leaf(40, 24), ones([24], { requiresGrad: true })),
   attention: () => attention(leaf(1, 2, 40, 8), leaf(1, 2, 40, 8), leaf(1, 2, 40, 8)),
   flashAttention: () =>
-    attention(half(1, 2, 80, 16), half(1, 2, 80, 16), half(1, 2, 80, 16), { causal: true }),
+    attention(randnBf16(1, 2, 80, 16), randnBf16(1, 2, 80, 16), randnBf16(1, 2, 80, 16), {
+      causal: true,
+    }),
 };
 
 try {
@@ -33,7 +35,7 @@ try {
   y.data();
   const total = y.sum();
   if (total.requiresGrad) total.backward();
-  total.data(); // the reader is told of what went wrong
+  total.data(); // reading throws the errors of the kernels
   console.log("silent");
 } catch (error) {
   console.log((error as Error).message);

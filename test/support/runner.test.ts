@@ -1,5 +1,5 @@
-// The test runner against all that a test file can do wrong: small test files are written to a
-// folder of their own, and the runner's last line and exit code must tell the truth about them.
+// Tests the test runner with everything that can go wrong in a test file: writes small test files to
+// a temporary folder, and checks the last line of the runner's output and its exit code.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,18 +12,18 @@ const folder = mkdtempSync(join(tmpdir(), "tinybard-runner-"));
 const test = suite("runner");
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
-const PASSES = `test("fine", () => {});\n`;
+const PASSES = `test("passes", () => {});\n`;
 const RUN = `test.run();\n`;
 
-/** Writes a file below the folder; a test file gets uvu, from wherever it is installed. */
+/** Writes a file in the folder. Code is preceded by the import of uvu and a suite. */
 function write(path: string, code: string): void {
   const uvu = `import { suite } from ${JSON.stringify(import.meta.resolve("uvu"))};\n`;
-  const whole = code && `${uvu}const test = suite("inner");\n${code}`;
+  const source = code && `${uvu}const test = suite("inner");\n${code}`;
   mkdirSync(dirname(join(folder, path)), { recursive: true });
-  writeFileSync(join(folder, path), whole);
+  writeFileSync(join(folder, path), source);
 }
 
-/** Runs the runner on the tests in folder/name/dist-test. */
+/** Runs the test runner on the tests in folder/name/dist-test. */
 function run(name: string, ...options: string[]) {
   const root = join(folder, name, "dist-test");
   const args = [join(import.meta.dirname, "../run.js"), "--root", root, ...options];
@@ -31,8 +31,8 @@ function run(name: string, ...options: string[]) {
   return { status, stdout, stderr, last: stdout.trimEnd().split("\n").at(-1) };
 }
 
-/** One test file with this code must make the runner end like this, and say `reason` on the way. */
-function expect(name: string, code: string, status: number, last: string, reason = ""): void {
+/** Tests that the runner, on one test file, exits with a status, a last line and a message. */
+function testRunner(name: string, code: string, status: number, last: string, reason = ""): void {
   test(name, () => {
     write(`${name}/dist-test/sample.test.js`, code);
     const result = run(name);
@@ -42,59 +42,59 @@ function expect(name: string, code: string, status: number, last: string, reason
   });
 }
 
-expect("a test passes", PASSES + RUN, 0, "1 passed, 0 failed, 0 skipped");
-expect(
+testRunner("a test passes", PASSES + RUN, 0, "1 passed, 0 failed, 0 skipped");
+testRunner(
   "an assertion fails",
   `${PASSES}test("wrong", () => { throw new Error("one is not two"); });\n${RUN}`,
   1,
   "1 passed, 1 failed, 0 skipped",
   "one is not two",
 );
-expect(
+testRunner(
   "before throws",
-  `test.before(() => { throw new Error("no ground"); });\n${PASSES}${PASSES}${RUN}`,
+  `test.before(() => { throw new Error("setup failed"); });\n${PASSES}${PASSES}${RUN}`,
   1,
   "0 passed, 2 failed, 0 skipped",
-  "no ground",
+  "setup failed",
 );
-expect(
+testRunner(
   "before throws in a suite whose tests are all skipped",
-  `test.before(() => { throw new Error("no ground"); });\ntest.skip("later");\n${RUN}`,
+  `test.before(() => { throw new Error("setup failed"); });\ntest.skip("later");\n${RUN}`,
   1,
   "0 passed, 1 failed, 1 skipped",
   "sample.test: before() threw",
 );
-expect(
+testRunner(
   "after throws",
-  `test.after(() => { throw new Error("no end"); });\n${PASSES}${RUN}`,
+  `test.after(() => { throw new Error("teardown failed"); });\n${PASSES}${RUN}`,
   1,
   "0 passed, 1 failed, 0 skipped",
-  "no end",
+  "teardown failed",
 );
-expect(
+testRunner(
   "after.each throws",
   `test.after.each(() => { throw new Error(); });\n${PASSES}${PASSES}${RUN}`,
   1,
   "0 passed, 2 failed, 0 skipped",
   "2 of 2 tests did not run: a hook threw",
 );
-expect("run() is forgotten", PASSES, 1, "0 passed, 1 failed, 0 skipped", "run() missing");
-expect("the file is empty", "", 1, "0 passed, 1 failed, 0 skipped", "run() missing");
-expect(
+testRunner("run() is forgotten", PASSES, 1, "0 passed, 1 failed, 0 skipped", "run() missing");
+testRunner("the file is empty", "", 1, "0 passed, 1 failed, 0 skipped", "run() missing");
+testRunner(
   "the file throws",
-  `throw new Error("early");\n`,
+  `throw new Error("at import");\n`,
   1,
   "0 passed, 1 failed, 0 skipped",
   "exit code 1",
 );
-expect(
+testRunner(
   ".only is left in",
-  `${PASSES}test.only("mine", () => {});\n${RUN}`,
+  `${PASSES}test.only("selected", () => {});\n${RUN}`,
   1,
   "1 passed, 1 failed, 1 skipped",
-  ".only is left in: mine",
+  ".only is left in: selected",
 );
-expect(
+testRunner(
   "the process is killed",
   `test("crash", async () => {
     process.kill(process.pid, "SIGKILL");
@@ -104,35 +104,35 @@ expect(
   "0 passed, 1 failed, 0 skipped",
   process.platform === "win32" ? "sample.test: " : "killed by SIGKILL",
 );
-expect(
+testRunner(
   "a promise never settles",
   `test("wait", () => new Promise(() => {}));\n${RUN}`,
   1,
   "0 passed, 1 failed, 0 skipped",
   "waits for a promise",
 );
-expect(
+testRunner(
   "process.exit(0) in the middle of a test",
-  `${PASSES}test("leave", () => process.exit(0));\n${RUN}`,
+  `${PASSES}test("exits", () => process.exit(0));\n${RUN}`,
   1,
   "0 passed, 1 failed, 0 skipped",
   "exit code 0 before all tests had run",
 );
-expect(
+testRunner(
   "the process fails after its tests have passed",
-  `test("late", () => { setTimeout(() => { throw new Error(); }, 50); });\n${RUN}`,
+  `test("fails later", () => { setTimeout(() => { throw new Error(); }, 50); });\n${RUN}`,
   1,
   "1 passed, 1 failed, 0 skipped",
   "exit code 1",
 );
-expect(
+testRunner(
   "a test is skipped",
   `${PASSES}test.skip("later");\ntest("say", () => console.log("skipped: no GPU"));\n${RUN}`,
   0,
   "2 passed, 0 failed, 1 skipped",
   "\nskipped: no GPU\n",
 );
-expect(
+testRunner(
   "all tests are skipped",
   `test.skip("later");\n${RUN}`,
   1,
@@ -164,10 +164,10 @@ test("several files, filtered", () => {
   assert.match(nothing.stdout, "no test file matches nowhere");
 });
 
-test("a compiled test without its source is passed over", () => {
+test("a compiled test without a source is ignored", () => {
   write("stale/dist-test/kept.test.js", PASSES + RUN);
   write("stale/dist-test/deleted.test.js", PASSES);
-  assert.is(run("stale").last, "1 passed, 1 failed, 0 skipped"); // compiled tests are all there is
+  assert.is(run("stale").last, "1 passed, 1 failed, 0 skipped"); // there is no folder of sources
   write("stale/test/kept.test.ts", "");
   assert.is(run("stale").last, "1 passed, 0 failed, 0 skipped");
 });
@@ -179,18 +179,18 @@ test("--bail stops after a failure", () => {
   assert.match(result.last ?? "", /^0 passed, [12] failed, 0 skipped$/);
 });
 
-test("the test process gets the device, a pool that poisons, and a collector to call", () => {
+test("the test process gets the device, poisoned memory and gc()", () => {
   const code = `
     test("environment", () => {
       const { TINYBARD_TEST_DEVICE, TINYBARD_POISON } = process.env;
-      const seen = [TINYBARD_TEST_DEVICE, TINYBARD_POISON, typeof gc].join();
-      if (seen !== "ts,1,function") throw new Error(seen);
+      const settings = [TINYBARD_TEST_DEVICE, TINYBARD_POISON, typeof gc].join();
+      if (settings !== "ts,1,function") throw new Error(settings);
     });\n${RUN}`;
   write("device/dist-test/sample.test.js", code);
   assert.is(run("device", "--device", "ts").last, "1 passed, 0 failed, 0 skipped");
 });
 
-test("an unknown option is wrong usage", () => {
+test("an unknown option is a usage error", () => {
   const { status, stderr } = run("several", "--divice", "ts");
   assert.is(status, 2);
   assert.match(stderr, "--divice");

@@ -1,5 +1,5 @@
-// What tests share: suites for every device, comparison of numbers, and the harness that holds an
-// op to its reference, its derivative and its meaning.
+// Shared test support: suites that run on every device, comparison of numbers, and the harness that
+// compares an op with the reference backend, with finite differences and with its spec.
 
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -21,77 +21,87 @@ import * as assert from "uvu/assert";
 import { replay } from "#src/random.js";
 
 /**
- * Runs one body of tests on every device that works here, or on the one that the runner was told.
- * The emulator takes long, and works only when it is told.
+ * Defines the same tests for every available device, or for the one that the runner was called with.
+ * The emulator is slow, so it is used only if it is requested.
  */
 export function eachDevice(name: string, body: (test: Test, on: Device) => void): void {
-  const asked = process.env.TINYBARD_TEST_DEVICE as DeviceName | undefined;
-  const names = asked
-    ? [asked]
+  const requested = process.env.TINYBARD_TEST_DEVICE as DeviceName | undefined;
+  const names = requested
+    ? [requested]
     : devices()
         .filter((d) => d.available && d.name !== "cuda-emulator")
         .map((d) => d.name);
-  for (const each of names) {
-    const test = suite(`${name} on ${each}`);
+  for (const deviceName of names) {
+    const test = suite(`${name} on ${deviceName}`);
     test.before.each(() => {
-      setDefaultDevice(each);
+      setDefaultDevice(deviceName);
       manualSeed(1);
     });
-    body(test, device(each));
+    body(test, device(deviceName));
     test.run();
   }
 }
 
-/** Asserts |a - e| <= atol + rtol |e| for all elements; NaN equals NaN, an infinity itself. */
+/**
+ * Asserts |a - e| <= atol + rtol |e| for all elements, actual a and expected e. NaN equals NaN, and
+ * an infinity equals itself.
+ */
 export function assertClose(
   actual: Tensor | ArrayLike<number>,
   expected: Tensor | ArrayLike<number>,
   { rtol = 1e-6, atol = 1e-7, what = "values" } = {},
 ): void {
-  const [a, e] = [actual, expected].map((x) => Array.from("data" in x ? x.data() : x));
+  const a = toNumbers(actual);
+  const e = toNumbers(expected);
   assert.is(a.length, e.length, `${what}: ${a.length} elements, expected ${e.length}`);
   for (let i = 0; i < a.length; i++) {
     if (Object.is(a[i], e[i]) || a[i] === e[i]) continue;
-    const near = Math.abs(a[i] - e[i]) <= atol + rtol * Math.abs(e[i]);
+    const isClose = Math.abs(a[i] - e[i]) <= atol + rtol * Math.abs(e[i]);
     assert.ok(
-      near,
+      isClose,
       `${what}: element ${i} is ${a[i]}, expected ${e[i]} (rtol ${rtol}, atol ${atol})`,
     );
   }
 }
 
-/** An op on a line: how to call it, on which shapes, and what else is known of it. */
+function toNumbers(x: Tensor | ArrayLike<number>): number[] {
+  return Array.from("data" in x ? x.data() : x);
+}
+
+/** A test of an op: how to call it, for which shapes, and its tolerances. */
 export interface OpRow {
   name: string;
   f: (...inputs: Tensor[]) => Tensor;
-  /** Lists of input shapes; a shape by itself is that of a single input. */
+  /** Lists of input shapes. A plain shape stands for a single input. */
   shapes: (number[] | number[][])[];
-  /** The same in small ops. */
+  /** The composite of small ops that it equals. */
   spec?: (...inputs: Tensor[]) => Tensor;
-  /** Moves random numbers into the function's domain, away from its kinks. */
+  /** Maps random numbers into the domain of the function, away from its kinks. */
   domain?: (x: number) => number;
-  /** For f32 against f64. */
+  /** Tolerances of f32 results compared with f64 results. */
   rtol?: number;
   atol?: number;
 }
 
 /**
- * Holds an op on a device to the f64 reference, its derivative to differences, both to the meaning.
+ * Tests an op on a device: its value and gradients against the f64 reference, its gradients against
+ * finite differences, and both against the spec.
  */
 export function testOp(test: Test, on: Device, row: OpRow): void {
   const { name, f, spec, domain = (x) => x, rtol = 1e-5, atol = 2e-6 } = row;
   for (const shapes of row.shapes) {
-    const list = (Array.isArray(shapes[0]) ? shapes : [shapes]) as number[][];
-    test(`${name} ${JSON.stringify(list)}`, () => {
-      const doubles = list.map((shape) => {
+    const inputShapes = (Array.isArray(shapes[0]) ? shapes : [shapes]) as number[][];
+    test(`${name} ${JSON.stringify(inputShapes)}`, () => {
+      const doubles = inputShapes.map((shape) => {
         const values = randn(shape, { dtype: "f64", device: "ts" }).data().map(domain);
         return tensor(values, { shape, device: "ts", requiresGrad: true });
       });
       const singles = doubles.map((x) =>
         tensor(Float32Array.from(x.data()), { shape: x.shape, device: on, requiresGrad: true }),
       );
-      const exact = sameSingles(doubles, singles);
-      const [y, z] = [replay(() => f(...singles)), replay(() => f(...exact))]; // the same draws
+      const exact = toDoubles(singles);
+      const y = replay(() => f(...singles)); // replay: both use the same random numbers
+      const z = replay(() => f(...exact));
       assert.equal(y.shape, z.shape);
       assertClose(y, z, { rtol, atol, what: `${name} against f64` });
       const dz = randn(z.shape, { dtype: "f64", device: "ts" });
@@ -101,24 +111,28 @@ export function testOp(test: Test, on: Device, row: OpRow): void {
       );
       for (const [i, x] of singles.entries()) {
         const what = `gradient ${i} of ${name} against f64`;
-        assertClose(gradOf(x), gradOf(exact[i]), { rtol: 10 * rtol, atol: 10 * atol, what });
+        assertClose(getGrad(x), getGrad(exact[i]), { rtol: 10 * rtol, atol: 10 * atol, what });
       }
       const check = checkGradient(f, doubles);
-      assert.ok(check.ok, `${name}: gradient differs from differences: ${JSON.stringify(check)}`);
+      assert.ok(
+        check.ok,
+        `${name}: gradient differs from finite differences: ${JSON.stringify(check)}`,
+      );
       if (spec) assertSame(name, f, spec, doubles, dz);
     });
   }
 }
 
-/** f64 copies of f32 values, so that only the arithmetic differs. */
-function sameSingles(doubles: Tensor[], singles: Tensor[]): Tensor[] {
-  return singles.map((x, i) => {
+/** Returns f64 copies of f32 tensors, so that only the arithmetic differs. */
+function toDoubles(singles: Tensor[]): Tensor[] {
+  return singles.map((x) => {
     const values = Float64Array.from(x.data());
-    return tensor(values, { shape: doubles[i].shape, device: "ts", requiresGrad: true });
+    return tensor(values, { shape: x.shape, device: "ts", requiresGrad: true });
   });
 }
 
-function gradOf(x: Tensor): Tensor {
+/** Returns the gradient of a tensor, zeros if it has none. */
+function getGrad(x: Tensor): Tensor {
   return x.grad ?? tensor(new Float64Array(x.size), { shape: x.shape, device: "ts" });
 }
 
@@ -138,16 +152,20 @@ export function assertSame(
     const y = g(...copies);
     const values = y.data();
     sum(y.mul(dy)).backward();
-    return [values, ...copies.map((x) => gradOf(x).data())];
+    return [values, ...copies.map((x) => getGrad(x).data())];
   };
-  const [ours, meant] = [run(f), run(spec)];
-  ours.forEach((values, i) => {
-    const what = `${name} against its meaning, ${i ? `gradient ${i - 1}` : "value"}`;
-    assertClose(values, meant[i], { rtol: 1e-9, atol: 1e-10, what });
+  const actual = run(f);
+  const expected = run(spec);
+  actual.forEach((values, i) => {
+    const what = `${name} against its spec, ${i ? `gradient ${i - 1}` : "value"}`;
+    assertClose(values, expected[i], { rtol: 1e-9, atol: 1e-10, what });
   });
 }
 
-/** Is this the error that was meant? A string alone would be no expectation for assert.throws(). */
+/**
+ * Returns a predicate for assert.throws() that compares the whole message. assert.throws() would use
+ * a string as the description of the assertion.
+ */
 export function hasMessage(message: string): (error: Error) => boolean {
   return (error) => {
     assert.is(error.message, message);
@@ -155,12 +173,12 @@ export function hasMessage(message: string): (error: Error) => boolean {
   };
 }
 
-/** Where test data lies, in the sources. */
+/** Returns the path of a file in test/golden. */
 export function fixturePath(path: string): string {
   return fileURLToPath(new URL(`../../test/golden/${path}`, import.meta.url));
 }
 
-/** Tiny Shakespeare, or null with a line that says what is skipped. */
+/** Returns Tiny Shakespeare, or null after it has printed that `what` is skipped. */
 export function loadShakespeare(what: string): string | null {
   const file = process.env.TINYBARD_DATA;
   if (file && existsSync(file)) {

@@ -1,5 +1,5 @@
-// Texts that break tokenizers: characters of several code points, code units that are not
-// characters, all kinds of white space, and the names of special tokens.
+// Texts that break tokenizers: characters of several code points, lone surrogates, all kinds of
+// white space, and the names of special tokens.
 
 import fc from "fast-check";
 
@@ -24,8 +24,8 @@ export const unusualTexts: readonly string[] = [
 ];
 
 /**
- * An arbitrary text: any code points, any UTF-16 code units (with lone surrogates), or the
- * characters of `unusualTexts` in any order.
+ * Generates texts of any code points, of any UTF-16 code units (with lone surrogates), or of the
+ * characters in `unusualTexts` in any order.
  */
 export const arbitraryText = fc.oneof(
   fc.string({ unit: "binary" }),

@@ -1,6 +1,6 @@
-// A program for addon.test.ts: round after round, threads load the addon, train on it, and are
-// terminated amid a step; one of them leaves the pool to the others. With the argument `too`, the
-// main thread trains as well.
+// A program for addon.test.ts: in each round, worker threads load the addon, train on it, and are
+// terminated in the middle of a step. One of them does not use the thread pool. With the argument
+// `main`, the main thread trains too.
 
 import { once } from "node:events";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
@@ -9,8 +9,8 @@ import { workAlone } from "#src/backend/devices.js";
 
 const width = 128;
 
-/** A step of training, recorded by its second call and replayed from its third on. */
-async function trainer(): Promise<() => void> {
+/** Returns a training step, which its second call captures and later calls replay. */
+async function createTrainer(): Promise<() => void> {
   const { device, nn, optim, ones, scope, setDefaultDevice } = await import("tinybard");
   setDefaultDevice("cpu");
   const layer = new nn.Linear(width, width);
@@ -25,7 +25,7 @@ async function trainer(): Promise<() => void> {
 }
 
 if (isMainThread) {
-  const step = process.argv[2] === "too" ? await trainer() : () => {};
+  const step = process.argv[2] === "main" ? await createTrainer() : () => {};
   for (let round = 0; round < 20; round++) {
     const workers = [1, 2, 3].map((i) => new Worker(new URL(import.meta.url), { workerData: i }));
     const trained = workers.map((worker) => once(worker, "message"));
@@ -37,7 +37,7 @@ if (isMainThread) {
   }
 } else {
   if (workerData === 1) workAlone();
-  const step = await trainer();
+  const step = await createTrainer();
   for (let i = 0; ; i++) {
     step();
     if (i === 5) parentPort?.postMessage("trained");

@@ -1,6 +1,5 @@
-// A process for checkpoint.test.ts to kill: it saves one checkpoint after the other, all values of
-// each being its step. With a second argument K it kills itself at the K-th renaming of a file
-// instead.
+// A process that checkpoint.test.ts kills: it saves one checkpoint after another, in which all values
+// equal the step. With a second argument K, it kills itself when it renames the K-th file.
 
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -28,7 +27,12 @@ for (let step = 1; ; step++) {
       ]),
     ),
   );
-  const losses = { evaluation: null, bestValLoss: null };
-  saveCheckpoint(folder, model, optimizer, { step, elapsedSeconds: 0, textSha256: "", ...losses });
+  saveCheckpoint(folder, model, optimizer, {
+    step,
+    elapsedSeconds: 0,
+    textSha256: "",
+    evaluation: null,
+    bestValLoss: null,
+  });
   process.stdout.write(`${step}\n`);
 }

@@ -1,36 +1,29 @@
-import {
-  attention,
-  cat,
-  manualSeed,
-  nn,
-  ones,
-  randn,
-  selfAttention,
-  type Tensor,
-  tensor,
-  zeros,
-} from "tinybard";
+import { attention, ones, randn, selfAttention, type Tensor, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
 import { noGrad } from "#src/autograd.js";
 import { attentionSpec, cachedAttention, selfAttentionSpec } from "#src/ops/attention.js";
-import { rotary, rotarySpec } from "#src/ops/rotary.js";
 import { assertClose, assertSame, eachDevice, testOp } from "../support/support.js";
 
-const qkvOf = (B: number, H: number, Tq: number, Tk: number, D: number) => [
+/** Shapes of q, k and v. */
+const qkvShapes = (B: number, H: number, Tq: number, Tk: number, D: number) => [
   [B, H, Tq, D],
   [B, H, Tk, D],
   [B, H, Tk, D],
 ];
-const equal = [
-  qkvOf(2, 3, 7, 7, 4),
-  qkvOf(1, 1, 1, 1, 1),
-  qkvOf(1, 2, 33, 33, 16),
-  qkvOf(2, 1, 17, 17, 5),
+const selfShapes = [
+  qkvShapes(2, 3, 7, 7, 4),
+  qkvShapes(1, 1, 1, 1, 1),
+  qkvShapes(1, 2, 33, 33, 16),
+  qkvShapes(2, 1, 17, 17, 5),
 ];
-const cross = [qkvOf(2, 3, 7, 10, 4), qkvOf(1, 2, 1, 9, 8), qkvOf(1, 1, 16, 31, 3)];
+const crossShapes = [
+  qkvShapes(2, 3, 7, 10, 4),
+  qkvShapes(1, 2, 1, 9, 8),
+  qkvShapes(1, 1, 16, 31, 3),
+];
 
-/** 1 where query i may not see key j. */
-function future(Tq: number, Tk: number): Tensor {
+/** Returns the mask of causal attention: 1 where query i must not attend to key j. */
+function createCausalMask(Tq: number, Tk: number): Tensor {
   const rows = Array.from({ length: Tq }, (_, i) =>
     Array.from({ length: Tk }, (_, j) => Number(j > i + Tk - Tq)),
   );
@@ -40,19 +33,19 @@ function future(Tq: number, Tk: number): Tensor {
 eachDevice("attention", (test, on) => {
   const spec = (q: Tensor, k: Tensor, v: Tensor) => attentionSpec(q, k, v);
   const causalSpec = (q: Tensor, k: Tensor, v: Tensor) =>
-    attentionSpec(q, k, v, future(q.shape[2], k.shape[2]));
+    attentionSpec(q, k, v, createCausalMask(q.shape[2], k.shape[2]));
   testOp(test, on, {
     name: "attention",
     f: (q, k, v) => attention(q, k, v),
     spec,
-    shapes: [...equal, ...cross],
+    shapes: [...selfShapes, ...crossShapes],
     atol: 1e-5,
   });
   testOp(test, on, {
     name: "causal attention",
     f: (q, k, v) => attention(q, k, v, { causal: true }),
     spec: causalSpec,
-    shapes: [...equal, ...cross],
+    shapes: [...selfShapes, ...crossShapes],
     atol: 1e-5,
   });
   for (const causal of [false, true]) {
@@ -78,57 +71,11 @@ eachDevice("attention", (test, on) => {
   testOp(test, on, {
     name: "attention with dropout",
     f: (q, k, v) => attention(q, k, v, { dropout: 0.5 }),
-    shapes: cross,
+    shapes: crossShapes,
     atol: 1e-5,
   });
 
-  const tableFor = (x: Tensor, D: number) => nn.rotaryTable(40, D).to(x.device).to(x.dtype);
-  testOp(test, on, {
-    name: "rotary",
-    f: (x) => rotary(x, tableFor(x, 6), { nHead: 2 }),
-    spec: (x) => rotarySpec(x, tableFor(x, 6), { nHead: 2 }),
-    shapes: [
-      [2, 5, 12],
-      [1, 1, 12],
-      [3, 40, 12],
-    ],
-  });
-  testOp(test, on, {
-    name: "rotary of queries, keys and values",
-    f: (x) => rotary(x, tableFor(x, 34), { nHead: 1 }),
-    spec: (x) => {
-      const table = tableFor(x, 34);
-      const [q, k, v] = x.split(34, { dim: 2 });
-      return cat([rotarySpec(q, table, { nHead: 1 }), rotarySpec(k, table, { nHead: 1 }), v], {
-        dim: 2,
-      });
-    },
-    shapes: [[2, 7, 102]],
-  });
-
-  test("rotary: by hand, at a place, and what scores depend on", () => {
-    const table = nn.rotaryTable(40, 4).to(on);
-    const x = tensor([1, 2, 0, 3], { shape: [1, 1, 4], device: on });
-    const at = (x: Tensor, place: number) =>
-      rotary(x, table, { nHead: 1, length: tensor(place, { dtype: "i32", device: on }) });
-    // channels 0 and 2 turn by 1 a place, channels 1 and 3 by 10000^(-2 / 4) = 0.01
-    const [c, s] = [Math.cos(0.07), Math.sin(0.07)];
-    const turned = [Math.cos(7), 2 * c - 3 * s, Math.sin(7), 2 * s + 3 * c];
-    assertClose(at(x, 7), turned, { rtol: 1e-5, atol: 1e-6 });
-    const y = randn([1, 1, 4], { device: on });
-    const score = (i: number, j: number) => at(x, i).mul(at(y, j)).sum().item();
-    for (const shift of [1, 5, 30])
-      assertClose([score(3 + shift, 1 + shift)], [score(3, 1)], { rtol: 1e-4, atol: 1e-5 });
-    assert.ok(Math.abs(score(3, 1) - score(4, 1)) > 1e-3);
-    assert.throws(() => at(x, 40).data(), /rotary: (40 \+ 1 tokens|position\[0\] is 40), expected/);
-    assert.throws(
-      () => rotary(zeros([1, 2, 6], { device: on }), table, { nHead: 1 }),
-      /rotary: x has shape \[1, 2, 6\], expected \[B, T, parts nHead D\] with nHead 1/,
-    );
-    assert.throws(() => nn.rotaryTable(3, 5), /rotaryTable: size is 5, expected an even number/);
-  });
-
-  test("dropout drops what dropout() drops of the probabilities", () => {
+  test("dropout equals dropout() of the probabilities", () => {
     const inputs = [
       [2, 3, 8, 4],
       [2, 3, 16, 4],
@@ -145,9 +92,11 @@ eachDevice("attention", (test, on) => {
     );
   });
 
-  test("a query that sees no key gives 0, and no gradient", () => {
-    const make = (T: number) => randn([1, 1, T, 2], { device: on, requiresGrad: true });
-    const [q, k, v] = [make(3), make(1), make(1)];
+  test("a query without visible keys returns 0 and gets no gradient", () => {
+    const create = (T: number) => randn([1, 1, T, 2], { device: on, requiresGrad: true });
+    const q = create(3);
+    const k = create(1);
+    const v = create(1);
     const y = attention(q, k, v, { causal: true });
     assertClose(y.data().slice(0, 4), [0, 0, 0, 0]);
     assertClose(y.data().slice(4), v.data());
@@ -156,8 +105,10 @@ eachDevice("attention", (test, on) => {
     assertClose(q.grad as Tensor, new Float32Array(6));
   });
 
-  test("the probabilities of all heads are never kept", () => {
-    const [B, T, C] = [2, 128, 16];
+  test("the attention probabilities of all heads are never stored", () => {
+    const B = 2;
+    const T = 128;
+    const C = 16;
     const qkv = randn([B, T, 3 * C], { device: on, requiresGrad: true });
     on.pool.peakBytes = on.pool.liveBytes;
     const before = on.pool.liveBytes;
@@ -168,19 +119,22 @@ eachDevice("attention", (test, on) => {
     );
   });
 
-  test("with a cache: token by token, or in pieces, as all at once", () => {
+  test("with a cache: token by token, or in chunks, equals all at once", () => {
     noGrad(() => {
-      const [B, T, C, nHead] = [2, 7, 12, 3];
+      const B = 2;
+      const T = 7;
+      const C = 12;
+      const nHead = 3;
       const qkv = randn([B, T, 3 * C], { device: on });
-      const whole = selfAttention(qkv, { nHead, causal: true });
-      for (const pieces of [[1, 1, 1, 1, 1, 1, 1], [3, 4], [7], [5, 1, 1]]) {
+      const expected = selfAttention(qkv, { nHead, causal: true });
+      for (const chunks of [[1, 1, 1, 1, 1, 1, 1], [3, 4], [7], [5, 1, 1]]) {
         const cache = zeros([B, 9, 2 * C], { device: on });
         let start = 0;
-        for (const count of pieces) {
+        for (const count of chunks) {
           const length = tensor(start, { dtype: "i32", device: on });
-          const part = qkv.slice({ dim: 1, start, end: start + count });
-          const y = cachedAttention(part, cache, length, { nHead });
-          assertClose(y, whole.slice({ dim: 1, start, end: start + count }), {
+          const range = { dim: 1, start, end: start + count };
+          const y = cachedAttention(qkv.slice(range), cache, length, { nHead });
+          assertClose(y, expected.slice(range), {
             rtol: 1e-5,
             atol: 1e-6,
           });
@@ -190,9 +144,10 @@ eachDevice("attention", (test, on) => {
     });
   });
 
-  test("with a cache: what it has no room for is an error, and changes nothing", () => {
+  test("with a cache: exceeding its capacity is an error and changes nothing", () => {
     noGrad(() => {
-      const [nHead, C] = [2, 8];
+      const nHead = 2;
+      const C = 8;
       const cache = ones([1, 4, 2 * C], { device: on });
       const attend = (past: number, T: number) => {
         const length = tensor(past, { dtype: "i32", device: on });
@@ -214,7 +169,7 @@ eachDevice("attention", (test, on) => {
     });
   });
 
-  test("wrong arguments are named", () => {
+  test("invalid arguments are errors", () => {
     const x = zeros([1, 2, 3, 4], { device: on });
     assert.throws(
       () => attention(x, zeros([1, 2, 3, 5], { device: on }), x),
@@ -232,6 +187,5 @@ eachDevice("attention", (test, on) => {
       () => attention(x, x, x, { dropout: 1.5 }),
       /attention: p is 1.5, expected 0 to 1/,
     );
-    manualSeed(1);
   });
 });

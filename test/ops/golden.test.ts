@@ -1,4 +1,4 @@
-// PyTorch's values: each op's result and gradients, from files that PyTorch wrote in double
+// Compares the result and the gradients of each op with PyTorch's, which were computed in double
 // precision.
 
 import { readFileSync } from "node:fs";
@@ -15,9 +15,7 @@ interface Case {
 
 const cases: Case[] = JSON.parse(readFileSync(fixturePath("ops.json"), "utf8"));
 
-/**
- * Calls an op as the case tells: its tensors in order, then its parameters as that op takes them.
- */
+/** Calls the op of a case: its tensors, then its positional parameters, then its options. */
 function call({ op, params }: Case, inputs: Tensor[]): Tensor {
   const ops = tinybard as unknown as Record<string, (...args: unknown[]) => Tensor>;
   const { exponent, dim0, dim1, dims, shape, mask, value, ...options } = params;
@@ -34,21 +32,22 @@ function call({ op, params }: Case, inputs: Tensor[]): Tensor {
       value as number,
     );
   }
-  const positional = [exponent, dim0, dim1, dims, shape].filter((each) => each !== undefined);
-  const trailing = Object.keys(options).length > 0 ? [options] : [];
-  return ops[op](...inputs, ...positional, ...trailing);
+  const args: unknown[] = [exponent, dim0, dim1, dims, shape].filter((arg) => arg !== undefined);
+  if (Object.keys(options).length > 0) args.push(options);
+  return ops[op](...inputs, ...args);
 }
 
 eachDevice("golden ops", (test, on) => {
   const all = loadSafetensors(fixturePath("ops.safetensors"));
-  cases.forEach((each, i) => {
-    test(`${i} ${each.op} ${JSON.stringify(each.params)} ${JSON.stringify(each.inputs)}`, () => {
-      const names = Object.keys(each.inputs);
+  cases.forEach((goldenCase, i) => {
+    const { op, params, inputs: shapes } = goldenCase;
+    test(`${i} ${op} ${JSON.stringify(params)} ${JSON.stringify(shapes)}`, () => {
+      const names = Object.keys(shapes);
       const inputs = names.map((name) => {
         const x = all[`${i}.in.${name}`];
         return tensor(x.data(), { shape: x.shape, device: on, requiresGrad: x.dtype === "f32" });
       });
-      const y = call(each, inputs);
+      const y = call(goldenCase, inputs);
       assert.equal(y.shape, all[`${i}.out`].shape);
       assertClose(y, all[`${i}.out`], { rtol: 2e-6, atol: 2e-6, what: "value" });
       y.backward(all[`${i}.dout`].to(on));

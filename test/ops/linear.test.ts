@@ -30,7 +30,7 @@ eachDevice("linear", (test, on) => {
   });
   for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const) {
     testOp(test, on, {
-      name: `linear, then ${activation}`,
+      name: `linear with ${activation}`,
       f: (x, w, b) => linear(x, w, b, { activation }),
       spec: (x, w, b) => linearSpec(x, w, b, activation),
       atol: 1e-5,
@@ -41,7 +41,7 @@ eachDevice("linear", (test, on) => {
     });
   }
 
-  test("swiglu: by hand", () => {
+  test("swiglu: a worked example", () => {
     const x = tensor([[1, -2, 3, 0.5]], { device: on });
     const silu = (a: number) => a / (1 + Math.exp(-a));
     assertClose(swiglu(x), [silu(1) * 3, silu(-2) * 0.5]);
@@ -75,7 +75,7 @@ eachDevice("linear", (test, on) => {
   }
 
   testOp(test, on, {
-    name: "mlp without biases, gelu unless told",
+    name: "mlp without biases, gelu by default",
     f: (x, w, v) => mlp(x, w, null, v, null),
     spec: (x, w, v) => linear(linear(x, w, null, { activation: "gelu" }), v),
     atol: 1e-5,
@@ -88,51 +88,47 @@ eachDevice("linear", (test, on) => {
     ],
   });
 
-  test("mlp: what wants no gradient costs none", () => {
+  test("mlp computes no gradient that is not required", () => {
     const sizes = [[6, 5], [4, 5], [4], [3, 4], [3]];
-    const count = () =>
-      [on.calls.ts, on.calls.native].reduce(
-        (sum, calls) => sum + (calls.get("linearBackward") ?? 0),
-        0,
-      );
-    for (const wanted of [[0], [1], [2], [3], [4], [1, 3], [2, 4], [0, 1, 2, 3, 4]]) {
+    const countCalls = () =>
+      (on.calls.ts.get("linearBackward") ?? 0) + (on.calls.native.get("linearBackward") ?? 0);
+    for (const required of [[0], [1], [2], [3], [4], [1, 3], [2, 4], [0, 1, 2, 3, 4]]) {
       const all = sizes.map((size, i) =>
-        randn(size, { device: on, requiresGrad: wanted.includes(i) }),
+        randn(size, { device: on, requiresGrad: required.includes(i) }),
       ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
       const copies = all.map((x, i) =>
-        tensor(x.data(), { shape: x.shape, device: on, requiresGrad: wanted.includes(i) }),
+        tensor(x.data(), { shape: x.shape, device: on, requiresGrad: required.includes(i) }),
       ) as typeof all;
       mlpSpec(...copies)
         .sum()
         .backward();
       const loss = mlp(...all).sum();
-      const before = count();
+      const before = countCalls();
       loss.backward();
-      assert.is(count() - before, wanted.some((i) => i < 3) ? 2 : 1, `${wanted}`);
+      assert.is(countCalls() - before, required.some((i) => i < 3) ? 2 : 1, `${required}`);
       for (const [i, x] of all.entries()) {
-        if (wanted.includes(i))
+        if (required.includes(i))
           assertClose(x.grad as Tensor, copies[i].grad as Tensor, { atol: 1e-5 });
         else assert.is(x.grad, null);
       }
     }
   });
 
-  test("NaN stays NaN in every activation, whoever multiplies", () => {
+  test("NaN passes through every activation and matmul kernel", () => {
     const x = new Float32Array(64 * 512).fill(1);
     x[3 * 512 + 7] = Number.NaN; // in row 3
     const w = ones([128, 512], { device: on });
     for (const activation of ["none", "relu", "gelu", "gelu-tanh"] as const) {
       const y = linear(tensor(x, { shape: [64, 512], device: on }), w, null, { activation }).data();
       const rows = Array.from({ length: 64 }, (_, row) => row);
-      const lost = rows.filter((row) => Number.isNaN(y[row * 128 + 5]));
-      assert.equal(lost, [3], activation);
+      const nanRows = rows.filter((row) => Number.isNaN(y[row * 128 + 5]));
+      assert.equal(nanRows, [3], activation);
     }
   });
 
-  test("the gradient of a parameter that is used twice in an op has both shares", () => {
+  test("a parameter that an op uses twice accumulates both gradients", () => {
     const w = randn([3, 3], { device: on, requiresGrad: true });
-    const twice = () => linear(w, w).sum().backward(); // y = w w^T
-    for (const _ of [1, 2]) twice();
+    for (const _ of [1, 2]) linear(w, w).sum().backward(); // y = w w^T
     const x = tensor(w.data(), { shape: [3, 3], device: on, requiresGrad: true });
     for (const _ of [1, 2])
       matmul(x, transpose(x, 0, 1))
@@ -141,7 +137,7 @@ eachDevice("linear", (test, on) => {
     assertClose(w.grad as Tensor, x.grad as Tensor, { atol: 1e-5 });
   });
 
-  test("wrong operands are named", () => {
+  test("invalid operands are errors", () => {
     const a = zeros([2, 3], { device: on });
     assert.throws(
       () => linear(a, zeros([4, 2], { device: on })),

@@ -2,12 +2,13 @@ import { matmul, ones, randn, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
 import { assertClose, eachDevice, testOp } from "../support/support.js";
 
-// one side of every tile's edge, then the other
+// sizes around the edges of every tile
 const edges = [1, 3, 4, 5, 15, 16, 17, 33];
 
 eachDevice("matmul", (test, on) => {
   const shapes = edges.flatMap((m, i) => {
-    const [k, n] = [edges[(i + 3) % edges.length], edges[(i + 5) % edges.length]];
+    const k = edges[(i + 3) % edges.length];
+    const n = edges[(i + 5) % edges.length];
     return [
       [
         [m, k],
@@ -58,26 +59,31 @@ eachDevice("matmul", (test, on) => {
     ],
   ];
   testOp(test, on, { name: "matmul", f: matmul, shapes: [...shapes, ...batched], atol: 1e-5 });
-  test("values, exactly: products of small integers", () => {
+  test("matrices of small integers: exact values", () => {
     for (const m of edges) {
-      const [k, n] = [m + 1, 2 * m + 1];
+      const k = m + 1;
+      const n = 2 * m + 1;
       const a = Float32Array.from({ length: m * k }, (_, i) => ((i * 7) % 11) - 5);
       const b = Float32Array.from({ length: k * n }, (_, i) => ((i * 5) % 13) - 6);
       const c = matmul(
         tensor(a, { shape: [m, k], device: on }),
         tensor(b, { shape: [k, n], device: on }),
       ).data();
-      for (let i = 0; i < m; i++)
+      for (let i = 0; i < m; i++) {
         for (let j = 0; j < n; j++) {
           let sum = 0;
           for (let l = 0; l < k; l++) sum += a[i * k + l] * b[l * n + j];
           assert.is(c[i * n + j], sum);
         }
+      }
     }
   });
 
-  test("the gradient of a weight that a batch shares never has the batch's size", () => {
-    const [B, M, K, N] = [16, 2, 32, 32];
+  test("the gradient of a weight shared by a batch is never allocated per batch item", () => {
+    const B = 16;
+    const M = 2;
+    const K = 32;
+    const N = 32;
     const x = randn([B, M, K], { device: on });
     const w = randn([K, N], { device: on, requiresGrad: true });
     const y = matmul(x, w);
@@ -95,18 +101,18 @@ eachDevice("matmul", (test, on) => {
     );
   });
 
-  test("no gradient is computed for an operand that wants none", () => {
+  test("no gradient is computed for an operand that does not require one", () => {
     const x = randn([4, 8], { device: on });
     const w = randn([8, 3], { device: on, requiresGrad: true });
-    const count = () =>
-      [on.calls.ts, on.calls.native].reduce((sum, calls) => sum + (calls.get("matmul") ?? 0), 0);
+    const countCalls = () =>
+      (on.calls.ts.get("matmul") ?? 0) + (on.calls.native.get("matmul") ?? 0);
     const y = matmul(x, w);
-    const before = count();
+    const before = countCalls();
     y.backward(ones([4, 3], { device: on }));
-    assert.is(count() - before, 1);
+    assert.is(countCalls() - before, 1);
   });
 
-  test("wrong operands are named", () => {
+  test("invalid operands are errors", () => {
     const a = zeros([2, 3], { device: on });
     assert.throws(
       () => matmul(a, zeros([2, 3], { device: on })),

@@ -17,7 +17,8 @@ import { eachDevice, testOp } from "../support/support.js";
 const exact = { rtol: 0, atol: 0 };
 
 eachDevice("movement", (test, on) => {
-  const count = (...shape: number[]) =>
+  /** Returns a tensor with the elements 0, 1, 2, ... */
+  const arangeOfShape = (...shape: number[]) =>
     reshape(
       arange(
         shape.reduce((a, b) => a * b, 1),
@@ -115,17 +116,17 @@ eachDevice("movement", (test, on) => {
     });
 
   test("values: transpose, permute", () => {
-    assert.equal(transpose(count(2, 3), 0, 1).toArray(), [
+    assert.equal(transpose(arangeOfShape(2, 3), 0, 1).toArray(), [
       [0, 3],
       [1, 4],
       [2, 5],
     ]);
-    assert.equal(permute(count(2, 1, 3), [2, 0, 1]).toArray(), [
+    assert.equal(permute(arangeOfShape(2, 1, 3), [2, 0, 1]).toArray(), [
       [[0], [3]],
       [[1], [4]],
       [[2], [5]],
     ]);
-    assert.equal(transpose(count(2, 2, 2), 0, 2).toArray(), [
+    assert.equal(transpose(arangeOfShape(2, 2, 2), 0, 2).toArray(), [
       [
         [0, 4],
         [2, 6],
@@ -137,28 +138,23 @@ eachDevice("movement", (test, on) => {
     ]);
   });
 
-  test("values: every permutation of four axes equals a walk by index", () => {
+  test("values: every permutation of four axes, by index", () => {
     const shape = [2, 3, 4, 5];
-    const x = count(...shape);
-    const orders = (list: number[]): number[][] =>
-      list.length
-        ? list.flatMap((d) => orders(list.filter((e) => e !== d)).map((rest) => [d, ...rest]))
-        : [[]];
-    for (const dims of orders([0, 1, 2, 3])) {
-      const y = permute(x, dims);
-      const at = [1, 2, 3, 4];
-      const flat = (index: number[], sizes: readonly number[]) =>
-        index.reduce((sum, i, d) => sum * sizes[d] + i, 0);
-      assert.is(
-        y.data()[
-          flat(
-            dims.map((d) => at[d]),
-            y.shape,
-          )
-        ],
-        flat(at, shape),
-        `${dims}`,
+    const x = arangeOfShape(...shape);
+    const permutations = (dims: number[]): number[][] => {
+      if (dims.length === 0) return [[]];
+      return dims.flatMap((first) =>
+        permutations(dims.filter((dim) => dim !== first)).map((rest) => [first, ...rest]),
       );
+    };
+    for (const dims of permutations([0, 1, 2, 3])) {
+      const y = permute(x, dims);
+      const index = [1, 2, 3, 4];
+      const toOffset = (index: number[], sizes: readonly number[]) =>
+        index.reduce((sum, i, d) => sum * sizes[d] + i, 0);
+      const permuted = dims.map((d) => index[d]);
+      const actual = y.data()[toOffset(permuted, y.shape)];
+      assert.is(actual, toOffset(index, shape), `${dims}`);
       assert.equal(
         y.shape,
         dims.map((d) => shape[d]),
@@ -167,7 +163,7 @@ eachDevice("movement", (test, on) => {
   });
 
   test("values: slice, split, stack, cat of integers", () => {
-    const x = count(3, 4);
+    const x = arangeOfShape(3, 4);
     assert.equal(slice(x, { dim: 1, start: -2 }).toArray(), [
       [2, 3],
       [6, 7],
@@ -183,11 +179,11 @@ eachDevice("movement", (test, on) => {
         [3, 1],
       ],
     );
-    assert.equal(stack([count(2), count(2)], { dim: 1 }).toArray(), [
+    assert.equal(stack([arangeOfShape(2), arangeOfShape(2)], { dim: 1 }).toArray(), [
       [0, 0],
       [1, 1],
     ]);
-    assert.equal(cat([x, count(1, 4)]).shape, [4, 4]);
+    assert.equal(cat([x, arangeOfShape(1, 4)]).shape, [4, 4]);
     assert.is(x.to("f32").dtype, "f32");
     assert.equal(tensor([1.9, -1.9], { device: on }).to("i32").toArray(), [1, -1]);
   });
@@ -198,7 +194,7 @@ eachDevice("movement", (test, on) => {
     assert.is(x.slice({ dim: 0, end: 1 }).data()[0], 7);
   });
 
-  test("an index outside of the table throws, at the call", () => {
+  test("an index out of range is an error", () => {
     const w = zeros([3, 2], { device: on });
     for (const bad of [3, -1, 2 ** 31 - 1]) {
       const idx = tensor([0, bad], { dtype: "i32", device: on });
@@ -213,7 +209,7 @@ eachDevice("movement", (test, on) => {
     );
   });
 
-  test("wrong arguments are named", () => {
+  test("invalid arguments are errors", () => {
     const x = zeros([2, 3], { device: on });
     assert.throws(() => reshape(x, [4, 2]), /reshape: x has shape \[2, 3\]/);
     assert.throws(() => reshape(x, [-1, -1]), /reshape/);

@@ -6,38 +6,40 @@ import {
   type QuantizedMatrix,
   quantizeMatrix,
   randn,
+  type Tensor,
   tensor,
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
 import { assertClose, eachDevice } from "../support/support.js";
 
-/** The whole numbers of a matrix, by its bits. */
-function numbersOf({ weight, columns, bits }: QuantizedMatrix): number[][] {
-  const [rows, words] = weight.shape;
+/** Unpacks the integers of a quantized matrix. */
+function unpack({ weight, columns, bits }: QuantizedMatrix): number[][] {
+  const [rows, wordsPerRow] = weight.shape;
   const bytes = new DataView(Int32Array.from(weight.data()).buffer);
   return Array.from({ length: rows }, (_, row) =>
     Array.from({ length: columns }, (_, k) => {
-      const byte = bytes.getInt8(row * 4 * words + Math.floor((k * bits) / 8));
+      const byte = bytes.getInt8(row * 4 * wordsPerRow + Math.floor((k * bits) / 8));
       if (bits === 8) return byte;
-      const half = k % 2 === 0 ? byte & 15 : (byte >> 4) & 15;
-      return half < 8 ? half : half - 16;
+      const nibble = k % 2 === 0 ? byte & 15 : (byte >> 4) & 15;
+      return nibble < 8 ? nibble : nibble - 16;
     }),
   );
 }
 
-/** The matrix that they stand for. */
-function meaningOf(q: QuantizedMatrix): number[] {
-  const [scale, groups] = [q.scale.data(), q.scale.shape[1]];
-  const of = (row: number, k: number) =>
+/** Computes the values that a quantized matrix represents. */
+function computeDequantized(q: QuantizedMatrix): number[] {
+  const scale = q.scale.data();
+  const groups = q.scale.shape[1];
+  const getScale = (row: number, k: number) =>
     scale[row * groups + (q.bits === 8 ? 0 : Math.floor(k / 32))];
-  return numbersOf(q).flatMap((row, r) => row.map((x, k) => Math.fround(x * of(r, k))));
+  return unpack(q).flatMap((row, r) => row.map((x, k) => Math.fround(x * getScale(r, k))));
 }
 
 const sizes = [1, 2, 3, 7, 8, 31, 32, 33, 64, 100, 385];
 
 eachDevice("quantized", (test, on) => {
-  test("8 bits: four numbers in a word, the first lowest; a row begins with a new word", () => {
+  test("8 bits: four values per word, the first in the low byte; rows start at a word", () => {
     const rows = [
       [127, -127, 1, 0, -1],
       [0, 0, 0, 0, 0],
@@ -50,7 +52,7 @@ eachDevice("quantized", (test, on) => {
     assert.equal(Array.from(q.weight.data()), words);
   });
 
-  test("4 bits: eight numbers in a word, a scale for each 32 columns, of either sign", () => {
+  test("4 bits: eight values per word, a positive or negative scale per 32 columns", () => {
     const row = new Float32Array(35);
     row.set([7.5, -8.5, 1, -1, 0, 3.4, -3.4, 2, 5]); // in steps of 1, all 16 numbers are used
     row.set([4.25, -3, 0.2], 32); // in steps of -0.5: -8.5, 6, -0.4
@@ -61,18 +63,24 @@ eachDevice("quantized", (test, on) => {
     assert.equal(Array.from(q.weight.data()), words);
   });
 
-  test("no number is off by more than half a step", () => {
+  test("the rounding error is at most half a step", () => {
     for (const bits of [8, 4] as const)
       for (const columns of sizes) {
         const w = randn([5, columns], { device: on });
         const q = quantizeMatrix(w, { bits });
-        const [values, meaning, scale] = [w.data(), meaningOf(q), q.scale.data()];
-        const size = bits === 8 ? columns : 32;
+        const values = w.data();
+        const dequantized = computeDequantized(q);
+        const scale = q.scale.data();
+        const groupSize = bits === 8 ? columns : 32;
         const groups = q.scale.shape[1];
         for (const [i, x] of values.entries()) {
-          const step = scale[Math.floor(i / columns) * groups + Math.floor((i % columns) / size)];
-          const error = Math.abs(x - meaning[i]);
-          assert.ok(error <= Math.abs(step) * 0.500001, `${x} became ${meaning[i]}, step ${step}`);
+          const step =
+            scale[Math.floor(i / columns) * groups + Math.floor((i % columns) / groupSize)];
+          const error = Math.abs(x - dequantized[i]);
+          assert.ok(
+            error <= Math.abs(step) * 0.500001,
+            `${x} became ${dequantized[i]}, step ${step}`,
+          );
         }
         for (let r = 0; bits === 8 && r < 5; r++) {
           const row = values.subarray(r * columns, (r + 1) * columns);
@@ -81,79 +89,89 @@ eachDevice("quantized", (test, on) => {
       }
   });
 
-  test("4 bits err less than with max |w| / 7 and -7 to 7, by a tenth at least", () => {
+  test("4 bits: the error is at least 10 % smaller than with scale max |w| / 7", () => {
     const w = randn([64, 256], { device: on });
-    const [values, meaning] = [w.data(), meaningOf(quantizeMatrix(w, { bits: 4 }))];
-    let [ours, plain] = [0, 0];
+    const values = w.data();
+    const dequantized = computeDequantized(quantizeMatrix(w, { bits: 4 }));
+    let squaredError = 0;
+    let baseline = 0; // the squared error with integers from -7 to 7
     for (let first = 0; first < values.length; first += 32) {
       const group = Array.from(values.subarray(first, first + 32));
       const scale = Math.max(...group.map(Math.abs)) / 7;
       for (const [i, x] of group.entries()) {
-        ours += (x - meaning[first + i]) ** 2;
-        plain += (x - scale * Math.round(x / scale)) ** 2;
+        squaredError += (x - dequantized[first + i]) ** 2;
+        baseline += (x - scale * Math.round(x / scale)) ** 2;
       }
     }
-    assert.ok(Math.sqrt(ours / plain) < 0.9, `${Math.sqrt(ours / plain)}`);
+    assert.ok(Math.sqrt(squaredError / baseline) < 0.9, `${Math.sqrt(squaredError / baseline)}`);
   });
 
   for (const bits of [8, 4] as const) {
-    test(`${bits} bits: dequantize() and embeddingQuantized() give what the bits mean`, () => {
+    test(`${bits} bits: dequantize() and embeddingQuantized() return the represented values`, () => {
       for (const columns of sizes) {
         const q = quantizeMatrix(randn([9, columns], { device: on }), { bits });
-        const meaning = meaningOf(q);
-        assert.equal(Array.from(dequantize(q).data()), meaning);
+        const dequantized = computeDequantized(q);
+        assert.equal(Array.from(dequantize(q).data()), dequantized);
         const idx = tensor(Int32Array.of(8, 0, 3, 3, 1, 8), { shape: [3, 2] });
         const y = embeddingQuantized(idx, q);
         assert.equal(y.shape, [3, 2, columns]);
         const rows = [8, 0, 3, 3, 1, 8].flatMap((r) =>
-          meaning.slice(r * columns, (r + 1) * columns),
+          dequantized.slice(r * columns, (r + 1) * columns),
         );
         assert.equal(Array.from(y.data()), rows);
       }
     });
 
-    test(`${bits} bits: linearQuantized() is linear() of what the bits mean`, () => {
+    test(`${bits} bits: linearQuantized() equals linear() with the dequantized weight`, () => {
       const activations = ["none", "relu", "gelu", "gelu-tanh", "silu", "tanh"] as const;
       for (const [i, K] of sizes.entries())
         for (const M of [1, 2, 3, 4, 5, 17]) {
           const N = sizes[(i + M) % 9];
           const q = quantizeMatrix(randn([N, K], { device: on }), { bits });
-          const w = tensor(Float64Array.from(meaningOf(q)), { shape: [N, K], device: "ts" });
-          const [x, b] = [randn([M, K], { device: on }), M % 2 ? null : randn([N], { device: on })];
+          const w = tensor(Float64Array.from(computeDequantized(q)), {
+            shape: [N, K],
+            device: "ts",
+          });
+          const x = randn([M, K], { device: on });
+          const b = M % 2 ? null : randn([N], { device: on });
           const options = { activation: activations[(i + M) % 6] };
-          const [x64, b64] = [x, b].map((each) => each && each.to("ts").to("f64"));
-          const truth = linear(x64 as typeof x, w, b64, options);
+          const x64 = x.to("ts").to("f64");
+          const b64 = b && b.to("ts").to("f64");
+          const expected = linear(x64, w, b64, options);
           const y = linearQuantized(x, q, b, options);
           assert.equal(y.shape, [M, N]);
           const atol = 2e-6 * Math.sqrt(K) * 3;
-          assertClose(y, truth.to("f32"), { rtol: 1e-5, atol, what: `${[M, N, K]}` });
+          assertClose(y, expected.to("f32"), { rtol: 1e-5, atol, what: `${[M, N, K]}` });
         }
     });
   }
 
-  test("gradients of x and b are those of linear()", () => {
+  test("the gradients of x and b equal those of linear()", () => {
     const q = quantizeMatrix(randn([7, 40], { device: on }), { bits: 4 });
-    const [x, b] = [randn([3, 40], { requiresGrad: true }), randn([7], { requiresGrad: true })];
+    const w = tensor(Float32Array.from(computeDequantized(q)), { shape: [7, 40] });
+    const x = randn([3, 40], { requiresGrad: true });
+    const b = randn([7], { requiresGrad: true });
     const dy = randn([3, 7]);
-    const [[dx, db], expected] = [
-      linearQuantized(x, q, b, { activation: "gelu" }),
-      linear(x, tensor(Float32Array.from(meaningOf(q)), { shape: [7, 40] }), b, {
-        activation: "gelu",
-      }),
-    ].map((y) => {
+    const computeGradients = (y: Tensor) => {
       y.backward(dy);
-      const grads = [x.grad, b.grad].map((each) => Array.from(each?.data() ?? []));
-      x.grad = b.grad = null;
+      const grads = [x.grad, b.grad].map((grad) => Array.from(grad?.data() ?? []));
+      x.grad = null;
+      b.grad = null;
       return grads;
-    });
-    assert.equal([dx.length, db.length], [120, 7]);
-    assert.equal([dx, db], expected);
+    };
+    const actual = computeGradients(linearQuantized(x, q, b, { activation: "gelu" }));
+    const expected = computeGradients(linear(x, w, b, { activation: "gelu" }));
+    assert.equal(
+      actual.map((grad) => grad.length),
+      [120, 7],
+    );
+    assert.equal(actual, expected);
   });
 
-  test("what does not fit is named", () => {
+  test("invalid arguments are errors", () => {
     const q = quantizeMatrix(zeros([2, 40]), { bits: 4 });
     const idx = tensor([0, 2], { dtype: "i32" });
-    const wrong: [() => unknown, RegExp][] = [
+    const invalid: [() => unknown, RegExp][] = [
       [() => quantizeMatrix(zeros([2, 3]), { bits: 3 as 4 }), /bits is 3, expected 8 or 4/],
       [
         () => quantizeMatrix(zeros([3]), { bits: 8 }),
@@ -186,6 +204,6 @@ eachDevice("quantized", (test, on) => {
         /embeddingQuantized: idx\[1\] is 2, expected 0 to 1/,
       ],
     ];
-    for (const [call, message] of wrong) assert.throws(call, message);
+    for (const [call, message] of invalid) assert.throws(call, message);
   });
 });

@@ -1,5 +1,5 @@
-// A captured step gives, bit for bit, what the same step gives without: where it is replayed, where
-// it is recorded anew since something has changed, and where it cannot be recorded.
+// A captured step returns the same bits as the step without capture: when it is replayed, when it is
+// captured again because something has changed, and when it cannot be captured.
 
 import {
   add,
@@ -25,18 +25,18 @@ import { eachDevice } from "../support/support.js";
 const config = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 16, dropout: 0.2 };
 
 eachDevice("capture", (test, on) => {
-  const ids = (B: number, T: number, at: number) =>
+  const createIds = (B: number, T: number, offset: number) =>
     tensor(
-      Int32Array.from({ length: B * T }, (_, i) => (i * i + at) % 11),
+      Int32Array.from({ length: B * T }, (_, i) => (i * i + offset) % 11),
       { shape: [B, T], device: on },
     );
 
-  /** Trains for some steps; gives losses, norms, weights. */
+  /** Trains for one step per shape. Returns the losses, gradient norms and final weights. */
   const train = (device: Pick<Device, "capture">, shapes: [number, number][]) => {
     manualSeed(5);
     const model = new GPT(config);
     const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-2 });
-    const gradients = device.capture((x: Tensor, y: Tensor) => {
+    const computeGradients = device.capture((x: Tensor, y: Tensor) => {
       const loss = model.forward(x, y, { logits: false }).loss as Tensor;
       loss.backward();
       return { loss: loss.detach(), norms: [optim.clipGradients(model.parameters(), 1)] };
@@ -52,22 +52,22 @@ eachDevice("capture", (test, on) => {
     for (const [step, [B, T]] of shapes.entries()) {
       optimizer.lr = 1e-2 / (step + 1);
       scope(() => {
-        const { loss, norms } = gradients(ids(B, T, step), ids(B, T, step + 1));
+        const { loss, norms } = computeGradients(createIds(B, T, step), createIds(B, T, step + 1));
         log.push(loss.item(), norms[0]?.item());
         update();
       });
       if (step % 4 !== 3) continue;
       model.eval();
-      log.push(scope(() => evaluate(ids(2, 8, 0), ids(2, 8, 1)).item()));
+      log.push(scope(() => evaluate(createIds(2, 8, 0), createIds(2, 8, 1)).item()));
       model.train();
     }
     return [...log, ...[...model.parameters()].map((w) => w.data())];
   };
-  const plain = { capture: <A extends unknown[], R>(step: (...inputs: A) => R) => step };
+  const uncaptured = { capture: <A extends unknown[], R>(step: (...inputs: A) => R) => step };
 
-  test("training, with dropout and evaluations, equals the plain loop bit for bit", () => {
+  test("training, with dropout and evaluations, equals uncaptured training bit for bit", () => {
     const shapes = Array.from({ length: 12 }, (): [number, number] => [3, 8]);
-    assert.equal(train(on, shapes), train(plain, shapes));
+    assert.equal(train(on, shapes), train(uncaptured, shapes));
   });
 
   test("shapes may change from call to call", () => {
@@ -80,11 +80,11 @@ eachDevice("capture", (test, on) => {
       [3, 8],
       [3, 8],
     ];
-    assert.equal(train(on, shapes), train(plain, shapes));
+    assert.equal(train(on, shapes), train(uncaptured, shapes));
   });
 
-  test("each call draws other random numbers, the same as without", () => {
-    const draw = (device: Pick<Device, "capture">) => {
+  test("each call uses new random numbers, the same as without capture", () => {
+    const runDropout = (device: Pick<Device, "capture">) => {
       manualSeed(3);
       const step = device.capture((x: Tensor) => dropout(x, { p: 0.5 }));
       return Array.from({ length: 6 }, () => {
@@ -92,43 +92,44 @@ eachDevice("capture", (test, on) => {
         return [...kept, ...dropout(ones([8])).data()];
       });
     };
-    const [captured, expected] = [draw(on), draw(plain)];
+    const captured = runDropout(on);
+    const expected = runDropout(uncaptured);
     assert.equal(captured, expected);
     assert.not.equal(captured[4], captured[5]);
   });
 
-  test("a gradient that is there already is added to", () => {
+  test("gradients accumulate in an existing gradient", () => {
     const run = (device: Pick<Device, "capture">) => {
       const w = ones([2], { requiresGrad: true });
       const step = device.capture((x: Tensor) => mul(w, x).sum().backward());
-      const seen = [];
+      const results = [];
       for (let i = 0; i < 7; i++) {
         if (i === 5) w.grad = null;
         step(tensor([1, i]));
-        seen.push(w.grad?.toArray());
+        results.push(w.grad?.toArray());
       }
-      return seen;
+      return results;
     };
-    assert.equal(run(on), run(plain));
+    assert.equal(run(on), run(uncaptured));
   });
 
-  test("other parameters are seen: a module on new memory", () => {
+  test("a module that moves to new memory is captured again", () => {
     const run = (device: Pick<Device, "capture">) => {
       manualSeed(2);
       const layer = new nn.Linear(2, 2);
       const step = device.capture((x: Tensor) => noGrad(() => layer.forward(x)));
-      const seen = [];
+      const results = [];
       for (let i = 0; i < 6; i++) {
         if (i === 3) layer.to("ts").to(on);
         layer.weight.fill(i);
-        seen.push(step(ones([1, 2])).toArray());
+        results.push(step(ones([1, 2])).toArray());
       }
-      return seen;
+      return results;
     };
-    assert.equal(run(on), run(plain));
+    assert.equal(run(on), run(uncaptured));
   });
 
-  test("a graph that was made before a replayed update is stale afterwards", () => {
+  test("a replayed update invalidates graphs that were recorded before it", () => {
     const w = ones([2], { requiresGrad: true });
     const optimizer = new optim.SGD([w], { lr: 0.1 });
     const step = on.capture((x: Tensor) => {
@@ -142,15 +143,18 @@ eachDevice("capture", (test, on) => {
     assert.throws(() => loss.backward(), /input 0 of mul was changed in place/);
   });
 
-  test("what cannot be recorded runs all the same: doubles, host values, graphs across the border", () => {
+  test("f64, host values and graphs that cross the step run without capture", () => {
     const double = on.capture((x: Tensor) => add(x, x));
     const x = tensor([1, 2], { dtype: on.memory.isHost ? "f64" : "f32" });
     for (let i = 0; i < 4; i++) assert.equal(double(x).toArray(), [2, 4]);
 
     const w = ones([1], { requiresGrad: true });
     const inner = on.capture((x: Tensor) => mul(x, x));
+    const resetGrad = () => {
+      w.grad = null; // in a function, so that TypeScript does not narrow the type
+    };
     for (let i = 0; i < 4; i++) {
-      Object.assign(w, { grad: null });
+      resetGrad();
       inner(mul(w, 3)).backward();
       assert.equal(w.grad?.toArray(), [18]);
     }
@@ -161,14 +165,14 @@ eachDevice("capture", (test, on) => {
   test("an error in a step reaches the caller, and the next call works", () => {
     const table = randn([4, 2]);
     const rows = on.capture((idx: Tensor) => embedding(idx, table));
-    const good = tensor([0, 3], { dtype: "i32" });
-    for (let i = 0; i < 3; i++) rows(good);
+    const valid = tensor([0, 3], { dtype: "i32" });
+    for (let i = 0; i < 3; i++) rows(valid);
     assert.throws(
-      () => rows(tensor([0, 4], { dtype: "i32" })).data(), // on cuda the reader is told
+      () => rows(tensor([0, 4], { dtype: "i32" })).data(), // cuda reports the error at the next read
       /embedding: idx\[1\] is 4, expected 0 to 3/,
     );
     assert.equal(
-      rows(good).toArray(),
+      rows(valid).toArray(),
       [table.data().slice(0, 2), table.data().slice(6)].map((r) => [...r]),
     );
   });
@@ -185,7 +189,7 @@ eachDevice("capture", (test, on) => {
     }
   });
 
-  test("from the third call on a device with an addon is given no kernel of the step", () => {
+  test("from the third call on, a device with an addon is called only to replay", () => {
     const step = on.capture((x: Tensor) => mul(x, x));
     const counts = Array.from({ length: 4 }, () => {
       step(ones([2]));
@@ -195,19 +199,19 @@ eachDevice("capture", (test, on) => {
     assert.equal(steps, on.addon ? [1, 0, 0] : [1, 1, 1]);
   });
 
-  test("memory: a replayed step takes none, and recording anew keeps it flat", () => {
+  test("memory: replays allocate nothing, and new captures keep live bytes flat", () => {
     const layer = new nn.Linear(8, 8);
     const step = on.capture((x: Tensor) => layer.forward(x).sum().backward());
-    const once = () =>
+    const runStep = () =>
       scope(() => {
         for (const w of layer.parameters()) w.grad = null;
         step(ones([4, 8]));
       });
-    for (let i = 0; i < 4; i++) once();
+    for (let i = 0; i < 4; i++) runStep();
     const { allocations, liveBytes } = on.pool;
     for (let i = 0; i < 200; i++) {
       if (i % 20 === 0) layer.train(i % 40 === 0);
-      once();
+      runStep();
     }
     assert.equal([on.pool.allocations, on.pool.liveBytes], [allocations, liveBytes]);
   });

@@ -1,9 +1,17 @@
-// Every kernel of the CUDA floor, on the device or on the emulator, at odd sizes and at sizes of many
-// blocks: in f32 what the reference gives in double precision; in bf16 held to what rounding alone
-// costs: the error may be twice that of a kernel which is exact but for rounding its inputs and its
-// results to bf16, three times in a backward kernel. And the same bits again.
+// Tests every kernel of the CUDA backend, on the device or on the emulator, at odd sizes and at sizes
+// of many blocks. f32 results must equal the reference in double precision. The error of bf16
+// results is bounded by the error of an exact kernel that rounds its inputs and results to bf16:
+// twice that error, or three times in a backward kernel. A second call must return the same bits.
 
-import { type DeviceName, device, linearCrossEntropy, randn, type Tensor, tensor } from "tinybard";
+import {
+  type Device,
+  type DeviceName,
+  device,
+  linearCrossEntropy,
+  randn,
+  type Tensor,
+  tensor,
+} from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { CudaAddon, DeviceBuffer } from "#src/backend/addon.js";
@@ -27,27 +35,27 @@ type Args = unknown[];
 type Kernels = Record<string, (...args: Args) => unknown>;
 type DType = "f32" | "bf16";
 
-/** The numbers as bf16 holds them, to the nearest, ties to even. */
-function rounded<T extends Float32Array | Float64Array>(x: T): T {
+/** Rounds numbers to bf16, to nearest, ties to even. */
+function roundToBf16<T extends Float32Array | Float64Array>(x: T): T {
   const bits = new Uint32Array(Float32Array.from(x).buffer);
   for (let i = 0; i < bits.length; i++)
     bits[i] = (bits[i] + 0x7fff + ((bits[i] >>> 16) & 1)) & 0xffff0000;
   const single = new Float32Array(bits.buffer);
-  return x.map((each, i) => (Number.isFinite(each) ? single[i] : each)) as T;
+  return x.map((value, i) => (Number.isFinite(value) ? single[i] : value)) as T;
 }
 
-/** What F is in a word's buffers: those of f32 stay f32. */
-const typeOf = ({ type }: Parameter, dtype: DType) =>
+/** Returns the dtype of a buffer if the kernel is called with `dtype`. f32 buffers stay f32. */
+const getDType = ({ type }: Parameter, dtype: DType) =>
   type === "i32" ? "i32" : type === "F" || type === "W" ? dtype : "f32";
 
-/** The largest difference; NaN equals NaN, an infinity itself. */
-function worst(x: ArrayLike<number>, truth: number[]): number {
-  let most = 0;
-  for (let i = 0; i < truth.length; i++) {
-    if (Object.is(x[i], truth[i]) || x[i] === truth[i]) continue;
-    most = Math.max(most, Math.abs(x[i] - truth[i])); // NaN stays
+/** Returns the largest difference. NaN equals NaN, and an infinity equals itself. */
+function maxError(x: ArrayLike<number>, expected: number[]): number {
+  let largest = 0;
+  for (let i = 0; i < expected.length; i++) {
+    if (Object.is(x[i], expected[i]) || x[i] === expected[i]) continue;
+    largest = Math.max(largest, Math.abs(x[i] - expected[i])); // NaN stays NaN
   }
-  return most;
+  return largest;
 }
 
 function define(addon: CudaAddon): void {
@@ -60,102 +68,108 @@ function define(addon: CudaAddon): void {
     return buffer;
   };
 
-  /** A kernel on the device, on copies of the arguments: all its buffers afterwards. */
-  const run = (kernel: string, words: Parameter[], args: Args, dtype: DType) => {
+  /** Runs a kernel on the device with copies of the arguments. Returns all buffers. */
+  const run = (kernel: string, parameters: Parameter[], args: Args, dtype: DType) => {
     const buffers: DeviceBuffer[] = [];
-    const own = (x: unknown, word: Parameter): unknown => {
-      if (Array.isArray(x)) return x.map((each) => own(each, word));
+    const copy = (x: unknown, parameter: Parameter): unknown => {
+      if (Array.isArray(x)) return x.map((item) => copy(item, parameter));
       if (!ArrayBuffer.isView(x)) return x;
-      buffers.push(upload(x as NumericArray, typeOf(word, dtype)));
+      buffers.push(upload(x as NumericArray, getDType(parameter, dtype)));
       return buffers.at(-1);
     };
-    native[kernel](...args.map((x, i) => own(x, words[i])));
+    native[kernel](...args.map((x, i) => copy(x, parameters[i])));
     const results = buffers.map((buffer) => addon.read(buffer));
     for (const buffer of buffers) addon.free(buffer);
     return results;
   };
 
-  /** The same in double precision. */
+  /** Runs the reference kernel in double precision. Returns all buffers. */
   const compute = (kernel: string, args: Args) => {
-    const own = (x: unknown): unknown => {
-      if (Array.isArray(x)) return x.map(own);
+    const copy = (x: unknown): unknown => {
+      if (Array.isArray(x)) return x.map(copy);
       return x instanceof Float32Array ? Float64Array.from(x) : structuredClone(x);
     };
-    const doubles = args.map(own);
+    const doubles = args.map(copy);
     (reference as unknown as Kernels)[kernel](...doubles);
     return doubles.flat().filter(ArrayBuffer.isView) as (Float64Array | Int32Array)[];
   };
 
-  /** Two steps in one kernel: the result of the first is one of its results, and is rounded. */
-  const inSteps: Record<string, (args: Args) => unknown[]> = {
+  /** Kernels of two steps, in which the result of the first step is an output and is rounded. */
+  const computeInSteps: Record<string, (args: Args) => unknown[]> = {
     linearCrossEntropy(args) {
       const [x, w, b, target, loss, count, logits, rows, n, K, ignoreIndex] = args as never[];
       const scores = compute("linear", [x, w, b, null, logits, rows, n, K, 0]).at(-1);
       const lse = new Float32Array(rows);
-      const two = [rounded(scores as Float64Array), target, loss, lse, count, rows, n, ignoreIndex];
-      const [, , meanLoss, , counted] = compute("crossEntropy", two);
-      return [x, w, b, target, meanLoss, counted, logits];
+      const rounded = roundToBf16(scores as Float64Array);
+      const lossArgs = [rounded, target, loss, lse, count, rows, n, ignoreIndex];
+      const [, , meanLoss, , targetCount] = compute("crossEntropy", lossArgs);
+      return [x, w, b, target, meanLoss, targetCount, logits];
     },
     residualLayerNorm(args) {
       const [x, y, w, b, , z, mean, rstd, rngState, rows, n, eps, , , subtractMean] =
         args as never[];
-      const [first] = [args.slice(0, 4), args.slice(4)].map((part) =>
-        part.filter(ArrayBuffer.isView),
-      );
-      const r = rounded(compute("residualLayerNorm", args)[first.length] as Float64Array);
-      const two = compute("layerNorm", [r, w, b, z, mean, rstd, rows, n, eps, subtractMean]);
-      return [x, y, w, b, r, ...two.slice(-3), rngState];
+      const inputCount = args.slice(0, 4).filter(ArrayBuffer.isView).length;
+      const r = roundToBf16(compute("residualLayerNorm", args)[inputCount] as Float64Array);
+      const normalized = compute("layerNorm", [r, w, b, z, mean, rstd, rows, n, eps, subtractMean]);
+      return [x, y, w, b, r, ...normalized.slice(-3), rngState];
     },
   };
 
+  /** Checks a call. Bit i of `nulls` is 1 if the i-th optional argument is null. */
   const check = (kernel: string, values: Values, lists: number[], nulls: number, dtype: DType) => {
     if (kernel === "linearCrossEntropyBackward")
-      values = { ...values, n: 8 * (values.n as number) }; // no pads
+      values = { ...values, n: 8 * (values.n as number) }; // no padding
     const what = `${kernel} ${dtype} ${JSON.stringify(values)}, nulls ${nulls}`;
-    const words = parseSignature(addon.signatures[kernel]);
+    const parameters = parseSignature(addon.signatures[kernel]);
     const args = createArguments(addon, kernel, values, { lists });
-    for (const [i, { kind, name }] of words.entries()) {
+    for (const [i, { kind, name }] of parameters.entries()) {
       if (!isOptional(kind)) continue;
       const isNone = name === "h" && !values.activation;
-      const isNeeded = kernel === "linearBackward" && name === "h"; // where there is an f
+      const isNeeded = kernel === "linearBackward" && name === "h"; // for its activation
       if (isNone || (nulls % 2 === 1 && !isNeeded)) args[i] = null;
       nulls >>= 1;
     }
-    const isF = (i: number) => dtype === "bf16" && /^[FW]$/.test(words[i].type);
-    const halves = args.map((x, i) =>
-      x instanceof Float32Array && isF(i) ? rounded(x) : structuredClone(x),
+    const isF = (i: number) => dtype === "bf16" && /^[FW]$/.test(parameters[i].type);
+    const roundedArgs = args.map((x, i) =>
+      x instanceof Float32Array && isF(i) ? roundToBf16(x) : structuredClone(x),
     );
-    const actual = run(kernel, words, halves, dtype);
-    for (const [i, x] of run(kernel, words, halves, dtype).entries())
+    const actual = run(kernel, parameters, roundedArgs, dtype);
+    for (const [i, x] of run(kernel, parameters, roundedArgs, dtype).entries())
       assert.equal(x, actual[i], `${what}: other bits`);
     const exact = compute(kernel, args);
-    const steps = inSteps[kernel]?.(halves).filter(ArrayBuffer.isView) as
+    const steps = computeInSteps[kernel]?.(roundedArgs).filter(ArrayBuffer.isView) as
       | Float64Array[]
       | undefined;
-    const ideal = steps ?? compute(kernel, halves);
-    const flat = words.flatMap((word, i) =>
-      Array.isArray(args[i]) ? args[i].map(() => word) : ArrayBuffer.isView(args[i]) ? [word] : [],
-    );
+    const ideal = steps ?? compute(kernel, roundedArgs);
+    const bufferParameters = parameters.flatMap((parameter, i) => {
+      const arg = args[i];
+      if (Array.isArray(arg)) return arg.map(() => parameter);
+      return ArrayBuffer.isView(arg) ? [parameter] : [];
+    });
     for (const [i, x] of actual.entries()) {
-      if (!/OUT/.test(flat[i].kind)) continue;
-      if (kernel.startsWith("linearCrossEntropy") && flat[i].name === "logits") continue; // as the floor likes
-      const truth = Array.from(exact[i]);
-      const most = truth.reduce(
+      const parameter = bufferParameters[i];
+      if (!/OUT/.test(parameter.kind)) continue;
+      // the layout of the logits depends on the backend
+      if (kernel.startsWith("linearCrossEntropy") && parameter.name === "logits") continue;
+      const expected = Array.from(exact[i]);
+      const largest = expected.reduce(
         (m, y) => (Math.abs(y) < Infinity ? Math.max(m, Math.abs(y)) : m),
         1e-6,
       );
-      const best = typeOf(flat[i], dtype) === "bf16" ? rounded(ideal[i] as Float64Array) : ideal[i];
-      const allowed = dtype === "f32" ? 0 : (/Backward/.test(kernel) ? 3 : 2) * worst(best, truth);
-      const error = worst(x, truth);
+      const best =
+        getDType(parameter, dtype) === "bf16" ? roundToBf16(ideal[i] as Float64Array) : ideal[i];
+      const allowed =
+        dtype === "f32" ? 0 : (/Backward/.test(kernel) ? 3 : 2) * maxError(best, expected);
+      const error = maxError(x, expected);
       assert.ok(
-        error <= allowed + 1e-5 * most,
-        `${what}: ${flat[i].name} is off by ${error}, allowed ${allowed} at up to ${most}`,
+        error <= allowed + 1e-5 * largest,
+        `${what}: ${parameter.name} is off by ${error}, allowed ${allowed} for values up to ${largest}`,
       );
     }
   };
 
   for (const dtype of ["f32", "bf16"] as const)
-    test(`classes that no pack of 16 bytes divides, in ${dtype}: loss and gradients`, () => {
+    test(`linearCrossEntropy in ${dtype}: a row of classes that is not a multiple of 16 bytes`, () => {
       const sizes = [[70, 64], [1027, 64], [1027]];
       const target = Int32Array.from({ length: 70 }, (_, i) => (i * i) % 1027);
       const on = device(name as DeviceName);
@@ -164,35 +178,41 @@ function define(addon: CudaAddon): void {
           .data()
           .map((x) => x / 4),
       );
-      const [expected, actual] = (["ts", on] as const).map((device) =>
-        values.map((x, i) => tensor(x, { shape: sizes[i], device, requiresGrad: true })),
-      );
-      const [loss, same] = [expected, actual].map(([x, w, b]) => {
-        const at = tensor(target, { device: x.device });
-        const y = linearCrossEntropy(x.device === on ? x.to(dtype) : x, w, b, at);
+      const toTensors = (device: DeviceName | Device) =>
+        values.map((x, i) => tensor(x, { shape: sizes[i], device, requiresGrad: true }));
+      const computeLoss = ([x, w, b]: Tensor[]) => {
+        const targets = tensor(target, { device: x.device });
+        const y = linearCrossEntropy(x.device === on ? x.to(dtype) : x, w, b, targets);
         y.backward();
         return y.item();
-      });
+      };
+      const expected = toTensors("ts");
+      const actual = toTensors(on);
+      const expectedLoss = computeLoss(expected);
+      const loss = computeLoss(actual);
       const allowed = dtype === "f32" ? 1e-5 : 1e-2;
-      assert.ok(Math.abs(same - loss) <= allowed * loss, `${same}, expected ${loss}`);
+      assert.ok(
+        Math.abs(loss - expectedLoss) <= allowed * expectedLoss,
+        `${loss}, expected ${expectedLoss}`,
+      );
       for (const [i, x] of actual.entries()) {
-        const truth = Array.from((expected[i].grad as Tensor).data());
-        const most = truth.reduce((m, y) => Math.max(m, Math.abs(y)), 0);
-        const error = worst((x.grad as Tensor).data(), truth);
-        assert.ok(error <= allowed * most, `gradient ${i} is off by ${error} at up to ${most}`);
+        const dx = Array.from((expected[i].grad as Tensor).data());
+        const largest = dx.reduce((m, y) => Math.max(m, Math.abs(y)), 0);
+        const error = maxError((x.grad as Tensor).data(), dx);
+        assert.ok(error <= allowed * largest, `gradient ${i} is off by ${error}, up to ${largest}`);
       }
     });
 
   for (const [kernel, signature] of Object.entries(addon.signatures)) {
     const dtypes: DType[] = /\((F|W),/.test(signature) ? ["f32", "bf16"] : ["f32"];
     for (const dtype of dtypes)
-      test(`${kernel} in ${dtype}: as exact as can be, and the same bits again`, () => {
+      test(`${kernel} in ${dtype}: equals the reference, and returns the same bits again`, () => {
         for (const [seed, size] of oddSizes.entries()) {
           const lists = [size, 1, oddSizes[oddSizes.length - 1 - seed]];
           check(kernel, sampleSizes(signature, seed), lists, seed, dtype);
         }
         for (const values of largeSizes(signature)) {
-          const nulls = kernel === "linear" && values.activation === 1 ? 2 : 0; // h, as in models
+          const nulls = kernel === "linear" && values.activation === 1 ? 2 : 0; // with h, as in models
           check(kernel, values, [20_000, 7, 50_001], nulls, dtype);
         }
       });

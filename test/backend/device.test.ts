@@ -14,7 +14,7 @@ import * as assert from "uvu/assert";
 import { eachDevice, hasMessage } from "../support/support.js";
 
 eachDevice("device", (test, on) => {
-  test("ts is always there; what is missing says why", () => {
+  test("ts is always available; other devices have a reason if they are not", () => {
     const ts = devices().find(({ name }) => name === "ts");
     assert.ok(ts?.available);
     for (const { available, reason } of devices()) assert.is(available, reason === "");
@@ -24,11 +24,11 @@ eachDevice("device", (test, on) => {
       () => device("gpu" as never),
       /device: name is gpu, expected auto, cuda, cpu, ts, cuda-emulator/,
     );
-    for (const { name, reason } of devices().filter((each) => !each.available))
+    for (const { name, reason } of devices().filter(({ available }) => !available))
       assert.throws(() => device(name), hasMessage(`device ${name} is not available: ${reason}`));
   });
 
-  test("the default device is where tensors are made", () => {
+  test("tensors are created on the default device", () => {
     setDefaultDevice(on);
     assert.is(zeros([1]).device, on);
   });
@@ -40,13 +40,20 @@ eachDevice("device", (test, on) => {
     assert.is(count(), before + 1);
   });
 
-  test("no kernel of training or generation is in TypeScript where there is an addon", async () => {
+  test("with an addon, training and generation use no TypeScript kernel", async () => {
     on.calls.ts.clear();
     on.calls.native.clear();
     for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const) {
-      const dropout = { dropout: 0.2, embeddingDropout: true };
-      const sizes = { vocabSize: 9, blockSize: 6, nLayer: 2, nHead: 2, nEmbd: 8 };
-      const model = new GPT({ ...sizes, ...dropout, activation });
+      const model = new GPT({
+        vocabSize: 9,
+        blockSize: 6,
+        nLayer: 2,
+        nHead: 2,
+        nEmbd: 8,
+        dropout: 0.2,
+        embeddingDropout: true,
+        activation,
+      });
       const optimizer = new optim.AdamW(model.parameters());
       const x = tensor([[1, 2, 3]], { dtype: "i32" });
       (model.forward(x, x, { logits: false }).loss as Tensor).backward();
@@ -55,21 +62,20 @@ eachDevice("device", (test, on) => {
       optimizer.zeroGrad();
       for await (const id of generate(model, { prompt: [1], maxNewTokens: 8 })) assert.ok(id >= 0);
     }
-    const [quick, slow] = on.addon
-      ? [on.calls.native, on.calls.ts]
-      : [on.calls.ts, on.calls.native];
-    assert.equal([...slow.keys()], []);
+    const used = on.addon ? on.calls.native : on.calls.ts;
+    const unused = on.addon ? on.calls.ts : on.calls.native;
+    assert.equal([...unused.keys()], []);
     for (const kernel of ["linear", "selfAttention", "cachedAttention", "adamw", "clip"])
-      assert.ok((quick.get(kernel) ?? 0) > 0, kernel);
+      assert.ok((used.get(kernel) ?? 0) > 0, kernel);
   });
 
-  test("every kernel of the contract is native where there is an addon", () => {
-    const own = devices().find(({ name }) => name === on.name);
-    assert.is(own?.missing.length, on.addon ? 0 : Object.keys(on.kernels).length);
-    assert.is(own?.native, on.addon ? Object.keys(on.kernels).length : 0);
+  test("with an addon, every kernel of the interface is native", () => {
+    const info = devices().find(({ name }) => name === on.name);
+    assert.is(info?.missing.length, on.addon ? 0 : Object.keys(on.kernels).length);
+    assert.is(info?.native, on.addon ? Object.keys(on.kernels).length : 0);
   });
 
-  test("capture runs the step; inside, nothing passes between host and device", () => {
+  test("capture() runs the step; transfers between host and device throw inside it", () => {
     const x = tensor([1, 2], { device: on });
     const run = on.capture((a: typeof x, b: typeof x) => add(a, b), [x, x]);
     assert.equal(run(x, tensor([10, 20], { device: on })).toArray(), [11, 22]);

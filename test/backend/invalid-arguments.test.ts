@@ -1,29 +1,29 @@
-// Calls that plain JavaScript may make, and no type checker stops: each is answered by an error
-// that names the op and the argument, never by a number, a crash, or an accident deep inside.
+// Invalid calls that plain JavaScript can make because no type checker rejects them: each throws an
+// error that names the op and the argument. None returns a value, crashes, or fails in a kernel.
 
 import * as tinybard from "tinybard";
 import { device, ones, randn, scope, setDefaultDevice, tensor, zeros } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 
-const test = suite("hostile calls");
-setDefaultDevice("ts"); // which has all dtypes
-// biome-ignore lint/suspicious/noExplicitAny: the calls are wrong on purpose
+const test = suite("invalid arguments");
+setDefaultDevice("ts"); // supports all dtypes
+// biome-ignore lint/suspicious/noExplicitAny: the calls are invalid on purpose
 const T = tinybard as any;
 const f = (...shape: number[]) => randn(shape);
 const i = (...values: number[]) => tensor(values, { dtype: "i32" });
 const leaf = () => randn([3], { requiresGrad: true });
 const freed = () => {
-  let lost = f(3);
+  let x = f(3);
   scope(() => {
-    lost = f(3);
+    x = f(3);
   });
-  return lost;
+  return x;
 };
 const tiny = { vocabSize: 5, blockSize: 4, nLayer: 1, nHead: 1, nEmbd: 2 };
 const fake = { device: device("ts"), dtype: "f32", shape: [2] };
 
-/** Each row: a call, and what its message must say. */
+/** Invalid calls, and patterns of their error messages. */
 // biome-ignore format: a call a row
 const calls: [() => unknown, RegExp][] = [
   [() => T.tensor(), /tensor: values has a undefined/],
@@ -112,33 +112,33 @@ calls.forEach(([call, message], row) => {
       assert.match((error as Error).message, message);
       return;
     }
-    assert.unreachable("it was not refused");
+    assert.unreachable("no error was thrown");
   });
 });
 
-test("an option that is undefined is one not given", () => {
+test("an undefined option has its default value", () => {
   const model = new T.GPT({ ...tiny, activation: undefined, dropout: undefined });
   assert.is(model.config.activation, "gelu");
   assert.is(new T.optim.AdamW([leaf()], { lr: undefined }).lr, 1e-3);
 });
 
-test("integers that an op reads are inputs too: a change in place is noticed", () => {
+test("changing integer inputs in place before backward() is an error", () => {
   const idx = i(0, 1);
   const y = T.embedding(idx, randn([3, 2], { requiresGrad: true }));
   idx.fill(2);
   assert.throws(() => y.sum().backward(), /backward: input 0 of embedding was changed in place/);
 });
 
-test("what a caller does to a shape list later changes no tensor", () => {
+test("changing a shape list after a call changes no tensor", () => {
   const shape = [2, 3];
-  const made = [
+  const tensors = [
     zeros(shape),
     ones(shape),
     tensor([1, 2, 3, 4, 5, 6], { shape }),
     f(6).reshape(shape),
   ];
   shape[0] = 9;
-  for (const x of made) assert.equal([...x.shape], [2, 3]);
+  for (const x of tensors) assert.equal([...x.shape], [2, 3]);
 });
 
 test.run();

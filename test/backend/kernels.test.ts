@@ -1,5 +1,5 @@
-// The contract: every kernel is there, and gives in f32 what it gives in f64, to f32's rounding.
-// Natively written kernels are held to the same f64 reference.
+// The kernel interface: every device has every kernel, and its f32 results equal the f64 results of
+// the reference kernel within the rounding error of f32.
 
 import * as assert from "uvu/assert";
 import type { Buffer, Kernels } from "#src/backend/device.js";
@@ -7,33 +7,33 @@ import { reference } from "#src/backend/ts/index.js";
 import { normal } from "#src/random.js";
 import { assertClose, eachDevice } from "../support/support.js";
 
-/**
- * A buffer of a call: random numbers to read (`F`), integers below a bound (`I`), or room for
- * results.
- */
-type Part =
+/** A buffer of a call: random floats, positive floats, integers below a bound, or an output. */
+type BufferSpec =
   | { kind: "in" | "positive"; n: number }
   | { kind: "index"; n: number; below: number }
   | { kind: "out"; n: number };
-const F = (n: number): Part => ({ kind: "in", n });
-const P = (n: number): Part => ({ kind: "positive", n });
-const I = (n: number, below: number): Part => ({ kind: "index", n, below });
-const out = (n: number): Part => ({ kind: "out", n });
+const F = (n: number): BufferSpec => ({ kind: "in", n });
+const P = (n: number): BufferSpec => ({ kind: "positive", n });
+const I = (n: number, below: number): BufferSpec => ({ kind: "index", n, below });
+const out = (n: number): BufferSpec => ({ kind: "out", n });
 const rngState = Int32Array.of(7, 0, 3, 2);
 const n = 37;
 
-type Call = (Part | Part[] | number | boolean | null | Int32Array)[];
-const two = [F(n), F(5)];
+type Call = (BufferSpec | BufferSpec[] | number | boolean | null | Int32Array)[];
+const twoBuffers = [F(n), F(5)];
 const unary = [F(n), out(n), n];
 const backward = [F(n), F(n), out(n), n];
 const pairwise = [F(n), F(n), out(n), n, n, n];
-const [B, H, T, D] = [2, 3, 9, 5];
+const B = 2;
+const H = 3;
+const T = 9;
+const D = 5;
 const C = H * D;
-const heads = B * H * T * D;
-const q = F(heads);
-const drop = [1, 0.2];
+const size = B * H * T * D;
+const q = F(size);
+const dropout = [1, 0.2]; // site and probability
 
-/** A call of each kernel, in the order of the contract. */
+/** A call of each kernel, in the order of the interface. */
 // biome-ignore format: a few kernels a row
 const calls: Record<keyof Kernels, Call> = {
   add: pairwise, sub: pairwise, mul: pairwise, div: [F(n), P(1), out(n), n, 1, n],
@@ -62,11 +62,11 @@ const calls: Record<keyof Kernels, Call> = {
   ],
   residualLayerNorm: [
     F(3 * n), F(3 * n), F(n), F(n), out(3 * n), out(3 * n), out(3), out(3), rngState, 3, n, 1e-5,
-    ...drop, false,
+    ...dropout, false,
   ],
   residualLayerNormBackward: [
     F(3 * n), F(n), F(3), P(3), F(3 * n), F(3 * n), out(3 * n), out(3 * n), out(n), out(n), rngState,
-    3, n, ...drop, true,
+    3, n, ...dropout, true,
   ],
   crossEntropy: [F(3 * n), I(3, n), out(1), out(3), out(1), 3, n, -100],
   crossEntropyBackward: [F(3 * n), I(3, n), P(3), P(1), F(1), out(3 * n), 3, n, -100],
@@ -83,83 +83,85 @@ const calls: Record<keyof Kernels, Call> = {
   embeddingBackward: [I(9, 4), F(9 * n), out(4 * n), 9, 4, n],
   linearQuantized: [F(5 * 37), I(6 * 10, 2 ** 30), F(6), F(6), out(30), 5, 6, n, 1, 8, 2],
   embeddingQuantized: [I(9, 4), I(4 * 5, 2 ** 30), F(4 * 2), out(9 * n), 9, 4, n, 2, 4],
-  attention: [q, q, q, out(heads), out(B * H * T), rngState, B * H, T, T, D, true, ...drop],
+  attention: [q, q, q, out(size), out(B * H * T), rngState, B * H, T, T, D, true, ...dropout],
   attentionBackward: [
-    q, q, q, q, P(B * H * T), q, out(heads), out(heads), out(heads), rngState, B * H, T, T, D,
-    true, ...drop,
+    q, q, q, q, P(B * H * T), q, out(size), out(size), out(size), rngState, B * H, T, T, D,
+    true, ...dropout,
   ],
-  selfAttention: [F(3 * heads), out(heads), out(B * H * T), rngState, B, T, H, D, true, ...drop],
+  selfAttention: [F(3 * size), out(size), out(B * H * T), rngState, B, T, H, D, true, ...dropout],
   selfAttentionBackward: [
-    F(3 * heads), q, P(B * H * T), q, out(3 * heads), rngState, B, T, H, D, true, ...drop,
+    F(3 * size), q, P(B * H * T), q, out(3 * size), rngState, B, T, H, D, true, ...dropout,
   ],
   cachedAttention: [
-    F(3 * heads), F(B * 12 * 2 * C), Int32Array.of(2), out(heads), B, T, H, D, 12,
+    F(3 * size), F(B * 12 * 2 * C), Int32Array.of(2), out(size), B, T, H, D, 12,
   ],
   rotary: [
     F(B * T * 3 * H * 6), F(12 * 6), Int32Array.of(2), out(B * T * 3 * H * 6), B, T, 3, H, 3, 12, 2,
     true,
   ],
-  sgd: [two, two, two, P(1), 0.9, 0.1],
-  adamw: [two, two, two, [P(n), P(5)], [], [P(1), P(1)], P(1), null, 0.9, 0.99, 1e-8, 0.1, 0.01],
-  sumSquares: [two, out(1)], clip: [two, P(1), 0.5],
+  sgd: [twoBuffers, twoBuffers, twoBuffers, P(1), 0.9, 0.1],
+  adamw: [twoBuffers, twoBuffers, twoBuffers, [P(n), P(5)], [], [P(1), P(1)], P(1), null, 0.9, 0.99, 1e-8, 0.1, 0.01],
+  sumSquares: [twoBuffers, out(1)], clip: [twoBuffers, P(1), 0.5],
   checkFinite: [F(1), F(1)],
   dropout: [F(n), out(n), rngState, n, 5, 0.3],
   sampleBatch: [I(n, 100), rngState, I(6, 1), I(6, 1), n, 2, 3, 1],
 };
 
-/** The arguments, with fresh buffers of a float type. */
-function args(call: Call, Floats: typeof Float32Array | typeof Float64Array) {
-  const fresh = (part: Call[number], site: number): unknown => {
-    if (part === null || typeof part !== "object") return part;
-    if (part instanceof Int32Array) return part.slice();
-    if (Array.isArray(part)) return part.map((each, i) => fresh(each, site + 100 * (i + 1)));
-    if (part.kind === "out") return new Floats(part.n).fill(NaN);
-    const values = Float32Array.from(normal(part.n, { site, stream: "sample", seed: 3 }));
-    if (part.kind === "index")
-      return Int32Array.from(values, (x) => Math.floor(Math.abs(x) * 1e9) % part.below);
-    return new Floats(part.kind === "positive" ? values.map((x) => Math.abs(x) + 0.5) : values);
+/** Creates the arguments of a call, with new buffers of a float type. */
+function createArguments(call: Call, Floats: typeof Float32Array | typeof Float64Array) {
+  const create = (arg: Call[number], site: number): unknown => {
+    if (arg === null || typeof arg !== "object") return arg;
+    if (arg instanceof Int32Array) return arg.slice();
+    if (Array.isArray(arg)) return arg.map((spec, i) => create(spec, site + 100 * (i + 1)));
+    if (arg.kind === "out") return new Floats(arg.n).fill(NaN);
+    const values = Float32Array.from(normal(arg.n, { site, stream: "sample", seed: 3 }));
+    if (arg.kind === "index")
+      return Int32Array.from(values, (x) => Math.floor(Math.abs(x) * 1e9) % arg.below);
+    return new Floats(arg.kind === "positive" ? values.map((x) => Math.abs(x) + 0.5) : values);
   };
-  return call.map(fresh);
+  return call.map(create);
 }
 
 eachDevice("kernels", (test, on) => {
-  test("the device has every kernel of the contract, and no other", () => {
+  test("the device has every kernel of the interface and no other", () => {
     assert.equal(Object.keys(on.kernels).sort(), Object.keys(calls).sort());
     assert.equal(Object.keys(reference).sort(), Object.keys(calls).sort());
   });
 
   for (const [name, call] of Object.entries(calls)) {
-    test(`${name}: f32 as f64, and the same bits again`, () => {
+    test(`${name}: f32 equals f64, and a second call returns the same bits`, () => {
       type Run = (...list: unknown[]) => void;
-      const onDevice = () => {
-        const there = (x: unknown): unknown => {
-          if (Array.isArray(x)) return x.map(there);
+      const runOnDevice = () => {
+        const upload = (x: unknown): unknown => {
+          if (Array.isArray(x)) return x.map(upload);
           if (!ArrayBuffer.isView(x)) return x;
           const dtype = x instanceof Int32Array ? "i32" : "f32";
           return on.upload(dtype, x as Float32Array).buffer;
         };
-        const list = args(call, Float32Array).map(there);
+        const list = createArguments(call, Float32Array).map(upload);
         (on.kernels[name as keyof Kernels] as Run)(...list);
         const isBuffer = (x: unknown) => typeof x === "object" && x !== null;
         return list.flat().map((x) => (isBuffer(x) ? on.memory.read(x as Buffer) : x));
       };
-      const inDoubles = () => {
-        const list = args(call, Float64Array);
+      const runInDoubles = () => {
+        const list = createArguments(call, Float64Array);
         (reference[name as keyof Kernels] as Run)(...list);
         return list.flat();
       };
-      const [actual, again, expected] = [onDevice(), onDevice(), inDoubles()];
+      const actual = runOnDevice();
+      const again = runOnDevice();
+      const expected = runInDoubles();
       assert.equal(actual, again);
-      actual.forEach((part, i) => {
+      actual.forEach((arg, i) => {
         const isPadded =
           name.startsWith("linearCrossEntropy") && i === (name === "linearCrossEntropy" ? 6 : 2);
-        if (!ArrayBuffer.isView(part) || isPadded) return; // laid out as the floor likes
-        assertClose(part as Float32Array, expected[i] as Float64Array, {
+        if (!ArrayBuffer.isView(arg) || isPadded) return; // the layout depends on the backend
+        assertClose(arg as Float32Array, expected[i] as Float64Array, {
           rtol: 1e-5,
           atol: 1e-5,
           what: `argument ${i}`,
         });
-        assert.not((part as Float32Array).some(Number.isNaN), `argument ${i} is not all written`);
+        assert.not((arg as Float32Array).some(Number.isNaN), `argument ${i} is not fully written`);
       });
     });
   }

@@ -1,5 +1,5 @@
-// The register-tiled matmul of the TypeScript backend against the triple loop, at sizes around the
-// tile's.
+// Compares the register-tiled matmul of the TypeScript backend with the triple loop, at sizes around
+// the tile size.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -28,14 +28,14 @@ for (const accumulate of [false, true])
               const b = values(2 * K * N, 1);
               const expected = values(2 * M * N, 2);
               const actual = expected.slice();
-              const rest = [2, M, N, K, M * K, bStep, transA, transB, accumulate] as const;
-              matmulReference(a, b, expected, ...rest);
-              matmul(a, b, actual, ...rest);
+              const dims = [2, M, N, K, M * K, bStep] as const; // batch first
+              matmulReference(a, b, expected, ...dims, transA, transB, accumulate);
+              matmul(a, b, actual, ...dims, transA, transB, accumulate);
               assert.equal(actual, expected, `M ${M}, N ${N}, K ${K}, bStep ${bStep}`);
             }
     });
 
-test("the triple loop: by hand", () => {
+test("the triple loop: a worked example", () => {
   const c = Float32Array.of(1, 1, 1, 1);
   const a = Float32Array.of(1, 2, 3, 4);
   const b = Float32Array.of(5, 6, 7, 8);

@@ -1,4 +1,4 @@
-// Memory over many steps: a loop without any memory call stays flat, and so does one in scopes.
+// Memory over many steps: live bytes stay flat in a loop without memory calls, and with scopes.
 
 import { crossEntropy, nn, OutOfMemoryError, optim, scope, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
@@ -8,7 +8,7 @@ import { eachDevice } from "../support/support.js";
 const collect = globalThis.gc ?? assert.unreachable.bind(null, "run with --expose-gc");
 
 eachDevice("memory", (test, on) => {
-  const training = () => {
+  const createTrainStep = () => {
     const model = new Sequential(
       new Linear(8, 32),
       (x) => x.relu(),
@@ -30,38 +30,38 @@ eachDevice("memory", (test, on) => {
     };
   };
 
-  test("the plain loop, 1,000 steps: live bytes stay flat", async () => {
-    const step = training();
-    const rest = async () => {
+  test("a loop without memory calls, 1,000 steps: live bytes stay flat", async () => {
+    const step = createTrainStep();
+    const collectAll = async () => {
       for (let i = 0; i < 2; i++) {
-        // what one collection finds may hold what the next one does
+        // a finalizer can release objects that the next collection frees
         collect();
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     };
     const losses = [];
     for (let i = 0; i < 20; i++) losses.push(step());
-    await rest();
+    await collectAll();
     const before = on.pool.liveBytes;
     for (let i = 0; i < 1000; i++) {
       losses.push(step());
-      if (i % 100 === 99) await rest();
+      if (i % 100 === 99) await collectAll();
     }
-    await rest();
+    await collectAll();
     assert.is(on.pool.liveBytes - before, 0);
     assert.ok(losses[1019] < 0.01 * losses[0], `${losses[0]} -> ${losses[1019]}`);
   });
 
-  test("without a pause too: a step leaves its loss to the collector, and no more", () => {
-    const step = training();
+  test("without yielding: only the loss of each step waits for the garbage collector", () => {
+    const step = createTrainStep();
     for (let i = 0; i < 3; i++) step();
     const before = on.pool.liveBytes;
     for (let i = 0; i < 1000; i++) step();
     assert.ok(on.pool.liveBytes - before <= 1000 * 8, `${on.pool.liveBytes - before} bytes`);
   });
 
-  test("in scopes: after the second step no buffer is allocated, and none is left", () => {
-    const step = training();
+  test("in scopes: after the second step, no buffer is allocated or leaked", () => {
+    const step = createTrainStep();
     for (let i = 0; i < 2; i++) scope(step);
     const { allocations, liveBytes } = on.pool;
     for (let i = 0; i < 1000; i++) scope(step);
@@ -69,7 +69,7 @@ eachDevice("memory", (test, on) => {
     assert.is(on.pool.liveBytes, liveBytes);
   });
 
-  test("out of memory is an error that can be caught; the device goes on", () => {
+  test("out of memory is a catchable error, and the device stays usable", () => {
     const { liveBytes } = on.pool;
     try {
       zeros([2 ** 20, 2 ** 20, 4], { device: on });

@@ -1,5 +1,5 @@
-// What the documents show is run: the program's commands one after the other, the code as it
-// stands.
+// Executes the documents: their code as it is, and their shell commands one after the other, with
+// fewer steps. Also checks that their links lead to existing files.
 
 import { type SpawnOptions, spawn, spawnSync } from "node:child_process";
 import {
@@ -7,12 +7,13 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -20,35 +21,77 @@ import { fixturePath } from "./support/support.ts";
 
 const test = suite("documents");
 const root = fileURLToPath(new URL("..", import.meta.url));
-// inside of the package, so that it finds itself
+// inside the package, so that the scripts can import it by its name
 const scripts = join(root, "dist-test", "snippets");
 const temporary = [scripts];
 test.after(() => {
-  for (const each of temporary) rmSync(each, { recursive: true, force: true });
+  for (const folder of temporary) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Those whose commands and code are run here; others are of GPUs and benchmarks. */
-const documents = ["README.md", "CONTRIBUTING.md"].concat(
-  ["course", "dashboard", "tokenizers", "importing", "finetuning", "quantization"]
-    .map((name) => `docs/${name}.md`)
-    .filter((file) => existsSync(join(root, file))),
-);
-const program = ["train", "sample", "eval", "doctor", "import", "export", "quantize", "lesson"];
-/** Options that make a command brief. */
-const fewer: Record<string, string[]> = {
+/** All documents except for the generated ones. */
+const documents = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "test/README.md",
+  "bench/results/NOTES.md",
+  ...readdirSync(join(root, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+].filter((file) => existsSync(join(root, file)));
+/** Documents whose shell commands need a GPU or the emulator, or take long. */
+const notExecuted = ["cuda", "emulator", "benchmarks", "results"].map((name) => `docs/${name}.md`);
+const executed = documents.filter((file) => !notExecuted.includes(file));
+
+const commandNames = [
+  "train",
+  "sample",
+  "eval",
+  "doctor",
+  "import",
+  "export",
+  "quantize",
+  "dashboard",
+  "lesson",
+];
+/** Options that shorten a command. */
+const shortened: Record<string, string[]> = {
   train: ["--max-iters", "2"],
   eval: ["--iters", "2"],
   quantize: ["--iters", "2", "--tokens", "20"],
 };
 
-/** The blocks of a document in a language. */
-function blocks(file: string, language: string): string[] {
+/** Returns the code blocks of a document in a language. */
+function getBlocks(file: string, language: string): string[] {
   const pattern = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm");
   return [...readFileSync(join(root, file), "utf8").matchAll(pattern)].map(([, block]) => block);
 }
 
 for (const file of documents) {
-  for (const [i, code] of blocks(file, "ts").entries()) {
+  test(`${file}: links lead to existing files`, () => {
+    const text = readFileSync(join(root, file), "utf8").replaceAll(/^```[\s\S]*?^```$/gm, "");
+    for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      const [path, anchor] = target.split("#");
+      const linked = path ? join(root, dirname(file), path) : join(root, file);
+      assert.ok(existsSync(linked), `${file} links to ${target}, which does not exist`);
+      if (anchor) assert.ok(getAnchors(linked).includes(anchor), `${target} has no such heading`);
+    }
+  });
+}
+
+/** Returns the anchors that GitHub makes of a document's headings. */
+function getAnchors(path: string): string[] {
+  const headings = readFileSync(path, "utf8").matchAll(/^#+ (.*)$/gm);
+  return [...headings].map(([, heading]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+for (const file of executed) {
+  for (const [i, code] of getBlocks(file, "ts").entries()) {
     test(`${file}, code ${i + 1}`, () => {
       mkdirSync(scripts, { recursive: true });
       const script = join(scripts, `${basename(file)}.${i}.mjs`);
@@ -58,74 +101,90 @@ for (const file of documents) {
       });
       assert.is(status, 0, stderr);
       assert.ok(stdout.length > 0);
-      // a comment behind console.log(...) is what it prints
-      for (const [, promised] of code.matchAll(/^console\.log\(.*\); \/\/ (.*)$/gm))
-        assert.ok(stdout.includes(promised), `${stdout} has no ${promised}`);
+      // the comment after console.log(...) is its output
+      for (const [, expected] of code.matchAll(/^console\.log\(.*\); \/\/ (.*)$/gm))
+        assert.ok(stdout.includes(expected), `${stdout} does not include ${expected}`);
     });
   }
 }
 
-/** `npm run NAME -- WORDS` in a document's shell blocks, for the program's commands and lessons. */
-function commandsOf(file: string): { line: string; name: string; words: string[] }[] {
-  const lines = blocks(file, "sh").join("").replaceAll("\\\n", " ").split("\n");
+interface ShellCommand {
+  line: string;
+  name: string;
+  args: string[];
+}
+
+/** Returns the program's commands `npm run NAME -- ARGS` in a document's shell blocks. */
+function getCommands(file: string): ShellCommand[] {
+  const lines = getBlocks(file, "sh").join("").replaceAll("\\\n", " ").split("\n");
   return lines.flatMap((line) => {
     const [, name, rest = ""] = /^npm run (\w+)(?: (?:-- )?(.*))?$/.exec(line) ?? [];
-    if (!program.includes(name)) return [];
-    const words = rest.replace(/ #.*$| -- /, " ").match(/"[^"]*"|\S+/g) ?? [];
-    return { line, name, words: words.map((word) => word.replaceAll('"', "")) };
+    if (!commandNames.includes(name)) return [];
+    const args = rest.replace(/ #.*$| -- /, " ").match(/"[^"]*"|\S+/g) ?? [];
+    return { line, name, args: args.map((arg) => arg.replaceAll('"', "")) };
   });
 }
 
-for (const file of documents) {
-  const commands = commandsOf(file);
+for (const file of executed) {
+  const commands = getCommands(file);
   if (commands.length === 0) continue;
   test(`${file}, the program's commands, with fewer steps`, async () => {
     const cwd = mkdtempSync(join(tmpdir(), "tinybard-documents-"));
     temporary.push(cwd);
-    const [text, other] = [join(cwd, "text.txt"), join(cwd, "other.txt")];
+    const text = join(cwd, "text.txt");
+    const other = join(cwd, "other.txt");
     writeFileSync(text, "To be, or not to be, that is the question:\n".repeat(200));
     writeFileSync(other, "Call me Ishmael. Some years ago, to be sure,\n".repeat(200));
     cpSync(fixturePath("gpt2"), join(cwd, "gpt2"), { recursive: true });
     const env = { ...process.env, TINYBARD_DATA: text };
-    for (const { line, name, words } of commands) {
-      const isNew = name === "train" && !words.includes("--resume");
-      const brief = [...(fewer[name] ?? []), ...(isNew ? ["--eval-iters", "1"] : [])];
-      const script = name === "lesson" ? ["lessons", "run.js"] : ["cli", "index.js"];
-      const all = [join(root, "dist", ...script), ...(name === "lesson" ? [] : [name])];
-      all.push(...words, ...brief);
+    for (const { line, name, args } of commands) {
+      const command =
+        name === "lesson"
+          ? [join(root, "dist", "lessons", "run.js")]
+          : [join(root, "dist", "cli", "index.js"), name];
+      command.push(...args, ...(shortened[name] ?? []));
+      if (name === "train" && !args.includes("--resume")) command.push("--eval-iters", "1");
       if (name === "dashboard") {
-        await openAndEnd(line, all, { cwd, env });
+        await runDashboard(line, command, { cwd, env });
         continue;
       }
-      const run = spawnSync(process.execPath, all, { cwd, env, encoding: "utf8" });
+      const run = spawnSync(process.execPath, command, { cwd, env, encoding: "utf8" });
       assert.is(run.status, 0, `${line}: ${run.stderr}`);
       assert.ok(run.stdout.length > 0, line);
     }
   });
 }
 
-/** Runs a command that goes on until it is interrupted, once it has told its address. */
-async function openAndEnd(line: string, words: string[], options: SpawnOptions): Promise<void> {
-  const child = spawn(process.execPath, words, {
+/** Starts a command that runs until it is interrupted, requests its page, and interrupts it. */
+async function runDashboard(line: string, command: string[], options: SpawnOptions): Promise<void> {
+  const child = spawn(process.execPath, command, {
     ...options,
     stdio: ["ignore", "pipe", "inherit"],
   });
-  child.stdout?.once("data", async (text: Buffer) => {
-    const [, url] = /^dashboard: (\S+) shows the runs/.exec(String(text)) ?? [];
-    const runs = url && (await (await fetch(`${url}runs`)).json());
+  let output = "";
+  let isRequested = false;
+  child.stdout?.on("data", async (text: Buffer) => {
+    output += String(text);
+    const [, url] = /^dashboard: (http\S+\/)/m.exec(output) ?? [];
+    if (!url || isRequested) return;
+    isRequested = true;
+    const runs = await (await fetch(`${url}runs`)).json();
     child.kill(Array.isArray(runs) && runs.length > 0 ? "SIGINT" : "SIGKILL");
   });
   const code = await new Promise((done) => child.once("exit", done));
-  assert.is(code, 130, line);
+  assert.ok(isRequested, `${line}: ${output}`);
+  assert.is(code, 130, `${line}: ${output}`);
 }
 
-test("every preset in the README's table is one, and none is left out but gpt2", async () => {
+test("docs/training.md lists every preset", async () => {
   const { presets } = await import("tinybard");
-  const named = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^\| (`[^|]*) \|/gm)];
-  const names = named.flatMap(([, cell]) =>
-    [...cell.matchAll(/`([\w.-]+)`/g)].map(([, name]) => name),
-  );
-  for (const name of Object.keys(presets)) assert.ok(names.includes(name) || name === "gpt2", name);
+  const text = readFileSync(join(root, "docs/training.md"), "utf8");
+  for (const name of Object.keys(presets)) assert.ok(text.includes(`\n| \`${name}\` `), name);
+});
+
+test("README.md has at most 900 words", () => {
+  const words = readFileSync(join(root, "README.md"), "utf8").split(/\s+/).filter(Boolean);
+  assert.ok(words.length <= 900, `${words.length} words`);
 });
 
 test.run();

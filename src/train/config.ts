@@ -1,4 +1,4 @@
-// The options of a training run, and how they are resolved: defaults < preset < config file < flags.
+// The options of a training run, resolved as: defaults < preset < config file < flags.
 
 import { defined, UsageError } from "../errors.ts";
 import { activations, type GPTConfig, norms, positionKinds } from "../gpt/config.ts";
@@ -64,13 +64,16 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
     Object.keys(presets),
   ),
   data: string(
-    "training text: a file, shakespeare or moby-dick (default: $TINYBARD_DATA, Tiny Shakespeare if cached, or Moby-Dick)",
+    "training text: a file, shakespeare or moby-dick " +
+      "(default: $TINYBARD_DATA, else shakespeare if cached, else moby-dick)",
     "FILE|NAME",
   ),
   tokenizer: choice("tokenizer", tokenizerKinds, "char"),
   vocabSize: {
     type: "integer",
-    help: "vocabulary size of the tokenizer (default: 4096 for word, 1024 for bpe; others have a fixed size)",
+    help:
+      "vocabulary size (default: 4096 for word, 1024 for bpe); " +
+      "other tokenizers have a fixed size",
     value: "N",
   },
   out: string("output folder of the run (default: a new folder under runs/)", "DIR"),

@@ -24,7 +24,7 @@ export interface Pretrained {
   model: LanguageModel;
 }
 
-/** The model options that a fine-tuning run may change, within the limits that inheritOptions() has. */
+/** Model options that a fine-tuning run may change, some of them within limits. */
 const adjustable: readonly string[] = ["vocabSize", "blockSize", "dropout", "embeddingDropout"];
 
 /** The options that a fine-tuning run takes over from the pretrained model. */

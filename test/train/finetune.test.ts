@@ -273,10 +273,14 @@ eachDevice("fine-tuning", (test, on) => {
     const characters = [..."abcdefghij klmnopqrstu"];
     for (const [name, content, message] of [
       ["merges.txt", "", /vocab.json: ENOENT/],
-      ["vocab.json", "7", /vocab.json, .*merges.txt: .* vocab is no JSON object/],
-      ["tokenizer.json", "{}", /tokenizer.json: .* model is no JSON object/],
+      ["vocab.json", "7", /vocab.json, .*merges.txt: .* vocab is not a JSON object/],
+      ["tokenizer.json", "{}", /tokenizer.json: .* model is not a JSON object/],
       ["tinybard-tokenizer.json", "{", /tinybard-tokenizer.json: .*JSON/],
-      ["tinybard-tokenizer.json", "{}", /tinybard-tokenizer.json: .* that of no tokenizer known/],
+      [
+        "tinybard-tokenizer.json",
+        "{}",
+        /tinybard-tokenizer.json: .* does not describe a known tokenizer/,
+      ],
       ["tinybard-tokenizer.json", '{"type":"char","characters":[]}', /json: .* has 0 tokens, and/],
       [
         "tinybard-tokenizer.json",

@@ -1,5 +1,5 @@
-// Multi-head attention as a layer: the projections around the op, for a text that looks at itself
-// or at another one.
+// Multi-head attention as a layer: the op with its projections, for self-attention and
+// cross-attention.
 
 import { checkOptions, fail } from "../errors.ts";
 import { attention, cachedAttention, selfAttention } from "../ops/attention.ts";
@@ -11,45 +11,53 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { type Init, Linear } from "./layers.ts";
 import { Module } from "./module.ts";
 
-/** The keys and values of the tokens that were read before. */
+/** The keys and values of earlier tokens. */
 export interface Past {
   readonly kv: Tensor; // [B, capacity, 2C]
-  readonly length: Tensor; // [] of i32: how many tokens they are of
+  readonly length: Tensor; // [] of i32: the number of earlier tokens
 }
 
 /** Options of MultiHeadAttention. */
 export interface AttentionOptions {
-  /** The width of the tokens, C. */
+  /** The number of channels, C. */
   nEmbd: number;
   nHead: number;
   bias?: boolean;
-  /** A bias in the projections to queries, keys and values; as `bias` unless given. */
+  /** A bias in the projections to queries, keys and values; by default as `bias`. */
   qkvBias?: boolean;
-  /** The probability that an attention weight is dropped, while training. */
+  /** The probability that an attention probability is zeroed in train mode. */
   dropout?: number;
-  /** Whether a token sees only itself and those before it. */
+  /** True if a token attends only to itself and to earlier tokens. */
   causal?: boolean;
-  /** Whether the queries are of one text and the keys and values of another. */
+  /** True for cross-attention: keys and values come from another sequence. */
   cross?: boolean;
-  /** The angles by which queries and keys are turned, of rotaryTable(). */
+  /** The table of rotary position embeddings, from rotaryTable(). */
   rotary?: Tensor | null;
   init?: Init;
 }
 
-const known = [
-  ...["nEmbd", "nHead", "bias", "qkvBias", "dropout", "causal", "cross", "rotary", "init"],
+const optionNames = [
+  "nEmbd",
+  "nHead",
+  "bias",
+  "qkvBias",
+  "dropout",
+  "causal",
+  "cross",
+  "rotary",
+  "init",
 ];
 
 /**
- * Each token takes from the tokens it sees what it looks for: nHead times softmax(q k^T / sqrt D) v
- * side by side, D = C / nHead, then a projection. Vaswani et al. (2017), section 3.2.2.
+ * y = c_proj(concat of nHead heads softmax(q k^T / sqrt D) v), D = C / nHead. Vaswani et al.
+ * (2017), section 3.2.2.
  * @example
  * const layer = new nn.MultiHeadAttention({ nEmbd: 8, nHead: 2, causal: true });
  * console.log(layer.forward(randn([1, 4, 8])).shape); // [ 1, 4, 8 ]
  */
 export class MultiHeadAttention extends Module {
-  readonly c_attn: Linear; // to queries, keys and values, [3C, C]; across, to keys and values
-  readonly q_attn: Linear | null; // across: to queries
+  readonly c_attn: Linear; // to queries, keys and values [3C, C]; cross: to keys and values
+  readonly q_attn: Linear | null; // cross: to queries
   readonly c_proj: Linear;
   readonly nHead: number;
   readonly causal: boolean;
@@ -58,13 +66,15 @@ export class MultiHeadAttention extends Module {
 
   constructor(options: AttentionOptions) {
     super();
-    checkOptions("MultiHeadAttention", options, known);
+    checkOptions("MultiHeadAttention", options, optionNames);
     const { nEmbd, nHead, bias = true, qkvBias = bias, dropout = 0, init } = options;
     const { causal = false, cross = false, rotary = null } = options;
     if (!(Number.isInteger(nHead) && nHead > 0 && nEmbd % nHead === 0))
       fail(`MultiHeadAttention: nEmbd is ${nEmbd}, expected a multiple of nHead, ${nHead}`);
     if (cross && (causal || rotary))
-      fail("MultiHeadAttention: cross with causal or rotary, expected texts without common places");
+      fail(
+        "MultiHeadAttention: cross with causal or rotary, expected neither: the sequences share no positions",
+      );
     checkProbability("MultiHeadAttention", dropout);
     this.c_attn = new Linear(nEmbd, (cross ? 2 : 3) * nEmbd, { bias: qkvBias, init });
     this.q_attn = cross ? new Linear(nEmbd, nEmbd, { bias: qkvBias, init }) : null;
@@ -75,37 +85,37 @@ export class MultiHeadAttention extends Module {
     this.rotary = rotary;
   }
 
-  /** x [B, T, C]; `context` [B, S, C] is what x looks at if it is another text. Gives [B, T, C]. */
+  /** x [B, T, C] to [B, T, C]; `context` [B, S, C] is the other sequence of cross-attention. */
   forward(x: Tensor, context?: Tensor | null): Tensor {
-    if (this.q_attn ? !context : context)
-      fail(
-        `MultiHeadAttention: context is ${context ? "given" : "missing"}, made for the contrary`,
-      );
+    if (this.q_attn && !context) fail("MultiHeadAttention: context is missing in cross-attention");
+    if (!this.q_attn && context)
+      fail("MultiHeadAttention: context passed to a layer without cross-attention");
     const { nHead, causal } = this;
     const dropout = this.training ? this.dropout : 0;
     const y = context
-      ? this.#across(x, context, dropout)
+      ? this.#attendAcross(x, context, dropout)
       : selfAttention(this.#project(x), { nHead, causal, dropout });
     return this.c_proj.forward(y);
   }
 
-  /** forward() for the next tokens of a text of which `past` holds the rest; it takes them up. */
+  /** forward() for the next tokens of a text; appends their keys and values to `past`. */
   extend(x: Tensor, past: Past): Tensor {
-    if (!this.causal) fail("MultiHeadAttention: it is not causal: all tokens must come at once");
+    if (!this.causal) fail("MultiHeadAttention: extend() needs a causal layer");
     const qkv = this.#project(x, past.length);
     return this.c_proj.forward(cachedAttention(qkv, past.kv, past.length, { nHead: this.nHead }));
   }
 
-  /** Queries, keys and values side by side (B, T, 3C). */
+  /** Returns queries, keys and values (B, T, 3C). */
   #project(x: Tensor, length: Tensor | null = null): Tensor {
     const qkv = this.c_attn.forward(x);
     return this.rotary ? rotary(qkv, this.rotary, { nHead: this.nHead, length }) : qkv;
   }
 
-  #across(x: Tensor, context: Tensor, dropout: number): Tensor {
-    for (const [name, each] of Object.entries({ x, context }))
-      checkRank("MultiHeadAttention", name, each.shape, "BTC");
-    const [[B, T, C], { nHead }] = [x.shape, this];
+  #attendAcross(x: Tensor, context: Tensor, dropout: number): Tensor {
+    checkRank("MultiHeadAttention", "x", x.shape, "BTC");
+    checkRank("MultiHeadAttention", "context", context.shape, "BTC");
+    const { nHead } = this;
+    const [B, T, C] = x.shape;
     const heads = (y: Tensor) => permute(reshape(y, [B, -1, nHead, C / nHead]), [0, 2, 1, 3]);
     const q = heads((this.q_attn as Linear).forward(x)); // (B, nh, T, hs)
     const [k, v] = split(this.c_attn.forward(context), C, { dim: 2 }).map(heads); // (B, nh, S, hs)

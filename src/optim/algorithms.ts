@@ -1,5 +1,5 @@
-// The update rules. Each is one kernel over all parameters of a group. Options are PyTorch's; every
-// parameter given is decayed: who wants some spared makes two groups.
+// Optimizers: one kernel over all parameters of a group. Options are PyTorch's. Weight decay
+// applies to every parameter of a group; groups with different decay exempt some.
 
 import { Optimizer, type Params, type Update } from "./optimizer.ts";
 
@@ -25,8 +25,8 @@ export class SGD extends Optimizer<SGDOptions> {
     super("SGD", params, defaults, options, ["velocity"]);
   }
 
-  protected override update({ kernels, w, dw, memory, lr, options }: Update<SGDOptions>): void {
-    kernels.sgd(w, dw, memory.velocity, lr, options.momentum, options.weightDecay);
+  protected override update({ kernels, w, dw, state, lr, options }: Update<SGDOptions>): void {
+    kernels.sgd(w, dw, state.velocity, lr, options.momentum, options.weightDecay);
   }
 }
 
@@ -38,7 +38,7 @@ export interface AdamOptions {
   weightDecay: number;
 }
 
-/** What Adam and AdamW share: all but the place of the decay. */
+/** The shared part of Adam and AdamW, which differ in how weights decay. */
 abstract class AdamFamily extends Optimizer<AdamOptions> {
   constructor(
     op: string,
@@ -55,14 +55,15 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
   }
 
   protected adam(update: Update<AdamOptions>, weightDecay: number, l2: number): void {
-    const { kernels, w, dw, memory, copies, lr, foundInf, options } = update;
-    const [{ m, v, t }, { betas, eps }] = [memory, options];
-    kernels.adamw(w, dw, m, v, copies, t, lr, foundInf, ...betas, eps, weightDecay, l2);
+    const { kernels, w, dw, state, copies, lr, foundInf, options } = update;
+    const { m, v, t } = state;
+    const [beta1, beta2] = options.betas;
+    kernels.adamw(w, dw, m, v, copies, t, lr, foundInf, beta1, beta2, options.eps, weightDecay, l2);
   }
 }
 
 /**
- * Adam with the decay apart from the gradient: w shrinks by lr weightDecay. Loshchilov and Hutter
+ * Adam with decoupled weight decay: w is multiplied by 1 - lr weightDecay. Loshchilov and Hutter
  * (2019).
  * @example
  * const layer = new nn.Linear(4, 3);

@@ -1,4 +1,4 @@
-// Gradient clipping: what keeps one bad batch from throwing the parameters far away.
+// Gradient clipping, which limits how far one bad batch can move the parameters.
 
 import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";

@@ -1,5 +1,5 @@
-// What optimizers share: groups of parameters, what they remember of each, and the learning rate as
-// a tensor, so that a captured step can be replayed with another.
+// The base class of optimizers: groups of parameters, their state, and the learning rate as a
+// tensor, so that a captured step can be replayed with another rate.
 
 import type { Floats, Kernels } from "../backend/device.ts";
 import { checkNumber, checkOptions, defined, fail } from "../errors.ts";
@@ -9,46 +9,43 @@ import { keep } from "../scope.ts";
 import { checkShape } from "../shape.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 
-/** Parameters with options of their own; what a group leaves out is the optimizer's. */
+/** Parameters with options of their own; others are those of the optimizer. */
 export type Group<O> = { params: Iterable<Tensor> } & Partial<O>;
-/** What an optimizer is given: parameters, or groups of them. */
+/** Parameters, or groups of parameters. */
 export type Params<O> = Iterable<Tensor> | Iterable<Group<O>>;
 
-/**
- * What an update works on: the memory of a group's parameters, of their gradients, and of what was
- * remembered of them, by name.
- */
+/** The arguments of an update: the buffers of a group's parameters, gradients and state. */
 export interface Update<O> {
   kernels: Kernels;
   w: Floats[];
   dw: Floats[];
-  memory: Record<string, Floats[]>;
+  state: Record<string, Floats[]>;
   lr: Floats;
-  /** Those of w in bf16, where they are kept; else none. */
+  /** The bf16 copies of w, if there are any. */
   copies: Floats[];
   foundInf: Floats | null;
   options: O;
 }
 
-/** Calls an update for the parameters of each group that have a gradient. */
+/** Updates the parameters of each group that have a gradient. */
 export abstract class Optimizer<O extends { lr: number }> {
   readonly #op: string;
-  readonly #memories: readonly string[];
+  readonly #stateNames: readonly string[];
   readonly #groups: { params: Tensor[]; options: O; lr: Tensor }[];
-  readonly #memory = new Map<Tensor, Record<string, Tensor>>();
-  /** A number on the device [1]: once it is not 0, AdamW changes nothing any more. */
+  readonly #state = new Map<Tensor, Record<string, Tensor>>();
+  /** A scalar on the device; AdamW changes nothing while it is not 0. */
   foundInf: Tensor | null = null;
 
-  /** `memories` names what is remembered: t is a number, all else has the parameter's shape. */
+  /** `stateNames` lists the state of a parameter: t is a scalar, others have its shape. */
   constructor(
     op: string,
     params: Params<O>,
     defaults: O,
     options: Partial<O>,
-    memories: readonly string[],
+    stateNames: readonly string[],
   ) {
     this.#op = op;
-    this.#memories = memories;
+    this.#stateNames = stateNames;
     const known = Object.keys(defaults);
     checkOptions(op, options, known);
     if (typeof (params as Iterable<Tensor>)?.[Symbol.iterator] !== "function")
@@ -56,51 +53,63 @@ export abstract class Optimizer<O extends { lr: number }> {
     const list = [...params];
     const groups =
       list[0] instanceof Tensor ? [{ params: list as Tensor[] }] : (list as Group<O>[]);
-    const remember = (w: Tensor, name: string) => kept(w, name === "t" ? [] : w.shape, 0);
+    const makeState = (w: Tensor) =>
+      Object.fromEntries(
+        stateNames.map((name) => [name, makePersistent(w, name === "t" ? [] : w.shape, 0)]),
+      );
     this.#groups = groups.map(({ params, ...own }) => {
       checkOptions(op, own, known);
-      const settled = { ...defaults, ...defined(options), ...defined(own as Partial<O>) };
-      checkSound(op, settled);
+      const resolved = { ...defaults, ...defined(options), ...defined(own as Partial<O>) };
+      checkValues(op, resolved);
       const leaves = [...(params ?? [])];
       if (leaves.length === 0) fail(`${op}: a group has no params, expected parameters`);
       for (const w of leaves) {
         if (!(w instanceof Tensor) || !w.requiresGrad || w.node)
-          fail(`${op}: params has something else than leaves that require a gradient`);
-        if (this.#memory.has(w)) fail(`${op}: params has a parameter twice`);
-        this.#memory.set(w, Object.fromEntries(memories.map((m) => [m, remember(w, m)])));
+          fail(`${op}: params must be leaf tensors with requiresGrad`);
+        if (this.#state.has(w)) fail(`${op}: params has a parameter twice`);
+        this.#state.set(w, makeState(w));
       }
-      return { params: leaves, options: settled, lr: kept(leaves[0], [], settled.lr) };
+      return {
+        params: leaves,
+        options: resolved,
+        lr: makePersistent(leaves[0], [], resolved.lr),
+      };
     });
     if (this.#groups.length === 0) fail(`${op}: params is empty, expected parameters`);
   }
 
   protected abstract update(update: Update<O>): void;
 
-  /** Does update() write the copies in bf16? */
+  /** True if update() writes the bf16 copies of parameters. */
   protected get updatesBf16Copy(): boolean {
     return false;
   }
 
-  /** Changes every parameter that has a gradient, in place. */
+  /** Updates every parameter that has a gradient, in place. */
   step(): void {
     for (const { params, options, lr } of this.#groups) {
-      const moved = params.filter((w) => w.grad);
-      const dw = moved.map((w) => (w.grad as Tensor).floats);
-      const remembered = (name: string) =>
-        moved.flatMap((w) => this.#memory.get(w)?.[name].floats ?? []);
-      const memory = Object.fromEntries(this.#memories.map((name) => [name, remembered(name)]));
-      const w = moved.map((w) => w.floats);
-      const withBf16Copy = this.updatesBf16Copy && moved.some((w) => w.storage.hasBf16Copy);
-      const copies = withBf16Copy ? moved.map((w) => w.storage.bf16Copy as Floats) : [];
-      const [{ kernels }, foundInf] = [lr.device, this.foundInf && this.foundInf.floats];
-      this.update({ kernels, w, dw, memory, copies, lr: lr.floats, foundInf, options });
-      for (const w of moved) w.storage.bumpVersion(withBf16Copy);
+      const updated = params.filter((w) => w.grad);
+      const state: Record<string, Floats[]> = {};
+      for (const name of this.#stateNames)
+        state[name] = updated.flatMap((w) => this.#state.get(w)?.[name].floats ?? []);
+      const withBf16Copy = this.updatesBf16Copy && updated.some((w) => w.storage.hasBf16Copy);
+      this.update({
+        kernels: lr.device.kernels,
+        w: updated.map((w) => w.floats),
+        dw: updated.map((w) => (w.grad as Tensor).floats),
+        state,
+        lr: lr.floats,
+        copies: withBf16Copy ? updated.map((w) => w.storage.bf16Copy as Floats) : [],
+        foundInf: this.foundInf && this.foundInf.floats,
+        options,
+      });
+      for (const w of updated) w.storage.bumpVersion(withBf16Copy);
     }
   }
 
   /** Sets every gradient to null. */
   zeroGrad(): void {
-    for (const w of this.#memory.keys()) w.grad = null;
+    for (const w of this.#state.keys()) w.grad = null;
   }
 
   /** The learning rate (of the first group); setting it sets that of all groups. */
@@ -109,7 +118,7 @@ export abstract class Optimizer<O extends { lr: number }> {
   }
 
   set lr(value: number) {
-    checkSound(this.#op, { lr: value });
+    checkValues(this.#op, { lr: value });
     for (const group of this.#groups) {
       if (group.options.lr === value) continue;
       group.options.lr = value;
@@ -117,16 +126,18 @@ export abstract class Optimizer<O extends { lr: number }> {
     }
   }
 
-  /** What is remembered of parameter i, as `i.m` and so on. */
+  /** Returns the state of parameter i as `i.m` and so on, on the same memory. */
   stateDict(): Record<string, Tensor> {
     const dict: Record<string, Tensor> = Object.create(null);
-    for (const [i, memory] of [...this.#memory.values()].entries())
-      for (const [name, x] of Object.entries(memory)) dict[`${i}.${name}`] = x.detach();
+    for (const [i, state] of [...this.#state.values()].entries()) {
+      for (const [name, x] of Object.entries(state)) dict[`${i}.${name}`] = x.detach();
+    }
     return dict;
   }
 
   /**
-   * Takes over what stateDict() gave. Throws before anything is changed if a name or shape is off.
+   * Copies a state dict into the state. Throws before anything is changed if a name is missing or
+   * unknown or a shape differs.
    */
   loadStateDict(dict: Record<string, Tensor>): void {
     checkDict("loadStateDict", dict);
@@ -141,12 +152,13 @@ export abstract class Optimizer<O extends { lr: number }> {
   }
 }
 
-function kept(like: Tensor, shape: readonly number[], value: number): Tensor {
+/** Returns a tensor that no scope frees. */
+function makePersistent(like: Tensor, shape: readonly number[], value: number): Tensor {
   return keep(empty(like, shape).fill(value));
 }
 
 /** Throws unless betas are two numbers from 0 up to 1, and all else is finite and from 0 up. */
-function checkSound(op: string, { betas, ...numbers }: { betas?: unknown; lr: number }): void {
+function checkValues(op: string, { betas, ...numbers }: { betas?: unknown; lr: number }): void {
   for (const [key, value] of Object.entries(numbers)) {
     checkNumber(op, key, value, 0);
     if (value === Infinity) fail(`${op}: ${key} is Infinity, expected a finite number`);

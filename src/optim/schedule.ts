@@ -1,4 +1,4 @@
-// The learning rate over the steps of a run.
+// Learning-rate schedules.
 
 import { checkNumber, checkOptions } from "../errors.ts";
 
@@ -11,7 +11,7 @@ export interface CosineOptions {
 }
 
 /**
- * Rises in a line from lr / (warmupIters + 1) at step 0 to lr at step warmupIters, falls along half
+ * Rises linearly from lr / (warmupIters + 1) at step 0 to lr at step warmupIters, falls along half
  * a cosine to minLr at step decayIters, and stays there: the schedule of GPT-3 and nanoGPT.
  * @example
  * const lr = optim.cosineSchedule({ lr: 1e-3, minLr: 1e-4, warmupIters: 100, decayIters: 1000 });
@@ -25,7 +25,7 @@ export function cosineSchedule(options: CosineOptions): (step: number) => number
   return (step) => {
     if (step < warmupIters) return (lr * (step + 1)) / (warmupIters + 1);
     if (step >= decayIters) return minLr;
-    const done = (step - warmupIters) / (decayIters - warmupIters);
-    return minLr + 0.5 * (1 + Math.cos(Math.PI * done)) * (lr - minLr);
+    const progress = (step - warmupIters) / (decayIters - warmupIters);
+    return minLr + 0.5 * (1 + Math.cos(Math.PI * progress)) * (lr - minLr);
   };
 }

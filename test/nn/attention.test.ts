@@ -48,7 +48,7 @@ eachDevice("nn: attention", (test, on) => {
     assertClose(layer.forward(x, context), attend(layer, q, k, v), near);
     assert.throws(() => layer.forward(x), /MultiHeadAttention: context is missing/);
     const alone = new nn.MultiHeadAttention(sizes).to(on);
-    assert.throws(() => alone.forward(x, context), /MultiHeadAttention: context is given/);
+    assert.throws(() => alone.forward(x, context), /MultiHeadAttention: context passed/);
   });
 
   test("MultiHeadAttention: gradients, on itself and across", () => {
@@ -78,7 +78,7 @@ eachDevice("nn: attention", (test, on) => {
     assert.throws(make({ dropout: 2 }), /p is 2, expected 0 to 1/);
     assert.throws(make({ heads: 2 }), /unknown option heads/);
     const both = new nn.MultiHeadAttention(sizes);
-    assert.throws(() => both.extend(randn([1, 1, 12]), {} as nn.Past), /it is not causal/);
+    assert.throws(() => both.extend(randn([1, 1, 12]), {} as nn.Past), /needs a causal layer/);
   });
 
   test("MLP: four times the width, or a gate of as many numbers", () => {

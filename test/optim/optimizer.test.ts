@@ -135,7 +135,7 @@ eachDevice("optim", (test, on) => {
     const w = weight();
     assert.throws(() => new optim.AdamW([], {}), /AdamW: params is empty/);
     assert.throws(() => new optim.AdamW([w, w]), /AdamW: params has a parameter twice/);
-    assert.throws(() => new optim.AdamW([w.mul(2)]), /leaves that require a gradient/);
+    assert.throws(() => new optim.AdamW([w.mul(2)]), /must be leaf tensors with requiresGrad/);
     assert.throws(
       () => new optim.AdamW([w], 0.1 as never),
       /AdamW: options are 0.1, expected an object/,

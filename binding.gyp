@@ -46,7 +46,12 @@
         "native/cpu/parallel.cpp",
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL"],
+      "defines": [
+        "NODE_ADDON_API_CPP_EXCEPTIONS",
+        "NODE_ADDON_API_CPP_EXCEPTIONS_ALL",
+        # a worker that is being terminated takes no exception
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+      ],
       "dependencies": ["scalar"],
       "conditions": [
         ["target_arch == 'x64'", { "defines": ["HAS_X64"], "dependencies": ["avx2", "avx512"] }],

@@ -114,7 +114,7 @@ function runFile(name: string): Promise<Outcome> {
       const problems = [...(report?.problems ?? [])];
       if (isTimedOut) problems.push(`still running after ${seconds} s`);
       else if (signal) problems.push(`killed by ${signal}`);
-      else if (code === 13) problems.push("waits for a promise that can no longer settle");
+      else if (code === 13) problems.push("waits for a promise that never resolves");
       else if (code !== 0) problems.push(`exit code ${code}`);
       else if (!report) problems.push("exit code 0 before all tests had run");
       resolve({ report, problems, output });

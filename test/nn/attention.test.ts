@@ -1,4 +1,4 @@
-// Attention and the blocks as layers, each held to its meaning in small ops.
+// Compares the attention layers and the transformer blocks with composites of small ops.
 
 import { add, cat, checkGradient, linear, nn, randn, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
@@ -8,61 +8,72 @@ import { rotarySpec } from "#src/ops/rotary.js";
 import { assertClose, eachDevice } from "../support/support.js";
 
 const sizes = { nEmbd: 12, nHead: 3 };
-const near = { rtol: 1e-4, atol: 1e-5 };
+const tolerance = { rtol: 1e-4, atol: 1e-5 };
 
-/** softmax(q k^T / sqrt D) v of heads that lie side by side, then their projection. */
-function attend(layer: nn.MultiHeadAttention, q: Tensor, k: Tensor, v: Tensor, causal = false) {
+/** Computes softmax(q k^T / sqrt D) v for 3 heads of 4 channels, then the output projection. */
+function computeAttention(
+  layer: nn.MultiHeadAttention,
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  causal = false,
+) {
   const [B, T] = q.shape;
-  const heads = (x: Tensor) => x.reshape([B, -1, 3, 4]).permute([0, 2, 1, 3]);
+  const splitHeads = (x: Tensor) => x.reshape([B, -1, 3, 4]).permute([0, 2, 1, 3]); // (B, 3, T, 4)
   const rows = Array.from({ length: T }, (_, i) => Array.from({ length: T }, (_, j) => +(j > i)));
   const mask = causal ? tensor(rows, { dtype: "i32", device: q.device }) : null;
-  const y = attentionSpec(heads(q), heads(k), heads(v), mask);
+  const y = attentionSpec(splitHeads(q), splitHeads(k), splitHeads(v), mask);
   return layer.c_proj.forward(y.permute([0, 2, 1, 3]).reshape([B, T, 12]));
 }
 
 eachDevice("nn: attention", (test, on) => {
   for (const causal of [false, true])
-    test(`MultiHeadAttention of a text on itself, causal ${causal}`, () => {
+    test(`MultiHeadAttention: self-attention, causal ${causal}`, () => {
       const layer = new nn.MultiHeadAttention({ ...sizes, causal }).to(on);
       const x = randn([2, 7, 12], { device: on });
       const [q, k, v] = layer.c_attn.forward(x).split(12, { dim: 2 });
-      assertClose(layer.forward(x), attend(layer, q, k, v, causal), near);
+      assertClose(layer.forward(x), computeAttention(layer, q, k, v, causal), tolerance);
     });
 
-  test("MultiHeadAttention with turned queries and keys", () => {
+  test("MultiHeadAttention with rotary positions", () => {
     const table = nn.rotaryTable(9, 4);
     const layer = new nn.MultiHeadAttention({ ...sizes, causal: true, rotary: table }).to(on);
-    assert.is(table.device, on, "a table goes where its module goes");
+    assert.is(table.device, on, "a module moves its table with it");
     const x = randn([2, 7, 12], { device: on });
     const [q, k, v] = layer.c_attn.forward(x).split(12, { dim: 2 });
-    const turn = (each: Tensor) => rotarySpec(each, table, { nHead: 3 });
-    assertClose(layer.forward(x), attend(layer, turn(q), turn(k), v, true), near);
+    const rotate = (x: Tensor) => rotarySpec(x, table, { nHead: 3 });
+    assertClose(
+      layer.forward(x),
+      computeAttention(layer, rotate(q), rotate(k), v, true),
+      tolerance,
+    );
     assert.equal(Object.keys(layer.stateDict()).length, 4);
   });
 
-  test("MultiHeadAttention of a text on another", () => {
+  test("MultiHeadAttention: cross-attention", () => {
     const layer = new nn.MultiHeadAttention({ ...sizes, cross: true }).to(on);
-    const [x, context] = [randn([2, 5, 12], { device: on }), randn([2, 8, 12], { device: on })];
+    const x = randn([2, 5, 12], { device: on });
+    const context = randn([2, 8, 12], { device: on });
     const q = (layer.q_attn as nn.Linear).forward(x);
     const [k, v] = layer.c_attn.forward(context).split(12, { dim: 2 });
-    assertClose(layer.forward(x, context), attend(layer, q, k, v), near);
+    assertClose(layer.forward(x, context), computeAttention(layer, q, k, v), tolerance);
     assert.throws(() => layer.forward(x), /MultiHeadAttention: context is missing/);
-    const alone = new nn.MultiHeadAttention(sizes).to(on);
-    assert.throws(() => alone.forward(x, context), /MultiHeadAttention: context passed/);
+    const selfAttention = new nn.MultiHeadAttention(sizes).to(on);
+    assert.throws(() => selfAttention.forward(x, context), /MultiHeadAttention: context passed/);
   });
 
-  test("MultiHeadAttention: gradients, on itself and across", () => {
+  test("MultiHeadAttention: gradients of self-attention and cross-attention", () => {
     const options = { dtype: "f64", device: "ts" } as const;
     const x = randn([1, 4, 12], { ...options, requiresGrad: true });
     const other = randn([1, 3, 12], { ...options, requiresGrad: true });
-    const alone = new nn.MultiHeadAttention({ ...sizes, rotary: nn.rotaryTable(4, 4) });
-    const across = new nn.MultiHeadAttention({ ...sizes, cross: true });
-    for (const layer of [alone, across]) layer.to("ts").to("f64");
-    assert.ok(checkGradient((x) => alone.forward(x), [x]).ok);
-    assert.ok(checkGradient((x, y) => across.forward(x, y), [x, other]).ok);
+    const selfAttention = new nn.MultiHeadAttention({ ...sizes, rotary: nn.rotaryTable(4, 4) });
+    const crossAttention = new nn.MultiHeadAttention({ ...sizes, cross: true });
+    for (const layer of [selfAttention, crossAttention]) layer.to("ts").to("f64");
+    assert.ok(checkGradient((x) => selfAttention.forward(x), [x]).ok);
+    assert.ok(checkGradient((x, y) => crossAttention.forward(x, y), [x, other]).ok);
   });
 
-  test("MultiHeadAttention drops weights while training only", () => {
+  test("MultiHeadAttention applies dropout only in training", () => {
     const layer = new nn.MultiHeadAttention({ ...sizes, dropout: 0.5 }).to(on);
     const x = randn([2, 7, 12], { device: on });
     assert.not.equal(layer.forward(x).data(), layer.forward(x).data());
@@ -70,24 +81,27 @@ eachDevice("nn: attention", (test, on) => {
     assert.equal(layer.forward(x).data(), layer.forward(x).data());
   });
 
-  test("MultiHeadAttention: wrong options are named", () => {
-    const make = (options: object) => () =>
+  test("MultiHeadAttention: invalid options are errors", () => {
+    const createWith = (options: object) => () =>
       new nn.MultiHeadAttention({ ...sizes, ...options } as nn.AttentionOptions);
-    assert.throws(make({ nHead: 5 }), /nEmbd is 12, expected a multiple of nHead, 5/);
-    assert.throws(make({ cross: true, causal: true }), /cross with causal/);
-    assert.throws(make({ dropout: 2 }), /p is 2, expected 0 to 1/);
-    assert.throws(make({ heads: 2 }), /unknown option heads/);
-    const both = new nn.MultiHeadAttention(sizes);
-    assert.throws(() => both.extend(randn([1, 1, 12]), {} as nn.Past), /needs a causal layer/);
+    assert.throws(createWith({ nHead: 5 }), /nEmbd is 12, expected a multiple of nHead, 5/);
+    assert.throws(createWith({ cross: true, causal: true }), /cross with causal/);
+    assert.throws(createWith({ dropout: 2 }), /p is 2, expected 0 to 1/);
+    assert.throws(createWith({ heads: 2 }), /unknown option heads/);
+    const bidirectional = new nn.MultiHeadAttention(sizes);
+    assert.throws(
+      () => bidirectional.extend(randn([1, 1, 12]), {} as nn.Past),
+      /needs a causal layer/,
+    );
   });
 
-  test("MLP: four times the width, or a gate of as many numbers", () => {
+  test("MLP: a hidden layer of 4 nEmbd, or a gated one with as many parameters", () => {
     const x = randn([2, 3, 12], { device: on });
     const plain = new nn.MLP({ nEmbd: 12 }).to(on);
     assert.equal(plain.c_fc.weight.shape, [48, 12]);
     const { c_fc, c_proj } = plain;
     const y = linear(linear(x, c_fc.weight, c_fc.bias).gelu(), c_proj.weight, c_proj.bias);
-    assertClose(plain.forward(x), y, near);
+    assertClose(plain.forward(x), y, tolerance);
     const gated = new nn.MLP({ nEmbd: 12, activation: "swiglu" }).to(on);
     assert.equal(
       [gated.c_fc.weight.shape, gated.c_proj.weight.shape],
@@ -97,40 +111,41 @@ eachDevice("nn: attention", (test, on) => {
       ],
     );
     const [a, b] = linear(x, gated.c_fc.weight, gated.c_fc.bias).split(32, { dim: 2 });
-    assertClose(gated.forward(x), gated.c_proj.forward(a.silu().mul(b)), near);
+    assertClose(gated.forward(x), gated.c_proj.forward(a.silu().mul(b)), tolerance);
   });
 
   for (const norm of ["layer", "rms"] as const)
-    test(`EncoderBlock with ${norm} norm: two branches that join; the order does not matter`, () => {
+    test(`EncoderBlock with ${norm} norm: two residual branches; equivariant to token order`, () => {
       const block = new nn.EncoderBlock({ ...sizes, norm }).to(on);
       const x = randn([1, 4, 12], { device: on });
       const y = add(x, block.attn.forward(block.ln_1.forward(x)));
-      assertClose(block.forward(x), add(y, block.mlp.forward(block.ln_2.forward(y))), near);
+      assertClose(block.forward(x), add(y, block.mlp.forward(block.ln_2.forward(y))), tolerance);
       const [first, second, ...rest] = x.split(1, { dim: 1 });
       const swapped = block.forward(cat([second, first, ...rest], { dim: 1 }));
       const [p, q, ...others] = block.forward(x).split(1, { dim: 1 });
-      assertClose(swapped, cat([q, p, ...others], { dim: 1 }), near);
+      assertClose(swapped, cat([q, p, ...others], { dim: 1 }), tolerance);
     });
 
-  test("DecoderBlock: three branches that join; it sees no later token, but all of the memory", () => {
+  test("DecoderBlock: three residual branches; causal, and attends to all of the memory", () => {
     const block = new nn.DecoderBlock(sizes).to(on);
-    const [x, memory] = [randn([1, 4, 12], { device: on }), randn([1, 6, 12], { device: on })];
+    const x = randn([1, 4, 12], { device: on });
+    const memory = randn([1, 6, 12], { device: on });
     const y = add(x, block.attn.forward(block.ln_1.forward(x)));
     const z = add(y, block.cross.forward(block.ln_x.forward(y), memory));
-    const whole = block.forward(x, memory);
-    assertClose(whole, add(z, block.mlp.forward(block.ln_2.forward(z))), near);
+    const full = block.forward(x, memory);
+    assertClose(full, add(z, block.mlp.forward(block.ln_2.forward(z))), tolerance);
     noGrad(() => {
-      const start = { dim: 1, start: 0, end: 3 };
-      const shorter = block.forward(x.slice(start), memory);
-      assertClose(whole.slice(start), shorter, near);
-      const less = block.forward(x, memory.slice({ dim: 1, start: 0, end: 5 }));
+      const prefix = { dim: 1, start: 0, end: 3 };
+      const shorter = block.forward(x.slice(prefix), memory);
+      assertClose(full.slice(prefix), shorter, tolerance);
+      const withLessMemory = block.forward(x, memory.slice({ dim: 1, start: 0, end: 5 }));
       const first = { dim: 1, start: 0, end: 1 };
-      const moved = whole.slice(first).sub(less.slice(first)).abs().max().item();
-      assert.ok(moved > 1e-4, `${moved}`);
+      const change = full.slice(first).sub(withLessMemory.slice(first)).abs().max().item();
+      assert.ok(change > 1e-4, `${change}`);
     });
   });
 
-  test("RMSNorm: by hand, of a tensor and of a residual stream", () => {
+  test("RMSNorm: a worked example, for a tensor and a residual stream", () => {
     const layer = new nn.RMSNorm(2, { eps: 0 }).to(on);
     const x = tensor([[3, 4]], { device: on });
     const root = Math.sqrt(12.5);
@@ -141,10 +156,10 @@ eachDevice("nn: attention", (test, on) => {
   });
 
   test("sinusoidalTable and rotaryTable: the formulas", () => {
-    const waves = nn.sinusoidalTable(3, 4).data();
-    const slow = 2 / 100; // place 2, frequency 10000^(-2 / 4)
-    assertClose(waves.slice(8), [Math.sin(2), Math.cos(2), Math.sin(slow), Math.cos(slow)]);
-    const turns = nn.rotaryTable(3, 4).data();
-    assertClose(turns.slice(8), [Math.cos(2), Math.cos(slow), Math.sin(2), Math.sin(slow)]);
+    const sinusoids = nn.sinusoidalTable(3, 4).data();
+    const slow = 2 / 100; // position 2, frequency 10000^(-2 / 4)
+    assertClose(sinusoids.slice(8), [Math.sin(2), Math.cos(2), Math.sin(slow), Math.cos(slow)]);
+    const rotations = nn.rotaryTable(3, 4).data();
+    assertClose(rotations.slice(8), [Math.cos(2), Math.cos(slow), Math.sin(2), Math.sin(slow)]);
   });
 });

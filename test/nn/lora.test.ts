@@ -1,4 +1,4 @@
-// LoRA and freezing: what is computed, what is trained, and what costs nothing.
+// LoRA and freezing: values, gradients, and the kernels that frozen layers do not call.
 
 import { checkGradient, GPT, linear, nn, optim, rand, randn, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
@@ -7,15 +7,15 @@ import { assertClose, eachDevice } from "../support/support.js";
 const config = { vocabSize: 11, blockSize: 8, nLayer: 3, nHead: 2, nEmbd: 8 };
 
 eachDevice("LoRA", (test) => {
-  const batch = () =>
+  const createBatch = () =>
     [0, 1].map((shift) =>
       tensor(
         Int32Array.from({ length: 12 }, (_, i) => (i * i + shift) % 11),
         { shape: [2, 6] },
       ),
     );
-  /** A GPT with adapters in its blocks that have learned something, and all else frozen. */
-  const adapted = (options: nn.LoRAOptions = { rank: 2, alpha: 3 }) => {
+  /** Returns a GPT with nonzero adapters in its blocks. All other weights are frozen. */
+  const createAdapted = (options: nn.LoRAOptions = { rank: 2, alpha: 3 }) => {
     const model = new GPT(config);
     nn.freeze([model]);
     for (const block of model.h) nn.adapt(block, options);
@@ -32,18 +32,19 @@ eachDevice("LoRA", (test) => {
         [4, 3],
       ],
     );
-    const [x, { weight: w, bias: b, lora_A, lora_B }] = [randn([2, 5]), layer];
-    assert.equal(layer.forward(x).data(), linear(x, w, b).data()); // B is 0 at first
+    const { weight: w, bias: b, lora_A, lora_B } = layer;
+    const x = randn([2, 5]);
+    assert.equal(layer.forward(x).data(), linear(x, w, b).data()); // B is initially 0
     assert.ok(lora_A.data().every((a) => a !== 0 && Math.abs(a) <= 1 / Math.sqrt(5)));
     lora_B.assign(randn([4, 3]));
-    const low = x.matmul(lora_A.transpose(0, 1)).matmul(lora_B.transpose(0, 1));
-    const y = linear(x, w, b).add(low.mul(2));
+    const lowRank = x.matmul(lora_A.transpose(0, 1)).matmul(lora_B.transpose(0, 1));
+    const y = linear(x, w, b).add(lowRank.mul(2));
     assertClose(layer.forward(x), y, { rtol: 1e-5, atol: 1e-6 });
     assertClose(layer.forward(x, { activation: "gelu" }), y.gelu(), { rtol: 1e-5, atol: 1e-6 });
     assertClose(layer.forward(x, { activation: "silu" }), y.silu(), { rtol: 1e-5, atol: 1e-6 });
   });
 
-  test("the gradients of x, A and B; none of the base", () => {
+  test("x, A and B have gradients, the base weights have none", () => {
     const layer = new nn.LoRALinear(new nn.Linear(5, 4).to("ts"), { rank: 2 }).to("f64");
     const { lora_A, lora_B } = layer;
     lora_B.assign(rand([4, 2], { dtype: "f64", device: "ts" }));
@@ -60,29 +61,30 @@ eachDevice("LoRA", (test) => {
     assert.equal(lora_A.grad?.shape, [2, 5]);
   });
 
-  test("merged and unmerged give equal logits; a merged GPT is a plain one", () => {
-    const model = adapted();
-    const [x] = batch();
+  test("merging leaves the logits unchanged and returns a plain GPT", () => {
+    const model = createAdapted();
+    const [x] = createBatch();
     const plain = new GPT(config);
     const dict = model.stateDict();
     for (const name of Object.keys(nn.adapterState(model))) delete dict[name];
     plain.loadStateDict(dict);
-    const [apart, without] = [model, plain].map((each) => each.forward(x).logits as Tensor);
+    const unmerged = model.forward(x).logits as Tensor;
+    const base = plain.forward(x).logits as Tensor;
     nn.mergeAdapters(model);
     assert.equal(Object.keys(model.stateDict()), Object.keys(plain.stateDict()));
-    assert.ok([...model.modules()].every((each) => !(each instanceof nn.LoRALinear)));
+    assert.ok([...model.modules()].every((module) => !(module instanceof nn.LoRALinear)));
     const merged = model.forward(x).logits as Tensor;
-    assertClose(merged, apart, { rtol: 1e-4, atol: 1e-6 });
-    const most = Math.max(...merged.data().map((y, i) => Math.abs(y - without.data()[i])));
-    assert.ok(most > 1e-3, `the adapters change the logits by ${most}`);
+    assertClose(merged, unmerged, { rtol: 1e-4, atol: 1e-6 });
+    const change = Math.max(...merged.data().map((y, i) => Math.abs(y - base.data()[i])));
+    assert.ok(change > 1e-3, `the adapters change the logits by ${change}`);
   });
 
-  test("adapters are what is trained: names, count, and no other gradient", () => {
-    const model = adapted({ rank: 2 });
+  test("only the adapters are trained: names, count and gradients", () => {
+    const model = createAdapted({ rank: 2 });
     const names = Object.keys(nn.adapterState(model));
     assert.is(names.length, 3 * 4 * 2); // blocks, layers, matrices
     assert.equal(names.slice(0, 2), ["h.0.attn.c_attn.lora_A", "h.0.attn.c_attn.lora_B"]);
-    const [x, y] = batch();
+    const [x, y] = createBatch();
     const before = new Map([...model.namedParameters()].map(([name, w]) => [name, w.data()]));
     const optimizer = new optim.AdamW([...model.parameters()].filter((w) => w.requiresGrad));
     (model.forward(x, y).loss as Tensor).backward();
@@ -94,8 +96,8 @@ eachDevice("LoRA", (test) => {
     }
   });
 
-  test("a layer that shares its weight gets no adapter, and nothing is changed", () => {
-    const model = new GPT(config); // its head is its embedding
+  test("adapting a layer with a shared weight is an error and changes nothing", () => {
+    const model = new GPT(config); // its head shares the weight of the embedding
     const names = () => [...model.namedParameters()].map(([name]) => name);
     const before = names();
     const message = (op: string) =>
@@ -106,8 +108,8 @@ eachDevice("LoRA", (test) => {
     assert.equal(names(), before);
     assert.ok([...model.parameters()].every((w) => w.requiresGrad));
 
-    const byHand = Object.assign(model, { lm_head: new nn.LoRALinear(model.lm_head, { rank: 2 }) });
-    const { lm_head: head } = byHand;
+    const head = new nn.LoRALinear(model.lm_head, { rank: 2 });
+    Object.assign(model, { lm_head: head }); // lm_head is read-only
     head.lora_B.assign(randn([11, 2]));
     const weight = model.wte.weight.data();
     assert.throws(() => nn.mergeAdapters(model), message("mergeAdapters"));
@@ -115,18 +117,18 @@ eachDevice("LoRA", (test) => {
     assert.is(model.lm_head, head);
   });
 
-  test("a whole GPT whose head is its own: merged and unmerged give equal logits", () => {
+  test("a GPT with an untied head: merging leaves the logits unchanged", () => {
     const model = new GPT({ ...config, tieWeights: false });
     nn.adapt(model, { rank: 2 });
     for (const w of Object.values(nn.adapterState(model))) w.assign(randn([...w.shape]).mul(0.1));
     assert.is(Object.keys(nn.adapterState(model)).length, (3 * 4 + 1) * 2);
-    const [x] = batch();
-    const apart = model.forward(x).logits as Tensor;
+    const [x] = createBatch();
+    const unmerged = model.forward(x).logits as Tensor;
     nn.mergeAdapters(model);
-    assertClose(model.forward(x).logits as Tensor, apart, { rtol: 1e-4, atol: 1e-6 });
+    assertClose(model.forward(x).logits as Tensor, unmerged, { rtol: 1e-4, atol: 1e-6 });
   });
 
-  test("layers in arrays and shared ones; wrong options", () => {
+  test("adapts layers in arrays and shared layers; invalid options are errors", () => {
     const shared = new nn.Linear(3, 3);
     const module = new nn.Sequential(shared, new nn.Sequential(new nn.Linear(3, 2)), shared);
     nn.adapt(module, { rank: 1 });
@@ -146,8 +148,8 @@ eachDevice("LoRA", (test) => {
 });
 
 eachDevice("freezing", (test, on) => {
-  /** The gradient kernels that a step calls. */
-  const callsOf = (model: GPT) => {
+  /** Returns the number of calls of each gradient kernel in a step. */
+  const countBackwardCalls = (model: GPT) => {
     const total = () => {
       const calls = new Map(on.calls.ts);
       for (const [name, n] of on.calls.native) calls.set(name, (calls.get(name) ?? 0) + n);
@@ -160,24 +162,27 @@ eachDevice("freezing", (test, on) => {
     const calls = backward.map(([name, n]) => [name, n - (before.get(name) ?? 0)] as const);
     return Object.fromEntries(calls.filter(([, n]) => n > 0));
   };
-  const whole = {
+  const all = {
     embeddingBackward: 1,
-    layerNormBackward: 1, // the first of all: no branch joins before it
+    layerNormBackward: 1, // the first norm has no residual branch before it
     residualLayerNormBackward: 6,
     selfAttentionBackward: 3,
     linearBackward: 12,
     linearCrossEntropyBackward: 1,
   };
 
-  test("below the lowest trained layer no gradient kernel runs", () => {
+  test("no gradient kernel runs below the lowest trained layer", () => {
     const model = new GPT(config);
-    assert.equal(callsOf(model), whole);
+    assert.equal(countBackwardCalls(model), all);
     nn.freeze([model.wte, model.wpe as nn.Embedding, model.h[0], model.h[1]]);
-    const { embeddingBackward, layerNormBackward, ...rest } = whole;
+    const { embeddingBackward, layerNormBackward, ...rest } = all;
     const upper = { ...rest, residualLayerNormBackward: 3, linearBackward: 4 };
-    assert.equal(callsOf(model), { ...upper, selfAttentionBackward: 1 });
+    assert.equal(countBackwardCalls(model), { ...upper, selfAttentionBackward: 1 });
     nn.freeze(model.h);
-    assert.equal(callsOf(model), { residualLayerNormBackward: 1, linearCrossEntropyBackward: 1 });
+    assert.equal(countBackwardCalls(model), {
+      residualLayerNormBackward: 1,
+      linearCrossEntropyBackward: 1,
+    });
     nn.freeze([model]);
     const x = tensor(Int32Array.of(1, 2), { shape: [1, 2] });
     assert.is((model.forward(x, x).loss as Tensor).requiresGrad, false);

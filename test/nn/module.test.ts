@@ -9,13 +9,13 @@ eachDevice("nn", (test, on) => {
   class Outer extends nn.Module {
     first = new Inner();
     list = [new Inner(), { deep: new Inner() }];
-    table = tensor([0, 1], { device: on }); // no parameter
+    table = tensor([0, 1], { device: on }); // a buffer, not a parameter
     again = this.first;
     scale = keep(ones([1], { device: on, requiresGrad: true }));
     size = 3;
   }
 
-  test("parameters: in fields, arrays, objects, modules; shared ones once", () => {
+  test("parameters: in fields, arrays, objects and modules; shared parameters once", () => {
     const module = new Outer();
     const names = [...module.namedParameters()].map(([name]) => name);
     assert.equal(names, ["first.weight", "list.0.weight", "list.1.deep.weight", "scale"]);
@@ -24,42 +24,43 @@ eachDevice("nn", (test, on) => {
     assert.is([...module.parameters()].length, 5);
   });
 
-  test("a frozen parameter is still one", () => {
+  test("a frozen parameter is still a parameter", () => {
     const layer = new nn.Linear(2, 3).to(on);
     layer.weight.requiresGrad = false;
     assert.equal(Object.keys(layer.stateDict()), ["weight", "bias"]);
   });
 
-  test("stateDict and loadStateDict: the same tensors, strict or not, never another shape", () => {
-    const [a, b] = [new nn.Linear(3, 2).to(on), new nn.Linear(3, 2).to(on)];
+  test("stateDict and loadStateDict: same tensors, strict mode, shape checks", () => {
+    const a = new nn.Linear(3, 2).to(on);
+    const b = new nn.Linear(3, 2).to(on);
     const weight = b.weight;
     b.loadStateDict(a.stateDict());
     assert.is(b.weight, weight);
     assert.equal(b.weight.data(), a.weight.data());
-    const { bias, ...some } = a.stateDict();
-    assert.throws(() => b.loadStateDict(some), /loadStateDict: bias missing/);
+    const { bias, ...rest } = a.stateDict();
+    assert.throws(() => b.loadStateDict(rest), /loadStateDict: bias missing/);
     assert.throws(
-      () => b.loadStateDict({ ...some, bias, more: bias }),
-      /loadStateDict: more unknown/,
+      () => b.loadStateDict({ ...rest, bias, extra: bias }),
+      /loadStateDict: extra unknown/,
     );
-    a.loadStateDict({ ...a.stateDict(), bias }); // its own weight among what it takes over
-    b.loadStateDict({ ...some, more: bias }, { strict: false });
-    const odd = { weight: zeros([2, 4], { device: on }), bias };
+    a.loadStateDict({ ...a.stateDict(), bias }); // its own weight is one of the sources
+    b.loadStateDict({ ...rest, extra: bias }, { strict: false });
+    const wrongShape = { weight: zeros([2, 4], { device: on }), bias };
     const before = b.bias?.data();
     for (const strict of [true, false])
       assert.throws(
-        () => b.loadStateDict(odd, { strict }),
+        () => b.loadStateDict(wrongShape, { strict }),
         /loadStateDict: weight has shape \[2, 4\], expected \[2, 3\]/,
       );
     assert.equal(b.bias?.data(), before);
-    const gone = zeros([2], { device: on });
-    gone.free("freed in this test");
+    const freed = zeros([2], { device: on });
+    freed.free("freed in this test");
     const weights = ones([2, 3], { device: on });
-    assert.throws(() => b.loadStateDict({ weight: weights, bias: gone }), /bias was freed/);
+    assert.throws(() => b.loadStateDict({ weight: weights, bias: freed }), /bias was freed/);
     assert.equal(b.weight.data(), a.weight.data());
   });
 
-  test("train and eval reach everything inside", () => {
+  test("train() and eval() apply to all submodules", () => {
     const model = new nn.Sequential(new nn.Linear(2, 2), new nn.Sequential(new nn.Dropout(0.5))).to(
       on,
     );
@@ -68,13 +69,13 @@ eachDevice("nn", (test, on) => {
     model.eval();
     assert.not(model.forward(x).data().includes(0));
     assert.not(
-      (model.layers[1] as nn.Sequential).layers.some((each) => (each as nn.Module).training),
+      (model.layers[1] as nn.Sequential).layers.some((layer) => (layer as nn.Module).training),
     );
     model.train();
     assert.ok((model.layers[1] as nn.Module).training);
   });
 
-  test("layers compute what their names say", () => {
+  test("Linear, LayerNorm and Embedding: values and initialization", () => {
     const x = randn([4, 6], { device: on });
     const linear = new nn.Linear(6, 3).to(on);
     assertClose(
@@ -99,8 +100,8 @@ eachDevice("nn", (test, on) => {
     );
   });
 
-  const withDoubles = on.memory.isHost ? test : test.skip;
-  withDoubles("to(f64): gradients are of the new size; to the same place: nothing", () => {
+  const testWithDoubles = on.memory.isHost ? test : test.skip;
+  testWithDoubles("to(f64) drops the gradients; to() of the same device keeps them", () => {
     const layer = new nn.Linear(2, 1);
     const step = (x: Tensor) => layer.forward(x).sum().backward();
     step(ones([1, 2]));
@@ -113,7 +114,7 @@ eachDevice("nn", (test, on) => {
     assert.throws(() => layer.to("i32" as never), /to: target is i32/);
   });
 
-  test("to() keeps the tensors, and so do optimizers made before", () => {
+  test("to() keeps the tensor objects, so existing optimizers stay valid", () => {
     const model = new GPT({ vocabSize: 3, blockSize: 2, nLayer: 1, nHead: 1, nEmbd: 2 });
     const before = [...model.parameters()];
     model.to(on);

@@ -4,8 +4,8 @@ import { clipGradNorm } from "#src/optim/clip.js";
 import { assertClose, eachDevice } from "../support/support.js";
 
 eachDevice("optim", (test, on) => {
-  const weight = () => tensor([1, -2, 3], { device: on, requiresGrad: true });
-  /** Three steps on the loss sum(c w^2): what PyTorch 2 gives for w stands in each test. */
+  const createWeight = () => tensor([1, -2, 3], { device: on, requiresGrad: true });
+  /** Takes three steps on the loss sum(c w^2), c = [0.5, 1, 2]. */
   const descend = (w: Tensor, optimizer: { step(): void; zeroGrad(): void }) => {
     for (let i = 0; i < 3; i++) {
       optimizer.zeroGrad();
@@ -16,31 +16,40 @@ eachDevice("optim", (test, on) => {
   };
 
   test("SGD, with momentum and weight decay", () => {
-    const plain = weight();
-    assertClose(descend(plain, new optim.SGD([plain], { lr: 0.1 })), [0.729, -1.024, 0.648], {
-      rtol: 1e-6,
-    });
-    const heavy = weight();
+    const withoutMomentum = createWeight();
+    assertClose(
+      descend(withoutMomentum, new optim.SGD([withoutMomentum], { lr: 0.1 })),
+      [0.729, -1.024, 0.648],
+      {
+        rtol: 1e-6,
+      },
+    );
+    const withMomentum = createWeight();
     const options = { lr: 0.1, momentum: 0.9, weightDecay: 0.01 };
-    assertClose(descend(heavy, new optim.SGD([heavy], options)), reference(sgd(options)), {
-      rtol: 1e-6,
-    });
+    assertClose(
+      descend(withMomentum, new optim.SGD([withMomentum], options)),
+      computeExpected(sgd(options)),
+      {
+        rtol: 1e-6,
+      },
+    );
   });
 
   test("AdamW and Adam", () => {
     const options = { lr: 0.1, betas: [0.8, 0.9] as [number, number], eps: 1e-6, weightDecay: 0.1 };
-    const w = weight();
-    assertClose(descend(w, new optim.AdamW([w], options)), reference(adam(options, true)), {
+    const w = createWeight();
+    assertClose(descend(w, new optim.AdamW([w], options)), computeExpected(adam(options, true)), {
       rtol: 1e-5,
     });
-    const v = weight();
-    assertClose(descend(v, new optim.Adam([v], options)), reference(adam(options, false)), {
+    const v = createWeight();
+    assertClose(descend(v, new optim.Adam([v], options)), computeExpected(adam(options, false)), {
       rtol: 1e-5,
     });
   });
 
-  test("groups have options of their own; lr may be set", () => {
-    const [a, b] = [weight(), weight()];
+  test("each group has its own options; lr can be set", () => {
+    const a = createWeight();
+    const b = createWeight();
     const optimizer = new optim.SGD(
       [
         { params: [a], lr: 1 },
@@ -58,8 +67,9 @@ eachDevice("optim", (test, on) => {
     assertClose(a, [-0.25, -3.25, 1.75]);
   });
 
-  test("a parameter without a gradient stays as it is; zeroGrad sets null", () => {
-    const [a, b] = [weight(), weight()];
+  test("a parameter without a gradient is unchanged; zeroGrad() sets null", () => {
+    const a = createWeight();
+    const b = createWeight();
     const optimizer = new optim.AdamW([a, b], { lr: 0.1 });
     sum(a).backward();
     optimizer.step();
@@ -68,21 +78,24 @@ eachDevice("optim", (test, on) => {
     assert.is(a.grad, null);
   });
 
-  test("Adam corrects each parameter's bias by its own count of updates", () => {
-    const [a, b] = [weight(), weight()];
+  test("Adam corrects the bias of each parameter by its own number of updates", () => {
+    const a = createWeight();
+    const b = createWeight();
     const optimizer = new optim.Adam([a, b], { lr: 0.1 });
     for (let i = 0; i < 3; i++) {
       optimizer.zeroGrad();
-      sum(i < 2 ? a : a.add(b)).backward(); // b is left out at first
+      sum(i < 2 ? a : a.add(b)).backward(); // without b in the first two steps
       optimizer.step();
     }
-    assertClose(b, [0.9, -2.1, 2.9], { rtol: 1e-6 }); // its first step: lr in the gradient's sign
+    assertClose(b, [0.9, -2.1, 2.9], { rtol: 1e-6 }); // its first step: lr times the sign of the gradient
   });
 
-  test("the state goes out and in again", () => {
+  test("stateDict() and loadStateDict() restore the state", () => {
     const options = { lr: 0.1 };
-    const [a, b] = [weight(), weight()];
-    const [first, second] = [new optim.AdamW([a], options), new optim.AdamW([b], options)];
+    const a = createWeight();
+    const b = createWeight();
+    const first = new optim.AdamW([a], options);
+    const second = new optim.AdamW([b], options);
     descend(a, first);
     b.assign(a.detach());
     second.loadStateDict(first.stateDict());
@@ -92,8 +105,9 @@ eachDevice("optim", (test, on) => {
     assert.throws(() => second.loadStateDict({}), /loadStateDict: 0.m missing/);
   });
 
-  test("clipGradNorm returns the norm before, and scales all gradients once", () => {
-    const [a, b] = [weight(), weight()];
+  test("clipGradNorm() returns the norm before clipping and scales each gradient once", () => {
+    const a = createWeight();
+    const b = createWeight();
     sum(mul(a, 3)).backward();
     sum(mul(b, 4)).backward();
     const norm = Math.sqrt(75);
@@ -108,16 +122,17 @@ eachDevice("optim", (test, on) => {
       [4, 4, 4].map((g) => g / norm),
       { rtol: 1e-5 },
     );
-    assert.is(clipGradNorm([weight()], 1), 0);
+    assert.is(clipGradNorm([createWeight()], 1), 0);
     assert.throws(() => clipGradNorm([a], 0), /maxNorm is 0/);
-    // add(a, b) hands both the same gradient; each is scaled once
-    const [c, d] = [weight(), weight()];
+    // add() returns the same gradient for both operands; each is scaled once
+    const c = createWeight();
+    const d = createWeight();
     sum(c.add(d)).backward();
     clipGradNorm([c, d], 0.5);
     assertClose([clipGradNorm([c, d], Infinity)], [0.5], { rtol: 1e-5 });
   });
 
-  test("cosineSchedule rises, falls and stays", () => {
+  test("cosineSchedule: warmup, decay, then constant", () => {
     const rate = optim.cosineSchedule({ lr: 1, minLr: 0.1, warmupIters: 9, decayIters: 109 });
     assertClose([0, 4, 9, 59, 84, 109, 500].map(rate), [
       0.1,
@@ -131,8 +146,8 @@ eachDevice("optim", (test, on) => {
     assert.is(optim.cosineSchedule({ lr: 2, decayIters: Infinity })(10 ** 6), 2);
   });
 
-  test("what is no parameter, or no option, is an error", () => {
-    const w = weight();
+  test("invalid parameters and options are errors", () => {
+    const w = createWeight();
     assert.throws(() => new optim.AdamW([], {}), /AdamW: params is empty/);
     assert.throws(() => new optim.AdamW([w, w]), /AdamW: params has a parameter twice/);
     assert.throws(() => new optim.AdamW([w.mul(2)]), /must be leaf tensors with requiresGrad/);
@@ -158,14 +173,14 @@ eachDevice("optim", (test, on) => {
   });
 });
 
-const scales = [0.5, 1, 2];
+const coefficients = [0.5, 1, 2];
 
-/** w after three steps of an update rule, in doubles, as its paper writes it. */
-function reference(rule: () => (w: number, g: number, t: number) => number): number[] {
+/** Computes w after three steps of an update rule in f64, by the formulas of its paper. */
+function computeExpected(rule: () => (w: number, g: number, t: number) => number): number[] {
   return [1, -2, 3].map((start, i) => {
     const update = rule();
     let w = start;
-    for (let t = 1; t <= 3; t++) w = update(w, 2 * scales[i] * w, t);
+    for (let t = 1; t <= 3; t++) w = update(w, 2 * coefficients[i] * w, t);
     return w;
   });
 }
@@ -191,13 +206,16 @@ function adam(
   decoupled: boolean,
 ) {
   return () => {
-    let [m, v] = [0, 0];
+    let m = 0;
+    let v = 0;
     return (w: number, dw: number, t: number) => {
       const g = decoupled ? dw : dw + weightDecay * w;
       m = betas[0] * m + (1 - betas[0]) * g;
       v = betas[1] * v + (1 - betas[1]) * g * g;
-      const kept = decoupled ? w - lr * weightDecay * w : w;
-      return kept - (lr * (m / (1 - betas[0] ** t))) / (Math.sqrt(v / (1 - betas[1] ** t)) + eps);
+      const decayed = decoupled ? w - lr * weightDecay * w : w;
+      return (
+        decayed - (lr * (m / (1 - betas[0] ** t))) / (Math.sqrt(v / (1 - betas[1] ** t)) + eps)
+      );
     };
   };
 }

@@ -167,7 +167,7 @@ test("several files, filtered", () => {
 test("a compiled test without a source is ignored", () => {
   write("stale/dist-test/kept.test.js", PASSES + RUN);
   write("stale/dist-test/deleted.test.js", PASSES);
-  assert.is(run("stale").last, "1 passed, 1 failed, 0 skipped"); // there is no folder of sources
+  assert.is(run("stale").last, "1 passed, 1 failed, 0 skipped"); // without sources, all compiled tests run
   write("stale/test/kept.test.ts", "");
   assert.is(run("stale").last, "1 passed, 0 failed, 0 skipped");
 });

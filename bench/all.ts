@@ -1,4 +1,4 @@
-// All rows, family by family, in the order of the contract.
+// All rows, by family, in the order of the kernel interface.
 
 import { attention } from "./attention.bench.ts";
 import { elementwise } from "./elementwise.bench.ts";
@@ -21,10 +21,10 @@ const families = {
   random,
 };
 
-/** The rows whose family, kernel, shape and model, written one after the other, have the text. */
-export function select(text = ""): Row[] {
-  return Object.entries(families).flatMap(([family, all]) =>
-    all.filter(({ kernel, shape, model }) =>
+/** Returns the rows whose family, kernel, shape and model, joined by spaces, contain the text. */
+export function selectRows(text = ""): Row[] {
+  return Object.entries(families).flatMap(([family, rows]) =>
+    rows.filter(({ kernel, shape, model }) =>
       `${family} ${kernel} ${shape} ${model}`.includes(text),
     ),
   );

@@ -1,15 +1,15 @@
-// Measures the kernels of one device, in a process of its own: what V8 has seen of another device
-// would change how it compiles. usage: child.js DEVICE THREADS TIME [FILTER]. Prints a line of JSON
-// for the device, then one for each row.
+// Measures the kernels of one device in a separate process, because V8 would optimize for the
+// devices that it has seen. usage: child.js DEVICE THREADS TIME DTYPE [FILTER]. Prints a line of
+// JSON for the device, then one for each row.
 
 import { type DeviceName, device as deviceOf } from "tinybard";
 import { setThreads } from "#src/backend/devices.js";
-import { select } from "./all.ts";
+import { selectRows } from "./all.ts";
 import { run } from "./command.ts";
-import { ceilingOf, rateOf, timeOf } from "./measure.ts";
+import { computeRate, createCeiling, measureTime } from "./measure.ts";
 import { toBf16 } from "./row.ts";
 
-/** What is printed of a device. */
+/** The device, as printed. */
 export interface Setting {
   device: DeviceName;
   /** The instruction set of its kernels. */
@@ -17,7 +17,7 @@ export interface Setting {
   threads: number;
 }
 
-/** What is printed of a row. */
+/** The measurement of a row, as printed. */
 export interface Result {
   device: DeviceName;
   dtype: string;
@@ -27,7 +27,7 @@ export interface Result {
   ms: number;
   rate: number;
   unit: "GFLOP/s" | "GB/s";
-  /** The part of the device's ceiling on this machine that is reached. */
+  /** The rate as a fraction of the ceiling that the device reaches on this machine. */
   share: number;
 }
 
@@ -40,13 +40,13 @@ await run(async () => {
   const setting = { device: device.name, simd, threads: count };
   console.log(JSON.stringify(setting satisfies Setting));
   if ("setTf32" in addon) addon.setTf32(dtype === "tf32");
-  const ceiling = ceilingOf(device, Number(time));
-  for (const plain of select(filter)) {
-    const { model, kernel, shape, flops } = plain;
+  const ceiling = createCeiling(device, Number(time));
+  for (const f32Row of selectRows(filter)) {
+    const { model, kernel, shape, flops } = f32Row;
     const signature = device.addon?.signatures[kernel] ?? "";
-    const row = dtype === "bf16" ? toBf16(plain, signature) : plain;
-    const ms = timeOf(row, device, Number(time));
-    const rate = rateOf(row, ms);
+    const row = dtype === "bf16" ? toBf16(f32Row, signature) : f32Row;
+    const ms = measureTime(row, device, Number(time));
+    const rate = computeRate(row, ms);
     const unit = flops ? "GFLOP/s" : "GB/s";
     const share = rate / ceiling(row);
     const result: Result = {

@@ -1,5 +1,5 @@
-// What the programs of this folder share: options by the table of the command line, processes of
-// their own for what is measured, and files.
+// Shared by the programs of this folder: command-line options, child processes that print JSON, and
+// statistics.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,23 +12,23 @@ import { fail, UsageError } from "#src/errors.js";
 import { getDefaults, type OptionSpec, type OptionTable } from "#src/options.js";
 
 /**
- * The words before the first option, and the options, with their defaults. Prints the help that the
- * table makes if asked for it.
+ * Returns the arguments before the first option, and the options with their defaults. With --help,
+ * prints the help text and exits.
  */
-export function readOptions<T>(usage: string, table: OptionTable): { words: string[]; options: T } {
+export function readOptions<T>(usage: string, table: OptionTable): { args: string[]; options: T } {
   const all = process.argv.slice(2);
   if (all.includes("--help")) {
     console.log(formatHelp(`usage: ${usage}`, table));
     process.exit();
   }
-  const first = all.findIndex((word) => word.startsWith("--"));
-  const words = all.slice(0, first < 0 ? all.length : first);
-  const given = parseArguments("bench", table, all.slice(words.length)) as Partial<T>;
-  return { words, options: { ...getDefaults<T>(table), ...given } };
+  const first = all.findIndex((arg) => arg.startsWith("--"));
+  const args = all.slice(0, first < 0 ? all.length : first);
+  const explicit = parseArguments("bench", table, all.slice(args.length)) as Partial<T>;
+  return { args, options: { ...getDefaults<T>(table), ...explicit } };
 }
 
 const cores = Math.min(availableParallelism(), 256);
-/** The option for threads: as many as the machine runs at once. */
+/** The option --threads. Its default is the number of cores. */
 export const threads: OptionSpec = {
   type: "integer",
   help: "threads on cpu",
@@ -38,10 +38,10 @@ export const threads: OptionSpec = {
   value: "N",
 };
 
-/** What figures were measured on. */
+/** The machine of the measurements. */
 export const machine = { processor: cpus()[0]?.model, cores, node: process.version };
 
-/** Runs a program; a mistake in how it was called ends it with 2, any other error with 1. */
+/** Runs a program. Exits with 2 after a usage error, and with 1 after any other error. */
 export async function run(program: () => Promise<void>): Promise<void> {
   try {
     await program();
@@ -51,35 +51,37 @@ export async function run(program: () => Promise<void>): Promise<void> {
   }
 }
 
-/** The objects that a process prints, a line of JSON each; throws what it said if it fails. */
-export async function* jsonLines<T>(
+/** Runs a process and yields the JSON lines that it prints. Throws its stderr if it fails. */
+export async function* readJSONLines<T>(
   command: string,
-  words: string[],
+  args: string[],
   env: NodeJS.ProcessEnv = {},
 ): AsyncGenerator<T> {
-  const settings = { ...process.env, ...env };
-  const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"], env: settings });
-  const ended = once(child, "close");
-  let said = "";
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
+  const closed = once(child, "close");
+  let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
+    stderr += text;
   });
   for await (const line of createInterface(child.stdout)) yield JSON.parse(line) as T;
-  const [code, signal] = await ended;
-  if (code !== 0) throw new Error(`${said.trim() || command} (exit code ${code ?? signal})`);
+  const [code, signal] = await closed;
+  if (code !== 0) throw new Error(`${stderr.trim() || command} (exit code ${code ?? signal})`);
 }
 
-/** The last of them, once the process has ended. */
-export async function last<T>(lines: AsyncGenerator<T>): Promise<T> {
+/** Returns the last line of a process, after it has ended. */
+export async function getLast<T>(lines: AsyncGenerator<T>): Promise<T> {
   const all: T[] = [];
   for await (const line of lines) all.push(line);
   return all.at(-1) ?? fail("a process printed nothing");
 }
 
-/** Says so if somebody else uses the processor: what is measured beside them is worth little. */
+/** Prints the load average, with a warning if other processes disturb the measurement. */
 export function warnIfBusy(): void {
   const [load] = loadavg();
-  const warning = "another process is busy, or was a minute ago: the figures will be off";
+  const warning = "other processes are running or were until recently: results will be inaccurate";
   console.log(`load average ${load.toFixed(2)}${load > 0.5 ? `: ${warning}` : ""}`);
 }
 

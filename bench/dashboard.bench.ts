@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { OptionTable } from "#src/options.js";
-import { jsonLines, median, readOptions, run, warnIfBusy } from "./command.ts";
+import { median, readJSONLines, readOptions, run, warnIfBusy } from "./command.ts";
 
 interface Options {
   rounds: number;
@@ -57,7 +57,7 @@ async function measureTraining({ preset, steps }: Options, hasDashboard: boolean
   let seconds = 0;
   let isFirstRow = true;
   try {
-    const rows = jsonLines<{ step: number; elapsedSeconds: number }>(process.execPath, args);
+    const rows = readJSONLines<{ step: number; elapsedSeconds: number }>(process.execPath, args);
     for await (const row of rows) {
       seconds = row.elapsedSeconds;
       if (row.step === steps) client.abort(); // the program exits after its last client

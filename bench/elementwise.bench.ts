@@ -1,4 +1,5 @@
-// Elementwise kernels on the hidden layer of the MLP, [M, 4C], and the sum of both embeddings.
+// Elementwise kernels on the hidden layer of the MLP, [M, 4C], and the sum of the token and
+// position embeddings.
 
 import { F, forModels, I, inPlace, out, P, type Row } from "./row.ts";
 
@@ -10,7 +11,7 @@ export const elementwise = forModels(({ T, C, M }) => {
   const pairwise = ["add", "sub", "mul", "div"] as const;
   const unary = ["neg", "exp", "sin", "cos", "abs", "tanh", "relu", "sigmoid"] as const;
   const smooth = ["silu", "gelu", "geluTanh"] as const;
-  const slopes = ["abs", "tanh", "relu", "sigmoid", ...smooth] as const;
+  const withBackward = ["abs", "tanh", "relu", "sigmoid", ...smooth] as const;
   return [
     ...pairwise.map((kernel) => row(kernel, F(n), P(n), out(n), n, n, n)),
     {
@@ -23,7 +24,7 @@ export const elementwise = forModels(({ T, C, M }) => {
     row("log", P(n), out(n), n),
     row("sqrt", P(n), out(n), n),
     ...[...unary, ...smooth].map((kernel) => row(kernel, F(n), out(n), n)),
-    ...slopes.map((name) => row(`${name}Backward`, F(n), F(n), out(n), n)),
+    ...withBackward.map((name) => row(`${name}Backward`, F(n), F(n), out(n), n)),
     row("accumulate", F(n), inPlace(F(n)), n),
   ];
 });

@@ -1,52 +1,64 @@
-// The models that are measured: presets, with their sizes under the letters of the sources.
+// The models of the benchmarks: presets, and their sizes by the letters that the kernels use.
 
 import { type Device, GPT, type GPTOptions, optim, presets, type Tensor } from "tinybard";
 import { getDefaults } from "#src/options.js";
 import { type TrainConfig, trainOptions } from "#src/train/config.js";
 
-function configOf(preset: string): TrainConfig {
+function getConfig(preset: string): TrainConfig {
   return { ...getDefaults<TrainConfig>(trainOptions), ...presets[preset as keyof typeof presets] };
 }
 
-/** Is it the name of a preset that is a GPT? */
+/** Returns true if the name is a preset of a GPT. */
 export function isGPT(preset: string): boolean {
-  return Object.hasOwn(presets, preset) && configOf(preset).model === "gpt";
+  return Object.hasOwn(presets, preset) && getConfig(preset).model === "gpt";
 }
 
-/** B sequences of T tokens out of V, M in all, C numbers for each; H heads of D. */
-export function sizesOf(preset: string) {
-  const config = configOf(preset);
-  const { batchSize: B, blockSize: T, nEmbd: C, nHead: H, activation, bias } = config;
-  const V = config.tokenizer === "gpt2" ? 50257 : 65; // else the characters of Tiny Shakespeare
-  const { dropout } = config;
+/**
+ * Returns the sizes of a preset: batch size B, block size T, tokens M = B T, vocabulary size V,
+ * channels C, heads H and head size D.
+ */
+export function getSizes(preset: string) {
+  const config = getConfig(preset);
+  const { batchSize: B, blockSize: T, nEmbd: C, nHead: H, activation, bias, dropout } = config;
+  const V = config.tokenizer === "gpt2" ? 50257 : 65; // the characters of Tiny Shakespeare
   return { preset, B, T, C, H, V, D: C / H, M: B * T, activation, bias, dropout };
 }
-export type Sizes = ReturnType<typeof sizesOf>;
+export type Sizes = ReturnType<typeof getSizes>;
 
-/** Those of a laptop, or those that TINYBARD_BENCH_MODELS lists. */
+/** The models in TINYBARD_BENCH_MODELS, or by default three that suit a laptop. */
 export const models = (process.env.TINYBARD_BENCH_MODELS ?? "lecture-0.2m,nanogpt-cpu,lecture-2.7m")
   .split(",")
-  .map(sizesOf);
+  .map(getSizes);
 
-/** What a preset says of its model. */
-export function modelOptions(preset: string): GPTOptions {
-  const { blockSize, nLayer, nHead, nEmbd, dropout, embeddingDropout, bias, ...rest } =
-    configOf(preset);
-  const { qkvBias = bias, tieWeights, lmHeadBias, activation, scaleResidual } = rest;
-  const sizes = { vocabSize: sizesOf(preset).V, blockSize, nLayer, nHead, nEmbd };
-  const parts = { bias, qkvBias, tieWeights, lmHeadBias, activation, scaleResidual };
-  return { ...sizes, dropout, embeddingDropout, ...parts };
+/** Returns the model options of a preset. */
+export function getModelOptions(preset: string): GPTOptions {
+  const config = getConfig(preset);
+  return {
+    vocabSize: getSizes(preset).V,
+    blockSize: config.blockSize,
+    nLayer: config.nLayer,
+    nHead: config.nHead,
+    nEmbd: config.nEmbd,
+    dropout: config.dropout,
+    embeddingDropout: config.embeddingDropout,
+    bias: config.bias,
+    qkvBias: config.qkvBias ?? config.bias,
+    tieWeights: config.tieWeights,
+    lmHeadBias: config.lmHeadBias,
+    activation: config.activation,
+    scaleResidual: config.scaleResidual,
+  };
 }
 
-/** The model of a preset and its optimizer, as training makes them. */
-export function build(preset: string, device: Device): { model: GPT; optimizer: optim.AdamW } {
-  const model = new GPT(modelOptions(preset)).to(device);
-  const { learningRate: lr, beta1, beta2, weightDecay, decay } = configOf(preset);
-  const decays = ({ shape }: Tensor) => decay === "all" || shape.length >= 2;
-  const all = [...model.parameters()];
+/** Builds the model of a preset and its optimizer, as training does. */
+export function buildModel(preset: string, device: Device): { model: GPT; optimizer: optim.AdamW } {
+  const model = new GPT(getModelOptions(preset)).to(device);
+  const { learningRate: lr, beta1, beta2, weightDecay, decay } = getConfig(preset);
+  const hasDecay = ({ shape }: Tensor) => decay === "all" || shape.length >= 2;
+  const parameters = [...model.parameters()];
   const groups = [
-    { params: all.filter(decays) },
-    { params: all.filter((w) => !decays(w)), weightDecay: 0 },
+    { params: parameters.filter(hasDecay) },
+    { params: parameters.filter((w) => !hasDecay(w)), weightDecay: 0 },
   ].filter(({ params }) => params.length > 0);
   return { model, optimizer: new optim.AdamW(groups, { lr, betas: [beta1, beta2], weightDecay }) };
 }

@@ -1,10 +1,11 @@
-// Movement: the residual stream, its heads, the parts of one projection, and the embeddings.
+// Movement kernels on the residual stream, its heads, the queries, keys and values of a projection,
+// and the embeddings.
 
 import { F, forModels, I, out } from "./row.ts";
 
 export const movement = forModels(({ B, T, C, H, D, M, V }) => {
   const n = M * C;
-  const third = { bytes: 4 * 2 * n }; // the keys of [M, 3, C]
+  const sliceBytes = 4 * 2 * n; // the keys, a third of [M, 3, C], are read and written
   return [
     { kernel: "copy", shape: `${M} x ${C}`, args: [F(n), out(n), n] },
     { kernel: "fill", shape: `${M} x ${C}`, args: [out(n), 0, n] },
@@ -18,13 +19,13 @@ export const movement = forModels(({ B, T, C, H, D, M, V }) => {
       kernel: "slice",
       shape: `${M} x 3 x ${C}`,
       args: [F(3 * n), out(n), M, 3, C, 1, 1],
-      ...third,
+      bytes: sliceBytes,
     },
     {
       kernel: "sliceUpdate",
       shape: `${M} x 3 x ${C}`,
       args: [F(n), out(3 * n), M, 3, C, 1, 1],
-      ...third,
+      bytes: sliceBytes,
     },
     {
       kernel: "embedding",

@@ -1,4 +1,5 @@
-// A whole training step of a preset: draw a batch, forward, backward, AdamW, drop the gradients.
+// Measures the training step of a preset: sample a batch, forward, backward, AdamW, zero the
+// gradients.
 
 import { readFileSync } from "node:fs";
 import {
@@ -17,20 +18,20 @@ import { UsageError } from "#src/errors.js";
 import type { OptionTable } from "#src/options.js";
 import { beginStep, uniform } from "#src/random.js";
 import { median, readOptions, run, threads } from "./command.ts";
-import { build, isGPT, sizesOf } from "./models.ts";
+import { buildModel, getSizes, isGPT } from "./models.ts";
 
-/** What --json prints. */
+/** The output of --json. */
 export interface StepResult {
   preset: string;
   device: string;
   threads: number;
-  /** The median, and the tenth percentile. */
+  /** The median and the tenth percentile. */
   msPerStep: number;
   msP10: number;
   steps: number;
   tokensPerSecond: number;
   loss: number;
-  /** The most that the process has held. */
+  /** The largest resident memory of the process. */
   peakMemoryMB: number;
 }
 
@@ -47,7 +48,7 @@ const names = ["auto", ...devices().map(({ name }) => name)];
 const table: OptionTable = {
   device: {
     type: "string",
-    help: "where to compute",
+    help: "device to compute on",
     choices: names,
     default: "auto",
     value: "NAME",
@@ -55,28 +56,28 @@ const table: OptionTable = {
   threads,
   dtype: {
     type: "string",
-    help: "the numbers' type; tf32 and bf16 on cuda",
+    help: "dtype of floats; tf32 and bf16 require cuda",
     choices: ["f32", "tf32", "bf16"],
     default: "f32",
     value: "NAME",
   },
-  seconds: { type: "number", help: "measure for so long instead", min: 0, value: "S" },
-  data: { type: "string", help: "a text to train on instead of random tokens", value: "FILE" },
-  json: { type: "boolean", help: "print a line of JSON instead of text", default: false },
+  seconds: { type: "number", help: "seconds to measure, instead of steps", min: 0, value: "S" },
+  data: { type: "string", help: "text to train on instead of random tokens", value: "FILE" },
+  json: { type: "boolean", help: "print JSON instead of text", default: false },
 };
-const WARMUP = 5; // the first steps allocate, are recorded, and meet code that is not compiled yet
+const WARMUP = 5; // the first steps allocate, capture, and run code that is not compiled yet
 const usage = "npm run bench:step -- [preset (lecture-0.2m)] [steps (25)] [options]";
 
 await run(async () => {
-  const { words, options } = readOptions<Options>(usage, table);
-  const [preset = "lecture-0.2m", steps = "25"] = words;
-  if (!isGPT(preset)) throw new UsageError(`bench:step: ${preset} is no preset of a GPT`);
+  const { args, options } = readOptions<Options>(usage, table);
+  const [preset = "lecture-0.2m", steps = "25"] = args;
+  if (!isGPT(preset)) throw new UsageError(`bench:step: ${preset} is not a preset of a GPT`);
   if (!(Number.isInteger(Number(steps)) && Number(steps) > 0))
     throw new UsageError(`bench:step: steps is ${steps}, expected a whole number from 1 up`);
   const result = measure(preset, Number(steps), options);
   const { msPerStep, msP10, tokensPerSecond } = result;
-  const figures = `${msPerStep.toFixed(2)} ms a step, ${tokensPerSecond} tokens/s`;
-  const line = `${preset} on ${result.device}: ${figures}, 10 % below ${msP10.toFixed(2)} ms`;
+  const rate = `${msPerStep.toFixed(2)} ms per step, ${tokensPerSecond} tokens/s`;
+  const line = `${preset} on ${result.device}: ${rate}, 10th percentile ${msP10.toFixed(2)} ms`;
   console.log(options.json ? JSON.stringify(result) : line);
 });
 
@@ -84,39 +85,42 @@ function measure(preset: string, count: number, options: Options): StepResult {
   const on = device(options.device);
   const threads = on.name === "cpu" ? setThreads(options.threads) : 1;
   manualSeed(1337);
-  const { model, optimizer } = build(preset, on);
+  const { model, optimizer } = buildModel(preset, on);
   if (options.dtype === "bf16") model.to("bf16");
   if (on.addon && "setTf32" in on.addon) on.addon.setTf32(options.dtype === "tf32");
-  const { B, T, M, V } = sizesOf(preset);
-  const tokens = keep(tensor(tokensOf(V, options.data), { device: on }));
-  const captured = on.capture((place: Tensor) => {
-    const [x, y] = sampleBatch(tokens, place, "batch", [B, T]);
+  const { B, T, M, V } = getSizes(preset);
+  const tokens = keep(tensor(loadTokens(V, options.data), { device: on }));
+  const captured = on.capture((counter: Tensor) => {
+    const [x, y] = sampleBatch(tokens, counter, "batch", [B, T]);
     const loss = model.forward(x, y, { logits: false }).loss as Tensor;
     loss.backward();
     optimizer.step();
     optimizer.zeroGrad();
     return loss;
   });
-  let [step, loss] = [0, 0];
-  const together = on.memory.isHost ? 1 : 20; // a device is waited for now and then
-  const trainStep = () => {
+  let step = 0;
+  let loss = 0;
+  const stepsPerSync = on.memory.isHost ? 1 : 20; // reading the loss waits for the device
+  /** Takes steps until the next read of the loss. Returns the milliseconds per step. */
+  const takeSteps = () => {
     const start = performance.now();
-    for (let i = 1; i <= together; i++, step++) {
+    for (let i = 1; i <= stepsPerSync; i++, step++) {
       beginStep(step);
       scope(() => {
         const result = captured(toCounterTensor({ site: 0, step }, on));
-        if (i === together) loss = result.item();
+        if (i === stepsPerSync) loss = result.item();
       });
     }
-    return (performance.now() - start) / together;
+    return (performance.now() - start) / stepsPerSync;
   };
-  for (let i = 0; i < WARMUP; i++) trainStep();
+  for (let i = 0; i < WARMUP; i++) takeSteps();
   const end = performance.now() + 1000 * (options.seconds ?? 0);
-  const isLast = (ms: number[]) =>
-    options.seconds === undefined ? ms.length === count : performance.now() > end;
   const ms: number[] = [];
-  do ms.push(trainStep());
-  while (!isLast(ms));
+  const isDone = () =>
+    options.seconds === undefined ? ms.length === count : performance.now() > end;
+  do {
+    ms.push(takeSteps());
+  } while (!isDone());
   const msPerStep = median(ms);
   return {
     preset,
@@ -131,13 +135,15 @@ function measure(preset: string, count: number, options: Options): StepResult {
   };
 }
 
-/** The training part of a text, or a million random tokens. */
-function tokensOf(V: number, file?: string): Int32Array {
+/** Returns the training split of a text, or a million random tokens. */
+function loadTokens(V: number, file?: string): Int32Array {
   if (!file) return Int32Array.from(uniform(1e6, { site: 0, stream: "sample" }), (u) => u * V);
   const text = readFileSync(file, "utf8");
   const tokenizer = CharTokenizer.train(text);
   const { vocabSize } = tokenizer;
   if (vocabSize > V)
-    throw new UsageError(`bench:step: ${file} has ${vocabSize} different characters, of ${V}`);
+    throw new UsageError(
+      `bench:step: ${file} has ${vocabSize} different characters, expected at most ${V}`,
+    );
   return splitTokens(text, tokenizer).train;
 }

@@ -1,11 +1,11 @@
-// Each kernel beside its ceiling: the rate of a copy of as many bytes, or of a large product.
+// Measures each kernel and its ceiling: the rate of copying as many bytes, or of a large matmul.
 
+import { measureKernels } from "./processes.ts";
 import type { Part } from "./run.ts";
-import { kernelRows } from "./sides.ts";
 
-export const kernels: Part = async ({ device, dtype, time, preset }, note) => {
+export const kernels: Part = async ({ device, dtype, time, preset }, save) => {
   for (const type of dtype ? [dtype] : ["bf16", "f32"]) {
-    const words = ["--device", device, "--dtype", type, "--time", `${time}`];
-    note(`kernels-${type}`, await kernelRows(words, preset ? [preset] : []));
+    const args = ["--device", device, "--dtype", type, "--time", `${time}`];
+    save(`kernels-${type}`, await measureKernels(args, preset ? [preset] : []));
   }
 };

@@ -1,23 +1,23 @@
-// The steps of the ladder to the matrix product, each with its rate.
+// Measures the steps of the matmul ladder.
 
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { jsonLines } from "../command.ts";
+import { readJSONLines } from "../command.ts";
+import { withTempFolder } from "./processes.ts";
 import type { Part } from "./run.ts";
-import { inFolder } from "./sides.ts";
 
-interface Figure {
+interface StepResult {
   step: number;
   ms: number;
   tflops: number;
-  /** The largest difference from some elements' sums in double precision. */
+  /** The largest error of some elements, compared with double precision. */
   error: number;
 }
 
-export const ladder: Part = async ({ device }, note) => {
-  if (device !== "cuda") return console.log("skipped: the emulator has no clock");
+export const ladder: Part = async ({ device }, save) => {
+  if (device !== "cuda") return console.log("skipped: the emulator cannot measure time");
   const root = fileURLToPath(new URL("../../../", import.meta.url)); // from dist/bench/cuda/
   const steps = readdirSync(join(root, "bench/ladder")).filter((file) => file.endsWith(".cu"));
   const shared = [
@@ -27,17 +27,17 @@ export const ladder: Part = async ({ device }, note) => {
     "native/kernel.cpp",
   ];
   const sources = [...steps.map((file) => `bench/ladder/${file}`), ...shared];
-  await inFolder(async (folder) => {
+  await withTempFolder(async (folder) => {
     const program = join(folder, "ladder");
-    const words = ["-std=c++17", "-O3", "-arch=native", "-o", program, ...sources];
-    const { status, stderr } = spawnSync("nvcc", words, { cwd: root, encoding: "utf8" });
-    if (status !== 0) return console.log(`skipped: nvcc: ${stderr ?? "it is not on the path"}`);
-    const figures: Figure[] = [];
-    for await (const figure of jsonLines<Figure>(program, [])) {
-      const { step, ms, tflops, error } = figure;
+    const args = ["-std=c++17", "-O3", "-arch=native", "-o", program, ...sources];
+    const { status, stderr } = spawnSync("nvcc", args, { cwd: root, encoding: "utf8" });
+    if (status !== 0) return console.log(`skipped: nvcc: ${stderr ?? "not found in PATH"}`);
+    const results: StepResult[] = [];
+    for await (const result of readJSONLines<StepResult>(program, [])) {
+      const { step, ms, tflops, error } = result;
       console.log(`${step}: ${ms.toFixed(3)} ms, ${tflops.toFixed(1)} TFLOP/s, error ${error}`);
-      figures.push(figure);
-      note("ladder", figures);
+      results.push(result);
+      save("ladder", results);
     }
   });
 };

@@ -1,14 +1,14 @@
-// Whole runs with their evaluations, from several seeds: how long they take, and how good the best
-// model of each is, beside PyTorch's of the same recipe.
+// Measures complete training runs with several seeds: their duration and lowest validation loss,
+// compared with PyTorch runs with the same hyperparameters.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { last } from "../command.ts";
-import { torch } from "../peers/sides.ts";
+import { getLast } from "../command.ts";
+import { runTorch } from "../peers/processes.ts";
+import { getTorchDType, hasTorch, runProgram, withTempFolder } from "./processes.ts";
 import type { Options, Part } from "./run.ts";
-import { hasTorch, inFolder, runHere, torchType } from "./sides.ts";
 
-/** A run: its wall time, from the start of the process to its end, and its least loss. */
+/** A run: the wall time of its process, and its lowest validation loss. */
 interface Outcome {
   seed: number;
   seconds: number;
@@ -17,18 +17,21 @@ interface Outcome {
 
 const SEEDS = [1337, 1, 2, 3, 4, 5, 6, 7];
 
-export const training: Part = async (options, note) => {
-  const { preset, seeds, torch: words } = options;
+export const training: Part = async (options, save) => {
+  const { preset, seeds, torch: torchOptions } = options;
   for (const name of preset ? [preset] : ["lecture-10.8m", "nanogpt-char"]) {
-    const own: Outcome[] = [];
-    const other: Outcome[] = [];
-    const isOpposed = name.startsWith("lecture") && words !== "none" && hasTorch(); // equal recipes
+    const ours: Outcome[] = [];
+    const torch: Outcome[] = [];
+    // torch_gpt.py has the hyperparameters of the lecture presets
+    const usesTorch = name.startsWith("lecture") && torchOptions !== "none" && hasTorch();
     for (const seed of SEEDS.slice(0, seeds)) {
-      own.push(await train(name, seed, options));
-      if (isOpposed) other.push(await trainTorch(name, seed, options));
-      note(`training-${name}`, { ours: own, torch: other });
+      ours.push(await train(name, seed, options));
+      if (usesTorch) torch.push(await trainTorch(name, seed, options));
+      save(`training-${name}`, { ours, torch });
     }
-    console.log(`${name}: ${summary(own)}${isOpposed ? `; PyTorch ${summary(other)}` : ""}`);
+    console.log(
+      `${name}: ${formatSummary(ours)}${usesTorch ? `; PyTorch ${formatSummary(torch)}` : ""}`,
+    );
   }
 };
 
@@ -37,11 +40,11 @@ function train(
   seed: number,
   { device, dtype = "bf16", data }: Options,
 ): Promise<Outcome> {
-  return inFolder(async (out) => {
-    const words = ["--preset", preset, "--device", device, "--dtype", dtype, "--seed", `${seed}`];
-    const text = data ? ["--data", data] : [];
+  return withTempFolder(async (out) => {
+    const args = ["--preset", preset, "--device", device, "--dtype", dtype, "--seed", `${seed}`];
+    if (data) args.push("--data", data);
     const start = performance.now();
-    await runHere("../../cli/index.js", ["train", ...words, ...text, "--quiet", "--out", out]);
+    await runProgram("../../cli/index.js", ["train", ...args, "--quiet", "--out", out]);
     const seconds = (performance.now() - start) / 1000;
     const rows = readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n");
     const losses = rows.map((row) => JSON.parse(row).valLoss ?? Number.POSITIVE_INFINITY);
@@ -56,17 +59,17 @@ async function trainTorch(
 ): Promise<Outcome> {
   if (!data) throw new Error("training: PyTorch needs --data FILE, or TINYBARD_DATA");
   const start = performance.now();
-  const how = ["--device", "cuda", ...torchType(dtype), "--compile", "default", "--graph"];
+  const options = ["--device", "cuda", ...getTorchDType(dtype), "--compile", "default", "--graph"];
   const length = ["--steps", 5000, "--warmup", 1, "--eval", 500, "--seed", seed, "--data", data];
-  const words = ["--preset", preset, ...how, ...length];
-  const line = torch<{ evaluations: number[][] }>("torch_gpt.py", words);
-  const { evaluations } = await last(line);
+  const args = ["--preset", preset, ...options, ...length];
+  const lines = runTorch<{ evaluations: number[][] }>("torch_gpt.py", args);
+  const { evaluations } = await getLast(lines);
   const seconds = (performance.now() - start) / 1000;
   return { seed, seconds, best: Math.min(...evaluations.map(([, loss]) => loss)) };
 }
 
-/** The mean of the losses with its standard error, the least of them, and the mean time. */
-function summary(runs: Outcome[]): string {
+/** Formats the mean loss with its standard error, the lowest loss, and the mean time. */
+function formatSummary(runs: Outcome[]): string {
   const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   const losses = runs.map(({ best }) => best);
   const center = mean(losses);

@@ -1,13 +1,13 @@
-// Our speed beside PyTorch's on this machine. usage: npm run bench:peers -- --help
+// Compares the speed of tinybard and PyTorch on this machine. usage: npm run bench:peers -- --help
 
 import { UsageError } from "#src/errors.js";
 import type { OptionTable } from "#src/options.js";
-import { last, machine, readOptions, run, threads, warnIfBusy, writeJSON } from "../command.ts";
-import { isGPT, sizesOf } from "../models.ts";
+import { getLast, machine, readOptions, run, threads, warnIfBusy, writeJSON } from "../command.ts";
+import { getSizes, isGPT } from "../models.ts";
 import type { StepResult } from "../step.bench.ts";
-import { type Contest, duel } from "./duel.ts";
-import { compareProducts } from "./products.ts";
-import { ours, torch, torchVersion } from "./sides.ts";
+import { compareMatmuls } from "./matmuls.ts";
+import { getTorchVersion, runTinybard, runTorch } from "./processes.ts";
+import { type Comparison, compareInRounds } from "./rounds.ts";
 
 interface Options {
   gemm: boolean;
@@ -20,71 +20,81 @@ interface Options {
 }
 
 const table: OptionTable = {
-  gemm: { type: "boolean", help: "compare matrix products instead of steps", default: false },
-  generate: { type: "boolean", help: "compare generation instead of steps", default: false },
-  rounds: { type: "integer", help: "times that each is measured", default: 5, min: 1, value: "N" },
-  seconds: { type: "number", help: "to measure for each time", default: 5, min: 0.01, value: "S" },
+  gemm: { type: "boolean", help: "compare matmuls instead of training steps", default: false },
+  generate: {
+    type: "boolean",
+    help: "compare generation instead of training steps",
+    default: false,
+  },
+  rounds: { type: "integer", help: "number of measurements", default: 5, min: 1, value: "N" },
+  seconds: { type: "number", help: "seconds per measurement", default: 5, min: 0.01, value: "S" },
   threads,
-  data: { type: "string", help: "a text to train on instead of random tokens", value: "FILE" },
-  json: { type: "string", help: "write all figures to a file", value: "FILE" },
+  data: { type: "string", help: "text to train on instead of random tokens", value: "FILE" },
+  json: { type: "string", help: "write the results to a file", value: "FILE" },
 };
 const usage = "npm run bench:peers -- [preset ...] [options]";
 
 await run(async () => {
-  const { words, options } = readOptions<Options>(usage, table);
+  const { args, options } = readOptions<Options>(usage, table);
   const { gemm, generate, rounds, threads, json } = options;
-  const usual = generate ? ["lecture-10.8m"] : ["lecture-0.2m", "nanogpt-cpu", "lecture-2.7m"];
-  const names = words.length > 0 ? words : usual;
+  const defaults = generate ? ["lecture-10.8m"] : ["lecture-0.2m", "nanogpt-cpu", "lecture-2.7m"];
+  const names = args.length > 0 ? args : defaults;
   for (const name of names)
     if (!isGPT(name) || name === "gpt2")
-      throw new UsageError(`bench:peers: ${name} is no preset with characters for tokens`);
-  const version = torchVersion();
+      throw new UsageError(`bench:peers: ${name} is not a preset of a character-level GPT`);
+  const version = getTorchVersion();
   console.log(`PyTorch ${version}, ${threads} ${threads === 1 ? "thread" : "threads"} each`);
   warnIfBusy();
   const results: unknown[] = [];
   for (const name of names) {
-    if (gemm) results.push(await compareProducts(name, options));
-    else results.push(await duel((generate ? generation : training)(name, options), rounds));
+    if (gemm) {
+      results.push(await compareMatmuls(name, options));
+    } else {
+      const comparison = generate
+        ? compareGeneration(name, options)
+        : compareTraining(name, options);
+      results.push(await compareInRounds(comparison, rounds));
+    }
   }
   if (json) writeJSON(json, { ...machine, torch: version, ...options, results });
 });
 
-/** Training steps, ours as bench:step takes them. */
-function training(preset: string, { seconds, threads, data }: Options): Contest {
-  const { M } = sizesOf(preset);
+/** Compares training steps. bench:step measures those of tinybard. */
+function compareTraining(preset: string, { seconds, threads, data }: Options): Comparison {
+  const { M } = getSizes(preset);
   const common = ["--seconds", seconds, "--threads", threads, ...(data ? ["--data", data] : [])];
   return {
     name: `${preset}: a training step of ${M} tokens`,
-    async ours() {
-      const words = [preset, "--device", "cpu", "--json", ...common];
-      const result = await last(ours<StepResult>("../step.bench.js", words));
+    async measureTinybard() {
+      const args = [preset, "--device", "cpu", "--json", ...common];
+      const result = await getLast(runTinybard<StepResult>("../step.bench.js", args));
       return { ...result, ms: result.msPerStep };
     },
-    async torch(compile) {
-      const words = ["--preset", preset, "--device", "cpu", "--compile", compile, ...common];
+    async measureTorch(compile) {
+      const args = ["--preset", preset, "--device", "cpu", "--compile", compile, ...common];
       type Result = { msPerStep: number; peakMemoryMB: number };
-      const result = await last(torch<Result>("torch_gpt.py", words));
+      const result = await getLast(runTorch<Result>("torch_gpt.py", args));
       return { ...result, ms: result.msPerStep };
     },
-    show: (ms) => `${ms.toFixed(2)} ms`,
+    format: (ms) => `${ms.toFixed(2)} ms`,
   };
 }
 
-/** Text by a KV cache, a sequence at a time. */
-function generation(preset: string, { seconds, threads }: Options): Contest {
+/** Compares generation with a KV cache and batch size 1. */
+function compareGeneration(preset: string, { seconds, threads }: Options): Comparison {
   type Result = { tokensPerSecond: number };
-  const figure = (result: Result) => ({ ...result, ms: 1000 / result.tokensPerSecond });
+  const withTime = (result: Result) => ({ ...result, ms: 1000 / result.tokensPerSecond });
   return {
-    name: `${preset}: 200 tokens behind a prompt of 16`,
-    async ours() {
-      const words = ["generate", preset, threads, seconds];
-      return figure(await last(ours<Result>("ours.js", words)));
+    name: `${preset}: 200 tokens after a prompt of 16`,
+    async measureTinybard() {
+      const args = ["generate", preset, threads, seconds];
+      return withTime(await getLast(runTinybard<Result>("tinybard.js", args)));
     },
-    async torch(compile) {
-      const words = ["--preset", preset, "--threads", threads, "--seconds", seconds];
-      if (compile === "default") words.push("--compile");
-      return figure(await last(torch<Result>("torch_generate.py", words)));
+    async measureTorch(compile) {
+      const args = ["--preset", preset, "--threads", threads, "--seconds", seconds];
+      if (compile === "default") args.push("--compile");
+      return withTime(await getLast(runTorch<Result>("torch_generate.py", args)));
     },
-    show: (ms) => `${(1000 / ms).toFixed(0)} tokens/s`,
+    format: (ms) => `${(1000 / ms).toFixed(0)} tokens/s`,
   };
 }

@@ -1,16 +1,17 @@
-"""Causal attention in PyTorch, in bf16, forward and backward, by each of its kernels for tensor cores.
+"""Measures causal attention in PyTorch, in bf16, forward and backward, with its flash and cuDNN kernels.
 
 usage: python torch_attention.py B H T D DROPOUT...    Prints a JSON line for each kernel and dropout: the median
-milliseconds of either pass, by the device's clock; inputs are taken in turns, so that none waits in a cache."""
+milliseconds of both passes by CUDA events. It cycles through several inputs, so that none is in the cache."""
 import json, statistics, sys
 import torch, torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 B, H, T, D = map(int, sys.argv[1:5])
-SETS, ROUNDS = 8, 5
+SETS = 8
+ROUNDS = 5
 
 def median(work, items):
-    """The median milliseconds of work(item)."""
+    """Returns the median milliseconds of work(item)."""
     times = []
     for item in items * (ROUNDS + 1):
         start, end = torch.cuda.Event(True), torch.cuda.Event(True)
@@ -20,9 +21,9 @@ def median(work, items):
     return statistics.median(s.elapsed_time(e) for s, e in times[len(items):])
 
 def measure(backend, p):
-    def draw():
+    def random_input():
         return torch.randn(B, T, H, D, device="cuda", dtype=torch.bfloat16).transpose(1, 2).requires_grad_()
-    inputs = [(draw(), draw(), draw()) for _ in range(SETS)]
+    inputs = [(random_input(), random_input(), random_input()) for _ in range(SETS)]
     attend = lambda q: F.scaled_dot_product_attention(*q, dropout_p=p, is_causal=True)
     with sdpa_kernel(backend):
         with torch.no_grad():

@@ -1,23 +1,23 @@
-"""Generation with a KV cache in PyTorch on the CPU, as fast as it honestly goes: the opponent of tinybard's generate().
+"""Measures generation with a KV cache in PyTorch on the CPU: the optimized baseline for tinybard's generate().
 
-Every token is read once; keys and values lie in one preallocated cache, whose views are all made beforehand. How a
-layer multiplies one row best depends on the machine: three layouts of the weights are tried, on one thread and on all,
-and the fastest is measured. Prints one JSON line."""
+Each token is processed once. Keys and values are stored in one preallocated cache, and its views are created in
+advance. The fastest way to multiply one row depends on the machine: the program tries three weight layouts, with one
+thread and with all, and measures the fastest. Prints one JSON line."""
 import argparse, json, math, signal, statistics, time
 import torch, torch.nn.functional as F
 from torch_gpt import GPT, PRESETS
 
 def rows(w, b, threads):
-    """As nn.Linear has its weights: an output's in one row."""
+    """The layout of nn.Linear: the weights of an output in one row."""
     return lambda x: F.linear(x, w, b)
 
 def columns(w, b, threads):
-    """An input's weights in one row, along which a product with a single row runs faster in some libraries."""
+    """The weights of an input in one row, which is faster for a single row in some libraries."""
     w = w.t().contiguous().t()
     return lambda x: F.linear(x, w, b)
 
 def parts(w, b, threads):
-    """The outputs in as many parts as threads, each a product of its own: one with a single row uses one thread."""
+    """The outputs in one part per thread, each a separate matmul, because a matmul of one row uses one thread."""
     if w.shape[0] % threads:
         return columns(w, b, threads)
     w = w.view(threads, -1, w.shape[1]).transpose(1, 2).contiguous()
@@ -26,22 +26,26 @@ def parts(w, b, threads):
 
 class Decoder:
     def __init__(self, model, layout, threads, compile):
-        self.model, self.m, self.D = model, model.m, model.m.C // model.m.H
-        m, ready = self.m, lambda layer: layout(layer.weight, layer.bias, threads)
-        self.head = ready(model.head)
-        self.layers = [(h, *map(ready, (h.qkv, h.proj, h.fc, h.out))) for h in model.blocks]
+        self.model = model
+        self.m = model.m
+        self.D = self.m.C // self.m.H
+        m = self.m
+        prepare = lambda layer: layout(layer.weight, layer.bias, threads)
+        self.head = prepare(model.head)
+        self.layers = [(h, *map(prepare, (h.qkv, h.proj, h.fc, h.out))) for h in model.blocks]
         self.cache = torch.zeros(m.L, 2, 1, m.H, m.T, self.D)
         self.slots = [[cache[:, 0, :, t] for t in range(m.T)] for cache in self.cache]
-        self.seen = [[(k[:, :, :t + 1], v[:, :, :t + 1]) for t in range(m.T)] for k, v in self.cache]
-        self.places, self.times = list(model.wpe.weight.split(1)), list(torch.arange(m.T).split(1))
-        self.future = torch.full((m.T, m.T), -math.inf).triu(1).view(m.T, 1, 1, m.T)
-        self.compiled = torch.compile(self.fixed, fullgraph=True, dynamic=False) if compile else None
+        self.visible = [[(k[:, :, :t + 1], v[:, :, :t + 1]) for t in range(m.T)] for k, v in self.cache]
+        self.position_embeddings = list(model.wpe.weight.split(1))
+        self.positions = list(torch.arange(m.T).split(1))
+        self.causal_mask = torch.full((m.T, m.T), -math.inf).triu(1).view(m.T, 1, 1, m.T)
+        self.compiled = torch.compile(self.token_static, fullgraph=True, dynamic=False) if compile else None
 
     def norm(self, x, layer):
         return F.layer_norm(x, (self.m.C,), layer.weight, layer.bias)
 
     def prompt(self, ids):
-        """Reads the prompt (n) into the cache; the logits behind it (1, V)."""
+        """Adds the prompt (n) to the cache. Returns the logits of the next token (1, V)."""
         m, n = self.m, len(ids)
         x = self.model.wte.weight[ids] + self.model.wpe.weight[:n]
         for h, (k, v) in zip(self.model.blocks, self.cache):
@@ -53,48 +57,51 @@ class Decoder:
         return self.model.head(self.model.ln(x[-1:]))
 
     def token(self, id, t):
-        """The next token after one (1) at place t."""
-        x = F.embedding(id, self.model.wte.weight) + self.places[t]
-        for (h, qkv, proj, fc, out), slots, seen in zip(self.layers, self.slots, self.seen):
+        """Returns the token that follows token id (1) at position t."""
+        x = F.embedding(id, self.model.wte.weight) + self.position_embeddings[t]
+        for (h, qkv, proj, fc, out), slots, visible in zip(self.layers, self.slots, self.visible):
             heads = qkv(self.norm(x, h.ln1)).view(3, self.m.H, self.D)
             slots[t].copy_(heads[1:])
-            y = F.scaled_dot_product_attention(heads[0].view(1, self.m.H, 1, self.D), *seen[t])
+            y = F.scaled_dot_product_attention(heads[0].view(1, self.m.H, 1, self.D), *visible[t])
             x = x + proj(y.view(1, -1))
             x = x + out(self.m.act(fc(self.norm(x, h.ln2))))
-        return self.drawn(self.head(self.norm(x, self.model.ln)))
+        return self.sample(self.head(self.norm(x, self.model.ln)))
 
-    def fixed(self, id, t):
-        """The same in shapes that do not change, for compile: t is a tensor (1), and a mask hides what is to come."""
+    def token_static(self, id, t):
+        """token() with static shapes, for torch.compile: t is a tensor (1), and a mask hides later positions."""
         x = F.embedding(id, self.model.wte.weight) + self.model.wpe.weight[t]
         for (h, qkv, proj, fc, out), cache in zip(self.layers, self.cache):
             heads = qkv(self.norm(x, h.ln1)).view(3, 1, self.m.H, 1, self.D)
             cache.index_copy_(3, t, heads[1:])
-            y = F.scaled_dot_product_attention(heads[0], *cache, attn_mask=self.future[t])
+            y = F.scaled_dot_product_attention(heads[0], *cache, attn_mask=self.causal_mask[t])
             x = x + proj(y.view(1, -1))
             x = x + out(self.m.act(fc(self.norm(x, h.ln2))))
-        return self.drawn(self.head(self.norm(x, self.model.ln)))
+        return self.sample(self.head(self.norm(x, self.model.ln)))
 
-    def drawn(self, logits):
-        """A token (1) with probability softmax(logits): the argmax of p / e, e exponentially distributed."""
+    def sample(self, logits):
+        """Samples a token (1) from softmax(logits): the argmax of p / e, where e is exponentially distributed."""
         return (logits.softmax(-1) / torch.empty_like(logits).exponential_()).argmax(-1)
 
     @torch.inference_mode()
     def generate(self, ids, tokens):
-        """New tokens, after reading ids anew; each stays a tensor until all are there."""
-        all = [self.drawn(self.prompt(ids))]
+        """Returns new tokens after the prompt ids. They stay tensors until all are generated."""
+        generated = [self.sample(self.prompt(ids))]
         for t in range(len(ids), len(ids) + tokens - 1):
-            all.append(self.compiled(all[-1], self.times[t]) if self.compiled else self.token(all[-1], t))
-        return torch.cat(all).tolist()
+            last = generated[-1]
+            generated.append(self.compiled(last, self.positions[t]) if self.compiled else self.token(last, t))
+        return torch.cat(generated).tolist()
 
 def measure(decoder, threads, seconds):
-    """The seconds of each generation, for about so many seconds, at least one."""
+    """Generates for about `seconds`, at least once. Returns the seconds of each generation."""
     torch.set_num_threads(threads)
-    took, ids, end = [], torch.arange(a.prompt), time.perf_counter() + seconds
-    while not took or time.perf_counter() < end:
+    durations = []
+    ids = torch.arange(a.prompt)
+    end = time.perf_counter() + seconds
+    while not durations or time.perf_counter() < end:
         start = time.perf_counter()
         decoder.generate(ids, a.tokens)
-        took.append(time.perf_counter() - start)
-    return took
+        durations.append(time.perf_counter() - start)
+    return durations
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,16 +113,17 @@ if __name__ == "__main__":
     signal.alarm(a.limit)
     begin = time.perf_counter()
     torch.manual_seed(1337)
-    model = GPT(argparse.Namespace(**PRESETS[a.preset]), argparse.Namespace(dtype="f32", attention="sdpa", pad_vocab=False), {})
+    options = argparse.Namespace(dtype="f32", attention="sdpa", pad_vocab=False)
+    model = GPT(argparse.Namespace(**PRESETS[a.preset]), options, {})
     model.eval().requires_grad_(False)
     trials = []
     for threads, layout in [(n, layout) for n in {1, a.threads} for layout in (rows, columns, parts)[: 2 + (n > 1)]]:
         decoder = Decoder(model, layout, threads, a.compile)
-        measure(decoder, threads, 0)  # first runs compile, and make their memory
+        measure(decoder, threads, 0)  # the first run compiles and allocates
         trials.append((min(measure(decoder, threads, 0.5)), threads, layout.__name__, decoder))
     _, threads, layout, decoder = min(trials, key=lambda trial: trial[0])
     start = time.perf_counter()
-    took = statistics.median(measure(decoder, threads, a.seconds))
+    duration = statistics.median(measure(decoder, threads, a.seconds))
     print(json.dumps(dict(
-        preset=a.preset, compile=a.compile, layout=layout, threads=threads, tokensPerSecond=round(a.tokens / took, 1),
-        torch=torch.__version__, setupSeconds=round(start - begin, 2))))
+        preset=a.preset, compile=a.compile, layout=layout, threads=threads,
+        tokensPerSecond=round(a.tokens / duration, 1), torch=torch.__version__, setupSeconds=round(start - begin, 2))))

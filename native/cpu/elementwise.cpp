@@ -1,13 +1,14 @@
-// Elementwise kernels: a vector at a time, each thread a stretch of the elements.
+// Elementwise kernels: y_i = f(x_i). All buffers have n elements unless stated. Threads divide the
+// elements anywhere, because each is computed by itself; each thread works a vector at a time.
 
 #include "kernels.h"
 #include "vecmath.h"
 
 namespace tinybard::SIMD {
 
-static constexpr int64_t GRAIN = 8192; // elements: fewer are not worth a second thread
+static constexpr int64_t GRAIN = 8192; // elements that are not worth a second thread
 
-/** y_i = f(x_i, dy_i) and the like, for any number of inputs. */
+/** y_i = f(x_i, ...) for one or more inputs; f takes and returns a Vec. */
 template <class F, class... Inputs>
 static void map(int64_t n, float* y, const F& f, const Inputs*... x) {
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
@@ -17,170 +18,202 @@ static void map(int64_t n, float* y, const F& f, const Inputs*... x) {
   });
 }
 
-/** y_i = f(x_i) by a function of one float. */
+/** y_i = f(x_i) for a function f of one float. */
 template <class F>
-static void mapEach(int64_t n, const float* x, float* y, const F& f) {
+static void mapScalar(int64_t n, const float* x, float* y, const F& f) {
   parallelFor(n, GRAIN / 8, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) y[i] = f(x[i]);
   });
 }
 
-/** An operand that repeats after `period` elements; a single one is the same everywhere. */
+/** An operand of `period` elements that is repeated: element i is x[i mod period]. */
 struct Repeated {
   const float* x;
   int64_t period;
 
+  /** Returns the number of elements from i on until the operand repeats. */
   int64_t left(int64_t i) const { return period == 1 ? INT64_MAX : period - i % period; }
-  Vec load(int64_t i, int64_t n) const {
-    return period == 1 ? Vec(*x) : n == Vec::width ? Vec::load(x + i) : Vec::load(x + i, n);
+  int64_t offset(int64_t i) const { return period == 1 ? 0 : i % period; }
+  /** Returns n elements from an offset on, none of them past the period. */
+  Vec load(int64_t offset, int64_t n) const {
+    if (period == 1) return Vec(*x);
+    return n == Vec::width ? Vec::load(x + offset) : Vec::load(x + offset, n);
   }
-  int64_t place(int64_t i) const { return period == 1 ? 0 : i % period; }
 };
 
-/** Nothing repeated as often as may be still fills no result. */
 static void reportEmptyOperand(const char* kernel) {
   kernelError("%s: an operand has 0 elements, expected at least 1", kernel);
 }
 
+/** y_i = f(a_i, b_i), in runs of elements within which neither operand repeats. */
 template <class F>
-static void pairwise(const char* kernel, Repeated a, Repeated b, float* y, int64_t n, const F& f) {
+static void mapRepeated(const char* kernel, Repeated a, Repeated b, float* y, int64_t n,
+                        const F& f) {
   if (n > 0 && (a.period == 0 || b.period == 0)) return reportEmptyOperand(kernel);
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end;) { // a stretch in which neither operand starts again
-      int64_t stop = end - i;
-      if (a.left(i) < stop) stop = a.left(i);
-      if (b.left(i) < stop) stop = b.left(i);
-      const int64_t p = a.place(i), q = b.place(i);
-      for (int64_t j = 0; j < stop; j += Vec::width) {
-        const int64_t lanes = lanesLeft(j, stop);
-        f(a.load(p + j, lanes), b.load(q + j, lanes)).store(y + i + j, lanes);
+    int64_t i = begin;
+    while (i < end) {
+      int64_t length = end - i;
+      if (a.left(i) < length) length = a.left(i);
+      if (b.left(i) < length) length = b.left(i);
+      const int64_t aOffset = a.offset(i);
+      const int64_t bOffset = b.offset(i);
+      for (int64_t j = 0; j < length; j += Vec::width) {
+        const int64_t lanes = lanesLeft(j, length);
+        f(a.load(aOffset + j, lanes), b.load(bOffset + j, lanes)).store(y + i + j, lanes);
       }
-      i += stop;
+      i += length;
     }
   });
 }
 
+/** y = a + b. a [na] and b [nb] are repeated; the same for sub, mul and div. */
 void add(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n) {
-  pairwise("add", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a + b; });
+  mapRepeated("add", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a + b; });
 }
 
 void sub(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n) {
-  pairwise("sub", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a - b; });
+  mapRepeated("sub", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a - b; });
 }
 
 void mul(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n) {
-  pairwise("mul", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a * b; });
+  mapRepeated("mul", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a * b; });
 }
 
 void div(const f32* a, const f32* b, f32* y, int64_t na, int64_t nb, int64_t n) {
-  pairwise("div", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a / b; });
+  mapRepeated("div", {a, na}, {b, nb}, y, n, [](Vec a, Vec b) { return a / b; });
 }
 
+/** y = cond != 0 ? a : b. cond [nc], a [na] and b [nb] are repeated. */
 void where(const i32* cond, const f32* a, const f32* b, f32* y, int64_t nc, int64_t na, int64_t nb,
            int64_t n) {
   if (n > 0 && (nc == 0 || na == 0 || nb == 0)) return reportEmptyOperand("where");
   parallelFor(n, GRAIN, [&](int64_t begin, int64_t end) {
-    int64_t c = begin % nc, p = begin % na, q = begin % nb;
+    int64_t condIndex = begin % nc; // counted up: a division per element would be slow
+    int64_t aIndex = begin % na;
+    int64_t bIndex = begin % nb;
     for (int64_t i = begin; i < end; i++) {
-      y[i] = cond[c] != 0 ? a[p] : b[q];
-      if (++c == nc) c = 0;
-      if (++p == na) p = 0;
-      if (++q == nb) q = 0;
+      y[i] = cond[condIndex] != 0 ? a[aIndex] : b[bIndex];
+      if (++condIndex == nc) condIndex = 0;
+      if (++aIndex == na) aIndex = 0;
+      if (++bIndex == nb) bIndex = 0;
     }
   });
 }
 
+/** y = x^exponent, as in JavaScript: (+-1)^(+-Infinity) and x^NaN are NaN. */
 void pow(const f32* x, f32* y, int64_t n, double exponent) {
   if (exponent == 2) return map(n, y, [](Vec x) { return x * x; }, x);
-  mapEach(n, x, y, [=](float x) { // as JavaScript has it: (+-1)^(+-infinity) is no number
-    const bool isOpen = (x == 1 || x == -1) && std::isinf(exponent);
-    return isOpen || exponent != exponent ? NAN : (float)std::pow((double)x, exponent);
+  mapScalar(n, x, y, [=](float x) {
+    const bool isUndefined = (x == 1 || x == -1) && std::isinf(exponent);
+    return isUndefined || exponent != exponent ? NAN : (float)std::pow((double)x, exponent);
   });
 }
 
+/** y = -x */
 void neg(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return Vec(-0.0f) - x; }, x);
 }
 
+/** y = e^x */
 void exp(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return exp(x); }, x);
 }
 
+/** y = ln(x) */
 void log(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return log(x); }, x);
 }
 
+/** y = sqrt(x) */
 void sqrt(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return sqrt(x); }, x);
 }
 
+/** y = sin(x) */
 void sin(const f32* x, f32* y, int64_t n) {
-  mapEach(n, x, y, [](float x) { return std::sin(x); });
+  mapScalar(n, x, y, [](float x) { return std::sin(x); });
 }
 
+/** y = cos(x) */
 void cos(const f32* x, f32* y, int64_t n) {
-  mapEach(n, x, y, [](float x) { return std::cos(x); });
+  mapScalar(n, x, y, [](float x) { return std::cos(x); });
 }
 
+/** y = |x| */
 void abs(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return abs(x); }, x);
 }
 
+/** dx = dy sign(x), with sign(0) = 0 and sign(NaN) = NaN */
 void absBackward(const f32* x, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec x, Vec dy) {
-    const Vec sign = select(x == Vec(0.0f), x, withSign(Vec(1.0f), x));
+    const Vec sign = select(x == Vec(0.0f), x, copysign(Vec(1.0f), x));
     return dy * select(x == x, sign, x);
   }, x, dy);
 }
 
+/** y = tanh(x) */
 void tanh(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return tanh(x); }, x);
 }
 
+/** dx = dy (1 - y^2) */
 void tanhBackward(const f32* y, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec y, Vec dy) { return dy * fma(-y, y, Vec(1.0f)); }, y, dy);
 }
 
+/** y = max(x, 0); NaN stays NaN */
 void relu(const f32* x, f32* y, int64_t n) {
-  map(n, y, [](Vec x) { return max(Vec(0.0f), x); }, x); // NaN stays NaN
+  map(n, y, [](Vec x) { return max(Vec(0.0f), x); }, x);
 }
 
+/** dx = y <= 0 ? 0 : dy */
 void reluBackward(const f32* y, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec y, Vec dy) { return select(y <= Vec(0.0f), Vec(0.0f), dy); }, y, dy);
 }
 
+/** y = 1 / (1 + e^-x) */
 void sigmoid(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return sigmoid(x); }, x);
 }
 
+/** dx = dy y (1 - y) */
 void sigmoidBackward(const f32* y, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec y, Vec dy) { return dy * y * (Vec(1.0f) - y); }, y, dy);
 }
 
+/** y = x sigmoid(x) */
 void silu(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return silu(x); }, x);
 }
 
+/** dx = dy silu'(x) */
 void siluBackward(const f32* x, const f32* dy, f32* dx, int64_t n) {
-  map(n, dx, [](Vec x, Vec dy) { return dy * siluSlope(x); }, x, dy);
+  map(n, dx, [](Vec x, Vec dy) { return dy * siluDerivative(x); }, x, dy);
 }
 
+/** y = x Phi(x), with the normal distribution function Phi */
 void gelu(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return gelu(x); }, x);
 }
 
+/** dx = dy gelu'(x) */
 void geluBackward(const f32* x, const f32* dy, f32* dx, int64_t n) {
-  map(n, dx, [](Vec x, Vec dy) { return dy * geluSlope(x); }, x, dy);
+  map(n, dx, [](Vec x, Vec dy) { return dy * geluDerivative(x); }, x, dy);
 }
 
+/** y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 */
 void geluTanh(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return geluTanh(x); }, x);
 }
 
+/** dx = dy geluTanh'(x) */
 void geluTanhBackward(const f32* x, const f32* dy, f32* dx, int64_t n) {
-  map(n, dx, [](Vec x, Vec dy) { return dy * geluTanhSlope(x); }, x, dy);
+  map(n, dx, [](Vec x, Vec dy) { return dy * geluTanhDerivative(x); }, x, dy);
 }
 
+/** y += x */
 void accumulate(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x, Vec y) { return x + y; }, x, static_cast<const f32*>(y));
 }

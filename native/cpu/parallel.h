@@ -1,32 +1,32 @@
-// Threads: one pool for the process, the calling thread included. Work is cut the same way each
-// time and mostly done by the same threads: each finds in its cache what it left there, and no
-// result hangs on timing.
+// One thread pool per process, which includes the calling thread. A range is always divided in the
+// same way and mostly processed by the same threads, so each finds its part in its cache. Kernels
+// choose the boundaries such that the results do not depend on the thread count.
 #pragma once
 
 #include <cstdint>
 
 namespace tinybard {
 
-/** How many threads work, the caller among them. */
+/** Returns the number of threads, including the caller. */
 int threadCount();
-/** Sets it, from 1 to 256. */
+/** Sets the number of threads, from 1 to 256. */
 void setThreadCount(int count);
-/** Ends all threads but the caller's; the next run starts them again. */
+/** Joins all worker threads. The next parallel run starts them again. */
 void stopThreads();
 
-/** From now on the calling thread works by itself, and leaves the pool to others. */
+/** From now on, the calling thread runs its work by itself and does not use the pool. */
 void workAlone();
 
-/** Memory of at least `floats` elements for the calling thread, aligned to 64 bytes, its content
- *  undefined. There are four such places a thread; each keeps what it grew to. */
-float* scratch(int place, int64_t floats);
+/** Returns at least `floats` elements of uninitialized memory, aligned to 64 bytes. Each thread has
+ *  four slots of such memory, which it keeps until a larger size is requested. */
+float* scratch(int slot, int64_t floats);
 
 using Body = void (*)(void* context, int64_t begin, int64_t end);
-/** Runs body on [0, n) in as many ranges as there are threads; ranges begin at multiples of grain.
- *  Inside of another run, or when another JavaScript thread is in one: on the caller alone. */
+/** Calls body for [0, n) in one range per thread; ranges begin at multiples of grain. Inside
+ *  another run, or during that of another JavaScript thread, the caller processes all of it. */
 void runParallel(int64_t n, int64_t grain, Body body, void* context);
 
-/** f(begin, end) on all parts of [0, n), each a multiple of `grain` long, but the last. */
+/** Calls f(begin, end) for ranges that cover [0, n) and begin at multiples of grain. */
 template <class F>
 void parallelFor(int64_t n, int64_t grain, const F& f) {
   if (n <= grain) {

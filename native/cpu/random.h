@@ -1,16 +1,25 @@
-// The counter-based generator Philox 4x32-10, several blocks at a time, and dropout's use of it.
+// Dropout masks from the counter-based generator Philox 4x32-10 (Salmon et al. 2011;
+// src/random.ts). A mask is a function of the seed, step, site and element index, and is never
+// stored.
 #pragma once
 
 #include "simd.h"
 
 namespace tinybard::SIMD {
 
-/** What decides which elements of a dropout site are dropped; as the contract's `dropout` says. */
-struct Drop {
-  uint32_t key[2], site, step, threshold;
+/**
+ * The dropout mask of one call. Element i uses 16 random bits: it is dropped if they are below
+ * threshold, and otherwise scaled by 65536 / (65536 - threshold).
+ */
+struct DropoutRng {
+  uint32_t key[2]; // the seed
+  uint32_t site;
+  uint32_t step;
+  uint32_t threshold;
   float scale;
 
-  Drop(const int32_t* rngState, int64_t firstSite, double p) {
+  /** rngState [4] = seed (2 words), step, site; null only for p = 0. */
+  DropoutRng(const int32_t* rngState, int64_t firstSite, double p) {
     threshold = (uint32_t)std::floor(65536 * p + 0.5);
     scale = 65536.0f / (65536.0f - threshold);
     key[0] = rngState ? rngState[0] : 0;
@@ -19,15 +28,16 @@ struct Drop {
     site = (uint32_t)firstSite + (rngState ? rngState[3] : 0);
   }
 
-  static constexpr int blocks = 16, elements = 8 * blocks; // drawn at once
-  /** What elements 128 i ... 128 i + 127 are multiplied by: 0 where dropped, else scale. */
+  static constexpr int BLOCKS = 16; // Philox blocks, of 8 elements each, that are computed at once
+  static constexpr int ELEMENTS = 8 * BLOCKS;
+  /** Stores the factors of elements 128 i to 128 i + 127: 0 if dropped, otherwise `scale`. */
   void scales(uint64_t i, float* out) const;
 };
 
-/** What elements first ... first + n - 1 of the site are multiplied by. */
-void keepScales(const Drop& drop, float* out, uint64_t first, int64_t n);
+/** out [n] = the factors of elements first to first + n - 1. */
+void dropoutScales(const DropoutRng& rng, float* out, uint64_t first, int64_t n);
 
-/** y = x where kept, times scale, else 0, for elements first ... first + n - 1 of the site. */
-void dropRow(const Drop& drop, const float* x, float* y, uint64_t first, int64_t n);
+/** y = x times the factors of elements first to first + n - 1. x, y [n] */
+void applyDropout(const DropoutRng& rng, const float* x, float* y, uint64_t first, int64_t n);
 
 } // namespace tinybard::SIMD

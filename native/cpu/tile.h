@@ -1,5 +1,6 @@
-// The heart of the matrix product: a tile of results that stays in registers while k runs. Each
-// step of k loads V vectors of b and one number of each of the R rows of a, for R V multiply-adds.
+// The inner kernel of matrix multiplication (a "micro-kernel"): it computes a tile of c that stays
+// in registers while k runs. Each k loads V vectors of b and one element of each of R rows of a,
+// and does R V vector multiply-adds, so arithmetic outweighs loads.
 #pragma once
 
 #include "simd.h"
@@ -12,8 +13,8 @@
 
 namespace tinybard::SIMD {
 
-// How many rows a tile may have: with two vectors each, as many as the registers hold beside the
-// operands: 28 + 3 of 32, 12 + 3 of 16, 24 + 3 of 32.
+// The rows of a tile: with two vectors each, as many sums as fit in the vector registers next to
+// the operands: 28 + 3 of 32 (AVX-512), 12 + 3 of 16 (AVX2), 24 + 3 of 32 (NEON).
 #if defined(SIMD_AVX512)
 constexpr int TILE_ROWS = 14;
 #elif defined(SIMD_AVX2)
@@ -25,28 +26,29 @@ constexpr int TILE_ROWS = 4;
 #endif
 constexpr int64_t PANEL = 2 * Vec::width; // the columns of a tile
 
-/** A matrix in memory: neighbours along a column are `step` apart. If transposed: along a row. */
+/** A row-major matrix; a transposed one is stored as its transpose. */
 struct Matrix {
   const float* data;
-  int64_t step;
-  bool isTransposed;
+  int64_t ld; // leading dimension: the elements from one stored row to the next
+  bool isTransposed = false;
 
-  /** The same from row i and column j on. */
+  /** Returns the submatrix that begins at row i and column j. */
   Matrix from(int64_t i, int64_t j) const {
-    return {data + (isTransposed ? j * step + i : i * step + j), step, isTransposed};
+    return {data + (isTransposed ? j * ld + i : i * ld + j), ld, isTransposed};
   }
 };
 
-/** What a tile's sums begin with. */
-enum class Start { zero, c, bias };
+/** The initial value of the sums: 0, the old c (beta = 1 in BLAS), or the bias of the column. */
+enum class Init { zero, accumulate, bias };
 
 /**
- * c [R, columns] = start + a [R, K] b [K, columns], with `columns` from (V - 1) width + 1 to
- * V width, `lanes` of them in the last vector. `bias` [columns] is added to each row.
+ * c = init + a b for a tile. a [R, K], stored as [K, R] if isTransposed; b [K, columns];
+ * c [R, columns]; bias [columns] or null. V vectors cover the columns; the last one has `lanes`
+ * elements, which is Vec::width if isWhole.
  */
 template <int R, int V, bool isTransposed, bool isWhole>
-void tile(const float* a, int64_t aStep, const float* b, int64_t bStep, float* c, int64_t cStep,
-          int64_t K, int64_t lanes, Start start, const float* bias) {
+void computeTile(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
+                 int64_t K, int64_t lanes, Init init, const float* bias) {
   constexpr int W = Vec::width;
   const auto load = [=](const float* p, int v) {
     return isWhole || v < V - 1 ? Vec::load(p + v * W) : Vec::load(p + v * W, lanes);
@@ -54,43 +56,47 @@ void tile(const float* a, int64_t aStep, const float* b, int64_t bStep, float* c
   Vec sums[R][V];
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < V; v++) {
-      sums[r][v] = start == Start::zero ? Vec(0.0f)
-                   : load(start == Start::c ? c + r * cStep : bias, v);
+      sums[r][v] = init == Init::zero ? Vec(0.0f)
+                                      : load(init == Init::accumulate ? c + r * ldc : bias, v);
     }
   }
   for (int64_t k = 0; k < K; k++) {
     Vec row[V];
-    UNROLL for (int v = 0; v < V; v++) row[v] = load(b + k * bStep, v);
+    UNROLL for (int v = 0; v < V; v++) row[v] = load(b + k * ldb, v);
     UNROLL for (int r = 0; r < R; r++) {
-      const Vec x = isTransposed ? a[k * aStep + r] : a[r * aStep + k];
+      const Vec x = isTransposed ? a[k * lda + r] : a[r * lda + k];
       UNROLL for (int v = 0; v < V; v++) sums[r][v] = fma(x, row[v], sums[r][v]);
     }
   }
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < V; v++) {
-      float* p = c + r * cStep + v * W;
+      float* p = c + r * ldc + v * W;
       if (isWhole || v < V - 1) sums[r][v].store(p);
       else sums[r][v].store(p, lanes);
     }
   }
 }
 
-using Tile = void (*)(const float*, int64_t, const float*, int64_t, float*, int64_t, int64_t,
-                      int64_t, Start, const float*);
+using TileFunction = void (*)(const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
+                              int64_t ldc, int64_t K, int64_t lanes, Init init, const float* bias);
 
-/** The tile of `rows` rows and `columns` columns. */
-Tile tileOf(int rows, int64_t columns, bool isTransposed);
+/** Returns the instance of computeTile for 1 to TILE_ROWS rows and 1 to PANEL columns. */
+TileFunction getTileFunction(int rows, int64_t columns, bool isTransposed);
 
-/** c [M, N] = start + a [M, K] b [K, N], b not transposed; for operands that lie in the cache. */
-void multiply(Matrix a, const float* b, int64_t bStep, float* c, int64_t cStep, int64_t M,
-              int64_t N, int64_t K, Start start, const float* bias = nullptr);
+/**
+ * c = init + a b, tile by tile, on the calling thread. For small operands: b is read where it is,
+ * so it should fit in the cache. a [M, K], b [K, N] not transposed, c [M, N], bias [N] or null.
+ */
+void gemmUnpacked(Matrix a, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t M,
+                  int64_t N, int64_t K, Init init, const float* bias = nullptr);
 
-/** The first row of part i when M rows are cut into parts as alike as can be. */
-inline int64_t cut(int64_t M, int64_t parts, int64_t i) { return M * i / parts; }
-inline int64_t tilesIn(int64_t M) { return (M + TILE_ROWS - 1) / TILE_ROWS; }
+/** Returns the first row of part i if M rows are divided into parts of nearly equal size. */
+inline int64_t partBegin(int64_t M, int64_t parts, int64_t i) { return M * i / parts; }
+/** Returns the number of tiles that M rows need. */
+inline int64_t tileCount(int64_t M) { return (M + TILE_ROWS - 1) / TILE_ROWS; }
 
-/** y [columns, rows] = x [rows, columns] transposed. */
-void transposeInto(const float* x, int64_t xStep, float* y, int64_t yStep, int64_t rows,
+/** y = x^T. x [rows, columns] and y [columns, rows] have leading dimensions ldx and ldy. */
+void transposeInto(const float* x, int64_t ldx, float* y, int64_t ldy, int64_t rows,
                    int64_t columns);
 
 } // namespace tinybard::SIMD

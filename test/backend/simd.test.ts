@@ -1,5 +1,5 @@
-// The instruction sets of the C++ addon: TINYBARD_SIMD chooses one when the addon is loaded, so each
-// is tried in a process of its own.
+// The instruction sets of the C++ addon. TINYBARD_SIMD chooses one when the addon is loaded, so each
+// is tested in its own process.
 
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
@@ -11,64 +11,70 @@ import { addonOf } from "#src/backend/addon.js";
 const test = suite("simd");
 const addon = addonOf("cpu");
 const here = dirname(fileURLToPath(import.meta.url));
-const known = { x64: ["avx512", "avx2", "scalar"], arm64: ["neon", "scalar"] };
-const ofMachine = known[process.arch as "x64"] ?? ["scalar"];
+const byArch = { x64: ["avx512", "avx2", "scalar"], arm64: ["neon", "scalar"] };
+const instructionSets = byArch[process.arch as "x64"] ?? ["scalar"];
 
-/** Runs Node in the package's folder under an instruction set. */
-function run(simd: string, ...words: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, words, {
+/** Runs Node in the repository root with an instruction set; returns its output. */
+function runNode(simd: string, ...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     encoding: "utf8",
     cwd: join(here, "../.."),
-    env: { ...process.env, TINYBARD_SIMD: simd, TINYBARD_CUDA_ADDON: "none" }, // nor may auto
+    env: { ...process.env, TINYBARD_SIMD: simd, TINYBARD_CUDA_ADDON: "none" },
   });
   assert.is(status, 0, `${simd}: ${stdout}${stderr}`);
   return stdout;
 }
 
-/** What is found under an instruction set, and how fast it multiplies matrices. */
-interface Found {
-  auto: string;
-  reason: string;
-  error: string;
+/** The state of the cpu device with an instruction set. */
+interface Report {
+  auto: string; // the device that "auto" chooses
+  reason: string; // why cpu is not available
+  error: string; // the message of device("cpu")
   simd?: string;
-  rate?: number; // multiplications and additions a second
+  rate?: number; // FLOP/s of a matmul on one thread
 }
-const find = `
+const reportScript = `
   import { device, devices } from "tinybard";
   const { reason } = devices().find(({ name }) => name === "cpu");
-  const found = { auto: device("auto").name, reason, error: "" };
+  const report = { auto: device("auto").name, reason, error: "" };
   try {
     const { addon } = device("cpu");
-    const [a, b, c] = [1, 2, 3].map(() => new Float32Array(256 * 256).fill(1));
+    const a = new Float32Array(256 * 256).fill(1);
+    const b = new Float32Array(256 * 256).fill(1);
+    const c = new Float32Array(256 * 256);
     addon.threads(1);
     const times = Array.from({ length: 30 }, () => {
       const start = performance.now();
       addon.kernels.matmul(a, b, c, 1, 256, 256, 256, 0, 0, false, false, false);
       return performance.now() - start;
     });
-    Object.assign(found, { simd: addon.simd, rate: (2 * 256 ** 3) / Math.min(...times) / 1e-3 });
+    report.simd = addon.simd;
+    report.rate = (2 * 256 ** 3) / Math.min(...times) / 1e-3;
   } catch (error) {
-    found.error = error.message;
+    report.error = error.message;
   }
-  console.log(JSON.stringify(found));
+  console.log(JSON.stringify(report));
 `;
-const look = (simd: string): Found => JSON.parse(run(simd, "--input-type=module", "-e", find));
+
+function getReport(simd: string): Report {
+  return JSON.parse(runNode(simd, "--input-type=module", "-e", reportScript));
+}
 
 function define(chosen: string): void {
-  const found = new Map(ofMachine.map((simd) => [simd, look(simd)]));
-  const usable = ofMachine.filter((simd) => found.get(simd)?.simd);
+  const reports = new Map(instructionSets.map((simd) => [simd, getReport(simd)]));
+  const available = instructionSets.filter((simd) => reports.get(simd)?.simd);
 
-  test("the best that there is runs, or the one asked for", () => {
-    assert.ok(usable.includes("scalar"));
-    assert.is(look("").simd, usable[0]);
-    for (const simd of usable) assert.is(found.get(simd)?.simd, simd);
+  test("TINYBARD_SIMD chooses an instruction set; the default is the best available one", () => {
+    assert.ok(available.includes("scalar"));
+    assert.is(getReport("").simd, available[0]);
+    for (const simd of available) assert.is(reports.get(simd)?.simd, simd);
   });
 
-  test("one that is unknown or lacking is named; auto falls back to ts", () => {
-    const lacking = ["avx512", "avx2", "neon"].filter((simd) => !usable.includes(simd));
-    for (const simd of ["sse9", "AVX2", ...lacking]) {
-      const { auto, error, reason } = look(simd);
-      const why = lacking.includes(simd)
+  test("an unknown or unavailable one is an error that names it; auto falls back to ts", () => {
+    const unavailable = ["avx512", "avx2", "neon"].filter((simd) => !available.includes(simd));
+    for (const simd of ["sse9", "AVX2", ...unavailable]) {
+      const { auto, error, reason } = getReport(simd);
+      const why = unavailable.includes(simd)
         ? "this processor does not have it"
         : "expected avx512, avx2, neon or scalar";
       assert.match(
@@ -80,19 +86,19 @@ function define(chosen: string): void {
     }
   });
 
-  for (const simd of usable)
+  for (const simd of available)
     if (simd !== chosen)
-      test(`the kernels hold on ${simd}`, () => {
-        const pages = ["backend/kernels.test", "backend/threads.test", "backend/vecmath.test"];
-        const said = run(simd, join(here, "../run.js"), ...pages, "--device", "cpu");
-        assert.match(said, /^[1-9]\d* passed, 0 failed, 0 skipped$/m);
+      test(`the kernel tests pass on ${simd}`, () => {
+        const files = ["backend/kernels.test", "backend/threads.test", "backend/vecmath.test"];
+        const output = runNode(simd, join(here, "../run.js"), ...files, "--device", "cpu");
+        assert.match(output, /^[1-9]\d* passed, 0 failed, 0 skipped$/m);
       });
 
-  test("vectors multiply matrices at least twice as fast", () => {
-    if (usable.length < 2) return console.log("skipped: simd: this processor has no vectors");
-    const rate = (simd: string) => found.get(simd)?.rate ?? 0;
-    const best = Math.max(...usable.slice(0, -1).map(rate));
-    assert.ok(best > 2 * rate("scalar"), `${best} a second, scalar ${rate("scalar")}`);
+  test("matmul with vectors is at least twice as fast as without", () => {
+    if (available.length < 2) return console.log("skipped: simd: this processor has no vectors");
+    const rate = (simd: string) => reports.get(simd)?.rate ?? 0;
+    const best = Math.max(...available.slice(0, -1).map(rate));
+    assert.ok(best > 2 * rate("scalar"), `${best} FLOP/s, scalar ${rate("scalar")}`);
   });
 }
 

@@ -1,6 +1,6 @@
-// Every kernel of the C++ addon, at odd sizes and at sizes for many threads: what it gives is what
-// the reference gives in double precision, and the same bits with any number of threads.
-// test/backend/simd.test.ts runs this page again for each instruction set.
+// Every kernel of the C++ addon, at odd sizes and at sizes for many threads: its results match those
+// of the reference kernel in double precision, and have the same bits with any number of threads.
+// test/backend/simd.test.ts runs this file again for each instruction set.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -25,55 +25,57 @@ type Kernels = Record<string, (...args: Args) => unknown>;
 
 function define({ kernels, signatures, threads }: CpuAddon): void {
   const native = kernels as unknown as Kernels;
-  const inDoubles = (x: unknown): unknown => {
-    if (Array.isArray(x)) return x.map(inDoubles);
+  const toDoubles = (x: unknown): unknown => {
+    if (Array.isArray(x)) return x.map(toDoubles);
     return x instanceof Float32Array ? Float64Array.from(x) : structuredClone(x);
   };
 
-  const bytesOf = (x: NumericArray) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
+  const toBytes = (x: NumericArray) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
 
-  /** A kernel with a number of threads on copies of the arguments: all its buffers afterwards. */
+  /** Runs a kernel on copies of the arguments; returns all buffers afterwards. */
   const run = (kernel: string, args: Args, count: number) => {
-    const own = structuredClone(args);
+    const copies = structuredClone(args);
     threads(count);
-    native[kernel](...own);
-    return own.flat().filter(ArrayBuffer.isView) as NumericArray[];
+    native[kernel](...copies);
+    return copies.flat().filter(ArrayBuffer.isView) as NumericArray[];
   };
 
-  /** `nulls`: which of the arguments that may be null are, a bit for each. */
+  /** Checks one call. Bit i of `nulls` makes the i-th optional argument null. */
   const check = (kernel: string, values: Values, lists: number[], nulls = 0) => {
-    const what = `${kernel} ${JSON.stringify(values)}, nulls ${nulls}`;
+    const call = `${kernel} ${JSON.stringify(values)}, nulls ${nulls}`;
     const args = createArguments({ signatures }, kernel, values, { lists });
     for (const [i, { kind, name }] of parseSignature(signatures[kernel]).entries()) {
       if (!isOptional(kind)) continue;
-      const isNone = name === "h" && !values.activation;
-      const isNeeded = kernel === "linearBackward" && name === "h"; // where there is an f
-      if (isNone || (nulls % 2 === 1 && !isNeeded)) args[i] = null;
+      const isUnused = name === "h" && !values.activation;
+      const isRequired = kernel === "linearBackward" && name === "h"; // with an activation
+      if (isUnused || (nulls % 2 === 1 && !isRequired)) args[i] = null;
       nulls >>= 1;
     }
     const actual = run(kernel, args, 1);
-    const doubles = args.map(inDoubles);
+    const doubles = args.map(toDoubles);
     (reference as unknown as Kernels)[kernel](...doubles);
     const expected = doubles.flat().filter(ArrayBuffer.isView) as NumericArray[];
     for (const [i, x] of actual.entries()) {
-      let most = 1e-6;
-      for (const y of expected[i]) most = Math.max(most, Math.abs(y));
-      const wrong = x.findIndex((y, j) => !(Math.abs(y - expected[i][j]) <= 1e-5 * most));
-      assert.is(wrong, -1, `${what}: ${x[wrong]}, expected ${expected[i][wrong]}`);
+      let scale = 1e-6;
+      for (const y of expected[i]) scale = Math.max(scale, Math.abs(y));
+      const wrong = x.findIndex((y, j) => !(Math.abs(y - expected[i][j]) <= 1e-5 * scale));
+      assert.is(wrong, -1, `${call}: ${x[wrong]}, expected ${expected[i][wrong]}`);
     }
     for (const count of [2, 3, 7, 7])
       for (const [i, x] of run(kernel, args, count).entries())
         assert.ok(
-          Buffer.compare(bytesOf(x), bytesOf(actual[i])) === 0,
-          `${what}: ${count} threads`,
+          Buffer.compare(toBytes(x), toBytes(actual[i])) === 0,
+          `${call}: ${count} threads`,
         );
   };
+
   const before = threads();
   test.after(() => {
     threads(before);
   });
+
   for (const [kernel, signature] of Object.entries(signatures)) {
-    test(`${kernel}: as in doubles, and the same bits with 1, 2, 3 and 7 threads`, () => {
+    test(`${kernel}: matches f64, and has the same bits with 1, 2, 3 and 7 threads`, () => {
       for (const [seed, size] of oddSizes.entries()) {
         const lists = [size, 1, oddSizes[oddSizes.length - 1 - seed]];
         check(kernel, sampleSizes(signature, seed), lists, seed);

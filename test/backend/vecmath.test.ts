@@ -1,6 +1,6 @@
 // The functions of native/cpu/vecmath.h, through their kernels, against double precision: over all
-// floats, the largest errors are those that the comments there state. test/backend/simd.test.ts runs this page again
-// for each instruction set.
+// floats, the largest errors are those that the comments there state. test/backend/simd.test.ts
+// runs this file again for each instruction set.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -11,26 +11,28 @@ import { reference } from "#src/backend/ts/index.js";
 const test = suite("vecmath");
 const addon = addonOf("cpu");
 
-/** Every `step`th pattern of 32 bits from that of `first` to that of `last`, with both signs. */
-function patterns(first: number, last: number, step: number): number[] {
+/** Returns the bits of every `step`th float from `first` to `last`, with both signs. */
+function bitPatterns(first: number, last: number, step: number): number[] {
   const [from, to] = new Uint32Array(Float32Array.of(first, last).buffer);
   const positive = Array.from({ length: Math.ceil((to - from) / step) }, (_, i) => from + i * step);
   return positive.flatMap((bits) => [bits, bits + 2 ** 31]);
 }
-const bits = [...patterns(0, Number.NaN, 4099), ...patterns(1 / 256, 128, 257)]; // 2 million
+const bits = [...bitPatterns(0, Number.NaN, 4099), ...bitPatterns(1 / 256, 128, 257)]; // 2 million
 const floats = new Float32Array(Uint32Array.from(bits).buffer);
-const biggest = 3.4028234663852886e38;
-const specials = Float32Array.of(
-  ...[0, 1, 0.625, 88.72283, 88.73, 89, 103.97, 104, 1e20, biggest, Number.POSITIVE_INFINITY],
-  ...[2 ** -149, 2 ** -127, 2 ** -126, 1 - 2 ** -24, 1 + 2 ** -23, Math.SQRT1_2, Math.SQRT2],
-);
+const LARGEST = 3.4028234663852886e38;
+// biome-ignore format: by kind
+const edgeCases = [
+  0, 1, 0.625, 88.72283, 88.73, 89, 103.97, 104, 1e20, LARGEST, Number.POSITIVE_INFINITY,
+  2 ** -149, 2 ** -127, 2 ** -126, 1 - 2 ** -24, 1 + 2 ** -23, Math.SQRT1_2, Math.SQRT2,
+];
 
-/** What is computed, and the largest error stated of it, in ulp, where `holds` or everywhere. */
+/** A kernel, its exact function, and its largest documented error in ulp. */
 interface Row {
   name: keyof Kernels;
   f: (x: number) => number;
   ulp: number;
-  holds?: (x: number, y: number) => boolean;
+  /** Returns true if the bound applies to y = f(x); without it, the bound applies everywhere. */
+  applies?: (x: number, y: number) => boolean;
 }
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
@@ -47,67 +49,72 @@ const rows: Row[] = [
   { name: "log", f: Math.log, ulp: 1 },
   { name: "sigmoid", f: sigmoid, ulp: 2.5 },
   { name: "tanh", f: Math.tanh, ulp: 1.4 },
-  { name: "silu", f: (x) => x * sigmoid(x), ulp: 3.3, holds: isNotTiny },
-  { name: "gelu", f: gelu, ulp: 8, holds: isNotTiny },
-  { name: "geluTanh", f: geluTanh, ulp: 210, holds: isNotTiny },
-  { name: "geluTanh", f: geluTanh, ulp: 4, holds: (x, y) => x >= -1 && isNotTiny(x, y) },
+  { name: "silu", f: (x) => x * sigmoid(x), ulp: 3.3, applies: isNotTiny },
+  { name: "gelu", f: gelu, ulp: 8, applies: isNotTiny },
+  { name: "geluTanh", f: geluTanh, ulp: 210, applies: isNotTiny },
+  { name: "geluTanh", f: geluTanh, ulp: 4, applies: (x, y) => x >= -1 && isNotTiny(x, y) },
 ];
 
-/** The largest absolute errors stated of derivatives. */
-const slopes = { siluBackward: 1e-6, geluBackward: 3e-7, geluTanhBackward: 2e-6 };
+/** The largest documented absolute errors of derivatives. */
+const derivatives = { siluBackward: 1e-6, geluBackward: 3e-7, geluTanhBackward: 2e-6 };
 
 const rounded = new Float32Array(1);
 const roundedBits = new Int32Array(rounded.buffer);
 
-/** The distance between the floats around y. */
-function ulpOf(y: number): number {
+/** Returns the distance between the floats next to y. */
+function toUlp(y: number): number {
   rounded[0] = Math.abs(y);
   return 2 ** (Math.max(roundedBits[0] >> 23, 1) - 150);
 }
 
-/** How far y is from the exact value, in ulp; what is no finite number must be exact. */
-function errorOf(y: number, exact: number): number {
+/** Returns the error of y in ulp. Infinities and NaN must be exact. */
+function errorInUlp(y: number, exact: number): number {
   if (Object.is(y, Math.fround(exact))) return 0;
   if (!Number.isFinite(y) || !Number.isFinite(Math.fround(exact))) return Number.POSITIVE_INFINITY;
-  return Math.abs(y - exact) / ulpOf(exact);
+  return Math.abs(y - exact) / toUlp(exact);
 }
 
 function define({ kernels }: CpuAddon): void {
   const native = kernels as Record<string, (...args: unknown[]) => void>;
   const ts = reference as unknown as typeof native;
 
-  for (const { name, f, ulp, holds = () => true } of rows) {
-    test(`${name}: errors up to ${ulp} ulp`, () => {
+  for (const { name, f, ulp, applies = () => true } of rows) {
+    test(`${name}: the largest error is ${ulp} ulp`, () => {
       const y = new Float32Array(floats.length);
       native[name](floats, y, floats.length);
-      let [worst, at] = [0, 0];
+      let worst = 0;
+      let worstX = 0;
       for (let i = 0; i < y.length; i++) {
         const exact = f(floats[i]);
-        if (exact === 0 ? y[i] === 0 : !holds(floats[i], exact) && Number.isFinite(exact)) continue;
-        const error = errorOf(y[i], exact);
-        if (error > worst) [worst, at] = [error, floats[i]];
+        if (exact === 0 && y[i] === 0) continue; // of either sign
+        if (exact !== 0 && !applies(floats[i], exact) && Number.isFinite(exact)) continue;
+        const error = errorInUlp(y[i], exact);
+        if (error > worst) {
+          worst = error;
+          worstX = floats[i];
+        }
       }
-      assert.ok(worst <= ulp, `${name}(${at}) is wrong by ${worst} ulp, stated are ${ulp}`);
-      assert.ok(worst > ulp * 0.7, `${name}: stated are ${ulp} ulp, more than its ${worst}`);
+      assert.ok(worst <= ulp, `${name}(${worstX}): error ${worst} ulp, documented ${ulp}`);
+      assert.ok(worst > ulp * 0.7, `${name}: documented ${ulp} ulp, largest ${worst}`);
     });
   }
 
-  for (const [name, bound] of Object.entries(slopes)) {
-    test(`${name}: no error above ${bound}`, () => {
+  for (const [name, bound] of Object.entries(derivatives)) {
+    test(`${name}: errors are at most ${bound}`, () => {
       const n = floats.length;
       const dx = new Float32Array(n);
       const exact = new Float64Array(n);
       native[name](floats, new Float32Array(n).fill(1), dx, n);
       ts[name](Float64Array.from(floats), new Float64Array(n).fill(1), exact, n);
       for (let i = 0; i < n; i++) {
-        const isRight = Math.abs(dx[i] - exact[i]) <= bound || Object.is(dx[i], exact[i]);
-        if (!isRight) assert.unreachable(`at ${floats[i]}: ${dx[i]}, expected ${exact[i]}`);
+        const isClose = Math.abs(dx[i] - exact[i]) <= bound || Object.is(dx[i], exact[i]);
+        if (!isClose) assert.unreachable(`at ${floats[i]}: ${dx[i]}, expected ${exact[i]}`);
       }
     });
   }
 
-  test("zeros, infinities, NaN and the ends of ranges: as the reference, signs of 0 included", () => {
-    const x = Float32Array.of(...specials, ...specials.map((each) => -each), Number.NaN);
+  test("zeros of both signs, infinities, NaN and range limits match the reference", () => {
+    const x = Float32Array.of(...edgeCases, ...edgeCases.map((value) => -value), Number.NaN);
     for (const { name, ulp } of rows) {
       const y = new Float32Array(x.length);
       const exact = new Float64Array(x.length);
@@ -115,7 +122,7 @@ function define({ kernels }: CpuAddon): void {
       ts[name](Float64Array.from(x), exact, x.length);
       for (let i = 0; i < x.length; i++)
         assert.ok(
-          errorOf(y[i], exact[i]) <= Math.max(ulp, 60),
+          errorInUlp(y[i], exact[i]) <= Math.max(ulp, 60),
           `${name}(${x[i]}) is ${y[i]}, expected ${exact[i]}`,
         );
     }

@@ -1,0 +1,28 @@
+// Matrix multiplication (GEMM) for the other kernels of the CPU backend: the matmul and linear
+// kernels describe their products as a Gemm and call gemm().
+#pragma once
+
+#include "tile.h"
+
+namespace tinybard::SIMD {
+
+enum class Activation { none, relu, gelu, geluTanh }; // numbered as in the kernel interface
+
+/** c = f(init + a b), with f the activation. */
+struct Gemm {
+  Matrix a;                              // [M, K]
+  Matrix b;                              // [K, N]
+  float* c;                              // [M, N]
+  int64_t M;
+  int64_t N;
+  int64_t K;
+  Init init = Init::zero;
+  const float* bias = nullptr;           // [N], added to each row if init is Init::bias
+  float* h = nullptr;                    // [M, N]: receives the input of f, unless null
+  Activation activation = Activation::none;
+};
+
+/** Runs a Gemm on all threads. */
+void gemm(const Gemm& g);
+
+} // namespace tinybard::SIMD

@@ -111,7 +111,7 @@ inline Vec geluTanh(Vec x) {
 }
 /** sigmoid(2 u) + x sigmoid'(2 u) 2 u'. Absolute error 2 10^-6. */
 inline Vec geluTanhDerivative(Vec x) {
-  const Vec square = min(Vec(1e6f), x * x); // there s is 0 or 1; avoids infinity times 0
+  const Vec square = min(Vec(1e6f), x * x); // beyond, s is 0 or 1; avoids infinity times 0
   const Vec s = sigmoid(Vec(1.59576912f) * x * fma(square, Vec(0.044715f), Vec(1.0f)));
   const Vec du2 = Vec(1.59576912f) * fma(square, Vec(0.134145f), Vec(1.0f));
   return fma(x * s * (Vec(1.0f) - s), du2, s);

@@ -2,7 +2,7 @@
 // devices that it has seen. usage: child.js DEVICE THREADS TIME DTYPE [FILTER]. Prints a line of
 // JSON for the device, then one for each row.
 
-import { type DeviceName, device as deviceOf } from "tinybard";
+import { type DeviceName, device as getDevice } from "tinybard";
 import { setThreads } from "#src/backend/devices.js";
 import { selectRows } from "./all.ts";
 import { run } from "./command.ts";
@@ -33,7 +33,7 @@ export interface Result {
 
 const [name, threads, time, dtype, filter] = process.argv.slice(2);
 await run(async () => {
-  const device = deviceOf(name as DeviceName);
+  const device = getDevice(name as DeviceName);
   const addon = device.addon ?? { simd: "" };
   const simd = "simd" in addon ? addon.simd : addon.processor;
   const count = device.name === "cpu" ? setThreads(Number(threads)) : 1;

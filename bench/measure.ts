@@ -1,6 +1,6 @@
 // Measures the time of a kernel call, and the highest rate that the machine reaches.
 
-import { type Device, device as deviceOf } from "tinybard";
+import { type Device, device as getDevice } from "tinybard";
 import { Bench } from "tinybench";
 import type { CudaAddon } from "#src/backend/addon.js";
 import { median } from "./command.ts";
@@ -65,7 +65,7 @@ export function computeRate(call: Call, ms: number): number {
  */
 export function createCeiling(device: Device, time: number): (call: Call) => number {
   const { addon } = device;
-  const copiers = new Set(device.memory.isHost ? [device, deviceOf("ts")] : [device]);
+  const copiers = new Set(device.memory.isHost ? [device, getDevice("ts")] : [device]);
   const copies = new Map<number, number>();
   let fastest = 0;
   const measureRate = (call: Call, on: Device) => computeRate(call, measureTime(call, on, time));

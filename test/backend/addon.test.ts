@@ -23,14 +23,14 @@ import {
 
 const test = suite("addon");
 const addon = addonOf("cpu");
-const rounds = { seed: 1, numRuns: 3000 };
+const fuzzOptions = { seed: 1, numRuns: 3000 };
 
 type Args = unknown[];
 type Kernel = (...args: Args) => unknown;
 /** A resizable buffer of ES2024, which the ES2023 type library does not declare. */
 type Resizable = ArrayBuffer & { resize(bytes: number): void };
-const resizable = (bytes: number, most: number): Resizable =>
-  Reflect.construct(ArrayBuffer, [bytes, { maxByteLength: most }]);
+const resizable = (bytes: number, maxByteLength: number): Resizable =>
+  Reflect.construct(ArrayBuffer, [bytes, { maxByteLength }]);
 
 /** Detaches the memory of an array. */
 function detach<T extends NumericArray>(x: T): T {
@@ -70,7 +70,7 @@ class Fence {
   }
 }
 
-// ---- wrong arguments
+// ---- invalid arguments
 
 const fails = () => {
   throw new Error("a getter that throws");
@@ -117,24 +117,24 @@ function isValid(kind: string, value: unknown): boolean {
   return kind.endsWith("_OPT") && value === null;
 }
 
-const typeOf = (x: NumericArray) => x.constructor as Float32ArrayConstructor;
+const getArrayType = (x: NumericArray) => x.constructor as Float32ArrayConstructor;
 
 /** Arrays that resemble a valid one but are invalid. */
 const invalidArrays: Record<string, (x: NumericArray) => unknown> = {
   detached: (x) => detach(x.slice()),
-  "in resizable memory": (x) => new (typeOf(x))(resizable(x.byteLength, 1000), 0, x.length),
+  "in resizable memory": (x) => new (getArrayType(x))(resizable(x.byteLength, 1000), 0, x.length),
   "that tracks the length of resizable memory": (x) =>
-    new (typeOf(x))(resizable(x.byteLength, 1000)),
+    new (getArrayType(x))(resizable(x.byteLength, 1000)),
   "outside of memory that has shrunk": (x) => {
     const memory = resizable(x.byteLength, 1000);
-    const view = new (typeOf(x))(memory, 0, x.length);
+    const view = new (getArrayType(x))(memory, 0, x.length);
     memory.resize(x.byteLength - 1);
     return view;
   },
-  "in shared memory": (x) => new (typeOf(x))(new SharedArrayBuffer(x.byteLength)),
+  "in shared memory": (x) => new (getArrayType(x))(new SharedArrayBuffer(x.byteLength)),
   "in shared memory that grows": (x) => {
     const memory = Reflect.construct(SharedArrayBuffer, [x.byteLength, { maxByteLength: 1000 }]);
-    return new (typeOf(x))(memory);
+    return new (getArrayType(x))(memory);
   },
   "a proxy": (x) => new Proxy(x, {}),
   "of bytes": (x) => new Uint8Array(4 * x.length),
@@ -148,7 +148,7 @@ function define(cpu: CpuAddon): void {
   const names = Object.keys(kernels);
   const { gc } = globalThis;
 
-  /** Arguments in a fence. */
+  /** Creates arguments in memory between guard bytes. */
   const createFenced = (name: string, sizes: Record<string, number> = {}) => {
     const fence = new Fence();
     const args = createArguments(cpu, name, sizes, { allocate: fence.allocate });
@@ -185,13 +185,15 @@ function define(cpu: CpuAddon): void {
   for (const name of names) {
     test(`${name}: a valid call writes its outputs and nothing else`, () => {
       const { args, fence } = createFenced(name);
-      if (name === "checkFinite") (args[0] as Float32Array)[0] = Infinity; // a finite value changes nothing
+      // checkFinite writes its output only if the value is not finite
+      if (name === "checkFinite") (args[0] as Float32Array)[0] = Infinity;
       const before = structuredClone(args);
       assert.is(kernels[name](...args), true);
       assert.ok(fence.isIntact);
       for (const [i, { kind }] of parseSignature(cpu.signatures[name]).entries()) {
-        const isResult = /OUT/.test(kind) && kind !== "OUT_LIST_OPT";
-        (isResult ? assert.not.equal : assert.equal)(args[i], before[i], `argument ${i}`);
+        const isOutput = /OUT/.test(kind) && kind !== "OUT_LIST_OPT";
+        if (isOutput) assert.not.equal(args[i], before[i], `argument ${i}`);
+        else assert.equal(args[i], before[i], `argument ${i}`);
       }
     });
   }
@@ -207,7 +209,7 @@ function define(cpu: CpuAddon): void {
     }
   });
 
-  test("one argument too few or too many is an error", () => {
+  test("a wrong number of arguments is an error", () => {
     for (const name of names) {
       const { args, fence } = createFenced(name);
       for (const list of [[], args.slice(1), args.slice(0, -1), [...args, 1], args.concat(args)])
@@ -218,13 +220,11 @@ function define(cpu: CpuAddon): void {
   test("a junk value for any argument is an error", () => {
     for (const [what, make] of Object.entries(junk)) {
       for (const name of names)
-        for (const [i, { kind, name: parameterName }] of parseSignature(
-          cpu.signatures[name],
-        ).entries()) {
+        for (const [i, parameter] of parseSignature(cpu.signatures[name]).entries()) {
           const { args, fence } = createFenced(name);
-          if (isValid(kind, make())) continue;
+          if (isValid(parameter.kind, make())) continue;
           args[i] = make();
-          expectError(name, args, fence, `${parameterName}: ${what}`);
+          expectError(name, args, fence, `${parameter.name}: ${what}`);
         }
     }
   });
@@ -243,35 +243,37 @@ function define(cpu: CpuAddon): void {
   });
 
   test("an array that is too short is an error, by itself and in one of several lists", () => {
-    const short = (x: NumericArray) => x.subarray(1);
+    const shorten = (x: NumericArray) => x.subarray(1);
     forEachArgument((parameter, valid) => {
       if (!isBuffer(parameter) || (isList(parameter) && parameter.name === "x")) return [];
       return [
-        isList(parameter) ? (valid as NumericArray[]).map(short) : short(valid as NumericArray),
+        isList(parameter) ? (valid as NumericArray[]).map(shorten) : shorten(valid as NumericArray),
       ];
     });
   });
 
   test("integers for floats and floats for integers are an error, unless the kernel takes both", () => {
-    const swapped = (x: NumericArray) =>
+    const swapType = (x: NumericArray) =>
       x instanceof Int32Array ? new Float32Array(x.length) : new Int32Array(x.length);
     forEachArgument((parameter, valid) => {
       if (!isBuffer(parameter) || parameter.type === "any") return [];
       return [
-        isList(parameter) ? (valid as NumericArray[]).map(swapped) : swapped(valid as NumericArray),
+        isList(parameter)
+          ? (valid as NumericArray[]).map(swapType)
+          : swapType(valid as NumericArray),
       ];
     });
   });
 
   test("a Float64Array returns false and writes nothing; for integers it is an error", () => {
-    const double = (x: NumericArray) => new Float64Array(x.length);
+    const toDoubles = (x: NumericArray) => new Float64Array(x.length);
     for (const name of names)
       for (const [i, parameter] of parseSignature(cpu.signatures[name]).entries()) {
         if (!isBuffer(parameter)) continue;
         const { args, fence } = createFenced(name);
         args[i] = isList(parameter)
-          ? (args[i] as NumericArray[]).map(double)
-          : double(args[i] as NumericArray);
+          ? (args[i] as NumericArray[]).map(toDoubles)
+          : toDoubles(args[i] as NumericArray);
         if (parameter.type === "i32") expectError(name, args, fence, `${parameter.name}: doubles`);
         else assert.is(kernels[name](...args), false, `${name}: ${parameter.name}`);
         assert.ok(fence.isUntouched, name);
@@ -291,7 +293,7 @@ function define(cpu: CpuAddon): void {
           const x = getFirst(args[i]);
           const y = getFirst(args[j]);
           if (y.length > x.length) continue;
-          const same = new (typeOf(y))(x.buffer as ArrayBuffer, x.byteOffset, y.length);
+          const same = new (getArrayType(y))(x.buffer as ArrayBuffer, x.byteOffset, y.length);
           args[j] = isList(b) ? [same, (args[j] as NumericArray[])[1]] : same;
           expectError(name, args, fence, `${b.name} in ${a.name}`);
         }
@@ -426,7 +428,7 @@ function define(cpu: CpuAddon): void {
         }
         assert.ok(fence.isIntact, name);
       }),
-      rounds,
+      fuzzOptions,
     );
   });
 
@@ -440,7 +442,7 @@ function define(cpu: CpuAddon): void {
         assert.is(kernels[name](...args), true);
         assert.ok(fence.isIntact, name);
       }),
-      rounds,
+      fuzzOptions,
     );
   });
 
@@ -455,7 +457,7 @@ function define(cpu: CpuAddon): void {
           assert.ok(error instanceof Error);
         }
       }),
-      rounds,
+      fuzzOptions,
     );
   });
 

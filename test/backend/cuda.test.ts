@@ -129,13 +129,13 @@ function define(addon: CudaAddon): void {
       if (isNone || (nulls % 2 === 1 && !isNeeded)) args[i] = null;
       nulls >>= 1;
     }
-    const isF = (i: number) => dtype === "bf16" && /^[FW]$/.test(parameters[i].type);
-    const roundedArgs = args.map((x, i) =>
-      x instanceof Float32Array && isF(i) ? roundToBf16(x) : structuredClone(x),
-    );
+    const roundedArgs = args.map((x, i) => {
+      const isBf16 = getDType(parameters[i], dtype) === "bf16";
+      return x instanceof Float32Array && isBf16 ? roundToBf16(x) : structuredClone(x);
+    });
     const actual = run(kernel, parameters, roundedArgs, dtype);
     for (const [i, x] of run(kernel, parameters, roundedArgs, dtype).entries())
-      assert.equal(x, actual[i], `${what}: other bits`);
+      assert.equal(x, actual[i], `${what}: different bits`);
     const exact = compute(kernel, args);
     const steps = computeInSteps[kernel]?.(roundedArgs).filter(ArrayBuffer.isView) as
       | Float64Array[]
@@ -163,7 +163,7 @@ function define(addon: CudaAddon): void {
       const error = maxError(x, expected);
       assert.ok(
         error <= allowed + 1e-5 * largest,
-        `${what}: ${parameter.name} is off by ${error}, allowed ${allowed} for values up to ${largest}`,
+        `${what}: error of ${parameter.name} is ${error}, allowed ${allowed}, values up to ${largest}`,
       );
     }
   };

@@ -2,7 +2,7 @@ import { GPT, keep, nn, ones, randn, type Tensor, tensor, zeros } from "tinybard
 import * as assert from "uvu/assert";
 import { assertClose, eachDevice } from "../support/support.js";
 
-eachDevice("nn", (test, on) => {
+eachDevice("module", (test, on) => {
   class Inner extends nn.Module {
     weight = tensor([1, 2], { device: on, requiresGrad: true });
   }

@@ -28,7 +28,7 @@ eachDevice("creation", (test, on) => {
     assert.is(tensor([0.1], { device: on }).item(), Math.fround(0.1));
   });
 
-  test("data() and toArray() are fresh", () => {
+  test("data() and toArray() return copies", () => {
     const x = tensor([1, 2], { device: on });
     x.data()[0] = 5;
     assert.equal(x.toArray(), [1, 2]);

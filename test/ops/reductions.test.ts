@@ -10,22 +10,22 @@ eachDevice("reductions", (test, on) => {
       [1, 33, 2],
     ];
     const options = dim === undefined ? {} : { dim };
-    testOp(test, on, { name: `sum ${dim}`, f: (x) => sum(x, options), shapes, atol: 1e-5 });
+    testOp(test, on, { name: `sum, dim ${dim}`, f: (x) => sum(x, options), shapes, atol: 1e-5 });
     testOp(test, on, {
-      name: `mean ${dim}`,
+      name: `mean, dim ${dim}`,
       f: (x) => mean(x, { ...options, keepdim: true }),
       shapes,
     });
     testOp(test, on, {
-      name: `max ${dim}`,
+      name: `max, dim ${dim}`,
       f: (x) => max(x, options),
       shapes,
       domain: (x) => x * 50,
     });
-    testOp(test, on, { name: `var ${dim}`, f: (x) => variance(x, options), shapes });
+    testOp(test, on, { name: `var, dim ${dim}`, f: (x) => variance(x, options), shapes });
   }
   testOp(test, on, {
-    name: "var unbiased",
+    name: "var, unbiased",
     f: (x) => variance(x, { dim: 1, unbiased: true }),
     shapes: [[3, 5]],
   });

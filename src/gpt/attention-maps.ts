@@ -43,7 +43,7 @@ export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
 
 /**
  * Returns the weights of a self-attention layer, softmax(q k^T / sqrt D) (B, H, T, T), for x
- * [B, T, C]. They are f32 in a bf16 model as well.
+ * [B, T, C]. They are f32 even in a bf16 model.
  */
 export function attentionWeights(layer: MultiHeadAttention, x: Tensor): Tensor {
   if (layer.q_attn)

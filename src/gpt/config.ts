@@ -1,4 +1,4 @@
-// The options of a GPT: their types, their defaults and their checks.
+// The options of a GPT: types, defaults and validation.
 
 import { checkOptions, defined, fail } from "../errors.ts";
 
@@ -65,13 +65,13 @@ export const gptOptionNames: readonly (keyof GPTConfig)[] = [
   "qkvBias",
 ];
 
-/** Returns the options of a GPT out of a larger configuration, such as that of a run. */
+/** Extracts the options of a GPT from a larger configuration, such as that of a run. */
 export function pickGPTOptions<T extends Partial<GPTConfig>>(config: T): Pick<T, keyof GPTConfig> {
   const entries = gptOptionNames.map((name) => [name, config[name]]);
   return Object.fromEntries(entries);
 }
 
-/** Fills in the defaults. Throws if a value is invalid. */
+/** Returns the options with defaults filled in. Throws if a value is invalid. */
 export function configure(options: GPTOptions): GPTConfig {
   checkOptions("GPT", options, gptOptionNames);
   const qkvBias = options.bias ?? defaults.bias;

@@ -73,7 +73,7 @@ class TransformerStack<Block extends Module> extends Module {
     this.ln_f = makeNorm(config.nEmbd, config);
   }
 
-  /** idx [B, T] of i32 -> [B, T, C]; `forwardBlock` computes a block, `op` is for messages. */
+  /** idx [B, T] of i32 -> [B, T, C]; `forwardBlock` runs a block, errors name `op`. */
   run(op: string, idx: Tensor, forwardBlock: (block: Block, x: Tensor) => Tensor): Tensor {
     checkTensor(op, "idx", idx);
     checkRank(op, "idx", idx.shape, "BT");
@@ -123,11 +123,11 @@ export class EncoderDecoder extends Module {
     );
     this.lm_head = new Linear(nEmbd, targetVocabSize, { bias: false, init });
     initWeights(this.encoder, 2 * nEncoderLayer); // a block has self-attention and an MLP
-    initWeights(this.decoder, 3 * nDecoderLayer); // and the decoder's has cross-attention
+    initWeights(this.decoder, 3 * nDecoderLayer); // a decoder block also has cross-attention
     initWeights(this.lm_head, 1);
   }
 
-  /** Encodes a text.  source [B, S] of i32 -> memory [B, S, C]. */
+  /** Encodes the source text.  source [B, S] of i32 -> memory [B, S, C]. */
   encode(source: Tensor): Tensor {
     return this.encoder.run("encode", source, (block, x) => block.forward(x));
   }
@@ -149,8 +149,8 @@ export class EncoderDecoder extends Module {
   }
 
   /**
-   * Decodes greedily: for each text of source [B, S], appends the likeliest next token to `start`
-   * until `stop`, which is not returned, or until there are maxNewTokens.
+   * Decodes greedily: for each text of source [B, S], starts with `start` and repeatedly appends
+   * the most likely next token, until `stop` or maxNewTokens. Returns neither `start` nor `stop`.
    */
   translate(
     source: Tensor,

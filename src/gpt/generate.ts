@@ -15,11 +15,11 @@ import type { LanguageModel } from "./language-model.ts";
 import { GPT } from "./model.ts";
 
 export interface Sampling {
-  /** Divides the logits: values below 1 sharpen the distribution; 0 selects the likeliest token. */
+  /** Divides the logits: values below 1 sharpen the distribution; 0 selects the top token. */
   temperature?: number;
-  /** Samples from the topK likeliest tokens only. */
+  /** Samples from the topK most likely tokens only. */
   topK?: number;
-  /** Samples from the smallest set of likeliest tokens with total probability topP (nucleus). */
+  /** Samples from the smallest set of top tokens whose probabilities sum to topP (nucleus). */
   topP?: number;
 }
 
@@ -28,7 +28,7 @@ export interface Generation extends Sampling {
   /** The token ids to continue, at least one. */
   prompt: ArrayLike<number>;
   maxNewTokens: number;
-  /** Makes the tokens reproducible. Without it, each call samples other ones. */
+  /** Makes the tokens reproducible. Without it, each call samples different ones. */
   seed?: number;
   /** Ends the generation when one of these ids is sampled, without yielding it. */
   stop?: number | readonly number[];
@@ -41,9 +41,9 @@ export interface TokenWithLogits {
 }
 
 /**
- * Yields the ids of new tokens one by one. With a GPT, each token is read once, thanks to a KV
- * cache, until the context is full. From then on the last blockSize tokens are read again for each
- * new one, because their positions change.
+ * Yields the ids of new tokens one by one. A GPT uses a KV cache, so it processes each token once
+ * until the context is full. After that, it reprocesses the last blockSize tokens for each new one,
+ * because their positions change.
  * @example
  * const model = new GPT({ vocabSize: 65, blockSize: 16, nLayer: 1, nHead: 2, nEmbd: 8 });
  * for await (const id of generate(model, { prompt: [0], maxNewTokens: 4 })) console.log(id);
@@ -52,7 +52,7 @@ export async function* generate(model: LanguageModel, options: Generation): Asyn
   for await (const { id } of generateWithLogits(model, options)) yield id;
 }
 
-/** Like generate(), but yields the logits that each token was sampled from as well. */
+/** Like generate(), but also yields the logits that each token was sampled from. */
 export async function* generateWithLogits(
   model: LanguageModel,
   options: Generation,
@@ -85,7 +85,7 @@ export async function* generateWithLogits(
 /** Computes the logits (V) of the token that follows `ids`. */
 type Predictor = (ids: number[]) => ArrayLike<number>;
 
-/** Creates a predictor that reads only the ids that have been added since its last call. */
+/** Creates a predictor that processes only the ids added since its last call. */
 function cachedPredictor(model: GPT): Predictor {
   const { device } = model.wte.weight;
   const cache = new KVCache(model.config, { device, dtype: model.dtype });
@@ -96,7 +96,7 @@ function cachedPredictor(model: GPT): Predictor {
     }),
   );
   return (ids) => {
-    if (cache.used >= ids.length) cache.clear(); // the context has moved: all positions change
+    if (cache.used >= ids.length) cache.clear(); // the window has moved: all positions change
     const newIds = ids.slice(cache.used);
     const logits = scope(() => forward(toBatch(newIds, device)).data());
     cache.advance(newIds.length);
@@ -104,7 +104,7 @@ function cachedPredictor(model: GPT): Predictor {
   };
 }
 
-/** Creates a predictor that reads all ids each time, for a model without a KV cache. */
+/** Creates a predictor that processes all ids each time, for a model without a KV cache. */
 function plainPredictor(model: LanguageModel): Predictor {
   const [weight] = [...model.parameters(), ...model.buffers()];
   if (!weight) fail("generate: the model has no parameters");
@@ -117,7 +117,7 @@ function plainPredictor(model: LanguageModel): Predictor {
   return (ids) => inEvalMode(model, () => predict(ids));
 }
 
-/** (1, T) of i32 */
+/** Converts ids to a batch of one sequence, (1, T) of i32. */
 function toBatch(ids: number[], device: Device): Tensor {
   return tensor(Int32Array.from(ids), { shape: [1, ids.length], device });
 }
@@ -138,9 +138,12 @@ export function sample(logits: ArrayLike<number>, u: number, options: Sampling =
       ? Float64Array.of(1)
       : descending.subarray(0, topK).map((x) => Math.exp((x - max) / temperature));
   const threshold = topP * weights.reduce((sum, weight) => sum + weight, 0);
-  let count = 0;
-  for (let sum = 0; count < weights.length && (count === 0 || sum < threshold); count++)
+  let count = 1;
+  let sum = weights[0];
+  while (count < weights.length && sum < threshold) {
     sum += weights[count];
+    count++;
+  }
   const rank = pick(weights.subarray(0, count), u);
   // equal logits are ranked by their index
   const logit = descending[rank];
@@ -150,7 +153,7 @@ export function sample(logits: ArrayLike<number>, u: number, options: Sampling =
   return index;
 }
 
-/** softmax(logits)[id]: the probability that the model assigns to a token, without restrictions. */
+/** Returns softmax(logits)[id], the probability of a token before temperature, topK and topP. */
 export function tokenProbability(logits: ArrayLike<number>, id: number): number {
   const values = Array.from(logits);
   const max = values.reduce((a, b) => Math.max(a, b));

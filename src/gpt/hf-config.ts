@@ -1,16 +1,16 @@
-// The config.json of a GPT-2 in the format of Hugging Face transformers, read and written.
+// Reads and writes the config.json of a GPT-2 in the format of Hugging Face transformers.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fail } from "../errors.ts";
 import type { GPTConfig, GPTOptions } from "./config.ts";
 
-/** A file is not valid, or describes a model that GPT cannot represent. The message names it. */
+/** A file is invalid or describes a model that GPT cannot represent. The message names the file. */
 export class GPT2Error extends Error {
   override name = "GPT2Error";
 }
 
-/** Activations by their names in config.json; of two names for one, the first is written. */
+/** Activations by their names in config.json. The first name of an activation is written. */
 const activationNames: Record<string, GPTConfig["activation"]> = {
   gelu_new: "gelu-tanh",
   gelu_pytorch_tanh: "gelu-tanh",
@@ -21,7 +21,7 @@ const activationNames: Record<string, GPTConfig["activation"]> = {
   tanh: "tanh",
 };
 
-/** The defaults of transformers for sizes that config.json does not have. */
+/** The defaults of transformers for sizes that are missing from config.json. */
 const defaultSizes = { vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12 };
 
 /** Reads the config.json in a folder. Throws a GPT2Error if GPT cannot represent the model. */
@@ -61,7 +61,7 @@ export function readHFConfig(folder: string): GPTOptions & { tieWeights: boolean
   };
 }
 
-/** Returns the config.json of transformers. */
+/** Returns the contents of config.json for a GPT. Throws if GPT-2 cannot represent it. */
 export function toHFConfig(config: GPTConfig, endOfText: number | null) {
   const { activation, positions, norm, dropout, embeddingDropout } = config;
   if (positions !== "learned") fail(`saveGPT2: positions is ${positions}, but GPT-2's are learned`);
@@ -102,7 +102,7 @@ export function readJSON(file: string): Record<string, unknown> {
   throw invalid(file, "not a JSON object");
 }
 
-/** Returns the error for a file. */
+/** Creates the error for a problem with a file. */
 export function invalid(file: string, problem: string): GPT2Error {
   return new GPT2Error(`${file}: ${problem}`);
 }

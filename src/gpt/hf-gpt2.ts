@@ -55,9 +55,9 @@ export function readGPT2(folder: string): GPT {
 }
 
 /**
- * Writes a GPT in f32 to a folder that transformers loads. Biases that the model does not have are
- * written as zeros. `endOfText` is the id of the token between texts, if there is one. Throws if
- * GPT-2 cannot represent the model.
+ * Writes a GPT in f32 to a folder that transformers can load. Biases that the model does not have
+ * are written as zeros. `endOfText` is the id of the token between texts, if there is one. Throws
+ * if GPT-2 cannot represent the model.
  * @example
  * const model = new GPT({ vocabSize: 65, blockSize: 16, nLayer: 1, nHead: 2, nEmbd: 8 });
  * saveGPT2("saved", model);
@@ -83,12 +83,8 @@ export function isGPT2Folder(folder: string): boolean {
 
 function toHFWeights(model: GPT): TensorDict {
   const own = new Map([...model.namedParameters(), ...model.namedBuffers()]);
-  if (
-    own
-      .get("lm_head.bias")
-      ?.data()
-      .some((b) => b !== 0)
-  )
+  const headBias = own.get("lm_head.bias")?.data() ?? [];
+  if (headBias.some((b) => b !== 0))
     fail("saveGPT2: lm_head.bias has values other than 0, but GPT-2's head has no bias");
   const shapes = getShapes(model.config);
   const extra = [...own.keys()].find((name) => !shapes.has(name) && name !== "lm_head.bias");
@@ -109,7 +105,7 @@ function readWeights(files: string[], tieWeights: boolean) {
   for (const file of files) {
     for (const [fullName, x] of Object.entries(loadSafetensors(file))) {
       const name = fullName.replace(/^transformer\./, "");
-      if (name in dict) throw invalid(file, `${name} is there twice`);
+      if (name in dict) throw invalid(file, `${name} appears twice`);
       source[name] = file;
       const isMask = /\.attn\.(bias|masked_bias)$/.test(name);
       const isTiedHead = tieWeights && name === "lm_head.weight";
@@ -145,7 +141,7 @@ function getShapes(config: GPTOptions, available = Infinity): Map<string, Shape>
     shapes.set(`${name}.weight`, weight);
     shapes.set(`${name}.bias`, weight.slice(-1));
   };
-  // an invalid config.json may have a huge n_layer: list only one more block than could be there
+  // an invalid config.json may have a huge n_layer: list at most one block more than could exist
   for (let i = 0; i < Math.min(nLayer, available + 1); i++) {
     layer(`h.${i}.ln_1`, C);
     layer(`h.${i}.attn.c_attn`, C, 3 * C);

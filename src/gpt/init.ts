@@ -6,10 +6,10 @@ import { nextSite, normal } from "../random.ts";
 import { scope } from "../scope.ts";
 
 /**
- * Draws all matrices of a model from N(0, 0.02^2). The projections c_proj, whose outputs are added
- * to the residual stream, get the standard deviation 0.02 / sqrt(additions), where `additions` is
- * the number of such projections, so that the stream does not grow with the depth. Radford et al.
- * (2019), section 2.3.
+ * Initializes all matrices of a model with samples from N(0, 0.02^2). The projections c_proj, whose
+ * outputs are added to the residual stream, get the standard deviation 0.02 / sqrt(additions),
+ * where `additions` is the number of such projections. This keeps the stream from growing with
+ * depth. Radford et al. (2019), section 2.3.
  */
 export function initWeights(model: Module, additions: number): void {
   for (const [name, w] of model.namedParameters()) {

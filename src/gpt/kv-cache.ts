@@ -1,4 +1,4 @@
-// The KV cache: keys and values of past tokens, so that generating a token reads only that token.
+// The KV cache: keys and values of past tokens, so that each step processes only the new token.
 
 import type { Device, DType } from "../backend/device.ts";
 import type { Past } from "../nn/index.ts";
@@ -7,7 +7,7 @@ import { keep } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
 
-/** Allocates its full capacity of blockSize tokens at once; appending a token copies nothing. */
+/** A cache with a fixed capacity of blockSize tokens. Appending a token copies no others. */
 export class KVCache {
   readonly layers: readonly Past[]; // one per block; all share `length`
   readonly length: Tensor; // [] of i32, on the device: the position of the next token

@@ -18,6 +18,6 @@ export interface LanguageModel extends Module {
 export function countParameters(model: Module): number {
   let count = 0;
   for (const weight of model.parameters()) count += weight.size;
-  for (const weight of model.buffers()) count += weight.size; // of a quantized model
+  for (const weight of model.buffers()) count += weight.size; // quantized weights
   return count;
 }

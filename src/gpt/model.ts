@@ -58,12 +58,12 @@ class Block extends Module {
     this.dropout = dropout;
   }
 
-  /** `past` holds the keys and values of earlier tokens when a text is read piece by piece. */
+  /** `past` holds the keys and values of earlier tokens when a text is processed in pieces. */
   forward(x: ResidualStream, past?: Past): ResidualStream {
     const dropout = this.training && !past ? this.dropout : 0;
     const attn = (x: Tensor) => (past ? this.attn.extend(x, past) : this.attn.forward(x));
     x = x.add(attn(this.ln_1.forward(x)), { dropout }); // x + dropout(attn(ln_1(x)))  (B, T, C)
-    x = x.add(this.mlp.forward(this.ln_2.forward(x)), { dropout }); // likewise  (B, T, C)
+    x = x.add(this.mlp.forward(this.ln_2.forward(x)), { dropout }); // x + dropout(mlp(ln_2(x)))
     return x;
   }
 }
@@ -83,7 +83,7 @@ export class GPT extends Module {
   readonly ln_f: LayerNorm | RMSNorm;
   readonly lm_head: Linear;
 
-  /** With `initWeights: false` matrices stay as `init` made them, for loadStateDict() to fill. */
+  /** With `initWeights: false`, matrices keep the values of `init` until loadStateDict(). */
   constructor(
     options: GPTOptions,
     { initWeights: isRandom = true, init = zeros }: { initWeights?: boolean; init?: Init } = {},
@@ -104,8 +104,8 @@ export class GPT extends Module {
 
   /**
    * idx, targets [B, T] of i32. Returns the logits [B, T, V] and, with targets, the mean
-   * cross-entropy []. Training sets `logits: false`: the loss is then computed without keeping
-   * them.
+   * cross-entropy []. Training sets `logits: false`, which computes the loss without storing the
+   * logits.
    */
   forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
     checkOptions("forward", options, ["logits"]);

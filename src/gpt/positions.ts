@@ -21,7 +21,7 @@ export function positionTable({ positions, blockSize, nEmbd }: PositionConfig): 
   return null;
 }
 
-/** Sinusoids with the root mean square of initial token embeddings, 0.02, to not dominate them. */
+/** Creates sinusoids with the root mean square of initial token embeddings, 0.02. */
 function scaledSinusoids([length, size]: number[]): Tensor {
   return mul(sinusoidalTable(length, size), 0.02 * Math.SQRT2);
 }

@@ -1,6 +1,6 @@
 // Named configurations of model and training. Each overrides some defaults of the training options.
 
-/** The common options of Karpathy's lecture models: constant learning rate, decay on everything. */
+/** Options shared by Karpathy's lecture models: constant learning rate, decay of all weights. */
 const lecture = {
   bias: true,
   qkvBias: false,
@@ -19,7 +19,7 @@ const lecture = {
   evalIters: 200,
 } as const;
 
-/** The common options of nanoGPT's models: warmup and cosine decay, gradient clipping. */
+/** Options shared by nanoGPT's models: warmup and cosine decay, gradient clipping. */
 const nanogpt = {
   bias: false,
   tieWeights: true,
@@ -36,7 +36,7 @@ const nanogpt = {
   evalInterval: 250,
 } as const;
 
-/** Training options by preset name: the options in which a preset differs from the defaults. */
+/** Training options by preset name. Each preset lists only what differs from the defaults. */
 export const presets = {
   /** The bigram model: predicts each character from the one before. */
   bigram: {

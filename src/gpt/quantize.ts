@@ -23,9 +23,9 @@ import type { LanguageModel } from "./language-model.ts";
 import { GPT } from "./model.ts";
 
 /**
- * Returns a GPT with the weights of another one in 8 or 4 bits, each matrix quantized separately by
- * quantizeMatrix(). A tied head stays tied. The result cannot be trained: none of its parameters
- * requires a gradient.
+ * Returns a copy of a GPT whose weights have 8 or 4 bits. quantizeMatrix() quantizes each matrix
+ * separately. A tied head stays tied. The result cannot be trained: none of its parameters requires
+ * a gradient.
  * @example
  * const model = new GPT({ vocabSize: 64, blockSize: 16, nLayer: 1, nHead: 2, nEmbd: 64 });
  * const quantized = quantize(model, { bits: 8 });
@@ -57,8 +57,9 @@ export function isQuantized(model: LanguageModel): boolean {
 }
 
 /**
- * Builds a GPT of quantized layers whose weights are to be loaded. It uses the quantized matrices
- * in `dict` without copying them, so that they are never in memory twice; all other weights are 0.
+ * Builds a GPT with quantized layers, whose weights are loaded afterwards. It uses the quantized
+ * matrices in `dict` without copying them, so they are never in memory twice; all other weights are
+ * 0.
  */
 export function quantizedGPT(options: GPTOptions, bits: Bits, dict: StateDict = {}): GPT {
   const model = new GPT(options, { initWeights: false, init: withoutMemory });
@@ -76,12 +77,12 @@ export function quantizedGPT(options: GPTOptions, bits: Bits, dict: StateDict = 
   return model;
 }
 
-/** Creates matrices without memory, because they are replaced before they are used. */
+/** Creates a matrix without memory, which is replaced before it is used. */
 function withoutMemory(shape: number[]): Tensor {
   return shape.length < 2 ? zeros(shape) : new Tensor(defaultDevice().empty("f32", 0), shape);
 }
 
-/** Finds a quantized matrix in a dictionary. Parts that are missing or do not fit are 0. */
+/** Finds a quantized matrix in a state dict. Parts that are missing or have other shapes are 0. */
 function findMatrix(dict: StateDict, name: string, w: Tensor, bits: Bits): QuantizedMatrix {
   const shapes = quantizedShapes(w.shape, bits);
   const find = (key: string, shape: Shape, dtype: DType) => {

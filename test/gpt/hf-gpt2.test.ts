@@ -170,7 +170,7 @@ eachDevice("GPT-2 folders", (test, on) => {
     for (const [more, message] of [
       [{ odd: zeros([1]) }, /odd unknown/],
       [{ [name]: zeros([1]) }, /has shape \[1\], expected/],
-      [{ [dict[0][0]]: zeros([1]) }, /is there twice/],
+      [{ [dict[0][0]]: zeros([1]) }, /appears twice/],
     ] as [TensorDict, RegExp][]) {
       saveSafetensors(join(path, files[1]), { ...second, ...more });
       await assertRejects(path, files[1], message);
@@ -204,7 +204,7 @@ eachDevice("GPT-2 folders", (test, on) => {
       [without, /h\.1\.ln_2\.bias missing/],
       [() => ({}), /wte.weight, wpe.weight, h.0.ln_1.weight, .* and \d+ more missing/],
       [(dict) => ({ ...dict, "h.0.attn.q.weight": zeros([2]) }), /h.0.attn.q.weight unknown/],
-      [(dict) => ({ ...dict, "wte.weight": zeros([2]) }), /wte.weight is there twice/],
+      [(dict) => ({ ...dict, "wte.weight": zeros([2]) }), /wte.weight appears twice/],
       [
         (dict) => ({ ...dict, "transformer.h.0.mlp.c_fc.weight": zeros([256, 64]) }),
         /h.0.mlp.c_fc.weight has shape \[256, 64\], expected \[64, 256\]/,

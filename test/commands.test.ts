@@ -1,0 +1,104 @@
+// Executes the shell commands in the documents, one after the other, with fewer steps.
+
+import { type SpawnOptions, spawn, spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { executedDocuments, getCodeBlocks, root } from "./support/documents.ts";
+import { fixturePath } from "./support/support.ts";
+
+const test = suite("commands");
+const temporary: string[] = [];
+test.after(() => {
+  for (const folder of temporary) rmSync(folder, { recursive: true, force: true });
+});
+
+const commandNames = [
+  "train",
+  "sample",
+  "eval",
+  "doctor",
+  "import",
+  "export",
+  "quantize",
+  "dashboard",
+  "lesson",
+];
+/** Options that shorten a command; with --json, train prints no sample. */
+const shortened: Record<string, string[]> = {
+  train: ["--max-iters", "2", "--json"],
+  eval: ["--iters", "2"],
+  quantize: ["--iters", "2", "--tokens", "20"],
+};
+
+interface ShellCommand {
+  line: string;
+  name: string;
+  args: string[];
+}
+
+/** Returns the program's commands `npm run NAME -- ARGS` in a document's shell blocks. */
+function getCommands(file: string): ShellCommand[] {
+  const lines = getCodeBlocks(file, "sh").join("").replaceAll("\\\n", " ").split("\n");
+  return lines.flatMap((line) => {
+    const [, name, rest = ""] = /^npm run (\w+)(?: (?:-- )?(.*))?$/.exec(line) ?? [];
+    if (!commandNames.includes(name)) return [];
+    const args = rest.replace(/ #.*$| -- /, " ").match(/"[^"]*"|\S+/g) ?? [];
+    return { line, name, args: args.map((arg) => arg.replaceAll('"', "")) };
+  });
+}
+
+for (const file of executedDocuments) {
+  const commands = getCommands(file);
+  if (commands.length === 0) continue;
+  test(`${file}, the program's commands, with fewer steps`, async () => {
+    const cwd = mkdtempSync(join(tmpdir(), "tinybard-documents-"));
+    temporary.push(cwd);
+    const text = join(cwd, "text.txt");
+    const other = join(cwd, "other.txt");
+    writeFileSync(text, "To be, or not to be, that is the question:\n".repeat(200));
+    writeFileSync(other, "Call me Ishmael. Some years ago, to be sure,\n".repeat(200));
+    cpSync(fixturePath("gpt2"), join(cwd, "gpt2"), { recursive: true });
+    const env = { ...process.env, TINYBARD_DATA: text };
+    for (const { line, name, args } of commands) {
+      const command =
+        name === "lesson"
+          ? [join(root, "dist", "lessons", "run.js")]
+          : [join(root, "dist", "cli", "index.js"), name];
+      command.push(...args, ...(shortened[name] ?? []));
+      if (name === "train" && !args.includes("--resume")) command.push("--eval-iters", "1");
+      if (name === "dashboard") {
+        await runDashboard(line, command, { cwd, env });
+        continue;
+      }
+      const run = spawnSync(process.execPath, command, { cwd, env, encoding: "utf8" });
+      assert.is(run.status, 0, `${line}: ${run.stderr}`);
+      assert.ok(run.stdout.length > 0, line);
+    }
+  });
+}
+
+/** Starts a command that runs until it is interrupted, requests its page, and interrupts it. */
+async function runDashboard(line: string, command: string[], options: SpawnOptions): Promise<void> {
+  const child = spawn(process.execPath, command, {
+    ...options,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  let isRequested = false;
+  child.stdout?.on("data", async (text: Buffer) => {
+    output += String(text);
+    const [, url] = /^dashboard: (http\S+\/)/m.exec(output) ?? [];
+    if (!url || isRequested) return;
+    isRequested = true;
+    const runs = await (await fetch(`${url}runs`)).json();
+    child.kill(Array.isArray(runs) && runs.length > 0 ? "SIGINT" : "SIGKILL");
+  });
+  const code = await new Promise((done) => child.once("exit", done));
+  assert.ok(isRequested, `${line}: ${output}`);
+  assert.is(code, 130, `${line}: ${output}`);
+}
+
+test.run();

@@ -17,7 +17,7 @@ import {
 } from "tinybard";
 import * as assert from "uvu/assert";
 import { record } from "#src/autograd.js";
-import { assertClose, eachDevice } from "./support/support.js";
+import { assertClose, eachDevice } from "./support/harness.js";
 
 eachDevice("tensor", (test, on) => {
   const leaf = (values: number[]) => tensor(values, { device: on, requiresGrad: true });

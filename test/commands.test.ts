@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { executedDocuments, getCodeBlocks, root } from "./support/documents.ts";
-import { fixturePath } from "./support/support.ts";
+import { fixturePath } from "./support/harness.ts";
 
 const test = suite("commands");
 const temporary: string[] = [];

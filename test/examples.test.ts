@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url";
 import * as tinybard from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { fixturePath } from "./support/support.ts";
+import { fixturePath } from "./support/harness.ts";
 
 const test = suite("examples");
 const root = fileURLToPath(new URL("..", import.meta.url));

@@ -1,7 +1,7 @@
 import { dropout, manualSeed, multinomial, ones, rand, randn, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { normal, philox, randomBits, uniform } from "#src/random.js";
-import { eachDevice } from "./support/support.js";
+import { eachDevice } from "./support/harness.js";
 
 eachDevice("random", (test, on) => {
   test("Philox 4x32-10: the test vectors of its authors (Random123, kat_vectors)", () => {

@@ -1,6 +1,6 @@
 import { add, keep, ones, scope, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
-import { eachDevice } from "./support/support.js";
+import { eachDevice } from "./support/harness.js";
 
 eachDevice("scope", (test, on) => {
   const make = () => ones([4], { device: on });

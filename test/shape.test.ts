@@ -4,7 +4,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { checkOptions } from "#src/errors.js";
 import { broadcast, isSuffix, normalizeAxis, numel, sizesAround } from "#src/shape.js";
-import { assertClose, hasMessage } from "./support/support.js";
+import { assertClose, hasMessage } from "./support/harness.js";
 
 const test = suite("shape");
 

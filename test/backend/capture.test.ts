@@ -20,7 +20,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { eachDevice } from "../support/support.js";
+import { eachDevice } from "../support/harness.js";
 
 const config = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 16, dropout: 0.2 };
 

@@ -4,7 +4,7 @@
 import { type Device, GPT, keep, manualSeed, optim, scope, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { sampleBatch, toCounterTensor } from "#src/data/batches.js";
-import { eachDevice } from "../support/support.js";
+import { eachDevice } from "../support/harness.js";
 
 /** The lecture's 10.8 M parameter model with its depth, but narrower. */
 const config = {

@@ -11,7 +11,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { eachDevice, hasMessage } from "../support/support.js";
+import { eachDevice, hasMessage } from "../support/harness.js";
 
 eachDevice("device", (test, on) => {
   test("ts is always available; other devices have a reason if they are not", () => {

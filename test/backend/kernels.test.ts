@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import type { Buffer, Kernels } from "#src/backend/device.js";
 import { reference } from "#src/backend/ts/index.js";
 import { normal } from "#src/random.js";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 /** A buffer of a call: random floats, positive floats, integers below a bound, or an output. */
 type BufferSpec =

@@ -3,7 +3,7 @@
 import { crossEntropy, nn, OutOfMemoryError, optim, scope, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
 import { Linear, Sequential } from "#src/nn/layers.js";
-import { eachDevice } from "../support/support.js";
+import { eachDevice } from "../support/harness.js";
 
 const collect = globalThis.gc ?? assert.unreachable.bind(null, "run with --expose-gc");
 

@@ -22,8 +22,8 @@ import {
 import { tensor } from "#src/ops/creation.js";
 import { numel } from "#src/shape.js";
 import type { Tensor } from "#src/tensor/tensor.js";
+import { fixturePath } from "../support/harness.js";
 import { assertRejected, makeFile, makeHeader } from "../support/safetensors.js";
-import { fixturePath } from "../support/support.js";
 
 const test = suite("files/safetensors");
 const folder = fs.mkdtempSync(join(tmpdir(), "tinybard-safetensors-"));

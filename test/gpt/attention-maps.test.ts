@@ -4,7 +4,7 @@ import { GPT, generate, nn, noGrad, quantize, randn, type Tensor, tensor } from 
 import * as assert from "uvu/assert";
 import { attentionMaps, attentionWeights } from "#src/gpt/attention-maps.js";
 import { generateWithLogits, tokenProbability } from "#src/gpt/generate.js";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 const tiny = { vocabSize: 11, blockSize: 8, nLayer: 3, nHead: 2, nEmbd: 24 };
 

@@ -3,7 +3,7 @@
 import { EncoderDecoder, nn, scope, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { AdamW } from "#src/optim/index.js";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 const tiny = {
   sourceVocabSize: 9,

@@ -17,7 +17,7 @@ import {
   tensor,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, fixturePath, loadShakespeare } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath, loadShakespeare } from "../support/harness.js";
 
 const golden = JSON.parse(readFileSync(fixturePath("gpt/gpt.json"), "utf8"));
 

@@ -25,7 +25,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, fixturePath } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/harness.js";
 
 const tiny: GPTOptions = { vocabSize: 13, blockSize: 6, nLayer: 2, nHead: 2, nEmbd: 8 };
 const createValues = (name: string, shape: number[]): Tensor => {

@@ -19,7 +19,7 @@ import { sample } from "#src/gpt/generate.js";
 import { KVCache } from "#src/gpt/kv-cache.js";
 import { countParameters } from "#src/gpt/language-model.js";
 import { resolveConfig } from "#src/train/config.js";
-import { assertClose, eachDevice, fixturePath } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/harness.js";
 
 const tiny = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 12 };
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

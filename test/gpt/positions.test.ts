@@ -14,7 +14,7 @@ import * as assert from "uvu/assert";
 import { noGrad } from "#src/autograd.js";
 import { KVCache } from "#src/gpt/kv-cache.js";
 import { AdamW } from "#src/optim/index.js";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 const tiny = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 12 };
 const variants: Partial<GPTOptions>[] = [

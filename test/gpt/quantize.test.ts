@@ -27,7 +27,7 @@ import { exportRun } from "#src/runs/export.js";
 import { loadRun } from "#src/runs/load.js";
 import { quantizeRun } from "#src/runs/quantize.js";
 import { measureRun } from "#src/train/evaluate.js";
-import { assertClose, eachDevice, hasMessage, loadShakespeare } from "../support/support.js";
+import { assertClose, eachDevice, hasMessage, loadShakespeare } from "../support/harness.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-quantize-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

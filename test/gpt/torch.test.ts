@@ -2,7 +2,7 @@
 // (norm_first), and a GPT with Llama's components, built from PyTorch's functions.
 
 import { EncoderDecoder, GPT, loadSafetensors, nn, rotary, tensor } from "tinybard";
-import { assertClose, eachDevice, fixturePath } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/harness.js";
 
 const sizes = { nEmbd: 12, nHead: 3 };
 const tolerance = { rtol: 1e-4, atol: 5e-6 };

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { lesson } from "#lessons/03-check.js";
-import { assertClose } from "../support/support.ts";
+import { assertClose } from "../support/harness.ts";
 import { runLesson } from "./run-lesson.ts";
 
 const test = suite("lesson 3");

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { lesson } from "#lessons/04-bigram.js";
-import { assertClose } from "../support/support.ts";
+import { assertClose } from "../support/harness.ts";
 import { assertLoss } from "./expected-losses.ts";
 import { loadText, runLesson } from "./run-lesson.ts";
 

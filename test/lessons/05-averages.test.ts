@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { lesson } from "#lessons/05-averages.js";
-import { assertClose } from "../support/support.ts";
+import { assertClose } from "../support/harness.ts";
 import { runLesson } from "./run-lesson.ts";
 
 const test = suite("lesson 5");

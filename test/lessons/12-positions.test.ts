@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { dot, lesson, rotate, sinusoids } from "#lessons/12-positions.js";
-import { assertClose } from "../support/support.ts";
+import { assertClose } from "../support/harness.ts";
 import { loadText, runLesson } from "./run-lesson.ts";
 
 const test = suite("lesson 12");

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { dequantizeGroup, lesson, quantizeGroup, roundTrip } from "#lessons/16-quantization.js";
-import { assertClose } from "../support/support.ts";
+import { assertClose } from "../support/harness.ts";
 import { loadText, runLesson } from "./run-lesson.ts";
 
 const test = suite("lesson 16");

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { noGrad } from "#src/autograd.js";
 import { attentionSpec } from "#src/ops/attention.js";
 import { rotarySpec } from "#src/ops/rotary.js";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 const sizes = { nEmbd: 12, nHead: 3 };
 const tolerance = { rtol: 1e-4, atol: 1e-5 };

@@ -2,7 +2,7 @@
 
 import { checkGradient, GPT, linear, nn, optim, rand, randn, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 const config = { vocabSize: 11, blockSize: 8, nLayer: 3, nHead: 2, nEmbd: 8 };
 

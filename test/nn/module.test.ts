@@ -1,6 +1,6 @@
 import { GPT, keep, nn, ones, randn, type Tensor, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 eachDevice("module", (test, on) => {
   class Inner extends nn.Module {

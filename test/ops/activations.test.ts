@@ -1,7 +1,7 @@
 import { gelu, relu, sigmoid, silu, type Tensor, tanh, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
+import { assertClose, eachDevice, type OpRow, testOp } from "../support/harness.js";
 import { awayFromZero, elementwiseShapes } from "../support/op-shapes.js";
-import { assertClose, eachDevice, type OpRow, testOp } from "../support/support.js";
 
 const rows: OpRow[] = [
   { name: "tanh", f: tanh, shapes: elementwiseShapes },

@@ -2,7 +2,7 @@ import { attention, ones, randn, selfAttention, type Tensor, tensor, zeros } fro
 import * as assert from "uvu/assert";
 import { noGrad } from "#src/autograd.js";
 import { attentionSpec, cachedAttention, selfAttentionSpec } from "#src/ops/attention.js";
-import { assertClose, assertSame, eachDevice, testOp } from "../support/support.js";
+import { assertClose, assertSame, eachDevice, testOp } from "../support/harness.js";
 
 /** Shapes of q, k and v. */
 const qkvShapes = (B: number, H: number, Tq: number, Tk: number, D: number) => [

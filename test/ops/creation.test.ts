@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { arange, exp, full, ones, rand, randn, tensor, tril, zeros } from "tinybard";
 import * as assert from "uvu/assert";
-import { eachDevice } from "../support/support.js";
+import { eachDevice } from "../support/harness.js";
 
 eachDevice("creation", (test, on) => {
   test("tensor: shapes from nesting, types from arrays, values copied", () => {

@@ -1,8 +1,8 @@
 import * as ops from "tinybard";
 import { maskedFill, ones, pow, tensor, where, zeros } from "tinybard";
 import * as assert from "uvu/assert";
+import { eachDevice, type OpRow, testOp } from "../support/harness.js";
 import { awayFromZero, elementwiseShapes } from "../support/op-shapes.js";
-import { eachDevice, type OpRow, testOp } from "../support/support.js";
 
 const positive = (x: number) => Math.abs(x) + 0.1;
 

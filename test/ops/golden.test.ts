@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import * as tinybard from "tinybard";
 import { loadSafetensors, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, fixturePath } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/harness.js";
 
 interface Case {
   op: string;

@@ -1,7 +1,7 @@
 import { checkGradient, exp, mul, randn } from "tinybard";
 import * as assert from "uvu/assert";
 import { record } from "#src/autograd.js";
-import { eachDevice } from "../support/support.js";
+import { eachDevice } from "../support/harness.js";
 
 eachDevice("gradcheck", (test, on) => {
   test("checkGradient() detects a wrong derivative and reports the error", () => {

@@ -1,6 +1,6 @@
 import { mul, sum, tensor, toDot } from "tinybard";
 import * as assert from "uvu/assert";
-import { eachDevice } from "../support/support.js";
+import { eachDevice } from "../support/harness.js";
 
 eachDevice("graphviz", (test, on) => {
   test("toDot() shows ops, values and gradients", () => {

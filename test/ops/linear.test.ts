@@ -12,7 +12,7 @@ import {
 } from "tinybard";
 import * as assert from "uvu/assert";
 import { linearSpec, mlpSpec } from "#src/ops/linear.js";
-import { assertClose, eachDevice, testOp } from "../support/support.js";
+import { assertClose, eachDevice, testOp } from "../support/harness.js";
 
 eachDevice("linear", (test, on) => {
   testOp(test, on, {

@@ -1,7 +1,7 @@
 import { crossEntropy, type Device, linearCrossEntropy, mul, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { crossEntropySpec, linearCrossEntropySpec } from "#src/ops/loss.js";
-import { assertClose, eachDevice, testOp } from "../support/support.js";
+import { assertClose, eachDevice, testOp } from "../support/harness.js";
 
 eachDevice("loss", (test, on) => {
   const integers = (values: number[], device: Device | "ts" = on) =>

@@ -1,6 +1,6 @@
 import { matmul, ones, randn, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, testOp } from "../support/support.js";
+import { assertClose, eachDevice, testOp } from "../support/harness.js";
 
 // sizes around the edges of every tile
 const edges = [1, 3, 4, 5, 15, 16, 17, 33];

@@ -12,7 +12,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { eachDevice, testOp } from "../support/support.js";
+import { eachDevice, testOp } from "../support/harness.js";
 
 const exact = { rtol: 0, atol: 0 };
 

@@ -18,8 +18,8 @@ import {
   residualRMSNormSpec,
   rmsNormSpec,
 } from "#src/ops/normalization.js";
+import { eachDevice, testOp } from "../support/harness.js";
 import { rowShapes } from "../support/op-shapes.js";
-import { eachDevice, testOp } from "../support/support.js";
 
 eachDevice("normalization", (test, on) => {
   testOp(test, on, {

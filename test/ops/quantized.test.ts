@@ -11,7 +11,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 /** Unpacks the integers of a quantized matrix. */
 function unpack({ weight, columns, bits }: QuantizedMatrix): number[][] {

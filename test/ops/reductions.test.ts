@@ -1,6 +1,6 @@
 import { argmax, max, mean, ones, sum, tensor, var as variance, zeros } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice, testOp } from "../support/support.js";
+import { assertClose, eachDevice, testOp } from "../support/harness.js";
 
 eachDevice("reductions", (test, on) => {
   for (const dim of [undefined, 0, -1, 1]) {

@@ -1,7 +1,7 @@
 import { cat, nn, randn, type Tensor, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
 import { rotary, rotarySpec } from "#src/ops/rotary.js";
-import { assertClose, eachDevice, testOp } from "../support/support.js";
+import { assertClose, eachDevice, testOp } from "../support/harness.js";
 
 eachDevice("rotary", (test, on) => {
   const createTable = (x: Tensor, D: number) => nn.rotaryTable(40, D).to(x.device).to(x.dtype);

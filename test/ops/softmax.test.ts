@@ -1,8 +1,8 @@
 import { logSoftmax, softmax, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
 import { logSoftmaxSpec, softmaxSpec } from "#src/ops/softmax.js";
+import { assertClose, eachDevice, testOp } from "../support/harness.js";
 import { rowShapes } from "../support/op-shapes.js";
-import { assertClose, eachDevice, testOp } from "../support/support.js";
 
 eachDevice("softmax", (test, on) => {
   testOp(test, on, { name: "softmax", f: (x) => softmax(x), spec: softmaxSpec, shapes: rowShapes });

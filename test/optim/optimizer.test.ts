@@ -1,7 +1,7 @@
 import { mul, optim, sum, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { clipGradNorm } from "#src/optim/clip.js";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 eachDevice("optim", (test, on) => {
   const createWeight = () => tensor([1, -2, 3], { device: on, requiresGrad: true });

@@ -9,7 +9,7 @@ import { MergeTable } from "#src/tokenizers/bpe/encode.js";
 import { byteAlphabet, encodeUtf8, preTokenize } from "#src/tokenizers/bpe/pretokenize.js";
 import { learnMerges } from "#src/tokenizers/bpe/train.js";
 import { decodeStream, defaultPrompt } from "#src/tokenizers/tokenizer.js";
-import { hasMessage } from "../support/support.js";
+import { hasMessage } from "../support/harness.js";
 import { arbitraryText, toWellFormed, unusualTexts } from "../support/unusual-texts.ts";
 
 const test = suite("tokenizers/bpe");

@@ -5,7 +5,7 @@ import { CharTokenizer } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { tokenizerFromJSON } from "#src/tokenizers/registry.js";
-import { hasMessage } from "../support/support.js";
+import { hasMessage } from "../support/harness.js";
 
 const test = suite("tokenizers/char");
 

@@ -11,7 +11,7 @@ import * as assert from "uvu/assert";
 import { splitTokens } from "#src/data/batches.js";
 import { fromTiktoken } from "#src/tokenizers/bpe/gpt2.js";
 import { byteAlphabet } from "#src/tokenizers/bpe/pretokenize.js";
-import { loadShakespeare } from "../support/support.ts";
+import { loadShakespeare } from "../support/harness.ts";
 import { arbitraryText, toWellFormed, unusualTexts } from "../support/unusual-texts.ts";
 
 const test = suite("tokenizers/gpt2");

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { tokenizerFromJSON, WordTokenizer } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { hasMessage } from "../support/support.js";
+import { hasMessage } from "../support/harness.js";
 
 const test = suite("tokenizers/word");
 const UNK = 0;

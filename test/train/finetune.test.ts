@@ -20,7 +20,7 @@ import { importRun } from "#src/runs/import.js";
 import { loadRun } from "#src/runs/load.js";
 import { readRows } from "#src/runs/metrics.js";
 import { loadBPE } from "#src/tokenizers/io.js";
-import { assertClose, eachDevice, fixturePath } from "../support/support.js";
+import { assertClose, eachDevice, fixturePath } from "../support/harness.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-tuning-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

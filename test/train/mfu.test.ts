@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { getDefaults } from "#src/options.js";
 import { type TrainConfig, trainOptions } from "#src/train/config.js";
 import { flopsPerToken, measureMatmulFlops } from "#src/train/mfu.js";
-import { eachDevice } from "../support/support.js";
+import { eachDevice } from "../support/harness.js";
 
 eachDevice("mfu", (test, on) => {
   test("operations per token: 6 per parameter except positions, plus 12 L C T for attention", () => {

@@ -20,7 +20,7 @@ import { loadState } from "#src/runs/checkpoint.js";
 import { loadRun } from "#src/runs/load.js";
 import { readRows } from "#src/runs/metrics.js";
 import type { Run } from "#src/runs/run.js";
-import { assertClose, eachDevice } from "../support/support.js";
+import { assertClose, eachDevice } from "../support/harness.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-train-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

@@ -7,7 +7,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { evaluate } from "#src/web/expression.js";
 import { limits } from "#src/web/parser.js";
-import { assertClose } from "../support/support.js";
+import { assertClose } from "../support/harness.js";
 
 const test = suite("web/expression");
 

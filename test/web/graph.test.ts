@@ -11,7 +11,7 @@ import { graphRoutes } from "#src/web/graph-routes.js";
 import { examples } from "#src/web/page/examples.js";
 import type { Graph, JSONNumber } from "#src/web/protocol.js";
 import { serve } from "#src/web/server.js";
-import { assertClose } from "../support/support.js";
+import { assertClose } from "../support/harness.js";
 
 const test = suite("web/graph");
 

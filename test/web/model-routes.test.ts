@@ -26,7 +26,7 @@ import type { GeneratedToken, ModelInfo, TokenizedText } from "#src/web/protocol
 import { writeChunk } from "#src/web/responses.js";
 import { RunIndex } from "#src/web/run-index.js";
 import { serve } from "#src/web/server.js";
-import { assertClose } from "../support/support.js";
+import { assertClose } from "../support/harness.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-model-routes-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

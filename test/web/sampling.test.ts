@@ -6,7 +6,7 @@ import { sample } from "#src/gpt/generate.js";
 import { pick } from "#src/ops/random.js";
 import { normal } from "#src/random.js";
 import { computeDistribution, rankLogits } from "#src/web/page/sampling.js";
-import { assertClose } from "../support/support.js";
+import { assertClose } from "../support/harness.js";
 
 const test = suite("sampling");
 

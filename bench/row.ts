@@ -32,7 +32,7 @@ export const scalar = (x: number, dtype: BufferSpec["dtype"] = "f32"): BufferSpe
   return { dtype, n: 1, value: () => x, passes: 1 };
 };
 /** A buffer that is updated in place, so it is read and written. */
-export const inPlace = (part: BufferSpec): BufferSpec => ({ ...part, passes: 2 });
+export const inPlace = (spec: BufferSpec): BufferSpec => ({ ...spec, passes: 2 });
 
 /** A call of a kernel. */
 export interface Call {

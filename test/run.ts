@@ -98,7 +98,8 @@ function runFile(name: string): Promise<Outcome> {
   const timer = setTimeout(() => {
     isTimedOut = true;
     child.kill("SIGKILL");
-    for (const stream of [child.stdout, child.stderr]) stream?.destroy(); // a grandchild may keep them open
+    // a grandchild may keep them open
+    for (const stream of [child.stdout, child.stderr]) stream?.destroy();
   }, seconds * 1000);
   child.on("message", (message) => {
     report = message as Report;

@@ -73,7 +73,7 @@ export class MultiHeadAttention extends Module {
       fail(`MultiHeadAttention: nEmbd is ${nEmbd}, expected a multiple of nHead, ${nHead}`);
     if (cross && (causal || rotary))
       fail(
-        "MultiHeadAttention: cross with causal or rotary, expected neither: the sequences share no positions",
+        "MultiHeadAttention: cross with causal or rotary, expected neither (no shared positions)",
       );
     checkProbability("MultiHeadAttention", dropout);
     this.c_attn = new Linear(nEmbd, (cross ? 2 : 3) * nEmbd, { bias: qkvBias, init });

@@ -252,7 +252,7 @@ function define(cpu: CpuAddon): void {
     });
   });
 
-  test("integers for floats and floats for integers are an error, unless the kernel takes both", () => {
+  test("swapping integers and floats is an error unless the kernel takes both", () => {
     const swapType = (x: NumericArray) =>
       x instanceof Int32Array ? new Float32Array(x.length) : new Int32Array(x.length);
     forEachArgument((parameter, valid) => {
@@ -300,7 +300,7 @@ function define(cpu: CpuAddon): void {
     }
   });
 
-  test("lists of other lengths, with a getter that detaches, or with too many entries are errors", () => {
+  test("lists with wrong lengths, detaching getters or too many entries are errors", () => {
     for (const [name, indices] of Object.entries({ sgd: [0, 1, 2], adamw: [0, 1, 2, 3, 5] }))
       for (const index of indices) {
         const spoil = (change: (list: NumericArray[], args: Args, fence: Fence) => unknown) => {

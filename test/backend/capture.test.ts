@@ -1,5 +1,5 @@
-// A captured step returns the same bits as the step without capture: when it is replayed, when it is
-// captured again because something has changed, and when it cannot be captured.
+// A captured step returns the same bits as the step without capture: when it is replayed, when it
+// is captured again because something has changed, and when it cannot be captured.
 
 import {
   add,
@@ -168,7 +168,7 @@ eachDevice("capture", (test, on) => {
     const valid = tensor([0, 3], { dtype: "i32" });
     for (let i = 0; i < 3; i++) rows(valid);
     assert.throws(
-      () => rows(tensor([0, 4], { dtype: "i32" })).data(), // cuda reports the error at the next read
+      () => rows(tensor([0, 4], { dtype: "i32" })).data(), // cuda: an error at the next read
       /embedding: idx\[1\] is 4, expected 0 to 3/,
     );
     assert.equal(

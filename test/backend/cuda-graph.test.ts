@@ -1,5 +1,5 @@
-// Training on a device with its own memory: from the third step on, a step is one replay of a graph,
-// without work on the host.
+// Training on a device with its own memory: from the third step on, a step is one replay of a
+// graph, without work on the host.
 
 import { type Device, GPT, keep, manualSeed, optim, scope, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
@@ -71,7 +71,8 @@ eachDevice("cuda graph", (test, on) => {
         scope(() => void runStep(i));
         const { launches, ...rest } = getDifference(before);
         assert.ok(launches > 100 && launches <= 150, `${launches} launches`);
-        assert.equal(rest, { reads: 0, allocations: 0, ts: 0, calls: 1 }); // the RNG counter is copied
+        // the only call copies the RNG counter
+        assert.equal(rest, { reads: 0, allocations: 0, ts: 0, calls: 1 });
       }
     });
 

@@ -1,5 +1,5 @@
-// Tests every kernel of the CUDA backend, on the device or on the emulator, at odd sizes and at sizes
-// of many blocks. f32 results must equal the reference in double precision. The error of bf16
+// Tests every kernel of the CUDA backend, on the device or on the emulator, at odd sizes and at
+// sizes of many blocks. f32 results must equal the reference in double precision. The error of bf16
 // results is bounded by the error of an exact kernel that rounds its inputs and results to bf16:
 // twice that error, or three times in a backward kernel. A second call must return the same bits.
 
@@ -163,13 +163,13 @@ function define(addon: CudaAddon): void {
       const error = maxError(x, expected);
       assert.ok(
         error <= allowed + 1e-5 * largest,
-        `${what}: error of ${parameter.name} is ${error}, allowed ${allowed}, values up to ${largest}`,
+        `${what}: error of ${parameter.name} is ${error}, allowed ${allowed}, at up to ${largest}`,
       );
     }
   };
 
   for (const dtype of ["f32", "bf16"] as const)
-    test(`linearCrossEntropy in ${dtype}: a row of classes that is not a multiple of 16 bytes`, () => {
+    test(`linearCrossEntropy in ${dtype}: rows of classes that are not 16-byte aligned`, () => {
       const sizes = [[70, 64], [1027, 64], [1027]];
       const target = Int32Array.from({ length: 70 }, (_, i) => (i * i) % 1027);
       const on = device(name as DeviceName);
@@ -212,7 +212,8 @@ function define(addon: CudaAddon): void {
           check(kernel, sampleSizes(signature, seed), lists, seed, dtype);
         }
         for (const values of largeSizes(signature)) {
-          const nulls = kernel === "linear" && values.activation === 1 ? 2 : 0; // with h, as in models
+          // relu without h, as in models
+          const nulls = kernel === "linear" && values.activation === 1 ? 2 : 0;
           check(kernel, values, [20_000, 7, 50_001], nulls, dtype);
         }
       });

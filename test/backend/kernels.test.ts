@@ -66,8 +66,8 @@ const calls: Record<keyof Kernels, Call> = {
     ...dropout, false,
   ],
   residualLayerNormBackward: [
-    F(3 * n), F(n), F(3), P(3), F(3 * n), F(3 * n), out(3 * n), out(3 * n), out(n), out(n), rngState,
-    3, n, ...dropout, true,
+    F(3 * n), F(n), F(3), P(3), F(3 * n), F(3 * n), out(3 * n), out(3 * n), out(n), out(n),
+    rngState, 3, n, ...dropout, true,
   ],
   crossEntropy: [F(3 * n), I(3, n), out(1), out(3), out(1), 3, n, -100],
   crossEntropyBackward: [F(3 * n), I(3, n), P(3), P(1), F(1), out(3 * n), 3, n, -100],
@@ -101,7 +101,10 @@ const calls: Record<keyof Kernels, Call> = {
     true,
   ],
   sgd: [twoBuffers, twoBuffers, twoBuffers, P(1), 0.9, 0.1],
-  adamw: [twoBuffers, twoBuffers, twoBuffers, [P(n), P(5)], [], [P(1), P(1)], P(1), null, 0.9, 0.99, 1e-8, 0.1, 0.01],
+  adamw: [
+    twoBuffers, twoBuffers, twoBuffers, [P(n), P(5)], [], [P(1), P(1)], P(1), null,
+    0.9, 0.99, 1e-8, 0.1, 0.01,
+  ],
   sumSquares: [twoBuffers, out(1)], clip: [twoBuffers, P(1), 0.5],
   checkFinite: [F(1), F(1)],
   dropout: [F(n), out(n), rngState, n, 5, 0.3],

@@ -1,5 +1,5 @@
-// Compares the register-tiled matmul of the TypeScript backend with the triple loop, at sizes around
-// the tile size.
+// Compares the register-tiled matmul of the TypeScript backend with the triple loop, at sizes
+// around the tile size.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

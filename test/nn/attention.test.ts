@@ -115,7 +115,7 @@ eachDevice("nn: attention", (test, on) => {
   });
 
   for (const norm of ["layer", "rms"] as const)
-    test(`EncoderBlock with ${norm} norm: two residual branches; equivariant to token order`, () => {
+    test(`EncoderBlock with ${norm} norm: two residual branches, equivariant to order`, () => {
       const block = new nn.EncoderBlock({ ...sizes, norm }).to(on);
       const x = randn([1, 4, 12], { device: on });
       const y = add(x, block.attn.forward(block.ln_1.forward(x)));

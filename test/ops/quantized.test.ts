@@ -107,7 +107,7 @@ eachDevice("quantized", (test, on) => {
   });
 
   for (const bits of [8, 4] as const) {
-    test(`${bits} bits: dequantize() and embeddingQuantized() return the represented values`, () => {
+    test(`${bits} bits: dequantize() and embeddingQuantized() return the values`, () => {
       for (const columns of sizes) {
         const q = quantizeMatrix(randn([9, columns], { device: on }), { bits });
         const dequantized = computeDequantized(q);

@@ -87,7 +87,8 @@ eachDevice("optim", (test, on) => {
       sum(i < 2 ? a : a.add(b)).backward(); // without b in the first two steps
       optimizer.step();
     }
-    assertClose(b, [0.9, -2.1, 2.9], { rtol: 1e-6 }); // its first step: lr times the sign of the gradient
+    // its first step is lr times the sign of the gradient
+    assertClose(b, [0.9, -2.1, 2.9], { rtol: 1e-6 });
   });
 
   test("stateDict() and loadStateDict() restore the state", () => {

@@ -1,5 +1,5 @@
-// A process that checkpoint.test.ts kills: it saves one checkpoint after another, in which all values
-// equal the step. With a second argument K, it kills itself when it renames the K-th file.
+// A process that checkpoint.test.ts kills: it saves one checkpoint after another, in which all
+// values equal the step. With a second argument K, it kills itself when it renames the K-th file.
 
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";

@@ -21,8 +21,8 @@ import * as assert from "uvu/assert";
 import { replay } from "#src/random.js";
 
 /**
- * Defines the same tests for every available device, or for the one that the runner was called with.
- * The emulator is slow, so it is used only if it is requested.
+ * Defines the same tests for every available device, or for the one that the runner was called
+ * with. The emulator is slow, so it is used only if it is requested.
  */
 export function eachDevice(name: string, body: (test: Test, on: Device) => void): void {
   const requested = process.env.TINYBARD_TEST_DEVICE as DeviceName | undefined;
@@ -163,8 +163,8 @@ export function assertSame(
 }
 
 /**
- * Returns a predicate for assert.throws() that compares the whole message. assert.throws() would use
- * a string as the description of the assertion.
+ * Returns a predicate for assert.throws() that compares the whole message. assert.throws() would
+ * use a string as the description of the assertion.
  */
 export function hasMessage(message: string): (error: Error) => boolean {
   return (error) => {

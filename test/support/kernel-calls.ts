@@ -1,5 +1,5 @@
-// Creates calls of every kernel from the declarations in native/kernels.def, which the addon exports
-// as `signatures`: for tests that call all kernels, with sizes that the test chooses.
+// Creates calls of every kernel from the declarations in native/kernels.def, which the addon
+// exports as `signatures`: for tests that call all kernels, with sizes that the test chooses.
 
 import type { CudaAddon } from "#src/backend/addon.js";
 import { normal } from "#src/random.js";
@@ -65,7 +65,7 @@ export function createArguments(
 ): unknown[] {
   const parameters = parseSignature(signatures[kernel]);
   const values: Values = { ...defaults, ...overrides };
-  if (kernel === "transpose" && !("p" in overrides)) values.p = 3; // a size; elsewhere a probability
+  if (kernel === "transpose" && !("p" in overrides)) values.p = 3; // a size, not a probability
   values.aStep ??= (values.M as number) * (values.K as number);
   values.bStep ??= (values.K as number) * (values.N as number);
   return parameters.map((parameter, site) => {
@@ -152,8 +152,9 @@ export function* largeSizes(signature: string): Generator<Values> {
   const names = new Set(parseSignature(signature).map(({ name }) => name));
   const n = names.has("rows") ? 257 : names.has("outer") ? 61 : 40_001;
   const sizes = {
-    n, na: n, nb: 7, nc: 3, batch: 1, M: 200, N: 330, K: 830, outer: 30, inner: 37, rows: 301, V: 50,
-    C: 91, count: 40, start: 9, heads: 7, Tq: 67, Tk: 81, D: 33, B: 3, T: 45, H: 5, capacity: 99,
+    n, na: n, nb: 7, nc: 3, batch: 1, M: 200, N: 330, K: 830, outer: 30, inner: 37, rows: 301,
+    V: 50, C: 91, count: 40, start: 9, heads: 7, Tq: 67, Tk: 81, D: 33, B: 3, T: 45, H: 5,
+    capacity: 99,
     activation: 2,
     ...(names.has("q") && names.has("inner") && { p: 31, q: 33 }),
     groups: 1, bits: 8,

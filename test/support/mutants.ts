@@ -1,5 +1,5 @@
-// A program for scripts/emulator.mjs: calls the kernels of one family on the emulator and prints the
-// emulator's report, or `silent` if it has none. usage: node dist-test/support/mutants.js SCENE
+// A program for scripts/emulator.mjs: calls the kernels of one family on the emulator and prints
+// the emulator's report, or `silent` if it has none. usage: node dist-test/support/mutants.js SCENE
 
 import {
   attention,

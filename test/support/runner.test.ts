@@ -1,5 +1,5 @@
-// Tests the test runner with everything that can go wrong in a test file: writes small test files to
-// a temporary folder, and checks the last line of the runner's output and its exit code.
+// Tests the test runner with everything that can go wrong in a test file: writes small test files
+// to a temporary folder, and checks the last line of the runner's output and its exit code.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -167,7 +167,8 @@ test("several files, filtered", () => {
 test("a compiled test without a source is ignored", () => {
   write("stale/dist-test/kept.test.js", PASSES + RUN);
   write("stale/dist-test/deleted.test.js", PASSES);
-  assert.is(run("stale").last, "1 passed, 1 failed, 0 skipped"); // without sources, all compiled tests run
+  // without sources, all compiled tests run
+  assert.is(run("stale").last, "1 passed, 1 failed, 0 skipped");
   write("stale/test/kept.test.ts", "");
   assert.is(run("stale").last, "1 passed, 0 failed, 0 skipped");
 });

@@ -1,7 +1,6 @@
 // Reverse-mode automatic differentiation. An op computes its result and registers its derivative
 // with record(); backward() walks the graph from the loss to the leaves and accumulates gradients
-// there. The ops are in ops/, each with its derivative next to it; what frees the memory of the
-// graph on the way is in tensor/graph.ts.
+// there. The ops are in ops/; tensor/graph.ts frees the memory of the graph on the way.
 
 import { fail } from "./errors.ts";
 import { scope } from "./scope.ts"; // frees the tensors made inside, except those returned
@@ -13,10 +12,13 @@ import { type Backward, empty, type Node, Tensor, toDType } from "./tensor/tenso
 let gradEnabled = true;
 
 /**
- * Makes the result of an op differentiable; there is no other way. `inputs` are the tensors that it
+ * Makes the result of an op differentiable: every op ends in it. `inputs` are the tensors that it
  * was computed from; `backward` takes d loss / d result and returns d loss / d input for each
- * input, or false for one that has none; `saved` lists tensors that only `backward` needs. An op
+ * input, or null for one that has none; `saved` lists tensors that only `backward` needs. An op
  * with several results passes them in the order in which they were made.
+ * @example
+ * const square = (x) => record("square", noGrad(() => mul(x, x)), [x], (dy) => [mul(dy, mul(x,
+ * 2))]); console.log(checkGradient(square, [randn([3], { requiresGrad: true })]).ok); // true
  */
 export function record<R extends Tensor | readonly Tensor[]>(
   name: string,

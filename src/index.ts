@@ -2,7 +2,7 @@
 
 import "./methods.ts";
 
-export { noGrad } from "./autograd.ts";
+export { noGrad, record } from "./autograd.ts";
 export { type Device, type DeviceName, type DType, OutOfMemoryError } from "./backend/device.ts";
 export { device, devices, setDefaultDevice } from "./backend/devices.ts";
 export { type Corpus, loadCorpus } from "./data/corpus.ts";
@@ -83,7 +83,7 @@ export { logSoftmax, softmax } from "./ops/softmax.ts";
 export * as optim from "./optim/index.ts";
 export { manualSeed } from "./random.ts";
 export { keep, scope } from "./scope.ts";
-export { Tensor } from "./tensor/tensor.ts";
+export { type Backward, Tensor } from "./tensor/tensor.ts";
 export { BPETokenizer } from "./tokenizers/bpe/bpe.ts";
 export { loadGPT2Tokenizer } from "./tokenizers/bpe/gpt2.ts";
 export { CharTokenizer } from "./tokenizers/char.ts";

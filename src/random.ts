@@ -18,7 +18,7 @@ export interface RngCounter {
 const generator = { seed: 1337, step: 0, site: 0, changes: 0 };
 
 /**
- * Resets the generator: the same seed gives the same numbers on every device.
+ * Resets the generator: equal seeds produce equal numbers on every device.
  * @example
  * manualSeed(1337);
  * const x = randn([2, 3]); // the same numbers on every device

@@ -77,7 +77,7 @@ export type CapturedGraph = { readonly calls: unique symbol };
  * The version of the kernel interface: an addon with other kernels or parameters is not loaded.
  * After a change of kernels.def, the new hash is in the reason that `addonOf` returns.
  */
-const KERNELS_HASH = "dd4eaa1d1d49d19e";
+const KERNELS_HASH = "3940789e82d29b90";
 
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL("../..", import.meta.url));

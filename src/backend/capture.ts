@@ -48,7 +48,7 @@ export class CaptureLog {
     this.rngState = memory.allocate("i32", 4) as Int32Array;
   }
 
-  /** Must be called before the state of an object changes. */
+  /** Records the state of an object; the caller is about to change it. */
   note(owner: Changing): void {
     if (!this.before.has(owner)) this.before.set(owner, getState(owner));
   }
@@ -67,7 +67,7 @@ interface Captured {
 
 let captureEpoch = 0;
 
-/** Must be called when captured steps no longer hold: a mode, or a tensor's storage, changed. */
+/** Makes captured steps be captured again, after a change of a mode or of a tensor's storage. */
 export function invalidateCaptures(): void {
   captureEpoch++;
 }

@@ -39,7 +39,7 @@ export class Storage<D extends StorageDevice = StorageDevice> {
     this.#buffer = this.#pool.take(dtype, length);
   }
 
-  /** Must be called after the content changed; `withBf16Copy` if `bf16Copy` was updated too. */
+  /** Counts a change of the content; `withBf16Copy` says that `bf16Copy` was updated too. */
   bumpVersion(withBf16Copy = false): void {
     this.device.captureLog?.note(this);
     this.version++;

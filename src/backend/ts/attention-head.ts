@@ -12,7 +12,7 @@ export interface Rows {
   stride: number;
 }
 
-/** What all heads of a call have in common. */
+/** The arguments that all heads of a call share. */
 export interface Settings {
   Tq: number;
   Tk: number;

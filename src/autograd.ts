@@ -14,7 +14,7 @@ let gradEnabled = true;
 /**
  * Makes the result of an op differentiable: every op ends in it. `inputs` are the tensors that it
  * was computed from; `backward` takes d loss / d result and returns d loss / d input for each
- * input, or null for one that has none; `saved` lists tensors that only `backward` needs. An op
+ * input, or null where none is needed; `saved` lists tensors that only `backward` needs. An op
  * with several results passes them in the order in which they were made.
  * @example
  * const square = (x) => record("square", noGrad(() => mul(x, x)), [x], (dy) => [mul(dy, mul(x,
@@ -42,13 +42,10 @@ export function record<R extends Tensor | readonly Tensor[]>(
   return result;
 }
 
-/** Gradients of results that are incomplete: an op that used the result is still to come. */
+/** Incomplete gradients: not all ops that use the result have run backward yet. */
 type PendingGrads = Map<Tensor, Tensor>;
 
-/**
- * Adds d root / d x to the .grad of every leaf x that root was computed from. `dy` is the gradient
- * of root itself; it may be left out if root has one element, and is then 1.
- */
+/** Adds d root / d x to the .grad of every leaf x; `dy`, by default 1, is the gradient of root. */
 export function backward(root: Tensor, dy?: Tensor): void {
   checkArguments(root, dy);
   const order = topologicalOrder(root); // throws before anything has changed
@@ -77,14 +74,14 @@ function applyChainRule(node: Node, dys: Tensor[], pending: PendingGrads): void 
       checkShape("backward", `gradient of input ${i} of ${name}`, dx.shape, x.shape);
       accumulateGrad(x, dx, pending);
     }
-    return inputs.map((x) => pending.get(x));
+    return inputs.map((x) => pending.get(x)); // so that scope() does not free them
   });
 }
 
 /**
- * Returns the ops that root was computed by, newest first. An op comes after all ops that used its
+ * Returns the ops that produced root, newest first. An op comes after all ops that used its
  * results, so their gradients are complete when its turn comes: in b = a + a; c = b + b a recursion
- * would pass b's gradient on before the second half of it has arrived.
+ * would pass b's gradient on before its second contribution has arrived.
  */
 function topologicalOrder(root: Tensor): Node[] {
   const reached = new Set([root]);
@@ -92,6 +89,8 @@ function topologicalOrder(root: Tensor): Node[] {
     if (!node) continue; // a leaf
     checkVersions(node);
     // The set may grow while it is iterated. No recursion: a chain of ops may be any length.
+    // Results too: the oldest one, results[0], places the op even if the loss does not depend on
+    // it.
     for (const x of [...node.inputs, ...node.results]) {
       if (x.requiresGrad) reached.add(x);
     }
@@ -121,7 +120,7 @@ function accumulateGrad(x: Tensor, dx: Tensor, pending: PendingGrads): void {
 }
 
 function checkArguments(root: Tensor, dy?: Tensor): void {
-  if (!root.requiresGrad) fail("backward: nothing that x was computed from requires a gradient");
+  if (!root.requiresGrad) fail("backward: x does not require a gradient");
   if (dy) checkSameKind("backward", "dy", dy, root, root.shape);
   else if (root.size !== 1)
     fail(`backward: x has shape ${formatShape(root.shape)}, expected one element`);

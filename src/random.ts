@@ -48,8 +48,8 @@ export function nextSite(count = 1): number {
 }
 
 /**
- * Returns the state that random kernels read, [key low, key high, step, first site], and a count of
- * its changes.
+ * Returns the state that random kernels read, [key low, key high, step, site offset], and a count
+ * of its changes.
  */
 export function rngState(): { state: Int32Array; changes: number } {
   const [low, high] = toKey(generator.seed);

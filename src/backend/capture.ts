@@ -1,6 +1,6 @@
 // Capture and replay of a step. The first call runs the step as it is; the second captures the
 // calls of its kernels; from then on they are replayed in one native call, without the JavaScript
-// around them. Changes of JavaScript state, versions of storages and the existence of gradients,
+// around them. Changes to JavaScript state, versions of storages and the existence of gradients,
 // are logged at capture and repeated at replay. A captured step has memory of its own: no other
 // tensor may use what a replay writes to.
 
@@ -19,7 +19,7 @@ interface CaptureDevice {
   readonly pool: Pool;
   readonly kernels: Pick<Kernels, "copy">;
   captureLog: CaptureLog | null;
-  isCapturing: boolean;
+  isInsideStep: boolean;
   empty(dtype: DType, length: number): Storage;
 }
 
@@ -35,7 +35,7 @@ type Changing = { hasGrad: boolean } | { version: number };
 /** The memory of a captured step, and what the step does besides calling kernels. */
 export class CaptureLog {
   readonly pool: Pool;
-  /** Key, step and first site of the RNG, at one address; written before each replay. */
+  /** Key, step and site offset of the RNG, at one address; written before each replay. */
   readonly rngState: Int32Array;
   /** False once a kernel ran that cannot be replayed. */
   isComplete = true;
@@ -79,12 +79,12 @@ export function captureStep<I extends unknown[], R>(
 ): (...inputs: I) => R {
   const capture = new Capture(device, step);
   return (...inputs) => {
-    const isNested = device.isCapturing;
-    device.isCapturing = true;
+    const isNested = device.isInsideStep;
+    device.isInsideStep = true;
     try {
       return device.addon && !isNested ? capture.run(inputs) : step(...inputs);
     } finally {
-      device.isCapturing = isNested;
+      device.isInsideStep = isNested;
     }
   };
 }
@@ -114,7 +114,7 @@ class Capture<I extends unknown[], R> {
       : this.#capture(inputs);
   }
 
-  /** The first run: allocates what is allocated once, and measures the memory of the step. */
+  /** The first run: makes the one-time allocations, and measures the memory of the step. */
   #measure(inputs: I): R {
     const { pool } = this.#device;
     const { liveBytes, peakBytes } = pool;
@@ -131,7 +131,7 @@ class Capture<I extends unknown[], R> {
     if (!device.memory.isHost) device.pool.trim(); // from here on the step has its own memory
     const captureLog = new CaptureLog(device.memory, this.#pool);
     const ownInputs = withCaptureLog(device, captureLog, () =>
-      mapTensors(inputs, (x) => copyTensor(x, device)),
+      mapTensors(inputs, (x) => allocateLike(x, device)),
     ) as I;
     copyInputs(ownInputs, inputs, device);
     let result: unknown;
@@ -216,7 +216,7 @@ function getState(owner: Changing): boolean | number {
 }
 
 /** Returns a persistent tensor like x with memory of its own and undefined content. */
-function copyTensor(x: TensorLike, device: CaptureDevice): TensorLike {
+function allocateLike(x: TensorLike, device: CaptureDevice): TensorLike {
   const own = x.detach();
   const { storage } = own;
   own.storage = device.empty(storage.dtype, storage.length);

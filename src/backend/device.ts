@@ -1,4 +1,4 @@
-// A device: the kernels of a backend with the memory that they work on.
+// A device: the kernels of a backend and the memory that they work on.
 
 import { fail } from "../errors.ts";
 import { rngState } from "../random.ts";
@@ -34,10 +34,11 @@ export class Device {
   /** Set while a step is captured: what the step does besides calling kernels. @internal */
   captureLog: CaptureLog | null = null;
   /**
-   * True while a step runs that capture() returned: host and device exchange no data.
+   * True while a function that capture() returned is running: transfers between host and device
+   * throw.
    * @internal
    */
-  isCapturing = false;
+  isInsideStep = false;
   readonly #pool: Pool;
   #rngState: Int32Array | null = null;
   #rngChanges = -1; // the number of changes of the generator that #rngState includes
@@ -80,8 +81,8 @@ export class Device {
   }
 
   /**
-   * Returns the RNG state that random kernels read, in a new buffer after each change: a graph that
-   * was recorded before keeps the state that it was recorded with.
+   * Returns the RNG state that random kernels read, in a new buffer after each change, so that
+   * the backward pass of an earlier forward still reads the state of its dropout masks.
    * @internal
    */
   rngState(): Int32Array {
@@ -97,10 +98,12 @@ export class Device {
 
   /**
    * Returns a function that runs `step`, and replays its kernel calls from the third call on: as a
-   * CUDA graph on cuda, in one native call on cpu; on ts it just calls `step`. The step takes and
-   * returns tensors; results are overwritten by the next call. Whatever else the step reads is
-   * frozen, except for the learning rate, the RNG state and the modules' train/eval mode. Reading a
-   * tensor or making one from host data inside the step throws.
+   * CUDA graph on cuda, in one native call on cpu; on ts it just calls `step`. It is captured again
+   * when a shape, dtype, mode or the set of gradients has changed, and not captured if it needs
+   * over 256 MB on a host device. The step takes and returns tensors; the next call overwrites
+   * results. Whatever else the step reads is frozen, except for the learning rate, the RNG state
+   * and the modules' train/eval mode. Reading a tensor or making one from host data inside the step
+   * throws.
    */
   capture<I extends unknown[], R>(step: (...inputs: I) => R, _inputs?: I): (...inputs: I) => R {
     return captureStep(this, step);
@@ -111,7 +114,7 @@ export class Device {
   }
 
   #checkNotCapturing(call: string): void {
-    if (this.isCapturing)
+    if (this.isInsideStep)
       fail(`${call} inside a captured step: pass tensors in, return them, and read them outside`);
   }
 }

@@ -236,7 +236,7 @@ export interface Kernels<F = Floats, I = Int32Array> {
    * y_i = x_i scale, or 0 if the 16 bits of element i are below t = round(65536 p);
    * scale = 65536 / (65536 - t). The bits are those of word (i mod 8) div 2 (low half first) of
    * Philox at counter (i div 8, rngState[3] + site, step, dropout stream).
-   * rngState = [key low, key high, step, first site]
+   * rngState = [key low, key high, step, site offset]
    */
   dropout(x: F, y: F, rngState: I, n: number, site: number, p: number): void;
   /**

@@ -4,7 +4,7 @@ import { fail } from "../errors.ts";
 import type { Buffer, Memory } from "./buffers.ts";
 import type { DType, Floats, Kernels } from "./kernels.ts";
 
-/** The device has no memory left for a request. Nothing is lost: free something and go on. */
+/** The device has no memory left for a request. Nothing is lost: free something and retry. */
 export class OutOfMemoryError extends Error {
   override name = "OutOfMemoryError";
 }
@@ -74,7 +74,7 @@ export class Storage<D extends StorageDevice = StorageDevice> {
     return this;
   }
 
-  /** Removes a reference; without any the buffer returns to the pool. */
+  /** Removes a reference; when none are left the buffer returns to the pool. */
   release(): void {
     this.#refCount--;
     if (this.#refCount > 0 || !this.#buffer) return;
@@ -142,7 +142,7 @@ export class Pool {
   }
 
   #allocate(dtype: DType, length: number): Buffer {
-    if (this.freeBytes > this.peakBytes) this.trim(); // sizes that are no longer in use
+    if (this.freeBytes > this.peakBytes) this.trim(); // cached sizes are no longer in use
     const buffer = this.#memory.allocate(dtype, length) ?? this.#allocateAfterTrim(dtype, length);
     this.allocations++;
     return buffer;
@@ -155,7 +155,7 @@ export class Pool {
     const MB = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
     const requested = MB(length * bytesPerElement[dtype]);
     throw new OutOfMemoryError(
-      `out of memory: ${requested} asked for, ${MB(this.liveBytes)} in use`,
+      `out of memory: ${requested} requested, ${MB(this.liveBytes)} in use`,
     );
   }
 

@@ -50,8 +50,8 @@ export function toCounterTensor(counter: Omit<RngCounter, "stream">, device: Dev
 }
 
 /**
- * Samples B pieces of T tokens, and for each token the one that follows it: x, y [B, T] of i32.
- * tokens [n] of i32; `counter` [4] determines where the pieces start: 32 random bits r stand for
+ * Samples B sequences of T tokens, and for each token the one that follows it: x, y [B, T] of i32.
+ * tokens [n] of i32; `counter` [4] determines where the sequences start: 32 random bits r map to
  * floor(r (n - T) / 2^32).
  */
 export function sampleBatch(

@@ -37,7 +37,7 @@ class Block extends Module {
   readonly mlp: MLP;
   readonly dropout: number;
 
-  /** `rotary` is the table of angles of rotary position embeddings, if the model has them. */
+  /** `rotary` is the table from rotaryTable(), if the model has rotary position embeddings. */
   constructor(config: GPTConfig, rotary: Tensor | null, init: Init) {
     super();
     const { nEmbd, nHead, bias, qkvBias, dropout, activation } = config;
@@ -127,8 +127,8 @@ export class GPT extends Module {
     const token = this.wte.forward(idx); // (B, T, C)
     const position = this.wpe && positionRows(this.wpe, start, end, cache); // (T, C)
     const embedded = position ? add(token, position) : token; // (B, T, C)
-    const isDropped = embeddingDropout && this.training && !cache;
-    let x = new ResidualStream(dropout(embedded, { p: isDropped ? this.config.dropout : 0 }));
+    const p = embeddingDropout && this.training && !cache ? this.config.dropout : 0;
+    let x = new ResidualStream(dropout(embedded, { p }));
     for (const [i, block] of this.h.entries()) x = block.forward(x, cache?.layers[i]);
     return this.ln_f.forward(x);
   }

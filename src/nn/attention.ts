@@ -23,9 +23,9 @@ export interface AttentionOptions {
   nEmbd: number;
   nHead: number;
   bias?: boolean;
-  /** A bias in the projections to queries, keys and values; by default as `bias`. */
+  /** A bias in the projections to queries, keys and values; defaults to `bias`. */
   qkvBias?: boolean;
-  /** The probability that an attention probability is zeroed in train mode. */
+  /** The dropout probability of the attention weights. */
   dropout?: number;
   /** True if a token attends only to itself and to earlier tokens. */
   causal?: boolean;
@@ -72,9 +72,7 @@ export class MultiHeadAttention extends Module {
     if (!(Number.isInteger(nHead) && nHead > 0 && nEmbd % nHead === 0))
       fail(`MultiHeadAttention: nEmbd is ${nEmbd}, expected a multiple of nHead, ${nHead}`);
     if (cross && (causal || rotary))
-      fail(
-        "MultiHeadAttention: cross with causal or rotary, expected neither (no shared positions)",
-      );
+      fail("MultiHeadAttention: cross-attention supports neither causal nor rotary");
     checkProbability("MultiHeadAttention", dropout);
     this.c_attn = new Linear(nEmbd, (cross ? 2 : 3) * nEmbd, { bias: qkvBias, init });
     this.q_attn = cross ? new Linear(nEmbd, nEmbd, { bias: qkvBias, init }) : null;
@@ -98,7 +96,10 @@ export class MultiHeadAttention extends Module {
     return this.c_proj.forward(y);
   }
 
-  /** forward() for the next tokens of a text; appends their keys and values to `past`. */
+  /**
+   * forward() for the next tokens of a text; appends their keys and values to past.kv. The caller
+   * advances past.length once all layers have run.
+   */
   extend(x: Tensor, past: Past): Tensor {
     if (!this.causal) fail("MultiHeadAttention: extend() needs a causal layer");
     const qkv = this.#project(x, past.length);

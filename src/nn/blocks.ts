@@ -26,14 +26,14 @@ interface NormOptions {
  */
 export function makeNorm(size: number, options: NormOptions = {}): LayerNorm | RMSNorm {
   const { norm = "layer", bias = true } = options;
-  if (norm !== "layer" && norm !== "rms") fail(`norm: norm is ${norm}, expected layer, rms`);
+  if (norm !== "layer" && norm !== "rms") fail(`makeNorm: norm is ${norm}, expected layer or rms`);
   return norm === "rms" ? new RMSNorm(size) : new LayerNorm(size, { bias });
 }
 
 /**
- * y = c_proj(activation(c_fc(x))) on each token, four times as wide in the middle.
+ * y = c_proj(activation(c_fc(x))) on each token; the hidden size is 4C.
  * @example
- * const layer = new nn.MLP({ nEmbd: 4, nInner: 16, bias: true });
+ * const layer = new nn.MLP({ nEmbd: 4, bias: true });
  * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 4 ]
  */
 export class MLP extends Module {
@@ -42,7 +42,7 @@ export class MLP extends Module {
   readonly activation: Activation;
 
   /**
-   * With swiglu c_fc holds two matrices, the gate and the values, and the middle is a third
+   * With swiglu c_fc holds two matrices, the gate and the values, and the hidden layer is a third
    * narrower, so that the number of parameters stays the same. Shazeer (2020).
    */
   constructor(options: { nEmbd: number; bias?: boolean; activation?: Activation; init?: Init }) {
@@ -58,10 +58,10 @@ export class MLP extends Module {
   /** x [B, T, C] to [B, T, C]. */
   forward(x: Tensor): Tensor {
     const { c_fc, c_proj, activation } = this;
-    const areLinear = c_fc.constructor === Linear && c_proj.constructor === Linear;
-    if (areLinear)
-      return mlp(x, c_fc.weight, c_fc.bias, c_proj.weight, c_proj.bias, { activation });
-    return c_proj.forward(c_fc.forward(x, { activation })); // with LoRA adapters, or quantized
+    // the exact class: layers with LoRA adapters and quantized layers override forward()
+    const canFuse = c_fc.constructor === Linear && c_proj.constructor === Linear;
+    if (canFuse) return mlp(x, c_fc.weight, c_fc.bias, c_proj.weight, c_proj.bias, { activation });
+    return c_proj.forward(c_fc.forward(x, { activation }));
   }
 }
 

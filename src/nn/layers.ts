@@ -14,7 +14,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { Module, parameter } from "./module.ts";
 import { ResidualStream } from "./residual.ts";
 
-/** Returns the initial values of a parameter of a shape. */
+/** Returns initial values for a parameter of the given shape. */
 export type Init = (shape: number[]) => Tensor;
 
 /**

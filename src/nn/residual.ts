@@ -35,7 +35,7 @@ export class ResidualStream {
     return next;
   }
 
-  /** Returns the sum of all branches as a tensor. */
+  /** Returns x plus all branches as a tensor. */
   sum(): Tensor {
     if (this.#branch) {
       this.#x = add(this.#x, dropout(this.#branch, { p: this.#dropout }));

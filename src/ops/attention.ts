@@ -92,7 +92,7 @@ export function attention(
 }
 
 /**
- * The composite that attention() equals. `mask` [Tq, Tk] of i32 is 1 where a query does not attend
+ * The reference for attention(), composed of small ops. `mask` [Tq, Tk] of i32 is 1 where a query does not attend
  * to a key; without it every query attends to every key.
  */
 export function attentionSpec(
@@ -168,7 +168,7 @@ export function selfAttention(
   );
 }
 
-/** The composite that selfAttention() equals. */
+/** The reference for selfAttention(), composed of small ops. */
 export function selfAttentionSpec(
   qkv: Tensor,
   options: { nHead: number; causal?: boolean; dropout?: number },

@@ -42,12 +42,12 @@ export function activate(x: Tensor, activation: Activation): Tensor {
 }
 
 /** The activations that the kernel `linear` applies itself, by their code there. */
-const fusedCodes: Partial<Record<Activation, number>> = {
+const fusedCodes = {
   none: 0,
   relu: 1,
   gelu: 2,
   "gelu-tanh": 3,
-};
+} as const;
 
 /** The kernels of their derivatives, by code. */
 const derivativeKernels = [null, "reluBackward", "geluBackward", "geluTanhBackward"] as const;
@@ -56,7 +56,7 @@ const derivativeKernels = [null, "reluBackward", "geluBackward", "geluTanhBackwa
 export function getFusedCode(op: string, activation: Activation): number | undefined {
   if (!Object.hasOwn(activations, activation))
     fail(`${op}: activation is ${activation}, expected ${Object.keys(activations).join(", ")}`);
-  return fusedCodes[activation];
+  return (fusedCodes as Partial<Record<Activation, number>>)[activation];
 }
 
 /**
@@ -90,7 +90,7 @@ export function linear(
   return record("linear", y, withoutNulls(x, w, b), backward, withoutNulls(preActivation));
 }
 
-/** The composite that linear() equals. */
+/** The reference for linear(), composed of small ops. */
 export function linearSpec(
   x: Tensor,
   w: Tensor,
@@ -142,7 +142,7 @@ export function mlp(
   return record("mlp", y, inputs, backward, withoutNulls(hidden, preActivation));
 }
 
-/** The composite that mlp() equals. */
+/** The reference for mlp(), composed of small ops. */
 export function mlpSpec(
   x: Tensor,
   w: Tensor,
@@ -174,7 +174,7 @@ function computeLayer(
   if (b !== null) checkWeight(op, "b", b, x, [N]);
   const rows = x.shape.slice(0, -1);
   const y = empty(x, [...rows, N]);
-  const preActivation = code > 1 ? empty(y) : null;
+  const preActivation = code > fusedCodes.relu ? empty(y) : null; // relu' is a function of y
   x.device.kernels.linear(
     x.floats,
     w.floatsAs(x.dtype),

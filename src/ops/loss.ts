@@ -62,7 +62,7 @@ export function crossEntropy(
   return record("crossEntropy", loss, [x, target], backward, [lse, count]);
 }
 
-/** The composite that crossEntropy() equals if no target is ignored; oneHot [..., V]. */
+/** The reference for crossEntropy() if no target is ignored; oneHot [..., V]. */
 export function crossEntropySpec(x: Tensor, oneHot: Tensor): Tensor {
   return neg(mean(sum(mul(logSoftmaxSpec(x), oneHot), { dim: -1 })));
 }
@@ -131,7 +131,7 @@ export function linearCrossEntropy(
   return record("linearCrossEntropy", loss, b ? [x, w, b] : [x, w], backward, [dlogits]);
 }
 
-/** The composite that linearCrossEntropy() equals. */
+/** The reference for linearCrossEntropy(), composed of small ops. */
 export function linearCrossEntropySpec(x: Tensor, w: Tensor, b: Tensor, target: Tensor): Tensor {
   return crossEntropy(linear(x, w, b), target);
 }

@@ -12,7 +12,7 @@ import { mean, variance } from "./reductions.ts";
 import { rowSizes } from "./rows.ts";
 
 /**
- * y = (x - mean) / sqrt(var + eps) w + b over the last axis, with the biased variance. x [..., n];
+ * y = w (x - mean) / sqrt(var + eps) + b over the last axis, with the biased variance. x [..., n];
  * w, b [n]. Ba, Kiros and Hinton (2016).
  * @example
  * console.log(layerNorm(randn([2, 4]), ones([4]), zeros([4])).shape); // [ 2, 4 ]
@@ -26,7 +26,7 @@ export function layerNorm(
   return normalize("layerNorm", true, x, w, b, options);
 }
 
-/** The composite that layerNorm() equals. */
+/** The reference for layerNorm(), composed of small ops. */
 export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tensor {
   const centered = sub(x, mean(x, { dim: -1, keepdim: true }));
   const deviation = sqrt(add(variance(x, { dim: -1, keepdim: true }), eps));
@@ -34,7 +34,7 @@ export function layerNormSpec(x: Tensor, w: Tensor, b: Tensor, eps = 1e-5): Tens
 }
 
 /**
- * y = x / sqrt(mean(x^2) + eps) w over the last axis. x [..., n]; w [n]. Zhang and Sennrich (2019).
+ * y = w x / sqrt(mean(x^2) + eps) over the last axis. x [..., n]; w [n]. Zhang and Sennrich (2019).
  * @example
  * console.log(rmsNorm(randn([2, 4]), ones([4])).shape); // [ 2, 4 ]
  */
@@ -42,13 +42,13 @@ export function rmsNorm(x: Tensor, w: Tensor, options: { eps?: number } = {}): T
   return normalize("rmsNorm", false, x, w, null, options);
 }
 
-/** The composite that rmsNorm() equals. */
+/** The reference for rmsNorm(), composed of small ops. */
 export function rmsNormSpec(x: Tensor, w: Tensor, eps = 1e-5): Tensor {
   const meanSquare = mean(mul(x, x), { dim: -1, keepdim: true });
   return mul(div(x, sqrt(add(meanSquare, eps))), w);
 }
 
-/** Both norms: rmsNorm is layerNorm with a mean of 0, and so are its derivatives. */
+/** Both norms: rmsNorm is layerNorm with the mean fixed at 0, in forward and backward. */
 function normalize(
   op: string,
   subtractMean: boolean,
@@ -65,14 +65,14 @@ function normalize(
   if (b !== null) checkWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
   const y = empty(x);
-  const mean = empty(x, [rows], x.accumulateDType);
+  const rowMean = empty(x, [rows], x.accumulateDType);
   const rstd = empty(x, [rows], x.accumulateDType); // 1 / sqrt(var + eps)
   kernels.layerNorm(
     x.floats,
     w.floatsAs(x.dtype),
     b && b.floatsAs(x.dtype),
     y.floats,
-    mean.floats,
+    rowMean.floats,
     rstd.floats,
     rows,
     n,
@@ -86,7 +86,7 @@ function normalize(
     kernels.layerNormBackward(
       x.floats,
       w.floatsAs(x.dtype),
-      mean.floats,
+      rowMean.floats,
       rstd.floats,
       dy.floats,
       dx.floats,
@@ -98,7 +98,7 @@ function normalize(
     );
     return [dx, dw, db];
   };
-  return record(op, y, b ? [x, w, b] : [x, w], backward, [mean, rstd]);
+  return record(op, y, b ? [x, w, b] : [x, w], backward, [rowMean, rstd]);
 }
 
 /**
@@ -119,7 +119,7 @@ export function residualLayerNorm(
   return addAndNormalize("residualLayerNorm", true, x, y, w, b, options);
 }
 
-/** The composite that residualLayerNorm() equals. */
+/** The reference for residualLayerNorm(), composed of small ops. */
 export function residualLayerNormSpec(
   x: Tensor,
   y: Tensor,
@@ -147,7 +147,7 @@ export function residualRMSNorm(
   return addAndNormalize("residualRMSNorm", false, x, y, w, null, options);
 }
 
-/** The composite that residualRMSNorm() equals. */
+/** The reference for residualRMSNorm(), composed of small ops. */
 export function residualRMSNormSpec(
   x: Tensor,
   y: Tensor,
@@ -177,10 +177,10 @@ function addAndNormalize(
   if (b !== null) checkWeight(op, "b", b, x, [n]);
   const { kernels } = x.device;
   const rngState = x.device.rngState();
-  const site = p > 0 ? nextSite() : 0;
+  const site = p > 0 ? nextSite() : 0; // backward uses the same site, so the same dropout mask
   const r = empty(x);
   const z = empty(x);
-  const mean = empty(x, [rows], x.accumulateDType);
+  const rowMean = empty(x, [rows], x.accumulateDType);
   const rstd = empty(x, [rows], x.accumulateDType);
   kernels.residualLayerNorm(
     x.floats,
@@ -189,7 +189,7 @@ function addAndNormalize(
     b && b.floatsAs(x.dtype),
     r.floats,
     z.floats,
-    mean.floats,
+    rowMean.floats,
     rstd.floats,
     rngState,
     rows,
@@ -208,7 +208,7 @@ function addAndNormalize(
     kernels.residualLayerNormBackward(
       r.floats,
       w.floatsAs(x.dtype),
-      mean.floats,
+      rowMean.floats,
       rstd.floats,
       dr ? dr.floats : null,
       dzOrZeros.floats,
@@ -225,5 +225,5 @@ function addAndNormalize(
     );
     return [dx, dy ?? dx, dw, db];
   };
-  return record(op, [r, z], b ? [x, y, w, b] : [x, y, w], backward, [mean, rstd]);
+  return record(op, [r, z], b ? [x, y, w, b] : [x, y, w], backward, [rowMean, rstd]);
 }

@@ -58,7 +58,7 @@ export function rotary(
   return record("rotary", rotate(x, false), [x], (dy) => [rotate(dy, true)]);
 }
 
-/** The composite that rotary() of one part equals, from position 0. */
+/** The reference for rotary() of one part from position 0, composed of small ops. */
 export function rotarySpec(x: Tensor, table: Tensor, options: { nHead: number }): Tensor {
   const [B, T] = x.shape;
   const D = table.shape[1];

@@ -19,7 +19,7 @@ export function softmax(x: Tensor, options: { dim?: number } = {}): Tensor {
   return applyToRows("softmax", x, options);
 }
 
-/** The composite that softmax() equals. */
+/** The reference for softmax(), composed of small ops. */
 export function softmaxSpec(x: Tensor): Tensor {
   const e = exp(sub(x, max(x, { dim: -1, keepdim: true }).detach()));
   return div(e, sum(e, { dim: -1, keepdim: true }));
@@ -34,7 +34,7 @@ export function logSoftmax(x: Tensor, options: { dim?: number } = {}): Tensor {
   return applyToRows("logSoftmax", x, options);
 }
 
-/** The composite that logSoftmax() equals. */
+/** The reference for logSoftmax(), composed of small ops. */
 export function logSoftmaxSpec(x: Tensor): Tensor {
   return log(softmaxSpec(x));
 }

@@ -9,7 +9,7 @@ import { keep } from "../scope.ts";
 import { checkShape } from "../shape.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 
-/** Parameters with options of their own; others are those of the optimizer. */
+/** Parameters with options of their own; unset ones default to those of the optimizer. */
 export type Group<O> = { params: Iterable<Tensor> } & Partial<O>;
 /** Parameters, or groups of parameters. */
 export type Params<O> = Iterable<Tensor> | Iterable<Group<O>>;
@@ -91,7 +91,7 @@ export abstract class Optimizer<O extends { lr: number }> {
       const updated = params.filter((w) => w.grad);
       const state: Record<string, Floats[]> = {};
       for (const name of this.#stateNames)
-        state[name] = updated.flatMap((w) => this.#state.get(w)?.[name].floats ?? []);
+        state[name] = updated.map((w) => this.#getState(w)[name].floats);
       const withBf16Copy = this.updatesBf16Copy && updated.some((w) => w.storage.hasBf16Copy);
       this.update({
         kernels: lr.device.kernels,
@@ -105,6 +105,10 @@ export abstract class Optimizer<O extends { lr: number }> {
       });
       for (const w of updated) w.storage.bumpVersion(withBf16Copy);
     }
+  }
+
+  #getState(w: Tensor): Record<string, Tensor> {
+    return this.#state.get(w) ?? fail(`${this.#op}: not a parameter of this optimizer`);
   }
 
   /** Sets every gradient to null. */
@@ -165,5 +169,5 @@ function checkValues(op: string, { betas, ...numbers }: { betas?: unknown; lr: n
   }
   const isPair = Array.isArray(betas) && betas.length === 2 && betas.every((b) => b >= 0 && b < 1);
   if (betas !== undefined && !isPair)
-    fail(`${op}: betas are ${betas}, expected two numbers from 0 up to 1`);
+    fail(`${op}: betas are ${betas}, expected two numbers in [0, 1)`);
 }

@@ -2,7 +2,7 @@
 // backward() passes.
 
 import { fail } from "../errors.ts";
-import { type Node, returnBorrowedGrads, type Tensor } from "./tensor.ts";
+import { clearBorrowedGrads, type Node, type Tensor } from "./tensor.ts";
 
 const FREED = "freed by backward(); read it before, or keep() it";
 
@@ -26,7 +26,7 @@ export function beginNode({ results }: Node, dys: readonly (Tensor | undefined)[
     const dy = dys[i];
     if (y.retainsGrad && dy) y.addGrad(dy);
   }
-  returnBorrowedGrads(); // of the previous op
+  clearBorrowedGrads(); // of the previous op
 }
 
 /**

@@ -13,7 +13,7 @@ export class NDArray {
   storage: Storage;
   /** @internal */
   origin = "tensor"; // the op that made it
-  #freedBecause = ""; // not empty once it was freed
+  #freeReason = ""; // not empty once it was freed
 
   /** @internal */
   constructor(storage: Storage, shape: Shape) {
@@ -40,12 +40,12 @@ export class NDArray {
   }
 
   get isFreed(): boolean {
-    return this.#freedBecause !== "";
+    return this.#freeReason !== "";
   }
 
   /** Throws, with the reason, if this was freed. @internal */
   checkNotFreed(label = this.label): void {
-    if (this.#freedBecause) fail(`${label} was ${this.#freedBecause}`);
+    if (this.#freeReason) fail(`${label} was ${this.#freeReason}`);
   }
 
   /** The buffer, as kernels take it. @internal */
@@ -122,8 +122,8 @@ export class NDArray {
 
   /** Frees this array; its memory returns to the pool unless others share it. @internal */
   free(reason: string): void {
-    if (this.#freedBecause || this.storage.persistent) return;
-    this.#freedBecause = reason;
+    if (this.#freeReason || this.storage.persistent) return;
+    this.#freeReason = reason;
     this.storage.release();
   }
 }

@@ -23,7 +23,12 @@ export interface Node {
 }
 
 let created = 0;
-const borrowedGrads = new Set<Tensor>(); // leaves whose .grad buffer the current op writes itself
+
+/**
+ * Leaves whose .grad buffer the current op's derivative writes directly instead of a temporary one:
+ * gradBuffer() lends the buffer, addGrad() recognizes it and skips the copy.
+ */
+const borrowedGrads = new Set<Tensor>();
 
 /**
  * A dense array of numbers with a gradient.
@@ -103,7 +108,7 @@ export class Tensor extends NDArray {
     return this.#grad;
   }
 
-  /** Makes backward() leave a .grad in this, although it is not a leaf. */
+  /** Makes backward() keep the gradient of this non-leaf in .grad. */
   retainGrad(): this {
     this.retainsGrad = true;
     return this;
@@ -117,7 +122,7 @@ export class Tensor extends NDArray {
 }
 
 /** Forgets which .grad buffers the previous op was handed by gradBuffer(). */
-export function returnBorrowedGrads(): void {
+export function clearBorrowedGrads(): void {
   borrowedGrads.clear();
 }
 

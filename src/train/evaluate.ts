@@ -1,4 +1,5 @@
-// Evaluation: the losses of a model on both splits of a text, over batches sampled for it alone.
+// Evaluation: the losses of a model on both splits of a text, over batches from an RNG stream of
+// its own.
 
 import { setImmediate as nextTask } from "node:timers/promises";
 import { noGrad } from "../autograd.ts";
@@ -28,8 +29,8 @@ export interface Losses {
 
 /**
  * Returns a function that computes the mean losses over evalIters batches of both splits, without
- * dropout, or returns null once `isStopped` does. The batches depend on the step alone, so that
- * evaluations of the same step see the same batches.
+ * dropout, or resolves to null if `isStopped` returns true before that. The batches depend on the
+ * step alone, so that evaluations of the same step see the same batches.
  */
 export function makeEvaluator(
   run: Evaluated,
@@ -37,7 +38,7 @@ export function makeEvaluator(
   const { device, model, config } = run;
   const { evalIters, batchSize: B, blockSize: T } = config;
   const losses = new ScalarBuffer(evalIters, device);
-  const measures = [run.tokens.train, run.tokens.val].map((split) => {
+  const lossFunctions = [run.tokens.train, run.tokens.val].map((split) => {
     const tokens = keep(tensor(split, { device }));
     return device.capture((counter: Tensor) =>
       noGrad(() => {
@@ -52,7 +53,7 @@ export function makeEvaluator(
     losses.clear();
     for (let i = 0; i < evalIters; i++) {
       const counter = { site: s * evalIters + i, step };
-      scope(() => losses.push(measures[s](toCounterTensor(counter, device))));
+      scope(() => losses.push(lossFunctions[s](toCounterTensor(counter, device))));
       await nextTask(); // lets signal handlers run
       if (isStopped()) return null;
     }

@@ -13,7 +13,10 @@ import type { TrainConfig } from "./config.ts";
 import { type Losses, makeEvaluator } from "./evaluate.ts";
 import { type StepResult, TrainStep } from "./step.ts";
 
-/** Callbacks of a caller of train(); those that return a boolean are called between steps. */
+/**
+ * Callbacks for train(). Those that return a boolean are called between steps; stop() also between
+ * the batches of an evaluation, and once it has returned true it must continue to.
+ */
 export interface TrainHooks {
   /** Before the first step. */
   start?(run: Run): void | Promise<void>;
@@ -46,8 +49,8 @@ export interface TrainResult extends Run {
  * `resume` is the folder of a run to continue with its recorded options, of which only maxIters may
  * be changed. Throws a UsageError for wrong options, a DivergedError if the loss becomes NaN.
  * @example
- * const { valLoss } = await train({ data: "input.txt", preset: "bigram", maxIters: 2, out: "run" });
- * console.log(valLoss > 0);
+ * const { valLoss } = await train({ data: "input.txt", preset: "bigram", maxIters: 2, out: "run"
+ * }); console.log(valLoss > 0);
  */
 export async function train(
   options: Partial<TrainConfig> & { resume?: string } = {},
@@ -66,14 +69,16 @@ class TrainLoop {
   readonly #hooks: TrainHooks;
   readonly #trainStep: TrainStep;
   readonly #evaluate: ReturnType<typeof makeEvaluator>;
-  readonly #getLr: (step: number) => number;
+  readonly #lrAt: (step: number) => number;
   #step: number;
   #evaluation: Losses | null; // of this step
-  /** The lowest validation loss; recorded without an evaluation made only because the run ended,
-   * which a run with more steps would not have made. */
-  #bestValLoss: number | null;
-  /** The lowest validation loss, with that evaluation. */
+  /** The lowest validation loss so far. */
   #best: number;
+  /**
+   * The lowest one that checkpoints record: without a final evaluation between two intervals, so
+   * that a resumed run equals one that was not interrupted.
+   */
+  #bestValLoss: number | null;
   #startTime: number; // in ms, as if training had never been interrupted
   #secondsSinceLog = 0;
   #stepsSinceLog = 0;
@@ -84,7 +89,7 @@ class TrainLoop {
     this.#hooks = hooks;
     this.#trainStep = new TrainStep(run);
     this.#evaluate = makeEvaluator(run);
-    this.#getLr = makeSchedule(run.config);
+    this.#lrAt = makeSchedule(run.config);
     this.#step = step;
     this.#evaluation = evaluation;
     this.#bestValLoss = bestValLoss;
@@ -100,7 +105,7 @@ class TrainLoop {
       this.#saveIfRequested();
       await this.#waitWhilePaused();
       if (this.#isStopped()) return this.#stop();
-      optimizer.lr = this.#getLr(this.#step);
+      optimizer.lr = this.#lrAt(this.#step);
       this.#takeStep();
       this.#evaluation = null;
       await nextTask(); // lets signal handlers and finalizers run
@@ -124,16 +129,16 @@ class TrainLoop {
     this.#save("last");
   }
 
-  /** Runs the step and reports the results that are known by then. */
+  /** Runs the step and reports any results that are already available. */
   #takeStep(): void {
     const { maxIters, evalInterval, logInterval } = this.#run.config;
     const step = this.#step;
     const trainStep = this.#trainStep;
     const isLogged = step % logInterval === 0 || this.#evaluation !== null;
-    const isLast = step + 1 >= maxIters || (step + 1) % evalInterval === 0;
+    const evaluatesNext = step + 1 >= maxIters || (step + 1) % evalInterval === 0;
     const start = performance.now();
     trainStep.run(step);
-    const results = isLogged || isLast || trainStep.isBufferFull ? trainStep.flush() : [];
+    const results = isLogged || evaluatesNext || trainStep.shouldFlush ? trainStep.flush() : [];
     this.#secondsSinceLog += (performance.now() - start) / 1000;
     this.#stepsSinceLog++;
     for (const result of results) this.#report(result, isLogged);
@@ -146,7 +151,7 @@ class TrainLoop {
     const row: MetricsRow = {
       step,
       loss,
-      lr: this.#getLr(step),
+      lr: this.#lrAt(step),
       gradNorm,
       tokensPerSecond: Math.round(tokens / this.#secondsSinceLog),
       elapsedSeconds: this.#elapsedSeconds(),

@@ -13,19 +13,20 @@ import { ScalarBuffer } from "./scalar-buffer.ts";
 
 /**
  * Trains on gradAccum batches: forward, backward, clip, update. `tokens` is the training text on
- * the device; each of `counters` is an RNG counter [4] that a batch is sampled by. From the first
- * loss that is NaN or infinite on `foundInf` is 1, and the optimizer changes nothing.
+ * the device; each of `counters` is an RNG counter [4] from which a batch is sampled. Once a loss
+ * is NaN or infinite, `foundInf` stays 1 and the optimizer changes nothing.
  */
 export function trainStep(run: Run, tokens: Tensor, counters: Tensor[], foundInf: Tensor) {
   const { model, optimizer, device } = run;
   const { batchSize: B, blockSize: T, gradAccum, gradClip } = run.config;
-  const losses = counters.map((counter) => {
+  const losses: Tensor[] = [];
+  for (const counter of counters) {
     const [x, y] = sampleBatch(tokens, counter, "batch", [B, T]); // (B, T), (B, T)
     const loss = model.forward(x, y, { logits: false }).loss as Tensor; // forward
     const scaled = gradAccum > 1 ? mul(loss, 1 / gradAccum) : loss;
     scaled.backward(); // backward: adds to the gradients of the parameters
-    return scaled.detach();
-  });
+    losses.push(scaled.detach());
+  }
   const loss = losses.reduce((sum, scaled) => add(sum, scaled));
   const gradNorm = clipGradients(model.parameters(), gradClip || Infinity);
   device.kernels.checkFinite(loss.floats, foundInf.floats);
@@ -35,7 +36,7 @@ export function trainStep(run: Run, tokens: Tensor, counters: Tensor[], foundInf
   return { loss, gradNorm };
 }
 
-/** The results of a step, as numbers; gradNorm is the norm of all gradients before clipping. */
+/** The results of a step on the host; gradNorm is the norm of all gradients before clipping. */
 export interface StepResult {
   step: number;
   loss: number;
@@ -71,7 +72,7 @@ export class TrainStep {
     );
   }
 
-  /** Takes a step; does not wait for the device. */
+  /** Takes a step without synchronizing with the device. */
   run(step: number): void {
     scope(() => {
       const { loss, gradNorm } = this.#step(...this.#beginStep(step));
@@ -82,7 +83,7 @@ export class TrainStep {
   }
 
   /** True if flush() must be called before the next step, or costs nothing, as on a host device. */
-  get isBufferFull(): boolean {
+  get shouldFlush(): boolean {
     return this.#run.device.memory.isHost || this.#losses.isFull;
   }
 

@@ -76,7 +76,7 @@ eachDevice("memory", (test, on) => {
       assert.unreachable();
     } catch (error) {
       assert.instance(error, OutOfMemoryError);
-      assert.match((error as Error).message, /17592186\.0 MB asked for/);
+      assert.match((error as Error).message, /17592186\.0 MB requested/);
     }
     assert.is(on.pool.liveBytes, liveBytes);
     assert.is(zeros([3], { device: on }).add(1).sum().item(), 3);

@@ -26,8 +26,8 @@ const defaults: Values = {
   n: 5, na: 5, nb: 1, nc: 5, batch: 2, M: 3, N: 5, K: 2, transA: false, transB: false,
   accumulate: true, activation: 2, outer: 2, inner: 3, rows: 3, p: 0.2, q: 3, start: 1, count: 2,
   V: 4, C: 3, heads: 2, Tq: 3, Tk: 4, D: 2, B: 2, T: 3, H: 2, capacity: 7, causal: true, site: 1,
-  parts: 3, turned: 2, inverse: true, eps: 1e-5, exponent: 2.5, value: 1.5, stream: 1,
-  halfD: 2, // words-ok: half the head size, a parameter of rotary
+  parts: 3, rotatedParts: 2, inverse: true, eps: 1e-5, exponent: 2.5, value: 1.5, stream: 1,
+  halfD: 2,
   ignoreIndex: -100, momentum: 0.9, weightDecay: 0.1, beta1: 0.9, beta2: 0.99, l2: 0.01,
   maxNorm: 0.5, groups: 1, bits: 8, subtractMean: true,
 };

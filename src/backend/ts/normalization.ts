@@ -24,8 +24,8 @@ export function layerNorm(
     let m = 0;
     if (subtractMean) {
       for (let i = 0; i < n; i++) m += x[row + i];
+      m /= n;
     }
-    m /= n;
     let variance = 0;
     for (let i = 0; i < n; i++) variance += (x[row + i] - m) ** 2;
     const s = 1 / Math.sqrt(variance / n + eps);
@@ -106,7 +106,7 @@ export function residualLayerNorm(
 }
 
 /**
- * dx = dr + layerNormBackward(dz), dy = dx where y was not dropped. dr is null if only z was used.
+ * dx = dr + layerNormBackward(dz), dy = dropout(dx) with the same mask. dr is null if only z was used.
  */
 export function residualLayerNormBackward(
   r: Floats,

@@ -35,7 +35,7 @@ export function dropoutScales(
   site: number,
   p: number,
 ): void {
-  const [keyLow, keyHigh, step, firstSite] = rngState;
+  const [keyLow, keyHigh, step, siteOffset] = rngState;
   const threshold = Math.round(65536 * p);
   const scale = 65536 / (65536 - threshold);
   let current = -1; // the index of the Philox block in `block`
@@ -43,7 +43,7 @@ export function dropoutScales(
     const element = first + i;
     const index = Math.floor(element / 8); // a block serves eight elements
     if (index !== current) {
-      philox(index, firstSite + site, step, streams.dropout, keyLow, keyHigh, block);
+      philox(index, siteOffset + site, step, streams.dropout, keyLow, keyHigh, block);
       current = index;
     }
     const position = element % 8;

@@ -89,7 +89,8 @@ export abstract class Module {
     for (const [name, { shape, dtype }] of pairs) {
       if (!isSameShape(dict[name].shape, shape))
         fail(
-          `loadStateDict: ${name} has shape ${formatShape(dict[name].shape)}, expected ${formatShape(shape)}`,
+          `loadStateDict: ${name} has shape ${formatShape(dict[name].shape)}, ` +
+            `expected ${formatShape(shape)}`,
         );
       if ((dict[name].dtype === "i32") !== (dtype === "i32"))
         fail(`loadStateDict: ${name} has dtype ${dict[name].dtype}, expected ${dtype}`);

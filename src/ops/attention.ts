@@ -92,8 +92,8 @@ export function attention(
 }
 
 /**
- * The reference for attention(), composed of small ops. `mask` [Tq, Tk] of i32 is 1 where a query does not attend
- * to a key; without it every query attends to every key.
+ * The reference for attention(), composed of small ops. `mask` [Tq, Tk] of i32 is 1 where a query
+ * does not attend to a key; without it every query attends to every key.
  */
 export function attentionSpec(
   q: Tensor,
@@ -224,7 +224,8 @@ function projectionSizes(
   const [B, T, width] = qkv.shape;
   if (!Number.isInteger(nHead) || nHead < 1 || width % (3 * nHead) !== 0)
     fail(
-      `${op}: qkv has shape ${formatShape(qkv.shape)}, expected [B, T, 3 nHead D] with nHead ${nHead}`,
+      `${op}: qkv has shape ${formatShape(qkv.shape)}, ` +
+        `expected [B, T, 3 nHead D] with nHead ${nHead}`,
     );
   return [B, T, width / 3];
 }

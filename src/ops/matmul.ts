@@ -34,7 +34,8 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const N = b.shape[bRank - 1];
   if (b.shape[bRank - 2] !== K)
     fail(
-      `matmul: b has shape ${formatShape(b.shape)}, expected [..., ${K}, N] with a ${formatShape(a.shape)}`,
+      `matmul: b has shape ${formatShape(b.shape)}, ` +
+        `expected [..., ${K}, N] with a ${formatShape(a.shape)}`,
     );
   const batch = broadcast("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
   const c = multiply(a, b, [...batch, M, N]);

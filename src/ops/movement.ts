@@ -34,7 +34,8 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const sizes = shape.map((n) => (n === -1 ? x.size / known : n));
   if (!sizes.every(Number.isInteger) || numel(sizes) !== x.size)
     fail(
-      `reshape: x has shape ${formatShape(x.shape)}, expected one of the size of ${formatShape(shape)}`,
+      `reshape: x has shape ${formatShape(x.shape)}, ` +
+        `expected one of the size of ${formatShape(shape)}`,
     );
   return record("reshape", x.detach(sizes), [x], (dy) => [dy.detach(x.shape)]);
 }

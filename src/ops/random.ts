@@ -53,7 +53,8 @@ export function multinomial(probs: Tensor, count: number): Tensor {
   const n = probs.shape.at(-1) ?? 0;
   if (probs.shape.length > 2 || !Number.isInteger(count) || count < 1 || count > n)
     fail(
-      `multinomial: probs has shape ${formatShape(probs.shape)}, expected [n] or [rows, n], n >= ${count}`,
+      `multinomial: probs has shape ${formatShape(probs.shape)}, ` +
+        `expected [n] or [rows, n], n >= ${count}`,
     );
   const weights = Float64Array.from(probs.data());
   const rows = probs.size / n;

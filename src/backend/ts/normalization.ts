@@ -106,7 +106,8 @@ export function residualLayerNorm(
 }
 
 /**
- * dx = dr + layerNormBackward(dz), dy = dropout(dx) with the same mask. dr is null if only z was used.
+ * dx = dr + layerNormBackward(dz), dy = dropout(dx) with the same mask. dr is null if only z was
+ * used.
  */
 export function residualLayerNormBackward(
   r: Floats,

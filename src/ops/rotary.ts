@@ -35,7 +35,8 @@ export function rotary(
   if (table.shape.length !== 2 || D % 2 !== 0 || !Number.isInteger(parts) || parts < 1)
     fail(
       `rotary: x has shape ${formatShape(x.shape)}, ` +
-        `expected [B, T, parts nHead D] with nHead ${nHead}, D even as in table ${formatShape(table.shape)}`,
+        `expected [B, T, parts nHead D] with nHead ${nHead}, ` +
+        `D even as in table ${formatShape(table.shape)}`,
     );
   const rotate = (input: Tensor, inverse: boolean) => {
     const output = empty(x);

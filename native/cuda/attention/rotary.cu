@@ -63,7 +63,8 @@ void rotary(const F* x, const f32* table, const i32* length, F* y, int64_t B, in
             int64_t parts, int64_t H, int64_t halfD, int64_t capacity, int64_t rotatedParts,
             bool inverse) {
   if (!length && T > capacity)
-    return kernelError("rotary: %lld tokens, expected at most %lld", (long long)T, (long long)capacity);
+    return kernelError("rotary: %lld tokens, expected at most %lld", (long long)T,
+                       (long long)capacity);
   Rotation problem;
   problem.pairs = B * T * parts * H * halfD;
   problem.T = T;

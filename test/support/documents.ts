@@ -18,9 +18,7 @@ export const documents = [
 ].filter((file) => existsSync(join(root, file)));
 
 /** Documents whose shell commands need a GPU or the emulator, or take long. */
-const notExecuted = ["cuda", "emulator", "benchmarks", "results", "custom-ops"].map(
-  (name) => `docs/${name}.md`,
-);
+const notExecuted = ["cuda", "emulator", "benchmarks", "results"].map((name) => `docs/${name}.md`);
 
 /** The documents whose code and shell commands are executed. */
 export const executedDocuments = documents.filter((file) => !notExecuted.includes(file));

@@ -1,4 +1,4 @@
-// Parses command-line arguments by a table of options, and formats the table for --help.
+// Parses command-line arguments according to a table of options, and formats the table for --help.
 
 import { parseArgs } from "node:util";
 import { UsageError } from "../errors.ts";

@@ -25,7 +25,7 @@ export const runOption = {
 
 export const deviceOption = trainOptions.device;
 
-/** The text to evaluate on, if not that of the run. */
+/** The text to evaluate on; by default that of the run. */
 export const dataOption = {
   type: "string",
   help: "evaluation text: a file, shakespeare or moby-dick (default: the run's own)",

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const toPath = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 
-/** Builds the CUDA addon if it is missing and the machine can build it. Tries only once. */
+/** Builds the CUDA addon if it is missing and the machine can build it. Never retries. */
 export async function buildCudaOnce(print: (line: string) => unknown): Promise<void> {
   const results = ["build-cuda/Release/cuda.node", "build-cuda/build.log"];
   const wasTried = results.some((file) => existsSync(toPath(file)));
@@ -18,7 +18,7 @@ export async function buildCudaOnce(print: (line: string) => unknown): Promise<v
     print("cuda: found a GPU, but no CUDA compiler (nvcc): install the CUDA toolkit");
     return;
   }
-  print("cuda: building the CUDA addon (once; some minutes; set TINYBARD_CUDA=skip to skip)");
+  print("cuda: building the CUDA addon (once; takes a few minutes; TINYBARD_CUDA=skip skips it)");
   const child = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "pipe"] });
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => print(`cuda: ${text.trim()}`));
@@ -41,7 +41,7 @@ export function findNvccVersion(): string | null {
   return getVersion("nvcc") ?? getVersion("/usr/local/cuda/bin/nvcc");
 }
 
-/** Returns the first group of a pattern in a command's output; null if the command is missing. */
+/** Matches a command's output and returns the first group; null without a match or a command. */
 function matchOutput(command: string, argument: string, pattern: RegExp): string | null {
   const { stdout } = spawnSync(command, [argument], { encoding: "utf8" });
   return pattern.exec(stdout ?? "")?.[1] ?? null;

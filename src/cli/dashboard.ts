@@ -27,7 +27,7 @@ export const dashboardCommand: Command<{ run: string; port: number }> = {
 
   async run({ run, port }) {
     readConfig(run); // throws if the folder is not a run
-    device("auto"); // prints now why a faster device is not available
+    device("auto"); // prints why a faster device is not available, before the URL
     const dashboard = await openDashboard({ run, port, live: null });
     const folder = dirname(resolve(run));
     console.log(`dashboard: ${dashboard.url} shows the runs in ${folder}; Ctrl-C quits`);

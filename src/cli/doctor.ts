@@ -35,5 +35,5 @@ function describe(entry: ReturnType<typeof devices>[number], isDefault: boolean)
 
 function describeHardware(addon: Addon): string {
   if ("simd" in addon) return `${addon.simd}, threads: ${addon.threads()}`;
-  return `${addon.processor}, matrix products: ${addon.matmul}`;
+  return `${addon.processor}, matmul: ${addon.matmul}`;
 }

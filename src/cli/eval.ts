@@ -1,4 +1,4 @@
-// tinybard eval: measures the losses of a trained model over more batches than training does.
+// tinybard eval: measures the losses of a trained model, over more batches than during training.
 
 import { device } from "../backend/devices.ts";
 import type { TrainConfig } from "../train/config.ts";

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The program: parses a command and its options, and runs it. Exit codes: 0 success, 1 failure,
-// 2 wrong usage, 130 and 143 interrupted after saving.
+// 2 usage error, 130 (SIGINT) and 143 (SIGTERM) interrupted.
 
 import { setThreads } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";

@@ -14,8 +14,8 @@ export function formatLosses(result: { step: number; trainLoss: number; valLoss:
 
 /**
  * Formats the validation loss per character and in bits per byte, which can be compared between
- * tokenizers; returns no lines for a character tokenizer. For words it adds the share of unknown
- * words, whose spelling the loss does not count.
+ * tokenizers. Returns no lines for a character tokenizer. For a word tokenizer, adds the share of
+ * unknown words, whose spelling the loss does not count.
  */
 export function formatTextLoss(
   valLoss: number | null,

@@ -5,7 +5,7 @@ import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 import { flopsPerToken, measureMatmulFlops } from "../train/mfu.ts";
 
-const INTERVAL = 100; // milliseconds between updates, at least
+const INTERVAL = 100; // the minimum milliseconds between updates
 
 /** Shows the step, loss, tokens/s, MFU and remaining time. */
 export class ProgressLine {

@@ -77,8 +77,9 @@ function formatRow(...cells: string[]): string {
 }
 
 /**
- * Measures how many tokens per second models generate: the median of five runs after a warm-up.
- * The runs of the models are interleaved, so that other load on the machine affects all of them.
+ * Measures how many tokens per second each model generates: the median of five runs after a
+ * warm-up. The runs of the models are interleaved, so that other load on the machine affects all
+ * models.
  */
 async function measureSpeeds(runs: string[], device: Device, tokens: number): Promise<number[]> {
   const models = runs.map((run) => loadRun(run, device).model);

@@ -88,7 +88,7 @@ export class TrainReporter {
       print(`iter ${row.step}: loss ${row.loss.toFixed(4)}, ${row.tokensPerSecond} tokens/s`);
   }
 
-  /** Reports the result, waits for the readers of the dashboard, and returns the exit code. */
+  /** Reports the result, waits until the dashboard's page is closed, and returns the exit code. */
   async finish(result: TrainResult): Promise<number> {
     const { json, print } = this.#options;
     const { stopped, state, out } = result;

@@ -29,15 +29,20 @@ export const sampleCommand: Command<SampleFlags> = {
     },
     temperature: {
       type: "number",
-      help: "sampling temperature; 0 always selects the likeliest token",
+      help: "sampling temperature; 0 always selects the most likely token",
       default: 1,
       min: 0,
       value: "X",
     },
-    topK: { type: "integer", help: "sample from the N likeliest tokens only", min: 1, value: "N" },
+    topK: {
+      type: "integer",
+      help: "sample only from the N most likely tokens",
+      min: 1,
+      value: "N",
+    },
     topP: {
       type: "number",
-      help: "sample from the likeliest tokens with total probability X only (nucleus sampling)",
+      help: "sample only from the top tokens with total probability X (nucleus sampling)",
       min: 1e-9,
       max: 1,
     },

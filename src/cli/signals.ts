@@ -1,4 +1,4 @@
-// Interrupts a run after it has saved a checkpoint.
+// Handles SIGINT and SIGTERM: a run saves a checkpoint before it stops.
 
 /** The first signal that the process has received. */
 export interface SignalState {

@@ -62,8 +62,8 @@ export const trainCommand: Command<TrainFlags> = {
 };
 
 /**
- * Combines the flags with the config file. For a new run, this also builds the CUDA addon if
- * possible, prints the device, and chooses a preset if the user did not choose a configuration.
+ * Combines the flags with the config file. For a new run, also builds the CUDA addon if possible,
+ * prints the device, and chooses a preset if the user did not choose a configuration.
  */
 async function collectOptions(
   flags: ConfigFlags,

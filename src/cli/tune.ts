@@ -1,4 +1,4 @@
-// tinybard tune: times the cuBLASLt algorithms for the matrix products of a preset, and saves the
+// tinybard tune: times the cuBLASLt algorithms for the matmul shapes of a preset, and saves the
 // fastest for all later runs.
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,7 +12,7 @@ import { train } from "../train/loop.ts";
 import type { Command } from "./command.ts";
 
 export const tuneCommand: Command<Partial<TrainConfig>> = {
-  summary: "find the fastest matrix-product algorithms of the GPU",
+  summary: "find the fastest matmul algorithms of the GPU",
   options: {
     preset: {
       type: "string",
@@ -31,7 +31,7 @@ export const tuneCommand: Command<Partial<TrainConfig>> = {
     if (!addon || !("tune" in addon)) return 1;
     const folder = mkdtempSync(join(tmpdir(), "tinybard-tune-"));
     try {
-      // one step meets every matrix shape of the model
+      // one step uses every matmul shape of the model
       const out = join(folder, "run");
       await train({ ...flags, maxIters: 1, evalIters: 1, device: "cuda", out });
       addon.tune();

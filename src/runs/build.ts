@@ -23,8 +23,9 @@ interface BuildOptions {
 }
 
 /**
- * Builds a model on a device as it is before the first training step: with weights drawn from the
- * seed or copied from a pretrained model, with parameters frozen and LoRA adapters added.
+ * Builds a model on a device in its state before the first training step. The weights are
+ * initialized from the seed or copied from a pretrained model, parameters are frozen, and LoRA
+ * adapters are added.
  */
 export function buildModel(
   config: TrainConfig,
@@ -50,7 +51,7 @@ function createModel(
   return bits ? quantizedGPT(options, bits, dict) : new GPT(options, { initWeights });
 }
 
-/** Sets the precision that the model computes in; devices without bf16 and tf32 use f32. */
+/** Sets the precision of the computation; devices without bf16 and tf32 use f32. */
 function applyDType(model: LanguageModel, { dtype }: TrainConfig, { addon }: Device): void {
   if (!addon || !("setTf32" in addon)) return;
   addon.setTf32(dtype === "tf32");

@@ -20,7 +20,7 @@ export interface RunState {
   evaluation: { trainLoss: number; valLoss: number } | null;
   bestValLoss: number | null;
   elapsedSeconds: number;
-  /** The checksum of the training text: a run is resumed with the same text only. */
+  /** The checksum of the training text: a run can only be resumed with the same text. */
   textSha256: string;
   /** The checksum of the tokenizer's JSON; missing in runs of old versions. */
   tokenizerSha256?: string;
@@ -33,9 +33,9 @@ export interface RunState {
 const fileNames = ["state.json", "optimizer.safetensors", "model.safetensors"];
 
 /**
- * Writes a checkpoint into a folder and replaces the one there. For a model with adapters it holds
- * only these, because all other weights are unchanged. Without an optimizer, the checkpoint cannot
- * be resumed.
+ * Writes a checkpoint to a folder, replacing the previous one. For a model with adapters it holds
+ * only the adapters, because all other weights are unchanged. Without an optimizer, the checkpoint
+ * cannot be resumed.
  */
 export function saveCheckpoint(
   folder: string,
@@ -67,8 +67,8 @@ export function loadState(folder: string): RunState | null {
 
 /**
  * Reads the state and the weights of the checkpoint in a folder; returns null if there is none.
- * Another process may be writing the next checkpoint at the same time, so this retries until both
- * are of the same step.
+ * Another process may be writing the next checkpoint at the same time, so this retries until the
+ * state and the weights are from the same step.
  */
 export function readCheckpoint(
   folder: string,
@@ -82,9 +82,9 @@ export function readCheckpoint(
       const { step } = weights.metadata;
       if (step === undefined || step === String(state.step)) return { state, weights };
       if (attempt === attempts)
-        throw new Error(`${folder}: the weights are of step ${step}, the state of ${state.step}`);
+        throw new Error(`${folder}: weights are from step ${step}, state is from ${state.step}`);
     } catch (error) {
-      if (attempt === attempts) throw error; // before that, a file may just have been renamed
+      if (attempt === attempts) throw error; // otherwise, a file may just have been renamed
     }
   }
 }
@@ -95,25 +95,25 @@ export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW)
   optimizer?.loadStateDict(loadSafetensors(locate(folder, "optimizer.safetensors")));
 }
 
-/** Loads a checkpoint's weights; throws unless they have exactly the names that the model saves. */
+/** Loads a checkpoint's weights. Throws unless their names are exactly those that are saved. */
 export function loadWeights(folder: string, model: Module, dict: TensorDict): void {
   const expected = getSavedWeights(model);
   const unknown = Object.keys(dict).find((name) => !(name in expected));
   if (unknown) throw new Error(`${folder}: ${unknown} is unknown`);
   const missing = Object.keys(expected).find((name) => !(name in dict));
   if (missing) throw new Error(`${folder}: ${missing} is missing`);
-  model.loadStateDict(dict, { strict: false }); // with adapters, the base weights are not in it
+  model.loadStateDict(dict, { strict: false }); // with adapters, it lacks the base weights
 }
 
-/** Returns the weights that a checkpoint holds: the adapters of a model, or all if it has none. */
+/** Returns the weights that a checkpoint stores: the adapters, or all weights if there are none. */
 function getSavedWeights(model: Module): StateDict {
   const adapters = adapterState(model);
   return Object.keys(adapters).length > 0 ? adapters : model.stateDict();
 }
 
 /**
- * Returns the path that a reader opens for a file of a checkpoint: the temporary name if renaming
- * was interrupted. Readers do not repair the folder, because its writer may still be running.
+ * Returns the path from which to read a file of a checkpoint: the temporary name if renaming was
+ * interrupted. Readers do not repair the folder, because its writer may still be running.
  */
 function locate(folder: string, name: string): string {
   const isComplete = !existsSync(join(folder, `${fileNames[0]}.tmp`));

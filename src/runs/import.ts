@@ -18,14 +18,15 @@ import { resolveConfig, type TrainConfig } from "../train/config.ts";
 import { type Pretrained, resizeRows } from "../train/finetune.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
 
-/** The file in an exported folder for tokenizers that transformers has no format for. */
+/** The file name for tokenizers that have no format in transformers. */
 export const tokenizerFile = "tinybard-tokenizer.json";
 
 /**
  * Loads the GPT-2 in a folder. Its tokenizer comes from tinybard-tokenizer.json, tokenizer.json, or
- * vocab.json and merges.txt. Without these it is GPT-2's own if the vocabulary has its size,
- * otherwise the text consists of token ids. Embedding rows beyond the vocabulary, which nanoGPT
- * pads, are dropped. Throws a GPT2Error, SafetensorsError or TokenizerError that names the file.
+ * vocab.json and merges.txt. If these are missing, a vocabulary of GPT-2's size gets GPT-2's
+ * tokenizer, and any other size an IdTokenizer. Embedding rows beyond the vocabulary, such as
+ * nanoGPT's padding, are dropped. Throws a GPT2Error, SafetensorsError or TokenizerError that names
+ * the file.
  */
 export function importGPT2(folder: string, device: Device): Pretrained {
   const loaded = readGPT2(folder).to(device);

@@ -19,8 +19,8 @@ import { tokenizerSha256, weightsSha256 } from "./checksums.ts";
 import { importGPT2 } from "./import.ts";
 
 /**
- * Loads the model and the tokenizer of a run from the first of the named checkpoints that exists:
- * by default the one with the best validation loss, then the last one. Adapters are merged.
+ * Loads the model and the tokenizer of a run from the first of the named checkpoints that exists.
+ * The default is the one with the best validation loss, then the last one. Adapters are merged.
  */
 export function loadRun(
   out: string,
@@ -33,7 +33,7 @@ export function loadRun(
     const loaded = scope(() => loadModel(out, checkpoint, config, device));
     if (!loaded) continue;
     mergeAdapters(loaded.model);
-    // return the memory that held the file's tensors
+    // frees the memory that held the file's tensors
     for (const { pool } of new Set([device, defaultDevice()])) pool.trim();
     return { folder: out, files: [join(checkpoint, "model.safetensors")], config, ...loaded };
   }
@@ -55,13 +55,13 @@ function loadModel(out: string, checkpoint: string, config: TrainConfig, device:
   return { tokenizer, model, state };
 }
 
-/** Returns the path of the weights that loadRun() reads; undefined if there are none yet. */
+/** Returns the path of the weights that loadRun() loads; undefined if there are none yet. */
 export function findWeightsFile(run: string): string | undefined {
   const files = ["best", "last"].map((name) => join(run, name, "model.safetensors"));
   return files.find((file) => existsSync(file));
 }
 
-/** Reads the number of bits per weight of a quantized checkpoint; undefined for other ones. */
+/** Returns the bits per weight of a quantized checkpoint; undefined for other checkpoints. */
 function parseBits(checkpoint: string, { bits }: Record<string, string>): Bits | undefined {
   if (bits !== undefined && bits !== "8" && bits !== "4")
     throw new Error(`${checkpoint}: bits is ${bits}, expected 8 or 4`);
@@ -86,14 +86,14 @@ export function loadBase(
   if (loraRank === undefined || initFrom === undefined) return null;
   const subject = `run: ${out} holds adapters for the model in ${initFrom}`;
   if (!existsSync(join(initFrom, "config.json")))
-    throw new UsageError(`${subject}, which does not exist any more`);
+    throw new UsageError(`${subject}, which no longer exists`);
   const base = loadPretrained(initFrom, device);
   if (weightsSha256(base.files) !== state.baseSha256)
     throw new UsageError(`${subject}, whose weights have changed since`);
   return base;
 }
 
-/** Reads the config.json of a run. Options that an older version did not write get defaults. */
+/** Reads the config.json of a run. Options missing from an older version's file get defaults. */
 export function readConfig(out: string): TrainConfig {
   const file = join(out, "config.json");
   if (!existsSync(file)) throw new UsageError(`run: ${out} is not a run: it has no config.json`);

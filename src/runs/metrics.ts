@@ -1,4 +1,4 @@
-// The metrics of a run: metrics.jsonl with one JSON object a line, and their plot loss.svg.
+// The metrics of a run: metrics.jsonl, with one JSON object per line, and loss.svg, their plot.
 
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ export function appendRow(folder: string, row: MetricsRow): void {
   appendFileSync(join(folder, "metrics.jsonl"), `${JSON.stringify(row)}\n`);
 }
 
-/** Reads all rows of metrics.jsonl, except for a last line that was not written to its end. */
+/** Reads all rows of metrics.jsonl, except for an incomplete last line. */
 export function readRows(folder: string): MetricsRow[] {
   const file = join(folder, "metrics.jsonl");
   if (!existsSync(file)) return [];
@@ -29,7 +29,7 @@ export function readRows(folder: string): MetricsRow[] {
   return lines.map((line) => JSON.parse(line));
 }
 
-/** Drops the rows from `step` on, which a run that resumes at that step writes again. */
+/** Drops the rows from `step` on, because a run resumed at that step writes them again. */
 export function dropRowsFrom(folder: string, step: number): void {
   const rows = readRows(folder).filter((row) => row.step < step);
   const lines = rows.map((row) => `${JSON.stringify(row)}\n`);
@@ -45,7 +45,7 @@ const WIDTH = 720;
 const HEIGHT = 400;
 const MARGIN = { left: 48, right: 16, top: 16, bottom: 36 };
 
-/** Plots the losses over the steps into loss.svg. */
+/** Plots the losses over the steps and writes loss.svg. */
 export function plotLosses(folder: string): void {
   const rows = readRows(folder);
   const losses = rows.flatMap((row) => curves.flatMap(({ key }) => row[key] ?? []));
@@ -106,7 +106,7 @@ const columns: readonly (keyof MetricsRow)[] = [
   "valLoss",
 ];
 
-/** Converts rows to comma-separated values (RFC 4180); values that a row lacks are empty. */
+/** Converts rows to comma-separated values (RFC 4180). Missing values are empty. */
 export function toCSV(rows: readonly MetricsRow[]): string {
   const lines = rows.map((row) => columns.map((name) => row[name] ?? "").join(","));
   return [columns.join(","), ...lines, ""].join("\r\n");

@@ -1,5 +1,5 @@
-// Writes a quantized copy of a run. It has the same files, so every command that reads a run
-// reads it too.
+// Writes a quantized copy of a run. It has the same files, so every command that reads a run can
+// read it.
 
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import type { Bits } from "../ops/quantized.ts";
 import { loadRun } from "./load.ts";
 
 /**
- * Writes the best checkpoint of a run into a new folder with 8 or 4 bits a weight, together with
+ * Writes the best checkpoint of a run to a new folder with 8 or 4 bits per weight, together with
  * its configuration and its tokenizer. The copy has no optimizer state and cannot be trained.
  */
 export function quantizeRun(
@@ -30,7 +30,7 @@ export function quantizeRun(
   const metadata = { bits: String(bits), step: String(state.step) };
   saveSafetensors(join(best, "model.safetensors"), quantized.stateDict(), metadata);
   writeJSON(join(best, "state.json"), state);
-  // adapters are merged, so the copy does not depend on a base model any more
+  // adapters are merged, so the copy no longer depends on a base model
   const { initFrom, freeze, loraRank, loraAlpha, ...ownConfig } = config;
   writeJSON(join(out, "config.json"), ownConfig);
   copyFileSync(join(run, "tokenizer.json"), join(out, "tokenizer.json"));

@@ -13,8 +13,8 @@ import { dropRowsFrom } from "./metrics.ts";
 import { assembleRun, type Run } from "./run.ts";
 
 /**
- * Restores a run as its last checkpoint left it, with its recorded options. Only maxIters may be
- * changed; other options may be repeated with the values that they have.
+ * Restores a run from its last checkpoint, with its recorded options. Only maxIters can change;
+ * other options may be passed if their values equal the recorded ones.
  */
 export async function resumeRun(out: string, options: Partial<TrainConfig> = {}): Promise<Run> {
   const recorded = readConfig(out);

@@ -1,5 +1,5 @@
-// A run: the configuration, text, model, optimizer and state that training works on, and a folder
-// that records them.
+// A run: the configuration, text, model, optimizer and state of a training, and the folder that
+// records them.
 
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -26,7 +26,7 @@ import { sha256, tokenizerSha256, weightsSha256 } from "./checksums.ts";
 import { loadPretrained } from "./load.ts";
 
 export interface Run {
-  /** Its folder: config.json, tokenizer.json, metrics.jsonl, loss.svg, best/, last/. */
+  /** The folder with config.json, tokenizer.json, metrics.jsonl, loss.svg, best/ and last/. */
   out: string;
   config: TrainConfig;
   /** The name of the text. */
@@ -68,7 +68,7 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
   return run;
 }
 
-/** Builds the run that a configuration describes, as it is before the first step. */
+/** Builds the run that a configuration describes, in its state before the first step. */
 export function assembleRun(
   config: TrainConfig,
   out: string,
@@ -102,15 +102,15 @@ export function assembleRun(
 }
 
 /**
- * Makes the tokenizer for a text. Word and BPE vocabularies are learned from the training split;
- * characters come from the whole text, as in nanoGPT, so that the validation split has no others.
+ * Creates the tokenizer for a text. Word and BPE vocabularies are learned from the training split.
+ * Characters come from the whole text, as in nanoGPT, so the validation split has no unknown ones.
  */
 function createTokenizer({ tokenizer, vocabSize }: TrainConfig, text: string): Tokenizer {
   const usesWholeText = tokenizer === "char" || tokenizer === "ids";
   return makeTokenizer(tokenizer, usesWholeText ? text : splitText(text).train, vocabSize);
 }
 
-/** Returns a folder name such as runs/lecture-0.2m-2026-01-31-12.30.00 */
+/** Returns a folder name such as runs/lecture-0.2m-2026-01-31-12.30.00. */
 function defaultFolder({ preset, model }: TrainConfig): string {
   const time = new Date().toISOString().slice(0, 19).replace("T", "-").replaceAll(":", ".");
   return join("runs", `${preset ?? model}-${time}`);

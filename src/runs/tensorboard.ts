@@ -17,7 +17,7 @@ const tags: [keyof MetricsRow, string][] = [
   ["tokensPerSecond", "speed/tokensPerSecond"],
 ];
 
-/** A new event file in the folder of a run. */
+/** An event file in the folder of a run. */
 export class EventFile {
   /** events.out.tfevents.SECONDS.HOST.PID */
   readonly path: string;
@@ -93,7 +93,7 @@ function float(field: number, value: number): Buffer {
   return Buffer.concat([varint(8 * field + 5), bytes]);
 }
 
-/** Encodes 7 bits a byte, lowest first; the highest bit says that another byte follows. */
+/** Encodes 7 bits per byte, lowest first; the highest bit is set if another byte follows. */
 function varint(value: number): Buffer {
   const bytes: number[] = [];
   let rest = value;
@@ -115,7 +115,7 @@ function toRecord(content: Buffer): Buffer {
   return Buffer.concat([head, content, tail]);
 }
 
-/** CRC-32C, rotated by 15 bits plus a constant, as TFRecord masks it for data that holds CRCs. */
+/** Returns the masked CRC-32C of TFRecord: the checksum rotated by 15 bits, plus a constant. */
 function maskedCrc(bytes: Buffer): number {
   let crc = ~0;
   for (const byte of bytes) crc = crcTable[(crc ^ byte) & 255] ^ (crc >>> 8);

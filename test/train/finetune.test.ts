@@ -176,7 +176,7 @@ eachDevice("fine-tuning", (test, on) => {
     renameSync(moved, `${moved}-away`);
     assert.throws(
       () => loadRun(lora.out, on),
-      /holds adapters for the model in .* does not exist any more/,
+      /holds adapters for the model in .* no longer exists/,
     );
     cpSync(`${moved}-away`, moved, { recursive: true });
     const weights = join(moved, "best", "model.safetensors");

@@ -25,7 +25,7 @@ export class TensorMLP {
     });
   }
 
-  /** All points at once: x (N, in) to scores (N, out). */
+  /** Computes the scores of all points at once: x (N, in) -> (N, out). */
   forward(x: Tensor): Tensor {
     let y = x;
     for (const [i, { w, b }] of this.layers.entries()) {
@@ -59,11 +59,11 @@ export async function lesson() {
   const model = new MLP(2, 16, 16, 1);
   const points = randn([60, 2]); // (60, 2)
   const rows = points.toArray() as number[][];
-  const labelOf = (point: readonly number[]) => (point[0] * point[1] > 0 ? 1 : -1);
+  const getLabel = (point: readonly number[]) => (point[0] * point[1] > 0 ? 1 : -1);
 
   const start = performance.now();
   const firstId = new Value(0).id;
-  const hinges = rows.map((row) => model.forward(row)[0].mul(-labelOf(row)).add(1).relu());
+  const hinges = rows.map((row) => model.forward(row)[0].mul(-getLabel(row)).add(1).relu());
   const loss = hinges.reduce((sum, hinge) => sum.add(hinge)).mul(1 / rows.length);
   loss.backward();
   const withValues: Result = {
@@ -73,7 +73,7 @@ export async function lesson() {
   };
 
   const tensorModel = new TensorMLP(model);
-  const labels = tensor(rows.map((row) => [labelOf(row)])); // (60, 1)
+  const labels = tensor(rows.map((row) => [getLabel(row)])); // (60, 1)
   runTensors(tensorModel, points, labels); // warm-up: the first call also compiles the code
   for (const { w, b } of tensorModel.layers) {
     w.grad = null;

@@ -10,12 +10,12 @@ import { Value } from "./01-value.ts";
 import { show } from "./figure.ts";
 import { lineChart } from "./line-chart.ts";
 
-/** (f(x + h) - f(x)) / h. The error is O(h), because the derivative changes between x and x + h. */
+/** Returns (f(x + h) - f(x)) / h. The error is O(h): the derivative changes from x to x + h. */
 export function forwardDifference(f: (x: number) => number, x: number, h: number): number {
   return (f(x + h) - f(x)) / h;
 }
 
-/** (f(x + h) - f(x - h)) / 2h. The errors of both sides cancel, which leaves O(h^2). */
+/** Returns (f(x + h) - f(x - h)) / 2h. The errors of both sides cancel, which leaves O(h^2). */
 export function centralDifference(f: (x: number) => number, x: number, h: number): number {
   return (f(x + h) - f(x - h)) / (2 * h);
 }

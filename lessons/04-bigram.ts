@@ -105,8 +105,8 @@ export async function lesson() {
   const curve = fit(model, train, { ...budget, lr: 0.1 });
   const trainedLoss = estimateLoss(model, val, 256);
 
-  // The same table by counting how often each character follows each other one. Every count starts
-  // at 1, because a pair that does not occur in the training text is rare, not impossible.
+  // Compute the same table by counting how often each character follows each other one. Counts
+  // start at 1, because a pair that does not occur in the training text is rare, not impossible.
   const counts = Array.from({ length: V }, () => new Array<number>(V).fill(1));
   for (let i = 1; i < train.length; i++) counts[train[i - 1]][train[i]]++;
   const table = tensor(counts); // (V, V)

@@ -4,9 +4,9 @@
 // simplest form of communication is an average: each position gets the mean of the vectors up to
 // and including its own. It never looks ahead, because the next token is what it must predict.
 //
-// This lesson computes that average three times: with loops, as a product with a triangular matrix
-// and with a softmax over masked scores. All three agree. The third one is self-attention, except
-// that the scores do not depend on the tokens yet.
+// This lesson computes that average three times: with loops, by multiplying with a triangular
+// matrix, and with a softmax over masked scores. All three agree. The third one is self-attention,
+// except that the scores do not depend on the tokens yet.
 
 import {
   manualSeed,
@@ -95,7 +95,7 @@ export async function lesson() {
 Exercises
 1. Set the scores on the diagonal to 5. How do the averages change? What if they are -Infinity?
 2. Let the mask exclude the diagonal too. What is in the first row, and why is it NaN?
-3. Set T = 1000 and compare the times of the loops and of the matrix product.`);
+3. Set T = 1000. How much faster is the matrix multiplication than the loops?`);
   return { differences, lastRow: equal[T - 1], firstRow: random[0], pastChange };
 }
 

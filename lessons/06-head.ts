@@ -128,8 +128,9 @@ export async function lesson() {
   // What do vowels and consonants attend to? The mean attention weight from one kind of character
   // to another, relative to the uniform average of lesson 5.
   const [ids] = getBatch(train, 64, blockSize); // (64, T)
-  const weights = noGrad(() => sa.weights(model.embed(ids)).toArray()) as number[][][]; // (64, T, T)
-  const kinds = [...tokenizer.decode(ids.data())].map(kindOf); // 64 * T
+  const attention = noGrad(() => sa.weights(model.embed(ids))); // (64, T, T)
+  const weights = attention.toArray() as number[][][];
+  const kinds = [...tokenizer.decode(ids.data())].map(getKind); // 64 * T
   const ratios = KINDS.map((from) =>
     KINDS.map((to) => relativeAttention(weights, kinds, from, to)),
   );
@@ -144,7 +145,7 @@ export async function lesson() {
 
   console.log(`
 Exercises
-1. Remove the mask. Why does the loss fall so far, and what is such a model useless for?
+1. Remove the mask. Why does the loss fall so far, and why can such a model not generate text?
 2. Remove the position embeddings and shuffle the past of a token. What changes in its output?
 3. Multiply by sqrt(headSize) instead of dividing, and train.`);
   return { variances, largestWeights, leak, initialLoss, loss, ratios };
@@ -153,7 +154,7 @@ Exercises
 const KINDS = ["vowel", "consonant", "blank", "other"] as const;
 type Kind = (typeof KINDS)[number];
 
-function kindOf(character: string): Kind {
+function getKind(character: string): Kind {
   if (/[aeiou]/i.test(character)) return "vowel";
   if (/[a-z]/i.test(character)) return "consonant";
   return /\s/.test(character) ? "blank" : "other";

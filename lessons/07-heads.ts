@@ -46,7 +46,7 @@ export async function lesson() {
   const model = new LanguageModel(tokenizer.vocabSize, 32, blockSize, sa);
 
   // One head of size 32 has three matrices of 32 x 32. Four heads of size 8 have twelve matrices of
-  // 32 x 8, which is the same number of weights. The projection comes on top: without it, the model
+  // 32 x 8, which is the same number of weights. The projection is extra: without it, the model
   // could not combine the output of one head with that of another.
   const oneHead = countParameters(new Head(32, 32));
   const fourHeads = sa.heads.reduce((sum, head) => sum + countParameters(head), 0);

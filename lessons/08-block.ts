@@ -46,7 +46,7 @@ export class Block extends nn.Module {
   }
 }
 
-/** Returns how much the layer's output changes at each token if token `at` of x (1, T, C) changes. */
+/** Returns the change of a layer's output at each token if token `at` of x (1, T, C) changes. */
 function measureInfluence(layer: { forward(x: Tensor): Tensor }, x: Tensor, at: number): number[] {
   const values = x.toArray() as number[][][];
   values[0][at] = values[0][at].map((value) => value + 1);

@@ -139,8 +139,8 @@ export async function lesson() {
     "lesson-09-rates",
   );
 
-  // Dropout zeroes a random fifth of each layer's output in every step. A model that always sees
-  // new text only loses by that. A model that sees the same page again and again memorizes it, and
+  // Dropout zeroes a random fifth of each layer's output in every step. This only hurts a model
+  // that always sees new text. A model that sees the same text again and again memorizes it, and
   // what it memorizes depends on few activations. Dropout makes that a little harder.
   const dropout = [train.subarray(0, 2000), train].map((ids) =>
     [0, 0.2].map((p) => {

@@ -50,7 +50,8 @@ class LectureGPT {
       const keys = sa.heads.map(({ key }) => select(key.weight));
       const values = sa.heads.map(({ value }) => select(value.weight));
       add(`h.${i}.ln_1`, ln1);
-      dict[`h.${i}.attn.c_attn.weight`] = cat([...queries, ...keys, ...values], { dim: 0 }); // (3C, C)
+      const qkv = [...queries, ...keys, ...values];
+      dict[`h.${i}.attn.c_attn.weight`] = cat(qkv, { dim: 0 }); // (3C, C)
       add(`h.${i}.attn.c_proj`, sa.proj);
       add(`h.${i}.ln_2`, ln2);
       add(`h.${i}.mlp.c_fc`, ffwd.fc);
@@ -108,7 +109,7 @@ export async function lesson() {
 ours                the library
 MultiHeadAttention  one matrix for all queries, keys and values, and one op, selfAttention, for
                     the scores, mask, softmax and weighted average of all heads
-FeedForward         relu is fused into the matrix product of the first layer
+FeedForward         relu is fused into the matmul of the first layer
 x.add(...), ln      one op, residualLayerNorm, adds and normalizes in one pass
 loss                one op, linearCrossEntropy, for the head and the loss; it stores no logits`);
 

@@ -117,11 +117,11 @@ const END = letters.length;
 const START = letters.length + 1;
 const MAX_LENGTH = 8;
 
-/** Returns the encoder's input: the letters, padded on the left with END tokens to a fixed length. */
+/** Returns the encoder's input: the letters, left-padded with END tokens to a fixed length. */
 export function toSource(word: string): number[] {
   const ids = [...word].map((letter) => letters.indexOf(letter));
   const padding = new Array<number>(MAX_LENGTH + 1 - ids.length).fill(END);
-  return [...padding, ...ids]; // END is an ordinary token, so that no padding mask is needed
+  return [...padding, ...ids]; // END is an ordinary token, so no padding mask is needed
 }
 
 /** Returns the decoder's input and targets: the word backward, then END; -100 is ignored. */
@@ -181,7 +181,7 @@ export async function lesson() {
   const all = createReviews();
   const train = all.filter((review) => !isInTest(review));
   const test = all.filter(isInTest);
-  console.log(`${all.length} reviews, of which ${test.length} are the test set:`);
+  console.log(`${all.length} reviews, ${test.length} of them in the test set:`);
   for (const { text, label } of test.slice(0, 4)) console.log(`  ${label ? "+" : "-"} ${text}`);
   const bagOfWords = testAccuracy(0, train, test);
   const encoder = testAccuracy(1, train, test);
@@ -231,15 +231,15 @@ export async function lesson() {
   const columnLabels = [...rowLabels].reverse();
   const title = "cross-attention from written to read letters";
   show(heatmap(map, { title, rowLabels, columnLabels, low: 0, high: 1 }), "lesson-11");
-  console.log(`The weights show the alignment: the decoder reads from the last letter to the first. This
-is what attention was invented for, to align two languages. A GPT does both jobs on one text: a
+  console.log(`The weights show the alignment: the decoder reads from the last letter to the first.
+Attention was invented to align two languages in this way. A GPT does both jobs on one text: a
 prompt takes the place of the encoder's input, and only the causal mask is added.
 
 Exercises
 1. Add "although" to the reviews, where the part before it decides. How many more steps does it
    take to learn both, and why is that harder than "but" alone?
 2. Remove the line that enlarges the initial weights. What does the loss do, and for how long?
-3. Pad on the right in toSource(). A letter's position then no longer tells how far it is from the
+3. Pad on the right in toSource(). A letter's position then no longer says how far it is from the
    end. Does the decoder still learn to reverse words, and what must the encoder find out?
 4. Plot the weights of each head separately. Do the heads share the work?`);
   return { bagOfWords, encoder, exactMatch, map };

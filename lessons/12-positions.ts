@@ -82,8 +82,8 @@ export async function lesson() {
   console.log(`  two blocks without a mask  all tokens      ${unmasked.all.toExponential(1)}`);
   console.log(`  one causal block           the last token  ${oneCausal.last.toExponential(1)}`);
   console.log(`  two causal blocks          the last token  ${twoCausal.last.toExponential(1)}`);
-  console.log(`One causal block sees a bag of tokens. With two, the mask itself reveals the order: each token
-has averaged only the tokens before it, and the second block can see that.\n`);
+  console.log(`One causal block sees a bag of tokens. With two, the mask itself reveals the order:
+each token has averaged only the tokens before it, and the second block can see that.\n`);
 
   // The first way: add to each token a vector that encodes its position. Sinusoids of different
   // frequencies work like the digits of a number: the fast ones distinguish neighbors, the slow
@@ -153,16 +153,16 @@ has averaged only the tokens before it, and the second block can see that.\n`);
   console.log(`
 A GPT without positions still learns, because the mask reveals the order, as we saw. In such a short
 training the tables gain little or nothing: the model must first learn to separate a position from
-the token that it was added to. Rotary embeddings help at once: a score knows the distance from the
-first step on, and "the previous token", which matters most here, is the same at every position.
-They also have no table that ends, but distances longer than in training are still new to the model.
+the token that it was added to. Rotary embeddings help at once: a score depends on the distance from
+the first step, and "the previous token", which matters most here, is the same at every position.
+They also need no table of limited length, but distances longer than in training are still new.
 
 Exercises
-1. Train all four with one block instead of two, or for ten times as long. Which gain, and why?
+1. Train all four with one block instead of two, or ten times longer. Which improve, and why?
 2. Plot the dot products of the rows of the learned table, model.wpe.weight, as a heat map, before
    and after training. Do nearby positions become similar?
 3. Load the weights of the rotary model into one with blockSize 64 and measure its loss on blocks
-   of 64 tokens. Which of the four models allow that at all?`);
+   of 64 tokens. For which of the four models is that possible at all?`);
   return {
     unmasked,
     oneCausal,

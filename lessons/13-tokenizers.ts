@@ -61,7 +61,7 @@ function countPairs(words: readonly Word[]): Merge[] {
     for (let i = 1; i < tokens.length; i++) {
       const left = tokens[i - 1];
       const right = tokens[i];
-      const key = `${left.length} ${left}${right}`; // the length tells where the right one starts
+      const key = `${left.length} ${left}${right}`; // the length says where the right one starts
       const pair = pairs.get(key) ?? { left, right, count: 0 };
       pair.count += count;
       pairs.set(key, pair);
@@ -70,7 +70,7 @@ function countPairs(words: readonly Word[]): Merge[] {
   return [...pairs.values()];
 }
 
-/** Returns the most frequent pair; of equally frequent ones, the pair with the lowest ids. */
+/** Returns the most frequent pair. Ties: the pair with the lowest ids. */
 function findBestPair(pairs: readonly Merge[], ids: ReadonlyMap<string, number>): Merge {
   const id = (token: string) => ids.get(token) as number;
   const compare = (a: Merge, b: Merge) =>

@@ -54,7 +54,7 @@ export function entropy(probabilities: readonly number[]): number {
   return -sum(probabilities.map((p) => (p > 0 ? p * Math.log2(p) : 0)));
 }
 
-/** Returns the fraction of the text's n-grams of characters that occurred before in the text. */
+/** Returns the fraction of the character n-grams of a text that repeat an earlier one. */
 export function repetition(text: string, n = 4): number {
   const distinct = new Set<string>();
   const total = text.length - n + 1;
@@ -195,7 +195,7 @@ export async function lesson() {
   ];
   const title = "from repetition to noise";
   show(lineChart(curves, { title, xLabel: "temperature" }), "lesson-14");
-  console.log(`At temperature 1 the entropy is about equal to the loss: the model is well calibrated. The
+  console.log(`At temperature 1 the entropy is close to the loss: the model is well calibrated. The
 corpus repeats what the language repeats; below temperature 0.5 the model repeats itself.
 
 Exercises

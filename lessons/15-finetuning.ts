@@ -52,9 +52,9 @@ export async function lesson() {
   const title = "after 150 steps";
   show(lineChart([curve], { title, xLabel: "learning rate", logX: true }), "lesson-15");
   const best = sweep.reduce((a, b) => (b.loss < a.loss ? b : a));
-  console.log(`The best of these is ${best.lr}. A rate that is far too small and one that is far too large look
-alike: both leave the loss high. The training curve tells them apart: if the rate is too small, the
-loss is still falling.`);
+  console.log(`The best of these is ${best.lr}. A rate that is far too small and one that is far too
+large look alike: both leave the loss high. The training curve tells them apart: if the rate is too
+small, the loss is still falling.`);
 
   // The base model: prose only.
   manualSeed(15);
@@ -101,7 +101,7 @@ loss is still falling.`);
   fit(mixed, new Int32Array([...someProse, ...code.train]), { ...budget, lr: 5e-3 });
   evaluate("fine-tuned on code and prose", mixed);
 
-  // LoRA freezes the weights. For each matrix W it learns a low-rank update B A: with rank 4 that is
+  // LoRA freezes the weights. For each matrix W it learns a low-rank update B A: with rank 4 it has
   // 4 (in + out) numbers instead of in * out. Hu et al. (2021).
   const adapted = copyBase();
   nn.freeze([adapted]);
@@ -122,6 +122,7 @@ Exercises
 1. Give the lower learning rate ten times as many steps. Does it end up like the higher one?
 2. Try ranks 1 and 16 for LoRA. How do learning and forgetting change? At which rank do the adapters
    have as many weights as the model?
-3. Freeze only the first block with nn.freeze([model.h[0]]), then everything else. Which is better?`);
+3. Freeze only the first block with nn.freeze([model.h[0]]), then everything else. Which works
+   better?`);
   return { sweep, best, results, unmergedLoss, mergedLoss };
 }

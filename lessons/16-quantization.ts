@@ -72,7 +72,7 @@ function roundWeights(model: GPT, bits: number): GPT {
   return copy;
 }
 
-/** Returns the size of a model in bytes. Each element takes four: f32, or a word of packed integers. */
+/** Returns the size of a model in bytes. Elements have 4: an f32 or a word of packed integers. */
 function sizeInBytes(model: GPT): number {
   return Object.values(model.stateDict()).reduce((sum, weight) => sum + 4 * weight.size, 0);
 }
@@ -172,7 +172,7 @@ shows it. Scales, biases and position embeddings keep 32 bits: two fifths of the
 model this narrow, but almost nothing in a wide one.
 
 Exercises
-1. Quantize only one layer to 2 bits, each in turn. Which layer matters most for the loss?
+1. Quantize one layer at a time to 2 bits. Which layer matters most for the loss?
 2. quantizeGroup() never uses -2^(bits - 1). In 2 bits that is a quarter of all values. How does
    quantizeMatrix() use it, and which scales become possible?
 3. Quantization-aware training: after each step, use the rounded weights, but accumulate the updates

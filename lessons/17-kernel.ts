@@ -1,16 +1,16 @@
 // Lesson 17: A kernel, from TypeScript to SIMD to CUDA
 //
-// Nearly all the time of a GPT goes into one operation: the matrix product c = a b, which takes n^3
-// multiply-adds for n x n matrices. All versions below do exactly these, yet the fastest is
-// hundreds of times as fast as the slowest. What differs is how often they access memory. The
-// question for each version: how many loads does it need per multiply-add?
+// A GPT spends nearly all of its time in one operation: the matrix multiplication c = a b, which
+// takes n^3 multiply-adds for n x n matrices. All versions below compute exactly these, yet the
+// fastest is hundreds of times faster than the slowest. What differs is how often they access
+// memory. The question for each version: how many loads does it need per multiply-add?
 
 import { readFileSync } from "node:fs";
 import { type DeviceName, device, devices, manualSeed, matmul, randn, type Tensor } from "tinybard";
 import { barChart } from "./bar-chart.ts";
 import { show } from "./figure.ts";
 
-/** c (n, n) = a b by definition: c[i, j] is the dot product of row i of a and column j of b. */
+/** Computes c = a b (n, n): c[i, j] is the dot product of row i of a and column j of b. */
 export function naiveMatmul(a: Float32Array, b: Float32Array, n: number): Float32Array {
   const c = new Float32Array(n * n);
   for (let i = 0; i < n; i++) {
@@ -23,7 +23,7 @@ export function naiveMatmul(a: Float32Array, b: Float32Array, n: number): Float3
   return c;
 }
 
-/** The same with the two inner loops exchanged: all three matrices are accessed along their rows. */
+/** Computes c = a b with the two inner loops exchanged, so that all accesses are along rows. */
 export function rowOrderMatmul(a: Float32Array, b: Float32Array, n: number): Float32Array {
   const c = new Float32Array(n * n);
   for (let i = 0; i < n; i++) {
@@ -37,7 +37,7 @@ export function rowOrderMatmul(a: Float32Array, b: Float32Array, n: number): Flo
 
 /**
  * Returns lines of a source file of this project, from the first that contains `first` to the next
- * that equals `last`. So the lesson always shows the current kernels.
+ * that equals `last`. The lesson thus always shows the current kernels.
  */
 export function excerpt(file: string, first: string, last: string): string[] {
   const lines = readFileSync(new URL(`../../${file}`, import.meta.url), "utf8").split("\n");
@@ -122,7 +122,7 @@ export async function lesson() {
   // bench/ladder. Seven more lead to tensor cores, each with its speedup and the reason for it.
   console.log("\nCUDA: thread indices replace the loops over i and j");
   printLines(excerpt("bench/ladder/1-naive.cu", "__global__ void naive", "}"));
-  console.log("and again a tile, 8 x 8 for each thread (bench/ladder/README.md has every step):");
+  console.log("and again a tile, 8 x 8 per thread (bench/ladder/README.md explains every step):");
   printLines(excerpt("bench/ladder/4-registers.cu", "float left[8], right[8];", "    }"));
   if (reasons.get("cuda")) console.log(`not measured: ${reasons.get("cuda")}`);
   else addDevice("cuda", "device cuda");
@@ -142,8 +142,8 @@ export async function lesson() {
     console.log(name.padEnd(24) + columns.join(""));
   }
   show(barChart(rates, { title: "GFLOP/s (logarithmic)", log: true }), "lesson-17");
-  console.log(`All versions do the same multiplications; only the rounding differs. "naive" and "device ts" sum in
-f64 and round once at the end. The others round each partial sum to f32.
+  console.log(`All versions do the same multiplications; only the rounding differs. "naive" and
+"device ts" sum in f64 and round once at the end. The others round each partial sum to f32.
 
 Exercises
 1. Set n to 1024. Which rates drop? (b now takes 4 MB: what does reading a column do to the cache?)

@@ -20,10 +20,11 @@ export function drawGraph<T>(root: T, view: NodeView<T>): Figure {
 export function toDot<T>(root: T, view: NodeView<T>): string {
   const ids = new Map<T, number>();
   for (const node of reachable(root, view)) ids.set(node, ids.size);
-  const lines = [...ids].flatMap(([node, id]) => [
-    `  v${id} [shape=box label="${[view.label(node), view.op(node)].filter(Boolean).join(" | ")}"];`,
-    ...view.inputs(node).map((input) => `  v${ids.get(input)} -> v${id};`),
-  ]);
+  const lines = [...ids].flatMap(([node, id]) => {
+    const label = [view.label(node), view.op(node)].filter(Boolean).join(" | ");
+    const edges = view.inputs(node).map((input) => `  v${ids.get(input)} -> v${id};`);
+    return [`  v${id} [shape=box label="${label}"];`, ...edges];
+  });
   return ["digraph {", "  rankdir=LR;", ...lines, "}"].join("\n");
 }
 

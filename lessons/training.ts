@@ -101,7 +101,7 @@ export function fit(
   ]);
 }
 
-/** Returns the mean loss over `count` evenly spaced blocks, so that it is the same every time. */
+/** Returns the mean loss over `count` evenly spaced blocks, which are the same in every call. */
 export function estimateLoss(model: Trainable, ids: Int32Array, count = 64): number {
   const T = model.config.blockSize;
   const starts = Array.from({ length: count }, (_, i) =>
@@ -128,7 +128,7 @@ export function generateText(model: Trainable, tokenizer: CharTokenizer, count: 
   return tokenizer.decode(ids.slice(1));
 }
 
-/** Returns the number of trainable parameters, counting the elements of each tensor. */
+/** Returns the number of elements of all trainable parameters. */
 export function countParameters(model: nn.Module): number {
   const trainable = [...model.parameters()].filter((parameter) => parameter.requiresGrad);
   return trainable.reduce((sum, parameter) => sum + parameter.size, 0);

@@ -1,5 +1,5 @@
-// Batches of training text: random pieces of a list of tokens, and the same pieces one token later.
-// The text is in the device's memory, and batches are sampled there.
+// Batches of training text: random sequences of tokens as inputs, and those one token later as
+// targets. The text is in the device's memory, and batches are sampled there.
 
 import type { Device } from "../backend/device.ts";
 import { tensor } from "../ops/creation.ts";
@@ -28,8 +28,8 @@ export function countCharacters(text: string): number {
 }
 
 /** Returns true if the character at an index is a surrogate pair. */
-function isPair(text: string, at: number): boolean {
-  return (text.codePointAt(at) as number) > 0xffff;
+function isPair(text: string, index: number): boolean {
+  return (text.codePointAt(index) as number) > 0xffff;
 }
 
 /** Returns the tokens of both splits of a text. */

@@ -11,9 +11,9 @@ const require = createRequire(import.meta.url);
 
 /** A training text and its origin. */
 export interface Corpus {
-  /** Display name, like "Tiny Shakespeare" or a path. */
+  /** The display name, such as "Tiny Shakespeare" or a path. */
   name: string;
-  /** The argument with which loadCorpus() loads this text again. */
+  /** The argument for loadCorpus() that loads this text again. */
   source: string;
   text: string;
 }
@@ -87,7 +87,7 @@ async function shakespeare(): Promise<Corpus> {
   return { name: "Tiny Shakespeare", source: "shakespeare", text };
 }
 
-/** Moby-Dick, with typographic quotes and dashes replaced by ASCII. */
+/** Loads Moby-Dick, with typographic quotes and dashes replaced by ASCII. */
 function mobyDick(): Corpus {
   const file = mobyDickFile();
   if (!file) {

@@ -14,7 +14,7 @@ export function writeSynced(file: string, chunks: Iterable<Uint8Array>): void {
   });
 }
 
-/** Writes a whole chunk, since fs.writeSync() may write a part of it only. */
+/** Writes a whole chunk, since fs.writeSync() may write only a part of it. */
 function writeAll(fd: number, chunk: Uint8Array): void {
   let written = 0;
   while (written < chunk.length) {
@@ -23,7 +23,7 @@ function writeAll(fd: number, chunk: Uint8Array): void {
   }
 }
 
-/** Syncs a folder's entries to disk. A rename in the folder may be lost in a crash before this. */
+/** Syncs a folder's entries to disk. Until then, a crash may undo a rename in the folder. */
 export function syncFolder(folder: string): void {
   if (process.platform === "win32") return; // Windows cannot open a folder
   withOpenFile(folder, "r", fs.fsyncSync);

@@ -4,7 +4,7 @@
 
 import { numel, type Shape } from "../shape.ts";
 
-/** A file that is not valid safetensors or not supported. The message names the file. */
+/** A safetensors file is invalid or not supported. The message names the file. */
 export class SafetensorsError extends Error {
   override name = "SafetensorsError";
 }
@@ -15,7 +15,7 @@ export const METADATA = "__metadata__";
 /** The maximum header size in bytes. */
 export const MAX_HEADER_BYTES = 16 * 2 ** 20;
 
-/** The typed arrays by dtype, as the format names dtypes. F16 and BF16 are read as raw bits. */
+/** The typed arrays by dtype, under the format's names. F16 and BF16 are read as raw bits. */
 const arrayTypes = {
   F64: Float64Array,
   F32: Float32Array,
@@ -38,7 +38,7 @@ interface FileArrayType {
   readonly BYTES_PER_ELEMENT: number;
 }
 
-/** A tensor in the header. Its data are the bytes from `begin` up to `end` after the header. */
+/** A tensor in the header. Its data are the bytes `begin` to `end` (exclusive) after the header. */
 export interface TensorEntry {
   name: string;
   dtype: FileDType;
@@ -72,7 +72,7 @@ const OPENING_AT_DEPTH = ["{", "{", "["];
 /**
  * Rejects two attacks that JSON.parse() does not detect:
  * - Duplicate keys. Parsers differ in which of the two values they use, so a file could pass a
- *   check by one program and load as other tensors in another one.
+ *   check by one program and load as different tensors in another.
  * - Deep nesting. Millions of brackets take JSON.parse() seconds and hundreds of megabytes, and the
  *   result overflows the stack of JSON.stringify(), which quotes values in messages.
  */

@@ -38,7 +38,7 @@ export class IdTokenizer implements Tokenizer {
     });
   }
 
-  /** Returns each id preceded by a space, so that decoded texts can be concatenated. */
+  /** Returns the ids, each preceded by a space, so that decoded texts can be concatenated. */
   decode(ids: Iterable<number>): string {
     return Array.from(ids, (id) => this.#toWord(id)).join("");
   }

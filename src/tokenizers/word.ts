@@ -11,7 +11,7 @@ export interface WordTrainingOptions {
   casing?: "keep" | "lower";
 }
 
-/** Matches a word (with inner apostrophes), or else one punctuation or white-space character. */
+/** Matches a word (with inner apostrophes), or one punctuation or white-space character. */
 const pattern = /[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*|./gsu;
 const startsWithWord = (text: string) => /^[\p{L}\p{M}\p{N}_]/u.test(text);
 
@@ -101,7 +101,7 @@ export class WordTokenizer implements Tokenizer {
   encode(text: string): number[] {
     const ids: number[] = [];
     let previous = ""; // the text of the previous token
-    let gap = ""; // the space after it; no token yet, since it may be the default gap
+    let gap = ""; // the space after it; not encoded yet, since it may be the default gap
     const pushExplicitGap = (next: string) => {
       if (gap !== getDefaultGap(previous, next)) ids.push(gap === " " ? SPACE : JOIN);
       gap = "";

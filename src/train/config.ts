@@ -14,7 +14,7 @@ const decayKinds = ["all", "matrices"] as const;
 /** GPT options whose default depends on others: the tokenizer, or `bias`. */
 type DerivedOption = "vocabSize" | "qkvBias";
 
-/** The configuration of a run: the options of the model, and of its training. */
+/** The configuration of a run: the options of the model and of its training. */
 export interface TrainConfig
   extends Omit<GPTConfig, DerivedOption>,
     Partial<Pick<GPTConfig, DerivedOption>> {
@@ -65,7 +65,7 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   ),
   data: string(
     "training text: a file, shakespeare or moby-dick " +
-      "(default: $TINYBARD_DATA, else shakespeare if cached, else moby-dick)",
+      "(default: $TINYBARD_DATA, then shakespeare if cached, then moby-dick)",
     "FILE|NAME",
   ),
   tokenizer: choice("tokenizer", tokenizerKinds, "char"),

@@ -1,4 +1,4 @@
-// The diagnosis of a run whose loss became NaN or infinite.
+// Diagnoses a run whose loss became NaN or infinite.
 
 import { sampleBatch } from "../data/batches.ts";
 import type { Run } from "../runs/run.ts";
@@ -11,8 +11,8 @@ export class DivergedError extends Error {
 }
 
 /**
- * Repeats forward and backward of the step that diverged and returns an error that names the first
- * tensor that is not finite: a parameter, else a gradient, else only the loss.
+ * Repeats the forward and backward pass of the step that diverged. Returns an error that names the
+ * first tensor that is not finite: a parameter, then a gradient, then the loss.
  */
 export function describeDivergence(
   { config, model }: Run,

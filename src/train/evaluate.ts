@@ -89,8 +89,8 @@ export async function measureRun(
 }
 
 /**
- * Converts a mean loss per token to nats per character and to bits per byte of UTF-8, which unlike
- * the loss per token can be compared between tokenizers.
+ * Converts a mean loss per token to nats per character and to bits per byte of UTF-8. Unlike the
+ * loss per token, these can be compared between tokenizers.
  */
 export function lossOfText(
   valLoss: number,

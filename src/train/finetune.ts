@@ -24,10 +24,10 @@ export interface Pretrained {
   model: LanguageModel;
 }
 
-/** Model options that a fine-tuning run may change, some of them within limits. */
+/** Model options that a fine-tuning run may change, some only within limits. */
 const adjustable: readonly string[] = ["vocabSize", "blockSize", "dropout", "embeddingDropout"];
 
-/** The options that a fine-tuning run takes over from the pretrained model. */
+/** The options that a fine-tuning run inherits from the pretrained model. */
 const inherited: readonly (keyof TrainConfig)[] = [
   "model",
   "tokenizer",
@@ -35,10 +35,10 @@ const inherited: readonly (keyof TrainConfig)[] = [
 ];
 
 /**
- * Returns the options of a run that starts from a pretrained model: the architecture is the
- * pretrained model's, of which only blockSize may be smaller; the other options are those passed,
- * or a preset's. The learning rate defaults to a tenth of the pretrained model's. Throws a
- * UsageError if the options contradict the pretrained model.
+ * Returns the options of a run that starts from a pretrained model. The architecture is that of the
+ * pretrained model, except that blockSize may be smaller. All other options come from `options` or
+ * the preset. The learning rate defaults to a tenth of the pretrained model's. Throws a UsageError
+ * if the options contradict the pretrained model.
  */
 export function inheritOptions(
   options: Partial<TrainConfig>,
@@ -95,8 +95,8 @@ export function validateFinetune(config: TrainConfig): void {
 }
 
 /**
- * Returns the tokenizer for a text: that of the pretrained model. If it is a character tokenizer
- * and the text has other characters, `extendVocab` appends them; without it, that is an error.
+ * Returns the pretrained model's tokenizer for a new text. If it is a character tokenizer and the
+ * text has unknown characters, `extendVocab` appends them. Otherwise, they are a UsageError.
  */
 export function adaptTokenizer(
   { folder, tokenizer }: Pretrained,
@@ -105,7 +105,7 @@ export function adaptTokenizer(
 ): Tokenizer {
   if (!(tokenizer instanceof CharTokenizer)) {
     if (!extendVocab) return tokenizer;
-    throw new UsageError(`extendVocab: ${folder} has no character tokenizer`);
+    throw new UsageError(`extendVocab: ${folder} does not have a character tokenizer`);
   }
   const known = new Set(tokenizer.characters);
   const { characters } = CharTokenizer.train(corpus.text);

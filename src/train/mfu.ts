@@ -6,12 +6,12 @@ import { matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
 import type { TrainConfig } from "./config.ts";
 
-/** An addon whose device has a clock of its own. */
+/** An addon that can time captured work on the device. */
 type TimedAddon = Extract<Device["addon"], { timeReplays: unknown }>;
 
 /**
- * Returns the floating-point operations that training takes per token: 6 per parameter, plus those
- * of attention. PaLM (Chowdhery et al., 2022), appendix B.
+ * Returns the number of floating-point operations of training per token: 6 per parameter, plus
+ * those of attention. PaLM (Chowdhery et al., 2022), appendix B.
  */
 export function flopsPerToken(
   parameters: number,
@@ -23,9 +23,8 @@ export function flopsPerToken(
 }
 
 /**
- * Measures the peak throughput that MFU refers to, in floating-point operations per second: the
- * fastest of ten matrix products in the run's dtype, with n doubled until one is long enough to
- * time.
+ * Measures the peak throughput that MFU refers to, in FLOP/s: the fastest of ten n x n matmuls in
+ * the run's dtype. n is doubled until a matmul takes long enough to time.
  */
 export function measureMatmulFlops(device: Device, dtype: TrainConfig["dtype"] = "f32"): number {
   for (let n = 128; ; n *= 2) {
@@ -34,7 +33,7 @@ export function measureMatmulFlops(device: Device, dtype: TrainConfig["dtype"] =
   }
 }
 
-/** Times a product of n x n matrices in milliseconds; returns null if n is too small for that. */
+/** Times an n x n matmul in milliseconds. Returns null if n is too small to time. */
 function timeMatmul(device: Device, dtype: TrainConfig["dtype"], n: number): number | null {
   const { addon } = device;
   const timedAddon = addon && "timeReplays" in addon ? addon : null;

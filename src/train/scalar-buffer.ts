@@ -1,5 +1,5 @@
-// Scalars that stay on the device until the host reads all of them at once: losses and gradient
-// norms of many steps, without a synchronization in each.
+// Scalars that stay on the device until the host reads all of them at once, such as the losses and
+// gradient norms of many steps. This avoids a synchronization in each step.
 
 import type { Device } from "../backend/device.ts";
 import { zeros } from "../ops/creation.ts";

@@ -66,7 +66,7 @@ export async function openDashboard(options: DashboardOptions): Promise<Dashboar
     url,
     hooks: {
       step(row) {
-        status.step = row.step + 1; // also if it is not reported now: the next report includes it
+        status.step = row.step + 1; // even if not reported now: the next report includes it
         const isDue = performance.now() - reportedAt > STATUS_INTERVAL;
         if (isDue || status.state === "paused") report({ state: "training" });
       },

@@ -11,7 +11,7 @@ import type { RunIndex } from "./run-index.ts";
 
 /** The maximum number of bytes of a file that are read and sent at a time. */
 const MAX_CHUNK_BYTES = 256 * 1024;
-/** The number of bytes in a checksum: enough for the last row, whose timing is never the same. */
+/** The number of bytes that a checksum covers: at least the last row, whose timing is unique. */
 const CHECKSUM_BYTES = 256;
 const POLL_INTERVAL = 250; // milliseconds
 const HEARTBEAT_INTERVAL = 10_000; // milliseconds
@@ -96,8 +96,8 @@ class Subscriber {
 }
 
 /**
- * Reads the complete lines after a position. Returns "replaced" if the file is no longer the one in
- * which the position was.
+ * Reads the complete lines after a position. Returns "replaced" if the file has been replaced since
+ * the position was taken.
  */
 function readRowsFrom(
   file: string,

@@ -1,5 +1,5 @@
-// Evaluates the expression language of parser.ts with the library's own ops. A line that consists
-// of plain numbers is a leaf that requires a gradient. Code can call only the functions below.
+// Evaluates the expression language of parser.ts with the library's ops. A line that consists of
+// plain numbers is a leaf that requires a gradient. Code can only call the functions below.
 
 import type { DType } from "../backend/device.ts";
 import { gelu, relu, sigmoid, silu, tanh } from "../ops/activations.ts";
@@ -160,7 +160,7 @@ class Evaluator {
     const operand = this.#toTensor(this.#evaluate(x.args[0]));
     const y = this.#runOp(x, () => callable.apply(operand, options));
     const detail = Object.entries(options).map(([name, value]) => `${name} = ${Number(value)}`);
-    // a composite op, such as var, ends in another op, to which the options do not belong
+    // a composite op, such as var, ends in another op, which does not have these options
     if (detail.length > 0 && y.node?.name === x.name) this.details.set(y, detail.join(", "));
     return y;
   }

@@ -1,6 +1,6 @@
 // The chain rule of each op as text: the terms that its backward step adds to the gradients of its
-// inputs. Terms are written in the page's expression language, so that the tests can evaluate them
-// and compare the results with the actual gradients.
+// inputs. Terms use the page's expression language, so the tests can evaluate them and compare the
+// results with the actual gradients.
 
 import { formatShape, isSameShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";

@@ -25,7 +25,7 @@ export function buildGraph(code: string, options: Omit<GraphRequest, "code"> = {
     const evaluated = evaluate(code, { dtype });
     checkRoot(evaluated);
     const { root, variables, details } = evaluated;
-    // ids count up, so this is a topological order
+    // inputs have lower ids than results, so this is a topological order
     const tensors = collectGraph(root, ...variables.values()).sort((a, b) => a.id - b.id);
     if (tensors.length > MAX_TENSORS) {
       const problem = `the graph has ${tensors.length} tensors, expected at most ${MAX_TENSORS}`;
@@ -88,7 +88,7 @@ function runBackward(
     const { node } = y;
     if (!node?.backward) continue;
     const { inputs, backward } = node;
-    const notes = describe(y); // now, since backward() frees the graph
+    const notes = describe(y); // before backward(), which frees the graph
     const tracedBackward: typeof backward = (dy) => {
       const dxs = backward(dy);
       gradients.set(y, dy.data());
@@ -128,7 +128,9 @@ function labelTensors(
   variables: ReadonlyMap<string, Tensor>,
 ): Map<Tensor, string> {
   const variableNames = new Map<Tensor, string>();
-  for (const [name, x] of variables) if (!variableNames.has(x)) variableNames.set(x, name);
+  for (const [name, x] of variables) {
+    if (!variableNames.has(x)) variableNames.set(x, name);
+  }
 
   let count = 0;
   const nextName = () => {
@@ -145,7 +147,7 @@ function labelTensors(
   return labels;
 }
 
-/** Formats a number as it was written in the code, as far as the dtype represents it. */
+/** Formats a number as written in the code, up to the precision of the dtype. */
 function formatNumber(x: Tensor): string {
   const digits = x.dtype === "f32" ? 7 : 12;
   return String(Number(x.item().toPrecision(digits)));

@@ -49,7 +49,7 @@ export function getTables(model: LanguageModel): Map<string, Embedding> {
   return tables;
 }
 
-/** Returns the number of rows that are shown, columns, and rows in total of a table. */
+/** Returns the numbers of shown rows, columns and total rows of a table. */
 export function getTableSize(
   { weight }: Embedding,
   model: LanguageModel,
@@ -78,7 +78,7 @@ function getWindowSize(model: LanguageModel): number {
   return Math.min(blockSize, MAX_TOKENS, maxForMaps);
 }
 
-/** Encodes the last tokens of a text, and counts those before them. */
+/** Encodes a text. Returns its last tokens, and the number of tokens before them. */
 export function encodeWindow(
   { model, tokenizer }: LoadedModel,
   text: string,
@@ -88,7 +88,7 @@ export function encodeWindow(
   return { ids, before: all.length - ids.length };
 }
 
-/** Encodes a text. Reports an error of the tokenizer, such as an unknown character, as a 400. */
+/** Encodes a text. Converts an error of the tokenizer to an HttpError with status 400. */
 export function encode(tokenizer: Tokenizer, text: string): number[] {
   try {
     return tokenizer.encode(text);

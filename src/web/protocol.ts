@@ -1,7 +1,7 @@
 // The interface between the dashboard's server and its page. Bodies are JSON unless noted.
 //
 //   GET  /runs                      RunInfo[], newest first
-//   GET  /events?after=A:120:7,B    server-sent events (Events): run A from a ReadPosition on,
+//   GET  /events?after=A:120:7,B    server-sent events (Events): run A after a ReadPosition,
 //                                   run B from the beginning
 //   GET  /runs/NAME/metrics.csv     the rows of the run as CSV
 //   GET  /runs/NAME/model           ModelInfo, read from the run's current checkpoint

@@ -1,4 +1,4 @@
-// The runs that the dashboard shows: all runs in one folder. It only reads them.
+// The runs that the dashboard shows: all runs in one folder. The dashboard never modifies them.
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -84,7 +84,7 @@ export class RunIndex {
     };
   }
 
-  /** Reads the number of parameters from a run's checkpoint. Null if it is not known (yet). */
+  /** Reads the number of parameters from a run's checkpoint. Null if it is not known yet. */
   #countParameters(name: string, config: TrainConfig): number | null {
     const known = this.#parameterCounts.get(name);
     if (known !== undefined) return known;
@@ -100,7 +100,7 @@ export class RunIndex {
   }
 }
 
-/** Counts the parameters in a safetensors file by its header. Null if they are not all f32. */
+/** Counts the parameters in the header of a safetensors file. Null if not all of them are f32. */
 function countWeights(file: string, tieWeights: boolean): number | null {
   const tensors = readTensorInfo(file);
   if (tensors.some(({ dtype }) => dtype !== "F32")) return null;

@@ -28,7 +28,7 @@ export function createRunRoutes(
     },
 
     "GET /events": ({ request, response, query }) => {
-      // when a browser reconnects, this header says where it was, and the query is out of date
+      // when a browser reconnects, this header has its position, and the query is out of date
       const after = request.headers["last-event-id"] ?? query.get("after") ?? "";
       events.subscribe(response, parseReadPositions(String(after)));
     },

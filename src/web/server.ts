@@ -14,7 +14,7 @@ const MAX_URL_LENGTH = 8192;
 const PORT_ATTEMPTS = 101;
 
 /**
- * Listens on the loopback address, at `port` or, if it is in use, at the next free one. Returns the
+ * Listens on the loopback address, on `port` or, if it is in use, on the next free one. Returns the
  * server and its URL.
  */
 export async function serve(
@@ -24,7 +24,7 @@ export async function serve(
   const assets = readAssets();
   const policy = createContentSecurityPolicy(String(assets.get("/")?.content));
   const server = createServer((request, response) => {
-    response.on("error", () => {}); // the client has disconnected, which needs no handling
+    response.on("error", () => {}); // the client has disconnected: nothing to do
     response.setHeader("content-security-policy", policy);
     response.setHeader("x-content-type-options", "nosniff");
     response.setHeader("referrer-policy", "no-referrer");
@@ -38,7 +38,7 @@ export async function serve(
   return { server, url: `http://127.0.0.1:${actualPort}/` };
 }
 
-/** Listens at the first free port from `firstPort` on, and returns it. */
+/** Listens on the first free port from `firstPort` up, and returns the port. */
 async function listen(server: Server, firstPort: number): Promise<number> {
   const lastPort = Math.min(firstPort + PORT_ATTEMPTS - 1, 65535);
   for (let port = firstPort; ; port++) {

@@ -1,5 +1,5 @@
 // Snapshots of checkpoints: a generated sample, and histograms of each parameter and its gradient.
-// They are computed in the dashboard's thread, so that training does not wait for them.
+// They are computed in the dashboard's thread, so training does not wait for them.
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -105,7 +105,7 @@ async function computeGradients(loaded: LoadedRun, device: Device): Promise<void
   });
 }
 
-/** The tokens of the last run: its next checkpoint needs them again. */
+/** The tokens of the last run, because its next checkpoint needs them again. */
 let cachedTokens: { key: string; tokens: Int32Array } = { key: "", tokens: new Int32Array() };
 
 async function loadTrainingTokens({ config, tokenizer, state }: LoadedRun): Promise<Int32Array> {

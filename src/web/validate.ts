@@ -1,6 +1,6 @@
 // Request validation. The server listens on the loopback address only, but any web page in the
-// user's browser can still send requests to it: through a host name of its own that resolves to
-// 127.0.0.1 (DNS rebinding, so Host is checked), or from its own origin (so Origin is checked).
+// user's browser can still send requests to it: through its own host name, resolved to 127.0.0.1
+// (DNS rebinding, so Host is checked), or from its own origin (so Origin is checked).
 
 import type { IncomingMessage } from "node:http";
 

@@ -1,5 +1,5 @@
-// The worker thread of the dashboard's server. A training step may take seconds, and in a thread of
-// its own the server still answers in the meantime.
+// The worker thread of the dashboard's server. A training step may take seconds; in a separate
+// thread, the server still responds during a step.
 
 import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";

@@ -41,8 +41,8 @@ export class BPETokenizer implements Tokenizer {
 
   /**
    * Throws a TokenizerError if the vocabulary lacks a byte or the result of a merge, if a merge is
-   * duplicated, or if a special token is spelled like an ordinary one: files could not distinguish
-   * the two.
+   * duplicated, or if a special token is spelled like an ordinary one, since files could not
+   * distinguish the two.
    */
   constructor(vocabulary: Vocabulary) {
     const { tokens, merges, special } = vocabulary;
@@ -73,8 +73,8 @@ export class BPETokenizer implements Tokenizer {
 
   /**
    * Learns merges from a text. The vocabulary is smaller than vocabSize if no pair of adjacent
-   * tokens occurs twice anymore. Training is deterministic: of equally frequent pairs, the one with
-   * the lower left id merges first, then the one with the lower right id.
+   * tokens is left that occurs twice. Training is deterministic: among equally frequent pairs, the
+   * one with the lower left id merges first, then the one with the lower right id.
    */
   static train(text: string, options: BPETrainingOptions): BPETokenizer {
     checkOptions("BPETokenizer.train", options, ["vocabSize", "specialTokens"]);
@@ -156,7 +156,7 @@ export class BPETokenizer implements Tokenizer {
     return decodeUtf8(Array.from(ids, (id) => this.#getBytes(id)).join(""));
   }
 
-  /** Returns an incremental decoder. It returns a character of several tokens with the last one. */
+  /** Returns an incremental decoder. It returns a character when its last token is decoded. */
   decoder(): Decoder {
     const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
     return {
@@ -172,7 +172,7 @@ export class BPETokenizer implements Tokenizer {
   }
 }
 
-/** Splits a text at the given special tokens. Where several match, the longest one is taken. */
+/** Splits a text at special tokens. Where several match, the longest one wins. */
 function splitAtSpecialTokens(
   text: string,
   names: readonly string[],

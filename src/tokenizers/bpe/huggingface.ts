@@ -1,6 +1,6 @@
 // Conversion of BPE vocabularies to and from Hugging Face's file formats: tokenizer.json, and
-// GPT-2's vocab.json with merges.txt. Files are untrusted input: everything invalid in them is
-// reported as a TokenizerError.
+// GPT-2's vocab.json with merges.txt. Files are untrusted input: anything invalid throws a
+// TokenizerError.
 
 import { inspect } from "node:util";
 import { TokenizerError } from "../tokenizer.ts";
@@ -120,8 +120,8 @@ export function toVocabAndMerges(vocabulary: Vocabulary): {
 
 /**
  * Returns the vocabulary in GPT-2's two files: the parsed vocab.json and the text of merges.txt.
- * The files do not mark special tokens. They are the ones that are neither a byte nor the result of
- * a merge.
+ * The files do not mark special tokens: a token is special if it is neither a byte nor the result
+ * of a merge.
  */
 export function fromVocabAndMerges(vocab: unknown, merges: string): Vocabulary {
   const ids = parseVocab(vocab);
@@ -140,7 +140,7 @@ function parseVocab(vocab: unknown): Map<string, number> {
   return new Map(Object.entries(checkObject("vocab", vocab)) as [string, number][]);
 }
 
-/** Returns a merge as files write it: the two tokens separated by a space. */
+/** Formats a merge as in the files: the two tokens separated by a space. */
 function formatMerge(tokens: readonly string[], [left, right]: readonly [number, number]): string {
   return `${bytesToUnicode(tokens[left])} ${bytesToUnicode(tokens[right])}`;
 }

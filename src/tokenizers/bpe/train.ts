@@ -1,4 +1,4 @@
-// BPE training: the most frequent pair of adjacent tokens becomes a new token, again and again.
+// BPE training: the most frequent pair of adjacent tokens becomes a new token, repeatedly.
 // Gage (1994) introduced the algorithm for compression; Sennrich, Haddow and Birch (2016) split
 // words into subwords with it; Radford et al. (2019) start from bytes, so that no text is unknown.
 

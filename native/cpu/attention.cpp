@@ -13,7 +13,8 @@
 namespace tinybard::SIMD {
 namespace {
 
-constexpr int64_t BLOCK = 32; // queries
+constexpr int64_t BLOCK = 32;    // queries
+constexpr int64_t GRAIN = 32768; // multiply-adds that are not worth a second thread
 
 /** A head's rows [T, D] of a buffer: row t is data[t ld] to data[t ld + D - 1]. */
 struct HeadRows {
@@ -61,9 +62,9 @@ void attendHead(const Head& head, HeadRows q, HeadRows k, HeadRows v, HeadRows y
   const int64_t Tk = head.mask.Tk;
   const int64_t D = head.D;
   const int64_t ld = padded(Tk);
-  float* keys = scratch(0, ld * D);              // k^T, [D, Tk]
-  float* scores = scratch(1, BLOCK * ld + ld);   // [BLOCK, Tk]
-  float* dropoutScale = scores + BLOCK * ld;     // [Tk]
+  float* keys = scratch(0, ld * D);            // k^T, [D, Tk]
+  float* scores = scratch(1, BLOCK * ld + ld); // [BLOCK, Tk]
+  float* dropoutScale = scores + BLOCK * ld;   // [Tk]
   const Vec scale = (float)(1 / std::sqrt((double)D));
   transposeInto(k.data, k.ld, keys, ld, Tk, D);
 
@@ -139,11 +140,11 @@ void attendHeadBackward(const Head& head, const HeadInputs& inputs, const HeadGr
   const int64_t Tk = head.mask.Tk;
   const int64_t D = head.D;
   const int64_t ld = padded(Tk);
-  float* keys = scratch(0, 2 * ld * D);               // k^T, [D, Tk]
-  float* values = keys + ld * D;                      // v^T, [D, Tk]
-  float* weights = scratch(1, 2 * BLOCK * ld + ld);   // the scores, then P f; [BLOCK, Tk]
-  float* dScores = weights + BLOCK * ld;              // dy v^T, then dS / sqrt(D); [BLOCK, Tk]
-  float* dropoutScale = dScores + BLOCK * ld;         // [Tk]
+  float* keys = scratch(0, 2 * ld * D);             // k^T, [D, Tk]
+  float* values = keys + ld * D;                    // v^T, [D, Tk]
+  float* weights = scratch(1, 2 * BLOCK * ld + ld); // the scores, then P f; [BLOCK, Tk]
+  float* dScores = weights + BLOCK * ld;            // dy v^T, then dS / sqrt(D); [BLOCK, Tk]
+  float* dropoutScale = dScores + BLOCK * ld;       // [Tk]
   const Vec scale = (float)(1 / std::sqrt((double)D));
   transposeInto(k.data, k.ld, keys, ld, Tk, D);
   transposeInto(v.data, v.ld, values, ld, Tk, D);
@@ -198,7 +199,7 @@ void attendHeadBackward(const Head& head, const HeadInputs& inputs, const HeadGr
 template <class F>
 void forEachHead(int64_t heads, int64_t Tq, int64_t Tk, int64_t D, const F& f) {
   if (D == 0) return kernelError("attention: D is 0, expected at least 1");
-  parallelFor(heads, 1 + 32768 / (Tq * Tk * D + 1), [&](int64_t begin, int64_t end) {
+  parallelFor(heads, 1 + GRAIN / (Tq * Tk * D + 1), [&](int64_t begin, int64_t end) {
     for (int64_t h = begin; h < end; h++) f(h);
   });
 }

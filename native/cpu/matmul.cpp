@@ -16,13 +16,14 @@
 namespace tinybard::SIMD {
 namespace {
 
-constexpr int64_t K_BLOCK = 384;           // of k per tile: 48 KB of a panel with 16 lanes
-constexpr int64_t M_BLOCK = 8 * TILE_ROWS; // rows per block: 168 KB of a
-constexpr int64_t PACKED = 1 << 20;        // elements of b that are packed at a time: 4 MB
-constexpr int64_t SMALL_B = 1 << 15;       // elements of b that are not worth packing
+constexpr int64_t K_BLOCK = 384;              // of k per tile: 48 KB of a panel with 16 lanes
+constexpr int64_t M_BLOCK = 8 * TILE_ROWS;    // rows per block: 168 KB of a
+constexpr int64_t PACKED = 1 << 20;           // elements of b that are packed at a time: 4 MB
+constexpr int64_t SMALL_B = 1 << 15;          // elements of b that are not worth packing
 constexpr int64_t SMALL_B_FEW_ROWS = 1 << 18; // the same if c has few rows
-constexpr int64_t GRAIN = 1 << 16;         // multiply-adds that are not worth a second thread
-constexpr int64_t PREFETCH_DISTANCE = 1024; // elements
+constexpr int64_t GRAIN = 1 << 16;            // multiply-adds that are not worth a second thread
+constexpr int64_t PACK_GRAIN = 8192;          // elements that are not worth a second thread
+constexpr int64_t PREFETCH_DISTANCE = 1024;   // elements
 
 /** Applies the activation to rows x columns finished elements of c, from `offset` on. */
 void applyEpilogue(const Gemm& g, int64_t offset, int64_t rows, int64_t columns) {
@@ -226,7 +227,7 @@ void gemm(const Gemm& g) {
     for (int64_t k = 0; k < g.K; k += kPart) {
       const int64_t K = g.K - k < kPart ? g.K - k : kPart;
       const PackedB packed = {scratch(0, panels * PANEL * K), k, K, n, N};
-      parallelFor(panels, 1 + 8192 / (K * PANEL + 1), [&](int64_t begin, int64_t end) {
+      parallelFor(panels, 1 + PACK_GRAIN / (K * PANEL + 1), [&](int64_t begin, int64_t end) {
         packPanels(g.b, packed, begin, end);
       });
       forEachPart(g.M, N, K, [&](int64_t m0, int64_t m1, int64_t n0, int64_t n1) {

@@ -10,15 +10,15 @@ enum class Activation { none, relu, gelu, geluTanh }; // numbered as in the kern
 
 /** c = f(init + a b), with f the activation. */
 struct Gemm {
-  Matrix a;                              // [M, K]
-  Matrix b;                              // [K, N]
-  float* c;                              // [M, N]
+  Matrix a; // [M, K]
+  Matrix b; // [K, N]
+  float* c; // [M, N]
   int64_t M;
   int64_t N;
   int64_t K;
   Init init = Init::zero;
-  const float* bias = nullptr;           // [N], added to each row if init is Init::bias
-  float* h = nullptr;                    // [M, N]: receives the input of f, unless null
+  const float* bias = nullptr; // [N], added to each row if init is Init::bias
+  float* h = nullptr; // [M, N]: receives the input of f, unless null
   Activation activation = Activation::none;
 };
 

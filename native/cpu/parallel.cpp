@@ -47,7 +47,7 @@ struct Pool {
   int64_t step; // the length of a part
   std::atomic<uint32_t> generation{0}; // the number of runs, modulo 2^32
   std::unique_ptr<std::atomic<uint32_t>[]> claimed; // of each part: its last claimed generation
-  std::atomic<int> unfinished{0};       // parts
+  std::atomic<int> unfinished{0}; // parts
   std::atomic<bool> isOutOfMemory{false}; // in some part; the caller throws after the run
   std::atomic<bool> isStopping{false};
 

@@ -26,14 +26,14 @@ static void sumColumns(const float* x, float* y, int64_t begin, int64_t end, int
   }
 }
 
-/** The sum of one long row, in blocks of 4096 elements. */
+/** The sum of one long row, in blocks. Threads divide the blocks. */
 static void sumLongRow(const float* x, float* y, int64_t n) {
-  const int64_t blocks = (n + 4095) / 4096;
+  const int64_t blocks = (n + SUM_BLOCK - 1) / SUM_BLOCK;
   double* partialSums = reinterpret_cast<double*>(scratch(0, 2 * blocks));
   parallelFor(blocks, 4, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
-      const int64_t left = n - b * 4096;
-      partialSums[b] = sumBlocks(x + b * 4096, left < 4096 ? left : 4096);
+      const int64_t left = n - b * SUM_BLOCK;
+      partialSums[b] = sumBlocks(x + b * SUM_BLOCK, left < SUM_BLOCK ? left : SUM_BLOCK);
     }
   });
   double total = 0;
@@ -41,7 +41,7 @@ static void sumLongRow(const float* x, float* y, int64_t n) {
   *y = (float)total;
 }
 
-/** The column sums of x [n, inner], in parts of rows. */
+/** The column sums of x [n, inner]. Threads divide the rows into parts. */
 static void sumManyRows(const float* x, float* y, int64_t n, int64_t inner, int64_t parts) {
   float* partialSums = scratch(0, parts * inner); // [parts, inner]
   const int64_t grain = 1 + ROW_GRAIN * parts / (n * inner + 1);
@@ -58,7 +58,7 @@ static void sumManyRows(const float* x, float* y, int64_t n, int64_t inner, int6
  */
 void sum(const f32* x, f32* y, int64_t outer, int64_t n, int64_t inner) {
   if (inner == 1) {
-    if (outer == 1 && n > 4096) return sumLongRow(x, y, n);
+    if (outer == 1 && n > SUM_BLOCK) return sumLongRow(x, y, n);
     return forEachRow(outer, n, [&](int64_t o) { y[o] = (float)sumBlocks(x + o * n, n); });
   }
   const int64_t parts = outer == 1 ? partCount(n) : 1;

@@ -9,6 +9,7 @@
 namespace tinybard::SIMD {
 
 constexpr int64_t ROW_GRAIN = 8192; // elements that are not worth a second thread
+constexpr int64_t SUM_BLOCK = 4096; // elements that are added in f32
 
 /** Calls f(r) for each row r of n elements, on all threads. */
 template <class F>
@@ -26,12 +27,14 @@ inline float rowSum(int64_t n, const F& f) {
   return reduceAdd(total);
 }
 
-/** Returns the sum of x [n]: in f32 within blocks of 4096 elements, in f64 over the blocks. */
+/** Returns the sum of x [n]: in f32 within blocks of SUM_BLOCK elements, in f64 over the blocks. */
 inline double sumBlocks(const float* x, int64_t n) {
   double total = 0;
-  for (int64_t at = 0; at < n; at += 4096) {
-    const int64_t length = n - at < 4096 ? n - at : 4096;
-    total += rowSum(length, [&](int64_t i, int64_t lanes) { return Vec::load(x + at + i, lanes); });
+  for (int64_t first = 0; first < n; first += SUM_BLOCK) {
+    const int64_t length = n - first < SUM_BLOCK ? n - first : SUM_BLOCK;
+    total += rowSum(length, [&](int64_t i, int64_t lanes) {
+      return Vec::load(x + first + i, lanes);
+    });
   }
   return total;
 }

@@ -41,10 +41,11 @@ export class Charts {
   }
 
   #createPanel(spec: ChartSpec, isFirst: boolean, onZoom: () => void): ChartPanel {
+    const keys = "arrow keys move the cursor, + and - zoom, Escape resets the zoom";
     const plot = element("div", {
       class: "plot",
       role: "group",
-      "aria-label": `${spec.name}: arrow keys move the cursor, + and - zoom, Escape resets the zoom`,
+      "aria-label": `${spec.name}: ${keys}`,
     });
     const message = element("p", { class: "no-data soft", hidden: true });
     const legend = new Legend(spec);

@@ -150,7 +150,8 @@ export class NextToken {
       const text = this.#vocabulary[ids[i]];
       const isCut = i >= keptCount;
       bar.item.classList.toggle("cut", isCut);
-      bar.item.title = `${JSON.stringify(text)}: ${formatPercent(original[i])} in the model's output`;
+      const percent = formatPercent(original[i]);
+      bar.item.title = `${JSON.stringify(text)}: ${percent} in the model's output`;
       bar.token.textContent = toVisibleText(text, ids[i]);
       bar.value.textContent = isCut ? "cut" : formatPercent(adjusted[i]);
       const probability = isCut ? original[i] : adjusted[i];

@@ -29,6 +29,7 @@ const commandNames = [
 /** Options that shorten a command; with --json, train prints no sample. */
 const shortened: Record<string, string[]> = {
   train: ["--max-iters", "2", "--json"],
+  sample: ["--tokens", "20"],
   eval: ["--iters", "2"],
   quantize: ["--iters", "2", "--tokens", "20"],
 };
@@ -68,7 +69,8 @@ for (const file of executedDocuments) {
           ? [join(root, "dist", "lessons", "run.js")]
           : [join(root, "dist", "cli", "index.js"), name];
       command.push(...args, ...(shortened[name] ?? []));
-      if (name === "train" && !args.includes("--resume")) command.push("--eval-iters", "1");
+      if (name === "train" && !args.includes("--resume"))
+        command.push("--eval-iters", "1", "--batch-size", "2");
       if (name === "dashboard") {
         await runDashboard(line, command, { cwd, env });
         continue;

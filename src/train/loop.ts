@@ -46,8 +46,8 @@ export interface TrainResult extends Run {
 
 /**
  * Trains a model. Options that are left out have the defaults that `tinybard train --help` lists.
- * `resume` is the folder of a run to continue with its recorded options, of which only maxIters may
- * be changed. Throws a UsageError for wrong options, a DivergedError if the loss becomes NaN.
+ * `resume` is the folder of a run to continue with its recorded options; only maxIters may differ.
+ * Throws a UsageError for wrong options, a DivergedError if the loss becomes NaN.
  * @example
  * const { valLoss } = await train({ data: "input.txt", preset: "bigram", maxIters: 2, out: "run"
  * }); console.log(valLoss > 0);

@@ -31,7 +31,9 @@ export async function* fetchJsonLines<T>(
     pending += decoder.decode(read.value, { stream: true });
     const lines = pending.split("\n");
     pending = lines.pop() as string; // the last line may be incomplete
-    for (const line of lines) if (line) yield JSON.parse(line);
+    for (const line of lines) {
+      if (line) yield JSON.parse(line);
+    }
   }
 }
 

@@ -234,6 +234,8 @@ function toPlotSeries({ color, opacity, width, dash, markers }: Line): uPlot.Ser
 function getMarkerIndices(plot: uPlot, seriesIndex: number): number[] {
   const values = plot.data[seriesIndex];
   const indices = [];
-  for (let i = 1; i < values.length - 1; i++) if (values[i] !== null) indices.push(i);
+  for (let i = 1; i < values.length - 1; i++) {
+    if (values[i] !== null) indices.push(i);
+  }
   return indices.length * 10 > plot.over.clientWidth ? [] : indices;
 }

@@ -52,7 +52,9 @@ export class Charts {
     const chart = new Chart(plot, {
       onCursor: (x) => {
         this.#cursor = x;
-        for (const panel of this.#panels) if (panel.chart !== chart) panel.chart.setCursor(x);
+        for (const panel of this.#panels) {
+          if (panel.chart !== chart) panel.chart.setCursor(x);
+        }
         this.#updateLegends();
       },
       onZoom: (range) => {

@@ -57,7 +57,9 @@ export class Snapshots {
   /** Adds a snapshot. Later ones are discarded: the run was resumed from an earlier step. */
   add({ run, ...snapshot }: Snapshot & { run: string }): void {
     const byStep = this.#snapshots.get(run) ?? new Map<number, Snapshot>();
-    for (const step of byStep.keys()) if (step > snapshot.step) byStep.delete(step);
+    for (const step of byStep.keys()) {
+      if (step > snapshot.step) byStep.delete(step);
+    }
     byStep.set(snapshot.step, snapshot);
     this.#snapshots.set(run, byStep);
     this.#redraw();

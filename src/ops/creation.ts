@@ -22,8 +22,9 @@ export type Nested = number | readonly Nested[];
 export const tensorOptions = ["dtype", "device", "requiresGrad"];
 
 /**
- * A tensor with a copy of the values: nested arrays, whose nesting is the shape, or a typed array,
- * with the shape beside it. f32, unless the typed array is of doubles (f64) or of integers (i32).
+ * Returns a tensor with a copy of the values: nested arrays, whose nesting is the shape, or a typed
+ * array with `shape`. The dtype is f32 by default, f64 for a Float64Array and i32 for integer
+ * arrays.
  * @example
  * const x = tensor([[1, 2], [3, 4]], { dtype: "f32", requiresGrad: true });
  * console.log(x.shape); // [ 2, 2 ]

@@ -30,7 +30,7 @@ function describe(entry: ReturnType<typeof devices>[number], isDefault: boolean)
   const { addon } = device(name);
   const kernels = `${native} native kernels, ${missing.length} in TypeScript`;
   const hardware = addon ? `, ${describeHardware(addon)}` : "";
-  return `works: ${kernels}${hardware}${isDefault ? " (the default)" : ""}`;
+  return `works: ${kernels}${hardware}${isDefault ? "; the default device" : ""}`;
 }
 
 function describeHardware(addon: Addon): string {

@@ -27,7 +27,11 @@ export const quantizeCommand: Command<QuantizeFlags> = {
   options: {
     run: runOption,
     bits: { type: "integer", help: "bits per weight: 8 or 4", default: 8, value: "N" },
-    out: { type: "string", help: "folder of the new run (default: RUN-8bit)", value: "DIR" },
+    out: {
+      type: "string",
+      help: "folder of the new run (default: RUN-8bit or RUN-4bit)",
+      value: "DIR",
+    },
     iters: {
       type: "integer",
       help: "batches per split to measure the losses on",

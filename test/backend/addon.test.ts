@@ -595,7 +595,7 @@ function define(cpu: CpuAddon): void {
       const program = fileURLToPath(new URL("../support/workers.js", import.meta.url));
       const { status, signal, stderr } = spawnSync(process.execPath, [program, ...args], {
         encoding: "utf8",
-        timeout: 60_000,
+        timeout: 120_000,
       });
       assert.equal([status, signal], [0, null], stderr);
     });

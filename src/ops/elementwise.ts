@@ -184,7 +184,7 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
 }
 
 /** Returns a scalar with x's dtype and device. */
-export function scalarLike(x: Tensor, value: number): Tensor {
+function scalarLike(x: Tensor, value: number): Tensor {
   return empty(x, []).fill(value);
 }
 

@@ -27,6 +27,14 @@ export interface Losses {
   valLoss: number;
 }
 
+/** Callbacks of an evaluation, called after each batch. */
+export interface EvaluationHooks {
+  /** Returning true ends the evaluation early. */
+  isStopped?(): boolean;
+  /** The number of batches so far, and of all batches of both splits. */
+  progress?(done: number, total: number): void;
+}
+
 /**
  * Returns a function that computes the mean losses over evalIters batches of both splits, without
  * dropout, or resolves to null if `isStopped` returns true before that. The batches depend on the
@@ -34,7 +42,7 @@ export interface Losses {
  */
 export function makeEvaluator(
   run: Evaluated,
-): (step: number, isStopped?: () => boolean) => Promise<Losses | null> {
+): (step: number, hooks?: EvaluationHooks) => Promise<Losses | null> {
   const { device, model, config } = run;
   const { evalIters, batchSize: B, blockSize: T } = config;
   const losses = new ScalarBuffer(evalIters, device);
@@ -49,23 +57,24 @@ export function makeEvaluator(
   });
 
   /** Returns the mean loss over the batches of one split. */
-  const evaluateSplit = async (s: number, step: number, isStopped: () => boolean) => {
+  const evaluateSplit = async (s: number, step: number, hooks: EvaluationHooks) => {
     losses.clear();
     for (let i = 0; i < evalIters; i++) {
-      const counter = { site: s * evalIters + i, step };
-      scope(() => losses.push(lossFunctions[s](toCounterTensor(counter, device))));
+      const site = s * evalIters + i;
+      scope(() => losses.push(lossFunctions[s](toCounterTensor({ site, step }, device))));
+      hooks.progress?.(site + 1, 2 * evalIters);
       await nextTask(); // lets signal handlers run
-      if (isStopped()) return null;
+      if (hooks.isStopped?.()) return null;
     }
     return losses.read().reduce((sum, loss) => sum + loss, 0) / evalIters;
   };
 
-  return async (step, isStopped = () => false) => {
+  return async (step, hooks = {}) => {
     model.eval();
     try {
-      const trainLoss = await evaluateSplit(0, step, isStopped);
+      const trainLoss = await evaluateSplit(0, step, hooks);
       if (trainLoss === null) return null;
-      const valLoss = await evaluateSplit(1, step, isStopped);
+      const valLoss = await evaluateSplit(1, step, hooks);
       if (valLoss === null) return null;
       return { trainLoss, valLoss };
     } finally {

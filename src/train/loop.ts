@@ -20,6 +20,8 @@ import { type StepResult, TrainStep } from "./step.ts";
 export interface TrainHooks {
   /** Before the first step. */
   start?(run: Run): void | Promise<void>;
+  /** After each batch of an evaluation; `total` counts the batches of both splits. */
+  evaluating?(progress: { step: number; done: number; total: number }): void;
   /** After each evaluation. */
   evaluation?(losses: { step: number; trainLoss: number; valLoss: number }): void;
   /** After each step. */
@@ -118,7 +120,10 @@ class TrainLoop {
     const step = this.#step;
     const isRegular = step % evalInterval === 0;
     if (this.#evaluation || !(isRegular || step >= maxIters)) return;
-    const losses = await this.#evaluate(step, () => this.#isStopped());
+    const losses = await this.#evaluate(step, {
+      isStopped: () => this.#isStopped(),
+      progress: (done, total) => this.#hooks.evaluating?.({ step, done, total }),
+    });
     this.#evaluation = losses;
     if (!losses) return; // stopped
     const isBest = losses.valLoss < this.#best;

@@ -123,6 +123,21 @@ eachDevice("train", (test, on) => {
       assert.equal(w.data(), saved[name].data());
   });
 
+  test("an evaluation reports the number of its batches so far", async () => {
+    const seen: string[] = [];
+    await run(
+      { maxIters: 1 },
+      {
+        evaluating({ step, done, total }: { step: number; done: number; total: number }) {
+          seen.push(`${step}: ${done}/${total}`);
+        },
+        evaluation: ({ step }: { step: number }) => seen.push(`${step}: evaluated`),
+      },
+    );
+    const batches = (step: number) => [1, 2, 3, 4].map((done) => `${step}: ${done}/4`);
+    assert.equal(seen, [...batches(0), "0: evaluated", ...batches(1), "1: evaluated"]);
+  });
+
   const allFeatures = {
     dropout: 0.2,
     gradAccum: 2,

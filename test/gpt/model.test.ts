@@ -269,6 +269,11 @@ eachDevice("GPT", (test, on) => {
     assert.equal(sampleMany({ temperature: 0 }), [0, 22, 0, 0, 0]);
     assert.equal(sampleMany({ temperature: 0.5 }), [0.595, 9.514, 2.378, 9.514, 0].map(Math.round));
     assert.throws(() => sample([NaN, 1], 0.5), /sample: the largest logit is/);
+    // a set whose probabilities sum to exactly topP is complete
+    const drawnOfFour = (topP: number) =>
+      new Set([0, 0.3, 0.6, 0.99].map((u) => sample([0, 0, 0, 0], u, { topP })));
+    assert.equal([...drawnOfFour(0.5)], [0, 1]);
+    assert.equal([...drawnOfFour(0.75)], [0, 1, 2]);
   });
 
   test("bigram: logits are rows of the table", () => {

@@ -133,6 +133,15 @@ eachDevice("optim", (test, on) => {
     assertClose([clipGradNorm([c, d], Infinity)], [0.5], { rtol: 1e-5 });
   });
 
+  test("clipGradNorm() divides by the norm plus 1e-6, as PyTorch does", () => {
+    const w = createWeight();
+    sum(mul(w, 2 ** -20)).backward();
+    const norm = Math.sqrt(3) * 2 ** -20; // 1.65e-6: without the 1e-6 the result differs by 60 %
+    clipGradNorm([w], 1e-6);
+    const expected = (2 ** -20 * 1e-6) / (norm + 1e-6);
+    assertClose(w.grad as Tensor, [expected, expected, expected], { rtol: 1e-5, atol: 0 });
+  });
+
   test("cosineSchedule: warmup, decay, then constant", () => {
     const rate = optim.cosineSchedule({ lr: 1, minLr: 0.1, warmupIters: 9, decayIters: 109 });
     assertClose([0, 4, 9, 59, 84, 109, 500].map(rate), [
@@ -145,6 +154,9 @@ eachDevice("optim", (test, on) => {
       0.1,
     ]);
     assert.is(optim.cosineSchedule({ lr: 2, decayIters: Infinity })(10 ** 6), 2);
+    // nanoGPT divides by warmup_iters + 1, so that the first step after the warmup is not repeated
+    const short = optim.cosineSchedule({ lr: 1, warmupIters: 2, decayIters: Infinity });
+    assertClose([0, 1, 2, 3].map(short), [1 / 3, 2 / 3, 1, 1], { rtol: 1e-12, atol: 0 });
   });
 
   test("invalid parameters and options are errors", () => {

@@ -1,9 +1,9 @@
 // tinybard train: collects the options of a run, and trains it.
 
-import { existsSync, readFileSync } from "node:fs";
 import type { Device } from "../backend/device.ts";
 import { device, devices } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
+import { readJSONObject } from "../files/json.ts";
 import type { presets } from "../gpt/presets.ts";
 import { checkValues, type OptionTable } from "../options.ts";
 import { type TrainConfig, trainOptions } from "../train/config.ts";
@@ -111,15 +111,12 @@ function chooseDefaults(
 
 /** Reads the options in a JSON file. */
 function readOptions(file: string): Partial<TrainConfig> {
-  if (!existsSync(file)) throw new UsageError(`config: ${file} does not exist`);
-  let options: unknown;
+  let options: Record<string, unknown>;
   try {
-    options = JSON.parse(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw new UsageError(`config: ${file} is not valid JSON: ${(error as Error).message}`);
+    options = readJSONObject(file);
+  } catch (cause) {
+    throw new UsageError(`config: ${(cause as Error).message}`, { cause });
   }
-  if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw new UsageError(`config: ${file} is not a JSON object of options`);
   checkValues(trainOptions, options, file);
   return options;
 }

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { decodeText, MAX_TEXT_BYTES, readBytes } from "../files/text.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -49,21 +50,24 @@ export async function loadCorpus(data?: string): Promise<Corpus> {
 }
 
 function fromFile(file: string): Corpus {
-  let bytes: Buffer;
+  if (!existsSync(file))
+    throw new Error(`data: cannot read ${file}: no such file; choose a text with ${CHOICES}`);
   try {
-    bytes = readFileSync(file);
-  } catch (cause) {
-    const isMissing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    const reason = isMissing ? `no such file; choose a text with ${CHOICES}` : String(cause);
-    throw new Error(`data: cannot read ${file}: ${reason}`, { cause });
-  }
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const bytes = isShellPipe(file) ? readFileSync(file) : readBytes(file, MAX_TEXT_BYTES);
+    const text = decodeText(file, bytes);
     const name = sha256(bytes) === SHAKESPEARE.sha256 ? "Tiny Shakespeare" : file;
     return { name, source: resolve(file), text };
   } catch (cause) {
-    throw new Error(`data: ${file} is not UTF-8 text`, { cause });
+    throw new Error(`data: cannot read ${(cause as Error).message}`, { cause });
   }
+}
+
+/**
+ * Returns true for the files of a shell's `<(command)` and `< file`. They may be pipes, since
+ * something writes to them already; a named pipe may have no writer, and reading would not end.
+ */
+function isShellPipe(file: string): boolean {
+  return /^\/dev\/(fd\/\d+|stdin)$/.test(file);
 }
 
 async function shakespeare(): Promise<Corpus> {

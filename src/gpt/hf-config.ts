@@ -1,8 +1,8 @@
 // Reads and writes the config.json of a GPT-2 in the format of Hugging Face transformers.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fail } from "../errors.ts";
+import { MAX_TABLE_BYTES, readJSONObject } from "../files/json.ts";
 import type { GPTConfig, GPTOptions } from "./config.ts";
 
 /** A file is invalid or describes a model that GPT cannot represent. The message names the file. */
@@ -94,12 +94,10 @@ export function toHFConfig(config: GPTConfig, endOfText: number | null) {
 /** Reads a JSON object from a file. Throws a GPT2Error. */
 export function readJSON(file: string): Record<string, unknown> {
   try {
-    const json: unknown = JSON.parse(readFileSync(file, "utf8"));
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as never;
+    return readJSONObject(file, MAX_TABLE_BYTES);
   } catch (cause) {
-    throw new GPT2Error(`${file}: ${(cause as Error).message}`, { cause });
+    throw new GPT2Error((cause as Error).message, { cause }); // begins with the file's path
   }
-  throw invalid(file, "not a JSON object");
 }
 
 /** Creates the error for a problem with a file. */

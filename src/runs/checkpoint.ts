@@ -1,9 +1,10 @@
 // Atomic checkpoints: the weights, the optimizer state and the state of the run are replaced
 // together. After a crash at any moment, a folder holds the old checkpoint or the new one.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { syncFolder, writeSynced } from "../files/durable.ts";
+import { readJSONObject } from "../files/json.ts";
 import {
   encodeSafetensors,
   loadSafetensors,
@@ -62,7 +63,7 @@ export function saveCheckpoint(
 /** Reads the state of the checkpoint in a folder; returns null if there is none. */
 export function loadState(folder: string): RunState | null {
   const file = locate(folder, "state.json");
-  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
+  return existsSync(file) ? (readJSONObject(file) as unknown as RunState) : null;
 }
 
 /**

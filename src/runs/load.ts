@@ -1,10 +1,11 @@
 // Loads a trained model and its tokenizer from the folder of a run.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { defaultDevice, device as getDevice } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
+import { readJSONObject } from "../files/json.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
 import { mergeAdapters } from "../nn/index.ts";
 import type { Bits } from "../ops/quantized.ts";
@@ -97,7 +98,7 @@ export function loadBase(
 export function readConfig(out: string): TrainConfig {
   const file = join(out, "config.json");
   if (!existsSync(file)) throw new UsageError(`run: ${out} is not a run: it has no config.json`);
-  return resolveConfig(file, readJSON(file) as Partial<TrainConfig>);
+  return resolveConfig(file, readJSONObject(file));
 }
 
 /** Reads the tokenizer of a run. Throws unless it is the one that a checkpoint was trained with. */
@@ -108,12 +109,4 @@ export function readTokenizer(out: string, state: RunState): Tokenizer {
       `run: the tokenizer.json in ${out} is not the one that the model was trained with`,
     );
   return tokenizer;
-}
-
-function readJSON(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, "utf8"));
-  } catch (cause) {
-    throw new Error(`cannot read ${file}: ${(cause as Error).message}`, { cause });
-  }
 }

@@ -1,8 +1,10 @@
 // Reads and writes tokenizer files: the JSON of any tokenizer, and byte-level BPE in a folder as
 // saved by Hugging Face transformers.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { MAX_TABLE_BYTES, readJSON } from "../files/json.ts";
+import { FileError, readText } from "../files/text.ts";
 import { BPETokenizer } from "./bpe/bpe.ts";
 import { fromVocabAndMerges, toVocabAndMerges } from "./bpe/huggingface.ts";
 import { tokenizerFromJSON } from "./registry.ts";
@@ -10,7 +12,7 @@ import { type Tokenizer, TokenizerError } from "./tokenizer.ts";
 
 /** Loads a tokenizer of any kind from a JSON file. Throws a TokenizerError that names the file. */
 export function loadTokenizer(file: string): Tokenizer {
-  return withFileInErrors(file, () => tokenizerFromJSON(readJSON(file)));
+  return withFileInErrors(file, () => tokenizerFromJSON(readJSON(file, MAX_TABLE_BYTES)));
 }
 
 /**
@@ -23,13 +25,15 @@ export function loadTokenizer(file: string): Tokenizer {
 export function loadBPE(folder: string): BPETokenizer {
   const tokenizerFile = join(folder, "tokenizer.json");
   if (existsSync(tokenizerFile))
-    return withFileInErrors(tokenizerFile, () => BPETokenizer.fromJSON(readJSON(tokenizerFile)));
+    return withFileInErrors(tokenizerFile, () =>
+      BPETokenizer.fromJSON(readJSON(tokenizerFile, MAX_TABLE_BYTES)),
+    );
   const vocabFile = join(folder, "vocab.json");
   const mergesFile = join(folder, "merges.txt");
   if (!existsSync(vocabFile) && !existsSync(mergesFile))
     throw new TokenizerError(`${folder} has neither tokenizer.json nor vocab.json and merges.txt`);
-  const vocab = withFileInErrors(vocabFile, () => readJSON(vocabFile));
-  const merges = withFileInErrors(mergesFile, () => readFileSync(mergesFile, "utf8"));
+  const vocab = withFileInErrors(vocabFile, () => readJSON(vocabFile, MAX_TABLE_BYTES));
+  const merges = withFileInErrors(mergesFile, () => readText(mergesFile, MAX_TABLE_BYTES));
   return withFileInErrors(
     `${vocabFile}, ${mergesFile}`,
     () => new BPETokenizer(fromVocabAndMerges(vocab, merges)),
@@ -51,15 +55,13 @@ export function saveBPE(folder: string, tokenizer: BPETokenizer): void {
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
 }
 
-function readJSON(file: string): unknown {
-  return JSON.parse(readFileSync(file, "utf8"));
-}
-
 /** Returns the result of `read`, or throws its error as a TokenizerError that names the file. */
 function withFileInErrors<T>(file: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw new TokenizerError(`${file}: ${(cause as Error).message}`, { cause });
+    const { message } = cause as Error;
+    const isNamed = cause instanceof FileError; // its message begins with the file's path
+    throw new TokenizerError(isNamed ? message : `${file}: ${message}`, { cause });
   }
 }

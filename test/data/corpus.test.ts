@@ -24,7 +24,7 @@ test("a text is read from a file or from TINYBARD_DATA, and must be UTF-8", asyn
   else process.env.TINYBARD_DATA = before;
   writeFileSync(join(folder, "b.txt"), Uint8Array.of(0x80, 0xff));
   for (const [name, message] of [
-    ["b.txt", /is not UTF-8 text/],
+    ["b.txt", /b.txt: not text in UTF-8: the byte at offset 0 is invalid/],
     ["none.txt", /no such file; choose a text with --data FILE/],
   ] as const) {
     const outcome = await loadCorpus(join(folder, name)).catch((error) => error.message);

@@ -1,7 +1,7 @@
 // The matmul algorithms that `npm run tune` timed once and that are used from then on: a text that
 // the CUDA addon writes and reads, keyed by device, driver and library version.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -28,7 +28,8 @@ export class MatmulTuning {
 
   /** Uses the algorithms of a file, if the file exists. */
   load(file = tuningFile()): void {
-    if (existsSync(file)) this.#addon.setMatmulTable(readFileSync(file, "utf8"));
+    const isFile = statSync(file, { throwIfNoEntry: false })?.isFile(); // reading a pipe would block
+    if (isFile) this.#addon.setMatmulTable(readFileSync(file, "utf8"));
   }
 
   /** Writes the algorithms in use to a file. */

@@ -1,7 +1,8 @@
 // SHA-256 checksums of a run's inputs: resuming and loading check that they have not changed.
 
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readSync } from "node:fs";
+import { withRegularFile } from "../files/text.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 
 /** Returns the hexadecimal SHA-256 of a text in UTF-8. */
@@ -17,6 +18,15 @@ export function tokenizerSha256(tokenizer: Tokenizer): string {
 /** Returns the SHA-256 of the concatenated contents of weight files. */
 export function weightsSha256(files: readonly string[]): string {
   const hash = createHash("sha256");
-  for (const file of files) hash.update(readFileSync(file));
+  const chunk = new Uint8Array(2 ** 20); // a file may be larger than the memory
+  for (const file of files) {
+    withRegularFile(file, (fd) => {
+      for (;;) {
+        const count = readSync(fd, chunk);
+        if (count === 0) break;
+        hash.update(chunk.subarray(0, count));
+      }
+    });
+  }
   return hash.digest("hex");
 }

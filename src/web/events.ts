@@ -2,7 +2,7 @@
 // run's metrics.jsonl and receives the rows after it at its own pace, so that a slow or
 // disconnected page does not delay the others.
 
-import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
@@ -103,7 +103,8 @@ function readRowsFrom(
   file: string,
   position: ReadPosition,
 ): ({ rows: MetricsRow[] } & ReadPosition) | "replaced" {
-  if (!existsSync(file)) return { rows: [], ...position };
+  const isFile = statSync(file, { throwIfNoEntry: false })?.isFile(); // opening a pipe would block
+  if (!isFile) return { rows: [], ...position };
   const fd = openSync(file, "r");
   try {
     const { size } = fstatSync(fd);

@@ -2,16 +2,61 @@
 
 import * as fs from "node:fs";
 import { dirname } from "node:path";
+import { describeKind, FileError, toFileError } from "./file-error.ts";
 
 /** The maximum size of one read or write in bytes. Node limits a call to less than 2 GiB. */
 export const MAX_IO_BYTES = 2 ** 30;
 
-/** Writes chunks to a file, replacing its content. Returns when the data is on disk (fsync). */
+/**
+ * Writes chunks to a new file, replacing what is in its place. Returns when the data is on disk
+ * (fsync). Throws a FileError and leaves no file if that fails, for example on a full disk.
+ */
 export function writeSynced(file: string, chunks: Iterable<Uint8Array>): void {
-  withOpenFile(file, "w", (fd) => {
-    for (const chunk of chunks) writeAll(fd, chunk);
-    fs.fsyncSync(fd);
-  });
+  try {
+    fs.rmSync(file, { force: true }); // a leftover; or a link or a named pipe, which "wx" refuses
+    withOpenFile(file, "wx", (fd) => {
+      try {
+        for (const chunk of chunks) writeAll(fd, chunk);
+        fs.fsyncSync(fd);
+      } catch (error) {
+        removeIfPossible(file);
+        throw error;
+      }
+    });
+  } catch (error) {
+    throw toFileError(file, error);
+  }
+}
+
+/**
+ * Appends bytes to a regular file, which is created if there is none. If only a part can be
+ * written, for example on a full disk, that part is removed again. Throws a FileError.
+ */
+export function appendBytes(file: string, bytes: Uint8Array): void {
+  const { O_WRONLY, O_CREAT, O_APPEND, O_NONBLOCK = 0 } = fs.constants; // none on Windows
+  try {
+    withOpenFile(file, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, (fd) => {
+      const stat = fs.fstatSync(fd);
+      if (!stat.isFile()) throw new FileError(`${file}: ${describeKind(stat)}, expected a file`);
+      try {
+        writeAll(fd, bytes);
+      } catch (error) {
+        fs.ftruncateSync(fd, stat.size);
+        throw error;
+      }
+    });
+  } catch (error) {
+    throw toFileError(file, error);
+  }
+}
+
+/** Waits until a file's data is on disk (fsync). Throws a FileError. */
+export function syncFile(file: string): void {
+  try {
+    withOpenFile(file, "r+", fs.fsyncSync); // Windows can only sync a file that is open for writing
+  } catch (error) {
+    throw toFileError(file, error);
+  }
 }
 
 /** Writes a whole chunk, since fs.writeSync() may write only a part of it. */
@@ -26,14 +71,35 @@ function writeAll(fd: number, chunk: Uint8Array): void {
 /** Syncs a folder's entries to disk. Until then, a crash may undo a rename in the folder. */
 export function syncFolder(folder: string): void {
   if (process.platform === "win32") return; // Windows cannot open a folder
-  withOpenFile(folder, "r", fs.fsyncSync);
+  try {
+    withOpenFile(folder, "r", fs.fsyncSync);
+  } catch (error) {
+    throw toFileError(folder, error);
+  }
 }
 
-/** Replaces a text file atomically: after a crash it has either the old or the new content. */
-export function replaceFile(file: string, text: string): void {
-  writeSynced(`${file}.tmp`, [new TextEncoder().encode(text)]);
-  fs.renameSync(`${file}.tmp`, file);
+/**
+ * Replaces a file atomically: after a crash it has either the old or the new content. If that
+ * fails, throws a FileError, and the old file is unchanged.
+ */
+export function replaceFile(file: string, content: string | Iterable<Uint8Array>): void {
+  const temporary = `${file}.tmp`;
+  const chunks = typeof content === "string" ? [new TextEncoder().encode(content)] : content;
+  writeSynced(temporary, chunks);
+  try {
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    removeIfPossible(temporary);
+    throw toFileError(file, error);
+  }
   syncFolder(dirname(file));
+}
+
+/** Removes a file after a failure, about which the caller throws a better error than this one's. */
+export function removeIfPossible(file: string): void {
+  try {
+    fs.rmSync(file, { force: true });
+  } catch {}
 }
 
 /** Replaces a file atomically with the JSON of a value. */

@@ -3,13 +3,12 @@
 
 import * as fs from "node:fs";
 import { endianness } from "node:os";
-import { dirname } from "node:path";
 import { type Buffer, OutOfMemoryError } from "../backend/device.ts";
 import { fail } from "../errors.ts";
 import { tensor } from "../ops/creation.ts";
 import type { Shape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { MAX_IO_BYTES, syncFolder, withOpenFile, writeSynced } from "./durable.ts";
+import { MAX_IO_BYTES, replaceFile, withOpenFile } from "./durable.ts";
 import {
   type FileArray,
   type FileDType,
@@ -107,15 +106,7 @@ function getFileDType(data: Buffer): FileDType {
  * saveSafetensors("model.safetensors", { weight: tensor([1, 2]) });
  */
 export function saveSafetensors(file: string, dict: TensorDict, metadata: StringDict = {}): void {
-  const temporary = `${file}.tmp`;
-  try {
-    writeSynced(temporary, encodeSafetensors(dict, metadata));
-    fs.renameSync(temporary, file);
-  } catch (error) {
-    if (fs.lstatSync(temporary, { throwIfNoEntry: false })?.isFile()) fs.unlinkSync(temporary);
-    throw error;
-  }
-  syncFolder(dirname(file));
+  replaceFile(file, encodeSafetensors(dict, metadata));
 }
 
 /** Throws on a big-endian machine: files are little-endian, and bytes are copied unchanged. */

@@ -3,12 +3,10 @@
 
 import { isUtf8 } from "node:buffer";
 import * as fs from "node:fs";
-import { MAX_IO_BYTES, withOpenFile } from "./durable.ts";
+import { MAX_IO_BYTES } from "./durable.ts";
+import { describeKind, FileError, toFileError } from "./file-error.ts";
 
-/** A file cannot be read, or its content is invalid. The message begins with the file's path. */
-export class FileError extends Error {
-  override name = "FileError";
-}
+export { FileError };
 
 /** The maximum length of a string in V8, in UTF-16 code units: 2^29 - 24. */
 export const MAX_TEXT_LENGTH = 2 ** 29 - 24;
@@ -42,20 +40,31 @@ export function readBytes(file: string, maxBytes: number): Buffer {
  * Throws a FileError if the file cannot be opened or is not a regular file.
  */
 export function withRegularFile<T>(file: string, use: (fd: number, size: number) => T): T {
+  const fd = openRegularFile(file);
+  try {
+    return use(fd, fs.fstatSync(fd).size);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/**
+ * Opens a regular file for reading and returns its descriptor. Throws a FileError if it cannot be
+ * opened or is not a regular file.
+ */
+export function openRegularFile(file: string): number {
   // O_NONBLOCK (undefined on Windows): opening a named pipe does not wait for a writer
   const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
-  let isOpen = false;
+  let fd: number;
   try {
-    return withOpenFile(file, flags, (fd) => {
-      isOpen = true;
-      const stat = fs.fstatSync(fd);
-      if (!stat.isFile()) throw new FileError(`${file}: ${describeKind(stat)}, expected a file`);
-      return use(fd, stat.size);
-    });
+    fd = fs.openSync(file, flags);
   } catch (cause) {
-    if (isOpen) throw cause;
-    throw new FileError(`${file}: ${describeFailure(cause as NodeJS.ErrnoException)}`, { cause });
+    throw toFileError(file, cause);
   }
+  const stat = fs.fstatSync(fd);
+  if (stat.isFile()) return fd;
+  fs.closeSync(fd);
+  throw new FileError(`${file}: ${describeKind(stat)}, expected a file`);
 }
 
 /**
@@ -109,26 +118,4 @@ function findInvalidByte(bytes: Uint8Array): number {
 /** Formats a count with separators: 536,870,888. */
 function formatCount(n: number): string {
   return n.toLocaleString("en-US");
-}
-
-function describeKind(stat: fs.Stats): string {
-  if (stat.isDirectory()) return "a folder";
-  if (stat.isFIFO()) return "a pipe";
-  if (stat.isSocket()) return "a socket";
-  return "a device";
-}
-
-/** Describes why a file cannot be opened. */
-function describeFailure({ code, message }: NodeJS.ErrnoException): string {
-  const reasons: Record<string, string> = {
-    ENOENT: "no such file",
-    ENOTDIR: "no such file",
-    EISDIR: "a folder, expected a file",
-    ENXIO: "a socket, expected a file",
-    ELOOP: "too many symbolic links",
-    EACCES: "permission denied",
-    EPERM: "permission denied",
-  };
-  const reason = reasons[code ?? ""];
-  return reason ? `${reason} (${code})` : message;
 }

@@ -11,6 +11,7 @@ import * as assert from "uvu/assert";
 import { OutOfMemoryError, type Buffer as Values } from "#src/backend/device.js";
 import { device, setDefaultDevice } from "#src/backend/devices.js";
 import { syncFolder, writeSynced } from "#src/files/durable.js";
+import { FileError } from "#src/files/file-error.js";
 import {
   encodeSafetensors,
   loadSafetensors,
@@ -398,7 +399,11 @@ test("a failed save keeps the old file, leaves no other, and throws the cause", 
   const failDiskFull = () => {
     throw diskFull;
   };
-  const isDiskFull = (error: unknown) => error === diskFull;
+  const isDiskFull = (error: unknown) =>
+    error instanceof FileError &&
+    error.cause === diskFull &&
+    error.message.startsWith(target) &&
+    error.message.includes("ENOSPC");
   let writes = 0;
   const { writeSync } = fs;
   const writeOnce = (fd: number, bytes: Uint8Array) =>

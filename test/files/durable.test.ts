@@ -1,0 +1,128 @@
+// Tests of durable writes: a file is whole or unchanged whatever fails, and the order of syncs.
+
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { appendBytes, replaceFile, syncFile, writeSynced } from "#src/files/durable.js";
+import { FileError } from "#src/files/file-error.js";
+import { diskErrors, makeFullDisk, makeSystemError, withPatchedFs } from "../support/faults.js";
+
+const test = suite("files/durable");
+let folder: string;
+let file: string;
+test.before.each(() => {
+  folder = fs.mkdtempSync(join(tmpdir(), "tinybard-durable-"));
+  file = join(folder, "a.txt");
+});
+test.after.each(() => fs.rmSync(folder, { recursive: true }));
+
+const encode = (text: string) => new TextEncoder().encode(text);
+
+/** Asserts that an action throws a FileError that begins with the path and ends with the code. */
+function assertFails(action: () => unknown, path: string, code: string): void {
+  try {
+    action();
+  } catch (error) {
+    assert.instance(error, FileError, String(error));
+    const { message } = error as Error;
+    assert.ok(message.startsWith(`${path}: `), message);
+    assert.ok(message.includes(code), message);
+    return;
+  }
+  assert.unreachable(`${code}: written`);
+}
+
+test("a failed replacement names the file, keeps the old content, and leaves nothing else", async () => {
+  fs.writeFileSync(file, "old");
+  for (const code of diskErrors) {
+    const fail = (call: string) => () => {
+      throw makeSystemError(code, call);
+    };
+    for (const patch of [
+      makeFullDisk(0, code),
+      makeFullDisk(3, code),
+      { fsyncSync: fail("fsync") },
+    ]) {
+      await withPatchedFs(patch, () =>
+        assertFails(() => replaceFile(file, "a longer text"), `${file}.tmp`, `(${code})`),
+      );
+    }
+    await withPatchedFs({ renameSync: fail("rename") }, () =>
+      assertFails(() => replaceFile(file, "a longer text"), file, `(${code})`),
+    );
+    assert.equal(fs.readdirSync(folder), ["a.txt"], code);
+    assert.is(fs.readFileSync(file, "utf8"), "old", code);
+  }
+});
+
+test("a failed append leaves the file as it was", async () => {
+  appendBytes(file, encode("first\n"));
+  for (const code of diskErrors) {
+    await withPatchedFs(makeFullDisk(4, code), () => {
+      assertFails(() => appendBytes(file, encode("second\n")), file, `(${code})`);
+    });
+    assert.is(fs.readFileSync(file, "utf8"), "first\n");
+  }
+  appendBytes(file, encode("third\n"));
+  assert.is(fs.readFileSync(file, "utf8"), "first\nthird\n");
+});
+
+test("a temporary file is never written through a link or a pipe in its place", () => {
+  const other = join(folder, "other.txt");
+  fs.writeFileSync(other, "precious");
+  fs.symlinkSync(other, `${file}.tmp`);
+  replaceFile(file, "new");
+  assert.is(fs.readFileSync(other, "utf8"), "precious");
+  execFileSync("mkfifo", [`${file}.tmp`]);
+  replaceFile(file, "newer"); // would wait for a reader
+  assert.is(fs.readFileSync(file, "utf8"), "newer");
+  fs.mkdirSync(`${file}.tmp`);
+  assertFails(() => replaceFile(file, "newest"), `${file}.tmp`, "a folder, expected a file");
+  assert.is(fs.readFileSync(file, "utf8"), "newer");
+});
+
+test("an append refuses a folder, a pipe and a device, and does not wait", () => {
+  fs.mkdirSync(file);
+  assertFails(() => appendBytes(file, encode("x")), file, "a folder, expected a file");
+  fs.rmdirSync(file);
+  execFileSync("mkfifo", [file]);
+  assertFails(() => appendBytes(file, encode("x")), file, "a pipe");
+  const reader = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  assertFails(() => appendBytes(file, encode("x")), file, "a pipe, expected a file");
+  fs.closeSync(reader);
+  assertFails(() => appendBytes("/dev/null", encode("x")), "/dev/null", "a device");
+  assertFails(() => syncFile(join(folder, "none")), join(folder, "none"), "no such file (ENOENT)");
+  assertFails(
+    () => writeSynced(join(folder, "none", "a"), []),
+    join(folder, "none", "a"),
+    "no such file (ENOENT)",
+  );
+});
+
+test("a replacement syncs the data before the rename, and the folder after it", async () => {
+  const calls: string[] = [];
+  const paths = new Map<number, string>();
+  const { openSync, fsyncSync, renameSync } = fs;
+  const patch: Partial<typeof fs> = {
+    openSync: (path, flags, mode) => {
+      const fd = openSync(path, flags, mode);
+      paths.set(fd, basename(String(path)));
+      return fd;
+    },
+    fsyncSync: (fd) => {
+      calls.push(`sync ${paths.get(fd)}`);
+      fsyncSync(fd);
+    },
+    renameSync: (from, to) => {
+      calls.push(`rename ${basename(String(to))}`);
+      renameSync(from, to);
+    },
+  };
+  await withPatchedFs(patch, () => replaceFile(file, "new"));
+  assert.equal(calls, ["sync a.txt.tmp", "rename a.txt", `sync ${basename(folder)}`]);
+});
+
+test.run();

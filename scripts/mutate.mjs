@@ -3,9 +3,11 @@
 // holds, unless it is equivalent to the original. The code is changed in place and restored, so run
 // this in a clone of its own, after `npm test`.
 //
-// usage: node scripts/mutate.mjs [--count N] [--seed N] [--only LINE] FILE...
+// usage: node scripts/mutate.mjs [--count N] [--seed N] [--only LINE] [--stages N] FILE...
 // FILE is a source: src/**.ts, native/cpu/*.cpp, or native/cuda/**.cu, which runs on the emulator.
 // Mutates N places (default 10) per file, chosen by the seed. --only mutates every place of a line.
+// Each mutant meets the tests of its file first, then those of its folder, then all; --stages 2
+// leaves out the last.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -46,6 +48,7 @@ const { values: options, positionals: files } = parseArgs({
     count: { type: "string", default: "10" },
     seed: { type: "string", default: "1" },
     only: { type: "string" },
+    stages: { type: "string", default: "3" },
   },
 });
 const totals = { killed: 0, survived: 0, invalid: 0 };
@@ -103,7 +106,7 @@ function makePlan(source) {
 function testMutant({ build, device, stages }) {
   if (build && !build()) return { status: "invalid", by: "compiler" };
   const flags = ["--bail", "--timeout", "170", ...(device ? ["--device", device] : [])];
-  for (const filters of stages) {
+  for (const filters of stages.slice(0, Number(options.stages))) {
     const args = ["dist-test/run.js", ...flags, ...filters];
     const { status, stdout } = spawnSync(process.execPath, args, {
       cwd: root,

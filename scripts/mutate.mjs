@@ -6,8 +6,8 @@
 // usage: node scripts/mutate.mjs [--count N] [--seed N] [--only LINE] [--stages N] FILE...
 // FILE is a source: src/**.ts, native/cpu/*.cpp, or native/cuda/**.cu, which runs on the emulator.
 // Mutates N places (default 10) per file, chosen by the seed. --only mutates every place of a line.
-// Each mutant meets the tests of its file first, then those of its folder, then all; --stages 2
-// leaves out the last.
+// Each mutant meets the tests of its file first, then those of its folder, then those of the
+// library, then all; --stages 3 leaves out the last.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -48,7 +48,7 @@ const { values: options, positionals: files } = parseArgs({
     count: { type: "string", default: "10" },
     seed: { type: "string", default: "1" },
     only: { type: "string" },
-    stages: { type: "string", default: "3" },
+    stages: { type: "string", default: "4" },
   },
 });
 const totals = { killed: 0, survived: 0, invalid: 0 };
@@ -95,10 +95,11 @@ function makePlan(source) {
       stages: [kernelTests, kernelSuites],
     };
   const path = source.replace(/^src\//, "").replace(/\.ts$/, "");
+  const library = ["test/autograd", "test/scope", "ops/", "nn/", "optim/", "gpt/", "train/train"];
   return {
     file: `dist/${path}.js`,
     device: path.startsWith("backend/ts/") ? "ts" : undefined,
-    stages: [[`test/${path}`], [`test/${dirname(path)}`], ["test/"]],
+    stages: [[`test/${path}`], [`test/${dirname(path)}/`], library, ["test/"]],
   };
 }
 

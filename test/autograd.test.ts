@@ -49,6 +49,18 @@ eachDevice("tensor", (test, on) => {
     assertClose(a.grad as Tensor, [(4 + 4) * Math.exp(2) + 4]);
   });
 
+  test("an op waits for the gradients of all that used its result, in any order of operands", () => {
+    const orders = [(b: Tensor, d: Tensor) => add(b, d), (b: Tensor, d: Tensor) => add(d, b)];
+    for (const combine of orders) {
+      const a = leaf([2]);
+      const b = mul(a, a);
+      const d = mul(exp(b), b); // newer than b, and as close to the root
+      sum(combine(b, d)).backward();
+      // d/db (b + b e^b) = 1 + (1 + b) e^b, times db/da = 2 a
+      assertClose(a.grad as Tensor, [(1 + 5 * Math.exp(4)) * 4], { rtol: 1e-5 });
+    }
+  });
+
   test("backward(dy) of any shape; gradients add up over calls until they are set to null", () => {
     const a = leaf([1, 2]);
     mul(a, 3).backward(tensor([1, 10], { device: on }));

@@ -2,7 +2,7 @@
 // residual stream. GPT's own block is in gpt/model.ts; these are the encoder's and the decoder's of
 // Vaswani et al. (2017), with the norm before each branch as in later models.
 
-import { fail } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { type Activation, mlp } from "../ops/linear.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type AttentionOptions, MultiHeadAttention } from "./attention.ts";
@@ -47,6 +47,7 @@ export class MLP extends Module {
    */
   constructor(options: { nEmbd: number; bias?: boolean; activation?: Activation; init?: Init }) {
     super();
+    checkOptions("MLP", options, ["nEmbd", "bias", "activation", "init"]);
     const { nEmbd, bias = true, activation = "gelu", init } = options;
     this.activation = activation;
     const isGated = activation === "swiglu";

@@ -116,6 +116,72 @@ calls.forEach(([call, message], row) => {
   });
 });
 
+/** Functions with options, by the op that their message names, and the arguments before these. */
+// biome-ignore format: a call a row
+const withOptions: [string, (options: object) => unknown][] = [
+  ["tensor", (o) => T.tensor([1], o)],
+  ["full", (o) => T.full([2], 1, o)],
+  ["full", (o) => T.zeros([2], o)],
+  ["full", (o) => T.ones([2], o)],
+  ["randn", (o) => T.randn([2], o)],
+  ["rand", (o) => T.rand([2], o)],
+  ["arange", (o) => T.arange(0, 3, o)],
+  ["tril", (o) => T.tril(f(2, 2), o)],
+  ["sum", (o) => T.sum(f(2), o)],
+  ["mean", (o) => T.mean(f(2), o)],
+  ["max", (o) => T.max(f(2), o)],
+  ["argmax", (o) => T.argmax(f(2), o)],
+  ["var", (o) => T.var(f(2), o)],
+  ["softmax", (o) => T.softmax(f(2), o)],
+  ["logSoftmax", (o) => T.logSoftmax(f(2), o)],
+  ["gelu", (o) => T.gelu(f(2), o)],
+  ["dropout", (o) => T.dropout(f(2), { p: 0.5, ...o })],
+  ["slice", (o) => T.slice(f(2), { dim: 0, ...o })],
+  ["cat", (o) => T.cat([f(2)], o)],
+  ["stack", (o) => T.stack([f(2)], o)],
+  ["split", (o) => T.split(f(2), 1, o)],
+  ["embedding", (o) => T.embedding(i(0), f(2, 2), o)],
+  ["linear", (o) => T.linear(f(1, 2), f(3, 2), undefined, o)],
+  ["mlp", (o) => T.mlp(f(1, 2), f(3, 2), null, f(2, 3), null, o)],
+  ["layerNorm", (o) => T.layerNorm(f(2, 3), f(3), f(3), o)],
+  ["rmsNorm", (o) => T.rmsNorm(f(2, 3), f(3), o)],
+  ["residualLayerNorm", (o) => T.residualLayerNorm(f(2, 3), f(2, 3), f(3), f(3), o)],
+  ["residualRMSNorm", (o) => T.residualRMSNorm(f(2, 3), f(2, 3), f(3), o)],
+  ["crossEntropy", (o) => T.crossEntropy(f(1, 2), i(0), o)],
+  ["linearCrossEntropy", (o) => T.linearCrossEntropy(f(1, 2), f(3, 2), null, i(0), o)],
+  ["attention", (o) => T.attention(f(1, 1, 2, 2), f(1, 1, 2, 2), f(1, 1, 2, 2), o)],
+  ["selfAttention", (o) => T.selfAttention(f(1, 2, 6), { nHead: 1, ...o })],
+  ["rotary", (o) => T.rotary(f(1, 2, 6), f(2, 2), { nHead: 1, ...o })],
+  ["checkGradient", (o) => T.checkGradient(T.exp, [leaf()], o)],
+  ["GPT", (o) => new T.GPT({ ...tiny, ...o })],
+  ["forward", (o) => new T.GPT(tiny).forward(tensor([[0]], { dtype: "i32" }), undefined, o)],
+  ["forward", (o) => new T.BigramLanguageModel(5).forward(tensor([[0]]), undefined, o)],
+  ["quantize", (o) => T.quantize(new T.GPT(tiny), o)],
+  ["Linear", (o) => new T.nn.Linear(2, 3, o)],
+  ["Embedding", (o) => new T.nn.Embedding(2, 3, o)],
+  ["LayerNorm", (o) => new T.nn.LayerNorm(2, o)],
+  ["RMSNorm", (o) => new T.nn.RMSNorm(2, o)],
+  ["MultiHeadAttention", (o) => new T.nn.MultiHeadAttention({ nEmbd: 2, nHead: 1, ...o })],
+  ["MLP", (o) => new T.nn.MLP({ nEmbd: 2, ...o })],
+  ["MultiHeadAttention", (o) => new T.nn.EncoderBlock({ nEmbd: 2, nHead: 1, ...o })],
+  ["MultiHeadAttention", (o) => new T.nn.DecoderBlock({ nEmbd: 2, nHead: 1, ...o })],
+  ["loadStateDict", (o) => new T.nn.Linear(2, 3).loadStateDict({}, o)],
+  ["SGD", (o) => new T.optim.SGD([leaf()], o)],
+  ["Adam", (o) => new T.optim.Adam([leaf()], o)],
+  ["AdamW", (o) => new T.optim.AdamW([leaf()], o)],
+  ["AdamW", (o) => new T.optim.AdamW([{ params: [leaf()], ...o }])],
+  ["cosineSchedule", (o) => T.optim.cosineSchedule({ lr: 1, decayIters: 2, ...o })],
+  ["WordTokenizer.train", (o) => T.WordTokenizer.train("a b", o)],
+  ["BPETokenizer.train", (o) => T.BPETokenizer.train("a b", o)],
+];
+
+for (const [op, call] of withOptions) {
+  test(`an unknown option of ${String(call).slice(7)}`, () => {
+    assert.throws(() => call({ bogus: 1 }), new RegExp(`^${op}: unknown option bogus`));
+    assert.throws(() => call({ toString: 1 }), new RegExp(`^${op}: unknown option toString`));
+  });
+}
+
 test("an undefined option has its default value", () => {
   const model = new T.GPT({ ...tiny, activation: undefined, dropout: undefined });
   assert.is(model.config.activation, "gelu");

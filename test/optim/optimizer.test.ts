@@ -106,6 +106,38 @@ eachDevice("optim", (test, on) => {
     assert.throws(() => second.loadStateDict({}), /loadStateDict: 0.m missing/);
   });
 
+  test("AdamW's decay leaves the moments alone, Adam's is part of the gradient", () => {
+    const update = (Algorithm: typeof optim.AdamW | typeof optim.Adam) => {
+      const w = createWeight();
+      sum(mul(w, 0)).backward();
+      const optimizer = new Algorithm([w], { lr: 0.5, weightDecay: 0.1 });
+      optimizer.step();
+      return { w: w.toArray(), m: optimizer.stateDict()["0.m"] };
+    };
+    const decoupled = update(optim.AdamW);
+    assertClose(decoupled.w as number[], [0.95, -1.9, 2.85]);
+    assertClose(decoupled.m, [0, 0, 0], { atol: 0 });
+    const penalized = update(optim.Adam);
+    assertClose(penalized.w as number[], [0.5, -1.5, 2.5], { rtol: 1e-5 });
+    assertClose(penalized.m, [0.01, -0.02, 0.03], { rtol: 1e-5 });
+  });
+
+  test("lr is the rate of the first group; setting it sets that of all groups", () => {
+    const [a, b] = [createWeight(), createWeight()];
+    const optimizer = new optim.SGD([{ params: [a], lr: 0.25 }, { params: [b] }], { lr: 0.5 });
+    assert.is(optimizer.lr, 0.25);
+    optimizer.lr = 1;
+    sum(a.add(b)).backward();
+    optimizer.step();
+    assert.equal(
+      [a.toArray(), b.toArray()],
+      [
+        [0, -3, 2],
+        [0, -3, 2],
+      ],
+    );
+  });
+
   test("clipGradNorm() returns the norm before clipping and scales each gradient once", () => {
     const a = createWeight();
     const b = createWeight();

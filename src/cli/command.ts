@@ -15,14 +15,6 @@ export interface Command<Flags = object> {
   run(flags: Flags): Promise<number>;
 }
 
-/** The folder of an existing run. */
-export const runOption = {
-  type: "string",
-  help: "folder of the run",
-  required: true,
-  value: "DIR",
-} as const;
-
 export const deviceOption = trainOptions.device;
 
 /** The text to evaluate on; by default that of the run. */

@@ -5,7 +5,8 @@ import { device } from "../backend/devices.ts";
 import type { OptionSpec } from "../options.ts";
 import { readConfig } from "../runs/load.ts";
 import { openDashboard } from "../web/dashboard.ts";
-import { type Command, runOption } from "./command.ts";
+import type { Command } from "./command.ts";
+import { findRun, runOptions } from "./run-folder.ts";
 
 export const DEFAULT_PORT = 7860;
 
@@ -18,14 +19,18 @@ export const portOption: OptionSpec = {
   value: "N",
 };
 
-export const dashboardCommand: Command<{ run: string; port: number }> = {
+export const dashboardCommand: Command<{ run?: string; port: number }> = {
   summary: "show runs in the browser: loss curves, and the inside of a model",
   options: {
-    run: { ...runOption, help: "folder of a run; the other runs next to it are shown as well" },
+    run: {
+      ...runOptions.run,
+      help: `${runOptions.run.help}; the other runs next to it are shown as well`,
+    },
     port: portOption,
   },
 
-  async run({ run, port }) {
+  async run({ port, ...flags }) {
+    const run = findRun("dashboard", flags.run);
     readConfig(run); // throws if the folder is not a run
     device("auto"); // prints why a faster device is not available, before the URL
     const dashboard = await openDashboard({ run, port, live: null });

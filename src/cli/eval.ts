@@ -3,11 +3,11 @@
 import { device } from "../backend/devices.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { measureRun } from "../train/evaluate.ts";
-import { type Command, dataOption, deviceOption, runOption } from "./command.ts";
+import { type Command, dataOption, deviceOption } from "./command.ts";
 import { formatLosses, formatTextLoss } from "./losses.ts";
+import { type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";
 
-interface EvalFlags {
-  run: string;
+interface EvalFlags extends RunFlags {
   iters: number;
   data?: string;
   device: TrainConfig["device"];
@@ -16,14 +16,16 @@ interface EvalFlags {
 export const evalCommand: Command<EvalFlags> = {
   summary: "evaluate the training and validation loss of a model",
   options: {
-    run: runOption,
+    ...runOptions,
     iters: { type: "integer", help: "batches per split", default: 200, min: 1, value: "N" },
     data: dataOption,
     device: deviceOption,
   },
 
-  async run({ run, iters, data, device: deviceName }) {
-    const result = await measureRun(run, { iters, data, device: device(deviceName) });
+  async run({ iters, data, device: deviceName, ...flags }) {
+    const { run, checkpoint } = selectCheckpoint("eval", flags);
+    const options = { iters, data, device: device(deviceName), checkpoint };
+    const result = await measureRun(run, options);
     console.log(formatLosses(result));
     for (const line of formatTextLoss(result.valLoss, result)) console.log(line);
     return 0;

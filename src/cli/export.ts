@@ -8,10 +8,10 @@ import { countParameters } from "../gpt/language-model.ts";
 import { exportRun } from "../runs/export.ts";
 import { readRows, toCSV } from "../runs/metrics.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { type Command, deviceOption, runOption } from "./command.ts";
+import { type Command, deviceOption } from "./command.ts";
+import { findRun, type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";
 
-interface ExportFlags {
-  run: string;
+interface ExportFlags extends RunFlags {
   out?: string;
   csv?: string;
   device: TrainConfig["device"];
@@ -20,14 +20,15 @@ interface ExportFlags {
 export const exportCommand: Command<ExportFlags> = {
   summary: "export a model for Hugging Face transformers, or metrics as CSV",
   options: {
-    run: runOption,
+    ...runOptions,
     out: { type: "string", help: "folder for the exported GPT-2", value: "DIR" },
     csv: { type: "string", help: "CSV file for the metrics of the run", value: "FILE" },
     device: deviceOption,
   },
 
-  async run({ run, out, csv, device: deviceName }) {
+  async run({ out, csv, device: deviceName, ...flags }) {
     if (!out && !csv) throw new UsageError("export: --out DIR or --csv FILE is required");
+    const run = findRun("export", flags.run);
     if (csv) {
       if (!existsSync(join(run, "metrics.jsonl")))
         throw new UsageError(`run: ${run} has no metrics.jsonl`);
@@ -36,7 +37,8 @@ export const exportCommand: Command<ExportFlags> = {
       console.log(`${csv}: ${rows.length} rows`);
     }
     if (out) {
-      const { model } = exportRun(run, out, device(deviceName));
+      const { checkpoint } = selectCheckpoint("export", { ...flags, run });
+      const { model } = exportRun(run, out, device(deviceName), checkpoint);
       console.log(`${out}: ${(countParameters(model) / 1e6).toFixed(6)} M parameters`);
     }
     return 0;

@@ -2,6 +2,7 @@
 
 import { device } from "../backend/devices.ts";
 import { countParameters } from "../gpt/language-model.ts";
+import { formatCommand } from "../installation.ts";
 import { defaultImportFolder, importRun } from "../runs/import.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { type Command, deviceOption } from "./command.ts";
@@ -44,7 +45,7 @@ export const importCommand: Command<ImportFlags> = {
       : "token ids, because the folder has no vocabulary";
     console.log(`tokenizer: ${tokenizerName} (${tokenizer.vocabSize} tokens)`);
     const prompt = hasVocabulary ? '"The"' : '"1 2"';
-    console.log(`try: npm run sample -- --run ${out} --prompt ${prompt}`);
+    console.log(`try: ${formatCommand("sample", `--run ${out} --prompt ${prompt}`)}`);
     return 0;
   },
 };

@@ -14,6 +14,7 @@ import { evalCommand } from "./eval.ts";
 import { exportCommand } from "./export.ts";
 import { importCommand } from "./import.ts";
 import { quantizeCommand } from "./quantize.ts";
+import { runsCommand } from "./runs.ts";
 import { sampleCommand } from "./sample.ts";
 import { trainCommand } from "./train.ts";
 import { tuneCommand } from "./tune.ts";
@@ -22,6 +23,7 @@ const commands: Record<string, Command> = {
   train: trainCommand,
   sample: sampleCommand,
   eval: evalCommand,
+  runs: runsCommand,
   import: importCommand,
   export: exportCommand,
   quantize: quantizeCommand,

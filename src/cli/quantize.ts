@@ -10,10 +10,10 @@ import { findWeightsFile, loadRun } from "../runs/load.ts";
 import { quantizeRun } from "../runs/quantize.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { measureRun } from "../train/evaluate.ts";
-import { type Command, dataOption, deviceOption, runOption } from "./command.ts";
+import { type Command, dataOption, deviceOption } from "./command.ts";
+import { type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";
 
-interface QuantizeFlags {
-  run: string;
+interface QuantizeFlags extends RunFlags {
   bits: Bits;
   out?: string;
   iters: number;
@@ -25,7 +25,7 @@ interface QuantizeFlags {
 export const quantizeCommand: Command<QuantizeFlags> = {
   summary: "quantize the weights of a model to 8 or 4 bits",
   options: {
-    run: runOption,
+    ...runOptions,
     bits: { type: "integer", help: "bits per weight: 8 or 4", default: 8, value: "N" },
     out: {
       type: "string",
@@ -50,17 +50,19 @@ export const quantizeCommand: Command<QuantizeFlags> = {
     device: deviceOption,
   },
 
-  async run({ run, bits, out: outFlag, iters, tokens, data, device: deviceName }) {
+  async run({ bits, out: outFlag, iters, tokens, data, device: deviceName, ...flags }) {
     if (bits !== 8 && bits !== 4)
       throw new UsageError(`quantize: bits is ${bits}, expected 8 or 4`);
+    const { run, checkpoint } = selectCheckpoint("quantize", flags);
     const selected = device(deviceName);
     const out = outFlag ?? `${run.replace(/[/\\]+$/, "")}-${bits}bit`;
-    quantizeRun(run, { out, bits, device: selected });
+    quantizeRun(run, { out, bits, device: selected, checkpoint });
     console.log(`${selected}: ${out}`);
     console.log(formatRow("bits", "MB", "train loss", "val loss", "tokens/s"));
     const speeds = await measureSpeeds([run, out], selected, tokens);
     for (const [i, folder] of [run, out].entries()) {
-      const losses = await measureRun(folder, { iters, data, device: selected });
+      const name = folder === out ? undefined : checkpoint;
+      const losses = await measureRun(folder, { iters, data, device: selected, checkpoint: name });
       const bytes = statSync(findWeightsFile(folder) as string).size;
       console.log(
         formatRow(

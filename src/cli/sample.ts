@@ -5,10 +5,10 @@ import { generate, type Sampling } from "../gpt/generate.ts";
 import { loadRun } from "../runs/load.ts";
 import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { type Command, deviceOption, runOption } from "./command.ts";
+import { type Command, deviceOption } from "./command.ts";
+import { type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";
 
-interface SampleFlags extends Sampling {
-  run: string;
+interface SampleFlags extends Sampling, RunFlags {
   prompt?: string;
   tokens: number;
   seed: number;
@@ -18,7 +18,7 @@ interface SampleFlags extends Sampling {
 export const sampleCommand: Command<SampleFlags> = {
   summary: "generate text with a trained model",
   options: {
-    run: runOption,
+    ...runOptions,
     prompt: { type: "string", help: "text to continue (default: a line break)", value: "TEXT" },
     tokens: {
       type: "integer",
@@ -50,8 +50,9 @@ export const sampleCommand: Command<SampleFlags> = {
     device: deviceOption,
   },
 
-  async run({ run, prompt, tokens, device: deviceName, ...sampling }) {
-    const { model, tokenizer } = loadRun(run, device(deviceName));
+  async run({ run, checkpoint, prompt, tokens, device: deviceName, ...sampling }) {
+    const chosen = selectCheckpoint("sample", { run, checkpoint });
+    const { model, tokenizer } = loadRun(chosen.run, device(deviceName), [chosen.checkpoint]);
     const promptIds = prompt === undefined ? defaultPrompt(tokenizer) : tokenizer.encode(prompt);
     if (prompt?.trim()) process.stdout.write(prompt);
     const ids = generate(model, { prompt: promptIds, maxNewTokens: tokens, ...sampling });

@@ -10,6 +10,7 @@ import { isQuantized } from "../gpt/quantize.ts";
 import { BPETokenizer } from "../tokenizers/bpe/bpe.ts";
 import { saveBPE } from "../tokenizers/io.ts";
 import type { Pretrained } from "../train/finetune.ts";
+import type { CheckpointName } from "./choose.ts";
 import { tokenizerFile } from "./import.ts";
 import { loadRun } from "./load.ts";
 
@@ -20,10 +21,15 @@ const END_OF_TEXT = "<|endoftext|>";
  * format of transformers, other tokenizers in a file that only importGPT2() reads. Throws a
  * UsageError if GPT-2 cannot represent the model.
  */
-export function exportRun(run: string, out: string, device: Device): Pretrained {
+export function exportRun(
+  run: string,
+  out: string,
+  device: Device,
+  checkpoint?: CheckpointName,
+): Pretrained {
   if (existsSync(join(out, "config.json")))
     throw new UsageError(`out: ${out} holds a run or a model already`);
-  const exported = loadRun(run, device);
+  const exported = loadRun(run, device, checkpoint && [checkpoint]);
   const { model, tokenizer } = exported;
   if (!(model instanceof GPT))
     throw new UsageError(`export: the model of ${run} is a bigram model; only a GPT is exported`);

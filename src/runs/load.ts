@@ -17,19 +17,20 @@ import type { Pretrained } from "../train/finetune.ts";
 import { buildModel } from "./build.ts";
 import { loadWeights, type RunState, readCheckpoint } from "./checkpoint.ts";
 import { tokenizerSha256, weightsSha256 } from "./checksums.ts";
+import { chooseCheckpoint } from "./choose.ts";
 import { importGPT2 } from "./import.ts";
 
 /**
- * Loads the model and the tokenizer of a run from the first of the named checkpoints that exists.
- * The default is the one with the best validation loss, then the last one. Adapters are merged.
+ * Loads the model and the tokenizer of a run from the first of the named checkpoints that exists,
+ * by default the one that chooseCheckpoint() returns. Adapters are merged.
  */
 export function loadRun(
   out: string,
   device: Device = getDevice("auto"),
-  checkpoints: readonly string[] = ["best", "last"],
+  checkpoints?: readonly string[],
 ): Pretrained & { state: RunState } {
   const config = readConfig(out);
-  for (const name of checkpoints) {
+  for (const name of checkpoints ?? [chooseCheckpoint(out).name]) {
     const checkpoint = join(out, name);
     const loaded = scope(() => loadModel(out, checkpoint, config, device));
     if (!loaded) continue;

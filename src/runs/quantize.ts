@@ -10,18 +10,21 @@ import { saveSafetensors } from "../files/safetensors.ts";
 import { GPT } from "../gpt/model.ts";
 import { quantize } from "../gpt/quantize.ts";
 import type { Bits } from "../ops/quantized.ts";
+import type { CheckpointName } from "./choose.ts";
 import { loadRun } from "./load.ts";
 
 /**
- * Writes the best checkpoint of a run to a new folder with 8 or 4 bits per weight, together with
- * its configuration and its tokenizer. The copy has no optimizer state and cannot be trained.
+ * Writes a checkpoint of a run, by default the one that chooseCheckpoint() returns, to a new folder
+ * with 8 or 4 bits per weight, together with its configuration and its tokenizer. The copy has no
+ * optimizer state and cannot be trained.
  */
 export function quantizeRun(
   run: string,
-  { out, bits, device }: { out: string; bits: Bits; device: Device },
+  options: { out: string; bits: Bits; device: Device; checkpoint?: CheckpointName },
 ): void {
+  const { out, bits, device, checkpoint } = options;
   if (existsSync(join(out, "config.json"))) throw new UsageError(`out: ${out} holds a run already`);
-  const { model, state, config } = loadRun(run, device);
+  const { model, state, config } = loadRun(run, device, checkpoint && [checkpoint]);
   if (!(model instanceof GPT))
     throw new UsageError(`run: ${run} holds a bigram model; only a GPT can be quantized`);
   const quantized = quantize(model, { bits });

@@ -13,6 +13,7 @@ import {
 } from "../data/batches.ts";
 import { loadCorpus } from "../data/corpus.ts";
 import { tensor } from "../ops/creation.ts";
+import type { CheckpointName } from "../runs/choose.ts";
 import { loadRun } from "../runs/load.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
@@ -83,13 +84,14 @@ export function makeEvaluator(
   };
 }
 
-/** Returns the losses of a run's best checkpoint on its own text, or on the text `data`. */
+/** Returns the losses of a run on its own text, or on the text `data`. */
 export async function measureRun(
   out: string,
-  options: { iters: number; data?: string; device: Device },
+  options: { iters: number; data?: string; device: Device; checkpoint?: CheckpointName },
 ): Promise<Losses & Pick<Run, "text" | "tokens" | "tokenizer"> & { step: number }> {
-  const { device, iters, data } = options;
-  const { config, tokenizer, model, state } = loadRun(out, device);
+  const { device, iters, data, checkpoint } = options;
+  const names = checkpoint && [checkpoint];
+  const { config, tokenizer, model, state } = loadRun(out, device, names);
   const { text } = await loadCorpus(data ?? config.data);
   const tokens = splitTokens(text, tokenizer);
   const measured = { config: { ...config, evalIters: iters }, device, model, tokens };

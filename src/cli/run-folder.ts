@@ -1,0 +1,55 @@
+// The options --run and --checkpoint, which the commands that read a trained model have in common.
+
+import { UsageError } from "../errors.ts";
+import { formatCommand } from "../installation.ts";
+import { type CheckpointName, checkpointNames, chooseCheckpoint } from "../runs/choose.ts";
+import { findNewestRun } from "../runs/list.ts";
+import { readConfig } from "../runs/load.ts";
+
+/** The folder that new runs are created in, and that --run looks in by default. */
+export const RUNS = "runs";
+
+export const runOptions = {
+  run: {
+    type: "string",
+    help: `folder of the run (default: the newest run under ${RUNS}/)`,
+    value: "DIR",
+  },
+  checkpoint: {
+    type: "string",
+    help: "checkpoint to read (default: best, the one with the lowest validation loss)",
+    choices: checkpointNames,
+  },
+} as const;
+
+export interface RunFlags {
+  run?: string;
+  checkpoint?: CheckpointName;
+}
+
+/** Returns the folder of a run; without --run, that of the newest one, which it prints. */
+export function findRun(command: string, run: string | undefined): string {
+  if (run !== undefined) return run;
+  const newest = findNewestRun(RUNS, (problem) => console.error(`passed over: ${problem}`));
+  if (newest === null) {
+    const train = `train one (${formatCommand("train")}), or name a folder with --run DIR`;
+    throw new UsageError(`${command}: no run under ${RUNS}/; ${train}`);
+  }
+  console.error(`run: ${newest} (the newest under ${RUNS}/)`);
+  return newest;
+}
+
+/** Returns the folder and the checkpoint that the flags select, and prints the checkpoint. */
+export function selectCheckpoint(
+  command: string,
+  flags: RunFlags,
+): { run: string; checkpoint: CheckpointName } {
+  const run = findRun(command, flags.run);
+  readConfig(run); // throws if the folder is not a run
+  const { name, state, reason } = chooseCheckpoint(run, flags.checkpoint);
+  const valLoss = state.evaluation?.valLoss;
+  const loss = typeof valLoss === "number" ? `, val loss ${valLoss.toFixed(4)}` : "";
+  const note = reason && ` (${reason})`;
+  console.error(`checkpoint: ${run}/${name}, step ${state.step}${loss}${note}`);
+  return { run, checkpoint: name };
+}

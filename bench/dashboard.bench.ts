@@ -52,7 +52,7 @@ async function measureTraining({ preset, steps }: Options, hasDashboard: boolean
   const folder = mkdtempSync(join(tmpdir(), "tinybard-dashboard-"));
   const args = [program, "train", "--preset", preset, "--max-iters", String(steps), "--json"];
   args.push("--out", join(folder, "run"));
-  if (hasDashboard) args.push("--dashboard", "--port", String(PORT));
+  if (hasDashboard) args.push("--dashboard", "--no-token", "--port", String(PORT));
   const client = new AbortController();
   let seconds = 0;
   let isFirstRow = true;

@@ -92,10 +92,11 @@ async function runDashboard(line: string, command: string[], options: SpawnOptio
   let isRequested = false;
   child.stdout?.on("data", async (text: Buffer) => {
     output += String(text);
-    const [, url] = /^dashboard: (http\S+\/)/m.exec(output) ?? [];
-    if (!url || isRequested) return;
+    const [, link] = /^dashboard: (http\S+) /m.exec(output) ?? [];
+    if (!link || isRequested) return;
     isRequested = true;
-    const runs = await (await fetch(`${url}runs`)).json();
+    const { origin, search } = new URL(link);
+    const runs = await (await fetch(`${origin}/runs${search}`)).json();
     child.kill(Array.isArray(runs) && runs.length > 0 ? "SIGINT" : "SIGKILL");
   });
   const code = await new Promise((done) => child.once("exit", done));

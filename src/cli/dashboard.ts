@@ -19,7 +19,13 @@ export const portOption: OptionSpec = {
   value: "N",
 };
 
-export const dashboardCommand: Command<{ run?: string; port: number }> = {
+export const tokenOption: OptionSpec = {
+  type: "boolean",
+  help: "require the token in the dashboard's link, so that other users cannot open it",
+  default: true,
+};
+
+export const dashboardCommand: Command<{ run?: string; port: number; token: boolean }> = {
   summary: "show runs in the browser: loss curves, and the inside of a model",
   options: {
     run: {
@@ -27,19 +33,26 @@ export const dashboardCommand: Command<{ run?: string; port: number }> = {
       help: `${runOptions.run.help}; the other runs next to it are shown as well`,
     },
     port: portOption,
+    token: tokenOption,
   },
 
-  async run({ port, ...flags }) {
+  async run({ port, token, ...flags }) {
     const run = findRun("dashboard", flags.run);
     readConfig(run); // throws if the folder is not a run
     device("auto"); // prints why a faster device is not available, before the URL
-    const dashboard = await openDashboard({ run, port, live: null });
-    const folder = dirname(resolve(run));
-    console.log(`dashboard: ${dashboard.url} shows the runs in ${folder}; Ctrl-C quits`);
-    const signal = await new Promise<string>((onSignal) => {
-      for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => onSignal(name));
-    });
-    await dashboard.close();
-    return signal === "SIGINT" ? 130 : 143;
+    const dashboard = await openDashboard({ port, token });
+    try {
+      await dashboard.show({ run, live: null });
+      const folder = dirname(resolve(run));
+      console.log(`dashboard: ${dashboard.url} shows the runs in ${folder}; Ctrl-C quits`);
+      const signal = new Promise<string>((onSignal) => {
+        for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => onSignal(name));
+      });
+      const ending = await Promise.race([signal, dashboard.failure]);
+      if (ending instanceof Error) throw ending;
+      return ending === "SIGINT" ? 130 : 143;
+    } finally {
+      await dashboard.close();
+    }
   },
 };

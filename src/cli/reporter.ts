@@ -9,7 +9,7 @@ import { EventFile } from "../runs/tensorboard.ts";
 import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainHooks, TrainResult } from "../train/loop.ts";
 import { measureMatmulFlops } from "../train/mfu.ts";
-import { type Dashboard, openDashboard } from "../web/dashboard.ts";
+import { type Dashboard, IDLE_SECONDS, openDashboard } from "../web/dashboard.ts";
 import { DEFAULT_PORT } from "./dashboard.ts";
 import { formatLosses, formatTextLoss } from "./losses.ts";
 import { ProgressLine } from "./progress.ts";
@@ -23,6 +23,8 @@ export interface ReporterOptions {
   /** Prints metrics as JSON and nothing else. */
   json?: boolean;
   dashboard?: boolean;
+  /** Requires the token in the dashboard's link. */
+  token?: boolean;
   tensorboard?: boolean;
   port?: number;
   print: (line: string) => void;
@@ -59,25 +61,48 @@ export class TrainReporter {
     };
   }
 
+  /** Opens the dashboard's server. Throws if it cannot listen: before the run's folder exists. */
+  async open(): Promise<void> {
+    const { dashboard, token, port = DEFAULT_PORT } = this.#options;
+    if (!dashboard) return;
+    this.#dashboard = await openDashboard({ port, token });
+    this.#dashboard.failure.then(({ message }) => {
+      this.#dashboard = null;
+      this.#progress?.clear();
+      console.error(`${message}; training goes on without the dashboard`);
+    });
+  }
+
+  /** Closes the dashboard's server, which would keep the process alive. */
+  async close(): Promise<void> {
+    await this.#dashboard?.close();
+  }
+
   async #start(run: Run): Promise<void> {
-    const { isResumed, print, tensorboard, dashboard, port = DEFAULT_PORT } = this.#options;
-    const { device, model, config, state, tokens } = run;
+    const { isResumed, print, tensorboard } = this.#options;
+    const { device, config, state, tokens } = run;
     this.#run = run;
     if (isResumed) print(`device: ${device}, step ${state.step}`);
     print(`text: ${run.corpus}, ${tokens.train.length} + ${tokens.val.length} tokens`);
     if (config.initFrom) print(`pretrained: ${config.initFrom}, ${formatTrainable(run)}`);
     print(`run: ${run.out}`);
     if (tensorboard) this.#events = new EventFile(run.out, config, state.step);
-    if (!dashboard) return;
+    if (this.#dashboard) await this.#showRun(this.#dashboard, run);
+  }
+
+  async #showRun(dashboard: Dashboard, { out, device, model, config, state }: Run): Promise<void> {
+    const { json, print } = this.#options;
     const peak = measureMatmulFlops(device, config.dtype);
-    this.#dashboard = await openDashboard({
-      run: run.out,
-      port,
+    await dashboard.show({
+      run: out,
       live: { parameters: countParameters(model), device: device.name, peak },
       step: state.step,
       maxIters: config.maxIters,
     });
-    print(`dashboard: ${this.#dashboard.url}`);
+    const link = `dashboard: ${dashboard.url}`;
+    if (json)
+      console.error(link); // the page cannot be opened without the token in it
+    else print(link);
   }
 
   #log(row: MetricsRow): void {
@@ -100,10 +125,11 @@ export class TrainReporter {
       );
     else if (!json) await printSummary(result);
     if (this.#dashboard && this.#signals.code === 0) {
-      print("the dashboard stays open until its page is closed; Ctrl-C quits");
+      const { openPages, url } = this.#dashboard;
+      if (openPages > 0) print("the dashboard stays open until its page is closed; Ctrl-C quits");
+      else print(`no page is open: ${url} closes in ${IDLE_SECONDS} seconds, unless it is opened`);
       await Promise.race([this.#dashboard.idle(), this.#signals.received]);
     }
-    await this.#dashboard?.close();
     return stopped ? this.#signals.code : 0;
   }
 }

@@ -10,7 +10,7 @@ import { type TrainConfig, trainOptions } from "../train/config.ts";
 import { train } from "../train/loop.ts";
 import type { Command } from "./command.ts";
 import { buildCudaOnce } from "./cuda.ts";
-import { portOption } from "./dashboard.ts";
+import { portOption, tokenOption } from "./dashboard.ts";
 import { TrainReporter } from "./reporter.ts";
 
 /** Flags that are not part of a run's configuration. */
@@ -26,6 +26,7 @@ const commandOptions: OptionTable = {
   dashboard: { type: "boolean", help: "show the run in the browser, at --port" },
   tensorboard: { type: "boolean", help: "write TensorBoard event files to the run's folder" },
   port: portOption,
+  token: tokenOption,
 };
 
 interface ConfigFlags extends Partial<TrainConfig> {
@@ -39,6 +40,7 @@ interface TrainFlags extends ConfigFlags {
   dashboard?: boolean;
   tensorboard?: boolean;
   port?: number;
+  token?: boolean;
 }
 
 type Print = (line: string) => void;
@@ -48,16 +50,21 @@ export const trainCommand: Command<TrainFlags> = {
   options: { ...trainOptions, ...commandOptions },
   appliesDefaults: true, // a preset overrides the defaults, and flags override the preset
 
-  async run({ config: file, quiet, json, dashboard, tensorboard, port, ...flags }) {
+  async run({ config: file, quiet, json, dashboard, tensorboard, port, token, ...flags }) {
     const print: Print = (line) => {
       if (!json) console.log(line);
     };
     const options = await collectOptions(flags, file, print);
     const isResumed = flags.resume !== undefined;
-    const output = { isResumed, quiet, json, dashboard, tensorboard, port, print };
+    const output = { isResumed, quiet, json, dashboard, tensorboard, port, token, print };
     const reporter = new TrainReporter(output);
-    const result = await train(options, reporter.hooks);
-    return reporter.finish(result);
+    try {
+      await reporter.open();
+      const result = await train(options, reporter.hooks);
+      return await reporter.finish(result);
+    } finally {
+      await reporter.close();
+    }
   },
 };
 

@@ -4,22 +4,38 @@
 import { basename, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { TrainHooks } from "../train/loop.ts";
+import { createToken } from "./access.ts";
 import type { Status } from "./protocol.ts";
-import type { MessageFromWorker, MessageToWorker, WorkerOptions } from "./worker.ts";
+import type { MessageFromWorker, MessageToWorker, ShownRun, WorkerOptions } from "./worker.ts";
 
 /** The minimum time between two reports of the current step. */
 const STATUS_INTERVAL = 200; // milliseconds
 /** The number of seconds without an open page after which the dashboard counts as unused. */
-const IDLE_SECONDS = 5;
+export const IDLE_SECONDS = 5;
 
-export interface DashboardOptions extends WorkerOptions {
+export interface DashboardOptions {
+  /** The port to listen on, or the next free one. */
+  port: number;
+  /** Requires the token that `url` contains, which other users of the machine do not know. */
+  token?: boolean;
+}
+
+export interface RunOptions extends ShownRun {
   /** The number of steps that the run has already trained. */
   step?: number;
   maxIters?: number;
 }
 
+/** A server that listens, and shows a run once show() has been called. */
 export interface Dashboard {
-  url: string;
+  /** The link to the page, with the token. */
+  readonly url: string;
+  /** The number of open pages. */
+  readonly openPages: number;
+  /** Resolves if the server ends by itself, with the reason. */
+  readonly failure: Promise<Error>;
+  /** Shows the runs in the parent folder of a run. */
+  show(options: RunOptions): Promise<void>;
   /** Hooks for train(): they perform the requested actions and confirm them to the pages. */
   hooks: Required<Pick<TrainHooks, "step" | "stop" | "save" | "saved" | "paused">>;
   /** Reports to the pages that the run has ended, or was stopped. */
@@ -29,41 +45,60 @@ export interface Dashboard {
   close(): Promise<void>;
 }
 
-/** Starts the server in a worker thread. Throws if no port is free. */
-export async function openDashboard(options: DashboardOptions): Promise<Dashboard> {
-  const { run, port, live, step: firstStep = 0, maxIters = 0 } = options;
-  const workerData: WorkerOptions = { run, port, live };
+/** Starts the server in a worker thread. Throws if it cannot listen, such as if no port is free. */
+export async function openDashboard({ port, token = true }: DashboardOptions): Promise<Dashboard> {
+  const workerData: WorkerOptions = { port, token: token ? createToken() : null };
   const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData });
   const requested = { stop: false, save: false, pause: false };
   let openPages = 0;
-  const url = await new Promise<string>((resolveUrl, reject) => {
-    worker.once("error", reject);
-    worker.on("message", (message: MessageFromWorker) => {
-      if ("url" in message) resolveUrl(message.url);
-      else if ("failed" in message) reject(new Error(`dashboard: ${message.failed}`));
-      else if ("pages" in message) openPages = message.pages;
-      else if (message.control === "stop") requested.stop = true;
-      else if (message.control === "save") requested.save = true;
-      else requested.pause = message.control === "pause";
-    });
+  let fail = (_: Error) => {};
+  const failure = new Promise<Error>((resolve) => {
+    fail = (error) => {
+      openPages = 0;
+      resolve(new Error(`dashboard: ${error.message}`, { cause: error }));
+    };
   });
-
-  let status: Status = {
-    run: basename(resolve(run)),
-    state: "training",
-    step: firstStep,
-    maxIters,
-    saved: null,
+  worker.on("error", fail);
+  worker.on("message", (message: MessageFromWorker) => {
+    if ("failed" in message) fail(new Error(message.failed));
+    else if ("pages" in message) openPages = message.pages;
+    else if (!("control" in message))
+      return; // a reply that receive() waits for
+    else if (message.control === "stop") requested.stop = true;
+    else if (message.control === "save") requested.save = true;
+    else requested.pause = message.control === "pause";
+  });
+  const post = (message: MessageToWorker) => worker.postMessage(message);
+  /** Waits for a message with a key. If the server fails, ends the thread and throws. */
+  const receive = async <K extends "url" | "shown">(key: K) => {
+    const reply = new Promise<Extract<MessageFromWorker, Record<K, unknown>>>((resolve) => {
+      worker.on("message", (message) => key in message && resolve(message));
+    });
+    const result = await Promise.race([reply, failure]);
+    if (!(result instanceof Error)) return result;
+    await worker.terminate(); // it would keep the process alive
+    throw result;
   };
+  const { url } = await receive("url");
+
+  let status: Status = { run: "", state: "training", step: 0, maxIters: 0, saved: null };
   let reportedAt = 0;
   const report = (change: Partial<Status>) => {
     status = { ...status, ...change };
     reportedAt = performance.now();
-    worker.postMessage({ status } satisfies MessageToWorker);
+    post({ status });
   };
-  if (live) report({});
   return {
     url,
+    failure,
+    get openPages() {
+      return openPages;
+    },
+    async show({ run, live, step = 0, maxIters = 0 }) {
+      post({ show: { run, live } });
+      await receive("shown");
+      if (live) report({ run: basename(resolve(run)), step, maxIters });
+    },
     hooks: {
       step(row) {
         status.step = row.step + 1; // even if not reported now: the next report includes it

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { Events, MetricsRow, ReadPosition } from "./protocol.ts";
 import type { RunIndex } from "./run-index.ts";
+import { HttpError } from "./validate.ts";
 
 /** The maximum number of bytes of a file that are read and sent at a time. */
 const MAX_CHUNK_BYTES = 256 * 1024;
@@ -16,15 +17,30 @@ const CHECKSUM_BYTES = 256;
 const POLL_INTERVAL = 250; // milliseconds
 const HEARTBEAT_INTERVAL = 10_000; // milliseconds
 
-/** Parses read positions by run, such as `A:120:7,B`. */
+/**
+ * Parses read positions by run, such as `A:120:7,B`. Throws an HttpError unless each item is the
+ * encoded name of a run, followed by nothing, an offset, or an offset and a checksum.
+ */
 export function parseReadPositions(text: string): Map<string, ReadPosition> {
   const positions = new Map<string, ReadPosition>();
-  for (const item of text.split(",")) {
-    if (item === "") continue;
-    const [name, next, mark] = item.split(":").map(decodeURIComponent);
-    positions.set(name, { next: parseCount(next), mark: parseCount(mark) });
+  for (const item of text.split(",").filter(Boolean)) {
+    const [, encodedName, next = 0, mark = 0] =
+      /^([^:]+)(?::(\d{1,15})(?::(\d{1,10}))?)?$/.exec(item) ?? [];
+    const name = encodedName && decodeName(encodedName);
+    if (!name || positions.has(name) || Number(mark) >= 2 ** 32)
+      throw new HttpError(400, `${item.slice(0, 80)} is not a position, expected RUN:OFFSET:MARK`);
+    positions.set(name, { next: Number(next), mark: Number(mark) });
   }
   return positions;
+}
+
+/** Returns null for an invalid percent-encoding. */
+function decodeName(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
 }
 
 function formatReadPositions(positions: Map<string, ReadPosition>): string {
@@ -32,10 +48,6 @@ function formatReadPositions(positions: Map<string, ReadPosition>): string {
     positions,
     ([run, { next, mark }]) => `${encodeURIComponent(run)}:${next}:${mark}`,
   ).join(",");
-}
-
-function parseCount(text = ""): number {
-  return /^\d{1,15}$/.test(text) ? Number(text) : 0;
 }
 
 /** The event stream of one page. */

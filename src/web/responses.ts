@@ -1,7 +1,8 @@
 // Functions that write HTTP responses.
 
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
+import { HttpError } from "./validate.ts";
 
 /** Sends a value as JSON. */
 export function sendJSON(response: ServerResponse, value: unknown, status = 200): void {
@@ -28,6 +29,41 @@ export function send(
   const length = Buffer.byteLength(content);
   response.writeHead(status, { "content-type": type, "content-length": length });
   response.end(content);
+}
+
+/**
+ * Sends the status of an HttpError and its message, or a 500 for any other error: as a page if the
+ * user has opened the URL in the browser, otherwise as JSON.
+ */
+export function sendError(request: IncomingMessage, response: ServerResponse, error: Error): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  const status = error instanceof HttpError ? error.status : 500;
+  if (request.headers.accept?.includes("text/html"))
+    send(response, "text/html; charset=utf-8", formatErrorPage(error.message), status);
+  else sendJSON(response, { error: error.message }, status);
+}
+
+function formatErrorPage(message: string): string {
+  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+  const text = message.replace(/[&<>]/g, (character) => entities[character]);
+  return `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width, initial-scale=1" />
+    <title>tinybard</title>
+    <link rel="icon" href="data:," />
+    <link rel="stylesheet" href="/style.css" />
+  </head>
+  <body>
+    <header><h1>tinybard</h1></header>
+    <main><p class="error">${text}</p></main>
+  </body>
+</html>
+`;
 }
 
 /**

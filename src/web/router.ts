@@ -1,19 +1,52 @@
-// A minimal router: finds the handler of a request by its method and path.
+// A minimal router: splits the target of a request, and finds the handler of its method and path.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { HttpError } from "./validate.ts";
 
 export interface RouteContext {
   request: IncomingMessage;
   response: ServerResponse;
   /** The path parameters, written as :name in the route. */
   params: Record<string, string>;
-  query: URLSearchParams;
+  query: Query;
   /** The JSON body of a POST request. {} for a GET request. */
   body: Record<string, unknown>;
 }
 
+/** The parameters of a query by name. */
+export type Query = ReadonlyMap<string, string>;
+
 /** Handlers by method and path pattern, such as `GET /runs/:run/metrics.csv`. */
 export type Routes = Record<string, (context: RouteContext) => void | Promise<void>>;
+
+/** The target of a request. Dots and repeated slashes in the path have no special meaning. */
+export interface Target {
+  path: string;
+  /** The decoded parts of the path between slashes. */
+  segments: string[];
+  query: Query;
+}
+
+/** Splits a request target. Throws an HttpError if it is malformed. */
+export function parseTarget(target: string): Target {
+  if (!target.startsWith("/")) throw new HttpError(400, "the URL is not a path");
+  const [path] = target.split("?", 1);
+  const queryText = target.slice(path.length + 1);
+  const query = new Map<string, string>();
+  try {
+    decodeURIComponent(queryText); // URLSearchParams accepts an invalid percent-encoding
+    for (const [name, value] of new URLSearchParams(queryText)) {
+      if (query.has(name))
+        throw new HttpError(400, `the URL has the parameter ${name.slice(0, 40)} twice`);
+      query.set(name, value);
+    }
+    return { path, segments: path.slice(1).split("/").map(decodeURIComponent), query };
+  } catch (error) {
+    if (error instanceof URIError)
+      throw new HttpError(400, "the URL has an invalid percent-encoding");
+    throw error;
+  }
+}
 
 /**
  * Returns the handler of a request and its path parameters. Without a match, returns the methods
@@ -22,12 +55,12 @@ export type Routes = Record<string, (context: RouteContext) => void | Promise<vo
 export function findRoute(
   routes: Routes,
   method: string,
-  path: string,
+  segments: readonly string[],
 ): { handle: Routes[string]; params: Record<string, string> } | { allowed: string[] } {
   const allowed: string[] = [];
   for (const [route, handle] of Object.entries(routes)) {
     const [routeMethod, pattern] = route.split(" ");
-    const params = matchPath(pattern, path);
+    const params = matchSegments(pattern.slice(1).split("/"), segments);
     if (!params) continue;
     if (routeMethod === method) return { handle, params };
     allowed.push(routeMethod);
@@ -35,28 +68,15 @@ export function findRoute(
   return { allowed };
 }
 
-function matchPath(pattern: string, path: string): Record<string, string> | null {
-  const patternSegments = pattern.split("/");
-  const pathSegments = path.split("/");
-  if (patternSegments.length !== pathSegments.length) return null;
+function matchSegments(
+  pattern: readonly string[],
+  segments: readonly string[],
+): Record<string, string> | null {
+  if (pattern.length !== segments.length) return null;
   const params: Record<string, string> = {};
-  for (const [i, segment] of patternSegments.entries()) {
-    if (segment.startsWith(":")) {
-      const value = decodeSegment(pathSegments[i]);
-      if (value === null) return null;
-      params[segment.slice(1)] = value;
-    } else if (segment !== pathSegments[i]) {
-      return null;
-    }
+  for (const [i, part] of pattern.entries()) {
+    if (part.startsWith(":")) params[part.slice(1)] = segments[i];
+    else if (part !== segments[i]) return null;
   }
   return params;
-}
-
-/** Returns null for an invalid percent encoding. */
-function decodeSegment(segment: string): string | null {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return null;
-  }
 }

@@ -1,6 +1,6 @@
 // The runs that the dashboard shows: all runs in one folder. The dashboard never modifies them.
 
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { readdirSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { readTensorInfo } from "../files/safetensors.ts";
 import { findWeightsFile, readConfig } from "../runs/load.ts";
@@ -38,12 +38,12 @@ export class RunIndex {
     this.live = live && { name: basename(path), ...live };
   }
 
-  /** Returns the names of all runs, newest first. */
+  /** Returns the names of all runs, newest first. None if the folder cannot be read. */
   getNames(): string[] {
     const runs: { name: string; created: number }[] = [];
-    for (const name of readdirSync(this.#parent)) {
-      const config = join(this.#parent, name, "config.json");
-      if (existsSync(config)) runs.push({ name, created: statSync(config).mtimeMs });
+    for (const name of listFolder(this.#parent)) {
+      const config = this.#findConfig(name);
+      if (config) runs.push({ name, created: config.mtimeMs });
     }
     return runs.sort((a, b) => b.created - a.created).map(({ name }) => name);
   }
@@ -53,16 +53,28 @@ export class RunIndex {
    * prevents path traversal.
    */
   getFolder(name: string): string {
-    const isFileName = name !== "" && basename(name) === name && name !== "." && name !== "..";
-    const folder = join(this.#parent, name);
-    if (!isFileName || /[\\\0]/.test(name) || !existsSync(join(folder, "config.json")))
-      throw new HttpError(404, `run not found: ${name.slice(0, 80)}`);
-    return folder;
+    if (!this.#findConfig(name)) throw new HttpError(404, `run not found: ${name.slice(0, 80)}`);
+    return join(this.#parent, name);
+  }
+
+  /**
+   * Returns the properties of a run's config.json. Null unless `name` is that of a folder in the
+   * parent folder with this file. The folder may be a symbolic link.
+   */
+  #findConfig(name: string): Stats | null {
+    const isFileName = basename(name) === name && !["", ".", ".."].includes(name);
+    if (!isFileName || /\p{Surrogate}/u.test(name)) return null; // URLs have no lone surrogates
+    try {
+      const stats = statSync(join(this.#parent, name, "config.json"));
+      return stats.isFile() ? stats : null;
+    } catch {
+      return null; // there is none, or the name has a null character
+    }
   }
 
   /** Returns the properties of a run. Null if its config cannot be read. */
   getInfo(name: string): RunInfo | null {
-    const folder = this.getFolder(name);
+    const folder = join(this.#parent, name);
     let config: TrainConfig;
     try {
       config = readConfig(folder);
@@ -88,7 +100,7 @@ export class RunIndex {
   #countParameters(name: string, config: TrainConfig): number | null {
     const known = this.#parameterCounts.get(name);
     if (known !== undefined) return known;
-    const file = findWeightsFile(this.getFolder(name));
+    const file = findWeightsFile(join(this.#parent, name));
     if (!file || config.loraRank !== undefined) return null; // LoRA saves the adapters only
     try {
       const count = countWeights(file, config.tieWeights);
@@ -110,4 +122,13 @@ function countWeights(file: string, tieWeights: boolean): number | null {
   for (const { name, shape } of tensors)
     if (!(isTied && name === "lm_head.weight")) count += numel(shape);
   return count;
+}
+
+/** Returns the names in a folder. None if it cannot be read. */
+function listFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }

@@ -50,7 +50,8 @@ inBrowser("web/autograd", (test, open) => {
   const folder = mkdtempSync(join(tmpdir(), "tinybard-autograd-"));
   let dashboard: Dashboard;
   test.before(async () => {
-    dashboard = await openDashboard({ run: join(folder, "none"), port: 18_860, live: null });
+    dashboard = await openDashboard({ port: 18_860 });
+    await dashboard.show({ run: join(folder, "none"), live: null });
   });
   test.after(async () => {
     await dashboard.close();

@@ -325,7 +325,7 @@ inBrowser("web/curves", (test, open) => {
     const appendRows = (begin: number, end: number) => {
       for (let step = begin; step < end; step++) appendFileSync(file, formatRow(step, 2));
     };
-    const args = ["dashboard", "--run", run, "--port"];
+    const args = ["dashboard", "--run", run, "--no-token", "--port"];
     const first = await start(...args, "17900");
     const { page, errors } = await open(first.url);
     const lastEventIds: (string | undefined)[] = [];

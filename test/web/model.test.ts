@@ -76,7 +76,8 @@ inBrowser("web/model", (test, opens) => {
     setDefaultDevice("ts");
     await train({ ...options, device: "ts", model: "bigram", out: join(folder, "bigram") });
     await train({ ...options, device: "ts", out: run });
-    dashboard = await openDashboard({ run, port: 18500, live: null });
+    dashboard = await openDashboard({ port: 18500, token: false });
+    await dashboard.show({ run, live: null });
   });
   test.after(async () => {
     await dashboard?.close();

@@ -9,7 +9,6 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +19,13 @@ import * as assert from "uvu/assert";
 import { type Dashboard, openDashboard } from "#src/web/dashboard.js";
 import type { Events, RunInfo, Status } from "#src/web/protocol.js";
 import { computeHistogram } from "#src/web/snapshot.js";
+import {
+  jsonHeaders,
+  type ReceivedEvent,
+  receiveEvents,
+  send,
+  sendBytes,
+} from "../support/http.js";
 
 const test = suite("web/server");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-web-"));
@@ -46,8 +52,9 @@ test.after(async () => {
 async function startDashboard({ isLive = false } = {}): Promise<Dashboard> {
   const live = isLive ? { parameters: 100, device: "cpu", peak: 1e9 } : null;
   const run = await finishedRun;
-  const dashboard = await openDashboard({ run, port: 17860, live, maxIters: 10 });
+  const dashboard = await openDashboard({ port: 17860, token: false });
   openDashboards.push(dashboard);
+  await dashboard.show({ run, live, maxIters: 10 });
   return dashboard;
 }
 
@@ -57,64 +64,6 @@ const finishedRun = train({
   evalInterval: 10,
   out: join(folder, "runs", "a"),
 }).then(({ out }) => out);
-
-/** Sends a request and returns the status, headers and body. fetch() cannot set a Host header. */
-function send(
-  url: string,
-  {
-    method = "GET",
-    headers = {},
-    body = "",
-  }: { method?: string; headers?: Record<string, string>; body?: string } = {},
-): Promise<{ status: number; headers: Record<string, unknown>; body: string }> {
-  return new Promise((resolve, reject) => {
-    const sent = request(url, { method, headers }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (chunk) => {
-        text += chunk;
-      });
-      response.on("end", () =>
-        resolve({ status: response.statusCode as number, headers: response.headers, body: text }),
-      );
-    });
-    sent.on("error", reject).end(body);
-  });
-}
-
-const jsonHeaders = { "content-type": "application/json" };
-
-interface ReceivedEvent {
-  name: string;
-  id: string;
-  data: unknown;
-}
-
-/** Receives server-sent events until `isEnough` returns true. */
-async function receiveEvents(
-  url: string,
-  isEnough: (events: ReceivedEvent[]) => boolean,
-  headers: Record<string, string> = {},
-): Promise<ReceivedEvent[]> {
-  const events: ReceivedEvent[] = [];
-  const abort = new AbortController();
-  const response = await fetch(url, { headers, signal: abort.signal });
-  assert.is(response.headers.get("content-type"), "text/event-stream; charset=utf-8");
-  let buffer = "";
-  const deadline = Date.now() + 20_000;
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-    buffer += Buffer.from(chunk).toString("utf8");
-    const parts = buffer.split("\n\n");
-    buffer = parts.pop() as string;
-    for (const part of parts) {
-      const [, name, id, data] = /^event: (\w+)\nid: (.*)\ndata: (.*)$/.exec(part) ?? [];
-      if (name) events.push({ name, id, data: JSON.parse(data) });
-    }
-    if (isEnough(events)) break;
-    assert.ok(Date.now() < deadline, `only received ${events.map(({ name }) => name)}`);
-  }
-  abort.abort();
-  return events;
-}
 
 test("serves the page and its assets, and the page loads nothing from other hosts", async () => {
   const { url } = await startDashboard();
@@ -287,7 +236,7 @@ test("invalid requests are rejected with a message, and the server keeps running
     ["runs/..%5c../metrics.csv", "GET", 404],
     ["runs/%2e%2e/metrics.csv", "GET", 404],
     ["runs/%00/metrics.csv", "GET", 404],
-    ["runs/%/metrics.csv", "GET", 404],
+    ["runs/%/metrics.csv", "GET", 400],
     ["page/../../package.json", "GET", 404],
     ["events?after=none:0", "GET", 404],
     [`runs?${"x".repeat(9000)}`, "GET", 414],
@@ -308,18 +257,6 @@ test("invalid requests are rejected with a message, and the server keeps running
   }
   assert.is((await send(`${url}runs`)).status, 200);
 });
-
-/** Sends bytes over TCP and returns the response. */
-function sendBytes(port: number, bytes: string): Promise<string> {
-  return new Promise((resolve) => {
-    let text = "";
-    const socket = connect(port, "127.0.0.1", () => socket.end(bytes));
-    socket.on("data", (chunk) => {
-      text += chunk;
-    });
-    socket.on("error", () => resolve(text)).on("close", () => resolve(text));
-  });
-}
 
 test("it only listens on the loopback address, and at the next port if one is in use", async () => {
   const first = await startDashboard();
@@ -344,8 +281,10 @@ test("pause, resume, save and stop reach the training loop, and are confirmed", 
       async start({ config }) {
         const live = { parameters: 1, device: "ts", peak: 1 };
         const { maxIters } = config;
-        dashboard = await openDashboard({ run: out, port: 17860, live, maxIters });
-        openDashboards.push(dashboard);
+        const opened = await openDashboard({ port: 17860, token: false });
+        openDashboards.push(opened);
+        await opened.show({ run: out, live, maxIters });
+        dashboard = opened;
       },
       step: (row) => hooks().step(row),
       stop: () => hooks().stop(),

@@ -1,6 +1,15 @@
 // Requests to the dashboard's server; see ../protocol.ts for the routes. A request with a body is a
 // POST of JSON. All functions throw an Error with the server's message if it reports an error.
 
+/** The token in the page's own address, which the server requires of each request. */
+const token = new URLSearchParams(location.search).get("token");
+
+/** Adds the page's token to the URL of a request. */
+export function withToken(path: string): string {
+  if (token === null) return path;
+  return `${path}${path.includes("?") ? "&" : "?"}${new URLSearchParams({ token })}`;
+}
+
 /** Returns the JSON response of a route. */
 export async function fetchJson<T>(path: string, body?: object, signal?: AbortSignal): Promise<T> {
   const response = await request(path, body, signal);
@@ -44,7 +53,7 @@ async function request(path: string, body?: object, signal?: AbortSignal): Promi
     options.headers = { "content-type": "application/json" };
     options.body = JSON.stringify(body);
   }
-  const response = await fetch(path, options);
+  const response = await fetch(withToken(path), options);
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({ error: response.statusText }));
   throw new Error(error);

@@ -2,6 +2,7 @@
 // been read, so that after a reconnection, or when a run is selected again, only new rows are sent.
 
 import type { Events, ReadPosition } from "../protocol.ts";
+import { withToken } from "./api.ts";
 
 /** `rejected`: the server responds, but does not know one of the runs. */
 export type ConnectionState = "connecting" | "open" | "lost" | "rejected";
@@ -44,7 +45,8 @@ export class EventStream {
       const { next, mark } = this.#getPosition(run);
       return `${encodeURIComponent(run)}:${next}:${mark}`;
     });
-    const source = new EventSource(`/events?${new URLSearchParams({ after: positions.join() })}`);
+    const query = new URLSearchParams({ after: positions.join() });
+    const source = new EventSource(withToken(`/events?${query}`));
     source.onopen = () => this.#setState("open");
     source.onerror = () => {
       // the browser reconnects after a network error, but not after an HTTP error

@@ -1,6 +1,7 @@
 // The list of runs: a checkbox that selects a run, its color, its size, and its metrics as CSV.
 
 import type { RunInfo } from "../protocol.ts";
+import { withToken } from "./api.ts";
 import { RUN_COLORS } from "./colors.ts";
 import { element } from "./element.ts";
 import { swatch } from "./legend.ts";
@@ -72,7 +73,7 @@ export class RunList {
     const csv = element(
       "a",
       {
-        href: `/runs/${encodeURIComponent(name)}/metrics.csv`,
+        href: withToken(`/runs/${encodeURIComponent(name)}/metrics.csv`),
         download: true,
         "aria-label": `metrics of ${name} as CSV`,
       },

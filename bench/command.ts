@@ -7,7 +7,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
-import { formatHelp, parseArguments } from "#src/cli/args.js";
+import { parseArguments } from "#src/cli/args.js";
+import { formatHelp } from "#src/cli/help.js";
 import { fail, UsageError } from "#src/errors.js";
 import { getDefaults, type OptionSpec, type OptionTable } from "#src/options.js";
 

@@ -1,7 +1,7 @@
 // The commands that messages name. They depend on how tinybard was installed: as a clone of the
 // repository, or as a dependency in node_modules, where `npm run` does not find its scripts.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -10,6 +10,11 @@ export const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** True if the package lies in a node_modules folder. */
 export const isDependency = root.split(sep).includes("node_modules");
+
+/** Returns the version of the package. */
+export function readVersion(): string {
+  return JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version;
+}
 
 /** Formats a command of the program: `npm run NAME -- ARGS`, or `npx tinybard NAME ARGS`. */
 export function formatCommand(name: string, args = "", installed = isDependency): string {

@@ -2,6 +2,7 @@
 // command line, its --help, JSON config files and the config.json of a run.
 
 import { defined, UsageError } from "./errors.ts";
+import { findFlagSynonym, findValueSynonym } from "./synonyms.ts";
 
 export interface OptionSpec {
   type: "integer" | "number" | "boolean" | "string";
@@ -55,7 +56,7 @@ function describeExpected(
 ): string {
   if (choices) {
     if (choices.includes(value as string)) return "";
-    const nearest = findNearest(String(value), choices);
+    const nearest = findValueSynonym(String(value), choices) ?? findNearest(String(value), choices);
     return choices.join(", ") + (nearest ? ` (did you mean ${nearest}?)` : "");
   }
   if (type === "boolean") return typeof value === "boolean" ? "" : "true or false";
@@ -69,11 +70,35 @@ function describeExpected(
   return min > -Infinity ? `${kind} from ${min} up` : kind;
 }
 
-/** Returns the error for an option that does not exist; it suggests the nearest known name. */
+/** Returns the error for an option that does not exist; it suggests the right name, if it can. */
 export function unknownOption(name: string, known: readonly string[], source: string): UsageError {
-  const nearest = findNearest(name, known);
-  const suggestion = nearest ? `; did you mean ${nearest}?` : "";
-  return new UsageError(`${source}: unknown option ${name}${suggestion}`);
+  const suggestion = suggestOption(name, known);
+  return new UsageError(`${source}: unknown option ${name}${suggestion && `; ${suggestion}`}`);
+}
+
+/** Describes the known option that a wrong name may stand for; returns "" if there is none. */
+function suggestOption(name: string, known: readonly string[]): string {
+  const flag = normalizeFlag(name);
+  const byFlag = new Map(known.map((option) => [normalizeFlag(option), option]));
+  const flags = [...byFlag.keys()];
+  const synonym = flags.includes(flag) ? { flag } : findFlagSynonym(flag, flags);
+  if (synonym && "explanation" in synonym) return synonym.explanation;
+  const candidates = [synonym?.flag ?? findNearest(flag, flags)].filter((x) => x !== undefined);
+  if (candidates.length === 0)
+    candidates.push(...flags.filter((option) => option.startsWith(`${flag}-`)));
+  if (candidates.length === 0) return "";
+  const names = candidates.map((candidate) => {
+    const [option, value] = candidate.split(" ");
+    return value ? `${byFlag.get(option)} ${value}` : byFlag.get(option);
+  });
+  return `did you mean ${names.join(" or ")}?`;
+}
+
+/** Converts --max_iters, -max-iters, maxIters and MAX-ITERS to max-iters. */
+export function normalizeFlag(name: string): string {
+  const bare = name.replace(/^-+/, "");
+  const isCamelCase = /^[a-z]+[A-Z]/.test(bare) && !/[-_]/.test(bare);
+  return (isCamelCase ? toFlag(bare) : bare).replaceAll("_", "-").toLowerCase();
 }
 
 /** Returns the known name with the smallest edit distance from `name`, unless all are too far. */
@@ -84,7 +109,7 @@ export function findNearest(name: string, known: readonly string[]): string | un
       edits: editDistance(name.toLowerCase(), candidate.toLowerCase()),
     }))
     .sort((a, b) => a.edits - b.edits);
-  const limit = Math.max(2, name.length / 3);
+  const limit = name.length <= 3 ? 1 : Math.max(2, name.length / 3);
   return ranked[0]?.edits <= limit ? ranked[0].candidate : undefined;
 }
 

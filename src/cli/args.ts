@@ -1,12 +1,21 @@
-// Parses command-line arguments according to a table of options, and formats the table for --help.
+// Parses command-line arguments according to a table of options.
 
-import { parseArgs } from "node:util";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { UsageError } from "../errors.ts";
-import { checkValues, type OptionTable, toFlag, unknownOption } from "../options.ts";
+import { checkValues, normalizeFlag, type OptionTable, toFlag, unknownOption } from "../options.ts";
+
+/** An argument: an option with the value after `=` or in the next argument, or an operand. */
+interface Argument {
+  /** As it was written, such as --seed; undefined for an operand. */
+  flag?: string;
+  value?: string;
+}
 
 /**
- * Parses arguments into option values. `operand` is the option that a positional argument sets, if
- * there is one. Throws a UsageError for unknown, invalid and missing options.
+ * Parses arguments into option values; of an option given twice, the last value counts. `operand`
+ * is the option that a positional argument sets, if there is one. Throws a UsageError for unknown,
+ * invalid and missing options.
  */
 export function parseArguments(
   command: string,
@@ -16,21 +25,15 @@ export function parseArguments(
 ): Record<string, unknown> {
   const keys = new Map(Object.keys(table).map((key) => [toFlag(key), key]));
   const values: Record<string, unknown> = {};
-  for (const token of tokenize(keys, table, args)) {
-    if (token.kind === "positional") {
-      if (!operand || values[operand] !== undefined)
-        throw new UsageError(
-          `${command}: unexpected argument ${token.value}; options begin with --`,
-        );
-      values[operand] = token.value;
-    } else if (token.kind === "option") {
-      const negated = token.name.startsWith("no-") ? keys.get(token.name.slice(3)) : undefined;
-      const key = keys.get(token.name) ?? negated;
-      if (key === undefined || (negated && table[negated].type !== "boolean")) {
-        const flags = [...keys.keys()].map((flag) => `--${flag}`);
-        throw unknownOption(token.rawName, flags, command);
-      }
-      values[key] = negated ? false : parseValue(command, table, key, token.rawName, token.value);
+  for (const { flag, value } of tokenize(keys, table, args)) {
+    if (flag !== undefined) {
+      const [key, parsed] = parseOption(command, keys, table, flag, value);
+      values[key] = parsed;
+    } else if (operand !== undefined && values[operand] === undefined) {
+      values[operand] = value;
+    } else {
+      const hint = suggestFlag(table, value ?? "");
+      throw new UsageError(`${command}: unexpected argument ${value}; ${hint}`);
     }
   }
   checkValues(table, values, command);
@@ -38,19 +41,62 @@ export function parseArguments(
   return values;
 }
 
-/** Splits arguments into flags, their values and positional arguments. */
-function tokenize(keys: Map<string, string>, table: OptionTable, args: readonly string[]) {
-  const options: Record<string, { type: "boolean" | "string" }> = {};
-  for (const [flag, key] of keys)
-    options[flag] = { type: table[key].type === "boolean" ? "boolean" : "string" };
-  const { tokens } = parseArgs({
-    args: [...args],
-    options,
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
-  return tokens;
+/** Splits arguments into options, their values and operands. */
+function* tokenize(
+  keys: Map<string, string>,
+  table: OptionTable,
+  args: readonly string[],
+): Generator<Argument> {
+  // pnpm and yarn pass on the -- of `pnpm train -- --seed 1`
+  for (let i = args[0] === "--" ? 1 : 0; i < args.length; i++) {
+    const arg = args[i];
+    if (!isOption(arg)) {
+      yield { value: arg };
+      continue;
+    }
+    const [, flag, inline] = /^([^=]*)(?:=([\s\S]*))?$/.exec(arg) as RegExpExecArray;
+    const key = keys.get(flag.replace(/^--/, ""));
+    const next = args[i + 1];
+    const isBoolean = key !== undefined && table[key].type === "boolean";
+    const isValue = isBoolean
+      ? /^(true|false)$/i.test(next ?? "")
+      : next !== undefined && !next.startsWith("--");
+    if (inline === undefined && key !== undefined && isValue) {
+      yield { flag, value: next };
+      i++;
+    } else {
+      yield { flag, value: inline };
+    }
+  }
+}
+
+/** Returns true for --seed and -s, and false for -1, -.5, - and texts. */
+function isOption(arg: string): boolean {
+  return /^-[^\d.\s]/.test(arg);
+}
+
+/** Returns the key and the value of an option. */
+function parseOption(
+  command: string,
+  keys: Map<string, string>,
+  table: OptionTable,
+  flag: string,
+  value: string | undefined,
+): [string, unknown] {
+  const name = flag.startsWith("--") ? flag.slice(2) : "";
+  const key = keys.get(name);
+  if (key !== undefined) return [key, parseValue(command, table, key, flag, value)];
+  const negated = name.startsWith("no-") ? keys.get(normalizeFlag(name.slice(3))) : undefined;
+  if (negated !== undefined) {
+    const positive = `--${toFlag(negated)}`;
+    if (table[negated].type !== "boolean")
+      throw new UsageError(`${command}: ${flag} does not exist: ${positive} takes a value`);
+    if (value !== undefined)
+      throw new UsageError(`${command}: ${flag} takes no value; write ${positive} or ${flag}`);
+    return [negated, false];
+  }
+  const flags = [...keys.keys()].map((known) => `--${known}`);
+  throw unknownOption(flag, flags, command);
 }
 
 function parseValue(
@@ -60,17 +106,28 @@ function parseValue(
   flag: string,
   value: string | undefined,
 ): unknown {
-  const { type } = table[key];
+  const { type, help } = table[key];
   if (type === "boolean") {
     if (value === undefined) return true;
-    if (value === "true" || value === "false") return value === "true";
+    if (/^(true|false)$/i.test(value)) return value.toLowerCase() === "true";
     throw new UsageError(`${command}: ${flag} is ${value}, expected no value, true or false`);
   }
   if (value === undefined || value === "")
-    throw new UsageError(`${command}: ${flag} needs a value`);
+    throw new UsageError(`${command}: ${flag} needs a value: ${help}`);
   if (type === "string") return value;
   // checkValues() reports a string that is not a number
   return value.trim() === "" || Number.isNaN(Number(value)) ? value : Number(value);
+}
+
+/** Describes the option that a positional argument was probably meant for. */
+function suggestFlag(table: OptionTable, value: string): string {
+  const shown = /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value);
+  const isRun = existsSync(join(value, "config.json"));
+  const keys = isRun ? ["run", "resume"] : existsSync(value) ? ["data"] : ["prompt", "data"];
+  const isNumber = !Number.isNaN(Number(value)); // the value of an option, which npm has kept
+  const key = isNumber ? undefined : keys.find((candidate) => Object.hasOwn(table, candidate));
+  if (key === undefined) return "options begin with --";
+  return `did you mean --${toFlag(key)} ${shown}?`;
 }
 
 function checkRequired(
@@ -84,34 +141,4 @@ function checkRequired(
     const name = key === operand ? value : `--${toFlag(key)} ${value}`;
     throw new UsageError(`${command}: ${name} is required: ${help}`);
   }
-}
-
-/** Formats the help text of a command, with one entry for each option. */
-export function formatHelp(usage: string, table: OptionTable): string {
-  const rows = Object.entries(table).map(([key, option]) => {
-    const { type, help, choices, default: value, required } = option;
-    const placeholder = type === "boolean" ? "" : ` ${option.value ?? choices?.join("|") ?? "X"}`;
-    let description = help;
-    if (choices) description += `: ${choices.join(", ")}`;
-    if (required) description += " (required)";
-    if (value === true) description += ` (default: true; --no-${toFlag(key)} turns it off)`;
-    else if (value !== undefined) description += ` (default: ${value})`;
-    return [`  --${toFlag(key)}${placeholder}`, description];
-  });
-  const width = Math.max(...rows.map(([flag]) => flag.length)) + 2;
-  const lines = rows.map(
-    ([flag, description]) => flag.padEnd(width) + wrap(description, 100 - width, width),
-  );
-  return [usage, "", ...lines].join("\n");
-}
-
-/** Breaks a text into lines of at most `columns`, and indents all lines but the first. */
-function wrap(text: string, columns: number, indent: number): string {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines[lines.length - 1];
-    if (line && line.length + 1 + word.length > columns) lines.push(word);
-    else lines[lines.length - 1] = line ? `${line} ${word}` : word;
-  }
-  return lines.join(`\n${" ".repeat(indent)}`);
 }

@@ -11,6 +11,8 @@ export interface Command<Flags = object> {
   operand?: string;
   /** True if run() gets only the flags that are present and applies the defaults itself. */
   appliesDefaults?: boolean;
+  /** Describes the defaults that depend on the machine, for --help with these arguments. */
+  describeDefaults?(args: readonly string[]): { note: string; values: object };
   /** Runs the command and returns the exit code. */
   run(flags: Flags): Promise<number>;
 }

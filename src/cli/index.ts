@@ -4,15 +4,18 @@
 
 import { setThreads } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
+import { readVersion } from "../installation.ts";
 import { findNearest, getDefaults, type OptionTable } from "../options.ts";
-import { formatHelp, parseArguments } from "./args.ts";
+import { parseArguments } from "./args.ts";
 import { runBench } from "./bench.ts";
 import type { Command } from "./command.ts";
 import { dashboardCommand } from "./dashboard.ts";
 import { doctorCommand } from "./doctor.ts";
 import { evalCommand } from "./eval.ts";
 import { exportCommand } from "./export.ts";
+import { formatHelp } from "./help.ts";
 import { importCommand } from "./import.ts";
+import { checkNpmOptions } from "./npm.ts";
 import { quantizeCommand } from "./quantize.ts";
 import { runsCommand } from "./runs.ts";
 import { sampleCommand } from "./sample.ts";
@@ -32,6 +35,21 @@ const commands: Record<string, Command> = {
   doctor: doctorCommand,
 };
 
+/** Names of commands in other programs. */
+const commandSynonyms: Record<string, string> = {
+  generate: "sample",
+  run: "sample",
+  infer: "sample",
+  evaluate: "eval",
+  list: "runs",
+  ls: "runs",
+  devices: "doctor",
+  info: "doctor",
+  resume: "train --resume DIR",
+  finetune: "train --init-from DIR",
+  prepare: "train --data FILE",
+};
+
 /** The options of every command. */
 const commonOptions: OptionTable = {
   threads: {
@@ -44,26 +62,52 @@ const commonOptions: OptionTable = {
 };
 
 async function main([name, ...args]: string[]): Promise<number> {
-  if (name === undefined || name === "--help" || name === "help") {
+  if (name === undefined || isHelp(name)) {
+    const [topic] = args;
+    if (name === "help" && topic !== undefined && !topic.startsWith("-")) return help(topic, []);
     console.log(formatCommands());
     return name === undefined ? 2 : 0;
   }
-  if (name === "bench") return runBench(args);
-  if (!Object.hasOwn(commands, name)) {
-    const nearest = findNearest(name, Object.keys(commands));
-    throw new UsageError(`unknown command ${name}${nearest ? `; did you mean ${nearest}?` : ""}`);
-  }
-  const command = commands[name];
-  const options = { ...command.options, ...commonOptions };
-  if (args.includes("--help")) {
-    const operand = command.operand ? ` ${options[command.operand].value}` : "";
-    console.log(formatHelp(`usage: tinybard ${name}${operand} [options]`, options));
+  if (["version", "--version", "-v", "-V"].includes(name)) {
+    console.log(readVersion());
     return 0;
   }
+  if (args.some((arg) => arg === "--help" || arg === "-h")) return help(name, args);
+  if (name === "bench") return runBench(args);
+  const command = findCommand(name);
+  const options = { ...command.options, ...commonOptions };
+  checkNpmOptions(name, options, args);
   const { threads, ...flags } = parseArguments(name, options, args, command.operand);
   if (typeof threads === "number") setThreads(threads);
   const defaults = command.appliesDefaults ? {} : getDefaults<object>(command.options);
   return command.run({ ...defaults, ...flags });
+}
+
+function isHelp(name: string): boolean {
+  return ["help", "--help", "-h"].includes(name);
+}
+
+/** Prints the help text of a command. */
+async function help(name: string, args: string[]): Promise<number> {
+  if (name === "bench") return runBench(["--help"]);
+  const command = findCommand(name);
+  const options = { ...command.options, ...commonOptions };
+  const { note = "", values = {} } = command.describeDefaults?.(args) ?? {};
+  const operand = command.operand ? ` [${options[command.operand].value}]` : "";
+  const usage = `usage: tinybard ${name}${operand} [options]`;
+  console.log(formatHelp(note ? `${usage}\n\n${note}` : usage, options, values));
+  return 0;
+}
+
+function findCommand(name: string): Command {
+  if (Object.hasOwn(commands, name)) return commands[name];
+  const known = Object.keys(commands);
+  if (name.startsWith("-"))
+    throw new UsageError(`${name} comes before the command; usage: tinybard COMMAND [options]`);
+  const nearest = commandSynonyms[name] ?? findNearest(name, known);
+  throw new UsageError(
+    `unknown command ${name}; ${nearest ? `did you mean ${nearest}?` : `expected ${known.join(", ")}`}`,
+  );
 }
 
 function formatCommands(): string {
@@ -76,7 +120,7 @@ function formatCommands(): string {
     ...lines,
     `  ${"bench".padEnd(11)}benchmark all kernels`,
     "",
-    "tinybard COMMAND --help lists the options of a command.",
+    "tinybard COMMAND --help lists the options of a command; tinybard --version prints the version.",
   ].join("\n");
 }
 

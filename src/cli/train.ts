@@ -6,7 +6,7 @@ import { UsageError } from "../errors.ts";
 import { readJSONObject } from "../files/json.ts";
 import type { presets } from "../gpt/presets.ts";
 import { checkValues, type OptionTable } from "../options.ts";
-import { type TrainConfig, trainOptions } from "../train/config.ts";
+import { resolveConfig, type TrainConfig, trainOptions } from "../train/config.ts";
 import { train } from "../train/loop.ts";
 import type { Command } from "./command.ts";
 import { buildCudaOnce } from "./cuda.ts";
@@ -48,6 +48,7 @@ type Print = (line: string) => void;
 export const trainCommand: Command<TrainFlags> = {
   summary: "train a model",
   options: { ...trainOptions, ...commandOptions },
+  describeDefaults,
   appliesDefaults: true, // a preset overrides the defaults, and flags override the preset
 
   async run({ config: file, quiet, json, dashboard, tensorboard, port, token, ...flags }) {
@@ -84,7 +85,12 @@ async function collectOptions(
   const selected = device(deviceName);
   print(formatDevice(selected, deviceName));
   if (options.preset || options.initFrom || file) return options;
-  return { ...chooseDefaults(selected, flags.maxIters, print), ...options };
+  const defaults = chooseDefaults(selected);
+  const maxIters = flags.maxIters ?? defaults.maxIters;
+  const length = maxIters === undefined ? "" : ` for ${maxIters} iterations`;
+  const why = `the default on ${selected}; choose one with --preset`;
+  print(`preset: ${defaults.preset}${length} (${why})`);
+  return { ...defaults, ...options };
 }
 
 /** Formats `device: ts (no C++ addon: REASON)`, with the reasons why faster devices are missing. */
@@ -99,21 +105,32 @@ function formatDevice(selected: Device, requested: string): string {
   return `device: ${selected}${reasons.length > 0 ? ` (${reasons.join("; ")})` : ""}`;
 }
 
-/** Chooses a preset that suits the device, and prints it. */
-function chooseDefaults(
-  { name }: Device,
-  maxItersFlag: number | undefined,
-  print: Print,
-): Partial<TrainConfig> {
+/** Returns the options of a run without --preset, --config and --init-from: those of a preset. */
+function chooseDefaults({ name }: Device): Partial<TrainConfig> & Pick<TrainConfig, "preset"> {
   const byDevice: Record<string, keyof typeof presets> = { cuda: "lecture-10.8m", cpu: "laptop" };
   const preset = byDevice[name];
-  const defaults: Partial<TrainConfig> = preset
-    ? { preset }
-    : { preset: "lecture-0.2m", maxIters: 200, evalInterval: 50, evalIters: 10 };
-  const maxIters = maxItersFlag ?? defaults.maxIters;
-  const length = maxIters === undefined ? "" : ` for ${maxIters} iterations`;
-  print(`preset: ${defaults.preset}${length} (the default on ${name}; choose one with --preset)`);
-  return defaults;
+  if (preset) return { preset };
+  return { preset: "lecture-0.2m", maxIters: 200, evalInterval: 50, evalIters: 10 };
+}
+
+/** Describes the default options on the device, or those of the preset in the arguments. */
+function describeDefaults(args: readonly string[]): { note: string; values: object } {
+  const option = (name: string) => {
+    const index = args.findIndex((arg) => arg === name || arg.startsWith(`${name}=`));
+    return index < 0 ? undefined : (args[index].split("=")[1] ?? args[index + 1]);
+  };
+  const preset = option("--preset");
+  if (preset !== undefined) {
+    const values = resolveConfig("train", { preset: preset as TrainConfig["preset"] });
+    return { note: `Defaults of the preset ${preset}:`, values };
+  }
+  const selected = device((option("--device") ?? "auto") as TrainConfig["device"]);
+  const defaults = chooseDefaults(selected);
+  const values = { ...resolveConfig("train", defaults), device: "auto" };
+  const note =
+    `Without --preset, --config and --init-from, the defaults are those of ${defaults.preset} ` +
+    `on ${selected}:`;
+  return { note, values };
 }
 
 /** Reads the options in a JSON file. */

@@ -1,7 +1,7 @@
 // The command-line program as a process: its arguments, its output and its exit codes.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -136,6 +136,64 @@ test("defaults < preset < file < flags, and the run records the resolved options
   assert.is(again.code, 0, again.err);
 });
 
+test("without --run, the newest run is read; --checkpoint selects the checkpoint", () => {
+  const cwd = join(folder, "newest");
+  mkdirSync(cwd);
+  const inFolder = (...args: string[]) =>
+    spawnSync(process.execPath, [program, ...args], { encoding: "utf8", cwd });
+  const none = inFolder("sample");
+  assert.is(none.status, 2);
+  assert.match(none.stderr, /sample: no run under runs\/; .*npm run train/);
+  const options = [...small, "--max-iters", "3", "--json"];
+  assert.is(inFolder("train", ...options, "--out", "runs/a").status, 0);
+  assert.is(inFolder("train", ...options, "--out", "runs/b").status, 0);
+  // a run that was stopped before its second evaluation
+  const [best, last] = ["best", "last"].map((name) => join(cwd, "runs", "b", name, "state.json"));
+  const state = JSON.parse(readFileSync(best, "utf8"));
+  const weights = join(cwd, "runs", "b", "best", "model.safetensors");
+  for (const [file, step] of [
+    [best, 0],
+    [last, 3],
+  ] as const)
+    writeFileSync(file, JSON.stringify({ ...state, step }));
+  writeFileSync(
+    weights,
+    readFileSync(weights, "latin1").replace('"step":"3"', '"step":"0"'),
+    "latin1",
+  );
+  const sample = inFolder("sample", "--tokens", "5", "--device", device);
+  assert.is(sample.status, 0, sample.stderr);
+  assert.is(sample.stdout.length, 6, "only the sample is on stdout");
+  assert.match(sample.stderr, /^run: runs.b \(the newest under runs\/\)$/m);
+  assert.match(sample.stderr, /^checkpoint: runs.b.last, step 3.* \(best\/ is from step 0/m);
+  const chosen = inFolder("eval", "--checkpoint", "best", "--iters", "1", "--device", device);
+  assert.match(chosen.stdout, /^step 0: train loss/, chosen.stderr);
+  assert.match(chosen.stderr, /^checkpoint: runs.b.best, step 0/m);
+  const runs = inFolder("runs");
+  assert.is(runs.status, 0);
+  assert.match(runs.stdout, /^run +model +step[\s\S]*^b +.* 3\/3 .*finished$[\s\S]*^a /m);
+  const rows = inFolder("runs", "--json")
+    .stdout.trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.equal(
+    rows.map(({ name, step, state }) => [name, step, state]),
+    [
+      ["b", 3, "finished"],
+      ["a", 3, "finished"],
+    ],
+  );
+  writeFileSync(join(cwd, "runs", "b", "config.json"), "{");
+  const damaged = inFolder("runs");
+  assert.is(damaged.status, 0);
+  assert.match(damaged.stdout, /^b .*damaged$/m);
+  assert.match(damaged.stderr, /^damaged: .*config\.json/m);
+  assert.match(
+    inFolder("sample", "--tokens", "1").stderr,
+    /^passed over: .*config[\s\S]*^run: runs.a/m,
+  );
+});
+
 test("wrong usage: one line with the nearest valid name, and exit code 2", () => {
   const cases: [string[], RegExp][] = [
     [["trian"], /unknown command trian; did you mean train\?/],
@@ -145,7 +203,10 @@ test("wrong usage: one line with the nearest valid name, and exit code 2", () =>
     [["train", "--preset", "gpt3"], /preset is "gpt3", expected .*did you mean gpt2\?/],
     [["train", "--device", "gpu"], /device is "gpu", expected auto, cuda, cpu, ts, cuda-emulator/],
     [["train", "--lora-rank", "4", "--lora-alpha", "0"], /loraAlpha is 0, expected a number above/],
-    [["train", "file.txt"], /train: unexpected argument file.txt/],
+    [["train", "file.txt"], /train: unexpected argument file.txt; did you mean --data file.txt\?/],
+    [["generate"], /unknown command generate; did you mean sample\?/],
+    [["--max-iters", "3"], /--max-iters comes before the command/],
+    [["train", "--lr", "1"], /unknown option --lr; did you mean --learning-rate\?/],
     [["train", "--config", "none.json"], /none.json: no such file/],
     [["train", "--config", "bad.json"], /bad.json: device is "gpu", expected auto/],
     [["train", "--config", "list.json"], /list.json: not a JSON object/],
@@ -190,7 +251,26 @@ test("--help lists all options, doctor all devices", () => {
   ])
     assert.match(out, new RegExp(`^  --${flag} ?`, "m"));
   assert.ok(out.split("\n").every((line) => line.length <= 100));
-  assert.match(run("--help").out, /^ {2}train/m);
+  for (const args of [["--help"], ["-h"], ["help"]]) assert.match(run(...args).out, /^ {2}train/m);
+  for (const args of [
+    ["train", "-h"],
+    ["help", "train"],
+    ["train", "--data", "--help"],
+  ])
+    assert.is(run(...args).out, out, "the same text");
+  const { version } = JSON.parse(
+    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+  );
+  for (const name of ["version", "--version", "-v"]) assert.is(run(name).out, `${version}\n`);
+  assert.match(run("train", "--help", "--preset", "gpt2").out, /--n-layer N .*\(default: 12\)/);
+  const forTs = run("train", "--help", "--device", "ts").out;
+  assert.match(forTs, /defaults are those of lecture-0\.2m on ts/);
+  assert.match(forTs, /--max-iters N .*\(default: 200\)/);
+  assert.match(forTs, /--activation NAME .*\(default:\s+relu\)/);
+  const bench = run("bench", "--help");
+  assert.is(bench.code, 0, bench.err);
+  assert.match(bench.out, /bench/);
+  assert.is(run("help", "trian").code, 2);
   const doctor = run("doctor");
   assert.is(doctor.code, 0);
   assert.match(doctor.out, /^ts +works: /m);

@@ -40,13 +40,26 @@ export function loadSafetensors(file: string): TensorDict {
   return readSafetensors(file).tensors;
 }
 
-/** Loads the tensors of a file, like loadSafetensors(), and its metadata. */
-export function readSafetensors(file: string): { tensors: TensorDict; metadata: StringDict } {
-  return withFileForReading(file, readTensors);
+/** The name, the dtype (as in the file) and the shape of a tensor in a file. */
+export interface TensorInfo {
+  name: string;
+  dtype: FileDType;
+  shape: Shape;
 }
 
-/** Reads the header of a file. Returns the names, dtypes (as in the file) and shapes. */
-export function readTensorInfo(file: string): { name: string; dtype: FileDType; shape: Shape }[] {
+/**
+ * Loads the tensors of a file, like loadSafetensors(), and its metadata. `check` is called with the
+ * header before memory is allocated for the tensors; its errors are thrown with the file's name.
+ */
+export function readSafetensors(
+  file: string,
+  check?: (tensors: readonly TensorInfo[], metadata: StringDict) => void,
+): { tensors: TensorDict; metadata: StringDict } {
+  return withFileForReading(file, (fd) => readTensors(fd, check));
+}
+
+/** Reads the header of a file. */
+export function readTensorInfo(file: string): TensorInfo[] {
   return withFileForReading(file, (fd) => readHeader(fd).entries);
 }
 
@@ -114,8 +127,12 @@ function checkLittleEndian(): void {
   if (endianness() !== "LE") reject("safetensors requires a little-endian machine");
 }
 
-function readTensors(fd: number): { tensors: TensorDict; metadata: StringDict } {
+function readTensors(
+  fd: number,
+  check?: (tensors: readonly TensorInfo[], metadata: StringDict) => void,
+): { tensors: TensorDict; metadata: StringDict } {
   const { entries, metadata, dataStart } = readHeader(fd);
+  check?.(entries, metadata);
   const tensors: TensorDict = Object.create(null);
   for (const { name, dtype, arrayType, shape, begin, end } of entries) {
     const values = new arrayType(readBytes(fd, dataStart + begin, end - begin));

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { fail } from "../errors.ts";
 import { MAX_TABLE_BYTES, readJSONObject } from "../files/json.ts";
-import type { GPTConfig, GPTOptions } from "./config.ts";
+import type { GPTConfig } from "./config.ts";
 
 /** A file is invalid or describes a model that GPT cannot represent. The message names the file. */
 export class GPT2Error extends Error {
@@ -24,8 +24,14 @@ const activationNames: Record<string, GPTConfig["activation"]> = {
 /** The defaults of transformers for sizes that are missing from config.json. */
 const defaultSizes = { vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12 };
 
+/** The options of a GPT that a GPT-2 may choose; all others are fixed. */
+export type HFOptions = Pick<
+  GPTConfig,
+  "vocabSize" | "blockSize" | "nLayer" | "nHead" | "nEmbd" | "activation" | "tieWeights"
+>;
+
 /** Reads the config.json in a folder. Throws a GPT2Error if GPT cannot represent the model. */
-export function readHFConfig(folder: string): GPTOptions & { tieWeights: boolean } {
+export function readHFConfig(folder: string): HFOptions {
   const file = join(folder, "config.json");
   const config = readJSON(file);
   const expect = (field: string, value: unknown, expected: unknown) => {

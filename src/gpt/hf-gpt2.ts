@@ -5,15 +5,20 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";
-import { loadSafetensors, saveSafetensors, type TensorDict } from "../files/safetensors.ts";
+import {
+  loadSafetensors,
+  readTensorInfo,
+  saveSafetensors,
+  type TensorDict,
+} from "../files/safetensors.ts";
 import { zeros } from "../ops/creation.ts";
 import { transpose } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
-import { formatShape, isSameShape, type Shape } from "../shape.ts";
-import type { GPTOptions } from "./config.ts";
-import { invalid, readHFConfig, readJSON, toHFConfig } from "./hf-config.ts";
+import type { Shape } from "../shape.ts";
+import { type HFOptions, invalid, readHFConfig, readJSON, toHFConfig } from "./hf-config.ts";
 import { GPT } from "./model.ts";
 import { isQuantized } from "./quantize.ts";
+import { checkShapes, gptShapes, type NamedShape } from "./shapes.ts";
 
 /**
  * Loads the GPT-2 in a folder onto the default device: config.json, and model.safetensors or the
@@ -32,20 +37,8 @@ export async function loadGPT2(folder: string): Promise<GPT> {
 export function readGPT2(folder: string): GPT {
   const options = readHFConfig(folder);
   const files = findWeightFiles(folder);
-  const { dict, source } = readWeights(files, options.tieWeights);
-  const expected = getShapes(options, Object.keys(dict).length);
-  const missing = [...expected.keys()].filter((name) => !(name in dict));
-  const unknown = Object.keys(dict).filter((name) => !expected.has(name));
-  if (missing.length > 0) throw invalid(list(files), `${list(missing)} missing`);
-  if (unknown.length > 0) throw invalid(source[unknown[0]], `${list(unknown)} unknown`);
-  for (const [name, shape] of expected) {
-    const x = dict[name];
-    if (x.dtype === "i32") throw invalid(source[name], `${name} has dtype i32, expected floats`);
-    if (!isSameShape(x.shape, shape)) {
-      const expectedShape = `expected ${formatShape(shape)} by config.json`;
-      throw invalid(source[name], `${name} has shape ${formatShape(x.shape)}, ${expectedShape}`);
-    }
-  }
+  checkHeaders(files, options);
+  const dict = readWeights(files, options.tieWeights);
   const model = new GPT(options, { initWeights: false });
   for (const [name, w] of model.namedParameters()) {
     scope(() => noGrad(() => w.assign(isConv1D(name) ? transpose(dict[name], 0, 1) : dict[name])));
@@ -86,7 +79,7 @@ function toHFWeights(model: GPT): TensorDict {
   const headBias = own.get("lm_head.bias")?.data() ?? [];
   if (headBias.some((b) => b !== 0))
     fail("saveGPT2: lm_head.bias has values other than 0, but GPT-2's head has no bias");
-  const shapes = getShapes(model.config);
+  const shapes = toFileShapes(model.config);
   const extra = [...own.keys()].find((name) => !shapes.has(name) && name !== "lm_head.bias");
   if (extra) fail(`saveGPT2: GPT-2 has no parameter ${extra}`);
   const dict: TensorDict = Object.create(null);
@@ -98,21 +91,45 @@ function toHFWeights(model: GPT): TensorDict {
   return dict;
 }
 
-/** Reads all tensors of a model, with their names without `transformer.`, and their files. */
-function readWeights(files: string[], tieWeights: boolean) {
-  const dict: TensorDict = Object.create(null);
-  const source: Record<string, string> = Object.create(null);
+/** Throws a GPT2Error unless the headers of the files list the tensors of the model. */
+function checkHeaders(files: string[], options: HFOptions): void {
+  const source = new Map<string, string>(); // the file of each tensor
+  const found: NamedShape[] = [];
   for (const file of files) {
-    for (const [fullName, x] of Object.entries(loadSafetensors(file))) {
-      const name = fullName.replace(/^transformer\./, "");
-      if (name in dict) throw invalid(file, `${name} appears twice`);
-      source[name] = file;
-      const isMask = /\.attn\.(bias|masked_bias)$/.test(name);
-      const isTiedHead = tieWeights && name === "lm_head.weight";
-      if (!isMask && !isTiedHead) dict[name] = x;
+    for (const { name: fullName, shape, dtype } of readTensorInfo(file)) {
+      const name = toModelName(fullName, options.tieWeights);
+      if (name === null) continue;
+      if (source.has(name)) throw invalid(file, `${name} appears twice`);
+      if (!/^B?F\d/.test(dtype)) throw invalid(file, `${name} has dtype ${dtype}, expected floats`);
+      source.set(name, file);
+      found.push({ name, shape });
     }
   }
-  return { dict, source };
+  // an invalid config.json may have a huge n_layer: list one block more than could exist
+  const expected = toFileShapes(options, found.length + 1);
+  checkShapes(found, expected, "config.json", (problem, tensor) => {
+    throw invalid(source.get(tensor) ?? files.slice(0, 4).join(", "), problem);
+  });
+}
+
+/** Reads all tensors of a model under their names in it. */
+function readWeights(files: string[], tieWeights: boolean): TensorDict {
+  const dict: TensorDict = Object.create(null);
+  for (const file of files) {
+    for (const [fullName, x] of Object.entries(loadSafetensors(file))) {
+      const name = toModelName(fullName, tieWeights);
+      if (name !== null) dict[name] = x;
+    }
+  }
+  return dict;
+}
+
+/** Returns a tensor's name in the model; null for a mask or a tied head, which are not loaded. */
+function toModelName(fullName: string, tieWeights: boolean): string | null {
+  const name = fullName.replace(/^transformer\./, "");
+  const isMask = /\.attn\.(bias|masked_bias)$/.test(name);
+  const isTiedHead = tieWeights && name === "lm_head.weight";
+  return isMask || isTiedHead ? null : name;
 }
 
 /** Returns the paths of the weight files in a folder: a single file, or all shards. */
@@ -127,40 +144,22 @@ export function findWeightFiles(folder: string): string[] {
   return Array.from(new Set(shards), (name) => join(folder, name));
 }
 
-/**
- * Returns the shapes in model.safetensors by name, without `transformer.`. `available` is the
- * number of tensors in the files.
- */
-function getShapes(config: GPTOptions, available = Infinity): Map<string, Shape> {
-  const { vocabSize: V, blockSize: T, nEmbd: C, nLayer } = config;
-  const shapes = new Map<string, Shape>([
-    ["wte.weight", [V, C]],
-    ["wpe.weight", [T, C]],
-  ]);
-  const layer = (name: string, ...weight: number[]) => {
-    shapes.set(`${name}.weight`, weight);
-    shapes.set(`${name}.bias`, weight.slice(-1));
-  };
-  // an invalid config.json may have a huge n_layer: list at most one block more than could exist
-  for (let i = 0; i < Math.min(nLayer, available + 1); i++) {
-    layer(`h.${i}.ln_1`, C);
-    layer(`h.${i}.attn.c_attn`, C, 3 * C);
-    layer(`h.${i}.attn.c_proj`, C, C);
-    layer(`h.${i}.ln_2`, C);
-    layer(`h.${i}.mlp.c_fc`, C, 4 * C);
-    layer(`h.${i}.mlp.c_proj`, 4 * C, C);
+/** Returns the shapes in model.safetensors by name, without `transformer.`. */
+function toFileShapes(config: HFOptions, maxBlocks = Infinity): Map<string, Shape> {
+  const fixed = {
+    bias: true,
+    qkvBias: true,
+    lmHeadBias: false,
+    positions: "learned",
+    norm: "layer",
+  } as const;
+  const shapes = gptShapes({ ...config, ...fixed }, maxBlocks);
+  for (const [name, shape] of shapes) {
+    if (isConv1D(name)) shapes.set(name, [shape[1], shape[0]]);
   }
-  layer("ln_f", C);
-  if (config.tieWeights === false) shapes.set("lm_head.weight", [V, C]);
   return shapes;
 }
 
 function isConv1D(name: string): boolean {
   return /\.(c_attn|c_proj|c_fc)\.weight$/.test(name);
-}
-
-/** Formats the first few of many names. */
-function list(names: string[]): string {
-  const more = names.length > 4 ? ` and ${names.length - 4} more` : "";
-  return names.slice(0, 4).join(", ") + more;
 }

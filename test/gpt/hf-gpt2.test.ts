@@ -211,7 +211,7 @@ eachDevice("GPT-2 folders", (test, on) => {
       ],
       [
         (dict) => ({ ...dict, "transformer.ln_f.bias": zeros([64], { dtype: "i32" }) }),
-        /ln_f.bias has dtype i32, expected floats/,
+        /ln_f.bias has dtype I32, expected floats/,
       ],
     ];
     for (const [tensors, message] of cases)

@@ -8,7 +8,7 @@ import { fail } from "../errors.ts";
 import { tensor } from "../ops/creation.ts";
 import type { Shape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { MAX_IO_BYTES, replaceFile, withOpenFile } from "./durable.ts";
+import { MAX_IO_BYTES, replaceFile } from "./durable.ts";
 import {
   type FileArray,
   type FileDType,
@@ -21,6 +21,7 @@ import {
   SafetensorsError,
   type TensorEntry,
 } from "./safetensors-header.ts";
+import { FileError, withRegularFile } from "./text.ts";
 
 export { SafetensorsError };
 
@@ -47,30 +48,38 @@ export interface TensorInfo {
   shape: Shape;
 }
 
+/** Throws if a file is not the expected one, by its tensors and its metadata. */
+export type HeaderCheck = (tensors: readonly TensorInfo[], metadata: StringDict) => void;
+
 /**
  * Loads the tensors of a file, like loadSafetensors(), and its metadata. `check` is called with the
  * header before memory is allocated for the tensors; its errors are thrown with the file's name.
  */
 export function readSafetensors(
   file: string,
-  check?: (tensors: readonly TensorInfo[], metadata: StringDict) => void,
+  check?: HeaderCheck,
 ): { tensors: TensorDict; metadata: StringDict } {
   return withFileForReading(file, (fd) => readTensors(fd, check));
 }
 
-/** Reads the header of a file. */
-export function readTensorInfo(file: string): TensorInfo[] {
-  return withFileForReading(file, (fd) => readHeader(fd).entries);
+/** Reads the header of a file. `check` is called with it, like that of readSafetensors(). */
+export function readTensorInfo(file: string, check?: HeaderCheck): TensorInfo[] {
+  return withFileForReading(file, (fd) => {
+    const { entries, metadata } = readHeader(fd);
+    check?.(entries, metadata);
+    return entries;
+  });
 }
 
 /** Calls `read` with an open file. Adds the file's name to the errors. */
 function withFileForReading<T>(file: string, read: (fd: number) => T): T {
   try {
-    // O_NONBLOCK (undefined on Windows): opening a named pipe does not wait for a writer
-    return withOpenFile(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0), read);
+    return withRegularFile(file, read);
   } catch (cause) {
     if (cause instanceof OutOfMemoryError) throw cause;
-    throw new SafetensorsError(`${file}: ${(cause as Error).message}`, { cause });
+    const { message } = cause as Error;
+    const isNamed = cause instanceof FileError; // its message begins with the file's path
+    throw new SafetensorsError(isNamed ? message : `${file}: ${message}`, { cause });
   }
 }
 
@@ -129,7 +138,7 @@ function checkLittleEndian(): void {
 
 function readTensors(
   fd: number,
-  check?: (tensors: readonly TensorInfo[], metadata: StringDict) => void,
+  check?: HeaderCheck,
 ): { tensors: TensorDict; metadata: StringDict } {
   const { entries, metadata, dataStart } = readHeader(fd);
   check?.(entries, metadata);
@@ -149,7 +158,6 @@ function readHeader(fd: number): {
 } {
   checkLittleEndian();
   const stat = fs.fstatSync(fd);
-  if (!stat.isFile()) reject("is not a file");
   if (stat.size < 8) reject(`has ${stat.size} bytes, expected at least 8`);
   const length = Number(new DataView(readBytes(fd, 0, 8)).getBigUint64(0, true));
   const maxLength = Math.min(MAX_HEADER_BYTES, stat.size - 8);

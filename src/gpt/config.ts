@@ -41,6 +41,12 @@ export interface GPTConfig {
   scaleResidual: boolean;
 }
 
+/**
+ * The longest context in tokens. A computed table of positions and the KV cache have this many rows,
+ * and no file has the size that they should have, so a damaged config.json must not choose it.
+ */
+export const MAX_BLOCK_SIZE = 2 ** 20;
+
 const sizeNames = ["vocabSize", "blockSize", "nLayer", "nHead", "nEmbd"] as const;
 
 const defaults = {
@@ -79,6 +85,8 @@ export function configure(options: GPTOptions): GPTConfig {
   for (const key of sizeNames)
     if (!Number.isInteger(config[key]) || config[key] < 1)
       fail(`GPT: ${key} is ${config[key]}, expected a whole number from 1 up`);
+  if (config.blockSize > MAX_BLOCK_SIZE)
+    fail(`GPT: blockSize is ${config.blockSize}, expected at most ${MAX_BLOCK_SIZE}`);
   if (config.nEmbd % config.nHead !== 0)
     fail(`GPT: nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
   for (const [key, value] of Object.entries({ ...defaults, qkvBias }))

@@ -40,8 +40,7 @@ function getAngle(position: number, pair: number, size: number): number {
 }
 
 function table(positions: number, size: number, f: (position: number, channel: number) => number) {
-  const values = new Float64Array(positions * size).map((_, i) =>
-    f(Math.floor(i / size), i % size),
-  );
-  return tensor(Float32Array.from(values), { shape: [positions, size] });
+  const values = new Float32Array(positions * size);
+  for (let i = 0; i < values.length; i++) values[i] = f(Math.floor(i / size), i % size);
+  return tensor(values, { shape: [positions, size] });
 }

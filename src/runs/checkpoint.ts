@@ -7,6 +7,7 @@ import { syncFolder, writeSynced } from "../files/durable.ts";
 import { readJSONObject } from "../files/json.ts";
 import {
   encodeSafetensors,
+  type HeaderCheck,
   loadSafetensors,
   readSafetensors,
   type TensorDict,
@@ -69,17 +70,19 @@ export function loadState(folder: string): RunState | null {
 /**
  * Reads the state and the weights of the checkpoint in a folder; returns null if there is none.
  * Another process may be writing the next checkpoint at the same time, so this retries until the
- * state and the weights are from the same step.
+ * state and the weights are from the same step. `prepare` is called with the state, and
+ * returns a check of the header of the weights, which is called before they are read.
  */
 export function readCheckpoint(
   folder: string,
+  prepare?: (state: RunState) => HeaderCheck,
 ): { state: RunState; weights: ReturnType<typeof readSafetensors> } | null {
   const attempts = 5;
   for (let attempt = 1; ; attempt++) {
     try {
       const state = loadState(folder);
       if (!state) return null;
-      const weights = readSafetensors(locate(folder, "model.safetensors"));
+      const weights = readSafetensors(locate(folder, "model.safetensors"), prepare?.(state));
       const { step } = weights.metadata;
       if (step === undefined || step === String(state.step)) return { state, weights };
       if (attempt === attempts)

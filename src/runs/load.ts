@@ -1,11 +1,12 @@
 // Loads a trained model and its tokenizer from the folder of a run.
 
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { defaultDevice, device as getDevice } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { readJSONObject } from "../files/json.ts";
+import { quote } from "../files/safetensors-header.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
 import { mergeAdapters } from "../nn/index.ts";
 import type { Bits } from "../ops/quantized.ts";
@@ -19,20 +20,25 @@ import { loadWeights, type RunState, readCheckpoint } from "./checkpoint.ts";
 import { tokenizerSha256, weightsSha256 } from "./checksums.ts";
 import { chooseCheckpoint } from "./choose.ts";
 import { importGPT2 } from "./import.ts";
+import { checkWeightShapes } from "./shapes.ts";
 
 /**
  * Loads the model and the tokenizer of a run from the first of the named checkpoints that exists,
  * by default the one that chooseCheckpoint() returns. Adapters are merged.
+ * `adapted` are the runs with adapters whose base model this one is, outermost first. Throws if the
+ * weights are not those of the model in config.json, before it allocates them or the model.
  */
 export function loadRun(
   out: string,
   device: Device = getDevice("auto"),
   checkpoints?: readonly string[],
+  adapted: readonly string[] = [],
 ): Pretrained & { state: RunState } {
   const config = readConfig(out);
+  checkAdapted(out, adapted);
   for (const name of checkpoints ?? [chooseCheckpoint(out).name]) {
     const checkpoint = join(out, name);
-    const loaded = scope(() => loadModel(out, checkpoint, config, device));
+    const loaded = scope(() => loadModel(out, checkpoint, config, device, adapted));
     if (!loaded) continue;
     mergeAdapters(loaded.model);
     // frees the memory that held the file's tensors
@@ -42,15 +48,26 @@ export function loadRun(
   throw new UsageError(`run: ${out} has no checkpoint yet`);
 }
 
-function loadModel(out: string, checkpoint: string, config: TrainConfig, device: Device) {
-  const read = readCheckpoint(checkpoint);
+function loadModel(
+  out: string,
+  checkpoint: string,
+  config: TrainConfig,
+  device: Device,
+  adapted: readonly string[],
+) {
+  let tokenizer!: Tokenizer;
+  const read = readCheckpoint(checkpoint, (state) => {
+    tokenizer = readTokenizer(out, state);
+    return (tensors, { bits }) =>
+      checkWeightShapes(tensors, config, tokenizer.vocabSize, parseBits(bits));
+  });
   if (!read) return null;
   const { state, weights } = read;
-  const tokenizer = readTokenizer(out, state);
-  const base = loadBase(out, config, state, device);
+  const base = loadBase(out, config, state, device, adapted);
+  if (base) checkBase(out, config, tokenizer, base);
   const model = buildModel(config, tokenizer.vocabSize, device, base, {
     initWeights: false,
-    bits: parseBits(checkpoint, weights.metadata),
+    bits: parseBits(weights.metadata.bits),
     dict: weights.tensors,
   });
   loadWeights(checkpoint, model, weights.tensors);
@@ -64,15 +81,52 @@ export function findWeightsFile(run: string): string | undefined {
 }
 
 /** Returns the bits per weight of a quantized checkpoint; undefined for other checkpoints. */
-function parseBits(checkpoint: string, { bits }: Record<string, string>): Bits | undefined {
+function parseBits(bits?: string): Bits | undefined {
   if (bits !== undefined && bits !== "8" && bits !== "4")
-    throw new Error(`${checkpoint}: bits is ${bits}, expected 8 or 4`);
+    throw new Error(`bits is ${quote(bits)}, expected 8 or 4`);
   return bits ? (Number(bits) as Bits) : undefined;
 }
 
-/** Loads the model in the folder of a run or of a Hugging Face GPT-2. */
-export function loadPretrained(folder: string, device: Device): Pretrained {
-  return isGPT2Folder(folder) ? importGPT2(folder, device) : loadRun(folder, device);
+/**
+ * Loads the model in the folder of a run or of a Hugging Face GPT-2. `adapted` is that of
+ * loadRun().
+ */
+export function loadPretrained(
+  folder: string,
+  device: Device,
+  adapted: readonly string[] = [],
+): Pretrained {
+  if (isGPT2Folder(folder)) return importGPT2(folder, device);
+  return loadRun(folder, device, undefined, adapted);
+}
+
+/** The maximum number of runs with adapters, each for the model of the next one. */
+const MAX_ADAPTED = 16;
+
+/** Throws if a run is the base model of itself, or of too many others. */
+function checkAdapted(out: string, adapted: readonly string[]): void {
+  const folder = realpathSync(out);
+  if (adapted.some((other) => realpathSync(other) === folder))
+    throw new UsageError(`initFrom: ${out} is the base model of itself`);
+  if (adapted.length > MAX_ADAPTED)
+    throw new UsageError(
+      `initFrom: ${adapted[0]} is based on more than ${MAX_ADAPTED} runs with adapters`,
+    );
+}
+
+/** Throws unless the model of a run with adapters has the sizes of its base model. */
+function checkBase(out: string, config: TrainConfig, tokenizer: Tokenizer, base: Pretrained): void {
+  const vocabSize = base.tokenizer.vocabSize;
+  const problem = (key: string, expected: unknown, actual: unknown) =>
+    new UsageError(
+      `run: ${key} is ${actual} in ${out} and ${expected} in its base model, ${base.folder}`,
+    );
+  if (tokenizer.vocabSize !== vocabSize) throw problem("vocabSize", vocabSize, tokenizer.vocabSize);
+  for (const key of ["model", "nLayer", "nEmbd", "nHead"] as const) {
+    if (config[key] !== base.config[key]) throw problem(key, base.config[key], config[key]);
+  }
+  if (config.blockSize > base.config.blockSize)
+    throw problem("blockSize", base.config.blockSize, config.blockSize);
 }
 
 /**
@@ -84,12 +138,13 @@ export function loadBase(
   { loraRank, initFrom }: TrainConfig,
   state: RunState,
   device: Device,
+  adapted: readonly string[] = [],
 ): Pretrained | null {
   if (loraRank === undefined || initFrom === undefined) return null;
   const subject = `run: ${out} holds adapters for the model in ${initFrom}`;
   if (!existsSync(join(initFrom, "config.json")))
     throw new UsageError(`${subject}, which no longer exists`);
-  const base = loadPretrained(initFrom, device);
+  const base = loadPretrained(initFrom, device, [...adapted, out]);
   if (weightsSha256(base.files) !== state.baseSha256)
     throw new UsageError(`${subject}, whose weights have changed since`);
   return base;

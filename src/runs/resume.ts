@@ -6,11 +6,13 @@ import { device as getDevice } from "../backend/devices.ts";
 import { loadCorpus } from "../data/corpus.ts";
 import { UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
+import { readTensorInfo } from "../files/safetensors.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { loadCheckpoint, loadState, recover } from "./checkpoint.ts";
 import { loadBase, readConfig, readTokenizer } from "./load.ts";
 import { dropRowsFrom } from "./metrics.ts";
 import { assembleRun, type Run } from "./run.ts";
+import { checkWeightShapes } from "./shapes.ts";
 
 /**
  * Restores a run from its last checkpoint, with its recorded options. Only maxIters can change;
@@ -29,6 +31,9 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
   if (maxIters < saved.step)
     throw new UsageError(`resume: maxIters is ${maxIters}, expected ${saved.step} or more`);
   const tokenizer = readTokenizer(out, saved);
+  readTensorInfo(join(out, "last", "model.safetensors"), (tensors) =>
+    checkWeightShapes(tensors, config, tokenizer.vocabSize),
+  );
   const base = loadBase(out, config, saved, getDevice(config.device));
   const run = assembleRun(config, out, await loadCorpus(config.data), tokenizer, base);
   if (saved.textSha256 !== run.state.textSha256)

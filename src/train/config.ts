@@ -1,7 +1,13 @@
 // The options of a training run, resolved as: defaults < preset < config file < flags.
 
 import { defined, UsageError } from "../errors.ts";
-import { activations, type GPTConfig, norms, positionKinds } from "../gpt/config.ts";
+import {
+  activations,
+  type GPTConfig,
+  MAX_BLOCK_SIZE,
+  norms,
+  positionKinds,
+} from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
 import { checkValues, getDefaults, type OptionSpec } from "../options.ts";
 import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../tokenizers/registry.ts";
@@ -10,6 +16,9 @@ const deviceNames = ["auto", "cuda", "cpu", "ts", "cuda-emulator"] as const;
 const dtypes = ["f32", "tf32", "bf16"] as const;
 const modelKinds = ["gpt", "bigram"] as const;
 const decayKinds = ["all", "matrices"] as const;
+
+/** The most tokens in one batch. More, from a damaged config.json, would fill the memory. */
+const MAX_BATCH_TOKENS = 2 ** 24;
 
 /** GPT options whose default depends on others: the tokenizer, or `bias`. */
 type DerivedOption = "vocabSize" | "qkvBias";
@@ -48,8 +57,8 @@ export interface TrainConfig
   gradClip: number;
 }
 
-const integer = (help: string, value?: number, min = 1) =>
-  ({ type: "integer", help, default: value, min, value: "N" }) as const;
+const integer = (help: string, value?: number, min = 1, max?: number) =>
+  ({ type: "integer", help, default: value, min, max, value: "N" }) as const;
 const number = (help: string, value: number, max?: number) =>
   ({ type: "number", help, default: value, min: 0, max, value: "X" }) as const;
 const boolean = (help: string, value?: boolean) =>
@@ -96,7 +105,7 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   nLayer: integer("number of transformer blocks", 4),
   nHead: integer("number of attention heads", 4),
   nEmbd: integer("embedding dimension", 64),
-  blockSize: integer("maximum context length in tokens", 32),
+  blockSize: integer("maximum context length in tokens", 32, 1, MAX_BLOCK_SIZE),
   dropout: number("dropout probability", 0, 0.99),
   embeddingDropout: boolean("apply dropout to the embeddings as well", false),
   bias: boolean("biases in linear layers and normalizations", true),
@@ -140,6 +149,12 @@ export function resolveConfig(source: string, values: Partial<TrainConfig>): Tra
   if (config.nEmbd % config.nHead !== 0)
     throw new UsageError(`nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
   checkVocabSize(config);
+  const { batchSize, blockSize } = config;
+  if (batchSize * blockSize > MAX_BATCH_TOKENS)
+    throw new UsageError(
+      `batchSize is ${batchSize}: batches have ${batchSize * blockSize} tokens, ` +
+        `expected at most ${MAX_BATCH_TOKENS}`,
+    );
   return config;
 }
 

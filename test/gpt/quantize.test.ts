@@ -179,11 +179,11 @@ eachDevice("quantized GPT", (test, on) => {
     const scale = "h.1.mlp.c_fc.scale";
     const { [scale]: _, ...without } = tensors;
     const wrong: [TensorDict, Record<string, string>, RegExp][] = [
-      [tensors, { ...metadata, bits: "3" }, /best: bits is 3, expected 8 or 4/],
-      [tensors, { ...metadata, bits: "" }, /best: bits is , expected 8 or 4/],
-      [tensors, { ...metadata, bits: "8" }, /weight has shape .*, expected/],
-      [tensors, { step: "0" }, /scale is unknown/],
-      [without, metadata, /h.1.mlp.c_fc.scale is missing/],
+      [tensors, { ...metadata, bits: "3" }, /model.safetensors: bits is "3", expected 8 or 4/],
+      [tensors, { ...metadata, bits: "" }, /model.safetensors: bits is "", expected 8 or 4/],
+      [tensors, { ...metadata, bits: "8" }, /scale has shape .*, expected/],
+      [tensors, { step: "0" }, /model.safetensors: .*scale, .* unknown/],
+      [without, metadata, /h.1.mlp.c_fc.scale missing/],
       [{ ...tensors, [scale]: randn([256, 1]) }, metadata, /c_fc.scale has shape \[256, 1\]/],
       [{ ...tensors, [matrix]: randn([256, 8]) }, metadata, /c_fc.weight has dtype f32/],
     ];

@@ -28,7 +28,8 @@ export class MatmulTuning {
 
   /** Uses the algorithms of a file, if the file exists. */
   load(file = tuningFile()): void {
-    const isFile = statSync(file, { throwIfNoEntry: false })?.isFile(); // reading a pipe would block
+    // reading a pipe would block
+    const isFile = statSync(file, { throwIfNoEntry: false })?.isFile();
     if (isFile) this.#addon.setMatmulTable(readFileSync(file, "utf8"));
   }
 

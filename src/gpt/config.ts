@@ -42,8 +42,8 @@ export interface GPTConfig {
 }
 
 /**
- * The longest context in tokens. A computed table of positions and the KV cache have this many rows,
- * and no file has the size that they should have, so a damaged config.json must not choose it.
+ * The longest context in tokens. A computed table of positions and the KV cache have as many rows,
+ * and no file holds their sizes, so a damaged config.json must not choose them.
  */
 export const MAX_BLOCK_SIZE = 2 ** 20;
 

@@ -54,8 +54,8 @@ export interface NamedShape {
 }
 
 /**
- * Calls `reject` with a problem, and the tensor that has it, unless `found` has exactly the expected
- * names and shapes. `source` names the files that the expected shapes come from.
+ * Calls `reject` with a problem, and the tensor that has it, unless `found` has exactly the
+ * expected names and shapes. `source` names the files that the expected shapes come from.
  */
 export function checkShapes(
   found: readonly NamedShape[],

@@ -15,10 +15,40 @@ export interface RngCounter {
   seed?: number;
 }
 
-const generator = { seed: 1337, step: 0, site: 0, changes: 0 };
+/** The number of changes of all generators. */
+let changeCount = 0;
+
+/** A generator of its own: a run draws the same numbers whatever else the process does. */
+export class Generator {
+  seed: number;
+  step = 0;
+  /** The next unused site. */
+  site = 0;
+  /** Identifies the state of seed and step: no other state of any generator has this number. */
+  change = ++changeCount;
+
+  constructor(seed: number) {
+    this.seed = seed;
+  }
+}
+
+/** The generator in use: that of the caller of the library, or within useGenerator() another. */
+let generator = new Generator(1337);
+
+/** Runs a synchronous function that draws its random numbers from another generator. */
+export function useGenerator<T>(other: Generator, fn: () => T): T {
+  const previous = generator;
+  generator = other;
+  try {
+    return fn();
+  } finally {
+    generator = previous;
+  }
+}
 
 /**
- * Resets the generator: equal seeds produce equal numbers on every device.
+ * Resets the generator: equal seeds produce equal numbers on every device. A run of train() has a
+ * generator of its own, which depends on its option `seed` alone.
  * @example
  * manualSeed(1337);
  * const x = randn([2, 3]); // the same numbers on every device
@@ -38,7 +68,12 @@ export function checkSeed(op: string, seed: number): void {
 export function beginStep(step: number): void {
   generator.step = step;
   generator.site = 0;
-  generator.changes++;
+  generator.change = ++changeCount;
+}
+
+/** Returns the seed of the generator. */
+export function currentSeed(): number {
+  return generator.seed;
 }
 
 /** Returns an unused site, the first of `count` in a row. */
@@ -48,12 +83,12 @@ export function nextSite(count = 1): number {
 }
 
 /**
- * Returns the state that random kernels read, [key low, key high, step, site offset], and a count
- * of its changes.
+ * Returns the state that random kernels read, [key low, key high, step, site offset], and a number
+ * that identifies it.
  */
-export function rngState(): { state: Int32Array; changes: number } {
+export function rngState(): { state: Int32Array; change: number } {
   const [low, high] = toKey(generator.seed);
-  return { state: Int32Array.of(low, high, generator.step, 0), changes: generator.changes };
+  return { state: Int32Array.of(low, high, generator.step, 0), change: generator.change };
 }
 
 /** Returns a counter as kernels take it: [key low, key high, step, site]. */
@@ -147,6 +182,6 @@ export function replay<T>(fn: () => T): T {
     generator.seed = seed;
     generator.step = step;
     generator.site = site;
-    generator.changes++;
+    generator.change = ++changeCount;
   }
 }

@@ -39,9 +39,10 @@ export class Device {
    * @internal
    */
   isInsideStep = false;
+  #isTf32 = false;
   readonly #pool: Pool;
   #rngState: Int32Array | null = null;
-  #rngChanges = -1; // the number of changes of the generator that #rngState includes
+  #rngChange = -1; // the number of the generator's state that #rngState holds
 
   /** @internal */
   constructor(name: DeviceName, addon: Addon | null) {
@@ -87,11 +88,11 @@ export class Device {
    */
   rngState(): Int32Array {
     if (this.captureLog) return this.captureLog.rngState;
-    const { state, changes } = rngState();
-    if (!this.#rngState || changes !== this.#rngChanges) {
+    const { state, change } = rngState();
+    if (!this.#rngState || change !== this.#rngChange) {
       this.#rngState = this.memory.allocate("i32", state.length) as Int32Array;
       this.memory.write(this.#rngState, state);
-      this.#rngChanges = changes;
+      this.#rngChange = change;
     }
     return this.#rngState;
   }
@@ -107,6 +108,23 @@ export class Device {
    */
   capture<I extends unknown[], R>(step: (...inputs: I) => R, _inputs?: I): (...inputs: I) => R {
     return captureStep(this, step);
+  }
+
+  /** Chooses whether f32 matmuls may round their inputs to TF32, where the backend can. @internal */
+  setTf32(isOn: boolean): void {
+    this.#isTf32 = isOn;
+    if (this.addon && "setTf32" in this.addon) this.addon.setTf32(isOn);
+  }
+
+  /** Runs a synchronous function with or without TF32. @internal */
+  useTf32<T>(isOn: boolean, fn: () => T): T {
+    const previous = this.#isTf32;
+    this.setTf32(isOn);
+    try {
+      return fn();
+    } finally {
+      this.setTf32(previous);
+    }
   }
 
   toString(): string {

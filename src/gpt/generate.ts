@@ -7,7 +7,7 @@ import { inEvalMode } from "../nn/index.ts";
 import { tensor } from "../ops/creation.ts";
 import { slice } from "../ops/movement.ts";
 import { pick } from "../ops/random.ts";
-import { checkSeed, nextSite, uniform } from "../random.ts";
+import { checkSeed, currentSeed, nextSite, uniform } from "../random.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { KVCache } from "./kv-cache.ts";
@@ -59,7 +59,7 @@ export async function* generateWithLogits(
 ): AsyncGenerator<TokenWithLogits> {
   const known = ["prompt", "maxNewTokens", "temperature", "topK", "topP", "seed", "stop"];
   checkOptions("generate", options, known);
-  const { prompt, maxNewTokens, seed, stop = [], temperature, topK, topP } = options;
+  const { prompt, maxNewTokens, stop = [], temperature, topK, topP } = options;
   const { vocabSize, blockSize } = model.config;
   const ids = Array.from(prompt ?? []);
   const stopIds = new Set([stop].flat());
@@ -68,10 +68,12 @@ export async function* generateWithLogits(
   checkIds("stop", stopIds, vocabSize);
   if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0))
     fail(`generate: maxNewTokens is ${maxNewTokens}, expected a whole number from 0 up`);
-  if (seed !== undefined) checkSeed("generate", seed);
+  if (options.seed !== undefined) checkSeed("generate", options.seed);
   checkSampling({ temperature, topK, topP });
   const predict = model instanceof GPT ? cachedPredictor(model) : plainPredictor(model);
-  const site = seed === undefined ? nextSite() : 0;
+  // fixed here, because the caller may set another seed between two tokens
+  const seed = options.seed ?? currentSeed();
+  const site = options.seed === undefined ? nextSite() : 0;
   for (let step = 0; step < maxNewTokens; step++) {
     const logits = predict(ids.slice(-blockSize));
     const [u] = uniform(1, { site, step, stream: "sample", seed });

@@ -9,7 +9,7 @@ import { quantizedGPT } from "../gpt/quantize.ts";
 import type { StateDict } from "../nn/index.ts";
 import type { Bits } from "../ops/quantized.ts";
 import { AdamW } from "../optim/index.ts";
-import { manualSeed } from "../random.ts";
+import { Generator, useGenerator } from "../random.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { initializeFrom, type Pretrained } from "../train/finetune.ts";
 
@@ -34,10 +34,12 @@ export function buildModel(
   pretrained: Pretrained | null,
   options: BuildOptions = {},
 ): LanguageModel {
-  const model = createModel(config, vocabSize, options).to(device);
-  applyDType(model, config, device);
-  initializeFrom(model, config, pretrained);
-  return model;
+  return useGenerator(new Generator(config.seed), () => {
+    const model = createModel(config, vocabSize, options).to(device);
+    applyDType(model, config, device);
+    initializeFrom(model, config, pretrained);
+    return model;
+  });
 }
 
 function createModel(
@@ -45,17 +47,15 @@ function createModel(
   vocabSize: number,
   { initWeights, bits, dict }: BuildOptions,
 ): LanguageModel {
-  manualSeed(config.seed);
   if (config.model === "bigram") return new BigramLanguageModel(vocabSize, config.blockSize);
   const options = { ...pickGPTOptions(config), vocabSize };
   return bits ? quantizedGPT(options, bits, dict) : new GPT(options, { initWeights });
 }
 
 /** Sets the precision of the computation; devices without bf16 and tf32 use f32. */
-function applyDType(model: LanguageModel, { dtype }: TrainConfig, { addon }: Device): void {
-  if (!addon || !("setTf32" in addon)) return;
-  addon.setTf32(dtype === "tf32");
-  if (dtype === "bf16") model.to("bf16");
+function applyDType(model: LanguageModel, { dtype }: TrainConfig, device: Device): void {
+  device.setTf32(dtype === "tf32");
+  if (dtype === "bf16" && !device.memory.isHost) model.to("bf16");
 }
 
 /**

@@ -45,7 +45,7 @@ export function makeEvaluator(
   run: Evaluated,
 ): (step: number, hooks?: EvaluationHooks) => Promise<Losses | null> {
   const { device, model, config } = run;
-  const { evalIters, batchSize: B, blockSize: T } = config;
+  const { evalIters, batchSize: B, blockSize: T, seed, dtype } = config;
   const losses = new ScalarBuffer(evalIters, device);
   const lossFunctions = [run.tokens.train, run.tokens.val].map((split) => {
     const tokens = keep(tensor(split, { device }));
@@ -62,7 +62,9 @@ export function makeEvaluator(
     losses.clear();
     for (let i = 0; i < evalIters; i++) {
       const site = s * evalIters + i;
-      scope(() => losses.push(lossFunctions[s](toCounterTensor({ site, step }, device))));
+      const addLoss = () =>
+        scope(() => losses.push(lossFunctions[s](toCounterTensor({ site, step, seed }, device))));
+      device.useTf32(dtype === "tf32", addLoss);
       hooks.progress?.(site + 1, 2 * evalIters);
       await nextTask(); // lets signal handlers run
       if (hooks.isStopped?.()) return null;

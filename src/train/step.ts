@@ -4,7 +4,7 @@ import { sampleBatch, toCounterTensor } from "../data/batches.ts";
 import { tensor, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { clipGradients } from "../optim/index.ts";
-import { beginStep } from "../random.ts";
+import { beginStep, Generator, useGenerator } from "../random.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -52,6 +52,7 @@ const BUFFER_SIZE = 256;
  */
 export class TrainStep {
   readonly #run: Run;
+  readonly #generator: Generator;
   readonly #tokens: Tensor;
   readonly #step: (...counters: Tensor[]) => { loss: Tensor; gradNorm: Tensor | null };
   readonly #losses: ScalarBuffer;
@@ -64,6 +65,7 @@ export class TrainStep {
     const foundInf = keep(zeros([], { device }));
     optimizer.foundInf = foundInf;
     this.#run = run;
+    this.#generator = new Generator(run.config.seed);
     this.#tokens = tokens;
     this.#losses = new ScalarBuffer(BUFFER_SIZE, device);
     this.#gradNorms = new ScalarBuffer(BUFFER_SIZE, device);
@@ -75,7 +77,7 @@ export class TrainStep {
   /** Takes a step without synchronizing with the device. */
   run(step: number): void {
     scope(() => {
-      const { loss, gradNorm } = this.#step(...this.#beginStep(step));
+      const { loss, gradNorm } = this.#atStep(step, this.#step);
       this.#losses.push(loss);
       if (gradNorm) this.#gradNorms.push(gradNorm);
     });
@@ -98,18 +100,26 @@ export class TrainStep {
     this.#pending = [];
     const bad = losses.findIndex((loss) => !Number.isFinite(loss));
     if (bad >= 0) {
-      const counters = this.#beginStep(steps[bad]);
-      throw describeDivergence(this.#run, this.#tokens, counters, steps[bad], losses[bad]);
+      throw this.#atStep(steps[bad], (...counters) =>
+        describeDivergence(this.#run, this.#tokens, counters, steps[bad], losses[bad]),
+      );
     }
     return steps.map((step, i) => ({ step, loss: losses[i], gradNorm: gradNorms[i] }));
   }
 
-  /** Sets the RNG to a step and returns the counters of its batches. */
-  #beginStep(step: number): Tensor[] {
+  /**
+   * Calls a function with the RNG counters of a step's batches. Its random numbers and its precision
+   * are those of this run, whatever else the process computes.
+   */
+  #atStep<T>(step: number, fn: (...counters: Tensor[]) => T): T {
     const { config, device } = this.#run;
-    beginStep(step);
-    return Array.from({ length: config.gradAccum }, (_, site) =>
-      toCounterTensor({ site, step }, device),
-    );
+    const { gradAccum, seed, dtype } = config;
+    return useGenerator(this.#generator, () => {
+      beginStep(step);
+      const counters = Array.from({ length: gradAccum }, (_, site) =>
+        toCounterTensor({ site, step, seed }, device),
+      );
+      return device.useTf32(dtype === "tf32", () => fn(...counters));
+    });
   }
 }

@@ -8,7 +8,7 @@ import { sampleBatch, splitTokens, toCounterTensor } from "../data/batches.ts";
 import { loadCorpus } from "../data/corpus.ts";
 import { generate } from "../gpt/generate.ts";
 import { tensor } from "../ops/creation.ts";
-import { beginStep, manualSeed } from "../random.ts";
+import { beginStep, Generator, useGenerator } from "../random.ts";
 import { loadRun } from "../runs/load.ts";
 import { scope } from "../scope.ts";
 import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
@@ -95,14 +95,17 @@ async function computeGradients(loaded: LoadedRun, device: Device): Promise<void
   const tokens = await loadTrainingTokens(loaded);
   const fittingBatch = Math.floor(MAX_BATCH_TOKENS / blockSize);
   const batchSize = Math.max(1, Math.min(config.batchSize, fittingBatch));
-  manualSeed(config.seed);
-  beginStep(state.step);
-  scope(() => {
-    const counter = toCounterTensor({ site: 0, step: state.step }, device);
-    const data = tensor(tokens, { device });
-    const [x, y] = sampleBatch(data, counter, "batch", [batchSize, blockSize]); // (B, T), (B, T)
-    model.forward(x, y, { logits: false }).loss?.backward();
-  });
+  const { seed } = config;
+  const { step } = state;
+  useGenerator(new Generator(seed), () =>
+    scope(() => {
+      beginStep(step);
+      const counter = toCounterTensor({ site: 0, step, seed }, device);
+      const data = tensor(tokens, { device });
+      const [x, y] = sampleBatch(data, counter, "batch", [batchSize, blockSize]); // (B, T), (B, T)
+      model.forward(x, y, { logits: false }).loss?.backward();
+    }),
+  );
 }
 
 /** The tokens of the last run, because its next checkpoint needs them again. */

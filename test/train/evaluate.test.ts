@@ -25,7 +25,7 @@ eachDevice("evaluate", (test, on) => {
   const expectedLoss = (split: Int32Array, sites: number[], step: number) => {
     const tokens = tensor(split, { device: on });
     const losses = sites.map((site) => {
-      const counter = toCounterTensor({ site, step }, on);
+      const counter = toCounterTensor({ site, step, seed: config.seed }, on);
       const [, y] = sampleBatch(tokens, counter, "evaluation", [batchSize, blockSize]);
       return mean(y.to("f32")).item();
     });

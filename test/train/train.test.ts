@@ -209,10 +209,15 @@ eachDevice("train", (test, on) => {
     const { out } = await run(
       { maxIters: 1, gradAccum: 2 },
       {
-        start({ model, tokens, device }: Run) {
+        start({ model, tokens, device, config }: Run) {
           const text = tensor(tokens.train, { device });
           const batches = [0, 1].map((site) =>
-            sampleBatch(text, toCounterTensor({ site, step: 0 }, device), "batch", [4, 8]),
+            sampleBatch(
+              text,
+              toCounterTensor({ site, step: 0, seed: config.seed }, device),
+              "batch",
+              [4, 8],
+            ),
           );
           const [x, y] = [0, 1].map((part) => cat(batches.map((batch) => batch[part])));
           const combined = model.forward(x, y).loss as Tensor; // both batches as one

@@ -1,12 +1,12 @@
 // tinybard export: writes a trained model for Hugging Face transformers, or its metrics as CSV.
 
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { countParameters } from "../gpt/language-model.ts";
+import { writeCSV } from "../runs/csv.ts";
 import { exportRun } from "../runs/export.ts";
-import { readRows, toCSV } from "../runs/metrics.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { type Command, deviceOption } from "./command.ts";
 import { findRun, type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";
@@ -32,9 +32,8 @@ export const exportCommand: Command<ExportFlags> = {
     if (csv) {
       if (!existsSync(join(run, "metrics.jsonl")))
         throw new UsageError(`run: ${run} has no metrics.jsonl`);
-      const rows = readRows(run);
-      writeFileSync(csv, toCSV(rows));
-      console.log(`${csv}: ${rows.length} rows`);
+      const count = writeCSV(csv, run);
+      console.log(`${csv}: ${count} rows`);
     }
     if (out) {
       const { checkpoint } = selectCheckpoint("export", { ...flags, run });

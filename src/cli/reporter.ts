@@ -58,6 +58,7 @@ export class TrainReporter {
       save: () => this.#dashboard?.hooks.save() ?? false,
       saved: (step) => this.#dashboard?.hooks.saved(step),
       paused: () => this.#dashboard?.hooks.paused() ?? false,
+      warning: (message) => this.#warn(message),
     };
   }
 
@@ -86,7 +87,8 @@ export class TrainReporter {
     print(`text: ${run.corpus}, ${tokens.train.length} + ${tokens.val.length} tokens`);
     if (config.initFrom) print(`pretrained: ${config.initFrom}, ${formatTrainable(run)}`);
     print(`run: ${run.out}`);
-    if (tensorboard) this.#events = new EventFile(run.out, config, state.step);
+    if (tensorboard)
+      this.#events = new EventFile(run.out, config, state.step, (message) => this.#warn(message));
     if (this.#dashboard) await this.#showRun(this.#dashboard, run);
   }
 
@@ -103,6 +105,11 @@ export class TrainReporter {
     if (json)
       console.error(link); // the page cannot be opened without the token in it
     else print(link);
+  }
+
+  #warn(message: string): void {
+    this.#progress?.clear();
+    console.error(`tinybard: ${message}`);
   }
 
   #log(row: MetricsRow): void {

@@ -2,33 +2,23 @@
 // together. After a crash at any moment, a folder holds the old checkpoint or the new one.
 
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { syncFolder, writeSynced } from "../files/durable.ts";
-import { readJSONObject } from "../files/json.ts";
+import { dirname, join } from "node:path";
+import { removeIfPossible, syncFolder, writeSynced } from "../files/durable.ts";
+import { toFileError } from "../files/file-error.ts";
 import {
   encodeSafetensors,
   type HeaderCheck,
   loadSafetensors,
   readSafetensors,
+  readTensorInfo,
   type TensorDict,
 } from "../files/safetensors.ts";
+import { reject } from "../files/safetensors-header.ts";
 import { adapterState, type Module, type StateDict } from "../nn/index.ts";
 import type { AdamW } from "../optim/index.ts";
+import { type RunState, readState } from "./state.ts";
 
-/** The progress of a run, and the checksums of its inputs. */
-export interface RunState {
-  step: number;
-  /** The losses at this step, if they have been evaluated. */
-  evaluation: { trainLoss: number; valLoss: number } | null;
-  bestValLoss: number | null;
-  elapsedSeconds: number;
-  /** The checksum of the training text: a run can only be resumed with the same text. */
-  textSha256: string;
-  /** The checksum of the tokenizer's JSON; missing in runs of old versions. */
-  tokenizerSha256?: string;
-  /** The checksum of the base model's weights, for a run with LoRA adapters. */
-  baseSha256?: string;
-}
+export type { RunState };
 
 // Files are written in this order under temporary names, and then renamed in the same order. So if
 // the first temporary file exists, writing was interrupted; if only later ones exist, renaming was.
@@ -37,7 +27,8 @@ const fileNames = ["state.json", "optimizer.safetensors", "model.safetensors"];
 /**
  * Writes a checkpoint to a folder, replacing the previous one. For a model with adapters it holds
  * only the adapters, because all other weights are unchanged. Without an optimizer, the checkpoint
- * cannot be resumed.
+ * cannot be resumed. The folder is created if necessary, but not its parent, the folder of the run.
+ * If a file cannot be written, throws a FileError, and the previous checkpoint is unchanged.
  */
 export function saveCheckpoint(
   folder: string,
@@ -45,7 +36,7 @@ export function saveCheckpoint(
   optimizer: AdamW | null,
   state: RunState,
 ): void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   recover(folder);
   const metadata = { step: String(state.step) };
   const contents = [
@@ -53,18 +44,57 @@ export function saveCheckpoint(
     optimizer && encodeSafetensors(optimizer.stateDict(), metadata),
     encodeSafetensors(getSavedWeights(model), metadata),
   ];
-  for (const [i, name] of fileNames.entries()) {
-    const chunks = contents[i];
-    if (chunks) writeSynced(join(folder, `${name}.tmp`), chunks);
+  try {
+    for (const [i, name] of fileNames.entries()) {
+      const chunks = contents[i];
+      if (chunks) writeSynced(join(folder, `${name}.tmp`), chunks);
+    }
+    syncFolder(folder);
+  } catch (error) {
+    discard(folder);
+    throw error;
   }
-  syncFolder(folder);
   commit(folder);
 }
 
-/** Reads the state of the checkpoint in a folder; returns null if there is none. */
+/** Creates the folder of a checkpoint durably, unless it exists. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    throw toFileError(folder, error);
+  }
+  syncFolder(dirname(folder));
+}
+
+/**
+ * Reads the state of the checkpoint in a folder; returns null if there is none. Throws a FileError
+ * if it is damaged.
+ */
 export function loadState(folder: string): RunState | null {
   const file = locate(folder, "state.json");
-  return existsSync(file) ? (readJSONObject(file) as unknown as RunState) : null;
+  return existsSync(file) ? readState(file) : null;
+}
+
+/**
+ * Reads the state like loadState(). Throws a SafetensorsError if the weights or the optimizer state
+ * are those of another step, for example because one file was restored from a backup.
+ */
+export function loadConsistentState(folder: string): RunState | null {
+  const state = loadState(folder);
+  if (!state) return null;
+  for (const name of fileNames.slice(1)) {
+    const file = locate(folder, name);
+    if (existsSync(file)) readTensorInfo(file, (_, metadata) => checkStep(metadata, state));
+  }
+  return state;
+}
+
+/** Throws unless the metadata of a file has the step of the state; old versions wrote no step. */
+function checkStep({ step }: Record<string, string>, state: RunState): void {
+  if (step !== undefined && step !== String(state.step))
+    reject(`from step ${step}, but the state.json beside it is from step ${state.step}`);
 }
 
 /**
@@ -82,19 +112,24 @@ export function readCheckpoint(
     try {
       const state = loadState(folder);
       if (!state) return null;
-      const weights = readSafetensors(locate(folder, "model.safetensors"), prepare?.(state));
-      const { step } = weights.metadata;
-      if (step === undefined || step === String(state.step)) return { state, weights };
-      if (attempt === attempts)
-        throw new Error(`${folder}: weights are from step ${step}, state is from ${state.step}`);
+      const check = prepare?.(state);
+      const weights = readSafetensors(locate(folder, "model.safetensors"), (tensors, metadata) => {
+        checkStep(metadata, state);
+        check?.(tensors, metadata);
+      });
+      return { state, weights };
     } catch (error) {
       if (attempt === attempts) throw error; // otherwise, a file may just have been renamed
     }
   }
 }
 
-/** Loads the weights of the checkpoint in a folder, and the optimizer state if one is passed. */
+/**
+ * Loads the weights of the checkpoint in a folder, and the optimizer state if one is passed. Throws
+ * before anything is changed if the files are from different steps.
+ */
 export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW): void {
+  loadConsistentState(folder);
   loadWeights(folder, model, loadSafetensors(locate(folder, "model.safetensors")));
   optimizer?.loadStateDict(loadSafetensors(locate(folder, "optimizer.safetensors")));
 }
@@ -135,10 +170,22 @@ export function recover(folder: string): void {
   }
 }
 
+/** Removes what was written of a checkpoint, as far as that is possible. */
+function discard(folder: string): void {
+  const [first, ...rest] = fileNames.map((name) => join(folder, `${name}.tmp`));
+  for (const file of rest) removeIfPossible(file);
+  // while others are left, the first one marks them as incomplete
+  if (!rest.some((file) => existsSync(file))) removeIfPossible(first);
+}
+
 function commit(folder: string): void {
   for (const name of fileNames) {
     const temporary = join(folder, `${name}.tmp`);
-    if (existsSync(temporary)) renameSync(temporary, join(folder, name));
+    try {
+      if (existsSync(temporary)) renameSync(temporary, join(folder, name));
+    } catch (error) {
+      throw toFileError(join(folder, name), error);
+    }
   }
   syncFolder(folder);
 }

@@ -1,8 +1,11 @@
-// The metrics of a run: metrics.jsonl, with one JSON object per line, and loss.svg, their plot.
+// metrics.jsonl, the metrics of a run: one JSON object per line. Rows are only ever appended. A
+// crash or a full disk may leave damaged lines, which every reader passes over.
 
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "../files/durable.ts";
+import { isObject } from "../files/json.ts";
+import { readLines } from "../files/lines.ts";
 
 export interface MetricsRow {
   step: number;
@@ -15,87 +18,8 @@ export interface MetricsRow {
   valLoss?: number;
 }
 
-/** Appends a row to metrics.jsonl. */
-export function appendRow(folder: string, row: MetricsRow): void {
-  appendFileSync(join(folder, "metrics.jsonl"), `${JSON.stringify(row)}\n`);
-}
-
-/** Reads all rows of metrics.jsonl, except for an incomplete last line. */
-export function readRows(folder: string): MetricsRow[] {
-  const file = join(folder, "metrics.jsonl");
-  if (!existsSync(file)) return [];
-  const lines = readFileSync(file, "utf8").split("\n");
-  lines.pop(); // what follows the last newline is empty or incomplete
-  return lines.map((line) => JSON.parse(line));
-}
-
-/** Drops the rows from `step` on, because a run resumed at that step writes them again. */
-export function dropRowsFrom(folder: string, step: number): void {
-  const rows = readRows(folder).filter((row) => row.step < step);
-  const lines = rows.map((row) => `${JSON.stringify(row)}\n`);
-  replaceFile(join(folder, "metrics.jsonl"), lines.join(""));
-}
-
-const curves = [
-  { key: "loss", name: "batch", color: "#b8c4d0", width: 1 },
-  { key: "trainLoss", name: "train", color: "#1f77b4", width: 2 },
-  { key: "valLoss", name: "validation", color: "#d62728", width: 2 },
-] as const;
-const WIDTH = 720;
-const HEIGHT = 400;
-const MARGIN = { left: 48, right: 16, top: 16, bottom: 36 };
-
-/** Plots the losses over the steps and writes loss.svg. */
-export function plotLosses(folder: string): void {
-  const rows = readRows(folder);
-  const losses = rows.flatMap((row) => curves.flatMap(({ key }) => row[key] ?? []));
-  if (losses.length === 0) return;
-  const lastStep = Math.max(1, ...rows.map((row) => row.step));
-  const low = Math.min(...losses);
-  const high = Math.max(...losses);
-  const plotWidth = WIDTH - MARGIN.left - MARGIN.right;
-  const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
-  const toX = (step: number) => MARGIN.left + (step / lastStep) * plotWidth;
-  const toY = (loss: number) => MARGIN.top + ((high - loss) / (high - low || 1)) * plotHeight;
-  const polylines = curves.map(({ key, color, width }) => {
-    const points = rows.flatMap((row) => {
-      const loss = row[key];
-      return loss === undefined ? [] : `${toX(row.step).toFixed(1)},${toY(loss).toFixed(1)}`;
-    });
-    const style = `fill="none" stroke="${color}" stroke-width="${width}"`;
-    return `<polyline ${style} points="${points.join(" ")}"/>`;
-  });
-  const ticks = [0, 1, 2, 3, 4].flatMap((i) => {
-    const loss = low + ((high - low) * i) / 4;
-    const step = Math.round((lastStep * i) / 4);
-    return [
-      `<path stroke="#ddd" d="M${MARGIN.left} ${toY(loss)}H${WIDTH - MARGIN.right}"/>`,
-      label(MARGIN.left - 6, toY(loss) + 4, "end", loss.toFixed(2)),
-      label(toX(step), HEIGHT - 14, "middle", String(step)),
-    ];
-  });
-  const legend = curves.map(({ name, color }, i) =>
-    label(WIDTH - MARGIN.right, MARGIN.top + 14 * (i + 1), "end", name, color),
-  );
-  const size = `width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}"`;
-  const font = `font-family="sans-serif" font-size="12"`;
-  const svg = [
-    `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${font}>`,
-    `<rect width="100%" height="100%" fill="#fff"/>`,
-    ...ticks,
-    ...polylines,
-    ...legend,
-    "</svg>",
-    "",
-  ];
-  writeFileSync(join(folder, "loss.svg"), svg.join("\n"));
-}
-
-function label(x: number, y: number, anchor: string, text: string, color = "#555"): string {
-  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${color}">${text}</text>`;
-}
-
-const columns: readonly (keyof MetricsRow)[] = [
+/** The metrics, in the order of a table's columns. */
+export const columns: readonly (keyof MetricsRow)[] = [
   "step",
   "elapsedSeconds",
   "loss",
@@ -106,8 +30,92 @@ const columns: readonly (keyof MetricsRow)[] = [
   "valLoss",
 ];
 
-/** Converts rows to comma-separated values (RFC 4180). Missing values are empty. */
-export function toCSV(rows: readonly MetricsRow[]): string {
-  const lines = rows.map((row) => columns.map((name) => row[name] ?? "").join(","));
-  return [columns.join(","), ...lines, ""].join("\r\n");
+/** A byte order mark at the start of a line, decoded from UTF-8 or as Latin-1. */
+const BYTE_ORDER_MARK = /^(\ufeff|\xef\xbb\xbf)/;
+
+/** The maximum length of a line in bytes. Those that training writes have less than 300. */
+const MAX_LINE_BYTES = 2 ** 16;
+
+/** The path of a run's metrics. */
+export function metricsFile(folder: string): string {
+  return join(folder, "metrics.jsonl");
+}
+
+/** Formats a row as a line. */
+export function formatRow(row: MetricsRow): string {
+  return `${JSON.stringify(row)}\n`;
+}
+
+/**
+ * Parses a line of metrics.jsonl; returns null if it is damaged: incomplete, not a JSON object,
+ * without a step, or with a metric that is not a number. Only `step` is certain to be there. A
+ * metric that is null, as JSON.stringify() writes NaN, counts as missing.
+ */
+export function parseRow(line: string): MetricsRow | null {
+  let row: unknown;
+  try {
+    row = JSON.parse(line.replace(BYTE_ORDER_MARK, ""));
+  } catch {
+    return null;
+  }
+  if (!isObject(row) || !Number.isSafeInteger(row.step) || (row.step as number) < 0) return null;
+  for (const name of columns) {
+    const value = row[name];
+    if (value === null) delete row[name];
+    else if (value !== undefined && !Number.isFinite(value)) return null;
+  }
+  return row as unknown as MetricsRow;
+}
+
+/** Yields the lines of a run's metrics with their rows, which are null for damaged lines. */
+function* readParsedLines(folder: string): Generator<[line: string, row: MetricsRow | null]> {
+  const file = metricsFile(folder);
+  if (!existsSync(file)) return;
+  for (const line of readLines(file, MAX_LINE_BYTES)) yield [line, parseRow(line)];
+}
+
+/** Yields the rows of metrics.jsonl; none if there is no such file. Throws a FileError. */
+export function* iterateRows(folder: string): Generator<MetricsRow> {
+  for (const [, row] of readParsedLines(folder)) if (row) yield row;
+}
+
+/** Reads all rows of metrics.jsonl like iterateRows(). */
+export function readRows(folder: string): MetricsRow[] {
+  return [...iterateRows(folder)];
+}
+
+/**
+ * Drops the rows from `step` on, because a run resumed at that step writes them again, and damaged
+ * lines. All other lines keep their bytes; `visit` is called with each of their rows. Returns the
+ * number of damaged lines, not counting blank ones. Throws a FileError.
+ */
+export function dropRowsFrom(
+  folder: string,
+  step: number,
+  visit?: (row: MetricsRow) => void,
+): number {
+  let isUnchanged = true;
+  let damaged = 0;
+  for (const [line, row] of readParsedLines(folder)) {
+    if (row && row.step < step) visit?.(row);
+    else isUnchanged = false;
+    if (!row && line.trim() !== "") damaged++;
+    // the next row would continue this line
+    if (!line.endsWith("\n")) isUnchanged = false;
+  }
+  if (!isUnchanged) replaceFile(metricsFile(folder), encodeRowsBefore(folder, step));
+  return damaged;
+}
+
+/** Yields the bytes of the lines of metrics.jsonl with rows before a step. */
+function* encodeRowsBefore(folder: string, step: number): Generator<Uint8Array> {
+  let text = "";
+  for (const [line, row] of readParsedLines(folder)) {
+    if (!row || row.step >= step) continue;
+    text += line.endsWith("\n") ? line : `${line}\n`;
+    if (text.length < 2 ** 20) continue; // writes a few large chunks instead of many small ones
+    yield Buffer.from(text, "latin1");
+    text = "";
+  }
+  yield Buffer.from(text, "latin1");
 }

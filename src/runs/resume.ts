@@ -8,9 +8,8 @@ import { UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { loadCheckpoint, loadState, recover } from "./checkpoint.ts";
+import { loadCheckpoint, loadConsistentState, recover } from "./checkpoint.ts";
 import { loadBase, readConfig, readTokenizer } from "./load.ts";
-import { dropRowsFrom } from "./metrics.ts";
 import { assembleRun, type Run } from "./run.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
@@ -24,7 +23,7 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
   checkUnchanged(out, recorded, others);
   const config = { ...recorded, maxIters };
   for (const name of ["best", "last"]) recover(join(out, name));
-  const saved = loadState(join(out, "last"));
+  const saved = loadConsistentState(join(out, "last"));
   if (!saved) throw new UsageError(`resume: ${out} has no checkpoint yet`);
   if (!existsSync(join(out, "last", "optimizer.safetensors")))
     throw new UsageError(`resume: ${out} was imported, not trained; use --init-from ${out}`);
@@ -40,7 +39,6 @@ export async function resumeRun(out: string, options: Partial<TrainConfig> = {})
     throw new UsageError(`resume: ${run.corpus} is not the text that ${out} was trained on`);
   loadCheckpoint(join(out, "last"), run.model, run.optimizer);
   run.device.tuning?.load(join(out, "matmul.txt"));
-  dropRowsFrom(out, saved.step);
   if (maxIters !== recorded.maxIters) writeJSON(join(out, "config.json"), config);
   // a longer run has no evaluation at the step where the shorter one ended
   const isScheduled = saved.step % config.evalInterval === 0 || saved.step === maxIters;

@@ -2,10 +2,12 @@
 // Buffers message (event.proto, summary.proto) in a TFRecord: length, masked CRC-32C of the length,
 // message, masked CRC-32C of the message.
 
-import { appendFileSync, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { appendBytes } from "../files/durable.ts";
 import type { MetricsRow } from "./metrics.ts";
+import { OptionalFile, type Warn } from "./optional-file.ts";
 
 /** TensorBoard's tag for each metric; the part before the slash is a group of charts. */
 const tags: [keyof MetricsRow, string][] = [
@@ -17,13 +19,15 @@ const tags: [keyof MetricsRow, string][] = [
   ["tokensPerSecond", "speed/tokensPerSecond"],
 ];
 
-/** An event file in the folder of a run. */
+/** An event file in the folder of a run. If it cannot be written, training goes on. */
 export class EventFile {
   /** events.out.tfevents.SECONDS.HOST.PID */
   readonly path: string;
+  readonly #file: OptionalFile;
 
   /** A step above 0 makes TensorBoard ignore the events of later steps in older files. */
-  constructor(folder: string, config: object, step: number) {
+  constructor(folder: string, config: object, step: number, warn: Warn = console.warn) {
+    this.#file = new OptionalFile(warn);
     const host = hostname().replace(/[^\w.-]/g, "_");
     const pathAt = (seconds: number) =>
       join(folder, `events.out.tfevents.${seconds}.${host}.${process.pid}`);
@@ -47,7 +51,8 @@ export class EventFile {
 
   #write(...fields: Buffer[]): void {
     const event = Buffer.concat([double(1, Date.now() / 1000), ...fields]); // wall_time
-    appendFileSync(this.path, toRecord(event));
+    const record = toRecord(event);
+    this.#file.attempt(() => appendBytes(this.path, record)); // all of a record, or nothing
   }
 }
 

@@ -6,50 +6,24 @@ import { setImmediate as nextTask, setTimeout as sleep } from "node:timers/promi
 import { UsageError } from "../errors.ts";
 import { cosineSchedule } from "../optim/index.ts";
 import { saveCheckpoint } from "../runs/checkpoint.ts";
-import { appendRow, type MetricsRow, plotLosses } from "../runs/metrics.ts";
+import { checkRunFolder } from "../runs/folder.ts";
+import type { MetricsRow } from "../runs/metrics.ts";
+import { MetricsLog } from "../runs/metrics-log.ts";
 import { resumeRun } from "../runs/resume.ts";
 import { type Run, startRun } from "../runs/run.ts";
 import type { TrainConfig } from "./config.ts";
+import { checkEvaluation, checkWeights } from "./divergence.ts";
 import { type Losses, makeEvaluator } from "./evaluate.ts";
+import type { TrainHooks, TrainResult } from "./hooks.ts";
 import { type StepResult, TrainStep } from "./step.ts";
 
-/**
- * Callbacks for train(). Those that return a boolean are called between steps; stop() also between
- * the batches of an evaluation, and once it has returned true it must continue to.
- */
-export interface TrainHooks {
-  /** Before the first step. */
-  start?(run: Run): void | Promise<void>;
-  /** After each batch of an evaluation; `total` counts the batches of both splits. */
-  evaluating?(progress: { step: number; done: number; total: number }): void;
-  /** After each evaluation. */
-  evaluation?(losses: { step: number; trainLoss: number; valLoss: number }): void;
-  /** After each step. */
-  step?(row: MetricsRow): void;
-  /** After each line of metrics.jsonl. */
-  logged?(row: MetricsRow): void;
-  /** Returning true saves and ends the run. */
-  stop?(): boolean;
-  /** Returning true saves now; saved() is called when that is done. */
-  save?(): boolean;
-  saved?(step: number): void;
-  /** Training waits while this returns true. */
-  paused?(): boolean;
-}
-
-/** Result of train(): the run with its last losses. */
-export interface TrainResult extends Run {
-  /** True if hooks.stop() ended the run before maxIters; it can be resumed. */
-  stopped: boolean;
-  trainLoss: number | null;
-  valLoss: number | null;
-  bestValLoss: number | null;
-}
+export type { TrainHooks, TrainResult };
 
 /**
  * Trains a model. Options that are left out have the defaults that `tinybard train --help` lists.
  * `resume` is the folder of a run to continue with its recorded options; only maxIters may differ.
- * Throws a UsageError for wrong options, a DivergedError if the loss becomes NaN.
+ * Throws a UsageError for wrong options, a DivergedError if a loss, a gradient or a weight becomes
+ * NaN or infinite, and a FileError if a checkpoint cannot be saved.
  * @example
  * const { valLoss } = await train({ data: "input.txt", preset: "bigram", maxIters: 2, out: "run"
  * }); console.log(valLoss > 0);
@@ -61,14 +35,17 @@ export async function train(
   if (typeof options !== "object") throw new UsageError(`train: options are ${options}`);
   const { resume, ...others } = options;
   const run = await (resume === undefined ? startRun(others) : resumeRun(resume, others));
+  const warn = (message: string) => (hooks.warning ?? console.warn)(message);
+  const metrics = new MetricsLog(run.out, run.state.step, warn);
   await hooks.start?.(run);
-  return new TrainLoop(run, hooks).run();
+  return new TrainLoop(run, hooks, metrics).run();
 }
 
 /** The state of a training run between two steps. */
 class TrainLoop {
   readonly #run: Run;
   readonly #hooks: TrainHooks;
+  readonly #metrics: MetricsLog;
   readonly #trainStep: TrainStep;
   readonly #evaluate: ReturnType<typeof makeEvaluator>;
   readonly #lrAt: (step: number) => number;
@@ -85,10 +62,11 @@ class TrainLoop {
   #secondsSinceLog = 0;
   #stepsSinceLog = 0;
 
-  constructor(run: Run, hooks: TrainHooks) {
+  constructor(run: Run, hooks: TrainHooks, metrics: MetricsLog) {
     const { step, evaluation, bestValLoss, elapsedSeconds } = run.state;
     this.#run = run;
     this.#hooks = hooks;
+    this.#metrics = metrics;
     this.#trainStep = new TrainStep(run);
     this.#evaluate = makeEvaluator(run);
     this.#lrAt = makeSchedule(run.config);
@@ -126,6 +104,7 @@ class TrainLoop {
     });
     this.#evaluation = losses;
     if (!losses) return; // stopped
+    checkEvaluation(this.#run.model, step, losses);
     const isBest = losses.valLoss < this.#best;
     this.#best = Math.min(this.#best, losses.valLoss);
     if (isRegular) this.#bestValLoss = this.#best;
@@ -138,15 +117,25 @@ class TrainLoop {
   #takeStep(): void {
     const { maxIters, evalInterval, logInterval } = this.#run.config;
     const step = this.#step;
-    const trainStep = this.#trainStep;
     const isLogged = step % logInterval === 0 || this.#evaluation !== null;
     const evaluatesNext = step + 1 >= maxIters || (step + 1) % evalInterval === 0;
-    const start = performance.now();
-    trainStep.run(step);
-    const results = isLogged || evaluatesNext || trainStep.shouldFlush ? trainStep.flush() : [];
-    this.#secondsSinceLog += (performance.now() - start) / 1000;
     this.#stepsSinceLog++;
+    this.#timed(() => this.#trainStep.run(step));
+    if (isLogged || evaluatesNext || this.#trainStep.shouldFlush) this.#flush(isLogged);
+  }
+
+  /** Waits for all steps and reports their results. Throws a DivergedError if a loss is NaN. */
+  #flush(isLogged = false): void {
+    const results = this.#timed(() => this.#trainStep.flush());
     for (const result of results) this.#report(result, isLogged);
+  }
+
+  /** Calls a function whose time counts for the tokens per second. */
+  #timed<T>(fn: () => T): T {
+    const start = performance.now();
+    const result = fn();
+    this.#secondsSinceLog += (performance.now() - start) / 1000;
+    return result;
   }
 
   #report({ step, loss, gradNorm }: StepResult, isLogged: boolean): void {
@@ -170,13 +159,14 @@ class TrainLoop {
   }
 
   #log(row: MetricsRow): void {
-    appendRow(this.#run.out, row);
+    checkRunFolder(this.#run.out);
+    this.#metrics.append(row);
     this.#hooks.logged?.(row);
   }
 
   #saveIfRequested(): void {
     if (!this.#hooks.save?.()) return;
-    this.#trainStep.flush(); // throws instead of saving after a NaN loss
+    this.#flush(); // throws instead of saving after a NaN loss
     this.#save("last");
     this.#hooks.saved?.(this.#step);
   }
@@ -198,6 +188,7 @@ class TrainLoop {
   /** Saves a checkpoint in the folder `best` or `last` of the run. */
   #save(name: string): void {
     const run = this.#run;
+    checkWeights(run.model, this.#step);
     run.state = {
       ...run.state,
       step: this.#step,
@@ -205,20 +196,24 @@ class TrainLoop {
       bestValLoss: this.#bestValLoss,
       elapsedSeconds: this.#elapsedSeconds(),
     };
+    checkRunFolder(run.out);
+    this.#metrics.sync();
     saveCheckpoint(join(run.out, name), run.model, run.optimizer, run.state);
-    plotLosses(run.out);
+    this.#metrics.plot();
   }
 
   #stop(): TrainResult {
-    this.#trainStep.flush();
+    this.#flush();
     this.#save("last");
+    this.#metrics.plot({ isFinal: true });
     return this.#result(true);
   }
 
   #finish(): TrainResult {
     const elapsedSeconds = this.#elapsedSeconds();
     this.#log({ step: this.#step, elapsedSeconds, ...this.#evaluation });
-    plotLosses(this.#run.out);
+    this.#metrics.sync();
+    this.#metrics.plot({ isFinal: true });
     return this.#result(false);
   }
 

@@ -14,7 +14,7 @@ import { ScalarBuffer } from "./scalar-buffer.ts";
 /**
  * Trains on gradAccum batches: forward, backward, clip, update. `tokens` is the training text on
  * the device; each of `counters` is an RNG counter [4] from which a batch is sampled. Once a loss
- * is NaN or infinite, `foundInf` stays 1 and the optimizer changes nothing.
+ * or a gradient norm is NaN or infinite, `foundInf` stays 1 and the optimizer changes nothing.
  */
 export function trainStep(run: Run, tokens: Tensor, counters: Tensor[], foundInf: Tensor) {
   const { model, optimizer, device } = run;
@@ -29,7 +29,8 @@ export function trainStep(run: Run, tokens: Tensor, counters: Tensor[], foundInf
   }
   const loss = losses.reduce((sum, scaled) => add(sum, scaled));
   const gradNorm = clipGradients(model.parameters(), gradClip || Infinity);
-  device.kernels.checkFinite(loss.floats, foundInf.floats);
+  for (const x of gradNorm ? [loss, gradNorm] : [loss])
+    device.kernels.checkFinite(x.floats, foundInf.floats);
   foundInf.storage.bumpVersion();
   optimizer.step();
   optimizer.zeroGrad();
@@ -91,20 +92,22 @@ export class TrainStep {
 
   /**
    * Waits for the device and returns the results of all steps since the last call. Throws a
-   * DivergedError if a loss is NaN or infinite.
+   * DivergedError if a loss or a gradient norm is NaN or infinite.
    */
   flush(): StepResult[] {
     const losses = this.#losses.read();
     const gradNorms = this.#gradNorms.read();
     const steps = this.#pending;
     this.#pending = [];
-    const bad = losses.findIndex((loss) => !Number.isFinite(loss));
-    if (bad >= 0) {
-      throw this.#atStep(steps[bad], (...counters) =>
-        describeDivergence(this.#run, this.#tokens, counters, steps[bad], losses[bad]),
+    const results = steps.map((step, i) => ({ step, loss: losses[i], gradNorm: gradNorms[i] }));
+    for (const result of results) {
+      const { step, loss, gradNorm = 0 } = result; // no norm if all weights are frozen
+      if (Number.isFinite(loss) && Number.isFinite(gradNorm)) continue;
+      throw this.#atStep(step, (...counters) =>
+        describeDivergence(this.#run, this.#tokens, counters, result),
       );
     }
-    return steps.map((step, i) => ({ step, loss: losses[i], gradNorm: gradNorms[i] }));
+    return results;
   }
 
   /**

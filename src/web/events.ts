@@ -6,6 +6,7 @@ import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
+import { parseRow } from "../runs/metrics.ts";
 import type { Events, MetricsRow, ReadPosition } from "./protocol.ts";
 import type { RunIndex } from "./run-index.ts";
 import { HttpError } from "./validate.ts";
@@ -124,10 +125,13 @@ function readRowsFrom(
       return "replaced";
     const bytes = Buffer.alloc(Math.min(MAX_CHUNK_BYTES, size - position.next));
     const count = readSync(fd, bytes, 0, bytes.length, position.next);
-    const end = bytes.subarray(0, count).lastIndexOf("\n") + 1;
-    const lines = bytes.toString("utf8", 0, end).split("\n").filter(Boolean);
+    const lineEnd = bytes.subarray(0, count).lastIndexOf("\n") + 1;
+    // a chunk without a newline is a part of a damaged line, which is passed over
+    const end = lineEnd === 0 && count === MAX_CHUNK_BYTES ? count : lineEnd;
+    const lines = bytes.toString("utf8", 0, end).split("\n");
     const next = position.next + end;
-    return { rows: lines.flatMap(parseRow), next, mark: computeChecksumBefore(fd, next) };
+    const rows = lines.flatMap((line) => parseRow(line) ?? []);
+    return { rows, next, mark: computeChecksumBefore(fd, next) };
   } finally {
     closeSync(fd);
   }
@@ -138,16 +142,6 @@ function computeChecksumBefore(fd: number, offset: number): number {
   const bytes = Buffer.alloc(Math.min(CHECKSUM_BYTES, offset));
   const count = readSync(fd, bytes, 0, bytes.length, offset - bytes.length);
   return crc32(bytes.subarray(0, count));
-}
-
-/** Returns one row, or none if the line is not valid. */
-function parseRow(line: string): MetricsRow[] {
-  try {
-    const row = JSON.parse(line);
-    return Number.isFinite(row?.step) ? [row] : [];
-  } catch {
-    return [];
-  }
 }
 
 /** Sends events to all subscribed pages. */

@@ -1,10 +1,11 @@
 // The routes for runs: the list of runs, their events, their metrics as CSV, and control of the run
 // that is being trained.
 
-import { readRows, toCSV } from "../runs/metrics.ts";
+import { toCSV } from "../runs/csv.ts";
+import { iterateRows } from "../runs/metrics.ts";
 import { type EventBroadcaster, parseReadPositions } from "./events.ts";
 import type { Control } from "./protocol.ts";
-import { send, sendJSON } from "./responses.ts";
+import { sendJSON, writeChunk } from "./responses.ts";
 import type { Routes } from "./router.ts";
 import type { RunIndex } from "./run-index.ts";
 import { checkFields, HttpError } from "./validate.ts";
@@ -33,11 +34,16 @@ export function createRunRoutes(
       events.subscribe(response, parseReadPositions(String(after)));
     },
 
-    "GET /runs/:run/metrics.csv": ({ response, params }) => {
+    "GET /runs/:run/metrics.csv": async ({ response, params }) => {
       const folder = runs.getFolder(params.run);
       const name = `${encodeURIComponent(params.run)}.csv`;
       response.setHeader("content-disposition", `attachment; filename="${name}"`);
-      send(response, "text/csv; charset=utf-8", toCSV(readRows(folder)));
+      for (const chunk of toCSV(iterateRows(folder))) {
+        if (!response.headersSent)
+          response.writeHead(200, { "content-type": "text/csv; charset=utf-8" });
+        if (!(await writeChunk(response, chunk))) return;
+      }
+      response.end();
     },
 
     "POST /control": ({ response, body }) => {

@@ -1,0 +1,60 @@
+// state.json of a checkpoint: the progress of a run, and the checksums of its inputs.
+
+import { FileError } from "../files/file-error.ts";
+import { isObject, readJSONObject } from "../files/json.ts";
+
+export interface RunState {
+  step: number;
+  /** The losses at this step, if they have been evaluated. */
+  evaluation: { trainLoss: number; valLoss: number } | null;
+  bestValLoss: number | null;
+  elapsedSeconds: number;
+  /** The checksum of the training text: a run can only be resumed with the same text. */
+  textSha256: string;
+  /** The checksum of the tokenizer's JSON; missing in runs of old versions. */
+  tokenizerSha256?: string;
+  /** The checksum of the base model's weights, for a run with LoRA adapters. */
+  baseSha256?: string;
+}
+
+/** Reads a state.json. Throws a FileError if it is damaged: a field has a wrong type or value. */
+export function readState(file: string): RunState {
+  const fields = readJSONObject(file);
+  const check = (name: string, isValid: boolean, expected: string) => {
+    if (isValid) return;
+    const value = JSON.stringify(fields[name])?.slice(0, 60) ?? "missing";
+    throw new FileError(`${file}: ${name} is ${value}, expected ${expected}`);
+  };
+  const { step, evaluation, bestValLoss, elapsedSeconds, textSha256 } = fields;
+  check("step", Number.isSafeInteger(step) && Number(step) >= 0, "a whole number from 0 up");
+  check("evaluation", evaluation === null || isEvaluation(evaluation), "two losses or null");
+  check("bestValLoss", isLoss(bestValLoss), "a number or null");
+  check(
+    "elapsedSeconds",
+    Number.isFinite(elapsedSeconds) && Number(elapsedSeconds) >= 0,
+    "a number from 0 up",
+  );
+  // an imported model has no text
+  check("textSha256", textSha256 === "" || isSha256(textSha256), "a SHA-256 in hexadecimal");
+  for (const name of ["tokenizerSha256", "baseSha256"]) {
+    const value = fields[name];
+    check(name, value === undefined || isSha256(value), "a SHA-256 in hexadecimal");
+  }
+  const state = fields as unknown as RunState;
+  // JSON.stringify() writes NaN as null: an earlier version recorded an evaluation that diverged
+  const isEvaluated =
+    Number.isFinite(state.evaluation?.trainLoss) && Number.isFinite(state.evaluation?.valLoss);
+  return { ...state, evaluation: isEvaluated ? state.evaluation : null };
+}
+
+function isEvaluation(value: unknown): boolean {
+  return isObject(value) && isLoss(value.trainLoss) && isLoss(value.valLoss);
+}
+
+function isLoss(value: unknown): boolean {
+  return value === null || Number.isFinite(value);
+}
+
+function isSha256(value: unknown): boolean {
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
+}

@@ -1,0 +1,42 @@
+// The callbacks and the result of train().
+
+import type { MetricsRow } from "../runs/metrics.ts";
+import type { Run } from "../runs/run.ts";
+
+/**
+ * Callbacks for train(). Those that return a boolean are called between steps; stop() also between
+ * the batches of an evaluation, and once it has returned true it must continue to.
+ */
+export interface TrainHooks {
+  /** Before the first step. */
+  start?(run: Run): void | Promise<void>;
+  /** After each batch of an evaluation; `total` counts the batches of both splits. */
+  evaluating?(progress: { step: number; done: number; total: number }): void;
+  /** After each evaluation. */
+  evaluation?(losses: { step: number; trainLoss: number; valLoss: number }): void;
+  /** After each step. */
+  step?(row: MetricsRow): void;
+  /** After each line of metrics.jsonl. */
+  logged?(row: MetricsRow): void;
+  /** Returning true saves and ends the run. */
+  stop?(): boolean;
+  /** Returning true saves now; saved() is called when that is done. */
+  save?(): boolean;
+  saved?(step: number): void;
+  /** Training waits while this returns true. */
+  paused?(): boolean;
+  /**
+   * A failure that training survives, such as a loss.svg that cannot be written. Without this hook,
+   * the message is printed on stderr.
+   */
+  warning?(message: string): void;
+}
+
+/** Result of train(): the run with its last losses. */
+export interface TrainResult extends Run {
+  /** True if hooks.stop() ended the run before maxIters; it can be resumed. */
+  stopped: boolean;
+  trainLoss: number | null;
+  valLoss: number | null;
+  bestValLoss: number | null;
+}

@@ -58,7 +58,7 @@ export function parseRow(line: string): MetricsRow | null {
   } catch {
     return null;
   }
-  if (!isObject(row) || !Number.isSafeInteger(row.step) || (row.step as number) < 0) return null;
+  if (!isObject(row) || typeof row.step !== "number" || row.step < 0) return null;
   for (const name of columns) {
     const value = row[name];
     if (value === null) delete row[name];

@@ -38,13 +38,20 @@ function main(args) {
   if (!flag && !works(findNvcc())) {
     missing.push("no CUDA compiler (nvcc): install the CUDA toolkit, or set CUDACXX to its path");
   }
-  if (missing.length > 0) return fail(`${folder} was not built (${missing.join("; ")})`);
+  if (missing.length > 0) {
+    const note = flag || hasGPU() ? "" : ". It needs an NVIDIA GPU, and this machine has none";
+    return fail(`${folder} was not built (${missing.join("; ")})${note}`);
+  }
 
   const cmakeArgs = [cmakeJs, "compile", "-O", folder, ...options];
   if (!flag) cmakeArgs.push(`--CDCMAKE_CUDA_COMPILER=${findNvcc()}`);
   if (architectures.length > 0) {
     cmakeArgs.push(`--CDCMAKE_CUDA_ARCHITECTURES=${architectures.join(";")}`);
   }
+  const target = flag
+    ? "the CUDA kernels for the CPU"
+    : `the CUDA kernels with ${findNvcc()} for ${describeArchitectures(architectures)}`;
+  console.log(`tinybard: compiles ${target} into ${folder}/; this takes 1 to 10 minutes`);
   const { status, output } = runLogged(cmakeArgs, path.join(root, folder));
   if (status === 0) {
     console.log(`tinybard: built ${folder}/Release/cuda.node`);
@@ -81,6 +88,18 @@ function findCmakeJs() {
   } catch {
     return null;
   }
+}
+
+/** Describes the GPUs that CMakeLists.txt compiles for. */
+function describeArchitectures(requested) {
+  if (requested.length > 0) return requested.join(", ");
+  if (process.env.CUDAARCHS) return process.env.CUDAARCHS;
+  return hasGPU() ? "the GPU of this machine" : "all GPUs from 80 to 90 (this machine has none)";
+}
+
+function hasGPU() {
+  const { stdout } = spawnSync("nvidia-smi", ["-L"], { encoding: "utf8" });
+  return /^GPU 0/m.test(stdout ?? "");
 }
 
 /** Returns the CUDA compiler: CUDACXX, the one on the PATH, or the toolkit's default location. */

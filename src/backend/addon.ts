@@ -5,11 +5,11 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { join, relative, resolve, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join, relative, resolve } from "node:path";
 import { isMainThread } from "node:worker_threads";
+import { isDependency, rebuildCommand, root } from "../installation.ts";
 import type { Kernels } from "./kernels.ts";
-import { probe } from "./probe.ts";
+import { hasGPU, probe } from "./probe.ts";
 import { type MatmulTable, MatmulTuning } from "./tuning.ts";
 
 /** Kernels that return false, having done nothing, if the buffers are Float64Arrays. */
@@ -80,7 +80,6 @@ export type CapturedGraph = { readonly calls: unique symbol };
 const KERNELS_HASH = "3940789e82d29b90";
 
 const require = createRequire(import.meta.url);
-const root = fileURLToPath(new URL("../..", import.meta.url));
 const found = new Map<string, Addon | string>();
 
 /** The addon of a device, or the reason why it is not available. */
@@ -98,7 +97,7 @@ const sources = {
   cpu: {
     what: "C++ addon",
     file: process.env.TINYBARD_ADDON ?? "build/Release/cpu.node",
-    fix: buildCommand("build:native", "install.cjs", "--require"),
+    fix: rebuildCommand(),
   },
   cuda: {
     what: "CUDA addon",
@@ -114,7 +113,7 @@ const sources = {
 
 /** The command that builds an addon. `npm run` in a user's project does not find our scripts. */
 function buildCommand(npmScript: string, file: string, flag = ""): string {
-  if (!root.split(sep).includes("node_modules")) return `npm run ${npmScript}`;
+  if (!isDependency) return `npm run ${npmScript}`;
   const script = relative(process.cwd(), join(root, "scripts", file));
   return `node ${script} ${flag}`.trim();
 }
@@ -122,7 +121,12 @@ function buildCommand(npmScript: string, file: string, flag = ""): string {
 function load(name: keyof typeof sources): Addon | string {
   const { what, file, fix } = sources[name];
   const path = resolve(root, file);
-  if (!existsSync(path)) return `no ${what}: it has not been built; ${fix}`;
+  if (!existsSync(path)) {
+    if (name === "cuda" && !hasGPU()) return "no NVIDIA GPU found";
+    const log = join(root, "build", "install.log"); // of the build at installation
+    const seeLog = name === "cpu" && existsSync(log) ? ` (log: ${log})` : "";
+    return `no ${what}: it has not been built${seeLog}; ${fix}`;
+  }
   try {
     const reason = name === "cuda" ? probe(path) : null;
     if (reason) return `the ${what} does not work here: ${reason}`;

@@ -1,6 +1,7 @@
 // The devices of this machine, by name, and the default device. `ts` always exists; the others need
 // an addon, and say why if it is missing.
 
+import { isMainThread } from "node:worker_threads";
 import { type Addon, addonOf } from "./addon.ts";
 import { Device, type DeviceName } from "./device.ts";
 import { reference } from "./ts/index.ts";
@@ -8,6 +9,7 @@ import { reference } from "./ts/index.ts";
 const names: DeviceName[] = ["cuda", "cpu", "ts", "cuda-emulator"]; // fastest first
 const opened = new Map<DeviceName, Device>();
 let defaultInUse: Device | null = null;
+let hasWarned = false;
 
 /** Returns the addon of a device, null if it needs none, or the reason why it is not available. */
 function findAddon(name: DeviceName): Addon | null | string {
@@ -29,9 +31,18 @@ export function device(name: DeviceName | "auto" | Device): Device {
   }
   const addon = findAddon(chosen);
   if (typeof addon === "string") throw new Error(`device ${chosen} is not available: ${addon}`);
+  if (name === "auto" && chosen === "ts") warnOfFallback();
   const found = opened.get(chosen) ?? new Device(chosen, addon);
   opened.set(chosen, found);
   return found;
+}
+
+/** Warns once that the C++ addon is missing. setDefaultDevice("ts") prevents it. */
+function warnOfFallback(): void {
+  if (hasWarned || !isMainThread) return;
+  hasWarned = true;
+  const reason = addonOf("cpu");
+  process.emitWarning(`tinybard uses the device ts, which is much slower than cpu: ${reason}`);
 }
 
 export interface DeviceInfo {

@@ -1,7 +1,16 @@
-// Loads an addon in a process of its own first, since a broken driver may crash the process.
+// Finds out whether the CUDA addon can work here: whether there is a GPU, and whether the addon
+// loads. It is loaded in a process of its own first, since a broken driver may crash the process.
 
 import { spawnSync } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+
+/** Returns true if the system has the driver of an NVIDIA GPU, without starting a process. */
+export function hasGPU(platform = process.platform): boolean {
+  if (platform === "win32")
+    return existsSync(`${process.env.SystemRoot ?? "C:\\Windows"}\\System32\\nvidia-smi.exe`);
+  // the last one is that of the Windows Subsystem for Linux
+  return ["/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"].some((file) => existsSync(file));
+}
 
 /** Returns why the addon does not load, or null if it does; success is remembered in a file. */
 export function probe(file: string): string | null {

@@ -18,15 +18,17 @@ export const doctorCommand: Command = {
     const defaultName = device("auto").name;
     for (const entry of devices())
       console.log(`${entry.name.padEnd(14)}${describe(entry, entry.name === defaultName)}`);
-    console.log(`GPU: ${findGPU() ?? "none found by nvidia-smi"}`);
-    console.log(`nvcc: ${findNvccVersion() ?? "not found; install the CUDA toolkit"}`);
+    const gpu = findGPU();
+    console.log(`GPU: ${gpu ?? "none found by nvidia-smi"}`);
+    const nvcc = findNvccVersion() ?? (gpu && "not found; install the CUDA toolkit");
+    if (nvcc) console.log(`nvcc: ${nvcc}`);
     return 0;
   },
 };
 
 function describe(entry: ReturnType<typeof devices>[number], isDefault: boolean): string {
   const { name, available, reason, native, missing } = entry;
-  if (!available) return `missing: ${reason}`;
+  if (!available) return `${name === "cuda-emulator" ? "optional" : "missing"}: ${reason}`;
   const { addon } = device(name);
   const kernels = `${native} native kernels, ${missing.length} in TypeScript`;
   const hardware = addon ? `, ${describeHardware(addon)}` : "";

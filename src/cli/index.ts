@@ -128,6 +128,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0); // the reader, such as head, has closed the pipe
   throw error;
 });
+process.removeAllListeners("warning"); // Node's own format has the number of the process
+process.on("warning", ({ message }) => console.error(`warning: ${message}`));
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

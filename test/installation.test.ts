@@ -1,0 +1,71 @@
+// Messages that depend on how tinybard was installed, and the warning without the C++ addon.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { formatCommand, rebuildCommand } from "#src/installation.js";
+import { root } from "./support/documents.ts";
+
+const test = suite("installation");
+const folder = mkdtempSync(join(tmpdir(), "tinybard-installation-"));
+test.after(() => rmSync(folder, { recursive: true }));
+
+test("commands in a clone, and of an installed package", () => {
+  assert.is(formatCommand("train", "", false), "npm run train");
+  assert.is(formatCommand("sample", "--run x", false), "npm run sample -- --run x");
+  assert.is(formatCommand("train", "", true), "npx tinybard train");
+  assert.is(formatCommand("sample", "--run x", true), "npx tinybard sample --run x");
+});
+
+test("the command that builds the addon is that of the project's package manager", () => {
+  assert.is(rebuildCommand(join(folder, "clone")), "npm run build:native");
+  for (const [file, expected] of [
+    ["package.json", "npm rebuild tinybard --foreground-scripts"],
+    ["pnpm-lock.yaml", "pnpm approve-builds, then pnpm rebuild tinybard"],
+    ["bun.lock", "bun pm trust tinybard"],
+    ["nothing", "npm rebuild --global tinybard --foreground-scripts"],
+  ]) {
+    const project = join(folder, file.replace(/\W.*/, ""));
+    mkdirSync(project);
+    writeFileSync(join(project, file), "");
+    const store = join(project, "node_modules", ".pnpm", "tinybard@1", "node_modules");
+    assert.is(rebuildCommand(join(project, "node_modules", "tinybard")), expected);
+    assert.is(rebuildCommand(join(store, "tinybard")), expected);
+  }
+});
+
+/** Runs a script without the C++ addon, and returns what it writes to stderr. */
+function runWithoutAddon(script: string, env: NodeJS.ProcessEnv = {}): string {
+  const file = join(root, "dist-test", `installation-${process.pid}.mjs`);
+  writeFileSync(file, `import { device, setDefaultDevice, zeros } from "tinybard";\n${script}`);
+  const { stderr, status } = spawnSync(process.execPath, [file], {
+    encoding: "utf8",
+    env: { ...process.env, TINYBARD_ADDON: join(folder, "none.node"), ...env },
+  });
+  rmSync(file);
+  assert.is(status, 0, stderr);
+  return stderr;
+}
+
+test("without the addon, the device ts is used with one warning that says what to do", () => {
+  const warned = runWithoutAddon("zeros([2]); zeros([2]); device('auto');");
+  assert.is(warned.match(/Warning: /g)?.length, 1, warned);
+  assert.match(warned, /uses the device ts, which is much slower.* npm run build:native/);
+  assert.is(runWithoutAddon("setDefaultDevice('ts'); zeros([2]);"), "");
+  assert.is(runWithoutAddon("device('ts');"), "");
+});
+
+test("the program prints the warning on stderr, without the number of the process", () => {
+  const program = join(root, "dist", "cli", "index.js");
+  const { stdout, stderr } = spawnSync(process.execPath, [program, "doctor"], {
+    encoding: "utf8",
+    env: { ...process.env, TINYBARD_ADDON: join(folder, "none.node") },
+  });
+  assert.match(stderr, /^warning: tinybard uses the device ts/);
+  assert.match(stdout, /^ts +works: .*; the default device$/m);
+});
+
+test.run();

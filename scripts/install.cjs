@@ -38,6 +38,10 @@ function main(args) {
     return;
   }
 
+  // npm prepares a dependency from a git repository in a temporary clone, packs it, and installs
+  // the package, where this script runs again. An addon in the clone would be thrown away.
+  if (process.env._PACOTE_NO_PREPARE_ && args.length === 0) return;
+
   let problem = "was not built";
   try {
     fs.mkdirSync(path.dirname(logFile), { recursive: true });

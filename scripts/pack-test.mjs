@@ -10,10 +10,10 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const managers = {
-  npm: { add: ["install"], exec: ["npx", "--no"] },
-  pnpm: { add: ["add"], exec: ["pnpm", "exec"] },
-  yarn: { add: ["add"], exec: ["yarn", "--silent", "run"] },
-  bun: { add: ["add"], exec: ["bun", "run"] },
+  npm: { add: ["install"], exec: ["npx", "--no"], rebuild: "npm rebuild tinybard" },
+  pnpm: { add: ["add"], exec: ["pnpm", "exec"], rebuild: "pnpm approve-builds" },
+  yarn: { add: ["add"], exec: ["yarn", "--silent", "run"], rebuild: "npm rebuild tinybard" },
+  bun: { add: ["add"], exec: ["bun", "run"], rebuild: "bun pm trust tinybard" },
 };
 const temporary = mkdtempSync(join(tmpdir(), "tinybard-pack-"));
 let passed = 0;
@@ -39,7 +39,7 @@ function check(name, isGood, output) {
 
 /** Installs the package in an empty project, and runs it. */
 function testManager(name, tarball) {
-  const { add, exec } = managers[name];
+  const { add, exec, rebuild } = managers[name];
   const project = join(temporary, name);
   mkdirSync(project);
   writeFileSync(join(project, "package.json"), `{ "name": "empty", "private": true }`);
@@ -55,12 +55,22 @@ function testManager(name, tarball) {
   if (!existsSync(addon)) {
     // Some package managers do not run the install scripts of dependencies.
     const { output } = run(project, [...program, "doctor"]);
-    const command = /node \S*install\.cjs --require/.exec(output)?.[0];
-    check(`${name}: doctor names the command that builds the addon`, command, output);
-    const build = run(project, (command ?? "false").split(" "));
-    check(`${name}: ${command}`, build.status === 0, build.output);
+    const isNamed = output.includes(rebuild);
+    check(`${name}: doctor names the command that builds the addon`, isNamed, output);
+    const script = join(project, "node_modules/tinybard/scripts/install.cjs");
+    const build = run(project, [process.execPath, script, "--require"]);
+    check(`${name}: build the addon`, build.status === 0, build.output);
   }
   check(`${name}: the C++ addon is built`, existsSync(addon), install.output);
+
+  const isCompiled = /> tinybard@\S+ prepare/.test(install.output);
+  check(`${name}: the package is not compiled again`, !isCompiled, install.output);
+  const help = run(project, [...program, "train", "--help"]).output;
+  check(`${name}: train --help names texts that exist`, !help.includes("moby-dick"), help);
+  const bench = run(project, [...program, "bench", "--help"]);
+  check(`${name}: bench --help`, bench.status === 0, bench.output);
+  const wrong = run(project, [...program, "sample"]).output;
+  check(`${name}: hints name npx tinybard`, wrong.includes("npx tinybard train"), wrong);
 
   const steps = ["--max-iters", "2", "--eval-iters", "1"];
   for (const device of ["ts", "cpu"]) {

@@ -48,6 +48,8 @@ function run(command, args, options = {}) {
     ...options,
   });
   if (status === 0) return;
-  console.error(`tinybard: ${command} ${args.join(" ")} failed${error ? `: ${error.message}` : ""}`);
+  console.error(
+    `tinybard: ${command} ${args.join(" ")} failed${error ? `: ${error.message}` : ""}`,
+  );
   process.exit(status ?? 1);
 }

@@ -1,5 +1,6 @@
 // The interface of a command, and the options that several commands have.
 
+import { listTextNames } from "../data/corpus.ts";
 import type { OptionTable } from "../options.ts";
 import { trainOptions } from "../train/config.ts";
 
@@ -22,6 +23,6 @@ export const deviceOption = trainOptions.device;
 /** The text to evaluate on; by default that of the run. */
 export const dataOption = {
   type: "string",
-  help: "evaluation text: a file, shakespeare or moby-dick (default: the run's own)",
+  help: `evaluation text: a file, ${listTextNames().join(" or ")} (default: the run's own)`,
   value: "FILE|NAME",
 } as const;

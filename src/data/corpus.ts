@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { decodeText, MAX_TEXT_BYTES, readBytes } from "../files/text.ts";
+import { findNearest } from "../options.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -24,12 +25,18 @@ const SHAKESPEARE = {
   sha256: "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
 };
 
-/** The ways to choose a text, for error messages. */
-const CHOICES = [
-  "--data FILE (any UTF-8 text)",
-  "--data shakespeare (1.1 MB, downloaded once)",
-  "or TINYBARD_DATA=FILE in the environment",
-].join(", ");
+/** Returns the texts that have names: Moby-Dick only where it is installed. */
+export function listTextNames(): string[] {
+  return mobyDickFile() ? ["shakespeare", "moby-dick"] : ["shakespeare"];
+}
+
+/** Lists the ways to choose a text, for error messages. */
+function listChoices(): string {
+  const choices = ["--data FILE (any UTF-8 text)"];
+  for (const name of listTextNames())
+    choices.push(`--data ${name}${name === "shakespeare" ? " (1.1 MB, downloaded once)" : ""}`);
+  return `${choices.join(", ")}, or TINYBARD_DATA=FILE in the environment`;
+}
 
 /**
  * Loads a text. `data` is a file, `shakespeare` (cached, otherwise downloaded) or `moby-dick` (only
@@ -45,13 +52,18 @@ export async function loadCorpus(data?: string): Promise<Corpus> {
   if (data) return fromFile(data);
   if (process.env.TINYBARD_DATA) return fromFile(process.env.TINYBARD_DATA);
   if (existsSync(cachedShakespeare())) return shakespeare();
-  if (!mobyDickFile()) throw new Error(`data: no training text; choose one with ${CHOICES}`);
+  if (!mobyDickFile()) throw new Error(`data: no training text; choose one with ${listChoices()}`);
   return mobyDick();
 }
 
 function fromFile(file: string): Corpus {
-  if (!existsSync(file))
-    throw new Error(`data: cannot read ${file}: no such file; choose a text with ${CHOICES}`);
+  if (!existsSync(file)) {
+    const nearest = findNearest(file, listTextNames());
+    const hint = nearest ? `did you mean ${nearest}? Or choose` : "choose";
+    throw new Error(
+      `data: cannot read ${file}: no such file; ${hint} a text with ${listChoices()}`,
+    );
+  }
   try {
     const bytes = isShellPipe(file) ? readFileSync(file) : readBytes(file, MAX_TEXT_BYTES);
     const text = decodeText(file, bytes);
@@ -96,7 +108,7 @@ function mobyDick(): Corpus {
   const file = mobyDickFile();
   if (!file) {
     const reason = "moby-dick is only available in a clone of the repository, after npm ci";
-    throw new Error(`data: ${reason}; choose another text with ${CHOICES}`);
+    throw new Error(`data: ${reason}; choose another text with ${listChoices()}`);
   }
   const ascii: Record<string, string> = { "‘": "'", "’": "'", "“": '"', "”": '"', "—": "--" };
   const text = readFileSync(file, "utf8").replaceAll("\r\n", "\n");

@@ -95,6 +95,15 @@ test("TINYBARD_NATIVE=skip builds nothing", () => {
   assert.not.ok(existsSync(path("build")));
 });
 
+test("in npm's temporary clone of a git dependency: builds nothing, unless it is required", () => {
+  const { install, path } = project("clone");
+  const env = { _PACOTE_NO_PREPARE_: "git+file:///x", CXX: nowhere };
+  const { code, out, err } = install(env);
+  assert.equal([code, out, err], [0, "", ""]);
+  assert.not.ok(existsSync(path("build")));
+  assert.is(install(env, "--require").code, 1);
+});
+
 test("an unknown value or argument is an error", () => {
   const { install, path } = project("usage");
   const value = install({ TINYBARD_NATIVE: "yes" });

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { loadCorpus } from "#src/data/corpus.js";
+import { listTextNames, loadCorpus } from "#src/data/corpus.js";
 
 const test = suite("data/corpus");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-text-"));
@@ -30,6 +30,16 @@ test("a text is read from a file or from TINYBARD_DATA, and must be UTF-8", asyn
     const outcome = await loadCorpus(join(folder, name)).catch((error) => error.message);
     assert.match(outcome, message);
   }
+});
+
+test("a wrong name: the message lists the texts that exist here, and the nearest", async () => {
+  const outcome = await loadCorpus("shakespear").catch((error) => error.message);
+  assert.match(
+    outcome,
+    /no such file; did you mean shakespeare\? Or choose a text with --data FILE/,
+  );
+  for (const name of ["shakespeare", "moby-dick"])
+    assert.is(outcome.includes(`--data ${name}`), listTextNames().includes(name));
 });
 
 test("Moby-Dick is read from its package, with ASCII quotes", async () => {

@@ -24,14 +24,14 @@ export function createToken(): string {
   return randomBytes(16).toString("hex");
 }
 
-/** Throws an HttpError unless `given` is the expected token. Null expects none. */
-export function checkToken(given: string | undefined, expected: string | null): void {
+/** Throws an HttpError unless `actual` is the expected token. Null expects none. */
+export function checkToken(actual: string | undefined, expected: string | null): void {
   if (expected === null) return;
   // digests have equal lengths, and the duration of the comparison depends on neither
-  if (given !== undefined && timingSafeEqual(digest(given), digest(expected))) return;
+  if (actual !== undefined && timingSafeEqual(digest(actual), digest(expected))) return;
   throw new HttpError(
     403,
-    `the address has ${given === undefined ? "no token" : "a wrong token"}; ` +
+    `the address has ${actual === undefined ? "no token" : "a wrong token"}; ` +
       "open the link that tinybard printed, which ends with ?token=... " +
       "(each start of the dashboard has a new token; --no-token starts one without)",
   );

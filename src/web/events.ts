@@ -1,165 +1,36 @@
-// Server-sent events about the runs that a page has selected. Each page has a read position in each
-// run's metrics.jsonl and receives the rows after it at its own pace, so that a slow or
-// disconnected page does not delay the others.
+// Server-sent events about the runs that pages have selected: sends what is new to all subscribed
+// pages.
 
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
-import { join } from "node:path";
-import { crc32 } from "node:zlib";
-import { parseRow } from "../runs/metrics.ts";
-import type { Events, MetricsRow, ReadPosition } from "./protocol.ts";
-import type { RunIndex } from "./run-index.ts";
-import { HttpError } from "./validate.ts";
+import { metricsFile } from "../runs/metrics.ts";
+import type { Events, ReadPosition } from "./protocol.ts";
+import { type RunIndex, toVersion } from "./run-index.ts";
+import { SnapshotHistory } from "./snapshot-history.ts";
+import { Subscriber } from "./subscriber.ts";
 
-/** The maximum number of bytes of a file that are read and sent at a time. */
-const MAX_CHUNK_BYTES = 256 * 1024;
-/** The number of bytes that a checksum covers: at least the last row, whose timing is unique. */
-const CHECKSUM_BYTES = 256;
 const POLL_INTERVAL = 250; // milliseconds
 const HEARTBEAT_INTERVAL = 10_000; // milliseconds
+/** The share of the time that listing the runs may take: a folder of many is listed less often. */
+const LISTING_SHARE = 0.05;
 
-/**
- * Parses read positions by run, such as `A:120:7,B`. Throws an HttpError unless each item is the
- * encoded name of a run, followed by nothing, an offset, or an offset and a checksum.
- */
-export function parseReadPositions(text: string): Map<string, ReadPosition> {
-  const positions = new Map<string, ReadPosition>();
-  for (const item of text.split(",").filter(Boolean)) {
-    const [, encodedName, next = 0, mark = 0] =
-      /^([^:]+)(?::(\d{1,15})(?::(\d{1,10}))?)?$/.exec(item) ?? [];
-    const name = encodedName && decodeName(encodedName);
-    if (!name || positions.has(name) || Number(mark) >= 2 ** 32)
-      throw new HttpError(400, `${item.slice(0, 80)} is not a position, expected RUN:OFFSET:MARK`);
-    positions.set(name, { next: Number(next), mark: Number(mark) });
-  }
-  return positions;
-}
-
-/** Returns null for an invalid percent-encoding. */
-function decodeName(text: string): string | null {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return null;
-  }
-}
-
-function formatReadPositions(positions: Map<string, ReadPosition>): string {
-  return Array.from(
-    positions,
-    ([run, { next, mark }]) => `${encodeURIComponent(run)}:${next}:${mark}`,
-  ).join(",");
-}
-
-/** The event stream of one page. */
-class Subscriber {
-  readonly #response: ServerResponse;
-  readonly #runs: RunIndex;
-  readonly #positions: Map<string, ReadPosition>;
-  #isFull = false;
-
-  constructor(response: ServerResponse, runs: RunIndex, positions: Map<string, ReadPosition>) {
-    this.#response = response;
-    this.#runs = runs;
-    this.#positions = positions;
-    response.on("drain", () => {
-      this.#isFull = false;
-      this.sendNewRows();
-    });
-  }
-
-  get runs(): string[] {
-    return [...this.#positions.keys()];
-  }
-
-  send<K extends keyof Events>(name: K, data: Events[K]): void {
-    const id = formatReadPositions(this.#positions);
-    const text = `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
-    this.#isFull = !this.#response.write(text);
-  }
-
-  sendHeartbeat(): void {
-    if (!this.#isFull) this.#response.write(": still here\n\n");
-  }
-
-  close(error: Error): void {
-    this.#response.destroy(error);
-  }
-
-  /** Sends the rows after the read positions, until the write buffer is full. */
-  sendNewRows(): void {
-    for (const run of this.runs) this.#sendNewRowsOf(run);
-  }
-
-  #sendNewRowsOf(run: string): void {
-    const file = join(this.#runs.getFolder(run), "metrics.jsonl");
-    while (!this.#isFull) {
-      const position = this.#positions.get(run) as ReadPosition;
-      const chunk = readRowsFrom(file, position);
-      if (chunk === "replaced") {
-        this.#positions.set(run, { next: 0, mark: 0 });
-        this.send("restart", { run });
-        continue;
-      }
-      if (chunk.next === position.next) return;
-      this.#positions.set(run, { next: chunk.next, mark: chunk.mark });
-      this.send("rows", { run, ...chunk });
-    }
-  }
-}
-
-/**
- * Reads the complete lines after a position. Returns "replaced" if the file has been replaced since
- * the position was taken.
- */
-function readRowsFrom(
-  file: string,
-  position: ReadPosition,
-): ({ rows: MetricsRow[] } & ReadPosition) | "replaced" {
-  const isFile = statSync(file, { throwIfNoEntry: false })?.isFile(); // opening a pipe would block
-  if (!isFile) return { rows: [], ...position };
-  const fd = openSync(file, "r");
-  try {
-    const { size } = fstatSync(fd);
-    if (size < position.next || computeChecksumBefore(fd, position.next) !== position.mark)
-      return "replaced";
-    const bytes = Buffer.alloc(Math.min(MAX_CHUNK_BYTES, size - position.next));
-    const count = readSync(fd, bytes, 0, bytes.length, position.next);
-    const lineEnd = bytes.subarray(0, count).lastIndexOf("\n") + 1;
-    // a chunk without a newline is a part of a damaged line, which is passed over
-    const end = lineEnd === 0 && count === MAX_CHUNK_BYTES ? count : lineEnd;
-    const lines = bytes.toString("utf8", 0, end).split("\n");
-    const next = position.next + end;
-    const rows = lines.flatMap((line) => parseRow(line) ?? []);
-    return { rows, next, mark: computeChecksumBefore(fd, next) };
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** Returns the CRC-32 of the last bytes before an offset. 0 at the beginning of the file. */
-function computeChecksumBefore(fd: number, offset: number): number {
-  const bytes = Buffer.alloc(Math.min(CHECKSUM_BYTES, offset));
-  const count = readSync(fd, bytes, 0, bytes.length, offset - bytes.length);
-  return crc32(bytes.subarray(0, count));
-}
-
-/** Sends events to all subscribed pages. */
 export class EventBroadcaster {
   readonly #runs: RunIndex;
   readonly #onCountChange: (count: number) => void;
   readonly #subscribers = new Set<Subscriber>();
-  /** The snapshots so far, for pages that subscribe later. */
-  readonly #snapshots: Events["snapshot"][] = [];
+  readonly #snapshots = new SnapshotHistory();
   readonly #timers: NodeJS.Timeout[];
   #status: Events["status"] | null = null;
-  #runNames: string;
+  #runsVersion: string;
+  #nextListing = 0;
+  /** The versions of the metrics files of the subscribed runs at the last poll. */
+  #versions = new Map<string, string>();
 
   /** `onCountChange` is called with the number of subscribers when it has changed. */
   constructor(runs: RunIndex, onCountChange: (count: number) => void) {
     this.#runs = runs;
     this.#onCountChange = onCountChange;
-    this.#runNames = runs.getNames().join();
+    this.#runsVersion = runs.getVersion();
     this.#timers = [
       setInterval(() => this.#poll(), POLL_INTERVAL),
       setInterval(
@@ -171,7 +42,9 @@ export class EventBroadcaster {
 
   /** Returns the runs that at least one page has selected. */
   getSubscribedRuns(): Set<string> {
-    return new Set([...this.#subscribers].flatMap((subscriber) => subscriber.runs));
+    const runs = new Set<string>();
+    for (const subscriber of this.#subscribers) for (const run of subscriber.runs) runs.add(run);
+    return runs;
   }
 
   /** Turns a response into an event stream about the runs in `positions`. */
@@ -182,28 +55,27 @@ export class EventBroadcaster {
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-store",
     });
-    const subscriber = new Subscriber(response, this.#runs, positions);
+    const subscriber = new Subscriber(response, this.#runs, this.#snapshots, positions);
     response.on("close", () => {
       this.#subscribers.delete(subscriber);
       this.#onCountChange(this.#subscribers.size);
     });
+    response.on("drain", () => this.#attempt(subscriber, () => subscriber.resume()));
     this.#subscribers.add(subscriber);
     this.#onCountChange(this.#subscribers.size);
     response.write("retry: 1000\n\n");
-    if (this.#status) subscriber.send("status", this.#status);
-    for (const snapshot of this.#snapshots)
-      if (positions.has(snapshot.run)) subscriber.send("snapshot", snapshot);
-    subscriber.sendNewRows();
+    if (this.#status) subscriber.notify("status", this.#status);
+    else subscriber.sendNews();
   }
 
   sendStatus(status: Events["status"]): void {
     this.#status = status;
-    this.#forEach((subscriber) => subscriber.send("status", status));
+    this.#forEach((subscriber) => subscriber.notify("status", status));
   }
 
   sendSnapshot(snapshot: Events["snapshot"]): void {
-    this.#snapshots.push(snapshot);
-    this.#forEach((subscriber) => subscriber.send("snapshot", snapshot));
+    this.#snapshots.add(snapshot);
+    this.#forEach((subscriber) => subscriber.sendNews());
   }
 
   close(): void {
@@ -211,21 +83,54 @@ export class EventBroadcaster {
   }
 
   #poll(): void {
-    const runNames = this.#runs.getNames().join();
-    if (runNames !== this.#runNames) this.#forEach((subscriber) => subscriber.send("runs", {}));
-    this.#runNames = runNames;
-    this.#forEach((subscriber) => subscriber.sendNewRows());
+    const start = performance.now();
+    if (start >= this.#nextListing) {
+      const version = this.#runs.getVersion();
+      if (version !== this.#runsVersion)
+        this.#forEach((subscriber) => subscriber.notify("runs", {}));
+      this.#runsVersion = version;
+      const end = performance.now();
+      this.#nextListing = end + (end - start) / LISTING_SHARE;
+    }
+    const changed = this.#findChangedRuns();
+    this.#forEach((subscriber) => {
+      if (subscriber.runs.some((run) => changed.has(run))) subscriber.sendNews();
+    });
   }
 
-  /** Calls `notify` for each subscriber. An error closes that subscriber's stream only. */
-  #forEach(notify: (subscriber: Subscriber) => void): void {
-    for (const subscriber of this.#subscribers) {
-      try {
-        notify(subscriber);
-      } catch (error) {
-        this.#subscribers.delete(subscriber);
-        subscriber.close(error as Error);
-      }
+  /** Returns the subscribed runs whose metrics have changed since the last call. */
+  #findChangedRuns(): Set<string> {
+    const versions = new Map<string, string>();
+    const changed = new Set<string>();
+    for (const run of this.getSubscribedRuns()) {
+      const version = this.#getMetricsVersion(run);
+      versions.set(run, version);
+      if (version !== this.#versions.get(run)) changed.add(run);
+    }
+    this.#versions = versions;
+    return changed;
+  }
+
+  #getMetricsVersion(run: string): string {
+    try {
+      const file = metricsFile(this.#runs.getFolder(run));
+      return toVersion(statSync(file));
+    } catch (error) {
+      return String(error); // the run or the file has been removed
+    }
+  }
+
+  #forEach(task: (subscriber: Subscriber) => void): void {
+    for (const subscriber of this.#subscribers) this.#attempt(subscriber, () => task(subscriber));
+  }
+
+  /** Runs a task. An error closes the stream of its subscriber only. */
+  #attempt(subscriber: Subscriber, task: () => void): void {
+    try {
+      task();
+    } catch (error) {
+      this.#subscribers.delete(subscriber);
+      subscriber.close(error as Error);
     }
   }
 }

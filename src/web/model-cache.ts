@@ -4,12 +4,14 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
-import { UsageError } from "../errors.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import { loadRun } from "../runs/load.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { RunIndex } from "./run-index.ts";
 import { HttpError } from "./validate.ts";
+
+/** The maximum number of requests that use models at a time, each of which holds results. */
+const MAX_REQUESTS = 16;
 
 export interface LoadedModel {
   readonly model: LanguageModel;
@@ -30,6 +32,7 @@ export class ModelCache {
   readonly device: Device;
   readonly #runs: RunIndex;
   #latest: CacheEntry | null = null;
+  #requests = 0;
 
   constructor(runs: RunIndex, device: Device) {
     this.device = device;
@@ -39,15 +42,19 @@ export class ModelCache {
   /**
    * Calls `work` with the model of a run's current checkpoint. The model is not freed until `work`
    * has finished, even if other models are requested in the meantime. Throws an HttpError if the
-   * run has no checkpoint.
+   * run has no checkpoint, or a damaged one.
    */
   async use<T>(run: string, work: (loaded: LoadedModel) => T | Promise<T>): Promise<T> {
+    if (this.#requests === MAX_REQUESTS)
+      throw new HttpError(503, `${MAX_REQUESTS} requests are using models already; try again`);
     const entry = this.#getCurrent(run);
     entry.users++;
+    this.#requests++;
     try {
       return await work(entry);
     } finally {
       entry.users--;
+      this.#requests--;
       if (entry !== this.#latest) this.#freeIfUnused(entry);
     }
   }
@@ -70,8 +77,7 @@ export class ModelCache {
     try {
       return loadRun(folder, this.device, checkpoints);
     } catch (error) {
-      if (error instanceof UsageError) throw new HttpError(409, error.message);
-      throw error;
+      throw new HttpError(409, (error as Error).message);
     }
   }
 
@@ -84,6 +90,9 @@ export class ModelCache {
 
 /** Returns the modification time of a checkpoint's weights in milliseconds. 0 if there are none. */
 function getModificationTime(checkpoint: string): number {
-  const file = join(checkpoint, "model.safetensors");
-  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  try {
+    return statSync(join(checkpoint, "model.safetensors")).mtimeMs;
+  } catch {
+    return 0;
+  }
 }

@@ -2,6 +2,7 @@
 
 import { readdirSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { setImmediate as nextTask } from "node:timers/promises";
 import { readTensorInfo } from "../files/safetensors.ts";
 import { findWeightsFile, readConfig } from "../runs/load.ts";
 import { numel } from "../shape.ts";
@@ -27,8 +28,8 @@ export class RunIndex {
   readonly #parent: string;
   readonly live: LiveRun | null;
   readonly #peak: PeakRate;
-  /** Parameter counts by run. They take a while to read from a checkpoint and do not change. */
-  readonly #parameterCounts = new Map<string, number | null>();
+  /** The properties of the runs, with the versions of the files that they were read from. */
+  #infos = new Map<string, { version: string; info: RunInfo | null }>();
 
   /** `run` is the folder of any run. The index also contains the other runs in its parent. */
   constructor(run: string, live: Omit<LiveRun, "name"> | null, peak: PeakRate) {
@@ -38,14 +39,39 @@ export class RunIndex {
     this.live = live && { name: basename(path), ...live };
   }
 
-  /** Returns the names of all runs, newest first. None if the folder cannot be read. */
-  getNames(): string[] {
-    const runs: { name: string; created: number }[] = [];
+  /** Returns the properties of all runs, newest first, without those whose config is invalid. */
+  async getInfos(): Promise<RunInfo[]> {
+    const infos = new Map<string, { version: string; info: RunInfo | null }>();
+    for (const { name, config } of this.#list()) {
+      const version = `${toVersion(config)} ${this.#getWeightsVersion(name)}`;
+      const known = this.#infos.get(name);
+      if (known?.version === version) {
+        infos.set(name, known);
+        continue;
+      }
+      infos.set(name, { version, info: this.#readInfo(name) });
+      await nextTask(); // other requests are answered while many runs are read
+    }
+    this.#infos = infos;
+    return [...infos.values()].flatMap(({ info }) => info ?? []);
+  }
+
+  /** Returns a string that changes if a run is added, removed or replaced. */
+  getVersion(): string {
+    // a name cannot contain a slash
+    return this.#list()
+      .map(({ name, config }) => `${name}/${toVersion(config)}`)
+      .join("/");
+  }
+
+  /** Lists the runs, newest first. None if the folder cannot be read. */
+  #list(): { name: string; config: Stats }[] {
+    const runs: { name: string; config: Stats }[] = [];
     for (const name of listFolder(this.#parent)) {
       const config = this.#findConfig(name);
-      if (config) runs.push({ name, created: config.mtimeMs });
+      if (config) runs.push({ name, config });
     }
-    return runs.sort((a, b) => b.created - a.created).map(({ name }) => name);
+    return runs.sort((a, b) => b.config.mtimeMs - a.config.mtimeMs);
   }
 
   /**
@@ -72,8 +98,8 @@ export class RunIndex {
     }
   }
 
-  /** Returns the properties of a run. Null if its config cannot be read. */
-  getInfo(name: string): RunInfo | null {
+  /** Reads the properties of a run. Null if its config cannot be read. */
+  #readInfo(name: string): RunInfo | null {
     const folder = join(this.#parent, name);
     let config: TrainConfig;
     try {
@@ -82,33 +108,41 @@ export class RunIndex {
       return null; // one unreadable run must not hide the others
     }
     const isLive = name === this.live?.name;
-    const parameters = isLive
-      ? (this.live?.parameters ?? null)
-      : this.#countParameters(name, config);
+    const weights = findWeightsFile(folder);
+    const parameters = isLive ? (this.live?.parameters ?? null) : countParameters(weights, config);
     return {
       name,
       config: { ...config },
       isLive,
-      hasCheckpoint: findWeightsFile(folder) !== undefined,
+      hasCheckpoint: weights !== undefined,
       parameters,
       flopsPerToken: parameters === null ? null : flopsPerToken(parameters, config),
       peak: config.device === this.#peak.device ? this.#peak.peak : null,
     };
   }
 
-  /** Reads the number of parameters from a run's checkpoint. Null if it is not known yet. */
-  #countParameters(name: string, config: TrainConfig): number | null {
-    const known = this.#parameterCounts.get(name);
-    if (known !== undefined) return known;
-    const file = findWeightsFile(join(this.#parent, name));
-    if (!file || config.loraRank !== undefined) return null; // LoRA saves the adapters only
+  #getWeightsVersion(name: string): string {
     try {
-      const count = countWeights(file, config.tieWeights);
-      this.#parameterCounts.set(name, count);
-      return count;
-    } catch {
-      return null; // the file is damaged, or is being replaced right now
+      const file = findWeightsFile(join(this.#parent, name));
+      return file === undefined ? "none" : toVersion(statSync(file));
+    } catch (error) {
+      return String(error);
     }
+  }
+}
+
+/** Returns a string that changes if a file is written or replaced. */
+export function toVersion({ ino, size, mtimeMs }: Stats): string {
+  return `${ino} ${size} ${mtimeMs}`;
+}
+
+/** Reads the number of parameters from the header of a checkpoint. Null if it is not known yet. */
+function countParameters(file: string | undefined, config: TrainConfig): number | null {
+  if (!file || config.loraRank !== undefined) return null; // LoRA saves the adapters only
+  try {
+    return countWeights(file, config.tieWeights);
+  } catch {
+    return null; // the file is damaged, or is being replaced right now
   }
 }
 

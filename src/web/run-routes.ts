@@ -1,9 +1,11 @@
 // The routes for runs: the list of runs, their events, their metrics as CSV, and control of the run
 // that is being trained.
 
+import { FileError } from "../files/file-error.ts";
 import { toCSV } from "../runs/csv.ts";
 import { iterateRows } from "../runs/metrics.ts";
-import { type EventBroadcaster, parseReadPositions } from "./events.ts";
+import type { EventBroadcaster } from "./events.ts";
+import { parseReadPositions } from "./metrics-reader.ts";
 import type { Control } from "./protocol.ts";
 import { sendJSON, writeChunk } from "./responses.ts";
 import type { Routes } from "./router.ts";
@@ -22,11 +24,7 @@ export function createRunRoutes(
   control: (action: Control["action"]) => boolean,
 ): Routes {
   return {
-    "GET /runs": ({ response }) => {
-      const infos = runs.getNames().map((name) => runs.getInfo(name));
-      const readable = infos.filter((info) => info !== null);
-      sendJSON(response, readable);
-    },
+    "GET /runs": async ({ response }) => sendJSON(response, await runs.getInfos()),
 
     "GET /events": ({ request, response, query }) => {
       // when a browser reconnects, this header has its position, and the query is out of date
@@ -36,12 +34,17 @@ export function createRunRoutes(
 
     "GET /runs/:run/metrics.csv": async ({ response, params }) => {
       const folder = runs.getFolder(params.run);
-      const name = `${encodeURIComponent(params.run)}.csv`;
-      response.setHeader("content-disposition", `attachment; filename="${name}"`);
-      for (const chunk of toCSV(iterateRows(folder))) {
-        if (!response.headersSent)
-          response.writeHead(200, { "content-type": "text/csv; charset=utf-8" });
-        if (!(await writeChunk(response, chunk))) return;
+      const headers = {
+        "content-type": "text/csv; charset=utf-8",
+        "content-disposition": formatDisposition(`${params.run}.csv`),
+      };
+      try {
+        for (const chunk of toCSV(iterateRows(folder))) {
+          if (!response.headersSent) response.writeHead(200, headers);
+          if (!(await writeChunk(response, chunk))) return;
+        }
+      } catch (error) {
+        throw error instanceof FileError ? new HttpError(409, error.message) : error;
       }
       response.end();
     },
@@ -54,4 +57,13 @@ export function createRunRoutes(
       sendJSON(response, { asked: action }, 202); // words-ok: a JSON field of the protocol
     },
   };
+}
+
+/** Returns the header of a download with a name of any characters (RFC 6266). */
+function formatDisposition(name: string): string {
+  const encoded = encodeURIComponent(name).replace(
+    /['()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `attachment; filename*=UTF-8''${encoded}`;
 }

@@ -45,6 +45,7 @@ export async function serve(
   });
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
+  server.timeout = 60_000; // of a client that reads nothing; open pages receive heartbeats
   const actualPort = await listen(server, port);
   const query = token === null ? "" : `?token=${token}`;
   return { server, url: `http://127.0.0.1:${actualPort}/${query}` };

@@ -91,10 +91,10 @@ async function generateSample({ model, tokenizer, config }: LoadedRun): Promise<
 /** Computes the gradients of the batch that comes next in the run's training. */
 async function computeGradients(loaded: LoadedRun, device: Device): Promise<void> {
   const { model, config, state } = loaded;
-  const { blockSize } = config;
   const tokens = await loadTrainingTokens(loaded);
+  const blockSize = Math.min(config.blockSize, MAX_BATCH_TOKENS);
   const fittingBatch = Math.floor(MAX_BATCH_TOKENS / blockSize);
-  const batchSize = Math.max(1, Math.min(config.batchSize, fittingBatch));
+  const batchSize = Math.min(config.batchSize, fittingBatch);
   const { seed } = config;
   const { step } = state;
   useGenerator(new Generator(seed), () =>

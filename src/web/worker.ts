@@ -71,7 +71,8 @@ function show({ run, live }: ShownRun): void {
     if (live) post({ control: action });
     return live !== null;
   });
-  Object.assign(routes, runRoutes, graphRoutes, createModelRoutes(runs, cpu));
+  const allRoutes = { ...runRoutes, ...graphRoutes, ...createModelRoutes(runs, cpu) };
+  for (const [route, handle] of Object.entries(allRoutes)) routes[route] = handle;
   watchCheckpoints(runs, events, cpu);
   post({ shown: true });
 }

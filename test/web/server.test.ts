@@ -149,10 +149,10 @@ test("events continue at the read position, and restart after a file was truncat
 
   // resumed from an earlier step while the page was disconnected, and already longer than before
   const lastId = reconnected[reconnected.length - 1].id;
-  writeFileSync(file, line(1) + line(8.5) + line(9.5) + line(10.5) + line(11));
+  writeFileSync(file, line(1) + line(5) + line(6) + line(7) + line(11));
   const replaced = await receiveUntilStep(11, lastId);
   const relevant = replaced.filter(({ name }) => name === "rows" || name === "restart");
-  assert.equal(getSteps(relevant), ["restart", 1, 8.5, 9.5, 10.5, 11]);
+  assert.equal(getSteps(relevant), ["restart", 1, 5, 6, 7, 11]);
   rmSync(join(folder, "runs", "growing"), { recursive: true });
 });
 

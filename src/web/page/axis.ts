@@ -12,6 +12,9 @@ export const timeSpacings = [
   ...stepSpacings.map((hours) => 3600 * hours),
 ];
 
+/** The smallest range in relation to its values: f64 can represent the ticks of such a range. */
+const RESOLUTION = 1e-9;
+
 /** Returns the range of a y axis for values from `low` to `high`: the values and a margin. */
 export function yRange(
   low: number | null,
@@ -21,7 +24,8 @@ export function yRange(
 ): [number, number] {
   if (low === null || high === null) return isLog ? [1, 10] : [0, 1];
   if (isLog) return low < high ? [low / 1.03, high * 1.03] : [low / 2, high * 2];
-  const margin = 0.05 * (high - low) || 0.05 * Math.abs(high) || 1;
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const margin = low < high ? Math.max(0.05 * (high - low), RESOLUTION * size) : 0.05 * size || 1;
   return fromZero && low >= 0 ? [0, high + margin] : [low - margin, high + margin];
 }
 

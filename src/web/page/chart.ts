@@ -6,7 +6,7 @@ import { logTicks, stepSpacings, timeSpacings, yRange } from "./axis.ts";
 import { cssColor, onThemeChange } from "./colors.ts";
 import { downsample, getSampleXs, type Range } from "./downsample.ts";
 import { formatDuration, formatInteger, formatShort } from "./format.ts";
-import type { Column } from "./series.ts";
+import { type Column, MAX_VALUE } from "./series.ts";
 
 export interface Line {
   x: Column;
@@ -112,8 +112,9 @@ export class Chart {
     const values = downsample(x, y, this.#range, count);
     if (scale === 1 && !isLog) return values;
     return values.map((value) => {
-      if (value === null || (isLog && value <= 0)) return null;
-      return value * scale;
+      const scaled = (value ?? Number.NaN) * scale;
+      const isShown = Math.abs(scaled) <= MAX_VALUE && !(isLog && scaled < 1 / MAX_VALUE);
+      return isShown ? scaled : null;
     });
   }
 

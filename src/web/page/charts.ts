@@ -137,7 +137,7 @@ export class Charts {
 
   #describePosition(): string {
     if (this.#cursor === null) {
-      const count = this.#runs.reduce((sum, { series }) => sum + series.steps.step.length, 0);
+      const count = this.#runs.reduce((sum, { series }) => sum + series.stepCount, 0);
       return `${formatInteger(count)} logged steps`;
     }
     return this.#settings.x === "step"

@@ -57,11 +57,10 @@ export function createCurvesView(root: HTMLElement, stream: EventStream): void {
   stream.on("snapshot", (snapshot) => snapshots.add(snapshot));
   stream.on("status", (status) => runControl.setStatus(status));
   stream.on("runs", reload);
-  stream.onStateChange((state) => {
-    runControl.setConnected(state === "open");
-    // after a reconnection the server may be a different one, with other runs
-    if (state === "open" || state === "rejected") reload();
-  });
+  stream.onStateChange((state) => runControl.setConnected(state === "open"));
+  // the list may have changed since the last connection, and the server may be a different one
+  stream.onReply(reload);
+  let reloads = 0;
 
   function getSeries(run: string): Series {
     const series = seriesByRun.get(run) ?? new Series();
@@ -75,9 +74,11 @@ export function createCurvesView(root: HTMLElement, stream: EventStream): void {
 
   /** Fetches the list of runs and updates the selection. */
   async function reload(): Promise<void> {
+    const reloadNumber = ++reloads;
     let infos: RunInfo[];
     try {
       infos = await fetchJson<RunInfo[]>("/runs");
+      if (reloadNumber !== reloads) return; // a newer list is on its way
     } catch (error) {
       errorMessage.textContent = (error as Error).message;
       return;
@@ -92,9 +93,14 @@ export function createCurvesView(root: HTMLElement, stream: EventStream): void {
     else subscribe();
   }
 
-  /** Subscribes to the events of the selected runs and shows these runs. */
+  /** Subscribes to the events of the selected runs and shows these runs. Forgets all others. */
   function subscribe(): void {
-    stream.subscribe(getSelectedNames());
+    const names = getSelectedNames();
+    for (const run of [...seriesByRun.keys()].filter((name) => !names.includes(name))) {
+      seriesByRun.delete(run);
+      stream.forget(run);
+    }
+    stream.subscribe(names);
     showSelected();
   }
 

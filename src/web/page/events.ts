@@ -15,7 +15,8 @@ const RETRY_DELAY_MS = 1000;
 export class EventStream {
   readonly #listeners: Listeners = { rows: [], restart: [], snapshot: [], status: [], runs: [] };
   readonly #stateListeners: ((state: ConnectionState) => void)[] = [];
-  /** The read position of each run, kept while the run is not subscribed to. */
+  readonly #replyListeners: (() => void)[] = [];
+  /** The read position of each run. */
   readonly #positions = new Map<string, ReadPosition>();
   #runs: readonly string[] = [];
   #source: EventSource | null = null;
@@ -30,6 +31,19 @@ export class EventStream {
   onStateChange(listener: (state: ConnectionState) => void): void {
     this.#stateListeners.push(listener);
     listener(this.#state);
+  }
+
+  /**
+   * Calls `listener` whenever the server has opened a connection or has rejected it. Events that
+   * were sent while there was none are lost, apart from rows and snapshots.
+   */
+  onReply(listener: () => void): void {
+    this.#replyListeners.push(listener);
+  }
+
+  /** Forgets the read position of a run: its rows are sent again from the beginning. */
+  forget(run: string): void {
+    this.#positions.delete(run);
   }
 
   /** Replaces the subscribed runs. Each one continues from its last read position. */
@@ -47,12 +61,16 @@ export class EventStream {
     });
     const query = new URLSearchParams({ after: positions.join() });
     const source = new EventSource(withToken(`/events?${query}`));
-    source.onopen = () => this.#setState("open");
+    source.onopen = () => {
+      this.#setState("open");
+      for (const listener of this.#replyListeners) listener();
+    };
     source.onerror = () => {
       // the browser reconnects after a network error, but not after an HTTP error
       const isRejected = source.readyState === EventSource.CLOSED;
       if (isRejected) this.#timer = setTimeout(() => this.#connect(), RETRY_DELAY_MS);
       this.#setState(isRejected ? "rejected" : "lost");
+      if (isRejected) for (const listener of this.#replyListeners) listener();
     };
     for (const name of Object.keys(this.#listeners) as (keyof Events)[])
       source.addEventListener(name, ({ data }) => this.#dispatch(name, JSON.parse(data)));

@@ -4,7 +4,11 @@ import type { RunInfo } from "../protocol.ts";
 import { withToken } from "./api.ts";
 import { RUN_COLORS } from "./colors.ts";
 import { element } from "./element.ts";
+import { formatInteger } from "./format.ts";
 import { swatch } from "./legend.ts";
+
+/** The number of runs that are listed at first, and added with each press of the button. */
+const PAGE_SIZE = 200;
 
 export class RunList {
   readonly root = element("ul", { class: "runs" });
@@ -13,6 +17,7 @@ export class RunList {
   /** The color index of each selected run, by name. A run keeps its color while selected. */
   readonly #colors = new Map<string, number>();
   #hasSelected = false;
+  #listedCount = PAGE_SIZE;
 
   /** `onChange` is called after the user has selected or deselected a run. */
   constructor(onChange: () => void) {
@@ -33,14 +38,17 @@ export class RunList {
    */
   update(infos: RunInfo[]): void {
     this.#infos = infos;
-    const names = infos.map(({ name }) => name);
-    const deleted = [...this.#colors.keys()].filter((name) => !names.includes(name));
+    const names = new Set(infos.map(({ name }) => name));
+    const deleted = [...this.#colors.keys()].filter((name) => !names.has(name));
     for (const name of deleted) this.#colors.delete(name);
     const first = infos.find(({ isLive }) => isLive) ?? infos[0];
     if (first && this.#colors.size === 0 && (deleted.length > 0 || !this.#hasSelected))
       this.#select(first.name);
     const focused = document.activeElement?.getAttribute("data-run");
-    this.root.replaceChildren(...infos.map((info) => this.#createItem(info)));
+    const listed = infos.filter(({ name }, i) => i < this.#listedCount || this.#colors.has(name));
+    this.root.replaceChildren(...listed.map((info) => this.#createItem(info)));
+    const hiddenCount = infos.length - listed.length;
+    if (hiddenCount > 0) this.root.append(this.#createMoreButton(hiddenCount));
     if (focused) this.root.querySelector<HTMLElement>(`[data-run=${CSS.escape(focused)}]`)?.focus();
   }
 
@@ -51,6 +59,16 @@ export class RunList {
     let color = 0;
     while (color < RUN_COLORS && used.includes(color)) color++;
     this.#colors.set(name, color < RUN_COLORS ? color : used.length % RUN_COLORS);
+  }
+
+  /** Creates a button that lists more of the older runs, which are not in the document yet. */
+  #createMoreButton(hiddenCount: number): HTMLElement {
+    const onclick = () => {
+      this.#listedCount += PAGE_SIZE;
+      this.update(this.#infos);
+    };
+    const text = `List more of ${formatInteger(hiddenCount)} older runs`;
+    return element("li", {}, element("button", { type: "button", onclick }, text));
   }
 
   #createItem({ name, config, isLive, parameters }: RunInfo): HTMLElement {

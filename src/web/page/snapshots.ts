@@ -8,6 +8,8 @@ import { oncePerFrame } from "./frame.ts";
 import { createHistograms } from "./histograms.ts";
 
 const NEWEST = "newest";
+/** The maximum number of snapshots of a run. */
+const MAX_SNAPSHOTS = 64;
 
 export class Snapshots {
   readonly root: HTMLElement;
@@ -61,12 +63,15 @@ export class Snapshots {
       if (step > snapshot.step) byStep.delete(step);
     }
     byStep.set(snapshot.step, snapshot);
+    if (byStep.size > MAX_SNAPSHOTS) dropEverySecond(byStep);
     this.#snapshots.set(run, byStep);
     this.#redraw();
   }
 
-  /** Sets the runs that can be chosen. */
+  /** Sets the runs that can be chosen. Drops the snapshots of all others. */
   setRuns(runs: readonly string[]): void {
+    for (const run of [...this.#snapshots.keys()].filter((name) => !runs.includes(name)))
+      this.#snapshots.delete(run);
     this.#selectedRuns = runs;
     this.#redraw();
   }
@@ -110,6 +115,12 @@ export class Snapshots {
     this.#sample.textContent = snapshot.sample;
     this.#histograms.replaceChildren(...createHistograms(snapshot.histograms));
   }
+}
+
+/** Drops every second snapshot, but not the first and the last. */
+function dropEverySecond(byStep: Map<number, Snapshot>): void {
+  const steps = [...byStep.keys()];
+  for (let i = 1; i < steps.length - 1; i += 2) byStep.delete(steps[i]);
 }
 
 function describeStep(step: number): string {

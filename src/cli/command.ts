@@ -12,6 +12,8 @@ export interface Command<Flags = object> {
   operand?: string;
   /** True if run() gets only the flags that are present and applies the defaults itself. */
   appliesDefaults?: boolean;
+  /** True if the result is in files: the command goes on if nobody reads its output any more. */
+  writesFiles?: boolean;
   /** Describes the defaults that depend on the machine, for --help with these arguments. */
   describeDefaults?(args: readonly string[]): { note: string; values: object };
   /** Runs the command and returns the exit code. */

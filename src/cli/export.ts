@@ -19,6 +19,7 @@ interface ExportFlags extends RunFlags {
 
 export const exportCommand: Command<ExportFlags> = {
   summary: "export a model for Hugging Face transformers, or metrics as CSV",
+  writesFiles: true,
   options: {
     ...runOptions,
     out: { type: "string", help: "folder for the exported GPT-2", value: "DIR" },

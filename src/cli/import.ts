@@ -15,6 +15,7 @@ interface ImportFlags {
 
 export const importCommand: Command<ImportFlags> = {
   summary: "import a GPT-2 from Hugging Face transformers",
+  writesFiles: true,
   options: {
     from: {
       type: "string",

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The program: parses a command and its options, and runs it. Exit codes: 0 success, 1 failure,
-// 2 usage error, 130 (SIGINT) and 143 (SIGTERM) interrupted.
+// 2 usage error, 129 (SIGHUP), 130 (SIGINT), 143 (SIGTERM) and 141 (stdout closed) interrupted.
 
 import { setThreads } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
@@ -16,6 +16,7 @@ import { exportCommand } from "./export.ts";
 import { formatHelp } from "./help.ts";
 import { importCommand } from "./import.ts";
 import { checkNpmOptions } from "./npm.ts";
+import { catchOutputErrors, ignoreClosedOutput } from "./output.ts";
 import { quantizeCommand } from "./quantize.ts";
 import { runsCommand } from "./runs.ts";
 import { sampleCommand } from "./sample.ts";
@@ -80,6 +81,7 @@ async function main([name, ...args]: string[]): Promise<number> {
   const { threads, ...flags } = parseArguments(name, options, args, command.operand);
   if (typeof threads === "number") setThreads(threads);
   const defaults = command.appliesDefaults ? {} : getDefaults<object>(command.options);
+  if (command.writesFiles) ignoreClosedOutput();
   return command.run({ ...defaults, ...flags });
 }
 
@@ -124,10 +126,7 @@ function formatCommands(): string {
   ].join("\n");
 }
 
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0); // the reader, such as head, has closed the pipe
-  throw error;
-});
+catchOutputErrors();
 process.removeAllListeners("warning"); // Node's own format has the number of the process
 process.on("warning", ({ message }) => console.error(`warning: ${message}`));
 try {

@@ -24,6 +24,7 @@ interface QuantizeFlags extends RunFlags {
 
 export const quantizeCommand: Command<QuantizeFlags> = {
   summary: "quantize the weights of a model to 8 or 4 bits",
+  writesFiles: true,
   options: {
     ...runOptions,
     bits: { type: "integer", help: "bits per weight: 8 or 4", default: 8, value: "N" },

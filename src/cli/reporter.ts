@@ -109,7 +109,7 @@ export class TrainReporter {
 
   #warn(message: string): void {
     this.#progress?.clear();
-    console.error(`tinybard: ${message}`);
+    console.error(`warning: ${message}`);
   }
 
   #log(row: MetricsRow): void {

@@ -47,6 +47,7 @@ type Print = (line: string) => void;
 
 export const trainCommand: Command<TrainFlags> = {
   summary: "train a model",
+  writesFiles: true,
   options: { ...trainOptions, ...commandOptions },
   describeDefaults,
   appliesDefaults: true, // a preset overrides the defaults, and flags override the preset

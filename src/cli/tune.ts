@@ -13,6 +13,7 @@ import type { Command } from "./command.ts";
 
 export const tuneCommand: Command<Partial<TrainConfig>> = {
   summary: "find the fastest matmul algorithms of the GPU",
+  writesFiles: true,
   options: {
     preset: {
       type: "string",

@@ -26,7 +26,7 @@ export class EventFile {
   readonly #file: OptionalFile;
 
   /** A step above 0 makes TensorBoard ignore the events of later steps in older files. */
-  constructor(folder: string, config: object, step: number, warn: Warn = console.warn) {
+  constructor(folder: string, config: object, step: number, warn: Warn) {
     this.#file = new OptionalFile(warn);
     const host = hostname().replace(/[^\w.-]/g, "_");
     const pathAt = (seconds: number) =>

@@ -35,7 +35,8 @@ export async function train(
   if (typeof options !== "object") throw new UsageError(`train: options are ${options}`);
   const { resume, ...others } = options;
   const run = await (resume === undefined ? startRun(others) : resumeRun(resume, others));
-  const warn = (message: string) => (hooks.warning ?? console.warn)(message);
+  const warn = (message: string) =>
+    hooks.warning ? hooks.warning(message) : process.emitWarning(message);
   const metrics = new MetricsLog(run.out, run.state.step, warn);
   await hooks.start?.(run);
   return new TrainLoop(run, hooks, metrics).run();

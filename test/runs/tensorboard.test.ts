@@ -137,7 +137,7 @@ test("the parser's checksum is CRC-32C", () => {
 });
 
 test("a new file has the version, the options, and the metrics of each row", () => {
-  const events = new EventFile(newFolder(), { seed: 3, note: "a|b" }, 0);
+  const events = new EventFile(newFolder(), { seed: 3, note: "a|b" }, 0, assert.unreachable);
   for (const row of rows) events.append(row);
   events.append({ step: 7, elapsedSeconds: 4 });
   const [version, options, ...metrics] = readEvents(events.path);
@@ -160,8 +160,8 @@ test("a new file has the version, the options, and the metrics of each row", () 
 
 test("files of the same second have different names; a corrupt byte is detected", () => {
   const target = newFolder();
-  const first = new EventFile(target, {}, 0);
-  const second = new EventFile(target, {}, 0);
+  const first = new EventFile(target, {}, 0, assert.unreachable);
+  const second = new EventFile(target, {}, 0, assert.unreachable);
   assert.is.not(first.path, second.path);
   assert.match(
     first.path,

@@ -29,11 +29,13 @@ export function writeSynced(file: string, chunks: Iterable<Uint8Array>): void {
 }
 
 /**
- * Appends bytes to a regular file, which is created if there is none. If only a part can be
- * written, for example on a full disk, that part is removed again. Throws a FileError.
+ * Appends bytes to a regular file. If there is none, creates it, or throws if `mustExist` is true.
+ * If only a part can be written, for example on a full disk, that part is removed again. Throws a
+ * FileError.
  */
-export function appendBytes(file: string, bytes: Uint8Array): void {
-  const { O_WRONLY, O_CREAT, O_APPEND, O_NONBLOCK = 0 } = fs.constants; // none on Windows
+export function appendBytes(file: string, bytes: Uint8Array, { mustExist = false } = {}): void {
+  const { O_WRONLY, O_APPEND, O_NONBLOCK = 0 } = fs.constants; // O_NONBLOCK: not on Windows
+  const O_CREAT = mustExist ? 0 : fs.constants.O_CREAT;
   try {
     withOpenFile(file, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, (fd) => {
       const stat = fs.fstatSync(fd);

@@ -29,6 +29,7 @@ export class MetricsLog {
       const damaged = dropRowsFrom(folder, step, (row) => this.#plot.add(row));
       const what = damaged === 1 ? "1 damaged line was" : `${damaged} damaged lines were`;
       if (damaged > 0) warn(`${metricsFile(folder)}: ${what} dropped`);
+      appendBytes(metricsFile(folder), new Uint8Array());
     });
     if (!isClean) this.#separator = "\n";
   }
@@ -38,7 +39,8 @@ export class MetricsLog {
     this.#plot.add(row);
     const bytes = new TextEncoder().encode(this.#separator + formatRow(row));
     const isAppended = this.#metrics.attempt(() => {
-      appendBytes(metricsFile(this.#folder), bytes);
+      // the folder of a run that is being deleted must not become a part of a run again
+      appendBytes(metricsFile(this.#folder), bytes, { mustExist: true });
       this.#isSynced = false;
     });
     this.#separator = isAppended ? "" : "\n";

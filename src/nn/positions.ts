@@ -14,8 +14,9 @@ const BASE = 10_000;
  * console.log(nn.sinusoidalTable(16, 8).shape); // [ 16, 8 ]
  */
 export function sinusoidalTable(positions: number, size: number): Tensor {
+  const frequencies = getFrequencies(Math.ceil(size / 2), size);
   const wave = (p: number, c: number) => {
-    const angle = getAngle(p, c >> 1, size);
+    const angle = p * frequencies[c >> 1];
     return c % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
   };
   return table(positions, size, wave);
@@ -30,13 +31,14 @@ export function sinusoidalTable(positions: number, size: number): Tensor {
 export function rotaryTable(positions: number, size: number): Tensor {
   if (size % 2 !== 0) fail(`rotaryTable: size is ${size}, expected an even number`);
   const pairs = size / 2;
+  const frequencies = getFrequencies(pairs, size);
   const value = (p: number, c: number) =>
-    c < pairs ? Math.cos(getAngle(p, c, size)) : Math.sin(getAngle(p, c - pairs, size));
+    c < pairs ? Math.cos(p * frequencies[c]) : Math.sin(p * frequencies[c - pairs]);
   return table(positions, size, value);
 }
 
-function getAngle(position: number, pair: number, size: number): number {
-  return position * BASE ** ((-2 * pair) / size);
+function getFrequencies(pairs: number, size: number): Float64Array {
+  return new Float64Array(pairs).map((_, i) => BASE ** ((-2 * i) / size));
 }
 
 function table(positions: number, size: number, f: (position: number, channel: number) => number) {

@@ -149,23 +149,25 @@ export function resolveConfig(source: string, values: Partial<TrainConfig>): Tra
   const config: TrainConfig = { ...defaults, ...preset, ...defined(values) };
   checkValues(trainOptions, config, `preset ${config.preset}`);
   if (config.nEmbd % config.nHead !== 0)
-    throw new UsageError(`nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
-  checkVocabSize(config);
+    throw new UsageError(
+      `${source}: nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`,
+    );
+  checkVocabSize(source, config);
   const { batchSize, blockSize } = config;
   if (batchSize * blockSize > MAX_BATCH_TOKENS)
     throw new UsageError(
-      `batchSize is ${batchSize}: batches have ${batchSize * blockSize} tokens, ` +
+      `${source}: batchSize is ${batchSize}: batches have ${batchSize * blockSize} tokens, ` +
         `expected at most ${MAX_BATCH_TOKENS}`,
     );
   return config;
 }
 
-function checkVocabSize({ tokenizer, vocabSize }: TrainConfig): void {
+function checkVocabSize(source: string, { tokenizer, vocabSize }: TrainConfig): void {
   if (vocabSize === undefined) return;
   const limits = vocabSizes[tokenizer];
   if (limits && vocabSize >= limits.min) return;
   const expected = limits ? `${limits.min} or more` : "none: its size is fixed";
   throw new UsageError(
-    `vocabSize is ${vocabSize} for tokenizer ${tokenizer}, expected ${expected}`,
+    `${source}: vocabSize is ${vocabSize} for tokenizer ${tokenizer}, expected ${expected}`,
   );
 }

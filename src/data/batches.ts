@@ -39,8 +39,8 @@ export function splitTokens(
 ): { train: Int32Array; val: Int32Array } {
   const { train, val } = splitText(text);
   return {
-    train: Int32Array.from(tokenizer.encode(train)),
-    val: Int32Array.from(tokenizer.encode(val)),
+    train: tokenizer.encodeToInt32(train),
+    val: tokenizer.encodeToInt32(val),
   };
 }
 

@@ -1,5 +1,6 @@
 // A character tokenizer, the simplest kind: each character is a token.
 
+import { TokenList } from "./token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
 /**
@@ -49,7 +50,15 @@ export class CharTokenizer implements Tokenizer {
 
   /** Throws a RangeError with the position of the first character outside the vocabulary. */
   encode(text: string): number[] {
-    const ids: number[] = [];
+    return this.#encode(text).toArray();
+  }
+
+  encodeToInt32(text: string): Int32Array {
+    return this.#encode(text).toInt32Array();
+  }
+
+  #encode(text: string): TokenList {
+    const ids = new TokenList();
     for (const character of text) {
       const id = this.#ids.get(character);
       if (id === undefined) throw unknownCharacterError(character, ids.length);

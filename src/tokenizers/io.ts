@@ -12,7 +12,11 @@ import { type Tokenizer, TokenizerError } from "./tokenizer.ts";
 
 /** Loads a tokenizer of any kind from a JSON file. Throws a TokenizerError that names the file. */
 export function loadTokenizer(file: string): Tokenizer {
-  return withFileInErrors(file, () => tokenizerFromJSON(readJSON(file, MAX_TABLE_BYTES)));
+  return withFileInErrors(file, () => {
+    const tokenizer = tokenizerFromJSON(readJSON(file, MAX_TABLE_BYTES));
+    if (tokenizer.vocabSize === 0) throw new TokenizerError("the vocabulary has no tokens");
+    return tokenizer;
+  });
 }
 
 /**

@@ -5,8 +5,10 @@
 export interface Tokenizer {
   /** The number of tokens. Their ids are 0 to vocabSize - 1. */
   readonly vocabSize: number;
-  /** Returns the token ids of a text. */
+  /** Returns the token ids of a text. Throws a RangeError if they are too many for an array. */
   encode(text: string): number[];
+  /** Returns the token ids of a text of any length. */
+  encodeToInt32(text: string): Int32Array;
   /** Returns the text of token ids. Throws a RangeError for an id outside the vocabulary. */
   decode(ids: Iterable<number>): string;
   /** Returns an incremental decoder, for tokens that may end in the middle of a character. */

@@ -2,6 +2,7 @@
 // read, but no vocabulary contains every word.
 
 import { checkOptions } from "../errors.ts";
+import { countWords, matches, TokenList } from "./token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
 export interface WordTrainingOptions {
@@ -73,11 +74,7 @@ export class WordTokenizer implements Tokenizer {
       throw new TypeError(
         `WordTokenizer.train: vocabSize is ${vocabSize}, expected a whole number from 4 up`,
       );
-    const counts = new Map<string, number>();
-    for (const [match] of text.matchAll(pattern)) {
-      const word = applyCasing(match, casing);
-      counts.set(word, (counts.get(word) ?? 0) + 1);
-    }
+    const counts = countWords("WordTokenizer.train", wordsOf(text, casing));
     counts.delete(" "); // has a reserved id
     const ranked = [...counts].sort(([, a], [, b]) => b - a).map(([word]) => word);
     return new WordTokenizer(ranked.slice(0, vocabSize - RESERVED.length), { casing });
@@ -99,14 +96,22 @@ export class WordTokenizer implements Tokenizer {
   }
 
   encode(text: string): number[] {
-    const ids: number[] = [];
+    return this.#encode(text).toArray();
+  }
+
+  encodeToInt32(text: string): Int32Array {
+    return this.#encode(text).toInt32Array();
+  }
+
+  #encode(text: string): TokenList {
+    const ids = new TokenList();
     let previous = ""; // the text of the previous token
     let gap = ""; // the space after it; not encoded yet, since it may be the default gap
     const pushExplicitGap = (next: string) => {
       if (gap !== getDefaultGap(previous, next)) ids.push(gap === " " ? SPACE : JOIN);
       gap = "";
     };
-    for (const [match] of text.matchAll(pattern)) {
+    for (const match of matches(text, pattern)) {
       // "a" represents any word
       const canBeDefaultGap = gap === "" && getDefaultGap(previous, "a") === " ";
       if (match === " " && canBeDefaultGap) {
@@ -136,8 +141,8 @@ export class WordTokenizer implements Tokenizer {
 
   /** Returns the distinct words and marks of a text that do not survive a round trip. */
   lost(text: string): string[] {
-    const matches = new Set(Array.from(text.matchAll(pattern), ([match]) => match));
-    return [...matches].filter((match) => this.#getText(this.#getId(match)) !== match);
+    const distinct = countWords("lost", matches(text, pattern)).keys();
+    return [...distinct].filter((match) => this.#getText(this.#getId(match)) !== match);
   }
 
   decode(ids: Iterable<number>): string {
@@ -162,6 +167,10 @@ export class WordTokenizer implements Tokenizer {
   toJSON(): { type: "word"; casing: "keep" | "lower"; words: readonly string[] } {
     return { type: "word", casing: this.casing, words: this.words };
   }
+}
+
+function* wordsOf(text: string, casing: "keep" | "lower"): Generator<string> {
+  for (const match of matches(text, pattern)) yield applyCasing(match, casing);
 }
 
 function applyCasing(word: string, casing: "keep" | "lower"): string {

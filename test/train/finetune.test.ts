@@ -281,7 +281,11 @@ eachDevice("fine-tuning", (test, on) => {
         "{}",
         /tinybard-tokenizer.json: .* does not describe a known tokenizer/,
       ],
-      ["tinybard-tokenizer.json", '{"type":"char","characters":[]}', /json: .* has 0 tokens, and/],
+      [
+        "tinybard-tokenizer.json",
+        '{"type":"char","characters":[]}',
+        /json: the vocabulary has no tokens$/,
+      ],
       [
         "tinybard-tokenizer.json",
         JSON.stringify({ type: "char", characters }),

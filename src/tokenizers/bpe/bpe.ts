@@ -2,6 +2,7 @@
 // every text can be encoded. train.ts learns the merges, encode.ts applies them.
 
 import { checkOptions } from "../../errors.ts";
+import { countWords, TokenList } from "../token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "../tokenizer.ts";
 import { MergeTable } from "./encode.ts";
 import { fromHuggingFace, toHuggingFace, type Vocabulary } from "./huggingface.ts";
@@ -21,8 +22,17 @@ export interface BPETrainingOptions {
   specialTokens?: readonly string[];
 }
 
+/** Options of encode(). */
+interface EncodeOptions {
+  /** The special tokens in the text that become single ids. */
+  allowedSpecial?: "all" | readonly string[];
+}
+
 /** The maximum number of words whose ids are cached. */
 const MAX_CACHED_WORDS = 1 << 16;
+
+/** The maximum length of a word. Merging the tokens of one takes memory and seconds. */
+const MAX_WORD_BYTES = 2 ** 24;
 
 /** The maximum length of a cached word. */
 const MAX_CACHED_LENGTH = 64;
@@ -86,11 +96,7 @@ export class BPETokenizer implements Tokenizer {
     }
     if (specialTokens.includes("") || new Set(specialTokens).size < specialTokens.length)
       throw new TypeError("BPETokenizer.train: specialTokens must be distinct and not empty");
-    const wordCounts = new Map<string, number>();
-    for (const { part, isSpecial } of splitAtSpecialTokens(text, specialTokens)) {
-      if (isSpecial) continue;
-      for (const word of preTokenize(part)) wordCounts.set(word, (wordCounts.get(word) ?? 0) + 1);
-    }
+    const wordCounts = countWords("BPETokenizer.train", wordsOf(text, specialTokens));
     const { tokens, merges } = learnMerges(wordCounts, vocabSize - minSize);
     return new BPETokenizer({
       tokens: [...tokens, ...specialTokens.map(encodeUtf8)],
@@ -117,7 +123,16 @@ export class BPETokenizer implements Tokenizer {
    * Returns the ids of a text. Special tokens in it are encoded as ordinary text by default, so
    * that untrusted text cannot contain control tokens. Those in `allowedSpecial` become single ids.
    */
-  encode(text: string, options: { allowedSpecial?: "all" | readonly string[] } = {}): number[] {
+  encode(text: string, options: EncodeOptions = {}): number[] {
+    return this.#encode(text, options).toArray();
+  }
+
+  /** Returns the ids of a text of any length, with the options of encode(). */
+  encodeToInt32(text: string, options: EncodeOptions = {}): Int32Array {
+    return this.#encode(text, options).toInt32Array();
+  }
+
+  #encode(text: string, options: EncodeOptions): TokenList {
     checkOptions("encode", options, ["allowedSpecial"]);
     const { special } = this.vocabulary;
     const { allowedSpecial = [] } = options;
@@ -127,14 +142,13 @@ export class BPETokenizer implements Tokenizer {
       const name = JSON.stringify(unknown);
       throw new RangeError(`encode: allowedSpecial has ${name}, which is not a special token`);
     }
-    const ids: number[] = [];
+    const ids = new TokenList();
     for (const { part, isSpecial } of splitAtSpecialTokens(text, allowed)) {
       if (isSpecial) {
         ids.push(special.get(part) as number);
         continue;
       }
       for (const word of preTokenize(part)) {
-        // a word may have too many ids for ids.push(...wordIds)
         for (const id of this.#encodeWord(word)) ids.push(id);
       }
     }
@@ -144,7 +158,12 @@ export class BPETokenizer implements Tokenizer {
   #encodeWord(word: string): readonly number[] {
     const cached = this.#cache.get(word);
     if (cached) return cached;
-    const bytes = Array.from(encodeUtf8(word), (byte) => this.#byteIds.get(byte) as number);
+    const text = encodeUtf8(word);
+    if (text.length > MAX_WORD_BYTES) {
+      const sizes = `${text.length} bytes, expected at most ${MAX_WORD_BYTES}`;
+      throw new RangeError(`encode: the text has a word, or a run of spaces or marks, of ${sizes}`);
+    }
+    const bytes = Array.from(text, (byte) => this.#byteIds.get(byte) as number);
     const ids = this.#mergeTable.apply(bytes);
     if (this.#cache.size >= MAX_CACHED_WORDS) this.#cache.clear();
     if (word.length <= MAX_CACHED_LENGTH) this.#cache.set(word, ids);
@@ -169,6 +188,13 @@ export class BPETokenizer implements Tokenizer {
     const token = this.vocabulary.tokens[id];
     if (token === undefined) throw unknownIdError(id, this.vocabSize);
     return token;
+  }
+}
+
+/** Yields the words of a text outside of special tokens. */
+function* wordsOf(text: string, specialTokens: readonly string[]): Generator<string> {
+  for (const { part, isSpecial } of splitAtSpecialTokens(text, specialTokens)) {
+    if (!isSpecial) yield* preTokenize(part);
   }
 }
 

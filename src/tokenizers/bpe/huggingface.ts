@@ -54,9 +54,11 @@ export function toHuggingFace({ tokens, merges, special }: Vocabulary): object {
 
 /** Returns the vocabulary in a tokenizer.json. It must be byte-level BPE with GPT-2's pattern. */
 export function fromHuggingFace(json: unknown): Vocabulary {
-  const { model, added_tokens: added = [], ...steps } = checkObject("tokenizer.json", json);
+  const { model, added_tokens: added, ...steps } = checkObject("tokenizer.json", json);
   const { vocab, merges, type, ...settings } = checkObject("model", model);
-  if (type !== "BPE") fail(`model has type ${format(type)}, expected "BPE"`);
+  // files of 2020, such as GPT-2's own, have no type, and null stands for what is missing
+  if (type !== "BPE" && type !== undefined && type !== null)
+    fail(`model has type ${format(type)}, expected "BPE"`);
   for (const key of ["unk_token", "continuing_subword_prefix", "end_of_word_suffix", "dropout"])
     if (settings[key]) fail(`model has ${key} ${format(settings[key])}, expected none`);
   for (const key of ["byte_fallback", "ignore_merges"])
@@ -65,7 +67,7 @@ export function fromHuggingFace(json: unknown): Vocabulary {
   checkPreTokenizer(steps.pre_tokenizer);
   if (steps.post_processor) checkPostProcessor(steps.post_processor);
   if (!Array.isArray(merges)) fail("merges is not a list");
-  return buildVocabulary(parseVocab(vocab), merges, parseAddedTokens(added));
+  return buildVocabulary(parseVocab(vocab), merges, parseAddedTokens(added ?? []));
 }
 
 /** Throws unless the pre-tokenizer uses GPT-2's pattern and adds no prefix space. */

@@ -1,6 +1,8 @@
 // GPT-2's pre-tokenizer and byte alphabet (Radford et al. 2019), the basis of byte-level BPE. Byte
 // strings are held as binary strings: JavaScript strings of the characters U+0000 to U+00FF.
 
+import { matches } from "../token-list.ts";
+
 /** Unicode's white space. Unlike it, JavaScript's \s includes U+FEFF and excludes U+0085. */
 const space = "\\p{White_Space}";
 const pattern = new RegExp(
@@ -19,8 +21,8 @@ const pattern = new RegExp(
  * Splits a text by GPT-2's pattern into words (with the space before them), numbers, punctuation
  * and white space. The concatenated pieces are the text. Merges never cross their boundaries.
  */
-export function* preTokenize(text: string): Generator<string> {
-  for (const [word] of text.matchAll(pattern)) yield word;
+export function preTokenize(text: string): Generator<string> {
+  return matches(text, pattern);
 }
 
 /** Returns the UTF-8 bytes of a text as a binary string. Lone surrogates are encoded as U+FFFD. */

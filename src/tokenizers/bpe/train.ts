@@ -110,24 +110,42 @@ function pairKey(left: number, right: number): number {
 /** The id at a word boundary, and at a token that was merged into the one on its left. */
 const GAP = -1;
 
-/** Returns all words as one doubly linked list of ids, with a GAP before and after each word. */
+/** The maximum total length of the distinct words. Each byte takes about 50 bytes of memory. */
+const MAX_WORDS_BYTES = 2 ** 25;
+
+/**
+ * Returns all words as one doubly linked list of ids, with a GAP before and after each word. Throws
+ * a RangeError if they are too long.
+ */
 function toLinkedList(words: ReadonlyMap<string, number>) {
   const byteIds = new Map(byteAlphabet.map((byte, id) => [byte, id]));
-  const ids = [GAP];
-  const wordCounts = [0];
+  let length = 1;
+  for (const word of words.keys()) length += Buffer.byteLength(word) + 1;
+  const bytes = length - words.size - 1;
+  if (bytes > MAX_WORDS_BYTES) {
+    const size = `${bytes.toLocaleString("en-US")} bytes`;
+    const limit = `expected at most ${MAX_WORDS_BYTES.toLocaleString("en-US")}`;
+    throw new RangeError(
+      `BPETokenizer.train: the distinct words of the text have ${size}, ${limit}; ` +
+        "train on a part of it",
+    );
+  }
+  const ids = new Int32Array(length).fill(GAP);
+  const wordCounts = new Int32Array(length);
+  let position = 1;
   for (const [word, count] of words) {
     for (const byte of encodeUtf8(word)) {
-      ids.push(byteIds.get(byte) as number);
-      wordCounts.push(count);
+      ids[position] = byteIds.get(byte) as number;
+      wordCounts[position] = count;
+      position++;
     }
-    ids.push(GAP);
-    wordCounts.push(0);
+    position++; // the GAP
   }
   return {
-    ids: Int32Array.from(ids),
+    ids,
     /** The number of occurrences of the word at each position. */
     wordCounts,
-    next: Int32Array.from(ids, (_, position) => position + 1),
-    previous: Int32Array.from(ids, (_, position) => position - 1),
+    next: ids.map((_, position) => position + 1),
+    previous: ids.map((_, position) => position - 1),
   };
 }

@@ -22,6 +22,11 @@ export function formatCommand(name: string, args = "", installed = isDependency)
   return `npm run ${name}${args && ` -- ${args}`}`;
 }
 
+/** Quotes an argument for a shell if it needs it. */
+export function quoteArgument(argument: string): string {
+  return /^[\w./:@%+=,-]+$/.test(argument) ? argument : JSON.stringify(argument);
+}
+
 /** Returns the command that builds the C++ addon again, in the folder of the user's project. */
 export function rebuildCommand(folder = root): string {
   const parts = folder.split(sep);

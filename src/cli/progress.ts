@@ -1,48 +1,110 @@
-// The progress line of training, which is rewritten in place on a terminal.
+// The progress of training and of evaluations: one line that is rewritten in place on a terminal, a
+// line now and then where stdout is a file or a pipe.
 
 import { countParameters } from "../gpt/language-model.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 import { flopsPerToken, measureMatmulFlops } from "../train/mfu.ts";
 
-const INTERVAL = 100; // the minimum milliseconds between updates
+const INTERVAL = 100; // the minimum milliseconds between updates of the line on a terminal
+/** The milliseconds between two lines about an evaluation, and before the first one. */
+const LINE_INTERVAL = 30_000;
+const FIRST_LINE = 5000;
 
-/** Shows the step, loss, tokens/s, MFU and remaining time. */
-export class ProgressLine {
-  #lastUpdate = 0;
+/** Estimates the remaining time from the time that the steps so far have taken. */
+class Estimate {
   #first: { time: number; step: number } | null = null;
-  #peakFlops = 0;
-  #flopsPerToken = 0;
 
-  show({ step, loss = 0, tokensPerSecond = 0 }: MetricsRow, run: Run): void {
+  /** Formats `, 3 min 12 s left`; returns "" at the first step, whose time is not known. */
+  describe(step: number, total: number): string {
     const now = performance.now();
     this.#first ??= { time: now, step };
-    this.#peakFlops ||= measureMatmulFlops(run.device, run.config.dtype);
-    this.#flopsPerToken ||= flopsPerToken(countParameters(run.model), run.config);
-    if (now - this.#lastUpdate < INTERVAL) return;
-    this.#lastUpdate = now;
-    const { maxIters } = run.config;
-    const mfu = (100 * tokensPerSecond * this.#flopsPerToken) / this.#peakFlops;
-    const parts = [
-      `step ${step}/${maxIters}`,
-      `loss ${loss.toFixed(4)}`,
-      `${tokensPerSecond} tokens/s`,
-      `MFU ${mfu.toFixed(0)} %`,
-    ];
     const steps = step - this.#first.step;
-    if (steps > 0) {
-      const millisecondsPerStep = (now - this.#first.time) / steps;
-      parts.push(`${formatDuration((maxIters - step) * millisecondsPerStep)} left`);
-    }
-    process.stdout.write(`\r\x1b[K${parts.join(", ")}`);
-  }
-
-  clear(): void {
-    if (this.#lastUpdate) process.stdout.write("\r\x1b[K");
+    if (steps <= 0) return "";
+    const millisecondsPerStep = (now - this.#first.time) / steps;
+    return `, ${formatDuration((total - step) * millisecondsPerStep)} left`;
   }
 }
 
-function formatDuration(milliseconds: number): string {
+export interface EvaluationProgress {
+  /** The training step. */
+  step: number;
+  /** Batches so far, and of both splits. */
+  done: number;
+  total: number;
+}
+
+/** Reports the progress of training. `isTerminal` rewrites one line instead of adding lines. */
+export class Progress {
+  readonly #isTerminal: boolean;
+  readonly #training = new Estimate();
+  #evaluation = new Estimate();
+  #lastUpdate = 0; // of the line on a terminal
+  #lastLine = performance.now();
+  #isFirstLine = true; // of this evaluation
+  #peakFlops = 0;
+  #flopsPerToken = 0;
+
+  constructor(isTerminal: boolean) {
+    this.#isTerminal = isTerminal;
+  }
+
+  /** Shows the step, loss, tokens/s, MFU and remaining time on a terminal. */
+  showStep({ step, loss = 0, tokensPerSecond = 0 }: MetricsRow, run: Run): void {
+    this.#lastLine = performance.now(); // an evaluation may follow
+    if (!this.#isTerminal) return;
+    this.#peakFlops ||= measureMatmulFlops(run.device, run.config.dtype);
+    this.#flopsPerToken ||= flopsPerToken(countParameters(run.model), run.config);
+    const { maxIters } = run.config;
+    const mfu = (100 * tokensPerSecond * this.#flopsPerToken) / this.#peakFlops;
+    const left = this.#training.describe(step, maxIters);
+    const speed = `${tokensPerSecond} tokens/s, MFU ${mfu.toFixed(0)} %`;
+    this.#rewrite(`step ${step}/${maxIters}, loss ${loss.toFixed(4)}, ${speed}${left}`);
+  }
+
+  /** Prints `iter 500/5000: loss 1.6464, 30000 tokens/s, 2 min 3 s left` where no line is shown. */
+  printRow({ step, loss, tokensPerSecond }: MetricsRow, { config }: Run): void {
+    if (this.#isTerminal || loss === undefined) return;
+    const left = this.#training.describe(step, config.maxIters);
+    const progress = `iter ${step}/${config.maxIters}`;
+    console.log(`${progress}: loss ${loss.toFixed(4)}, ${tokensPerSecond} tokens/s${left}`);
+  }
+
+  /** Shows the progress of an evaluation that takes longer than some seconds. */
+  showEvaluation({ step, done, total }: EvaluationProgress): void {
+    if (done === 1) {
+      this.#evaluation = new Estimate();
+      this.#isFirstLine = true;
+    }
+    const left = this.#evaluation.describe(done, total);
+    const line = `evaluating at step ${step}: ${done}/${total} batches${left}`;
+    if (this.#isTerminal) {
+      this.#rewrite(line);
+      return;
+    }
+    const now = performance.now();
+    const interval = this.#isFirstLine ? FIRST_LINE : LINE_INTERVAL;
+    if (now - this.#lastLine < interval || done === total) return;
+    this.#lastLine = now;
+    this.#isFirstLine = false;
+    console.log(line);
+  }
+
+  /** Removes the line from the terminal. */
+  clear(): void {
+    if (this.#lastUpdate) process.stdout.write("\r\x1b[K");
+  }
+
+  #rewrite(line: string): void {
+    const now = performance.now();
+    if (now - this.#lastUpdate < INTERVAL) return;
+    this.#lastUpdate = now;
+    process.stdout.write(`\r\x1b[K${line}`);
+  }
+}
+
+/** Formats a time as 12 s, 3 min 12 s or 2 h 5 min. */
+export function formatDuration(milliseconds: number): string {
   const seconds = Math.round(milliseconds / 1000);
   if (seconds < 60) return `${seconds} s`;
   const hours = Math.floor(seconds / 3600);

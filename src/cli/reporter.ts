@@ -1,19 +1,18 @@
 // Reports a training run: on the terminal, in TensorBoard event files and on the dashboard. Passes
 // signals and the dashboard's controls on to the training loop.
 
-import { generate } from "../gpt/generate.ts";
 import { countParameters } from "../gpt/language-model.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 import { EventFile } from "../runs/tensorboard.ts";
-import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainHooks, TrainResult } from "../train/loop.ts";
 import { measureMatmulFlops } from "../train/mfu.ts";
 import { type Dashboard, IDLE_SECONDS, openDashboard } from "../web/dashboard.ts";
 import { DEFAULT_PORT } from "./dashboard.ts";
-import { formatLosses, formatTextLoss } from "./losses.ts";
-import { ProgressLine } from "./progress.ts";
+import { formatLosses } from "./losses.ts";
+import { Progress } from "./progress.ts";
 import { catchSignals } from "./signals.ts";
+import { formatResume, printSummary } from "./summary.ts";
 
 export interface ReporterOptions {
   /** True if the run continues from a checkpoint. */
@@ -34,24 +33,26 @@ export class TrainReporter {
   readonly hooks: TrainHooks;
   readonly #options: ReporterOptions;
   readonly #signals = catchSignals();
-  readonly #progress: ProgressLine | null;
+  /** Null if only evaluations or JSON are printed. */
+  readonly #progress: Progress | null;
   #run: Run | null = null;
   #dashboard: Dashboard | null = null;
   #events: EventFile | null = null;
 
   constructor(options: ReporterOptions) {
     this.#options = options;
-    const showsProgress = process.stdout.isTTY && !options.quiet && !options.json;
-    this.#progress = showsProgress ? new ProgressLine() : null;
+    const isSilent = options.quiet || options.json;
+    this.#progress = isSilent ? null : new Progress(process.stdout.isTTY);
     this.hooks = {
       start: (run) => this.#start(run),
+      evaluating: (progress) => this.#progress?.showEvaluation(progress),
       evaluation: (losses) => {
         this.#progress?.clear();
         options.print(formatLosses(losses));
       },
       step: (row) => {
         this.#dashboard?.hooks.step(row);
-        this.#progress?.show(row, this.#run as Run);
+        this.#progress?.showStep(row, this.#run as Run);
       },
       logged: (row) => this.#log(row),
       stop: () => this.#signals.code !== 0 || (this.#dashboard?.hooks.stop() ?? false),
@@ -87,6 +88,11 @@ export class TrainReporter {
     print(`text: ${run.corpus}, ${tokens.train.length} + ${tokens.val.length} tokens`);
     if (config.initFrom) print(`pretrained: ${config.initFrom}, ${formatTrainable(run)}`);
     print(`run: ${run.out}`);
+    if (isResumed && state.step >= config.maxIters)
+      console.error(
+        `finished already: step ${state.step} of ${config.maxIters}; ` +
+          `to train longer: ${formatResume(run.out, 2 * Math.max(1, config.maxIters))}`,
+      );
     if (tensorboard)
       this.#events = new EventFile(run.out, config, state.step, (message) => this.#warn(message));
     if (this.#dashboard) await this.#showRun(this.#dashboard, run);
@@ -113,11 +119,9 @@ export class TrainReporter {
   }
 
   #log(row: MetricsRow): void {
-    const { quiet, json, print } = this.#options;
     this.#events?.append(row);
-    if (json) console.log(JSON.stringify(row));
-    else if (!this.#progress && !quiet && row.loss !== undefined)
-      print(`iter ${row.step}: loss ${row.loss.toFixed(4)}, ${row.tokensPerSecond} tokens/s`);
+    if (this.#options.json) console.log(JSON.stringify(row));
+    this.#progress?.printRow(row, this.#run as Run);
   }
 
   /** Reports the result, waits until the dashboard's page is closed, and returns the exit code. */
@@ -126,11 +130,12 @@ export class TrainReporter {
     const { stopped, state, out } = result;
     this.#progress?.clear();
     this.#dashboard?.end(stopped ? "stopped" : "ended", state.step);
-    if (stopped)
+    if (stopped) {
       console.error(
         `stopped at step ${state.step}, saved a checkpoint; continue with --resume ${out}`,
       );
-    else if (!json) await printSummary(result);
+      console.error(`resume: ${formatResume(out)}`);
+    } else if (!json) await printSummary(result);
     if (this.#dashboard && this.#signals.code === 0) {
       const { openPages, url } = this.#dashboard;
       if (openPages > 0) print("the dashboard stays open until its page is closed; Ctrl-C quits");
@@ -151,19 +156,4 @@ function formatTrainable({ model }: Run): string {
 
 function format(count: number): string {
   return count.toLocaleString("en");
-}
-
-/** Prints a sample, the size of the model and the command for more samples. */
-async function printSummary(result: TrainResult): Promise<void> {
-  const { model, tokenizer, out, config, valLoss } = result;
-  for (const line of formatTextLoss(valLoss, result)) console.log(line);
-  console.log("\nsample:");
-  const prompt = defaultPrompt(tokenizer);
-  const ids = generate(model, { prompt, maxNewTokens: 200, seed: config.seed });
-  for await (const text of decodeStream(tokenizer, ids, prompt)) process.stdout.write(text);
-  const count = countParameters(model);
-  const millions = (count / 1e6).toFixed(6);
-  const megabytes = ((4 * count) / 1e6).toFixed(2);
-  console.log(`\n\n${millions} M parameters, model size ${megabytes} MB`);
-  console.log(`try: npm run sample -- --run ${out}`);
 }

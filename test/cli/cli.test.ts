@@ -61,7 +61,19 @@ test("train, sample and eval: output lines, files, and reproducible samples", ()
       trained.out,
       new RegExp(`^step ${step}: train loss \\d\\.\\d{4}, val loss \\d\\.\\d{4}$`, "m"),
     );
-  assert.match(trained.out, /^iter 10: loss \d\.\d{4}, \d+ tokens\/s$/m);
+  assert.match(trained.out, /^iter 10\/20: loss \d\.\d{4}, \d+ tokens\/s, \d+ s left$/m);
+  assert.match(trained.out, /^trained 20 steps in \d+ s; lowest val loss \d\.\d{4} at step \d+/m);
+  assert.match(trained.out, /^files in .*first: best\/ and last\/ .*loss\.svg$/m);
+  assert.match(trained.out, /^try: npm run sample -- --run .*first$/m);
+  assert.match(trained.out, /^train longer: npm run train -- --resume .*first --max-iters 40$/m);
+  const weights = readFileSync(join(out, "last", "model.safetensors"));
+  const finished = run("train", "--resume", out);
+  assert.is(finished.code, 0);
+  assert.match(
+    finished.err,
+    /^finished already: step 20 of 20; to train longer: npm run train -- /m,
+  );
+  assert.ok(readFileSync(join(out, "last", "model.safetensors")).equals(weights));
   assert.match(trained.out, /^0\.00\d{4} M parameters, model size 0\.0\d MB$/m);
   const sample = (...more: string[]) =>
     run("sample", "--run", out, "--tokens", "40", "--prompt", "To be", "--device", device, ...more);
@@ -296,12 +308,13 @@ for (const [signal, code] of [
     let isSent = false;
     child.stdout.on("data", (chunk) => {
       text += chunk;
-      if (/^iter 30/m.test(text) && !isSent) isSent = child.kill(signal);
+      if (/^iter 30\//m.test(text) && !isSent) isSent = child.kill(signal);
     });
     let err = "";
     child.stderr.on("data", (chunk) => (err += chunk));
     assert.is(await new Promise((resolve) => child.on("close", resolve)), code, err);
     assert.match(err, /stopped at step \d+, saved a checkpoint; continue with --resume/);
+    assert.match(err, /^resume: npm run train -- --resume .*SIG/m);
     const { step } = JSON.parse(readFileSync(join(out, "last", "state.json"), "utf8"));
     assert.ok(step >= 30);
     const { code: second, out: resumed } = run(

@@ -118,7 +118,7 @@ inBrowser("web/curves", (test, open) => {
     assert.is(await pause.textContent(), "Resume");
     await pause.click();
     await until(async () => (await getStepCount(page)) > rowCount, "the run is resumed");
-    await until(async () => (await pause.textContent()) === "Pause", "the page is told");
+    await until(async () => (await pause.textContent()) === "Pause", "the status arrives");
     await stop.click();
     await until(async () => (await state.textContent()) === "stopped", "the run is stopped");
     const stopMessage = String(await message.textContent());

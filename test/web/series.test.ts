@@ -5,10 +5,11 @@ import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { logTicks, yRange } from "#src/web/page/axis.js";
+import { Column } from "#src/web/page/column.js";
 import { downsample, getSampleXs } from "#src/web/page/downsample.js";
 import { formatDuration, formatShort } from "#src/web/page/format.js";
 import { getOptionNames } from "#src/web/page/options.js";
-import { Column, Series } from "#src/web/page/series.js";
+import { Series } from "#src/web/page/series.js";
 
 const test = suite("web/series");
 const createRow = (step: number, loss: number) => ({ step, loss, elapsedSeconds: step / 10 });
@@ -43,6 +44,87 @@ test("a row of an earlier step replaces all rows from that step on", () => {
   assert.is(series.smooth(0.5).length, 3);
   series.clear();
   assert.is(series.steps.loss.length, 0);
+});
+
+test("values that are not rows, and metrics that are not numbers, are passed over", () => {
+  const invalid = [
+    null,
+    undefined,
+    7,
+    "step",
+    [],
+    [1],
+    {},
+    { step: null, loss: 1 },
+    { step: "1", loss: 1 },
+    { step: Number.NaN, loss: 1 },
+    { step: Infinity, loss: 1 },
+    { step: 1e308, loss: 1 },
+    { step: { step: 1 }, loss: 1 },
+    JSON.parse('{"__proto__": {"step": 1, "loss": 1}}'),
+  ];
+  const series = new Series();
+  series.append([createRow(1, 1), ...invalid, createRow(2, 2)]);
+  assert.equal(toArray(series.steps.step), [1, 2]);
+  for (const loss of [null, "3", [], {}, Number.NaN, Infinity, 1e308, -1e31]) {
+    series.append([{ step: 3, loss, lr: "x", valLoss: loss, elapsedSeconds: 1 }]);
+    assert.is(series.steps.step.last(), 3);
+    assert.ok(Number.isNaN(series.steps.loss.last()), String(loss));
+    assert.ok(Number.isNaN(series.steps.lr.last()));
+    assert.ok(Number.isNaN(series.evaluations.valLoss.last()));
+  }
+  series.append([createRow(-1e12, 5), createRow(-1, 4), createRow(0.5, 3), createRow(0.5, 2)]);
+  assert.equal(toArray(series.steps.step), [-1e12, -1, 0.5]);
+  series.clear();
+  assert.is(series.steps.step.length, 0);
+});
+
+test("times never decrease, since they serve as an x axis", () => {
+  const series = new Series();
+  for (const [step, elapsedSeconds] of [5, 3, null, "9", Number.NaN, -1, 1e300, 6].entries())
+    series.append([{ step, loss: 1, elapsedSeconds }]);
+  assert.equal(toArray(series.steps.elapsedSeconds), [5, 5, 5, 5, 5, 5, 5, 6]);
+});
+
+test("a long run is thinned: extremes, the first and last rows, and the count are kept", () => {
+  const series = new Series();
+  const total = 1_000_000;
+  const getLoss = (i: number) => 2 + Math.sin(i / 1e5) + (i % 100_003 === 50_000 ? 10 : 0);
+  for (let begin = 0; begin < total; begin += 1000)
+    series.append(Array.from({ length: 1000 }, (_, i) => createRow(begin + i, getLoss(begin + i))));
+  const { step, loss } = series.steps;
+  assert.ok(step.length <= 2 ** 17 && step.values.length <= 2 ** 17, String(step.length));
+  assert.ok(step.length > 2 ** 15);
+  assert.is(series.stepCount, total);
+  assert.equal([step.values[0], step.last()], [0, total - 1]);
+  const steps = toArray(step);
+  assert.ok(steps.every((value, i) => i === 0 || value > steps[i - 1]));
+  assert.ok(steps.every((value, i) => loss.values[i] === getLoss(value)));
+  const gaps = steps.map((value, i) => value - (steps[i - 1] ?? 0));
+  assert.ok(Math.max(...gaps) < 100, "the resolution is the same everywhere");
+  const peaks = [...Array(10).keys()].map((i) => 50_000 + i * 100_003).filter((i) => i < total);
+  assert.equal(
+    steps.filter((value) => getLoss(value) > 10),
+    peaks,
+  );
+  // the smoothed loss is that of all rows, apart from the choice of rows
+  const flat = new Series();
+  for (let i = 0; i < total; i++) flat.append([createRow(i, 3)]);
+  assert.ok(Math.abs(flat.smooth(0.999).last() - 3) < 1e-9);
+  series.append([createRow(total / 2, 1)]); // resumed from an earlier step
+  assert.ok(Math.abs(series.stepCount - total / 2) < 100, String(series.stepCount));
+  assert.is(series.smooth(0.9).length, step.length);
+});
+
+test("thinned rows count in the smoothed loss as often as the rows that they stand for", () => {
+  const series = new Series();
+  const change = 2 ** 17 - 500; // the loss changes 500 rows before the rows are thinned
+  for (let i = 0; i < 2 ** 17; i++) series.append([createRow(i, i < change ? 1 : 2)]);
+  const before = series.smooth(0.999).last();
+  series.append([createRow(2 ** 17, 2)]);
+  assert.ok(series.steps.step.length < 2 ** 17);
+  const expected = 0.999 * before + 0.001 * 2;
+  assert.ok(Math.abs(series.smooth(0.999).last() - expected) < 0.01, `${before}`);
 });
 
 test("the smoothed loss is the mean of all losses so far with weights 1, w, w^2, ...", () => {
@@ -151,6 +233,12 @@ test("axes: a margin, an optional zero, and round ticks on a logarithmic axis", 
   assert.equal(yRange(3, 3, true, false), [1.5, 6]);
   assert.equal(logTicks(1.4, 4.3), [2, 3, 4]);
   assert.equal(logTicks(0.3, 30), [0.5, 1, 2, 5, 10, 20]);
+  // f64 can represent the ticks of the range
+  for (const value of [1e15, -1e15, 1e30]) {
+    const [low, high] = yRange(value, value * (1 + 2 ** -52), false, false);
+    assert.ok(low + (high - low) / 100 > low, `${low} to ${high}`);
+  }
+  assert.ok(logTicks(1e-30, 1e30).length < 200);
 });
 
 test("short formats of numbers and durations", () => {

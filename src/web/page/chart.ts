@@ -4,9 +4,10 @@
 import uPlot from "uplot";
 import { logTicks, stepSpacings, timeSpacings, yRange } from "./axis.ts";
 import { cssColor, onThemeChange } from "./colors.ts";
+import type { Column } from "./column.ts";
 import { downsample, getSampleXs, type Range } from "./downsample.ts";
 import { formatDuration, formatInteger, formatShort } from "./format.ts";
-import { type Column, MAX_VALUE } from "./series.ts";
+import { MAX_VALUE } from "./series.ts";
 
 export interface Line {
   x: Column;

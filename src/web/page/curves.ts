@@ -59,8 +59,8 @@ export function createCurvesView(root: HTMLElement, stream: EventStream): void {
   stream.on("runs", reload);
   stream.onStateChange((state) => runControl.setConnected(state === "open"));
   // the list may have changed since the last connection, and the server may be a different one
-  stream.onReply(reload);
   let reloads = 0;
+  stream.onReply(reload);
 
   function getSeries(run: string): Series {
     const series = seriesByRun.get(run) ?? new Series();

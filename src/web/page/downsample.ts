@@ -2,7 +2,7 @@
 // of many points are visible, so only these are plotted. All lines then share one x axis, as uPlot
 // requires, even if the runs were logged at different steps and times.
 
-import type { Column } from "./series.ts";
+import type { Column } from "./column.ts";
 
 /** The visible range of the x axis. */
 export type Range = readonly [low: number, high: number];

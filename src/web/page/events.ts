@@ -34,11 +34,13 @@ export class EventStream {
   }
 
   /**
-   * Calls `listener` whenever the server has opened a connection or has rejected it. Events that
-   * were sent while there was none are lost, apart from rows and snapshots.
+   * Calls `listener` whenever the server has opened a connection or has rejected it, and now if it
+   * has already. Events that were sent while there was no connection are lost, apart from rows and
+   * snapshots.
    */
   onReply(listener: () => void): void {
     this.#replyListeners.push(listener);
+    if (this.#state === "open" || this.#state === "rejected") listener();
   }
 
   /** Forgets the read position of a run: its rows are sent again from the beginning. */

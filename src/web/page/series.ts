@@ -2,112 +2,14 @@
 // file that may contain anything, so only numbers that can be plotted are accepted. The columns of
 // a long run are thinned: the charts show two values per pixel at most.
 
-/** The number of values in a block. The positions of each block's extremes are cached. */
-const BLOCK = 16;
+import { Column } from "./column.ts";
+
 /** The number of rows of a table above which it is thinned. */
 const MAX_ROWS = 2 ** 17;
 /** The largest value that is plotted. */
 export const MAX_VALUE = 1e30;
 /** The largest step and time: f64 can represent the ticks of any range of them. */
 const MAX_X = 1e12;
-
-/** A growing array of numbers. Its capacity doubles when it is full. */
-export class Column {
-  values = new Float64Array(256);
-  /** The number of values. Decreasing it truncates the column. */
-  length = 0;
-  /** Increases with each push and selection, but not when the column is truncated. */
-  version = 0;
-  /** For each block, the index of its minimum and of its maximum. */
-  readonly #minima: number[] = [];
-  readonly #maxima: number[] = [];
-
-  push(x: number): void {
-    // blocks after the end are left over from before a truncation
-    const fullBlocks = Math.floor(this.length / BLOCK);
-    if (this.#minima.length > fullBlocks) {
-      this.#minima.length = fullBlocks;
-      this.#maxima.length = fullBlocks;
-    }
-    if (this.length === this.values.length) {
-      const larger = new Float64Array(2 * this.length);
-      larger.set(this.values);
-      this.values = larger;
-    }
-    this.values[this.length++] = x;
-    this.version++;
-  }
-
-  /** Keeps the values at some indices, which are in order. */
-  select(indices: readonly number[]): void {
-    for (const [i, index] of indices.entries()) this.values[i] = this.values[index];
-    this.length = indices.length;
-    this.version++;
-    this.#minima.length = 0;
-    this.#maxima.length = 0;
-  }
-
-  /** Returns the last value, or NaN if the column is empty. */
-  last(): number {
-    return this.length ? this.values[this.length - 1] : Number.NaN;
-  }
-
-  /** Returns the first index in [begin, end) whose value is at least `x`. Values must be sorted. */
-  lowerBound(x: number, begin = 0, end = this.length): number {
-    let low = begin;
-    let high = end;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.values[middle] < x) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  /** Returns the indices of the minimum and maximum in [begin, end), in order. Ignores NaN. */
-  findExtremes(begin: number, end: number): [first: number, second: number] {
-    for (let i = this.#minima.length * BLOCK; i + BLOCK <= this.length; i += BLOCK) {
-      const [minimum, maximum] = this.#scan(i, i + BLOCK);
-      this.#minima.push(minimum);
-      this.#maxima.push(maximum);
-    }
-    const [minimum, maximum] = this.#scan(begin, end);
-    return minimum < maximum ? [minimum, maximum] : [maximum, minimum];
-  }
-
-  /** Returns the index of the minimum and of the maximum, taking a cached block as one step. */
-  #scan(begin: number, end: number): [minimum: number, maximum: number] {
-    const { values } = this;
-    let minimum = begin;
-    let maximum = begin;
-    let lowest = Infinity;
-    let highest = -Infinity;
-    let i = begin;
-    while (i < end) {
-      const block = i / BLOCK;
-      const isCached = i % BLOCK === 0 && i + BLOCK <= end && block < this.#minima.length;
-      const low = isCached ? this.#minima[block] : i;
-      const high = isCached ? this.#maxima[block] : i;
-      if (values[low] < lowest) {
-        lowest = values[low];
-        minimum = low;
-      }
-      if (values[high] > highest) {
-        highest = values[high];
-        maximum = high;
-      }
-      i += isCached ? BLOCK : 1;
-    }
-    return [minimum, maximum];
-  }
-
-  /** Returns the index of the value nearest to `x`, or -1 if there is none. Must be sorted. */
-  findNearest(x: number): number {
-    const i = this.lowerBound(x);
-    if (i === this.length) return i - 1;
-    return i > 0 && x - this.values[i - 1] < this.values[i] - x ? i - 1 : i;
-  }
-}
 
 export type StepMetric = "step" | "elapsedSeconds" | "loss" | "lr" | "gradNorm" | "tokensPerSecond";
 export type EvaluationMetric = "step" | "elapsedSeconds" | "trainLoss" | "valLoss";
@@ -155,14 +57,13 @@ export class Series {
       if (!row) continue;
       this.#truncate(row.step as number);
       if (row.loss !== undefined) {
-        this.#thin();
+        this.#thinSteps();
         const count = this.stepCount + 1;
         pushRow(this.steps, row);
         this.#counts.push(count);
       }
       if (row.valLoss !== undefined) {
-        if (this.evaluations.step.length >= MAX_ROWS)
-          selectRows(this.evaluations, findExtremeRows(this.evaluations.valLoss));
+        this.#thinEvaluations();
         pushRow(this.evaluations, row);
       }
     }
@@ -210,26 +111,40 @@ export class Series {
     }
   }
 
+  #thinEvaluations(): void {
+    const { step, valLoss } = this.evaluations;
+    if (step.length >= MAX_ROWS) selectRows(this.evaluations, findExtremeRows(step, valLoss));
+  }
+
   /** Halves the number of rows of a long run. The lowest and highest losses are kept. */
-  #thin(): void {
+  #thinSteps(): void {
     if (this.steps.step.length < MAX_ROWS) return;
-    const rows = findExtremeRows(this.steps.loss);
+    const rows = findExtremeRows(this.steps.step, this.steps.loss);
     selectRows(this.steps, rows);
     this.#counts.select(rows);
     this.#smoothingWeight = Number.NaN;
   }
 }
 
-/** Returns the indices of the lowest and the highest of each four values, and of the last one. */
-function findExtremeRows(column: Column): number[] {
+/**
+ * Divides the range of the steps into equal parts, so that a long run has the same resolution
+ * everywhere. Returns the indices of the lowest and the highest value of each part, and of the
+ * first and the last one of all: at most half of the rows.
+ */
+function findExtremeRows(steps: Column, values: Column): number[] {
+  const end = steps.length - 1;
+  const width = (steps.last() - steps.values[0]) / (MAX_ROWS / 4 - 1);
   const indices = [0];
-  const last = column.length - 1;
-  for (let begin = 1; begin < last; begin += 4) {
-    const [first, second] = column.findExtremes(begin, Math.min(begin + 4, last));
+  for (let begin = 1; begin < end; ) {
+    const part = Math.floor((steps.values[begin] - steps.values[0]) / width);
+    const limit = steps.values[0] + (part + 1) * width;
+    const next = Math.max(begin + 1, steps.lowerBound(limit, begin, end));
+    const [first, second] = values.findExtremes(begin, next);
     indices.push(first);
     if (second > first) indices.push(second);
+    begin = next;
   }
-  if (last > 0) indices.push(last);
+  indices.push(end);
   return indices;
 }
 

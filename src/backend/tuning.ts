@@ -1,9 +1,10 @@
 // The matmul algorithms that `npm run tune` timed once and that are used from then on: a text that
 // the CUDA addon writes and reads, keyed by device, driver and library version.
 
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { UsageError } from "../errors.ts";
 
 /** The part of an addon that reads and writes the table. */
 export interface MatmulTable {
@@ -21,21 +22,40 @@ export function tuningFile(): string {
 
 export class MatmulTuning {
   readonly #addon: MatmulTable;
+  #users = 0;
 
   constructor(addon: MatmulTable) {
     this.#addon = addon;
   }
 
-  /** Uses the algorithms of a file, if the file exists. */
+  /** Declares a use that needs unchanged algorithms. Returns a function that ends it. */
+  hold(): () => void {
+    this.#users++;
+    return () => void this.#users--;
+  }
+
+  /**
+   * Uses the algorithms of a file, if the file exists. Throws a UsageError if they would change
+   * those that another run of this process is being trained with.
+   */
   load(file = tuningFile()): void {
     // reading a pipe would block
     const isFile = statSync(file, { throwIfNoEntry: false })?.isFile();
-    if (isFile) this.#addon.setMatmulTable(readFileSync(file, "utf8"));
+    if (!isFile) return;
+    const table = readFileSync(file, "utf8");
+    if (this.#users > 0 && table !== this.#addon.matmulTable())
+      throw new UsageError(
+        `${file}: another run of this process uses other matmul algorithms; ` +
+          "wait until it has ended, or train in another process",
+      );
+    this.#addon.setMatmulTable(table);
   }
 
-  /** Writes the algorithms in use to a file. */
+  /** Writes the algorithms in use to a file, atomically. */
   save(file = tuningFile()): void {
     mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, this.#addon.matmulTable());
+    const temporary = `${file}.${process.pid}.tmp`;
+    writeFileSync(temporary, this.#addon.matmulTable(), { flush: true });
+    renameSync(temporary, file);
   }
 }

@@ -2,6 +2,7 @@
 // targets. The text is in the device's memory, and batches are sampled there.
 
 import type { Device } from "../backend/device.ts";
+import { UsageError } from "../errors.ts";
 import { tensor } from "../ops/creation.ts";
 import { philoxCounter, type RngCounter, streams } from "../random.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
@@ -42,6 +43,19 @@ export function splitTokens(
     train: tokenizer.encodeToInt32(train),
     val: tokenizer.encodeToInt32(val),
   };
+}
+
+/** Throws a UsageError if a split of the text `name` is too short for sequences of T tokens. */
+export function checkLengths(
+  tokens: { train: Int32Array; val: Int32Array },
+  name: string,
+  T: number,
+): void {
+  for (const [split, { length }] of Object.entries(tokens)) {
+    if (length > T) continue;
+    const found = `the ${split} split of ${name} has ${length} tokens`;
+    throw new UsageError(`data: ${found}, expected more than blockSize, ${T}`);
+  }
 }
 
 /** Returns an RNG counter as a tensor: [4] of i32. */

@@ -81,11 +81,15 @@ export function syncFolder(folder: string): void {
 }
 
 /**
- * Replaces a file atomically: after a crash it has either the old or the new content. If that
- * fails, throws a FileError, and the old file is unchanged.
+ * Replaces a file atomically: after a crash it has either the old or the new content. The new
+ * content is first written to `temporary`, in the same folder. If that fails, throws a FileError,
+ * and the old file is unchanged.
  */
-export function replaceFile(file: string, content: string | Iterable<Uint8Array>): void {
-  const temporary = `${file}.tmp`;
+export function replaceFile(
+  file: string,
+  content: string | Iterable<Uint8Array>,
+  temporary = `${file}.tmp`,
+): void {
   const chunks = typeof content === "string" ? [new TextEncoder().encode(content)] : content;
   writeSynced(temporary, chunks);
   try {

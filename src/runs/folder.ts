@@ -1,16 +1,126 @@
-// The folder of a run while the run is trained.
+// The folder of a run: created and locked when the run starts, and removed again if it fails before
+// its first checkpoint.
 
-import { existsSync } from "node:fs";
+import * as fs from "node:fs";
 import { join } from "node:path";
-import { FileError } from "../files/file-error.ts";
+import { UsageError } from "../errors.ts";
+import { FileError, toFileError } from "../files/file-error.ts";
+import { type FolderLock, lockFolder } from "../files/lock.ts";
+import { listFolder, partialName, removeIfEmpty } from "../files/output.ts";
+import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
+import { readConfig } from "./load.ts";
+
+/** A run's folder that this process alone writes to, until it calls release() or discard(). */
+export interface RunFolder {
+  readonly path: string;
+  release(): void;
+  /** After a failed start: removes the folder of a run that has no checkpoint, and releases it. */
+  discard(): void;
+}
+
+/**
+ * Creates and locks the folder `out` of a new run. It may hold other files, or a run that was
+ * killed before its first checkpoint, which is removed. Throws a UsageError if it holds any other
+ * run or model, or if another process is writing to it.
+ */
+export function createRunFolder(out: string): RunFolder {
+  const existed = listFolder(out) !== null;
+  const lock = lockFolder(out);
+  try {
+    checkUnstarted(out);
+    removeRun(out);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+  return own(out, lock, () => {
+    if (hasStarted(out)) return;
+    removeRun(out);
+    if (!existed) lock.release();
+    if (!existed) removeIfEmpty(out);
+  });
+}
+
+/** Creates and locks a new folder in `parent`. If `name` exists, the new one is called name-2. */
+export function createNumberedFolder(parent: string, name: string): RunFolder {
+  for (let number = 1; ; number++) {
+    const out = join(parent, number === 1 ? name : `${name}-${number}`);
+    try {
+      fs.mkdirSync(parent, { recursive: true });
+      fs.mkdirSync(out); // fails if it exists, so that two runs never get the same folder
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EEXIST") continue;
+      throw toFileError(out, error);
+    }
+    const folder = createRunFolder(out);
+    return own(out, folder, () => {
+      folder.discard();
+      removeIfEmpty(out);
+    });
+  }
+}
+
+/** Locks the folder of an existing run, in order to continue it. */
+export function lockRunFolder(out: string): RunFolder {
+  return own(out, lockFolder(out), () => {});
+}
+
+function own(path: string, lock: FolderLock, discard: () => void): RunFolder {
+  return {
+    path,
+    release: () => lock.release(),
+    discard() {
+      try {
+        discard();
+      } finally {
+        lock.release();
+      }
+    },
+  };
+}
+
+/** Throws a UsageError if a folder holds a model, or a run that has been trained. */
+function checkUnstarted(out: string): void {
+  if (!fs.existsSync(join(out, "config.json"))) {
+    if (!hasStarted(out)) return;
+    throw new UsageError(
+      `out: ${out} holds a checkpoint but no config.json; choose another folder, or delete it`,
+    );
+  }
+  if (isGPT2Folder(out))
+    throw new UsageError(`out: ${out} holds a model already; choose another folder`);
+  readConfig(out); // throws if it is not a run's
+  if (hasStarted(out))
+    throw new UsageError(`out: ${out} holds a run already; --resume ${out} continues it`);
+}
+
+/** Returns true if a run has a checkpoint or metrics. */
+export function hasStarted(out: string): boolean {
+  const metrics = fs.statSync(join(out, "metrics.jsonl"), { throwIfNoEntry: false });
+  if (metrics && metrics.size > 0) return true;
+  return ["best", "last"].some((name) => {
+    const files = listFolder(join(out, name)) ?? [];
+    return files.some((file) => !file.endsWith(".tmp")); // those are of an unfinished checkpoint
+  });
+}
+
+/** Removes the files of a run that has not been trained; config.json last. */
+function removeRun(out: string): void {
+  const names = ["best", "last", "metrics.jsonl", "loss.svg", "matmul.txt", "tokenizer.json"];
+  const events = (listFolder(out) ?? []).filter((name) => name.startsWith("events.out.tfevents."));
+  for (const name of [partialName, ...events, ...names, "config.json"]) {
+    fs.rmSync(join(out, name), { recursive: true, force: true });
+    fs.rmSync(join(out, `${name}.tmp`), { force: true });
+  }
+}
 
 /**
  * Throws a FileError if the folder of a run has been removed or renamed, or its config.json:
  * without that, what is written to the folder is not a run that could be resumed.
  */
 export function checkRunFolder(out: string): void {
-  if (existsSync(join(out, "config.json"))) return;
-  const what = existsSync(out) ? `${join(out, "config.json")}: the file` : `${out}: the folder`;
+  if (fs.existsSync(join(out, "config.json"))) return;
+  const what = fs.existsSync(out) ? `${join(out, "config.json")}: the file` : `${out}: the folder`;
   throw new FileError(
     `${what} was removed or renamed while the run was trained; later steps cannot be saved`,
   );

@@ -15,30 +15,38 @@ import { loadTokenizer } from "../tokenizers/io.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { resolveConfig, type TrainConfig } from "../train/config.ts";
 import type { Pretrained } from "../train/finetune.ts";
+import { findBase } from "./base.ts";
 import { buildModel } from "./build.ts";
 import { loadWeights, type RunState, readCheckpoint } from "./checkpoint.ts";
-import { tokenizerSha256, weightsSha256 } from "./checksums.ts";
+import { tokenizerSha256 } from "./checksums.ts";
 import { chooseCheckpoint } from "./choose.ts";
 import { importGPT2 } from "./import.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
+export interface LoadOptions {
+  /** The folder of the base model of a run with adapters, if it has been moved. */
+  base?: string;
+  /** The runs with adapters whose base model this one is, outermost first. */
+  adapted?: readonly string[];
+}
+
 /**
  * Loads the model and the tokenizer of a run from the first of the named checkpoints that exists,
  * by default the one that chooseCheckpoint() returns. Adapters are merged.
- * `adapted` are the runs with adapters whose base model this one is, outermost first. Throws if the
- * weights are not those of the model in config.json, before it allocates them or the model.
+ * Throws if the weights are not those of the model in config.json, before it allocates them or the
+ * model.
  */
 export function loadRun(
   out: string,
   device: Device = getDevice("auto"),
   checkpoints?: readonly string[],
-  adapted: readonly string[] = [],
+  options: LoadOptions = {},
 ): Pretrained & { state: RunState } {
   const config = readConfig(out);
-  checkAdapted(out, adapted);
+  checkAdapted(out, options.adapted ?? []);
   for (const name of checkpoints ?? [chooseCheckpoint(out).name]) {
     const checkpoint = join(out, name);
-    const loaded = scope(() => loadModel(out, checkpoint, config, device, adapted));
+    const loaded = scope(() => loadModel(out, checkpoint, config, device, options));
     if (!loaded) continue;
     mergeAdapters(loaded.model);
     // frees the memory that held the file's tensors
@@ -53,7 +61,7 @@ function loadModel(
   checkpoint: string,
   config: TrainConfig,
   device: Device,
-  adapted: readonly string[],
+  options: LoadOptions,
 ) {
   let tokenizer!: Tokenizer;
   const read = readCheckpoint(checkpoint, (state) => {
@@ -63,7 +71,7 @@ function loadModel(
   });
   if (!read) return null;
   const { state, weights } = read;
-  const base = loadBase(out, config, state, device, adapted);
+  const base = loadBase(out, config, state, device, options);
   if (base) checkBase(out, config, tokenizer, base);
   const model = buildModel(config, tokenizer.vocabSize, device, base, {
     initWeights: false,
@@ -87,17 +95,9 @@ function parseBits(bits?: string): Bits | undefined {
   return bits ? (Number(bits) as Bits) : undefined;
 }
 
-/**
- * Loads the model in the folder of a run or of a Hugging Face GPT-2. `adapted` is that of
- * loadRun().
- */
-export function loadPretrained(
-  folder: string,
-  device: Device,
-  adapted: readonly string[] = [],
-): Pretrained {
-  if (isGPT2Folder(folder)) return importGPT2(folder, device);
-  return loadRun(folder, device, undefined, adapted);
+/** Loads the model in the folder of a run or of a Hugging Face GPT-2. */
+export function loadPretrained(folder: string, device: Device): Pretrained {
+  return isGPT2Folder(folder) ? importGPT2(folder, device) : loadRun(folder, device);
 }
 
 /** The maximum number of runs with adapters, each for the model of the next one. */
@@ -131,23 +131,23 @@ function checkBase(out: string, config: TrainConfig, tokenizer: Tokenizer, base:
 
 /**
  * Loads the base model of a run with LoRA adapters; returns null for other runs. Throws a
- * UsageError if the base model has been moved or has changed since.
+ * UsageError if findBase() does not find it.
  */
 export function loadBase(
   out: string,
   { loraRank, initFrom }: TrainConfig,
   state: RunState,
   device: Device,
-  adapted: readonly string[] = [],
+  { adapted = [], base: named }: LoadOptions = {},
 ): Pretrained | null {
-  if (loraRank === undefined || initFrom === undefined) return null;
-  const subject = `run: ${out} holds adapters for the model in ${initFrom}`;
-  if (!existsSync(join(initFrom, "config.json")))
-    throw new UsageError(`${subject}, which no longer exists`);
-  const base = loadPretrained(initFrom, device, [...adapted, out]);
-  if (weightsSha256(base.files) !== state.baseSha256)
-    throw new UsageError(`${subject}, whose weights have changed since`);
-  return base;
+  if (loraRank === undefined || initFrom === undefined) {
+    if (named !== undefined) throw new UsageError(`base: ${out} holds no adapters`);
+    return null;
+  }
+  const { folder, checkpoint } = findBase(out, initFrom, state.baseSha256, named);
+  const options = { adapted: [...adapted, out] };
+  if (isGPT2Folder(folder)) return importGPT2(folder, device);
+  return loadRun(folder, device, checkpoint && [checkpoint], options);
 }
 
 /** Reads the config.json of a run. Options missing from an older version's file get defaults. */

@@ -1,57 +1,165 @@
 // Resumes a run from its last checkpoint.
 
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
 import { loadCorpus } from "../data/corpus.ts";
-import { UsageError } from "../errors.ts";
+import { defined, UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
+import { loadTokenizer } from "../tokenizers/io.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { loadCheckpoint, loadConsistentState, recover } from "./checkpoint.ts";
-import { loadBase, readConfig, readTokenizer } from "./load.ts";
+import {
+  loadCheckpoint,
+  loadConsistentState,
+  loadState,
+  type RunState,
+  recover,
+} from "./checkpoint.ts";
+import { sha256 } from "./checksums.ts";
+import { hasStarted, lockRunFolder, type RunFolder } from "./folder.ts";
+import { loadBase, loadPretrained, readConfig, readTokenizer } from "./load.ts";
 import { assembleRun, type Run } from "./run.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
+/** Options that may change: what was moved is verified by its checksum, and a device may differ. */
+const changeable: readonly string[] = ["maxIters", "data", "device", "dtype", "initFrom"];
+
 /**
- * Restores a run from its last checkpoint, with its recorded options. Only maxIters can change;
- * other options may be passed if their values equal the recorded ones.
+ * Restores a run from its last checkpoint, with its recorded options; without one, it starts again
+ * at step 0. maxIters may change; data and initFrom may name other places of the same text and of
+ * the same base model, verified by their SHA-256; device another device, and with it dtype. Other
+ * options may be passed if their values equal the recorded ones.
  */
 export async function resumeRun(out: string, options: Partial<TrainConfig> = {}): Promise<Run> {
-  const recorded = readConfig(out);
-  const { maxIters = recorded.maxIters, ...others } = options;
-  checkUnchanged(out, recorded, others);
-  const config = { ...recorded, maxIters };
+  readConfig(out); // throws if the folder is not a run
+  const folder = lockRunFolder(out);
+  try {
+    return await restore(folder, readConfig(out), defined(options));
+  } catch (error) {
+    folder.release();
+    throw error;
+  }
+}
+
+async function restore(
+  folder: RunFolder,
+  recorded: TrainConfig,
+  options: Partial<TrainConfig>,
+): Promise<Run> {
+  const out = folder.path;
   for (const name of ["best", "last"]) recover(join(out, name));
-  const saved = loadConsistentState(join(out, "last"));
-  if (!saved) throw new UsageError(`resume: ${out} has no checkpoint yet`);
-  if (!existsSync(join(out, "last", "optimizer.safetensors")))
+  // a run that was killed between its first two checkpoints has only the first
+  const checkpoint = ["last", "best"]
+    .map((name) => join(out, name))
+    .find((path) => loadState(path) !== null);
+  checkOptions(out, recorded, options, checkpoint !== undefined);
+  const device = findDevice(recorded, options);
+  const { maxIters, dtype } = { ...recorded, ...options };
+  const config = { ...recorded, maxIters, dtype, device: device.name };
+  const run = checkpoint
+    ? await loadSaved(folder, checkpoint, config, options)
+    : await startAgain(folder, config);
+  run.device.tuning?.load(join(out, "matmul.txt"));
+  if (JSON.stringify(config) !== JSON.stringify(recorded))
+    writeJSON(join(out, "config.json"), config);
+  return run;
+}
+
+/** Builds a run, and loads its checkpoint. Updates the places of its inputs in `config`. */
+async function loadSaved(
+  folder: RunFolder,
+  checkpoint: string,
+  config: TrainConfig,
+  { data, initFrom }: Partial<TrainConfig>,
+): Promise<Run> {
+  const out = folder.path;
+  const saved = loadConsistentState(checkpoint) as RunState;
+  if (!existsSync(join(checkpoint, "optimizer.safetensors")))
     throw new UsageError(`resume: ${out} was imported, not trained; use --init-from ${out}`);
-  if (maxIters < saved.step)
-    throw new UsageError(`resume: maxIters is ${maxIters}, expected ${saved.step} or more`);
+  if (config.maxIters < saved.step)
+    throw new UsageError(`resume: maxIters is ${config.maxIters}, expected ${saved.step} or more`);
   const tokenizer = readTokenizer(out, saved);
-  readTensorInfo(join(out, "last", "model.safetensors"), (tensors) =>
+  readTensorInfo(join(checkpoint, "model.safetensors"), (tensors) =>
     checkWeightShapes(tensors, config, tokenizer.vocabSize),
   );
-  const base = loadBase(out, config, saved, getDevice(config.device));
-  const run = assembleRun(config, out, await loadCorpus(config.data), tokenizer, base);
-  if (saved.textSha256 !== run.state.textSha256)
-    throw new UsageError(`resume: ${run.corpus} is not the text that ${out} was trained on`);
-  loadCheckpoint(join(out, "last"), run.model, run.optimizer);
-  run.device.tuning?.load(join(out, "matmul.txt"));
-  if (maxIters !== recorded.maxIters) writeJSON(join(out, "config.json"), config);
+  const corpus = await findText(out, data ?? config.data, saved.textSha256);
+  if (data !== undefined) config.data = corpus.source;
+  const base = loadBase(out, config, saved, getDevice(config.device), { base: initFrom });
+  if (base) config.initFrom = resolve(base.folder);
+  const run = assembleRun(config, folder, corpus, tokenizer, base);
+  loadCheckpoint(checkpoint, run.model, run.optimizer);
   // a longer run has no evaluation at the step where the shorter one ended
-  const isScheduled = saved.step % config.evalInterval === 0 || saved.step === maxIters;
+  const isScheduled = saved.step % config.evalInterval === 0 || saved.step === config.maxIters;
   return { ...run, state: { ...saved, evaluation: isScheduled ? saved.evaluation : null } };
 }
 
-/** Throws a UsageError if an option differs from the recorded one. */
-function checkUnchanged(out: string, recorded: TrainConfig, options: Partial<TrainConfig>): void {
+/** Builds a run that was killed before its first checkpoint. */
+async function startAgain(folder: RunFolder, config: TrainConfig): Promise<Run> {
+  const { initFrom } = config;
+  if (hasStarted(folder.path))
+    throw new UsageError(`resume: the checkpoint of ${folder.path} has no state.json`);
+  const tokenizer = loadTokenizer(join(folder.path, "tokenizer.json"));
+  const pretrained = initFrom ? loadPretrained(initFrom, getDevice(config.device)) : null;
+  return assembleRun(config, folder, await loadCorpus(config.data), tokenizer, pretrained);
+}
+
+/** Throws a UsageError if an option differs from the recorded one and cannot change. */
+function checkOptions(
+  out: string,
+  recorded: TrainConfig,
+  options: Partial<TrainConfig>,
+  hasCheckpoint: boolean,
+): void {
   for (const [key, value] of Object.entries(options)) {
     const current = key === "out" ? out : recorded[key as keyof TrainConfig];
-    if (value !== undefined && value !== current)
+    if (value === current) continue;
+    const isOther = key === "initFrom" && recorded.loraRank === undefined;
+    const isUnverifiable = !hasCheckpoint && (key === "data" || key === "initFrom");
+    if (isUnverifiable && resolve(String(value)) !== current)
       throw new UsageError(
-        `resume: ${key} is ${current} in ${out} and cannot change; only maxIters can`,
+        `resume: ${out} has no checkpoint yet, so ${key} cannot change from ${current}; ` +
+          `start it again with --out ${out}`,
+      );
+    if (!changeable.includes(key) || (isOther && resolve(String(value)) !== current))
+      throw new UsageError(
+        `resume: ${key} is ${current} in ${out} and cannot change; ` +
+          "only maxIters and device can, and data and initFrom if their content is the same",
       );
   }
+}
+
+/** Returns the device to resume on. Throws a UsageError if it cannot do what the run needs. */
+function findDevice(recorded: TrainConfig, options: Partial<TrainConfig>): Device {
+  const { device: name, dtype = recorded.dtype } = options;
+  let device: Device;
+  try {
+    device = getDevice(name ?? recorded.device);
+  } catch (error) {
+    if (name !== undefined) throw error;
+    throw new UsageError(
+      `resume: ${(error as Error).message}; --device auto continues on another device`,
+    );
+  }
+  if (dtype !== "f32" && device.memory.isHost)
+    throw new UsageError(
+      `resume: dtype: ${dtype} is not supported on ${device} (only on cuda); ` +
+        "--dtype f32 continues with it",
+    );
+  if (dtype !== recorded.dtype && device.name === recorded.device)
+    throw new UsageError(
+      `resume: dtype is ${recorded.dtype} and cannot change on the same device, ${device}`,
+    );
+  return device;
+}
+
+/** Loads the text of a run. Throws a UsageError unless it has the recorded checksum. */
+async function findText(out: string, source: string | undefined, checksum: string) {
+  const how = "; --data FILE names the place of the same text";
+  const corpus = await loadCorpus(source).catch((error: Error) => {
+    throw new UsageError(`resume: ${error.message}${how}`, { cause: error });
+  });
+  if (sha256(corpus.text) === checksum) return corpus;
+  throw new UsageError(`resume: ${corpus.name} is not the text that ${out} was trained on${how}`);
 }

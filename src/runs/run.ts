@@ -1,11 +1,10 @@
 // A run: the configuration, text, model, optimizer and state of a training, and the folder that
 // records them.
 
-import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
-import { splitText, splitTokens } from "../data/batches.ts";
+import { checkLengths, splitText, splitTokens } from "../data/batches.ts";
 import { loadCorpus } from "../data/corpus.ts";
 import { UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
@@ -23,11 +22,14 @@ import {
 import { buildModel, buildOptimizer } from "./build.ts";
 import type { RunState } from "./checkpoint.ts";
 import { sha256, tokenizerSha256, weightsSha256 } from "./checksums.ts";
+import { createNumberedFolder, createRunFolder, type RunFolder } from "./folder.ts";
 import { loadPretrained } from "./load.ts";
 
 export interface Run {
   /** The folder with config.json, tokenizer.json, metrics.jsonl, loss.svg, best/ and last/. */
   out: string;
+  /** Keeps other processes from writing to that folder. @internal */
+  folder: RunFolder;
   config: TrainConfig;
   /** The name of the text. */
   corpus: string;
@@ -50,43 +52,43 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
     pretrained ? inheritOptions(options, pretrained) : options,
   );
   validateFinetune(resolved);
-  const corpus = await loadCorpus(resolved.data);
-  // record the actual text and device: a resumed run must not depend on later defaults
-  const config = { ...resolved, data: corpus.source, device: getDevice(resolved.device).name };
-  if (pretrained) config.initFrom = resolve(pretrained.folder);
-  const tokenizer = pretrained
-    ? adaptTokenizer(pretrained, corpus, config)
-    : createTokenizer(config, corpus.text);
-  const out = config.out ?? defaultFolder(config);
-  const run = assembleRun(config, out, corpus, tokenizer, pretrained);
-  if (existsSync(join(out, "config.json")))
-    throw new UsageError(`out: ${out} holds a run already; --resume ${out} continues it`);
-  mkdirSync(out, { recursive: true });
-  writeJSON(join(out, "tokenizer.json"), tokenizer.toJSON());
-  writeJSON(join(out, "config.json"), config);
-  run.device.tuning?.save(join(out, "matmul.txt"));
-  return run;
+  const device = getDevice(resolved.device);
+  checkDType(resolved, device);
+  // before the work, so that it is not done for a folder that cannot be used
+  const folder = resolved.out
+    ? createRunFolder(resolved.out)
+    : createNumberedFolder("runs", defaultName(resolved));
+  try {
+    const corpus = await loadCorpus(resolved.data);
+    // record the actual text and device: a resumed run must not depend on later defaults
+    const config = { ...resolved, data: corpus.source, device: device.name };
+    if (pretrained) config.initFrom = resolve(pretrained.folder);
+    const tokenizer = pretrained
+      ? adaptTokenizer(pretrained, corpus, config)
+      : createTokenizer(config, corpus.text);
+    const run = assembleRun(config, folder, corpus, tokenizer, pretrained);
+    writeJSON(join(run.out, "tokenizer.json"), tokenizer.toJSON());
+    run.device.tuning?.save(join(run.out, "matmul.txt"));
+    writeJSON(join(run.out, "config.json"), config); // from here on the folder is a run
+    return run;
+  } catch (error) {
+    folder.discard();
+    throw error;
+  }
 }
 
 /** Builds the run that a configuration describes, in its state before the first step. */
 export function assembleRun(
   config: TrainConfig,
-  out: string,
+  folder: RunFolder,
   { name, text }: { name: string; text: string },
   tokenizer: Tokenizer,
   pretrained: Pretrained | null,
 ): Run {
-  const tokens = splitTokens(text, tokenizer);
-  for (const [split, { length }] of Object.entries(tokens)) {
-    if (length > config.blockSize) continue;
-    const expected = `expected more than blockSize, ${config.blockSize}`;
-    throw new UsageError(`data: the ${split} split of ${name} has ${length} tokens, ${expected}`);
-  }
   const device = getDevice(config.device);
-  if (config.dtype !== "f32" && device.memory.isHost)
-    throw new UsageError(
-      `dtype: ${config.dtype} is not supported on ${device} (only on cuda); use f32`,
-    );
+  checkDType(config, device);
+  const tokens = splitTokens(text, tokenizer);
+  checkLengths(tokens, name, config.blockSize);
   const model = buildModel(config, tokenizer.vocabSize, device, pretrained);
   const optimizer = buildOptimizer(config, model);
   const state: RunState = {
@@ -98,7 +100,14 @@ export function assembleRun(
     tokenizerSha256: tokenizerSha256(tokenizer),
   };
   if (pretrained && config.loraRank) state.baseSha256 = weightsSha256(pretrained.files);
-  return { out, config, corpus: name, text, tokens, tokenizer, device, model, optimizer, state };
+  const out = folder.path;
+  const inputs = { corpus: name, text, tokens, tokenizer };
+  return { out, folder, config, ...inputs, device, model, optimizer, state };
+}
+
+function checkDType({ dtype }: TrainConfig, device: Device): void {
+  if (dtype !== "f32" && device.memory.isHost)
+    throw new UsageError(`dtype: ${dtype} is not supported on ${device} (only on cuda); use f32`);
 }
 
 /**
@@ -110,8 +119,8 @@ function createTokenizer({ tokenizer, vocabSize }: TrainConfig, text: string): T
   return makeTokenizer(tokenizer, usesWholeText ? text : splitText(text).train, vocabSize);
 }
 
-/** Returns a folder name such as runs/lecture-0.2m-2026-01-31-12.30.00. */
-function defaultFolder({ preset, model }: TrainConfig): string {
+/** Returns a folder name such as lecture-0.2m-2026-01-31-12.30.00. */
+function defaultName({ preset, model }: TrainConfig): string {
   const time = new Date().toISOString().slice(0, 19).replace("T", "-").replaceAll(":", ".");
-  return join("runs", `${preset ?? model}-${time}`);
+  return `${preset ?? model}-${time}`;
 }

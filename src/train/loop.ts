@@ -9,8 +9,8 @@ import { saveCheckpoint } from "../runs/checkpoint.ts";
 import { checkRunFolder } from "../runs/folder.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import { MetricsLog } from "../runs/metrics-log.ts";
-import { resumeRun } from "../runs/resume.ts";
-import { type Run, startRun } from "../runs/run.ts";
+import { withRun } from "../runs/open.ts";
+import type { Run } from "../runs/run.ts";
 import type { TrainConfig } from "./config.ts";
 import { checkEvaluation, checkWeights } from "./divergence.ts";
 import { type Losses, makeEvaluator } from "./evaluate.ts";
@@ -21,7 +21,9 @@ export type { TrainHooks, TrainResult };
 
 /**
  * Trains a model. Options that are left out have the defaults that `tinybard train --help` lists.
- * `resume` is the folder of a run to continue with its recorded options; only maxIters may differ.
+ * `resume` is the folder of a run to continue with its recorded options. maxIters may differ; data
+ * and initFrom may name other places of the same text and base model; device and dtype another
+ * device. Until it ends, no other process can write to the run's folder.
  * Throws a UsageError for wrong options, a DivergedError if a loss, a gradient or a weight becomes
  * NaN or infinite, and a FileError if a checkpoint cannot be saved.
  * @example
@@ -33,13 +35,13 @@ export async function train(
   hooks: TrainHooks = {},
 ): Promise<TrainResult> {
   if (typeof options !== "object") throw new UsageError(`train: options are ${options}`);
-  const { resume, ...others } = options;
-  const run = await (resume === undefined ? startRun(others) : resumeRun(resume, others));
-  const warn = (message: string) =>
-    hooks.warning ? hooks.warning(message) : process.emitWarning(message);
-  const metrics = new MetricsLog(run.out, run.state.step, warn);
-  await hooks.start?.(run);
-  return new TrainLoop(run, hooks, metrics).run();
+  return withRun(options, async (run) => {
+    const warn = (message: string) =>
+      hooks.warning ? hooks.warning(message) : process.emitWarning(message);
+    const metrics = new MetricsLog(run.out, run.state.step, warn);
+    await hooks.start?.(run);
+    return new TrainLoop(run, hooks, metrics).run();
+  });
 }
 
 /** The state of a training run between two steps. */

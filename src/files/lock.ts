@@ -1,0 +1,169 @@
+// One owner of a folder: a file in it names the process that writes there. The lock of a process
+// that no longer exists, after kill -9 for example, is replaced.
+
+import { createHash, randomUUID } from "node:crypto";
+import * as fs from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { UsageError } from "../errors.ts";
+import { removeIfPossible } from "./durable.ts";
+import { toFileError } from "./file-error.ts";
+
+/** The name of the lock in a folder. */
+export const lockName = "lock.json";
+
+/** A folder that nobody else may write to until release() is called. */
+export interface FolderLock {
+  release(): void;
+}
+
+/** The process that a lock names; null if the file is damaged. */
+type Owner = { pid: number; host: string; start: string | null } | null;
+
+/** The locks of this process. */
+const held = new Set<FolderLock>();
+process.once("exit", () => {
+  for (const lock of held) lock.release();
+});
+
+/**
+ * Locks a folder, which is created if it does not exist. Throws a UsageError that names the owner
+ * if the folder is locked, also by this process; a FileError if it cannot be written.
+ */
+export function lockFolder(folder: string): FolderLock {
+  const file = join(folder, lockName);
+  const owner = { pid: process.pid, host: hostname(), start: readStart(process.pid) };
+  // the token tells two locks of one process apart
+  const content = `${JSON.stringify({ ...owner, token: randomUUID() })}\n`;
+  acquire(folder, file, content);
+  const lock = {
+    release() {
+      if (held.delete(lock) && readLock(file)?.content === content) removeIfPossible(file);
+    },
+  };
+  held.add(lock);
+  for (const name of fs.readdirSync(folder)) {
+    // the claims of processes that were killed in acquire()
+    if (name.startsWith(`${lockName}.`)) removeIfPossible(join(folder, name));
+  }
+  return lock;
+}
+
+/**
+ * Creates a lock file, or replaces one whose owner no longer exists. Only one of several processes
+ * that find the same old lock may replace it: the one that gets the lock on that replacement, a
+ * file that is named after the content of the old lock.
+ */
+function acquire(folder: string, file: string, content: string): void {
+  const maxAttempts = 100;
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    if (createLock(folder, file, content)) return;
+    const found = readLock(file);
+    if (!found) continue; // it has been released
+    if (isAlive(found.owner)) throw new UsageError(describeOwner(folder, file, found.owner));
+    const claim = `${file}.${found.id}`;
+    acquire(folder, claim, content);
+    if (readLock(file)?.id === found.id) {
+      fs.renameSync(claim, file);
+      return;
+    }
+    removeIfPossible(claim); // another process has replaced the old lock before
+  }
+  throw new Error(`${file}: cannot be locked, because other processes lock and release it`);
+}
+
+/** Creates a lock file. Returns false if it exists, or if its folder has just been removed. */
+function createLock(folder: string, file: string, content: string): boolean {
+  try {
+    fs.mkdirSync(folder, { recursive: true });
+    fs.writeFileSync(file, content, { flag: "wx" });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if ((code === "EEXIST" && isFolder(folder)) || code === "ENOENT") return false;
+    if (code === "EEXIST" || code === "ENOTDIR")
+      throw new UsageError(`${folder}: cannot be created, because a file is in its place`);
+    throw toFileError(folder, error);
+  }
+  // a process that was paused before it wrote may have lost the lock in the meantime
+  return readLock(file)?.content === content;
+}
+
+function isFolder(path: string): boolean {
+  return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** Reads a lock file; returns null if there is none. The id is a hash of the content. */
+function readLock(file: string): { content: string; owner: Owner; id: string } | null {
+  const maxBytes = 4096;
+  for (let attempt = 0; ; attempt++) {
+    const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+    if (!stat) return null;
+    if (!stat.isFile()) throw new UsageError(`${file}: not a file, expected a lock; delete it`);
+    let content: string;
+    try {
+      content = stat.size > maxBytes ? "" : fs.readFileSync(file, "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw toFileError(file, error);
+    }
+    const owner = parseOwner(content);
+    // a new lock is empty for a moment; one that stays damaged has no owner
+    if (!owner && attempt < 10) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    else return { content, owner, id: createHash("sha256").update(content).digest("hex") };
+  }
+}
+
+function parseOwner(content: string): Owner {
+  try {
+    const { pid, host, start } = JSON.parse(content);
+    const isValid = Number.isInteger(pid) && pid > 0 && pid < 2 ** 31 && typeof host === "string";
+    return isValid ? { pid, host, start: typeof start === "string" ? start : null } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Returns false if the owner is known not to exist anymore. */
+function isAlive(owner: Owner): boolean {
+  if (!owner) return false;
+  if (owner.host !== hostname()) return true; // the folder may be on a network drive
+  if (!isProcess(owner.pid)) return false;
+  // another process may have got the id of one that has ended
+  const start = readStart(owner.pid);
+  return start === null || owner.start === null || start === owner.start;
+}
+
+/** Returns true if this machine has a process with this id. */
+export function isProcess(pid: number): boolean {
+  try {
+    process.kill(pid, 0); // sends nothing
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
+
+/**
+ * Returns when a process was started: its clock ticks since the machine was, and the id of that
+ * start of the machine. Null where there is no /proc; "ended" for a process that only its parent
+ * still knows.
+ */
+function readStart(pid: number): string | null {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3, the state
+    if (fields[0] === "Z" || fields[0] === "X") return "ended";
+    const boot = fs.readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+    return `${fields[19]} ${boot}`;
+  } catch {
+    return null;
+  }
+}
+
+function describeOwner(folder: string, file: string, owner: Owner): string {
+  const name = owner ? `process ${owner.pid} on ${owner.host}` : "another process";
+  return (
+    `${folder}: in use by ${name}; wait until it has ended, ` +
+    `or delete ${file} if that process no longer exists`
+  );
+}

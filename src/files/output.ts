@@ -1,0 +1,137 @@
+// New folders and files of commands, complete or not there at all: killed at any moment, a command
+// leaves nothing that looks whole, and can be run again.
+
+import * as fs from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { UsageError } from "../errors.ts";
+import { removeIfPossible, replaceFile, syncFile, syncFolder } from "./durable.ts";
+import { toFileError } from "./file-error.ts";
+import { isProcess, lockFolder, lockName } from "./lock.ts";
+
+/** The folder that the files of a new folder are written to first. */
+export const partialName = ".tinybard-partial";
+
+/**
+ * Creates the folder `out` with the files that `write` writes to the folder that it is passed. They
+ * are renamed into place at the end: as one folder, or if `out` exists and is empty, perhaps as the
+ * mount point of a disk, one by one, config.json last, without which no folder is read. Throws a
+ * UsageError if `out` holds anything else than what a killed attempt has left, or if another
+ * process is writing it.
+ */
+export function writeFolder<T>(out: string, write: (folder: string) => T): T {
+  const target = resolve(out);
+  const exists = checkNewFolder(out);
+  // a folder of its own next to `out`, on the same file system
+  const workspace = exists ? target : join(dirname(target), `.${basename(target)}.partial`);
+  const lock = lockFolder(workspace);
+  const partial = join(workspace, partialName);
+  try {
+    checkNewFolder(out); // another process may have finished it just now
+    fs.rmSync(partial, { recursive: true, force: true });
+    fs.mkdirSync(partial);
+    const result = write(partial);
+    syncTree(partial);
+    if (exists) moveFiles(partial, target);
+    else fs.renameSync(partial, target);
+    syncFolder(dirname(target));
+    return result;
+  } finally {
+    fs.rmSync(partial, { recursive: true, force: true });
+    lock.release();
+    if (!exists) removeIfEmpty(workspace);
+  }
+}
+
+/** Throws a UsageError unless `out` can become a new folder. Returns true if it exists. */
+function checkNewFolder(out: string): boolean {
+  const entries = listFolder(out);
+  if (!entries) return false;
+  const others = entries.filter((name) => !name.startsWith(lockName));
+  if (others.length === 0 || others.includes(partialName)) return true;
+  if (others.includes("config.json"))
+    throw new UsageError(`out: ${out} holds a run or a model already; choose another folder`);
+  throw new UsageError(`out: ${out} is not empty; choose a new folder, or delete this one`);
+}
+
+/**
+ * Returns the names in the folder `out`; null if it does not exist. Throws a UsageError if it can
+ * never be a folder.
+ */
+export function listFolder(out: string): string[] | null {
+  if (fs.lstatSync(out, { throwIfNoEntry: false })?.isSymbolicLink() && !fs.existsSync(out))
+    throw new UsageError(`out: ${out} is a link to a file or folder that does not exist`);
+  try {
+    return fs.readdirSync(out);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return null;
+    if (code === "ENOTDIR")
+      throw new UsageError(`out: ${out} is a file or inside of one, expected a folder`);
+    throw toFileError(out, error);
+  }
+}
+
+/** Removes a folder, unless it has files or another process has removed it. */
+export function removeIfEmpty(folder: string): void {
+  try {
+    fs.rmdirSync(folder);
+  } catch {}
+}
+
+/** Moves the files and folders in a folder into another one, config.json last. */
+function moveFiles(from: string, to: string): void {
+  const last = "config.json";
+  fs.rmSync(join(to, last), { force: true });
+  const names = fs.readdirSync(from).sort((a, b) => Number(a === last) - Number(b === last));
+  const remove = (name: string) => fs.rmSync(join(to, name), { recursive: true, force: true });
+  try {
+    for (const name of names) {
+      if (name === last) syncFolder(to);
+      remove(name);
+      fs.renameSync(join(from, name), join(to, name));
+    }
+    syncFolder(to);
+  } catch (error) {
+    names.forEach(remove);
+    throw error;
+  }
+}
+
+/** Waits until all files and folders in a folder are on disk. */
+function syncTree(folder: string): void {
+  for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) syncTree(path);
+    else syncFile(path);
+  }
+  syncFolder(folder);
+}
+
+/**
+ * Writes a file that a user has named: atomically, unless it is a device or a pipe, such as
+ * /dev/stdout. A link stays one, and its target is replaced. Throws a FileError.
+ */
+export function writeFile(file: string, text: string): void {
+  try {
+    const stat = fs.statSync(file, { throwIfNoEntry: false });
+    const isDevice = /^\/(dev|proc)\//.test(resolve(file)) || (stat && !stat.isFile());
+    if (isDevice) {
+      fs.writeFileSync(file, text); // fails if it is a folder
+      return;
+    }
+    const target = stat ? fs.realpathSync(file) : file;
+    removeLeftovers(target);
+    replaceFile(target, text, `${target}.${process.pid}.tmp`);
+  } catch (error) {
+    throw toFileError(file, error);
+  }
+}
+
+/** Removes the temporary files of killed attempts to write a file: FILE.PID.tmp. */
+function removeLeftovers(file: string): void {
+  for (const name of fs.readdirSync(dirname(file))) {
+    const [, pid] = /^\.(\d{1,9})\.tmp$/.exec(name.slice(basename(file).length)) ?? [];
+    if (pid && name.startsWith(basename(file)) && !isProcess(Number(pid)))
+      removeIfPossible(join(dirname(file), name));
+  }
+}

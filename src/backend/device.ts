@@ -110,7 +110,7 @@ export class Device {
     return captureStep(this, step);
   }
 
-  /** Chooses whether f32 matmuls may round their inputs to TF32, where the backend can. @internal */
+  /** Sets if f32 matmuls may round their inputs to TF32, where the backend can. @internal */
   setTf32(isOn: boolean): void {
     this.#isTf32 = isOn;
     if (this.addon && "setTf32" in this.addon) this.addon.setTf32(isOn);

@@ -1,5 +1,5 @@
-// Finds the base model of a run with adapters: where it was when the adapters were trained, or where
-// it has been moved since. The checksum of its weights tells it from other models.
+// Finds the base model of a run with adapters: where it was when they were trained, or where it has
+// been moved since. The checksum of its weights tells it from other models.
 
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";

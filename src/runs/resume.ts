@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
-import { loadCorpus } from "../data/corpus.ts";
+import { type Corpus, loadCorpus } from "../data/corpus.ts";
 import { defined, UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
@@ -84,8 +84,11 @@ async function loadSaved(
   readTensorInfo(join(checkpoint, "model.safetensors"), (tensors) =>
     checkWeightShapes(tensors, config, tokenizer.vocabSize),
   );
-  const corpus = await findText(out, data ?? config.data, saved.textSha256);
-  if (data !== undefined) config.data = corpus.source;
+  const places =
+    data === undefined ? [config.data, ...(saved.formerData ? [saved.formerData] : [])] : [data];
+  const corpus = await findText(out, places, saved.textSha256);
+  if (corpus.source !== config.data) saved.formerData = config.data;
+  config.data = corpus.source;
   const base = loadBase(out, config, saved, getDevice(config.device), { base: initFrom });
   if (base) config.initFrom = resolve(base.folder);
   const run = assembleRun(config, folder, corpus, tokenizer, base);
@@ -154,12 +157,21 @@ function findDevice(recorded: TrainConfig, options: Partial<TrainConfig>): Devic
   return device;
 }
 
-/** Loads the text of a run. Throws a UsageError unless it has the recorded checksum. */
-async function findText(out: string, source: string | undefined, checksum: string) {
-  const how = "; --data FILE names the place of the same text";
-  const corpus = await loadCorpus(source).catch((error: Error) => {
-    throw new UsageError(`resume: ${error.message}${how}`, { cause: error });
-  });
-  if (sha256(corpus.text) === checksum) return corpus;
-  throw new UsageError(`resume: ${corpus.name} is not the text that ${out} was trained on${how}`);
+/** Loads the text of a run from the first place where it has the recorded checksum. */
+async function findText(
+  out: string,
+  places: (string | undefined)[],
+  checksum: string,
+): Promise<Corpus> {
+  const problems: string[] = [];
+  for (const place of new Set(places)) {
+    try {
+      const corpus = await loadCorpus(place);
+      if (sha256(corpus.text) === checksum) return corpus;
+      problems.push(`${corpus.name} is not the text that ${out} was trained on`);
+    } catch (error) {
+      problems.push((error as Error).message);
+    }
+  }
+  throw new UsageError(`resume: ${problems[0]}; --data FILE names the place of the same text`);
 }

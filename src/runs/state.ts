@@ -11,6 +11,8 @@ export interface RunState {
   elapsedSeconds: number;
   /** The checksum of the training text: a run can only be resumed with the same text. */
   textSha256: string;
+  /** Where the text was before it was moved to the place that config.json names. */
+  formerData?: string;
   /** The checksum of the tokenizer's JSON; missing in runs of old versions. */
   tokenizerSha256?: string;
   /** The checksum of the base model's weights, for a run with LoRA adapters. */
@@ -36,6 +38,8 @@ export function readState(file: string): RunState {
   );
   // an imported model has no text
   check("textSha256", textSha256 === "" || isSha256(textSha256), "a SHA-256 in hexadecimal");
+  const { formerData } = fields;
+  check("formerData", ["undefined", "string"].includes(typeof formerData), "a path");
   for (const name of ["tokenizerSha256", "baseSha256"]) {
     const value = fields[name];
     check(name, value === undefined || isSha256(value), "a SHA-256 in hexadecimal");

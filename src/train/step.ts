@@ -111,8 +111,8 @@ export class TrainStep {
   }
 
   /**
-   * Calls a function with the RNG counters of a step's batches. Its random numbers and its precision
-   * are those of this run, whatever else the process computes.
+   * Calls a function with the RNG counters of a step's batches. Its random numbers and its
+   * precision are those of this run, whatever else the process computes.
    */
   #atStep<T>(step: number, fn: (...counters: Tensor[]) => T): T {
     const { config, device } = this.#run;

@@ -179,10 +179,12 @@ eachDevice("fine-tuning", (test, on) => {
       /holds adapters for the model in .* no longer exists/,
     );
     cpSync(`${moved}-away`, moved, { recursive: true });
-    const weights = join(moved, "best", "model.safetensors");
-    const changed = readFileSync(weights);
-    changed[changed.length - 1] ^= 1;
-    writeFileSync(weights, changed);
+    for (const name of ["best", "last"]) {
+      const weights = join(moved, name, "model.safetensors");
+      const changed = readFileSync(weights);
+      changed[changed.length - 1] ^= 1;
+      writeFileSync(weights, changed);
+    }
     assert.throws(
       () => loadRun(lora.out, on),
       /holds adapters .*, whose weights have changed since/,

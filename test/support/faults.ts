@@ -3,23 +3,28 @@
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 
-/**
- * Replaces functions of node:fs while `body` runs, in the program's modules as well. Works for
- * asynchronous bodies, too.
- */
-export async function withPatchedFs<T>(
-  patch: Partial<typeof fs>,
-  body: () => T | Promise<T>,
-): Promise<T> {
+/** Replaces functions of node:fs, in the program's modules as well; returns how to restore them. */
+export function patchFs(patch: Partial<typeof fs>): () => void {
   const keys = Object.keys(patch) as (keyof typeof fs)[];
   const original = Object.fromEntries(keys.map((key) => [key, fs[key]]));
   Object.assign(fs, patch);
   syncBuiltinESMExports();
+  return () => {
+    Object.assign(fs, original);
+    syncBuiltinESMExports();
+  };
+}
+
+/** Calls `body` while functions of node:fs are replaced. */
+export async function withPatchedFs<T>(
+  patch: Partial<typeof fs>,
+  body: () => T | Promise<T>,
+): Promise<T> {
+  const restore = patchFs(patch);
   try {
     return await body();
   } finally {
-    Object.assign(fs, original);
-    syncBuiltinESMExports();
+    restore();
   }
 }
 

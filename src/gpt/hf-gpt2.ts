@@ -11,10 +11,12 @@ import {
   saveSafetensors,
   type TensorDict,
 } from "../files/safetensors.ts";
-import { zeros } from "../ops/creation.ts";
+import { tensor, zeros } from "../ops/creation.ts";
 import { transpose } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
 import type { Shape } from "../shape.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { foldHeadBias } from "./head-bias.ts";
 import { type HFOptions, invalid, readHFConfig, readJSON, toHFConfig } from "./hf-config.ts";
 import { GPT } from "./model.ts";
 import { isQuantized } from "./quantize.ts";
@@ -49,8 +51,10 @@ export function readGPT2(folder: string): GPT {
 
 /**
  * Writes a GPT in f32 to a folder that transformers can load. Biases that the model does not have
- * are written as zeros. `endOfText` is the id of the token between texts, if there is one. Throws
- * if GPT-2 cannot represent the model.
+ * are written as zeros. A bias of the head, which GPT-2 does not have, is moved into the last
+ * normalization if the vocabulary has at most nEmbd + 1 tokens: all logits change by the same
+ * number, so the probabilities stay. `endOfText` is the id of the token between texts, if there is
+ * one. Throws if GPT-2 cannot represent the model.
  * @example
  * const model = new GPT({ vocabSize: 65, blockSize: 16, nLayer: 1, nHead: 2, nEmbd: 8 });
  * saveGPT2("saved", model);
@@ -76,19 +80,32 @@ export function isGPT2Folder(folder: string): boolean {
 
 function toHFWeights(model: GPT): TensorDict {
   const own = new Map([...model.namedParameters(), ...model.namedBuffers()]);
-  const headBias = own.get("lm_head.bias")?.data() ?? [];
-  if (headBias.some((b) => b !== 0))
-    fail("saveGPT2: lm_head.bias has values other than 0, but GPT-2's head has no bias");
   const shapes = toFileShapes(model.config);
   const extra = [...own.keys()].find((name) => !shapes.has(name) && name !== "lm_head.bias");
   if (extra) fail(`saveGPT2: GPT-2 has no parameter ${extra}`);
+  const replaced = replaceHeadBias(model);
   const dict: TensorDict = Object.create(null);
   for (const [name, shape] of shapes) {
-    const w = own.get(name) ?? zeros(shape); // a bias that the model does not have
+    const w = replaced.get(name) ?? own.get(name) ?? zeros(shape); // zeros: a missing bias
     const fullName = name.startsWith("lm_head.") ? name : `transformer.${name}`;
     dict[fullName] = isConv1D(name) ? transpose(w, 0, 1) : w;
   }
   return dict;
+}
+
+/**
+ * Returns the bias of the last normalization that replaces the bias of the model's head, if it has
+ * one. Throws if there is none.
+ */
+function replaceHeadBias(model: GPT): Map<string, Tensor> {
+  const own = new Map(model.namedParameters());
+  const bias = own.get("lm_head.bias")?.data();
+  if (!bias?.some((b) => b !== 0)) return new Map();
+  const head = (own.get("lm_head.weight") ?? model.wte.weight).data();
+  const beta = own.get("ln_f.bias")?.data() ?? new Float32Array(model.config.nEmbd);
+  const folded = foldHeadBias(head, bias, beta);
+  if (folded) return new Map([["ln_f.bias", tensor(folded)]]);
+  return fail("saveGPT2: lm_head.bias has values other than 0, but GPT-2's head has no bias");
 }
 
 /** Throws a GPT2Error unless the headers of the files list the tensors of the model. */

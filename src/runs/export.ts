@@ -35,6 +35,7 @@ export function exportRun(
     throw new UsageError(`export: the model of ${run} is a bigram model; only a GPT is exported`);
   if (isQuantized(model))
     throw new UsageError(`export: the model of ${run} is quantized; export the original run`);
+  checkExportable(model);
   if (tokenizer instanceof BPETokenizer) {
     const endOfText = tokenizer.vocabulary.special.get(END_OF_TEXT);
     saveGPT2(out, model, { endOfText });
@@ -52,6 +53,27 @@ export function exportRun(
     writeFormatted(join(out, tokenizerFile), tokenizer);
   }
   return exported;
+}
+
+/** Throws a UsageError if GPT-2 lacks an option of the model; it names those to train with. */
+function checkExportable({ config, lm_head: { bias } }: GPT): void {
+  const { positions, norm, activation, vocabSize, nEmbd } = config;
+  const flags: string[] = [];
+  const problems: string[] = [];
+  const check = (isPossible: boolean, problem: string, flag: string) => {
+    if (isPossible) return;
+    problems.push(problem);
+    flags.push(flag);
+  };
+  check(positions === "learned", `${positions} positions`, "--positions learned");
+  check(norm === "layer", `${norm} normalization`, "--norm layer");
+  check(activation !== "swiglu", activation, "--activation gelu");
+  const hasBias = bias?.data().some((b) => b !== 0) ?? false;
+  const canFold = vocabSize <= nEmbd + 1; // saveGPT2() moves the bias into the normalization
+  check(!hasBias || canFold, "a bias in the output head", "--no-lm-head-bias");
+  if (flags.length === 0) return;
+  const remedy = `a model that is trained with ${flags.join(" ")} can be exported`;
+  throw new UsageError(`export: GPT-2 does not have ${problems.join(", ")}; ${remedy}`);
 }
 
 function writeFormatted(file: string, value: unknown): void {

@@ -3,9 +3,8 @@
 // there. The ops are in ops/; tensor/graph.ts frees the memory of the graph on the way.
 
 import { fail } from "./errors.ts";
-import { scope } from "./scope.ts"; // frees the tensors made inside, except those returned
 import { checkShape, formatShape } from "./shape.ts";
-import { beginNode, checkVersions, releaseNode } from "./tensor/graph.ts";
+import { beginNode, checkVersions, releaseNode, runDerivative } from "./tensor/graph.ts";
 import { checkSameKind } from "./tensor/ndarray.ts";
 import { type Backward, empty, type Node, Tensor, toDType } from "./tensor/tensor.ts";
 
@@ -66,7 +65,7 @@ export function backward(root: Tensor, dy?: Tensor): void {
 function applyChainRule(node: Node, dys: Tensor[], pending: PendingGrads): void {
   const { name, inputs, backward } = node;
   beginNode(node, dys);
-  scope(() => {
+  runDerivative(() => {
     const dxs = (backward as Backward)(...dys);
     for (const [i, x] of inputs.entries()) {
       const dx = dxs[i];
@@ -74,7 +73,7 @@ function applyChainRule(node: Node, dys: Tensor[], pending: PendingGrads): void 
       checkShape("backward", `gradient of input ${i} of ${name}`, dx.shape, x.shape);
       accumulateGrad(x, dx, pending);
     }
-    return inputs.map((x) => pending.get(x)); // so that scope() does not free them
+    return inputs.map((x) => pending.get(x)); // so that they are not freed
   });
 }
 

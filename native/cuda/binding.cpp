@@ -60,7 +60,7 @@ Napi::Value counts(const Napi::CallbackInfo& info) {
 /** timeReplays(graph, count): returns the milliseconds that the device takes for the replays. */
 Napi::Value timeReplays(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  CapturedGraph* graph = CapturedGraph::fromValue(info[0]);
+  CapturedGraph* graph = Handles<CapturedGraph>::get(env, info[0]);
   const double count = info[1].IsNumber() ? info[1].As<Napi::Number>().DoubleValue() : 0;
   if (!graph || !(count >= 1 && count <= 1e6))
     throw Napi::TypeError::New(env, "timeReplays: expected a captured graph and a count");
@@ -101,11 +101,14 @@ void initializeBackend(Napi::Env env, Napi::Object cuda) {
   if (const char* reason = cuda::unavailableReason()) throw Napi::Error::New(env, reason);
   if (isInUse.exchange(true))
     throw Napi::Error::New(env, "another thread of this process uses the device");
+  openMemory(env);
   env.AddCleanupHook([] { isInUse = false; });
   cuda.Set("processor", cuda::deviceName());
   cuda.Set("matmul", cuda::cublasLtStatus());
   cuda.Set("allocate", Napi::Function::New<allocateBuffer>(env, "allocate"));
   cuda.Set("free", Napi::Function::New<freeBuffer>(env, "free"));
+  cuda.Set("sweep", Napi::Function::New<sweepBuffers>(env, "sweep"));
+  cuda.Set("collectGarbage", Napi::Function::New<collectGarbage>(env, "collectGarbage"));
   cuda.Set("write", Napi::Function::New<writeBuffer>(env, "write"));
   cuda.Set("read", Napi::Function::New<readBuffer>(env, "read"));
   cuda.Set("synchronize", Napi::Function::New<synchronize>(env, "synchronize"));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../napi/buffer.h"
+#include "../napi/handle.h"
 #include "device.cuh"
 
 namespace tinybard {
@@ -17,10 +18,9 @@ int64_t allocationCount = 0, readCount = 0;
 
 namespace {
 
-constexpr napi_type_tag bufferTag = {0x74696e7962617264, 0x6275666665720000};
-
 /** Device memory. `data` is null once JavaScript has freed it; a captured graph may keep it. */
 struct DeviceBuffer {
+  static constexpr napi_type_tag tag = {0x74696e7962617264, 0x6275666665720000};
   std::shared_ptr<char> data;
   int64_t length;
   Type type;
@@ -28,15 +28,15 @@ struct DeviceBuffer {
   size_t bytes() const { return data ? (size_t)length * sizeOf(type) : 0; }
 };
 
+/** The buffers of the one environment that uses the device. */
+Handles<DeviceBuffer>& buffers() {
+  static auto& all = *new Handles<DeviceBuffer>; // never destroyed: the device may be gone by then
+  return all;
+}
+
 /** Returns the block of a buffer object; null for any other value. */
 DeviceBuffer* getBlock(napi_env env, napi_value value) {
-  napi_valuetype type;
-  bool isBuffer = false;
-  void* block = nullptr;
-  napi_typeof(env, value, &type);
-  if (type == napi_object) napi_check_object_type_tag(env, value, &bufferTag, &isBuffer);
-  if (isBuffer) napi_unwrap(env, value, &block);
-  return static_cast<DeviceBuffer*>(block);
+  return Handles<DeviceBuffer>::get(env, value);
 }
 
 /** Returns the block of an argument. Throws unless it has memory. */
@@ -48,18 +48,19 @@ DeviceBuffer& getBlock(Napi::Value value, const char* function) {
   return *block;
 }
 
-/** Makes a buffer object. Not an ObjectWrap, whose constructor JavaScript could call. */
+const char* nameOf(Type type) {
+  return type == Type::f32 ? "f32" : type == Type::i32 ? "i32" : "bf16";
+}
+
+/** Makes a buffer object. */
 Napi::Object makeBuffer(Napi::Env env, std::unique_ptr<DeviceBuffer> block) {
-  const Napi::Object buffer = Napi::Object::New(env);
-  const auto finalize = [](napi_env, void* data, void*) {
-    delete static_cast<DeviceBuffer*>(data);
-  };
-  buffer.Set("length", (double)block->length);
-  buffer.Set("byteLength", (double)block->bytes());
-  buffer.TypeTag(&bufferTag);
-  if (napi_wrap(env, buffer, block.get(), finalize, nullptr, nullptr) != napi_ok)
-    throw Napi::Error::New(env);
-  block.release();
+  const double length = (double)block->length;
+  const double bytes = (double)block->bytes();
+  const char* const dtype = nameOf(block->type);
+  const Napi::Object buffer = buffers().make(env, std::move(block));
+  buffer.Set("length", length);
+  buffer.Set("byteLength", bytes);
+  buffer.Set("dtype", dtype);
   return buffer;
 }
 
@@ -138,6 +139,36 @@ void freeBuffer(const Napi::CallbackInfo& info) {
   DeviceBuffer* block = getBlock(info.Env(), info[0]);
   if (!block) throw Napi::TypeError::New(info.Env(), "free: the buffer is not device memory");
   block->data.reset();
+}
+
+Napi::Value sweepBuffers(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Napi::Array result = Napi::Array::New(env);
+  uint32_t count = 0;
+  const bool isFinalizedOnly = info[0].ToBoolean();
+  for (auto& block : isFinalizedOnly ? buffers().takeFinalized() : buffers().sweep(env)) {
+    if (!block->data || block->data.use_count() > 1) continue; // freed, or a graph's
+    const Napi::HandleScope scope(env);
+    result.Set(count++, makeBuffer(env, std::move(block)));
+  }
+  return result;
+}
+
+void collectGarbage(const Napi::CallbackInfo& info) {
+  // V8 collects when it is told of this much memory outside of its heap; it is not told of the
+  // device's memory in general, of which the 64 MB that it allows between collections are little
+  constexpr int64_t pressure = int64_t{1} << 40;
+  int64_t total = 0;
+  napi_adjust_external_memory(info.Env(), pressure, &total);
+  napi_adjust_external_memory(info.Env(), -pressure, &total);
+}
+
+void openMemory(Napi::Env env) {
+  buffers().keepsCollected = true;
+  env.AddCleanupHook([] {
+    buffers().keepsCollected = false;
+    buffers().takeFinalized(); // deletes them
+  });
 }
 
 void writeBuffer(const Napi::CallbackInfo& info) {

@@ -21,6 +21,7 @@ namespace {
 /** The data of one JavaScript environment: the main thread or a worker. */
 struct Environment {
   std::unique_ptr<CapturedGraph> capture; // null if no capture is in progress
+  Handles<CapturedGraph>& graphs = *new Handles<CapturedGraph>; // their finalizers may run last
 };
 
 Environment& environmentOf(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
@@ -57,25 +58,39 @@ napi_value kernelFunction(napi_env env, napi_callback_info info) {
   return isSupported;
 }
 
-/** beginCapture(): captures all kernel calls from now on. Discards a capture in progress. */
+/** beginCapture(): captures all kernel calls from now on. Discards a capture in progress, and the
+ *  graphs that JavaScript has dropped. */
 void beginCapture(const Napi::CallbackInfo& info) {
-  environmentOf(info.Env()).capture = std::make_unique<CapturedGraph>();
+  Environment& environment = environmentOf(info.Env());
+  environment.graphs.sweep(info.Env());
+  environment.capture = std::make_unique<CapturedGraph>();
 }
 
 /** endCapture(): returns the captured graph, or undefined if no capture is in progress. */
 Napi::Value endCapture(const Napi::CallbackInfo& info) {
-  std::unique_ptr<CapturedGraph> graph = std::move(environmentOf(info.Env()).capture);
+  Environment& environment = environmentOf(info.Env());
+  std::unique_ptr<CapturedGraph> graph = std::move(environment.capture);
   if (!graph) return info.Env().Undefined();
-  return CapturedGraph::toValue(info.Env(), std::move(graph));
+  return environment.graphs.make(info.Env(), std::move(graph));
 }
 
 /** replay(graph): runs the kernel calls of a captured graph. */
 void replay(const Napi::CallbackInfo& info) {
-  CapturedGraph* graph = CapturedGraph::fromValue(info[0]);
+  CapturedGraph* graph = Handles<CapturedGraph>::get(info.Env(), info[0]);
   if (!graph) throw Napi::TypeError::New(info.Env(), "replay: expected a captured graph");
   if (environmentOf(info.Env()).capture)
     throw Napi::Error::New(info.Env(), "replay: a replay cannot be captured");
   graph->replay(info.Env());
+}
+
+/** releaseGraph(graph): frees the memory that only the graph uses; without a graph, of all graphs
+ *  that have been captured. */
+void releaseGraph(const Napi::CallbackInfo& info) {
+  const auto release = [](CapturedGraph& graph) { graph.release(); };
+  if (info[0].IsUndefined()) return environmentOf(info.Env()).graphs.each(release);
+  CapturedGraph* graph = Handles<CapturedGraph>::get(info.Env(), info[0]);
+  if (!graph) throw Napi::TypeError::New(info.Env(), "releaseGraph: expected a captured graph");
+  graph->release();
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
@@ -93,9 +108,11 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   }
   backend.Set("kernels", kernels);
   backend.Set("signatures", signatures);
+  backend.Set("interfaceVersion", 2); // of the functions here and in initializeBackend()
   backend.Set("beginCapture", Napi::Function::New<beginCapture>(env, "beginCapture"));
   backend.Set("endCapture", Napi::Function::New<endCapture>(env, "endCapture"));
   backend.Set("replay", Napi::Function::New<replay>(env, "replay"));
+  backend.Set("releaseGraph", Napi::Function::New<releaseGraph>(env, "releaseGraph"));
   exports.Set(BACKEND, backend);
   return exports;
 }

@@ -4,26 +4,10 @@
 
 namespace tinybard {
 
-static constexpr napi_type_tag graphTag = {0x74696e7962617264, 0x7265636f7264696e};
-
 void runKernel(napi_env env, Run run, const Slot* slots) {
   pendingError.isSet = false;
   run(slots);
   if (pendingError.isSet) throw Napi::RangeError::New(env, pendingError.message);
-}
-
-Napi::Value CapturedGraph::toValue(Napi::Env env, std::unique_ptr<CapturedGraph> graph) {
-  const auto finalize = [](Napi::Env, CapturedGraph* data) { delete data; };
-  const auto value = Napi::External<CapturedGraph>::New(env, graph.get(), finalize);
-  graph.release();
-  value.TypeTag(&graphTag);
-  return value;
-}
-
-CapturedGraph* CapturedGraph::fromValue(Napi::Value value) {
-  if (!value.IsExternal()) return nullptr;
-  const auto external = value.As<Napi::External<CapturedGraph>>();
-  return external.CheckTypeTag(&graphTag) ? external.Data() : nullptr;
 }
 
 void CapturedGraph::add(Napi::Env env, Run run, Arguments& arguments) {
@@ -31,8 +15,10 @@ void CapturedGraph::add(Napi::Env env, Run run, Arguments& arguments) {
     const Extent extent = bufferExtent(env, range.owner);
     const auto isSame = [&](const Memory& known) { return known.extent.data == extent.data; };
     if (!extent.data || std::any_of(memory.begin(), memory.end(), isSame)) continue;
-    memory.push_back({Napi::Reference<Napi::Value>::New(Napi::Value(env, range.owner), 1), extent,
-                      retainBuffer(env, range.owner)});
+    std::shared_ptr<void> retained = retainBuffer(env, range.owner);
+    Napi::Reference<Napi::Value> owner;
+    if (!retained) owner.Reset(Napi::Value(env, range.owner), 1);
+    memory.push_back({std::move(owner), extent, std::move(retained)});
   }
   // the slots of lists stay valid: a moved vector keeps its memory
   for (auto& list : arguments.pointers) pointers.push_back(std::move(list));
@@ -41,6 +27,7 @@ void CapturedGraph::add(Napi::Env env, Run run, Arguments& arguments) {
 }
 
 void CapturedGraph::replay(Napi::Env env) {
+  if (!runner) throw Napi::Error::New(env, "replay: the graph has been released");
   for (const Memory& known : memory) {
     if (known.retained) continue;
     const Extent extent = bufferExtent(env, known.owner.Value());
@@ -48,6 +35,14 @@ void CapturedGraph::replay(Napi::Env env) {
       throw Napi::Error::New(env, "replay: memory of the captured graph has been detached");
   }
   runner->run(env, calls);
+}
+
+void CapturedGraph::release() {
+  runner.reset(); // first: on a GPU the graph may still be running
+  memory.clear();
+  calls.clear();
+  pointers.clear();
+  lengths.clear();
 }
 
 } // namespace tinybard

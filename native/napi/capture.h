@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "handle.h"
 
 namespace tinybard {
 
@@ -30,23 +31,22 @@ class GraphRunner {
 /** A list of kernel calls, which keeps the memory of their arguments alive. */
 class CapturedGraph {
  public:
-  /** Makes an external value, so that JavaScript owns the graph. */
-  static Napi::Value toValue(Napi::Env env, std::unique_ptr<CapturedGraph> graph);
-  /** Returns the graph of such a value; null for any other value. */
-  static CapturedGraph* fromValue(Napi::Value value);
+  static constexpr napi_type_tag tag = {0x74696e7962617264, 0x7265636f7264696e};
 
   void add(Napi::Env env, Run run, Arguments& arguments);
   /** Runs all calls again on the same memory. Throws if that has been detached or freed. */
   void replay(Napi::Env env);
+  /** Frees the calls and their memory; from then on replay() throws. */
+  void release();
 
  private:
   struct Memory {
-    Napi::Reference<Napi::Value> owner;
+    Napi::Reference<Napi::Value> owner; // empty if `retained` keeps the memory
     Extent extent;
     std::shared_ptr<void> retained; // null if JavaScript can still free the memory
   };
   std::vector<KernelCall> calls;
-  std::unique_ptr<GraphRunner> runner = GraphRunner::make();
+  std::unique_ptr<GraphRunner> runner = GraphRunner::make(); // null once it is released
   std::vector<Memory> memory;
   std::vector<std::vector<float*>> pointers; // what the slots of lists point to
   std::vector<std::vector<int64_t>> lengths;

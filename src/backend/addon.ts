@@ -22,10 +22,14 @@ interface Exports {
   readonly kernels: NativeKernels;
   /** Each kernel's parameters as kernels.def declares them: kinds, types, names and lengths. */
   readonly signatures: Record<string, string>;
+  /** The version of the functions that are not kernels. */
+  readonly interfaceVersion: number;
   beginCapture(): void;
   endCapture(): CapturedGraph | undefined;
   /** Runs all calls of a graph again, in order, on the same memory. */
   replay(graph: CapturedGraph): void;
+  /** Frees a graph, by default all of them, and the memory that only it uses. */
+  releaseGraph(graph?: CapturedGraph): void;
 }
 
 export interface CpuAddon extends Exports {
@@ -39,7 +43,7 @@ export interface CpuAddon extends Exports {
   alignment(buffer: ArrayBuffer): number;
 }
 
-/** Device memory, which JavaScript cannot read. The garbage collector frees it too. */
+/** Device memory, which JavaScript cannot read. If one is dropped, sweep() returns its memory. */
 export interface DeviceBuffer {
   readonly length: number;
   readonly byteLength: number;
@@ -53,6 +57,13 @@ export interface CudaAddon extends Exports, MatmulTable {
   /** Returns null if the device is out of memory. */
   allocate(dtype: string, length: number): DeviceBuffer | null;
   free(buffer: DeviceBuffer): void;
+  /**
+   * Returns the memory of buffers that were garbage-collected, as new buffers; if
+   * `isFinalizedOnly`, of those whose finalizers have run.
+   */
+  sweep(isFinalizedOnly: boolean): (DeviceBuffer & { readonly dtype: string })[];
+  /** Makes V8 collect garbage now. */
+  collectGarbage(): void;
   write(buffer: DeviceBuffer, values: Float64Array | Float32Array | Int32Array): void;
   /** Waits for the device. Throws if a kernel met an index out of range since the last read. */
   read(buffer: DeviceBuffer): Float32Array | Int32Array;
@@ -78,6 +89,9 @@ export type CapturedGraph = { readonly calls: unique symbol };
  * After a change of kernels.def, the new hash is in the reason that `addonOf` returns.
  */
 const KERNELS_HASH = "3940789e82d29b90";
+
+/** The version of the other functions, as in native/napi/binding.cpp. */
+const INTERFACE_VERSION = 2;
 
 const require = createRequire(import.meta.url);
 const found = new Map<string, Addon | string>();
@@ -134,6 +148,8 @@ function load(name: keyof typeof sources): Addon | string {
     const hash = hashSignatures(addon.signatures);
     if (hash !== KERNELS_HASH)
       return `no ${what}: built for another version (${hash}, not ${KERNELS_HASH}); ${fix}`;
+    if (addon.interfaceVersion !== INTERFACE_VERSION)
+      return `no ${what}: built for an earlier version; ${fix}`;
     if ("threads" in addon && (isMainThread || addon.threads() === 1))
       addon.threads(Math.min(availableParallelism(), 256)); // only the first environment sets it
     if ("setMatmulTable" in addon) new MatmulTuning(addon).load();

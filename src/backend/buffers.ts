@@ -11,22 +11,34 @@ import type { DType, Floats } from "./kernels.ts";
  */
 export type Buffer = Floats | Int32Array;
 
-/** The memory of a device. */
+/** Access to the memory of a device. */
 export interface Memory {
   /** True if JavaScript can read and write the buffers. */
   readonly isHost: boolean;
-  /** Returns a buffer with undefined content, or null if memory is exhausted. */
-  allocate(dtype: DType, length: number): Buffer | null;
-  free(buffer: Buffer): void;
   write(buffer: Buffer, values: ArrayLike<number>): void;
   /** Returns a copy of the elements; bf16 is converted to f32. */
   read(buffer: Buffer): Buffer;
 }
 
+/** The memory of a device as its pool uses it. All others take buffers from the pool. */
+export interface Allocator extends Memory {
+  /** Returns a buffer with undefined content, or null if memory is exhausted. */
+  allocate(dtype: DType, length: number): Buffer | null;
+  free(buffer: Buffer): void;
+  /**
+   * Returns the memory of the buffers that the garbage collector has freed, as new buffers; if
+   * `isFinalizedOnly`, of those that it freed before the current task. On the host there are none:
+   * typed arrays are V8's.
+   */
+  sweep(isFinalizedOnly: boolean): readonly (readonly [DType, Buffer])[];
+  /** Collects garbage, so that sweep() finds what is unreachable. Does nothing on the host. */
+  collectGarbage(): void;
+}
+
 const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
 
 /** Typed arrays. `alignment` returns the offset of the first cache line in an array buffer. */
-export function hostMemory(alignment?: (buffer: ArrayBuffer) => number): Memory {
+export function hostMemory(alignment?: (buffer: ArrayBuffer) => number): Allocator {
   return {
     isHost: true,
     allocate(dtype, length) {
@@ -41,14 +53,16 @@ export function hostMemory(alignment?: (buffer: ArrayBuffer) => number): Memory 
         return null;
       }
     },
-    free() {}, // the garbage collector does
+    free() {}, // the garbage collector does, which V8 also runs before an allocation fails
+    sweep: () => [],
+    collectGarbage() {},
     write: (buffer, values) => buffer.set(values),
     read: (buffer) => buffer.slice(),
   };
 }
 
 /** The memory of a GPU. */
-export function deviceMemory(addon: CudaAddon): Memory {
+export function deviceMemory(addon: CudaAddon): Allocator {
   return {
     isHost: false,
     allocate(dtype, length) {
@@ -59,6 +73,11 @@ export function deviceMemory(addon: CudaAddon): Memory {
       return addon.allocate(dtype, length) as Buffer | null;
     },
     free: (buffer) => addon.free(buffer),
+    sweep(isFinalizedOnly) {
+      const buffers = addon.sweep(isFinalizedOnly);
+      return buffers.map((buffer) => [buffer.dtype as DType, buffer as unknown as Buffer] as const);
+    },
+    collectGarbage: () => addon.collectGarbage(),
     write(buffer, values) {
       const isTyped = values instanceof Int32Array || values instanceof Float32Array;
       addon.write(buffer, isTyped ? values : Float64Array.from(values));

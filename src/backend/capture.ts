@@ -6,53 +6,22 @@
 
 import { nextSite, rngState } from "../random.ts";
 import { keep, scope } from "../scope.ts";
-import type { Addon, CapturedGraph } from "./addon.ts";
-import type { Memory } from "./buffers.ts";
-import type { DType, Kernels } from "./kernels.ts";
-import { Pool, type Storage } from "./memory.ts";
+import type { CapturedGraph } from "./addon.ts";
+import {
+  type CaptureDevice,
+  CaptureLog,
+  type Changing,
+  getState,
+  withCaptureLog,
+} from "./capture-log.ts";
+import type { Storage } from "./memory.ts";
 import { collectTensors, isTensor, mapTensors, type TensorLike } from "./nested.ts";
-
-/** The parts of a device that capture uses. */
-interface CaptureDevice {
-  readonly addon: Addon | null;
-  readonly memory: Memory;
-  readonly pool: Pool;
-  readonly kernels: Pick<Kernels, "copy">;
-  captureLog: CaptureLog | null;
-  isInsideStep: boolean;
-  empty(dtype: DType, length: number): Storage;
-}
 
 /**
  * A step that needs more of the host's memory is not captured: it takes long anyway, so a replay
  * would gain nothing, but it would need that memory a second time.
  */
 const MAX_HOST_BYTES = 256e6;
-
-/** Objects whose state a step changes: a leaf, or a storage. */
-type Changing = { hasGrad: boolean } | { version: number };
-
-/** The memory of a captured step, and what the step does besides calling kernels. */
-export class CaptureLog {
-  readonly pool: Pool;
-  /** Key, step and site offset of the RNG, at one address; written before each replay. */
-  readonly rngState: Int32Array;
-  /** False once a kernel ran that cannot be replayed. */
-  isComplete = true;
-  /** The state of each changed object before the step. */
-  readonly before = new Map<Changing, boolean | number>();
-  readonly firstSite = nextSite(0);
-
-  constructor(memory: Memory, pool: Pool) {
-    this.pool = pool;
-    this.rngState = memory.allocate("i32", 4) as Int32Array;
-  }
-
-  /** Records the state of an object; the caller is about to change it. */
-  note(owner: Changing): void {
-    if (!this.before.has(owner)) this.before.set(owner, getState(owner));
-  }
-}
 
 /** Everything that a replay needs. */
 interface Captured {
@@ -93,14 +62,12 @@ export function captureStep<I extends unknown[], R>(
 class Capture<I extends unknown[], R> {
   readonly #device: CaptureDevice;
   readonly #step: (...inputs: I) => R;
-  readonly #pool: Pool;
   #captured: Captured | null = null;
   #bytes: number | null = null; // the memory that the step needs; null before the first run
 
   constructor(device: CaptureDevice, step: (...inputs: I) => R) {
     this.#device = device;
     this.#step = step;
-    this.#pool = new Pool(device.memory);
   }
 
   run(inputs: I): R {
@@ -119,52 +86,73 @@ class Capture<I extends unknown[], R> {
     const { pool } = this.#device;
     const { liveBytes, peakBytes } = pool;
     pool.peakBytes = liveBytes;
-    const result = this.#step(...inputs);
-    this.#bytes = pool.peakBytes - liveBytes;
-    pool.peakBytes = Math.max(pool.peakBytes, peakBytes);
-    return result;
+    try {
+      const result = this.#step(...inputs);
+      this.#bytes = pool.peakBytes - liveBytes;
+      return result;
+    } finally {
+      pool.peakBytes = Math.max(pool.peakBytes, peakBytes);
+    }
   }
 
   #capture(inputs: I): R {
-    this.#discard();
     const device = this.#device;
     if (!device.memory.isHost) device.pool.trim(); // from here on the step has its own memory
-    const captureLog = new CaptureLog(device.memory, this.#pool);
-    const ownInputs = withCaptureLog(device, captureLog, () =>
-      mapTensors(inputs, (x) => allocateLike(x, device)),
-    ) as I;
-    copyInputs(ownInputs, inputs, device);
-    let result: unknown;
-    let graph: CapturedGraph | undefined;
-    device.addon?.beginCapture();
+    this.#discard();
+    const captureLog = new CaptureLog(device);
+    const own: TensorLike[] = []; // the inputs
     try {
-      result = withCaptureLog(device, captureLog, () => scope(() => this.#step(...ownInputs)));
+      const { graph, result } = this.#runCaptured(captureLog, inputs as TensorLike[], own);
+      if (graph && captureLog.isComplete) {
+        const owners = [...captureLog.before.keys()];
+        this.#captured = {
+          graph,
+          captureLog,
+          inputs: own,
+          result,
+          after: new Map(owners.map((owner) => [owner, getState(owner)])),
+          sites: nextSite(0) - captureLog.firstSite,
+          epoch: captureEpoch,
+        };
+      } else {
+        if (graph) device.addon?.releaseGraph(graph);
+        this.#bytes = Number.POSITIVE_INFINITY; // it will never be complete: do not try again
+      }
+      return mapTensors(result, (x) => x.detach()) as R;
     } finally {
-      graph = device.addon?.endCapture();
+      if (!this.#captured) dispose([...own.map((x) => x.storage), captureLog.rngState]);
+      captureLog.pool.close(); // the graph keeps what it uses
     }
-    result = mapTensors(result, (x) => keep(x.detach()));
-    if (graph && captureLog.isComplete) {
-      const owners = [...captureLog.before.keys()];
-      this.#captured = {
-        graph,
-        captureLog,
-        inputs: ownInputs,
-        result,
-        after: new Map(owners.map((owner) => [owner, getState(owner)])),
-        sites: nextSite(0) - captureLog.firstSite,
-        epoch: captureEpoch,
-      };
-    } else {
-      this.#bytes = Number.POSITIVE_INFINITY; // it will never be complete: do not try again
-    }
-    return mapTensors(result, (x) => x.detach()) as R;
+  }
+
+  /** Captures the calls of the step with inputs of its own, which are added to `own`. */
+  #runCaptured(captureLog: CaptureLog, inputs: TensorLike[], own: TensorLike[]) {
+    const device = this.#device;
+    return withCaptureLog(device, captureLog, () => {
+      for (const x of inputs) own.push(allocateLike(x, device));
+      copyInputs(own, inputs, device);
+      device.addon?.beginCapture();
+      let graph: CapturedGraph | undefined;
+      let result: unknown;
+      try {
+        result = scope(() => this.#step(...(own as unknown as I)));
+      } finally {
+        graph = device.addon?.endCapture();
+      }
+      return { graph, result: mapTensors(result, (x) => keep(x.detach())) };
+    });
   }
 
   #discard(): void {
     const captured = this.#captured;
     if (!captured) return;
-    for (const x of collectTensors([captured.inputs, captured.result])) x.storage.dispose();
+    const { graph, captureLog, inputs, result } = captured;
     this.#captured = null;
+    this.#device.addon?.releaseGraph(graph);
+    const storages = collectTensors([inputs, result]).map((x) => x.storage);
+    // a result may be a parameter, which is not the step's
+    dispose(storages.filter((storage) => storage.pool === captureLog.pool));
+    captureLog.rngState.dispose();
   }
 
   #replay(captured: Captured, inputs: I): R {
@@ -173,7 +161,7 @@ class Capture<I extends unknown[], R> {
     copyInputs(captured.inputs, inputs, device);
     const { state } = rngState();
     state[3] = nextSite(sites) - captureLog.firstSite;
-    device.memory.write(captureLog.rngState, state);
+    device.memory.write(captureLog.rngState.buffer, state);
     device.addon?.replay(graph);
     for (const [owner, value] of after) {
       if ("version" in owner) {
@@ -186,17 +174,6 @@ class Capture<I extends unknown[], R> {
   }
 }
 
-/** Runs `fn` with the memory and the log of a captured step. */
-function withCaptureLog<T>(device: CaptureDevice, captureLog: CaptureLog, fn: () => T): T {
-  device.captureLog = captureLog;
-  device.memory.write(captureLog.rngState, rngState().state);
-  try {
-    return fn();
-  } finally {
-    device.captureLog = null;
-  }
-}
-
 /** Returns true if shapes, dtypes, modes and existing gradients are those of the capture. */
 function isValid({ inputs: own, captureLog, epoch }: Captured, inputs: unknown[]): boolean {
   const describe = (x: unknown) => {
@@ -204,6 +181,7 @@ function isValid({ inputs: own, captureLog, epoch }: Captured, inputs: unknown[]
     return `${storage.device} ${storage.dtype} ${shape}`;
   };
   if (epoch !== captureEpoch || own.length !== inputs.length) return false;
+  if (!captureLog.isUpToDate) return false;
   if (inputs.some((x, i) => describe(x) !== describe(own[i]))) return false;
   for (const [owner, value] of captureLog.before) {
     if ("hasGrad" in owner && owner.hasGrad !== value) return false;
@@ -211,17 +189,17 @@ function isValid({ inputs: own, captureLog, epoch }: Captured, inputs: unknown[]
   return true;
 }
 
-function getState(owner: Changing): boolean | number {
-  return "version" in owner ? owner.version : owner.hasGrad;
-}
-
 /** Returns a persistent tensor like x with memory of its own and undefined content. */
 function allocateLike(x: TensorLike, device: CaptureDevice): TensorLike {
+  const storage = device.empty(x.storage.dtype, x.storage.length); // first: it may throw
   const own = x.detach();
-  const { storage } = own;
-  own.storage = device.empty(storage.dtype, storage.length);
-  storage.release();
+  own.storage.release();
+  own.storage = storage;
   return keep(own);
+}
+
+function dispose(storages: Storage[]): void {
+  for (const storage of storages) storage.dispose();
 }
 
 function copyInputs(own: unknown[], inputs: unknown[], device: CaptureDevice): void {

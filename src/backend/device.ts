@@ -4,15 +4,17 @@ import { fail } from "../errors.ts";
 import { rngState } from "../random.ts";
 import type { Addon } from "./addon.ts";
 import { type Buffer, deviceMemory, hostMemory, type Memory } from "./buffers.ts";
-import { type CaptureLog, captureStep } from "./capture.ts";
+import { captureStep, invalidateCaptures } from "./capture.ts";
+import type { CaptureLog } from "./capture-log.ts";
 import { KernelCounts, makeDispatchTable } from "./dispatch.ts";
 import type { DType, Kernels } from "./kernels.ts";
-import { Storage as DeviceStorage, Pool } from "./memory.ts";
+import { Storage as DeviceStorage } from "./memory.ts";
+import { Pool } from "./pool.ts";
 import { MatmulTuning } from "./tuning.ts";
 
 export type { Buffer } from "./buffers.ts";
 export type { DType, Floats, Kernels } from "./kernels.ts";
-export { OutOfMemoryError } from "./memory.ts";
+export { OutOfMemoryError } from "./pool.ts";
 
 /** Names of the devices: TypeScript, native CPU, GPU, and the GPU kernels emulated on the CPU. */
 export type DeviceName = "ts" | "cpu" | "cuda" | "cuda-emulator";
@@ -41,7 +43,7 @@ export class Device {
   isInsideStep = false;
   #isTf32 = false;
   readonly #pool: Pool;
-  #rngState: Int32Array | null = null;
+  #rngState: Storage | null = null;
   #rngChange = -1; // the number of the generator's state that #rngState holds
 
   /** @internal */
@@ -49,11 +51,18 @@ export class Device {
     const isHost = addon === null || !("allocate" in addon);
     this.name = name;
     this.addon = addon;
-    this.memory = isHost ? hostMemory(addon?.alignment) : deviceMemory(addon);
-    this.#pool = new Pool(this.memory);
+    const allocator = isHost ? hostMemory(addon?.alignment) : deviceMemory(addon);
+    this.memory = allocator;
+    this.#pool = new Pool(allocator, () => {
+      addon?.releaseGraph();
+      invalidateCaptures();
+    });
     this.tuning = addon && "matmulTable" in addon ? new MatmulTuning(addon) : null;
-    this.kernels = makeDispatchTable(addon?.kernels ?? {}, this.calls, () => {
-      if (this.captureLog) this.captureLog.isComplete = false;
+    this.kernels = makeDispatchTable(addon?.kernels ?? {}, this.calls, {
+      onFallback: () => {
+        if (this.captureLog) this.captureLog.isComplete = false;
+      },
+      makeRoom: () => this.pool.reclaim(),
     });
   }
 
@@ -87,14 +96,16 @@ export class Device {
    * @internal
    */
   rngState(): Int32Array {
-    if (this.captureLog) return this.captureLog.rngState;
+    if (this.captureLog) return this.captureLog.rngState.buffer as Int32Array;
     const { state, change } = rngState();
     if (!this.#rngState || change !== this.#rngChange) {
-      this.#rngState = this.memory.allocate("i32", state.length) as Int32Array;
-      this.memory.write(this.#rngState, state);
+      const storage = this.empty("i32", state.length);
+      storage.registerFinalizer(); // it is freed with the last closure that holds its buffer
+      this.memory.write(storage.buffer, state);
+      this.#rngState = storage;
       this.#rngChange = change;
     }
-    return this.#rngState;
+    return this.#rngState.buffer as Int32Array;
   }
 
   /**

@@ -1,13 +1,10 @@
-// The memory of a device: storages with a lifetime, and the pool that recycles their buffers.
+// The memory of a tensor: a buffer with a lifetime, which tensors share.
 
 import { fail } from "../errors.ts";
-import type { Buffer, Memory } from "./buffers.ts";
+import type { Buffer } from "./buffers.ts";
+import type { Finalizer } from "./finalizers.ts";
 import type { DType, Floats, Kernels } from "./kernels.ts";
-
-/** The device has no memory left for a request. Nothing is lost: free something and retry. */
-export class OutOfMemoryError extends Error {
-  override name = "OutOfMemoryError";
-}
+import type { Pool } from "./pool.ts";
 
 /** The parts of a device that a storage uses. */
 interface StorageDevice {
@@ -25,18 +22,18 @@ export class Storage<D extends StorageDevice = StorageDevice> {
   version = 0;
   /** True for parameters, gradients and optimizer state: no scope frees them. */
   persistent = false;
-  readonly #pool: Pool;
+  readonly pool: Pool;
   #refCount = 1;
   #buffer: Buffer | null;
   #bf16Copy: Storage<D> | null = null;
-  #hasFinalizer = false;
+  #finalizer: Finalizer | null = null;
 
   constructor(device: D, dtype: DType, length: number) {
     this.device = device;
     this.dtype = dtype;
     this.length = length;
-    this.#pool = device.pool;
-    this.#buffer = this.#pool.take(dtype, length);
+    this.pool = device.pool;
+    this.#buffer = this.pool.take(dtype, length);
   }
 
   /** Counts a change of the content; `withBf16Copy` says that `bf16Copy` was updated too. */
@@ -52,12 +49,12 @@ export class Storage<D extends StorageDevice = StorageDevice> {
 
   /** The elements in bf16: a copy that is made at the first use and updated from then on. */
   get bf16Copy(): Buffer {
-    if (!this.#bf16Copy) {
-      this.#bf16Copy = new Storage(this.device, "bf16", this.length);
-      this.#bf16Copy.registerFinalizer();
-      this.#copyTo(this.#bf16Copy);
-    }
-    return this.#bf16Copy.buffer;
+    if (this.#bf16Copy) return this.#bf16Copy.buffer;
+    const copy = new Storage<D>(this.device, "bf16", this.length);
+    copy.registerFinalizer();
+    this.#copyTo(copy);
+    this.#bf16Copy = copy; // not before it has its content: the lines above may throw
+    return copy.buffer;
   }
 
   #copyTo(other: Storage<D>): void {
@@ -79,9 +76,9 @@ export class Storage<D extends StorageDevice = StorageDevice> {
     this.#refCount--;
     if (this.#refCount > 0 || !this.#buffer) return;
     this.#bf16Copy?.dispose();
-    this.#pool.give(this.dtype, this.#buffer);
+    if (this.#finalizer) this.pool.unwatch(this.#finalizer, this.#buffer);
+    this.pool.give(this.dtype, this.#buffer);
     this.#buffer = null;
-    if (this.#hasFinalizer) finalizers.unregister(this);
   }
 
   /** Returns the buffer to the pool although tensors may share it: reading them throws. */
@@ -90,81 +87,8 @@ export class Storage<D extends StorageDevice = StorageDevice> {
     this.release();
   }
 
-  /** Returns the buffer to the pool once the storage is unreachable. */
+  /** Leaves the buffer to the garbage collector, which frees it once it is unreachable. */
   registerFinalizer(): void {
-    if (this.#hasFinalizer || !this.#buffer) return;
-    this.#hasFinalizer = true;
-    const held = { pool: this.#pool, dtype: this.dtype, buffer: this.#buffer };
-    finalizers.register(this, held, this);
+    if (this.#buffer) this.#finalizer ??= this.pool.watch(this.#buffer);
   }
 }
-
-/** Finalizers run between tasks, never inside a synchronous loop. */
-const finalizers = new FinalizationRegistry<{ pool: Pool; dtype: DType; buffer: Buffer }>(
-  ({ pool, dtype, buffer }) => pool.give(dtype, buffer),
-);
-
-/**
- * Caches freed buffers by dtype and length, so that a loop allocates only in its first iterations,
- * and the same sequence of sizes gets the same buffers. Counts bytes and allocations.
- */
-export class Pool {
-  liveBytes = 0;
-  peakBytes = 0;
-  freeBytes = 0;
-  allocations = 0;
-  /** Fills returned buffers with NaN, so that a test notices a use after free. */
-  poison = process.env.TINYBARD_POISON === "1";
-  readonly #free = new Map<string, Buffer[]>();
-  readonly #memory: Memory;
-
-  constructor(memory: Memory) {
-    this.#memory = memory;
-  }
-
-  take(dtype: DType, length: number): Buffer {
-    const cached = this.#free.get(dtype + length)?.pop();
-    const buffer = cached ?? this.#allocate(dtype, length);
-    if (cached) this.freeBytes -= buffer.byteLength;
-    this.liveBytes += buffer.byteLength;
-    this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
-    return buffer;
-  }
-
-  give(dtype: DType, buffer: Buffer): void {
-    if (this.poison) this.#memory.write(buffer, new Float64Array(buffer.length).fill(NaN));
-    const key = dtype + buffer.length;
-    const stack = this.#free.get(key);
-    if (stack) stack.push(buffer);
-    else this.#free.set(key, [buffer]);
-    this.liveBytes -= buffer.byteLength;
-    this.freeBytes += buffer.byteLength;
-  }
-
-  #allocate(dtype: DType, length: number): Buffer {
-    if (this.freeBytes > this.peakBytes) this.trim(); // cached sizes are no longer in use
-    const buffer = this.#memory.allocate(dtype, length) ?? this.#allocateAfterTrim(dtype, length);
-    this.allocations++;
-    return buffer;
-  }
-
-  #allocateAfterTrim(dtype: DType, length: number): Buffer {
-    this.trim();
-    const buffer = this.#memory.allocate(dtype, length);
-    if (buffer) return buffer;
-    const MB = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
-    const requested = MB(length * bytesPerElement[dtype]);
-    throw new OutOfMemoryError(
-      `out of memory: ${requested} requested, ${MB(this.liveBytes)} in use`,
-    );
-  }
-
-  /** Frees all cached buffers. */
-  trim(): void {
-    for (const buffer of [...this.#free.values()].flat()) this.#memory.free(buffer);
-    this.#free.clear();
-    this.freeBytes = 0;
-  }
-}
-
-const bytesPerElement = { f32: 4, f64: 8, i32: 4, bf16: 2 };

@@ -1,6 +1,7 @@
 // The KV cache: keys and values of past tokens, so that each step processes only the new token.
 
 import type { Device, DType } from "../backend/device.ts";
+import { fail } from "../errors.ts";
 import type { Past } from "../nn/index.ts";
 import { full, zeros } from "../ops/creation.ts";
 import { keep } from "../scope.ts";
@@ -32,6 +33,7 @@ export class KVCache {
 
   /** Counts tokens that all blocks have appended. Must be called after each forward pass. */
   advance(tokens: number): void {
+    if (this.length.device.isInsideStep) fail("advance: inside a captured step; call it outside");
     this.#used += tokens;
     this.length.fill(this.#used);
   }

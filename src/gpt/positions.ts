@@ -35,5 +35,6 @@ export function positionRows(
 ): Tensor {
   // a single token's position is read on the device, so that a captured step can be replayed
   if (cache && end - start === 1) return embedding(cache.length, weight, { dtype });
+  if (cache) weight.device.captureLog?.assume(() => cache.used === start);
   return to(slice(weight, { dim: 0, start, end }), dtype);
 }

@@ -39,6 +39,9 @@ export function clipGradients(params: Iterable<Tensor>, maxNorm: number): Tensor
   const { sumSquares, clip } = total.device.kernels;
   const buffers = grads.map((dw) => dw.floats);
   sumSquares(buffers, total.floats);
-  if (maxNorm < Infinity) clip(buffers, total.floats, maxNorm);
-  return noGrad(() => sqrt(total));
+  const norm = noGrad(() => sqrt(total));
+  if (maxNorm === Infinity) return norm;
+  clip(buffers, total.floats, maxNorm);
+  for (const dw of grads) dw.storage.bumpVersion();
+  return norm;
 }

@@ -87,13 +87,13 @@ export abstract class Optimizer<O extends { lr: number }> {
 
   /** Updates every parameter that has a gradient, in place. */
   step(): void {
-    for (const { params, options, lr } of this.#groups) {
+    const updates = this.#groups.map(({ params, options, lr }) => {
       const updated = params.filter((w) => w.grad);
       const state: Record<string, Floats[]> = {};
       for (const name of this.#stateNames)
         state[name] = updated.map((w) => this.#getState(w)[name].floats);
       const withBf16Copy = this.updatesBf16Copy && updated.some((w) => w.storage.hasBf16Copy);
-      this.update({
+      const update = {
         kernels: lr.device.kernels,
         w: updated.map((w) => w.floats),
         dw: updated.map((w) => (w.grad as Tensor).floats),
@@ -102,7 +102,12 @@ export abstract class Optimizer<O extends { lr: number }> {
         copies: withBf16Copy ? updated.map((w) => w.storage.bf16Copy as Floats) : [],
         foundInf: this.foundInf && this.foundInf.floats,
         options,
-      });
+      };
+      return { updated, withBf16Copy, update };
+    });
+    // no update before all copies exist: a group may run out of memory
+    for (const { updated, withBf16Copy, update } of updates) {
+      this.update(update);
       for (const w of updated) w.storage.bumpVersion(withBf16Copy);
     }
   }

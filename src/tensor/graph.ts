@@ -2,6 +2,7 @@
 // backward() passes.
 
 import { fail } from "../errors.ts";
+import { scope } from "../scope.ts";
 import { clearBorrowedGrads, type Node, type Tensor } from "./tensor.ts";
 
 const FREED = "freed by backward(); read it before, or keep() it";
@@ -26,7 +27,15 @@ export function beginNode({ results }: Node, dys: readonly (Tensor | undefined)[
     const dy = dys[i];
     if (y.retainsGrad && dy) y.addGrad(dy);
   }
-  clearBorrowedGrads(); // of the previous op
+}
+
+/** Runs the derivative of an op and frees the tensors made inside, except those returned. */
+export function runDerivative<T>(derivative: () => T): T {
+  try {
+    return scope(derivative);
+  } finally {
+    clearBorrowedGrads(); // also after an error: a borrowed buffer holds none
+  }
 }
 
 /**

@@ -121,7 +121,7 @@ export class Tensor extends NDArray {
   }
 }
 
-/** Forgets which .grad buffers the previous op was handed by gradBuffer(). */
+/** Forgets which .grad buffers were borrowed from gradBuffer(). */
 export function clearBorrowedGrads(): void {
   borrowedGrads.clear();
 }

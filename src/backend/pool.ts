@@ -120,7 +120,7 @@ export class Pool {
     this.freeBytes = 0;
   }
 
-  /** Empties the caches of all devices. Returns after a garbage collection where that frees more. */
+  /** Empties the caches of all devices, after a garbage collection where that frees memory. */
   reclaim(): void {
     this.#memory.collectGarbage();
     this.trim();

@@ -2,8 +2,8 @@
 // all keys fit in the cache; the [Tq, Tk] matrix of a head is never stored. The forward pass saves
 // the log-sum-exp (lse) of each row of scores, and the backward pass recomputes the probabilities
 // from it (FlashAttention, Dao et al., 2022). With a causal mask, keys that no query of a block
-// attends to are skipped. A head is processed by one thread, so the bits do not depend on the
-// thread count.
+// attends to are skipped, and a query never depends on a later key, not even if that key is NaN. A
+// head is processed by one thread, so the bits do not depend on the thread count.
 
 #include "kernels.h"
 #include "random.h"
@@ -43,6 +43,74 @@ struct CausalMask {
   }
 };
 
+/** Returns true if rows `first` to `last` - 1 of x have a NaN or infinity, or overflow. */
+bool hasNonFinite(HeadRows x, int64_t first, int64_t last, int64_t D) {
+  Vec total = 0.0f;
+  for (int64_t t = first; t < last; t += 8) { // 8 rows, so that few additions wait for another
+    const auto row = [&](int64_t i) { return x[t + i < last ? t + i : last - 1]; };
+    const float* const rows[8] = {row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)};
+    const auto sum = [&](auto load) {
+      return ((load(rows[0]) + load(rows[1])) + (load(rows[2]) + load(rows[3]))) +
+             ((load(rows[4]) + load(rows[5])) + (load(rows[6]) + load(rows[7])));
+    };
+    int64_t d = 0;
+    for (; d + Vec::width <= D; d += Vec::width)
+      total = total + sum([d](const float* row) { return Vec::load(row + d); });
+    if (d < D) total = total + sum([d, D](const float* row) { return Vec::load(row + d, D - d); });
+  }
+  return !std::isfinite(reduceAdd(total));
+}
+
+/**
+ * A block of queries against the keys that they attend to. Probabilities and their gradients are 0
+ * where a key is hidden from a query. The two products with such a matrix also multiply the zeros,
+ * which adds nothing unless the other factor is NaN or infinite: then they leave the zeros out, row
+ * by row, with the same bits in the other results.
+ */
+struct MaskedBlock {
+  CausalMask mask;
+  int64_t first; // query
+  int64_t last;  // the query after the block
+  int64_t D;
+
+  /** Returns the number of keys that any query attends to: those of the last one. */
+  int64_t keys() const { return mask.visibleKeys(last - 1); }
+
+  /** y = weights x for the block's rows of y. weights [queries, keys], x [Tk, D] */
+  void sumOverKeys(const float* weights, int64_t ld, HeadRows x, HeadRows y) const {
+    const int64_t rows = last - first;
+    if (!hasNonFinite(x, mask.visibleKeys(first), keys(), D))
+      return gemmUnpacked({weights, ld}, x.data, x.ld, y[first], y.ld, rows, D, keys(), Init::zero);
+    for (int64_t i = first; i < last; i++) {
+      const float* row = weights + (i - first) * ld;
+      const int64_t visible = mask.visibleKeys(i);
+      gemmUnpacked({row, ld}, x.data, x.ld, y[i], y.ld, 1, D, visible, Init::zero);
+    }
+  }
+
+  /** y += weights^T x for the block's rows of x. weights [queries, keys], y [Tk, D] */
+  void addSumOverQueries(const float* weights, int64_t ld, HeadRows x, HeadRows y) const {
+    int64_t whole = keys(); // keys that are added at once
+    if (whole > mask.visibleKeys(first) && hasNonFinite(x, first, last, D))
+      whole = mask.visibleKeys(first);
+    addColumns(weights, ld, x, y, 0, whole, first);
+    for (int64_t j = whole; j < keys(); j++) {
+      int64_t query = first; // the first one that attends to key j
+      while (mask.visibleKeys(query) <= j) query++;
+      addColumns(weights, ld, x, y, j, j + 1, query);
+    }
+  }
+
+private:
+  /** The same for the keys from `begin` to `end` - 1 and the queries from `query` on. */
+  void addColumns(const float* weights, int64_t ld, HeadRows x, HeadRows y, int64_t begin,
+                  int64_t end, int64_t query) const {
+    const Matrix transposed = {weights + (query - first) * ld + begin, ld, true};
+    gemmUnpacked(transposed, x[query], x.ld, y[begin], y.ld, end - begin, D, last - query,
+                 Init::accumulate);
+  }
+};
+
 /** The parameters of one head. */
 struct Head {
   CausalMask mask;
@@ -71,7 +139,8 @@ void attendHead(const Head& head, HeadRows q, HeadRows k, HeadRows v, HeadRows y
   for (int64_t first = 0; first < Tq; first += BLOCK) {
     const int64_t last = first + BLOCK < Tq ? first + BLOCK : Tq;
     const int64_t rows = last - first;
-    const int64_t blockKeys = head.mask.visibleKeys(last - 1); // of its last query, the most
+    const MaskedBlock block = {head.mask, first, last, D};
+    const int64_t blockKeys = block.keys();
     gemmUnpacked(q.from(first), keys, ld, scores, ld, rows, blockKeys, D, Init::zero);
 
     float maxima[BLOCK];
@@ -106,7 +175,7 @@ void attendHead(const Head& head, HeadRows q, HeadRows k, HeadRows v, HeadRows y
       const Vec lse = Vec::load(maxima + i, lanes) + log(Vec::load(sums + i, lanes));
       lse.store(head.lse + first + i, lanes);
     });
-    gemmUnpacked({scores, ld}, v.data, v.ld, y[first], y.ld, rows, D, blockKeys, Init::zero);
+    block.sumOverKeys(scores, ld, v, y);
   }
 }
 
@@ -156,7 +225,8 @@ void attendHeadBackward(const Head& head, const HeadInputs& inputs, const HeadGr
   for (int64_t first = 0; first < Tq; first += BLOCK) {
     const int64_t last = first + BLOCK < Tq ? first + BLOCK : Tq;
     const int64_t rows = last - first;
-    const int64_t blockKeys = head.mask.visibleKeys(last - 1); // of its last query, the most
+    const MaskedBlock block = {head.mask, first, last, D};
+    const int64_t blockKeys = block.keys();
     gemmUnpacked(q.from(first), keys, ld, weights, ld, rows, blockKeys, D, Init::zero);
     gemmUnpacked(dy.from(first), values, ld, dScores, ld, rows, blockKeys, D, Init::zero);
 
@@ -186,12 +256,9 @@ void attendHeadBackward(const Head& head, const HeadInputs& inputs, const HeadGr
         dScore[j] = 0;
       }
     }
-    const Matrix weightsT = {weights, ld, true};
-    const Matrix dScoresT = {dScores, ld, true};
-    const Init add = Init::accumulate;
-    gemmUnpacked(weightsT, dy[first], dy.ld, dv.data, dv.ld, blockKeys, D, rows, add);
-    gemmUnpacked(dScoresT, q[first], q.ld, dk.data, dk.ld, blockKeys, D, rows, add);
-    gemmUnpacked({dScores, ld}, k.data, k.ld, dq[first], dq.ld, rows, D, blockKeys, Init::zero);
+    block.addSumOverQueries(weights, ld, dy, dv);
+    block.addSumOverQueries(dScores, ld, q, dk);
+    block.sumOverKeys(dScores, ld, k, dq);
   }
 }
 

@@ -15,8 +15,8 @@ import { softmax } from "./softmax.ts";
 
 /**
  * y = softmax(q k^T / sqrt D) v. q, y [B, H, Tq, D]; k, v [B, H, Tk, D]. Causal: query i attends to
- * keys j <= i + Tk - Tq; a query without any key gives 0. `dropout` is the probability that a
- * probability is zeroed.
+ * keys j <= i + Tk - Tq, and no other key affects it, not even one that is NaN; a query without any
+ * key gives 0. `dropout` is the probability that a probability is zeroed.
  * @example
  * const q = randn([1, 2, 4, 8]); // (B, H, T, D)
  * const y = attention(q, q, q, { causal: true });
@@ -93,7 +93,8 @@ export function attention(
 
 /**
  * The reference for attention(), composed of small ops. `mask` [Tq, Tk] of i32 is 1 where a query
- * does not attend to a key; without it every query attends to every key.
+ * does not attend to a key; without it every query attends to every key. Unlike attention(), it
+ * multiplies values by probabilities of 0, so that a hidden value that is NaN makes the result NaN.
  */
 export function attentionSpec(
   q: Tensor,

@@ -41,6 +41,10 @@ struct CausalMask {
     // the global functions: this namespace has a kernel max
     return causal ? ::max(0, ::min(Tk, query + 1 + Tk - Tq)) : Tk;
   }
+  /** Returns true if there is such a query and it attends to the key. */
+  __device__ bool isVisible(int query, int key) const {
+    return query < Tq && key < visibleKeys(query);
+  }
 };
 
 /** The inputs of attention. */

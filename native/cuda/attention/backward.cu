@@ -240,9 +240,11 @@ struct BackwardBlock : BackwardTiling<D, owner> {
     }
 
     uint32_t p[FRAGMENTS][4], s[FRAGMENTS][4];
+    VisibleTile tiles[FRAGMENTS];
 #pragma unroll
     for (int m = 0; m < FRAGMENTS; m++) {
-      computeScoreGradients(P[m], dP[m], other, row, fragmentRow(m));
+      tiles[m] = visibleTile(fragmentRow(m), other + row);
+      computeScoreGradients(P[m], dP[m], tiles[m], row, fragmentRow(m));
       convertToA(p[m], P[m][0], P[m][1]);
       convertToA(s[m], dP[m][0], dP[m][1]);
       if constexpr (ownsAllKeys) storeShared(dS, fragmentRow(m), row, dP[m]);
@@ -252,13 +254,21 @@ struct BackwardBlock : BackwardTiling<D, owner> {
       uint32_t b[4];
       loadB(b, others, buffer + row, 8 * n);
 #pragma unroll
-      for (int m = 0; m < FRAGMENTS; m++) mma16x16(ownSums[m][n], ownSums[m][n + 1], s[m], b);
+      for (int m = 0; m < FRAGMENTS; m++)
+        mmaVisible16x16(ownSums[m][n], ownSums[m][n + 1], s[m], b, tiles[m]);
       if constexpr (ownsKeys) {
         loadB(b, othersToo, buffer + row, 8 * n);
 #pragma unroll
-        for (int m = 0; m < FRAGMENTS; m++) mma16x16(dvSums[m][n], dvSums[m][n + 1], p[m], b);
+        for (int m = 0; m < FRAGMENTS; m++)
+          mmaVisible16x16(dvSums[m][n], dvSums[m][n + 1], p[m], b, tiles[m]);
       }
     }
+  }
+
+  /** Views the queries and keys of 16 own rows and 16 rows of the other side. */
+  __device__ VisibleTile visibleTile(int ownRow, int other) const {
+    const int own = first + ownRow;
+    return {mask, ownsKeys ? other : own, ownsKeys ? own : other, ownsKeys};
   }
 
   /**
@@ -266,13 +276,10 @@ struct BackwardBlock : BackwardTiling<D, owner> {
    * by dS. It computes every element and then selects: branches for hidden or dropped elements
    * would keep the loads from overlapping.
    */
-  __device__ void computeScoreGradients(float (&P)[2][4], float (&dP)[2][4], int other, int row,
-                                        int ownRow) const {
+  __device__ void computeScoreGradients(float (&P)[2][4], float (&dP)[2][4],
+                                        const VisibleTile& tile, int row, int ownRow) const {
     const float dropoutScale = problem.dropoutScale();
-    const int firstQuery = ownsKeys ? other : first;
-    const int firstKey = ownsKeys ? first : other;
-    const bool areAllVisible = firstKey + (ownsKeys ? ownRow : row) + 15 <
-                               mask.visibleKeys(firstQuery + (ownsKeys ? row : ownRow));
+    const bool areAllVisible = tile.areAllVisible();
 #pragma unroll
     for (int n = 0; n < 2; n++)
 #pragma unroll
@@ -281,13 +288,12 @@ struct BackwardBlock : BackwardTiling<D, owner> {
         const int j = row + 8 * n + 2 * t() + e % 2;     // and its row of the other side
         const int query = ownsKeys ? j : i;
         const int key = ownsKeys ? i : j;
-        const bool isVisible =
-            areAllVisible | (firstKey + key < mask.visibleKeys(firstQuery + query));
+        const bool isVisible = areAllVisible | tile.isVisible(i - ownRow, j - row);
         const bool isKept = dropoutMask.isKept(query, key);
-        const float power = fastExp2(P[n][e] * scale - lse[query]);
-        const float probability = isVisible ? power : 0.0f;
-        P[n][e] = isKept ? probability : 0.0f;
-        dP[n][e] = probability * ((isKept ? dP[n][e] * dropoutScale : 0.0f) - delta[query]);
+        const float probability = fastExp2(P[n][e] * scale - lse[query]);
+        const float dropped = isKept ? dP[n][e] * dropoutScale : zeroTimes(dP[n][e]);
+        P[n][e] = !isVisible ? 0.0f : isKept ? probability : zeroTimes(probability);
+        dP[n][e] = isVisible ? probability * (dropped - delta[query]) : 0.0f;
       }
   }
 
@@ -303,12 +309,13 @@ struct BackwardBlock : BackwardTiling<D, owner> {
       const int visible = visibleKeys(other + row, 16);
       float sums[WIDTH / 8][4] = {};
       for (int key = 0; key < visible; key += 16) {
+        const VisibleTile tile = {mask, other + row, key, false};
         uint32_t a[4], b[4];
         loadTransposedA(a, dS, row, key);
 #pragma unroll
         for (int n = 0; n < WIDTH / 8; n += 2) {
           loadB(b, k, key, column + 8 * n);
-          mma16x16(sums[n], sums[n + 1], a, b);
+          mmaVisible16x16(sums[n], sums[n + 1], a, b, tile);
         }
       }
       scaleFragments(scale * LN2, sums);

@@ -27,6 +27,9 @@ __device__ inline uint32_t keepBits16(const DropoutRng& rng, uint64_t first) {
   return kept >> shift & 0xffff;
 }
 
+/** Returns what dropout leaves of an element that it drops: 0, or NaN if x is NaN or infinite. */
+__device__ inline float zeroTimes(float x) { return x - x; }
+
 /** The mask of a tile of probabilities: a bit per key, 16 keys a word, `pitch` words a query. */
 struct DropoutMask {
   uint16_t* bits;

@@ -107,6 +107,59 @@ __device__ inline void mma16x16(float (&left)[4], float (&right)[4], const uint3
   mma(right, a, bRight);
 }
 
+/** Returns a mask of the halves of x, two bf16, that are NaN or infinite. */
+__device__ inline uint32_t nonFiniteHalves(uint32_t x) {
+  // their exponent is all ones: adding one to it carries into the sign bit
+  const uint32_t carries = ((x & 0x7f807f80) + 0x00800080) & 0x80008000;
+  return (carries >> 15) * 0xffff;
+}
+
+/** Which of 16 queries attend to which of 16 keys: the rows and columns of a fragment a. */
+struct VisibleTile {
+  CausalMask mask;
+  int query, key; // the first ones
+  bool areRowsKeys;
+
+  __device__ bool isVisible(int row, int column) const {
+    return mask.isVisible(query + (areRowsKeys ? column : row), key + (areRowsKeys ? row : column));
+  }
+  __device__ bool areAllVisible() const {
+    return query + 15 < mask.Tq && mask.isVisible(query, key + 15);
+  }
+};
+
+/** c += a b, b [16, 8] = {b0, b1}: first the finite elements of b, then the others row by row. */
+__device__ inline void mmaNonFinite(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
+                                    const VisibleTile& tile) {
+  const uint32_t finite[2] = {b0 & ~nonFiniteHalves(b0), b1 & ~nonFiniteHalves(b1)};
+  mma(c, a, finite);
+#pragma unroll 1
+  for (int k = 0; k < 16; k++) {
+    const int i = k - 2 * t(); // 0 or 1: the row is in the lower or upper half of b0; 8 or 9: of b1
+    const uint32_t half = i % 2 == 0 ? 0xffff : 0xffff0000;
+    const uint32_t row[2] = {i == 0 || i == 1 ? b0 & nonFiniteHalves(b0) & half : 0,
+                             i == 8 || i == 9 ? b1 & nonFiniteHalves(b1) & half : 0};
+    float sums[4] = {c[0], c[1], c[2], c[3]};
+    mma(sums, a, row);
+#pragma unroll
+    for (int e = 0; e < 4; e++) c[e] = tile.isVisible(g() + e / 2 * 8, k) ? sums[e] : c[e];
+  }
+}
+
+/**
+ * As mma16x16(), where a is 0 in the elements that are not visible. They add nothing, not even if b
+ * is NaN or infinite. The other sums have the same bits.
+ */
+__device__ inline void mmaVisible16x16(float (&left)[4], float (&right)[4], const uint32_t (&a)[4],
+                                       const uint32_t (&b)[4], const VisibleTile& tile) {
+  if (tile.areAllVisible()) return mma16x16(left, right, a, b);
+  const uint32_t nonFinite = nonFiniteHalves(b[0]) | nonFiniteHalves(b[1]) |
+                             nonFiniteHalves(b[2]) | nonFiniteHalves(b[3]);
+  if (__all_sync(FULL_MASK, nonFinite == 0)) return mma16x16(left, right, a, b);
+  mmaNonFinite(left, a, b[0], b[1], tile);
+  mmaNonFinite(right, a, b[2], b[3], tile);
+}
+
 /** Converts c [16, 16] to an operand a: a result stays in registers for the next product. */
 __device__ inline void convertToA(uint32_t (&a)[4], const float (&left)[4],
                                   const float (&right)[4]) {

@@ -149,13 +149,15 @@ __global__ void __launch_bounds__(WARPS * WARP, D > 64 ? 2 : 4)
     }
 #pragma unroll
     for (int i = 0; i < KEYS / 16; i++) {
+      if (key + 16 * i >= maxVisible) continue; // these values may be NaN
+      const VisibleTile tile = {mask, first + row, key + 16 * i, false};
       uint32_t p[4];
       convertToA(p, s[2 * i], s[2 * i + 1]);
 #pragma unroll
       for (int n = 0; n < D / 8; n += 2) {
         uint32_t b[4];
         loadB(b, values.fromRow(current), 16 * i, 8 * n);
-        mma16x16(softmax.y[n], softmax.y[n + 1], p, b);
+        mmaVisible16x16(softmax.y[n], softmax.y[n + 1], p, b, tile);
       }
     }
   }

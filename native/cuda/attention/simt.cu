@@ -67,6 +67,24 @@ struct SharedTile {
   }
 };
 
+/**
+ * The rows of the other side in a tile that a thread's four own rows are visible to: begin + i to
+ * end + i - 1 for row 4 y + i, as far as the tile has these rows.
+ */
+struct VisibleRows {
+  int begin = -3;
+  int end = SIDE;
+
+  /** `query` and `key` are the first ones of the tile. */
+  __device__ VisibleRows(const CausalMask& mask, int query, int key, bool ownsKeys) {
+    const int diagonal = query - key + mask.Tk - mask.Tq; // the last key of the first query
+    if (mask.causal && ownsKeys) begin = 4 * y() - diagonal;
+    if (mask.causal && !ownsKeys) end = 4 * y() + diagonal + 1;
+  }
+  __device__ bool areAll() const { return begin + 3 <= 0 && end >= SIDE; }
+  __device__ bool has(int i, int r) const { return r >= begin + i && r < end + i; }
+};
+
 constexpr size_t SHARED_BYTES = // of SharedMemory
     (3 * SIDE * PITCH + 2 * SIDE) * sizeof(float) + SIDE * SIDE / 16 * sizeof(uint16_t);
 
@@ -113,25 +131,34 @@ struct SharedMemory {
 
   /**
    * sums += s rows, for 64 rows and 64 of their columns from `column` on. A thread has rows
-   * 4 y + i and columns 4 x + j of the sums.
+   * 4 y + i and columns 4 x + j of the sums. s is 0 for the rows that are not `visible`, which may
+   * be NaN and add nothing.
    */
   template <class F>
   __device__ void addWeightedRows(Fragment& sums, const Fragment& s, const HeadRows<const F>& rows,
-                                  int first, int column) const {
+                                  int first, int column, const VisibleRows& visible) const {
     __syncthreads();
     weights.storeTransposed(s);
     b.copyFrom(rows, first, column);
     __syncthreads();
-#pragma unroll 4
-    for (int r = 0; r < SIDE; r++) {
+    const auto addRow = [&](int r, bool isWhole) {
       const float4 p = weights.load4(r, 4 * y());
       const float4 q = b.load4(r, 4 * x());
       const float w[4] = {p.x, p.y, p.z, p.w};
       const float z[4] = {q.x, q.y, q.z, q.w};
 #pragma unroll
-      for (int i = 0; i < 4; i++)
+      for (int i = 0; i < 4; i++) {
+        if (!isWhole && !visible.has(i, r)) continue;
 #pragma unroll
         for (int j = 0; j < 4; j++) sums[i][j] += w[i] * z[j];
+      }
+    };
+    if (visible.areAll()) {
+#pragma unroll 4
+      for (int r = 0; r < SIDE; r++) addRow(r, true);
+    } else {
+      const int end = min(SIDE, visible.end + 3);
+      for (int r = max(0, visible.begin); r < end; r++) addRow(r, false);
     }
   }
 };
@@ -237,7 +264,8 @@ __global__ void __launch_bounds__(THREADS, 2) simtForwardKernel(AttentionForward
         if (hasDropout && !shared.dropoutMask.isKept(4 * y() + i, x() + 16 * j)) s[i][j] = 0.0f;
       }
     }
-    shared.addWeightedRows(sums, s, v, key, at.column);
+    const VisibleRows visible(mask, first, key, false);
+    shared.addWeightedRows(sums, s, v, key, at.column, visible);
   }
 
   float factors[4];
@@ -310,14 +338,16 @@ __global__ void __launch_bounds__(THREADS, 2) simtBackwardKernel(AttentionBackwa
         const int otherRow = x() + 16 * j;
         const int row = ownsKeys ? otherRow : ownRow; // the query
         const int column = ownsKeys ? ownRow : otherRow; // and the key
-        const bool isVisible = key + column < mask.visibleKeys(query + row);
+        const bool isVisible = mask.isVisible(query + row, key + column);
         const bool isKept = !hasDropout || shared.dropoutMask.isKept(row, column);
-        const float probability = isVisible ? expf(P[i][j] * scale - shared.lse[row]) : 0.0f;
-        P[i][j] = isKept ? probability : 0.0f;
-        dP[i][j] = probability * ((isKept ? dP[i][j] * dropoutScale : 0.0f) - shared.delta[row]);
+        const float probability = expf(P[i][j] * scale - shared.lse[row]);
+        const float dropped = isKept ? dP[i][j] * dropoutScale : zeroTimes(dP[i][j]);
+        P[i][j] = !isVisible ? 0.0f : isKept ? probability : zeroTimes(probability);
+        dP[i][j] = isVisible ? probability * (dropped - shared.delta[row]) : 0.0f;
       }
-    shared.addWeightedRows(ownSums, dP, ownsKeys ? q : k, other, at.column);
-    if constexpr (ownsKeys) shared.addWeightedRows(dvSums, P, dy, other, at.column);
+    const VisibleRows visible(mask, query, key, ownsKeys);
+    shared.addWeightedRows(ownSums, dP, ownsKeys ? q : k, other, at.column, visible);
+    if constexpr (ownsKeys) shared.addWeightedRows(dvSums, P, dy, other, at.column, visible);
   }
 
   const float scales[4] = {scale, scale, scale, scale};

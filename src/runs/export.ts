@@ -70,7 +70,8 @@ function checkExportable({ config, lm_head: { bias } }: GPT): void {
   check(activation !== "swiglu", activation, "--activation gelu");
   const hasBias = bias?.data().some((b) => b !== 0) ?? false;
   const canFold = vocabSize <= nEmbd + 1; // saveGPT2() moves the bias into the normalization
-  check(!hasBias || canFold, "a bias in the output head", "--no-lm-head-bias");
+  const sizes = `${vocabSize} tokens, possible up to n-embd + 1, ${nEmbd + 1}`;
+  check(!hasBias || canFold, `a bias in the output head (${sizes})`, "--no-lm-head-bias");
   if (flags.length === 0) return;
   const remedy = `a model that is trained with ${flags.join(" ")} can be exported`;
   throw new UsageError(`export: GPT-2 does not have ${problems.join(", ")}; ${remedy}`);

@@ -19,6 +19,7 @@ const commandNames = [
   "train",
   "sample",
   "eval",
+  "runs",
   "doctor",
   "import",
   "export",

@@ -93,7 +93,10 @@ function isFolder(path: string): boolean {
 }
 
 /** Reads a lock file; returns null if there is none. The id is a hash of the content. */
-function readLock(file: string): { content: string; owner: Owner; id: string } | null {
+function readLock(
+  file: string,
+  maxAttempts = 10,
+): { content: string; owner: Owner; id: string } | null {
   const maxBytes = 4096;
   for (let attempt = 0; ; attempt++) {
     const stat = fs.lstatSync(file, { throwIfNoEntry: false });
@@ -108,7 +111,8 @@ function readLock(file: string): { content: string; owner: Owner; id: string } |
     }
     const owner = parseOwner(content);
     // a new lock is empty for a moment; one that stays damaged has no owner
-    if (!owner && attempt < 10) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    if (!owner && attempt < maxAttempts)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
     else return { content, owner, id: createHash("sha256").update(content).digest("hex") };
   }
 }
@@ -131,6 +135,16 @@ function isAlive(owner: Owner): boolean {
   // another process may have got the id of one that has ended
   const start = readStart(owner.pid);
   return start === null || owner.start === null || start === owner.start;
+}
+
+/** Returns true if a folder is locked by a process that may still exist. Never waits. */
+export function isLocked(folder: string): boolean {
+  try {
+    const lock = readLock(join(folder, lockName), 0);
+    return lock !== null && isAlive(lock.owner);
+  } catch {
+    return false; // something else is in the place of the lock
+  }
 }
 
 /** Returns true if this machine has a process with this id. */

@@ -3,6 +3,7 @@
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { isLocked } from "../files/lock.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
 import type { TrainConfig } from "../train/config.ts";
@@ -65,7 +66,10 @@ export interface RunSummary {
   bestStep: number | null;
   /** The time of the newest checkpoint (ISO 8601). */
   savedAt: string | null;
-  /** `weights only` cannot be resumed: an imported or quantized model. */
+  /**
+   * `training` is a run that a process is writing to. `weights only` cannot be resumed: an imported
+   * or quantized model.
+   */
   state: "training" | "finished" | "stopped" | "weights only" | "no checkpoint" | "damaged";
   /** What is damaged. */
   problem?: string;
@@ -95,6 +99,7 @@ export function summarizeRun({ name, folder, modified }: RunEntry): RunSummary |
     if (last) addState(summary, folder, last);
     summary.bestValLoss = best?.evaluation?.valLoss ?? null;
     summary.bestStep = best?.step ?? null;
+    if (isLocked(folder)) summary.state = "training";
   } catch (error) {
     summary.state = "damaged";
     summary.problem = (error as Error).message;

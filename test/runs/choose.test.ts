@@ -17,7 +17,8 @@ function makeRun(states: Partial<Record<CheckpointName, number | string>>): stri
   const out = join(folder, String(count++));
   for (const [name, state] of Object.entries(states)) {
     mkdirSync(join(out, name), { recursive: true });
-    const text = typeof state === "number" ? JSON.stringify({ step: state }) : state;
+    const others = { evaluation: null, bestValLoss: null, elapsedSeconds: 1, textSha256: "" };
+    const text = typeof state === "number" ? JSON.stringify({ step: state, ...others }) : state;
     writeFileSync(join(out, name, "state.json"), text);
   }
   return out;

@@ -11,11 +11,12 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { train } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { lockFolder } from "#src/files/lock.js";
 import { findNewestRun, findRuns, summarizeRun } from "#src/runs/list.js";
 import { fixturePath } from "../support/harness.ts";
 
@@ -106,6 +107,14 @@ test("summarizeRun() reads steps, losses and the state of the run", () => {
   assert.is(state?.state, "damaged");
   assert.match(state?.problem ?? "", /state\.json/);
   assert.is(gpt2, null); // a model of Hugging Face transformers
+  const entry = findRuns(runs).find(({ name }) => name === "stopped");
+  const lock = lockFolder(join(runs, "stopped"));
+  assert.is(entry && summarizeRun(entry)?.state, "training");
+  lock.release();
+  for (const content of ["", `{"pid":2147483646,"host":"${hostname()}","start":null}`]) {
+    writeFileSync(join(runs, "stopped", "lock.json"), content); // left by a killed process
+    assert.is(entry && summarizeRun(entry)?.state, "stopped");
+  }
 });
 
 test.run();

@@ -290,6 +290,7 @@ test("--help lists all options, doctor all devices", () => {
 });
 
 for (const [signal, code] of [
+  ["SIGHUP", 129],
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const) {

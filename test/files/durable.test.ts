@@ -49,6 +49,7 @@ test("a failed replacement names the file, keeps the old content, and leaves not
       await withPatchedFs(patch, () =>
         assertFails(() => replaceFile(file, "a longer text"), `${file}.tmp`, `(${code})`),
       );
+      assert.equal(fs.readdirSync(folder), ["a.txt"], code);
     }
     await withPatchedFs({ renameSync: fail("rename") }, () =>
       assertFails(() => replaceFile(file, "a longer text"), file, `(${code})`),

@@ -6,7 +6,9 @@
 // Geijn, "Anatomy of high-performance matrix multiplication" (2008), who pack less of b at a time.
 //
 // Each element of c is the sum over k in the same order however c is divided, so the number of
-// threads does not change the bits.
+// threads does not change the bits. A long k is divided into blocks of K_BLOCK, whose sums are
+// added to c, and a very long one into parts of LONG_K, whose sums are added in f64. So the rounding
+// error does not grow with K.
 
 #include "matmul.h"
 
@@ -16,7 +18,6 @@
 namespace tinybard::SIMD {
 namespace {
 
-constexpr int64_t K_BLOCK = 384;              // of k per tile: 48 KB of a panel with 16 lanes
 constexpr int64_t M_BLOCK = 8 * TILE_ROWS;    // rows per block: 168 KB of a
 constexpr int64_t PACKED = 1 << 20;           // elements of b that are packed at a time: 4 MB
 constexpr int64_t SMALL_B = 1 << 15;          // elements of b that are not worth packing
@@ -94,7 +95,7 @@ void gemmPacked(const Gemm& g, const PackedB& packed, int64_t m0, int64_t m1, in
     for (int64_t kk = 0; kk < K; kk += K_BLOCK) {
       const int64_t depth = K - kk < K_BLOCK ? K - kk : K_BLOCK;
       const int64_t k = packed.k + kk;
-      const Init init = k > 0 ? Init::accumulate : g.init;
+      const Init init = k > 0 ? Init::add : g.init;
       const bool isLast = k + depth == g.K;
       if (packsA) {
         for (int64_t t = first; t < last; t++) {
@@ -123,36 +124,52 @@ void gemmPacked(const Gemm& g, const PackedB& packed, int64_t m0, int64_t m1, in
   }
 }
 
+/**
+ * dots[m] = the dot product of row m of a, of M rows lda apart, and w over k from begin to end - 1.
+ */
+template <int M>
+inline void dotProducts(const float* a, int64_t lda, const float* w, int64_t begin, int64_t end,
+                        float* dots) {
+  constexpr int W = Vec::width;
+  constexpr int SUMS = M == 1 ? 4 : M == 2 ? 2 : 1; // independent sums, to hide the fma's latency
+  Vec total[M][SUMS];
+  UNROLL for (int m = 0; m < M; m++) {
+    UNROLL for (int s = 0; s < SUMS; s++) total[m][s] = 0.0f;
+  }
+  int64_t k = begin;
+  for (; k + SUMS * W <= end; k += SUMS * W) {
+    UNROLL for (int s = 0; s < SUMS; s++) {
+      prefetch(w + k + s * W + PREFETCH_DISTANCE);
+      const Vec wk = Vec::load(w + k + s * W);
+      UNROLL for (int m = 0; m < M; m++)
+        total[m][s] = fma(Vec::load(a + m * lda + k + s * W), wk, total[m][s]);
+    }
+  }
+  for (; k < end; k += W) {
+    const int64_t lanes = lanesLeft(k, end);
+    const Vec wk = Vec::load(w + k, lanes);
+    UNROLL for (int m = 0; m < M; m++)
+      total[m][0] = fma(Vec::load(a + m * lda + k, lanes), wk, total[m][0]);
+  }
+  UNROLL for (int m = 0; m < M; m++) {
+    for (int s = 1; s < SUMS; s++) total[m][0] = total[m][0] + total[m][s];
+    dots[m] = reduceAdd(total[m][0]);
+  }
+}
+
 /** Columns begin to end - 1 of c = a b^T for M rows of a: dot products with the rows of b. */
 template <int M>
 void gemvDots(const Gemm& g, int64_t begin, int64_t end) {
-  constexpr int W = Vec::width;
-  constexpr int SUMS = M == 1 ? 4 : M == 2 ? 2 : 1; // independent sums, to hide the fma's latency
   for (int64_t n = begin; n < end; n++) {
-    const float* w = g.b.data + n * g.b.ld;
-    Vec total[M][SUMS];
-    UNROLL for (int m = 0; m < M; m++) {
-      UNROLL for (int s = 0; s < SUMS; s++) total[m][s] = 0.0f;
-    }
-    int64_t k = 0;
-    for (; k + SUMS * W <= g.K; k += SUMS * W) {
-      UNROLL for (int s = 0; s < SUMS; s++) {
-        prefetch(w + k + s * W + PREFETCH_DISTANCE);
-        const Vec wk = Vec::load(w + k + s * W);
-        UNROLL for (int m = 0; m < M; m++)
-          total[m][s] = fma(Vec::load(g.a.data + m * g.a.ld + k + s * W), wk, total[m][s]);
-      }
-    }
-    for (; k < g.K; k += W) {
-      const int64_t lanes = lanesLeft(k, g.K);
-      const Vec wk = Vec::load(w + k, lanes);
-      UNROLL for (int m = 0; m < M; m++)
-        total[m][0] = fma(Vec::load(g.a.data + m * g.a.ld + k, lanes), wk, total[m][0]);
-    }
+    double total[M] = {};
+    forEachBlock(0, g.K, GEMV_BLOCK, [&](int64_t first, int64_t last) {
+      float dots[M];
+      dotProducts<M>(g.a.data, g.a.ld, g.b.data + n * g.b.ld, first, last, dots);
+      for (int m = 0; m < M; m++) total[m] += dots[m];
+    });
     for (int m = 0; m < M; m++) {
       float& c = g.c[m * g.N + n];
-      for (int s = 1; s < SUMS; s++) total[m][0] = total[m][0] + total[m][s];
-      c = (g.init == Init::accumulate ? c : g.bias ? g.bias[n] : 0) + reduceAdd(total[m][0]);
+      c = (g.init == Init::accumulate ? c : g.bias ? g.bias[n] : 0) + (float)total[m];
     }
   }
   for (int m = 0; m < M; m++) applyEpilogue(g, m * g.N + begin, 1, end - begin);
@@ -188,16 +205,18 @@ void forEachPart(int64_t M, int64_t N, int64_t K, const F& f) {
 void gemmSmallB(const Gemm& g) {
   forEachPart(g.M, g.N, g.K, [&](int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
     const int64_t offset = m0 * g.N + n0;
-    gemmUnpacked(g.a.from(m0, 0),
-                 g.b.data + n0,
-                 g.b.ld,
-                 g.c + offset,
-                 g.N,
-                 m1 - m0,
-                 n1 - n0,
-                 g.K,
-                 g.init,
-                 g.bias ? g.bias + n0 : nullptr);
+    forEachBlock(0, g.K, K_BLOCK, [&](int64_t k0, int64_t k1) {
+      gemmUnpacked(g.a.from(m0, k0),
+                   g.b.data + k0 * g.b.ld + n0,
+                   g.b.ld,
+                   g.c + offset,
+                   g.N,
+                   m1 - m0,
+                   n1 - n0,
+                   k1 - k0,
+                   k0 > 0 ? Init::add : g.init,
+                   g.bias ? g.bias + n0 : nullptr);
+    });
     applyEpilogue(g, offset, m1 - m0, n1 - n0);
   });
 }
@@ -210,12 +229,45 @@ void gemmEmpty(const Gemm& g) {
   applyEpilogue(g, 0, g.M, g.N);
 }
 
+/** Calls f(begin, end) for ranges of the elements of c, on all threads. */
+template <class F>
+void forEachElement(const Gemm& g, const F& f) {
+  parallelFor(g.M * g.N, ROW_GRAIN, f);
+}
+
+/** c for a very long k: the sums of its parts are computed in c and added in f64. */
+void gemmLongK(const Gemm& g) {
+  double* totals = reinterpret_cast<double*>(scratch(2, 2 * g.M * g.N));
+  forEachElement(g, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++)
+      totals[i] = g.init == Init::accumulate ? g.c[i] : g.bias ? g.bias[i % g.N] : 0;
+  });
+  forEachBlock(0, g.K, LONG_K, [&](int64_t k0, int64_t k1) {
+    Gemm part;
+    part.a = g.a.from(0, k0);
+    part.b = g.b.from(k0, 0);
+    part.c = g.c;
+    part.M = g.M;
+    part.N = g.N;
+    part.K = k1 - k0;
+    gemm(part);
+    forEachElement(g, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) totals[i] += g.c[i];
+    });
+  });
+  forEachElement(g, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) g.c[i] = (float)totals[i];
+  });
+  for (int64_t m = 0; m < g.M; m++) applyEpilogue(g, m * g.N, 1, g.N);
+}
+
 } // namespace
 
 void gemm(const Gemm& g) {
   if (g.M * g.N == 0) return;
   if (g.K == 0) return gemmEmpty(g);
   if (g.b.isTransposed && !g.a.isTransposed && g.M <= 4) return gemv(g);
+  if (g.K > LONG_K) return gemmLongK(g);
   if (!g.b.isTransposed && g.N * g.K <= (g.M <= 128 ? SMALL_B_FEW_ROWS : SMALL_B))
     return gemmSmallB(g);
 

@@ -2,7 +2,7 @@
 // threads can divide the outputs anywhere.
 
 #include "kernels.h"
-#include "simd.h"
+#include "rows.h"
 
 namespace tinybard::SIMD {
 
@@ -132,13 +132,38 @@ void embedding(const i32* idx, const f32* w, f32* y, int64_t rows, int64_t V, in
 }
 
 /**
+ * Numbers the rows v of dw that are the sum of SUM_LENGTH rows of dy or more: heavy [rows] becomes
+ * the number of idx[r] if row r is the last of a block of SUM_LENGTH rows with that index, and
+ * otherwise -1. Returns the number of such v. counts, numbers [V] are scratch memory.
+ */
+static i32 findHeavyRows(const i32* idx, int64_t rows, int64_t V, i32* counts, i32* numbers,
+                         i32* heavy) {
+  std::memset(counts, 0, (size_t)V * sizeof(i32));
+  i32 found = 0;
+  for (int64_t r = 0; r < rows; r++) {
+    const i32 v = idx[r];
+    heavy[r] = -1;
+    if (++counts[v] % SUM_LENGTH != 0) continue;
+    if (counts[v] == SUM_LENGTH) numbers[v] = found++;
+    heavy[r] = numbers[v];
+  }
+  return found;
+}
+
+/**
  * dw[v] = the sum of dy[r] over the rows with idx[r] = v. idx [rows], dy [rows, C], dw [V, C].
  * Threads divide the columns, so each sum is in the order of the rows and no two threads write to
- * the same element.
+ * the same element. Sums of many rows are added in f64 to `totals` after each SUM_LENGTH rows.
  */
 void embeddingBackward(const i32* idx, const f32* dy, f32* dw, int64_t rows, int64_t V, int64_t C) {
   if (!checkIndices("embeddingBackward", "idx", idx, rows, V)) return;
   std::memset(dw, 0, (size_t)(V * C) * sizeof(f32));
+  i32* counts = reinterpret_cast<i32*>(scratch(0, 2 * V + rows));
+  i32* numbers = counts + V;
+  i32* heavy = numbers + V;
+  const i32 heavyCount = findHeavyRows(idx, rows, V, counts, numbers, heavy);
+  double* totals = reinterpret_cast<double*>(scratch(1, 2 * heavyCount * C)); // [heavyCount, C]
+  std::memset(totals, 0, (size_t)(heavyCount * C) * sizeof(double));
   const int64_t grain = rows * C < GRAIN ? C : Vec::width;
   parallelFor(C, grain, [&](int64_t begin, int64_t end) {
     for (int64_t r = 0; r < rows; r++) {
@@ -147,6 +172,17 @@ void embeddingBackward(const i32* idx, const f32* dy, f32* dw, int64_t rows, int
         const int64_t lanes = lanesLeft(c, end);
         (Vec::load(row + c, lanes) + Vec::load(dy + r * C + c, lanes)).store(row + c, lanes);
       }
+      if (heavy[r] < 0) continue;
+      double* total = totals + heavy[r] * C;
+      for (int64_t c = begin; c < end; c++) {
+        total[c] += row[c];
+        row[c] = 0;
+      }
+    }
+    for (int64_t v = 0; v < V; v++) {
+      if (counts[v] < SUM_LENGTH) continue;
+      const double* total = totals + numbers[v] * C;
+      for (int64_t c = begin; c < end; c++) dw[v * C + c] = (float)(total[c] + dw[v * C + c]);
     }
   });
 }

@@ -16,12 +16,12 @@ static inline void normalizeRow(const float* r, const float* w, const float* b, 
                                 float* mean, float* rstd, int64_t n, double eps,
                                 bool subtractMean) {
   const auto loadR = [&](int64_t i, int64_t lanes) { return Vec::load(r + i, lanes); };
-  const Vec m = subtractMean ? rowSum(n, loadR) / n : 0.0f;
-  const float squares = rowSum(n, [&](int64_t i, int64_t lanes) {
+  const Vec m = subtractMean ? (float)rowSum(n, loadR) / n : 0.0f;
+  const double squares = rowSum(n, [&](int64_t i, int64_t lanes) {
     const Vec d = select(Vec::firstLanes(lanes), Vec::load(r + i, lanes) - m, Vec(0.0f));
     return d * d;
   });
-  *rstd = (float)(1 / std::sqrt((double)squares / n + eps));
+  *rstd = (float)(1 / std::sqrt(squares / n + eps));
   m.store(mean, 1);
   const Vec s = *rstd;
   forEachVector(n, [&](int64_t i, int64_t lanes) {
@@ -77,20 +77,27 @@ static inline void normalizeRowBackward(const float* r, const float* w, float me
                                         float* db, int64_t n, bool subtractMean) {
   const Vec m = mean;
   const Vec s = rstd;
-  Vec sumG = 0.0f;
-  Vec sumGX = 0.0f;
-  forEachVector(n, [&](int64_t i, int64_t lanes) {
-    const Vec xHat = (Vec::load(r + i, lanes) - m) * s;
-    const Vec dzi = Vec::load(dz + i, lanes);
-    const Vec g = dzi * Vec::load(w + i, lanes);
-    sumG = sumG + g;
-    sumGX = fma(g, xHat, sumGX);
-    if (!dw) return;
-    fma(dzi, xHat, Vec::load(dw + i, lanes)).store(dw + i, lanes);
-    (Vec::load(db + i, lanes) + dzi).store(db + i, lanes);
+  double sumG = 0;
+  double sumGX = 0;
+  forEachBlock(0, n, SUM_BLOCK, [&](int64_t begin, int64_t end) {
+    Vec blockG = 0.0f;
+    Vec blockGX = 0.0f;
+    forEachVector(end - begin, [&](int64_t j, int64_t lanes) {
+      const int64_t i = begin + j;
+      const Vec xHat = (Vec::load(r + i, lanes) - m) * s;
+      const Vec dzi = Vec::load(dz + i, lanes);
+      const Vec g = dzi * Vec::load(w + i, lanes);
+      blockG = blockG + g;
+      blockGX = fma(g, xHat, blockGX);
+      if (!dw) return;
+      fma(dzi, xHat, Vec::load(dw + i, lanes)).store(dw + i, lanes);
+      (Vec::load(db + i, lanes) + dzi).store(db + i, lanes);
+    });
+    sumG += reduceAdd(blockG);
+    sumGX += reduceAdd(blockGX);
   });
-  const Vec meanG = subtractMean ? reduceAdd(sumG) / n : 0.0f;
-  const Vec meanGX = reduceAdd(sumGX) / n;
+  const Vec meanG = subtractMean ? (float)sumG / n : 0.0f;
+  const Vec meanGX = (float)sumGX / n;
   forEachVector(n, [&](int64_t i, int64_t lanes) {
     const Vec xHat = (Vec::load(r + i, lanes) - m) * s;
     const Vec g = Vec::load(dz + i, lanes) * Vec::load(w + i, lanes);
@@ -113,6 +120,26 @@ struct NormBackward {
   float* db; // [n], or null
 };
 
+/** The backward pass of rows begin to end - 1. Adds to dw and db [n] unless they are null. */
+static void normalizeRowsBackward(const NormBackward& grads, const DropoutRng& rng, int64_t begin,
+                                  int64_t end, int64_t n, bool subtractMean, float* dw, float* db) {
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t offset = i * n;
+    normalizeRowBackward(grads.r + offset,
+                         grads.w,
+                         grads.mean[i],
+                         grads.rstd[i],
+                         grads.dr ? grads.dr + offset : nullptr,
+                         grads.dz + offset,
+                         grads.dx + offset,
+                         dw,
+                         db,
+                         n,
+                         subtractMean);
+    if (grads.dy) applyDropout(rng, grads.dx + offset, grads.dy + offset, offset, n);
+  }
+}
+
 /**
  * The backward pass of all rows. They are divided into parts whose number depends on `rows` alone.
  * Each part has its own partial sums of dw and db, so threads never write to the same memory; the
@@ -121,38 +148,33 @@ struct NormBackward {
 static void normalizeRowsBackward(const NormBackward& grads, const DropoutRng& rng, int64_t rows,
                                   int64_t n, bool subtractMean) {
   const int64_t parts = partCount(rows);
-  const int64_t stride = (n + 15) / 16 * 16; // no cache line is shared by two parts
-  float* dwPartials = nullptr; // [parts, stride]
-  float* dbPartials = nullptr; // [parts, stride]
-  if (grads.dw || grads.db) {
-    dwPartials = scratch(0, 2 * parts * stride);
-    dbPartials = dwPartials + parts * stride;
-    std::memset(dwPartials, 0, (size_t)(2 * parts * stride) * sizeof(float));
-  }
+  const int64_t size = RowsSum::size(n);
+  const bool hasParamGrads = grads.dw || grads.db;
+  float* dwPartials = hasParamGrads ? scratch(0, 2 * parts * size) : nullptr; // [parts, size]
+  float* dbPartials = hasParamGrads ? dwPartials + parts * size : nullptr;    // [parts, size]
   const int64_t grain = 1 + ROW_GRAIN * parts / (rows * n + 1);
-  parallelFor(parts, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; p++) {
-      float* dw = dwPartials ? dwPartials + p * stride : nullptr;
-      float* db = dbPartials ? dbPartials + p * stride : nullptr;
-      for (int64_t i = rows * p / parts; i < rows * (p + 1) / parts; i++) {
-        const int64_t offset = i * n;
-        normalizeRowBackward(grads.r + offset,
-                             grads.w,
-                             grads.mean[i],
-                             grads.rstd[i],
-                             grads.dr ? grads.dr + offset : nullptr,
-                             grads.dz + offset,
-                             grads.dx + offset,
-                             dw,
-                             db,
-                             n,
-                             subtractMean);
-        if (grads.dy) applyDropout(rng, grads.dx + offset, grads.dy + offset, offset, n);
+  parallelFor(parts, grain, [&](int64_t firstPart, int64_t lastPart) {
+    for (int64_t p = firstPart; p < lastPart; p++) {
+      const int64_t begin = rows * p / parts;
+      const int64_t end = rows * (p + 1) / parts;
+      if (!hasParamGrads) {
+        normalizeRowsBackward(grads, rng, begin, end, n, subtractMean, nullptr, nullptr);
+        continue;
       }
+      const RowsSum dw(dwPartials + p * size, n);
+      const RowsSum db(dbPartials + p * size, n);
+      forEachBlock(begin, end, SUM_LENGTH, [&](int64_t first, int64_t last) {
+        normalizeRowsBackward(grads, rng, first, last, n, subtractMean, dw.sum, db.sum);
+        if (last == end) return;
+        dw.endBlock();
+        db.endBlock();
+      });
+      dw.finish();
+      db.finish();
     }
   });
-  if (grads.dw) reducePartials(dwPartials, parts, stride, grads.dw, n);
-  if (grads.db) reducePartials(dbPartials, parts, stride, grads.db, n);
+  if (grads.dw) reducePartials(dwPartials, parts, size, grads.dw, n);
+  if (grads.db) reducePartials(dbPartials, parts, size, grads.db, n);
 }
 
 /**

@@ -3,7 +3,7 @@
 // parameter. Every element is updated by itself, so the ranges do not change the bits.
 
 #include "kernels.h"
-#include "vecmath.h"
+#include "rows.h"
 
 namespace tinybard::SIMD {
 
@@ -83,27 +83,29 @@ void adamw(List w, List dw, List m, List v, List, List t, const f32* lr, const f
   });
 }
 
-/** Calls f(block, x, n) for blocks begin to end - 1 of all tensors, each of at most `size`. */
+/** Calls f(block, x, n) for blocks begin to end - 1 of all tensors, each of at most SUM_BLOCK. */
 template <class F>
-static void forEachBlock(const List& list, int64_t size, int64_t begin, int64_t end, const F& f) {
-  int64_t block = 0;
-  for (int64_t i = 0; i < list.count && block < end; i++) {
-    for (int64_t first = 0; first < list.lengths[i]; first += size) {
-      const int64_t left = list.lengths[i] - first;
-      if (begin <= block && block < end) f(block, list[i] + first, left < size ? left : size);
-      block++;
+static void forEachTensorBlock(const List& list, int64_t begin, int64_t end, const F& f) {
+  int64_t before = 0; // the blocks of the tensors before
+  for (int64_t i = 0; i < list.count && before < end; i++) {
+    const int64_t blocks = (list.lengths[i] + SUM_BLOCK - 1) / SUM_BLOCK;
+    const int64_t first = begin > before ? begin - before : 0;
+    const int64_t last = end - before < blocks ? end - before : blocks;
+    for (int64_t b = first; b < last; b++) {
+      const int64_t left = list.lengths[i] - b * SUM_BLOCK;
+      f(before + b, list[i] + b * SUM_BLOCK, left < SUM_BLOCK ? left : SUM_BLOCK);
     }
+    before += blocks;
   }
 }
 
-/** total [1] = sum(x^2) over all tensors: in f32 within blocks of 4096, in f64 over the blocks. */
+/** total [1] = sum(x^2) over all tensors: in f32 within blocks, in f64 over the blocks. */
 void sumSquares(List x, f32* total) {
-  constexpr int64_t BLOCK = 4096;
   int64_t blocks = 0;
-  for (int64_t i = 0; i < x.count; i++) blocks += (x.lengths[i] + BLOCK - 1) / BLOCK;
+  for (int64_t i = 0; i < x.count; i++) blocks += (x.lengths[i] + SUM_BLOCK - 1) / SUM_BLOCK;
   double* partialSums = reinterpret_cast<double*>(scratch(0, 2 * blocks));
-  parallelFor(blocks, 2, [&](int64_t begin, int64_t end) {
-    forEachBlock(x, BLOCK, begin, end, [&](int64_t block, const float* data, int64_t n) {
+  parallelFor(blocks, 1 + GRAIN / SUM_BLOCK, [&](int64_t begin, int64_t end) {
+    forEachTensorBlock(x, begin, end, [&](int64_t block, const float* data, int64_t n) {
       Vec sums = 0.0f;
       for (int64_t j = 0; j < n; j += Vec::width) {
         const Vec xj = Vec::load(data + j, lanesLeft(j, n));

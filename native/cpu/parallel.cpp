@@ -175,7 +175,7 @@ void workAlone() { isInsideRun = true; }
 float* scratch(int slot, int64_t floats) {
   thread_local Scratch slots[4];
   Scratch& memory = slots[slot];
-  if (memory.floats < floats) {
+  if (!memory.data || memory.floats < floats) {
     memory.release();
     memory.floats = 0; // in case the allocation throws
     memory.data = static_cast<float*>(::operator new((size_t)floats * 4, std::align_val_t(64)));

@@ -13,7 +13,6 @@ namespace tinybard::SIMD {
 namespace {
 
 constexpr int64_t GROUP = 32;      // columns that share a scale, unless the whole row does
-constexpr int64_t K_BLOCK = 384;   // of k per panel
 constexpr int64_t GRAIN = 1 << 16; // multiply-adds that are not worth a second thread
 
 /** W[n, k] = scale[n, g] Q[n, k] with Q [N, K] packed into words, `bits` per value. */
@@ -63,57 +62,73 @@ inline void addInt4Group(const i32* words, Vec scale, const float* x, int64_t K,
   UNROLL for (int m = 0; m < M; m++) total[m] = fma(dot[m], scale, total[m]);
 }
 
+/**
+ * dots[m] = the dot product of row m of x, of M rows, and row n of W, over k from begin to end - 1.
+ * begin is a multiple of 2 GROUP.
+ */
+template <int bits, int M>
+inline void dotProducts(const QuantizedMatrix& q, const float* x, int64_t n, int64_t begin,
+                        int64_t end, float* dots) {
+  constexpr int W = Vec::width;
+  constexpr int SUMS = M == 1 && bits == 8 ? 4 : 2; // independent sums, to hide the fma's latency
+  const int64_t wordsPerRow = q.wordsPerRow();
+  const i32* words = q.words + n * wordsPerRow;
+  const f32* scale = q.scale + n * q.groups;
+  Vec total[M];
+  Vec other[M]; // a second sum: even and odd int4 groups are independent
+  UNROLL for (int m = 0; m < M; m++) {
+    total[m] = 0.0f;
+    other[m] = 0.0f;
+  }
+  int64_t first = begin;
+  if (bits == 4 && q.groups > 1) {
+    for (; first + 2 * GROUP <= end; first += 2 * GROUP) {
+      const int64_t group = first / GROUP;
+      const i32* groupWords = words + first / 8;
+      addInt4Group<M>(groupWords, scale[group], x + first, q.K, total);
+      addInt4Group<M>(groupWords + 4, scale[group + 1], x + first + GROUP, q.K, other);
+    }
+  }
+  UNROLL for (int m = 0; m < M; m++) total[m] = total[m] + other[m];
+  const int64_t groupSize = q.groups == 1 ? end - begin : GROUP;
+  forEachBlock(first, end, groupSize, [&](int64_t groupBegin, int64_t groupEnd) {
+    Vec dot[M][SUMS];
+    UNROLL for (int m = 0; m < M; m++) {
+      UNROLL for (int s = 0; s < SUMS; s++) dot[m][s] = 0.0f;
+    }
+    const auto add = [&](int64_t k, int s, int64_t lanes) {
+      const Vec w = loadQuantized<bits>(words, wordsPerRow, k, lanes);
+      UNROLL for (int m = 0; m < M; m++) {
+        const float* row = x + m * q.K + k;
+        dot[m][s] = fma(lanes == W ? Vec::load(row) : Vec::load(row, lanes), w, dot[m][s]);
+      }
+    };
+    int64_t k = groupBegin;
+    for (; k + SUMS * W <= groupEnd; k += SUMS * W) {
+      UNROLL for (int s = 0; s < SUMS; s++) add(k + s * W, s, W);
+    }
+    for (; k < groupEnd; k += W) add(k, 0, lanesLeft(k, groupEnd));
+    const Vec factor = scale[q.groups == 1 ? 0 : groupBegin / GROUP];
+    UNROLL for (int m = 0; m < M; m++) {
+      for (int s = 1; s < SUMS; s++) dot[m][0] = dot[m][0] + dot[m][s];
+      total[m] = fma(dot[m][0], factor, total[m]);
+    }
+  });
+  UNROLL for (int m = 0; m < M; m++) dots[m] = reduceAdd(total[m]);
+}
+
 /** Columns begin to end - 1 of y = x W^T + b for M rows of x: a dot product per element. */
 template <int bits, int M>
 void gemvDots(const QuantizedMatrix& q, const float* x, const float* b, float* y, int64_t N,
               int64_t begin, int64_t end) {
-  constexpr int W = Vec::width;
-  constexpr int SUMS = M == 1 && bits == 8 ? 4 : 2; // independent sums, to hide the fma's latency
-  const int64_t wordsPerRow = q.wordsPerRow();
-  const int64_t groupSize = q.groups == 1 ? q.K : GROUP;
   for (int64_t n = begin; n < end; n++) {
-    const i32* words = q.words + n * wordsPerRow;
-    const f32* scale = q.scale + n * q.groups;
-    Vec total[M];
-    Vec other[M]; // a second sum: even and odd int4 groups are independent
-    UNROLL for (int m = 0; m < M; m++) {
-      total[m] = 0.0f;
-      other[m] = 0.0f;
-    }
-    int64_t group = 0;
-    if (bits == 4) {
-      for (; (group + 2) * GROUP <= q.K; group += 2) {
-        const int64_t k = group * GROUP;
-        const i32* groupWords = words + k / 8;
-        addInt4Group<M>(groupWords, scale[group], x + k, q.K, total);
-        addInt4Group<M>(groupWords + 4, scale[group + 1], x + k + GROUP, q.K, other);
-      }
-    }
-    UNROLL for (int m = 0; m < M; m++) total[m] = total[m] + other[m];
-    for (; group < q.groups; group++) {
-      const int64_t stop = (group + 1) * groupSize < q.K ? (group + 1) * groupSize : q.K;
-      Vec dot[M][SUMS];
-      UNROLL for (int m = 0; m < M; m++) {
-        UNROLL for (int s = 0; s < SUMS; s++) dot[m][s] = 0.0f;
-      }
-      const auto add = [&](int64_t k, int s, int64_t lanes) {
-        const Vec w = loadQuantized<bits>(words, wordsPerRow, k, lanes);
-        UNROLL for (int m = 0; m < M; m++) {
-          const float* row = x + m * q.K + k;
-          dot[m][s] = fma(lanes == W ? Vec::load(row) : Vec::load(row, lanes), w, dot[m][s]);
-        }
-      };
-      int64_t k = group * groupSize;
-      for (; k + SUMS * W <= stop; k += SUMS * W) {
-        UNROLL for (int s = 0; s < SUMS; s++) add(k + s * W, s, W);
-      }
-      for (; k < stop; k += W) add(k, 0, lanesLeft(k, stop));
-      UNROLL for (int m = 0; m < M; m++) {
-        for (int s = 1; s < SUMS; s++) dot[m][0] = dot[m][0] + dot[m][s];
-        total[m] = fma(dot[m][0], Vec(scale[group]), total[m]);
-      }
-    }
-    for (int m = 0; m < M; m++) y[m * N + n] = (b ? b[n] : 0) + reduceAdd(total[m]);
+    double total[M] = {};
+    forEachBlock(0, q.K, GEMV_BLOCK, [&](int64_t first, int64_t last) {
+      float dots[M];
+      dotProducts<bits, M>(q, x, n, first, last, dots);
+      for (int m = 0; m < M; m++) total[m] += dots[m];
+    });
+    for (int m = 0; m < M; m++) y[m * N + n] = (b ? b[n] : 0) + (float)total[m];
   }
 }
 
@@ -130,7 +145,10 @@ void gemvQuantized(const QuantizedMatrix& q, const float* x, const float* b, flo
   });
 }
 
-/** The same for any M: each panel of W is dequantized once and multiplied by all rows of x. */
+/**
+ * The same for any M: each panel of W is dequantized once and multiplied by all rows of x. The sums
+ * of LONG_K columns are added in f64 if there are more.
+ */
 template <int bits>
 void gemmDequantized(const QuantizedMatrix& q, const float* x, const float* b, float* y, int64_t M,
                      int64_t N) {
@@ -141,12 +159,17 @@ void gemmDequantized(const QuantizedMatrix& q, const float* x, const float* b, f
     float* panel = scratch(1, PANEL * K_BLOCK); // its transpose
     for (int64_t n = begin * PANEL; n < end * PANEL && n < N; n += PANEL) {
       const int64_t columns = N - n < PANEL ? N - n : PANEL;
+      double* totals = nullptr; // [M, columns]
+      if (q.K > LONG_K) {
+        totals = reinterpret_cast<double*>(scratch(2, 2 * M * columns));
+        std::memset(totals, 0, (size_t)(M * columns) * sizeof(double));
+      }
       for (int64_t k = 0; k == 0 || k < q.K; k += K_BLOCK) { // once if K is 0
         const int64_t depth = q.K - k < K_BLOCK ? q.K - k : K_BLOCK;
         for (int64_t r = 0; r < columns; r++)
           dequantize<bits>(q, n + r, k, depth, rows + r * depth);
         transposeInto(rows, depth, panel, PANEL, columns, depth);
-        const Init init = k > 0 ? Init::accumulate : b ? Init::bias : Init::zero;
+        const Init init = k % LONG_K > 0 ? Init::add : k == 0 && b ? Init::bias : Init::zero;
         gemmUnpacked({x + k, q.K},
                      panel,
                      PANEL,
@@ -157,7 +180,12 @@ void gemmDequantized(const QuantizedMatrix& q, const float* x, const float* b, f
                      depth,
                      init,
                      b ? b + n : nullptr);
+        const bool isPart = (k + depth) % LONG_K == 0 || k + depth == q.K;
+        for (int64_t i = 0; totals && isPart && i < M * columns; i++)
+          totals[i] += y[i / columns * N + n + i % columns];
       }
+      for (int64_t i = 0; totals && i < M * columns; i++)
+        y[i / columns * N + n + i % columns] = (float)totals[i];
     }
   });
 }

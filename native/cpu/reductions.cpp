@@ -5,40 +5,52 @@
 
 namespace tinybard::SIMD {
 
+/**
+ * y[i] = sum of x[j, i] over j in [begin, end), for V vectors of columns, the last of which has
+ * `lanes` elements. x [., n]
+ */
+template <int V>
+static void sumColumns(const float* x, float* y, int64_t begin, int64_t end, int64_t n,
+                       int64_t lanes) {
+  constexpr int64_t W = Vec::width;
+  double totals[V * W] = {};
+  float block[V * W];
+  forEachBlock(begin, end, SUM_LENGTH, [&](int64_t first, int64_t last) {
+    Vec sums[V];
+    for (int v = 0; v < V; v++) sums[v] = 0.0f;
+    for (int64_t j = first; j < last; j++) {
+      for (int v = 0; v < V; v++) {
+        const float* from = x + j * n + v * W;
+        sums[v] = sums[v] + (lanes == W ? Vec::load(from) : Vec::load(from, lanes));
+      }
+    }
+    for (int v = 0; v < V; v++) sums[v].store(block + v * W);
+    for (int64_t i = 0; i < V * W; i++) totals[i] += block[i];
+  });
+  for (int64_t i = 0; i < (V - 1) * W + lanes; i++) y[i] = (float)totals[i];
+}
+
 /** y[i] = sum of x[j, i] over j in [begin, end). Four vectors of columns at a time. x [., n] */
 static void sumColumns(const float* x, float* y, int64_t begin, int64_t end, int64_t n) {
   constexpr int64_t W = Vec::width;
-  for (int64_t i = 0; i < n; i += 4 * W) {
-    if (i + 4 * W <= n) {
-      Vec total[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-      for (int64_t j = begin; j < end; j++) {
-        for (int v = 0; v < 4; v++) total[v] = total[v] + Vec::load(x + j * n + i + v * W);
-      }
-      for (int v = 0; v < 4; v++) total[v].store(y + i + v * W);
-      continue;
-    }
-    for (int64_t k = i; k < n; k += W) {
-      const int64_t lanes = lanesLeft(k, n);
-      Vec total = 0.0f;
-      for (int64_t j = begin; j < end; j++) total = total + Vec::load(x + j * n + k, lanes);
-      total.store(y + k, lanes);
-    }
-  }
+  int64_t i = 0;
+  for (; i + 4 * W <= n; i += 4 * W) sumColumns<4>(x + i, y + i, begin, end, n, W);
+  for (; i < n; i += W) sumColumns<1>(x + i, y + i, begin, end, n, lanesLeft(i, n));
 }
 
-/** The sum of one long row, in blocks. Threads divide the blocks. */
-static void sumLongRow(const float* x, float* y, int64_t n) {
+/** Returns the sum of one long row. Threads divide its blocks. */
+static double sumLongRow(const float* x, int64_t n) {
   const int64_t blocks = (n + SUM_BLOCK - 1) / SUM_BLOCK;
   double* partialSums = reinterpret_cast<double*>(scratch(0, 2 * blocks));
-  parallelFor(blocks, 4, [&](int64_t begin, int64_t end) {
+  parallelFor(blocks, 1 + ROW_GRAIN / SUM_BLOCK, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       const int64_t left = n - b * SUM_BLOCK;
-      partialSums[b] = sumBlocks(x + b * SUM_BLOCK, left < SUM_BLOCK ? left : SUM_BLOCK);
+      partialSums[b] = sumElements(x + b * SUM_BLOCK, left < SUM_BLOCK ? left : SUM_BLOCK);
     }
   });
   double total = 0;
   for (int64_t b = 0; b < blocks; b++) total += partialSums[b];
-  *y = (float)total;
+  return total;
 }
 
 /** The column sums of x [n, inner]. Threads divide the rows into parts. */
@@ -57,10 +69,12 @@ static void sumManyRows(const float* x, float* y, int64_t n, int64_t inner, int6
  * `outer`; if it is 1, they divide n, into parts that depend on n alone.
  */
 void sum(const f32* x, f32* y, int64_t outer, int64_t n, int64_t inner) {
-  if (inner == 1) {
-    if (outer == 1 && n > SUM_BLOCK) return sumLongRow(x, y, n);
-    return forEachRow(outer, n, [&](int64_t o) { y[o] = (float)sumBlocks(x + o * n, n); });
+  if (inner == 1 && outer == 1) {
+    *y = (float)sumLongRow(x, n);
+    return;
   }
+  if (inner == 1)
+    return forEachRow(outer, n, [&](int64_t o) { y[o] = (float)sumElements(x + o * n, n); });
   const int64_t parts = outer == 1 ? partCount(n) : 1;
   if (parts > 1) return sumManyRows(x, y, n, inner, parts);
   forEachRow(outer, n * inner, [&](int64_t o) {

@@ -7,7 +7,7 @@ namespace tinybard::SIMD {
 
 /** y = e^(x - shift) of a row; returns the sum of y. */
 static inline float expRow(const float* x, float* y, int64_t n, float shift) {
-  return rowSum(n, [&](int64_t i, int64_t lanes) {
+  return (float)rowSum(n, [&](int64_t i, int64_t lanes) {
     const Vec e = exp(Vec::load(x + i, lanes) - Vec(shift));
     e.store(y + i, lanes);
     return select(Vec::firstLanes(lanes), e, Vec(0.0f));
@@ -32,7 +32,7 @@ void softmaxBackward(const f32* y, const f32* dy, f32* dx, int64_t rows, int64_t
     const float* yr = y + r * n;
     const float* dyr = dy + r * n;
     float* dxr = dx + r * n;
-    const Vec dot = rowSum(n, [&](int64_t i, int64_t lanes) {
+    const Vec dot = (float)rowSum(n, [&](int64_t i, int64_t lanes) {
       return Vec::load(yr + i, lanes) * Vec::load(dyr + i, lanes);
     });
     forEachVector(n, [&](int64_t i, int64_t lanes) {
@@ -60,7 +60,7 @@ void logSoftmaxBackward(const f32* y, const f32* dy, f32* dx, int64_t rows, int6
     const float* yr = y + r * n;
     const float* dyr = dy + r * n;
     float* dxr = dx + r * n;
-    const Vec total = (float)sumBlocks(dyr, n);
+    const Vec total = (float)sumElements(dyr, n);
     forEachVector(n, [&](int64_t i, int64_t lanes) {
       const Vec p = exp(Vec::load(yr + i, lanes));
       fma(-p, total, Vec::load(dyr + i, lanes)).store(dxr + i, lanes);

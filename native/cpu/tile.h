@@ -38,8 +38,12 @@ struct Matrix {
   }
 };
 
-/** The initial value of the sums: 0, the old c (beta = 1 in BLAS), or the bias of the column. */
-enum class Init { zero, accumulate, bias };
+/**
+ * The initial value of the sums: 0, the old c (beta = 1 in BLAS), or the bias of the column. With
+ * `add` it is 0, and the old c is added in the end: for the next block of a long k, so that the
+ * rounding error grows with the number of blocks, not with k.
+ */
+enum class Init { zero, accumulate, bias, add };
 
 /**
  * c = init + a b for a tile. a [R, K], stored as [K, R] if isTransposed; b [K, columns];
@@ -56,8 +60,9 @@ void computeTile(const float* a, int64_t lda, const float* b, int64_t ldb, float
   Vec sums[R][V];
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < V; v++) {
-      sums[r][v] = init == Init::zero ? Vec(0.0f)
-                                      : load(init == Init::accumulate ? c + r * ldc : bias, v);
+      sums[r][v] = init == Init::accumulate ? load(c + r * ldc, v)
+                   : init == Init::bias     ? load(bias, v)
+                                            : Vec(0.0f);
     }
   }
   for (int64_t k = 0; k < K; k++) {
@@ -71,6 +76,7 @@ void computeTile(const float* a, int64_t lda, const float* b, int64_t ldb, float
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < V; v++) {
       float* p = c + r * ldc + v * W;
+      if (init == Init::add) sums[r][v] = load(c + r * ldc, v) + sums[r][v];
       if (isWhole || v < V - 1) sums[r][v].store(p);
       else sums[r][v].store(p, lanes);
     }

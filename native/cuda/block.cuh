@@ -1,5 +1,7 @@
 // Operations that the threads of a warp or block do together: reductions, and reductions across
-// blocks. All sums are in a fixed order, so that equal inputs give equal bits.
+// blocks. All sums are in a fixed order, so that equal inputs give equal bits. Sums of many terms
+// are in two levels, so that the rounding error does not grow with the number of terms: a thread
+// adds blocks of SUM_LENGTH terms in f32, and the blocks in f64.
 #pragma once
 
 #include "device.cuh"
@@ -9,6 +11,7 @@ namespace tinybard::cuda {
 
 constexpr unsigned FULL_MASK = 0xffffffff; // all lanes of a warp
 constexpr int WARP = 32;                   // lanes of a warp
+constexpr int SUM_LENGTH = 128;            // terms that a thread adds in one f32 sum
 
 /** The index of this thread in its warp. */
 __device__ inline int lane() { return threadIdx.x % WARP; }

@@ -153,9 +153,12 @@ __host__ __device__ bool canVectorize(int64_t n, Pointers... pointers) {
   return n % Pack<F>::size == 0 && (((size_t)pointers % 16 == 0) && ...);
 }
 
-/** Returns n / divisor, rounded up. */
+/**
+ * Returns n / divisor, rounded up: the number of parts of `divisor` elements that cover n. It is 0
+ * if either is 0, so that a launch for empty buffers does not divide by 0.
+ */
 __host__ __device__ constexpr int64_t ceilDiv(int64_t n, int64_t divisor) {
-  return (n + divisor - 1) / divisor;
+  return divisor == 0 ? 0 : (n + divisor - 1) / divisor;
 }
 
 /** Returns a one-dimensional grid for n elements, perBlock to a block, of at most maxBlocks. */

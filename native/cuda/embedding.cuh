@@ -78,6 +78,7 @@ __device__ inline Vector<float, W> sumMatches(int classIndex, const Match* match
                                               int end, const F* column, int64_t C, bool isColumn) {
   Vector<float, W> total = {};
   for (int m = first; m < end; m += WARP) {
+    Vector<float, W> block = {}; // of at most WARP rows
     const bool isMatch = m + lane() < end && matches[m + lane()].classIndex() == classIndex;
     unsigned left = __ballot_sync(FULL_MASK, isMatch);
     while (left != 0) {
@@ -91,8 +92,9 @@ __device__ inline Vector<float, W> sumMatches(int classIndex, const Match* match
       }
 #pragma unroll
       for (int k = 0; k < LOADS; k++)
-        for (int i = 0; i < W; i++) total.at[i] += toFloat(x[k].at[i]);
+        for (int i = 0; i < W; i++) block.at[i] += toFloat(x[k].at[i]);
     }
+    for (int i = 0; i < W; i++) total.at[i] += block.at[i];
   }
   return total;
 }

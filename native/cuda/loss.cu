@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(Layout::blockSize, 2)
     crossEntropyRows(const F* x, const i32* target, f32* loss, f32* lse, f32* count,
                      float* partials, unsigned* counter, int64_t rows, int n, int64_t ignored,
                      IndexError* indexError) {
-  float total = 0;
+  double threadTotal = 0;
   for (int64_t r = Layout::threadGroup(); r < rows; r += Layout::groupCount()) {
     const Row<F, Layout> row(x + r * n, n);
     const SoftmaxStats stats = softmaxStats(row, n, n);
@@ -41,8 +41,9 @@ __global__ void __launch_bounds__(Layout::blockSize, 2)
     lse[r] = logf(stats.sum);
     if (target[r] == ignored) continue;
     const int j = checkIndex(target[r], n, IndexSource::crossEntropy, r, indexError);
-    total += lse[r] + (stats.max - toFloat(row.x[j]));
+    threadTotal += lse[r] + (stats.max - toFloat(row.x[j]));
   }
+  float total = (float)threadTotal;
   if (!gridSum(&total, partials, counter)) return;
   const float targets = countTargets<Layout::blockSize>(target, rows, ignored);
   if (threadIdx.x != 0) return;
@@ -89,7 +90,7 @@ __global__ void __launch_bounds__(Layout::blockSize, 2)
                         IndexError* indexError) {
   // Every block needs the count for its gradients, so every block counts.
   const float targets = countTargets<Layout::blockSize>(target, rows, ignored);
-  float total = 0;
+  double threadTotal = 0;
   for (int64_t r = Layout::threadGroup(); r < rows; r += Layout::groupCount()) {
     const Row<F, Layout> row(logits + r * width, width);
     const SoftmaxStats stats = softmaxStats(row, n, width);
@@ -98,19 +99,20 @@ __global__ void __launch_bounds__(Layout::blockSize, 2)
     const bool counts = target[r] != ignored;
     const int label =
         counts ? checkIndex(target[r], n, IndexSource::linearCrossEntropy, r, indexError) : -1;
-    if (counts && Layout::rank() == 0) total += logf(stats.sum);
+    if (counts && Layout::rank() == 0) threadTotal += logf(stats.sum);
     Layout::forEachVector(width, [&](int i, int v) {
       Vector<F, Layout::W> xi = row.at(i, v);
       for (int k = 0; k < Layout::W; k++) {
         const float x = toFloat(xi.at[k]) - stats.max;
         const bool isLabel = i + k == label;
-        if (isLabel) total -= x;
+        if (isLabel) threadTotal -= x;
         const float gradient = fmaf(fastExp(x), scale, isLabel ? -labelGradient : 0);
         xi.at[k] = roundTo<F>(counts && i + k < n ? gradient : 0);
       }
       store(logits + r * width + i, xi);
     });
   }
+  float total = (float)threadTotal;
   if (!gridSum(&total, partials, counter) || threadIdx.x != 0) return;
   *loss = total / targets;
   *count = targets;

@@ -45,22 +45,25 @@ __device__ inline void normalizeRow(const Row<F, Layout>& r, const F* w, const F
                                     bool subtractMean) {
   constexpr int W = Layout::W;
   float m = 0;
-  float squares = 0;
   if (subtractMean) {
+    RowSum<Layout> sum;
     Layout::forEachVector(n, [&](int i, int v) {
       const Vector<F, W> ri = r.at(i, v);
-      for (int k = 0; k < W; k++) m += toFloat(ri.at[k]);
+      for (int k = 0; k < W; k++) sum.block += toFloat(ri.at[k]);
+      sum.endVector(i);
     });
-    m = Layout::sum(m) / n;
+    m = sum.ofRow() / n;
   }
+  RowSum<Layout> squares;
   Layout::forEachVector(n, [&](int i, int v) {
     const Vector<F, W> ri = r.at(i, v);
     for (int k = 0; k < W; k++) {
       const float d = toFloat(ri.at[k]) - m;
-      squares = fmaf(d, d, squares);
+      squares.block = fmaf(d, d, squares.block);
     }
+    squares.endVector(i);
   });
-  const float s = 1 / sqrtf(Layout::sum(squares) / n + eps);
+  const float s = 1 / sqrtf(squares.ofRow() / n + eps);
   Layout::forEachVector(n, [&](int i, int v) {
     Vector<F, W> zi = r.at(i, v);
     const Vector<F, W> scale = load<W>(w + i);
@@ -139,6 +142,21 @@ struct ParamGradSums {
       store(partials + n + i, db[v]);
     });
   }
+
+  /** Adds them, or those in `memory` [2, n], to `partials` [2, n], or stores them if isFirst. */
+  __device__ void addTo(float* partials, const float* memory, int n, bool isFirst) const {
+    constexpr int W = Layout::W;
+    const auto add = [&](const Vector<float, W>& own, int i) {
+      Vector<float, W> sum = inRegisters ? own : load<W>(memory + i);
+      const Vector<float, W> before = isFirst ? Vector<float, W>{} : load<W>(partials + i);
+      for (int k = 0; k < W; k++) sum.at[k] += before.at[k];
+      store(partials + i, sum);
+    };
+    Layout::forEachVector(n, [&](int i, int v) {
+      add(dw[v], i);
+      add(db[v], n + i);
+    });
+  }
 };
 
 /**
@@ -165,8 +183,8 @@ __device__ inline void normalizeRowBackward(const F* r, const Row<F, Layout>& w,
   const Row<F, Layout> dr(d.dr + offset, d.dr ? width : 0);
   const float m = width > 0 ? mean[row] : 0;
   const float s = width > 0 ? rstd[row] : 0;
-  float sumG = 0;
-  float sumGX = 0;
+  RowSum<Layout> sumG;
+  RowSum<Layout> sumGX;
   Layout::forEachVector(width, [&](int i, int v) {
     const Vector<F, W> xi = x.at(i, v);
     const Vector<F, W> dzi = dz.at(i, v);
@@ -179,8 +197,8 @@ __device__ inline void normalizeRowBackward(const F* r, const Row<F, Layout>& w,
       const float xHat = (toFloat(xi.at[k]) - m) * s;
       const float dzk = toFloat(dzi.at[k]);
       const float g = dzk * toFloat(wi.at[k]);
-      sumG += g;
-      sumGX = fmaf(g, xHat, sumGX);
+      sumG.block += g;
+      sumGX.block = fmaf(g, xHat, sumGX.block);
       sums.dw[v].at[k] = fmaf(dzk, xHat, sums.dw[v].at[k]);
       sums.db[v].at[k] += dzk;
     }
@@ -188,9 +206,11 @@ __device__ inline void normalizeRowBackward(const F* r, const Row<F, Layout>& w,
       store(partials + i, sums.dw[0]);
       store(partials + n + i, sums.db[0]);
     }
+    sumG.endVector(i);
+    sumGX.endVector(i);
   });
-  const float meanG = d.subtractMean ? Layout::sum(sumG) / n : 0;
-  const float meanGX = Layout::sum(sumGX) / n;
+  const float meanG = d.subtractMean ? sumG.ofRow() / n : 0;
+  const float meanGX = sumGX.ofRow() / n;
   const Dropout dropout(d.rngState, d.site, d.threshold);
   Layout::forEachVector(width, [&](int i, int v) {
     const Vector<F, W> xi = x.at(i, v);
@@ -216,9 +236,10 @@ __device__ inline void normalizeRowBackward(const F* r, const Row<F, Layout>& w,
 
 /**
  * The backward pass of all rows, and dw = sum(dz xHat), db = sum(dz) over the rows. A thread sums
- * over the rows of its group; then the groups of a block are added, in dynamic shared memory
- * [groupsPerBlock, 2, n], and then the blocks' partials [blocks, 2, n], in a fixed order.
- * r [rows, n]; w [n]; mean, rstd [rows].
+ * over SUM_LENGTH rows of its group; then the groups of a block are added, in dynamic shared memory
+ * [groupsPerBlock, 2, n], to the block's partials. In the end the blocks' partials [blocks, 2, n]
+ * are added in a fixed order. If the threads' sums do not fit into registers, they follow the
+ * partials, as another [blocks, 2, n]. r [rows, n]; w [n]; mean, rstd [rows].
  */
 template <class F, class Layout, class Dropout>
 __global__ void __launch_bounds__(Layout::blockSize, 512 / Layout::blockSize)
@@ -229,28 +250,34 @@ __global__ void __launch_bounds__(Layout::blockSize, 512 / Layout::blockSize)
   constexpr int groups = Layout::groupsPerBlock;
   const bool hasParamGrads = d.dw || d.db;
   f32* blockPartials = partials + (int64_t)blockIdx.x * 2 * n;
-  ParamGradSums<Layout> sums;
+  f32* memorySums = partials + ((int64_t)gridDim.x + blockIdx.x) * 2 * n;
   const Row<F, Layout> wRow(w, n);
-  if (!inRegisters && hasParamGrads) sums.storeTo(blockPartials, n);
-  for (int64_t first = blockIdx.x * groups; first < rows; first += Layout::groupCount()) {
-    const int64_t row = first + Layout::groupInBlock();
-    const int width = row < rows ? n : 0; // groups without a row only take part in barriers
-    normalizeRowBackward<Dropout>(r, wRow, mean, rstd, d, sums, blockPartials, row, width, n);
+  int64_t first = blockIdx.x * groups;
+  for (bool isFirst = true; isFirst || first < rows; isFirst = false) {
+    ParamGradSums<Layout> sums;
+    if (!inRegisters && hasParamGrads) sums.storeTo(memorySums, n);
+    for (int i = 0; i < SUM_LENGTH && first < rows; i++, first += Layout::groupCount()) {
+      const int64_t row = first + Layout::groupInBlock();
+      const int width = row < rows ? n : 0; // groups without a row only take part in barriers
+      normalizeRowBackward<Dropout>(r, wRow, mean, rstd, d, sums, memorySums, row, width, n);
+    }
+    if (!hasParamGrads) continue;
+    if constexpr (groups > 1) {
+      DYNAMIC_SHARED(float, groupSums);
+      __syncthreads(); // all threads have read the sums before
+      sums.storeTo(groupSums + Layout::groupInBlock() * 2 * n, n);
+      __syncthreads();
+      for (int i = threadIdx.x; i < 2 * n; i += Layout::blockSize) {
+        float sum = groupSums[i];
+#pragma unroll
+        for (int group = 1; group < groups; group++) sum += groupSums[group * 2 * n + i];
+        blockPartials[i] = isFirst ? sum : blockPartials[i] + sum;
+      }
+    } else {
+      sums.addTo(blockPartials, memorySums, n, isFirst);
+    }
   }
   if (!hasParamGrads) return;
-  if constexpr (groups > 1) {
-    DYNAMIC_SHARED(float, groupSums);
-    sums.storeTo(groupSums + Layout::groupInBlock() * 2 * n, n);
-    __syncthreads();
-    for (int i = threadIdx.x; i < 2 * n; i += Layout::blockSize) {
-      float sum = groupSums[i];
-#pragma unroll
-      for (int group = 1; group < groups; group++) sum += groupSums[group * 2 * n + i];
-      blockPartials[i] = sum;
-    }
-  } else if (inRegisters) {
-    sums.storeTo(blockPartials, n);
-  }
   if (!reducePartials(partials, 2 * n, 2 * n, blockIdx.x, gridDim.x, counters)) return;
   for (int i = threadIdx.x; i < n; i += Layout::blockSize) {
     if (d.dw) d.dw[i] = partials[i];
@@ -278,7 +305,8 @@ void backward(const F* r, const F* w, const f32* mean, const f32* rstd, const No
     const Dim grid = rowGrid<Layout>(rows > 0 ? rows : 1, maxBlocks); // without rows, dw = db = 0
     constexpr int groups = Layout::groupsPerBlock;
     const size_t sharedBytes = groups > 1 ? groups * 2 * n * sizeof(f32) : 0;
-    f32* partials = static_cast<f32*>(workspace(grid.x * 2 * n * sizeof(f32)));
+    const int64_t parts = ParamGradSums<Layout>::inRegisters ? grid.x : 2 * grid.x;
+    f32* partials = static_cast<f32*>(workspace(parts * 2 * n * sizeof(f32)));
     unsigned* arrivals = counters(partialCounters(grid.x));
     launch(normalizeRowsBackward<F, Layout, Dropout>, grid, Layout::blockSize, sharedBytes, r, w,
            mean, rstd, d, partials, arrivals, rows, (int)n);

@@ -168,9 +168,13 @@ struct Squares {
  * adds the partials. total [1]; partials [gridDim.x]; counter [1]
  */
 __global__ void sumOfSquares(ParamTable table, f32* total, float* partials, unsigned* counter) {
-  float sum = 0;
-  for (int64_t i = blockIdx.x; i < table.chunks; i += gridDim.x)
-    updateChunk(findChunk(table, i), Squares{&sum});
+  double chunks = 0;
+  for (int64_t i = blockIdx.x; i < table.chunks; i += gridDim.x) {
+    float chunkSum = 0;
+    updateChunk(findChunk(table, i), Squares{&chunkSum});
+    chunks += chunkSum;
+  }
+  float sum = (float)chunks;
   if (gridSum(&sum, partials, counter) && threadIdx.x == 0) *total = sum;
 }
 

@@ -20,12 +20,13 @@ __global__ void __launch_bounds__(Layout::blockSize)
     const int64_t r = job / parts;
     const int64_t begin = job % parts * length;
     const F* part = x + r * n + begin;
-    float sum = 0;
+    RowSum<Layout> partSum;
     Layout::forEachVector((int)(n - begin < length ? n - begin : length), [&](int i, int) {
       const Vector<F, Layout::W> xi = load<Layout::W>(part + i);
-      for (int k = 0; k < Layout::W; k++) sum += toFloat(xi.at[k]);
+      for (int k = 0; k < Layout::W; k++) partSum.block += toFloat(xi.at[k]);
+      partSum.endVector(i);
     });
-    sum = Layout::sum(sum);
+    float sum = partSum.ofRow();
     if (Layout::groupSize > WARP && parts > 1) { // the group is the block
       if (Layout::rank() == 0) partials[job] = sum;
       if (!isLastBlock(counters + r, parts)) continue;
@@ -56,15 +57,19 @@ __global__ void __launch_bounds__(BLOCK_SIZE, 4)
   const int part = blockIdx.x % parts;
   const int64_t i = first + lane() * W;
   const int64_t end = n * (part + 1) / parts;
-  Vector<float, W> sum = {};
-  if (i < inner) {
+  double blocks[W] = {}; // the sums of SUM_LENGTH rows of this warp
+  int64_t j = n * part / parts + warp();
+  while (i < inner && j < end) {
+    const int64_t blockEnd = j + SUM_LENGTH * WARPS < end ? j + SUM_LENGTH * WARPS : end;
+    Vector<float, W> sum = {};
 #pragma unroll 4
-    for (int64_t j = n * part / parts + warp(); j < end; j += WARPS) {
+    for (; j < blockEnd; j += WARPS) {
       const Vector<F, W> xj = load<W>(x + (o * n + j) * inner + i);
       for (int k = 0; k < W; k++) sum.at[k] += toFloat(xj.at[k]);
     }
+    for (int k = 0; k < W; k++) blocks[k] += sum.at[k];
   }
-  store(sums[warp()] + lane() * W, sum);
+  for (int k = 0; k < W; k++) sums[warp()][lane() * W + k] = (float)blocks[k];
   __syncthreads();
   const int column = threadIdx.x; // of the tile; this thread adds its warps' sums
   const int width = (int)(inner - first < COLUMNS ? inner - first : COLUMNS);

@@ -93,6 +93,32 @@ struct Row {
   }
 };
 
+/**
+ * A thread's part of a sum over a row: it adds terms to `block`, and calls endVector(i) after those
+ * of the vector at i. Only rows in memory are long enough for more than one block.
+ */
+template <class Layout>
+struct RowSum {
+  static constexpr bool isLong = Layout::vectors == 0;
+  float block = 0;
+  double total = 0; // of the blocks before
+
+  __device__ void endVector(int i) {
+    constexpr int VECTORS = SUM_LENGTH / Layout::W; // of a block
+    if (!isLong || i / (Layout::groupSize * Layout::W) % VECTORS != VECTORS - 1) return;
+    total += block;
+    block = 0;
+  }
+  __device__ void scaleBy(float factor) {
+    block *= factor;
+    if (isLong) total *= factor;
+  }
+  /** Returns the sum over this thread's terms. */
+  __device__ float ofThread() const { return isLong ? (float)(total + block) : block; }
+  /** Returns the sum over the row, in each thread. All threads of the block call it. */
+  __device__ float ofRow() const { return Layout::sum(ofThread()); }
+};
+
 /** Calls f(layout) with the RowLayout for rows of n elements. */
 template <class F, class Function>
 void dispatchRowLayout(bool vectorize, int64_t n, const Function& f) {
@@ -142,21 +168,22 @@ __device__ inline float rowMax(const Row<F, Layout>& row, int n) {
 template <class F, class Layout>
 __device__ inline SoftmaxStats softmaxStats(const Row<F, Layout>& row, int n, int width) {
   float max = -INFINITY;
-  float sum = 0;
+  RowSum<Layout> sum;
   Layout::forEachVector(width, [&](int i, int v) {
     const auto x = row.at(i, v);
     float newMax = max;
     for (int k = 0; k < Layout::W; k++)
       if (n == width || i + k < n) newMax = fmaxf(newMax, toFloat(x.at[k]));
     const float shift = newMax == -INFINITY ? 0 : newMax;
-    if (newMax > max) sum *= fastExp(max - newMax);
+    if (newMax > max) sum.scaleBy(fastExp(max - newMax));
     for (int k = 0; k < Layout::W; k++)
-      if (n == width || i + k < n) sum += fastExp(toFloat(x.at[k]) - shift);
+      if (n == width || i + k < n) sum.block += fastExp(toFloat(x.at[k]) - shift);
+    sum.endVector(i);
     max = newMax;
   });
   const float groupMax = Layout::max(max);
   const float shift = groupMax == -INFINITY ? 0 : groupMax;
-  return {shift, Layout::sum(sum * fastExp(max - shift))};
+  return {shift, Layout::sum(sum.ofThread() * fastExp(max - shift))};
 }
 
 } // namespace tinybard::cuda

@@ -34,14 +34,15 @@ __global__ void __launch_bounds__(Layout::blockSize)
   for (int64_t r = Layout::threadGroup(); r < rows; r += Layout::groupCount()) {
     const Row<F, Layout> yRow(y + r * n, n);
     const Row<F, Layout> dyRow(dy + r * n, n);
-    float sum = 0;
+    RowSum<Layout> rowSum;
     Layout::forEachVector(n, [&](int i, int v) {
       const auto yi = yRow.at(i, v);
       const auto dyi = dyRow.at(i, v);
       for (int k = 0; k < Layout::W; k++)
-        sum += toFloat(dyi.at[k]) * (isLog ? 1 : toFloat(yi.at[k]));
+        rowSum.block += toFloat(dyi.at[k]) * (isLog ? 1 : toFloat(yi.at[k]));
+      rowSum.endVector(i);
     });
-    sum = Layout::sum(sum);
+    const float sum = rowSum.ofRow();
     Layout::forEachVector(n, [&](int i, int v) {
       const auto yi = yRow.at(i, v);
       const auto dyi = dyRow.at(i, v);

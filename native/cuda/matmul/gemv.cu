@@ -25,24 +25,31 @@ __global__ void __launch_bounds__(GEMV_THREADS)
   if (column >= problem.N) return;
   const F* const a = problem.a + batch * problem.strideA;
   const F* const b = problem.b + batch * problem.strideB + column * problem.ldb;
-  float sums[M_MAX] = {};
+  constexpr int64_t BLOCK = WARP * SUM_LENGTH; // of k
+  double sums[M_MAX] = {};
+  for (int64_t first = 0; first < problem.K; first += BLOCK) {
+    float block[M_MAX] = {};
+    const int64_t end = problem.K - first < BLOCK ? problem.K : first + BLOCK;
 #pragma unroll 2
-  for (int64_t k = lane() * W; k < problem.K; k += WARP * W) {
-    const int count = problem.K - k < W ? (int)(problem.K - k) : W;
-    const bool isAligned = problem.isInputAligned && count == W;
-    float x[W], y[W];
-    loadFloats(y, b + k, isAligned, count);
+    for (int64_t k = first + lane() * W; k < end; k += WARP * W) {
+      const int count = end - k < W ? (int)(end - k) : W;
+      const bool isAligned = problem.isInputAligned && count == W;
+      float x[W], y[W];
+      loadFloats(y, b + k, isAligned, count);
 #pragma unroll
-    for (int m = 0; m < M_MAX; m++) {
-      loadFloats(x, a + (m < problem.M ? m * problem.lda : 0) + k, isAligned, count);
+      for (int m = 0; m < M_MAX; m++) {
+        loadFloats(x, a + (m < problem.M ? m * problem.lda : 0) + k, isAligned, count);
 #pragma unroll
-      for (int i = 0; i < W; i++) sums[m] += x[i] * y[i];
+        for (int i = 0; i < W; i++) block[m] += x[i] * y[i];
+      }
     }
+#pragma unroll
+    for (int m = 0; m < M_MAX; m++) sums[m] += block[m];
   }
   float result[1] = {}; // lane m keeps the sum of row m
 #pragma unroll
   for (int m = 0; m < M_MAX; m++) {
-    const float sum = warpSum(sums[m]);
+    const float sum = warpSum((float)sums[m]);
     if (lane() == m) result[0] = sum;
   }
   if (lane() < M_MAX) applyEpilogue(problem, batch, lane(), column, result);

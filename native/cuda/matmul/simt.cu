@@ -8,6 +8,7 @@ namespace tinybard::cuda {
 namespace {
 
 constexpr int SIMT_THREADS = 256;
+constexpr int SUM_K = 512; // of k that is added in one f32 sum
 
 /**
  * Copies one operand to shared memory, tile by tile: SIZE of m (or n) by DEPTH of k, 1024 elements,
@@ -60,13 +61,16 @@ struct TileLoader {
 };
 
 /**
- * c = epilogue(op(a) op(b)) in f32, by fused multiply-adds in the order of k.
+ * c = epilogue(op(a) op(b)) in f32, by fused multiply-adds in the order of k. If a block has more
+ * than SUM_K of k, the sums over SUM_K are added in shared memory, so that the rounding error does
+ * not grow with k.
  *
  * A block of 256 threads computes a tile of SIZE x SIZE (128 or 64). Each thread keeps 8 x 8 (or
  * 4 x 4) sums in registers, so that each number loaded from shared memory is used 8 (or 4) times.
  * Tiles of a and b, 8 (or 16) of k deep, are double-buffered in shared memory: while one pair is
  * multiplied, the next is loaded into registers. Grid: one block per tile and split of K. The
- * dynamic shared memory, [SIZE, sharedPitch(SIZE)] floats, holds the buffers, then the tile of c.
+ * dynamic shared memory, of simtSharedFloats() floats, holds the buffers and, behind them, the sums
+ * over more than SUM_K; in the end the tile of c [SIZE, sharedPitch(SIZE)].
  */
 template <int SIZE, bool transA, bool transB>
 __global__ void __launch_bounds__(SIMT_THREADS, 2) simtKernel(TiledGemm<f32, f32> problem) {
@@ -86,6 +90,23 @@ __global__ void __launch_bounds__(SIMT_THREADS, 2) simtKernel(TiledGemm<f32, f32
   const bool computesRowSums = problem.rowSums && at.column == 0 && threadIdx.x < SIZE;
   float sums[4 * I * I][4] = {};
   float rowSum = 0.0f;
+  const bool isLong = at.kEnd - at.kBegin > SUM_K;
+  float longRowSum = 0.0f;
+  Pack<float>* const longSums =
+      reinterpret_cast<Pack<float>*>(shared + 4 * DEPTH * PITCH) + threadIdx.x;
+  const auto addToLongSums = [&](bool isFirst) {
+#pragma unroll
+    for (int i = 0; i < 4 * I * I; i++) {
+      Pack<float> total = isFirst ? Pack<float>{} : longSums[i * SIMT_THREADS];
+      for (int j = 0; j < 4; j++) {
+        total.at[j] += sums[i][j];
+        sums[i][j] = 0.0f;
+      }
+      longSums[i * SIMT_THREADS] = total;
+    }
+    longRowSum += rowSum;
+    rowSum = 0.0f;
+  };
   const auto load = [&] {
     a.load();
     b.load();
@@ -120,6 +141,14 @@ __global__ void __launch_bounds__(SIMT_THREADS, 2) simtKernel(TiledGemm<f32, f32
       if (computesRowSums) rowSum += tileA[kk * PITCH + threadIdx.x];
     }
     if (!isLast) store(1 - buffer);
+    const int64_t done = k + DEPTH - at.kBegin;
+    if (isLong && done % SUM_K == 0) addToLongSums(done == SUM_K);
+  }
+  if (isLong) {
+#pragma unroll
+    for (int i = 0; i < 4 * I * I; i++)
+      for (int j = 0; j < 4; j++) sums[i][j] += longSums[i * SIMT_THREADS].at[j];
+    rowSum += longRowSum;
   }
 
   if (!reduceSplitK<SIMT_THREADS>(problem, at, sums, rowSum)) return;
@@ -137,11 +166,20 @@ __global__ void __launch_bounds__(SIMT_THREADS, 2) simtKernel(TiledGemm<f32, f32
   applyTileEpilogue<SIZE, SIZE, SIMT_THREADS>(problem, at, shared);
 }
 
+/** Returns the floats of shared memory for tiles of SIZE x SIZE and blocks with `k` of k. */
+template <int SIZE>
+int64_t simtSharedFloats(int64_t k) {
+  using Loader = TileLoader<SIZE, true>;
+  const int64_t tile = SIZE * sharedPitch(SIZE);
+  const int64_t longSums = 4 * Loader::DEPTH * Loader::PITCH + SIZE * SIZE;
+  return k > SUM_K && longSums > tile ? longSums : tile;
+}
+
 template <int SIZE>
 void launchTiles(TiledGemm<f32, f32>& problem, const TilePlan& plan) {
   if (!setPlan(problem, plan, SIMT_THREADS)) return;
   const Dim grid((unsigned)(problem.batch * plan.tiles() * plan.splits));
-  const size_t sharedBytes = SIZE * sharedPitch(SIZE) * sizeof(float);
+  const size_t sharedBytes = simtSharedFloats<SIZE>(plan.splitK) * sizeof(float);
   const auto kernel = problem.transA ? problem.transB ? simtKernel<SIZE, true, true>
                                                       : simtKernel<SIZE, true, false>
                       : problem.transB ? simtKernel<SIZE, false, true>

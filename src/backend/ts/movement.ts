@@ -24,6 +24,7 @@ export function transpose(
   q: number,
   inner: number,
 ): void {
+  if (outer * p * q * inner === 0) return;
   let to = 0;
   for (let o = 0; o < outer; o++) {
     for (let b = 0; b < q; b++) {
@@ -37,6 +38,7 @@ export function transpose(
 
 /** y[o, j, i] = x[o, i] for each j. x [outer, inner], y [outer, n, inner] */
 export function expand(x: Values, y: Values, outer: number, n: number, inner: number): void {
+  if (outer * n * inner === 0) return;
   let to = 0;
   for (let o = 0; o < outer; o++) {
     for (let j = 0; j < n; j++) {
@@ -55,6 +57,7 @@ export function slice(
   start: number,
   count: number,
 ): void {
+  if (outer * count * inner === 0) return;
   for (let o = 0; o < outer; o++) {
     const from = (o * n + start) * inner;
     y.set(x.subarray(from, from + count * inner), o * count * inner);
@@ -71,6 +74,7 @@ export function sliceUpdate(
   start: number,
   count: number,
 ): void {
+  if (outer * count * inner === 0) return;
   for (let o = 0; o < outer; o++) {
     const piece = x.subarray(o * count * inner, (o + 1) * count * inner);
     y.set(piece, (o * n + start) * inner);
@@ -86,6 +90,7 @@ export function embedding(
   V: number,
   C: number,
 ): void {
+  if (rows * C === 0) return;
   for (let r = 0; r < rows; r++) {
     const v = idx[r];
     if (!(v >= 0 && v < V)) {
@@ -104,9 +109,13 @@ export function embeddingBackward(
   V: number,
   C: number,
 ): void {
-  dw.fill(0, 0, V * C);
+  if (V * C === 0) return;
+  const sums = new Map<number, Float64Array>(); // by v
   for (let r = 0; r < rows; r++) {
-    const row = idx[r] * C;
-    for (let c = 0; c < C; c++) dw[row + c] += dy[r * C + c];
+    const sum = sums.get(idx[r]) ?? new Float64Array(C);
+    sums.set(idx[r], sum);
+    for (let c = 0; c < C; c++) sum[c] += dy[r * C + c];
   }
+  dw.fill(0, 0, V * C);
+  for (const [v, sum] of sums) dw.set(sum, v * C);
 }

@@ -1,18 +1,21 @@
-// Softmax and its logarithm, row by row, in double precision.
+// Softmax and its logarithm, row by row, in double precision. First the maximum of a row is
+// subtracted, then log(sum(e^(x - max))), which the sum of both would lose if the maximum is large.
 
 import type { Floats } from "../kernels.ts";
 
 /** y = e^x / sum(e^x) of each row. x, y [rows, n] */
 export function softmax(x: Floats, y: Floats, rows: number, n: number): void {
+  if (rows * n === 0) return;
   for (let r = 0; r < rows; r++) {
-    const largest = rowMax(x, r * n, n);
-    const shift = largest + rowLogSumExp(x, r * n, n, largest);
-    for (let i = r * n; i < (r + 1) * n; i++) y[i] = Math.exp(x[i] - shift);
+    const max = rowMax(x, r * n, n);
+    const logSum = rowLogSumExp(x, r * n, n, max);
+    for (let i = r * n; i < (r + 1) * n; i++) y[i] = Math.exp(x[i] - max - logSum);
   }
 }
 
 /** dx = y (dy - sum(dy y)) */
 export function softmaxBackward(y: Floats, dy: Floats, dx: Floats, rows: number, n: number): void {
+  if (rows * n === 0) return;
   for (let r = 0; r < rows; r++) {
     let dot = 0;
     for (let i = r * n; i < (r + 1) * n; i++) dot += dy[i] * y[i];
@@ -22,10 +25,11 @@ export function softmaxBackward(y: Floats, dy: Floats, dx: Floats, rows: number,
 
 /** y = x - log(sum(e^x)) of each row. x, y [rows, n] */
 export function logSoftmax(x: Floats, y: Floats, rows: number, n: number): void {
+  if (rows * n === 0) return;
   for (let r = 0; r < rows; r++) {
-    const largest = rowMax(x, r * n, n);
-    const shift = largest + rowLogSumExp(x, r * n, n, largest);
-    for (let i = r * n; i < (r + 1) * n; i++) y[i] = x[i] - shift;
+    const max = rowMax(x, r * n, n);
+    const logSum = rowLogSumExp(x, r * n, n, max);
+    for (let i = r * n; i < (r + 1) * n; i++) y[i] = x[i] - max - logSum;
   }
 }
 
@@ -37,6 +41,7 @@ export function logSoftmaxBackward(
   rows: number,
   n: number,
 ): void {
+  if (rows * n === 0) return;
   for (let r = 0; r < rows; r++) {
     let total = 0;
     for (let i = r * n; i < (r + 1) * n; i++) total += dy[i];

@@ -86,7 +86,9 @@ Object.defineProperty(Tensor.prototype, inspect.custom, {
     else if (this.requiresGrad) gradient = ", requiresGrad";
     const values = this.isFreed
       ? "freed"
-      : inspect(creation.toArray(this), { depth: null, maxArrayLength: 8 });
+      : this.size === 0
+        ? "[]"
+        : inspect(creation.toArray(this), { depth: null, maxArrayLength: 8 });
     return `tensor(${values}, shape [${this.shape}], ${this.dtype} on ${this.device}${gradient})`;
   },
 });

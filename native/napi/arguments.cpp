@@ -102,7 +102,8 @@ void Arguments::buffer(const char* what, Size length, bool isWritten, bool isOpt
     isBf16 = callType == Type::bf16;
     checkType(what, view.type, callType);
   }
-  if (length.atLeast > MAX_ELEMENTS) setError(what, "has more elements than a buffer can have");
+  hasOutput |= isWritten && length.n > 0;
+  if (length.atLeast > MAX_ELEMENTS) tooLarge = tooLarge ? tooLarge : what;
   else if (view.length < length.n)
     setError(what, "has " + std::to_string(view.length) + " elements, expected " +
                        std::to_string((int64_t)length.n));
@@ -129,6 +130,7 @@ void Arguments::list(const char* what, bool isWritten, Type type, ListLength kin
     if (napi_get_element(env, value, i, &element) != napi_ok)
       return setError(what, "cannot be read");
     if (!readBuffer(element, what, isWritten, &view)) return;
+    hasOutput |= isWritten && view.length > 0;
     ownPointers.push_back(reinterpret_cast<float*>(view.data));
     ownLengths.push_back(view.length);
     checkType(what, view.type, type);
@@ -161,6 +163,7 @@ void Arguments::checkRanges() {
 }
 
 bool Arguments::finish() {
+  if (hasOutput && tooLarge) setError(tooLarge, "has more elements than a buffer can have");
   if (error.empty()) checkRanges();
   if (error.empty()) return true;
   napi_throw_type_error(env, nullptr, error.c_str()); // no effect if a getter has thrown

@@ -51,6 +51,7 @@ class Arguments {
   Slot slots[MAX_PARAMETERS];
   bool hasDoubles = false; // a Float64Array, which only the TypeScript kernels support
   bool isBf16 = false;     // F is bf16, or W has 2 bytes
+  bool hasOutput = false;  // an element that the kernel writes; without one it has nothing to do
   std::vector<Range> ranges;
   std::vector<std::vector<float*>> pointers; // of the lists
   std::vector<std::vector<int64_t>> lengths; // of the lists
@@ -105,6 +106,7 @@ class Arguments {
   bool hasCallType = false; // the type that F or W stands for in this call, once it is known:
   Type callType = Type::f32;
   int64_t listCount = -1; // buffers of the first list
+  const char* tooLarge = nullptr; // the first buffer that would be too large if no size were 0
   std::string error;
 };
 

@@ -26,14 +26,18 @@ struct Environment {
 
 Environment& environmentOf(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-/** Runs the kernel of an entry. Returns false, having done nothing, if its arguments are doubles,
- *  which only the TypeScript kernels support. */
+/**
+ * Runs the kernel of an entry, unless all its outputs are empty: so no kernel loops over many rows
+ * of no elements, or divides by a size of 0 to describe an empty launch. Returns false, having done
+ * nothing, if its arguments are doubles, which only the TypeScript kernels support.
+ */
 bool callKernel(napi_env env, const Entry& entry, const napi_value* values, size_t count) {
   const size_t index = &entry - entries;
   Arguments arguments(env, values, count);
   arguments.begin(entry.name, kernelAt(index, false));
   entry.check(arguments);
   if (!arguments.finish() || arguments.hasDoubles) return false;
+  if (!arguments.hasOutput) return true;
   const Run run = kernelAt(index, arguments.isBf16).run;
   runKernel(env, run, arguments.slots);
   if (CapturedGraph* capture = environmentOf(env).capture.get()) capture->add(env, run, arguments);

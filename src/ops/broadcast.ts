@@ -6,6 +6,7 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
 /** Returns x repeated to `shape`, or x itself. */
 export function expandTo(x: Tensor, shape: Shape): Tensor {
   if (isSameShape(x.shape, shape)) return x;
+  if (numel(shape) === 0) return empty(x, shape); // the steps on the way need not be empty
   const sizes = padTo(shape.length, x.shape);
   let y = x.detach();
   for (let axis = shape.length - 1; axis >= 0; axis--) {
@@ -23,6 +24,7 @@ export function expandTo(x: Tensor, shape: Shape): Tensor {
 /** Returns x summed over the axes along which `shape` was repeated, or x itself. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (isSameShape(x.shape, shape)) return x;
+  if (x.size === 0) return empty(x, shape).fill(0);
   const sizes = [...x.shape];
   const target = padTo(x.shape.length, shape);
   let y = x.detach();

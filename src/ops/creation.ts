@@ -118,6 +118,7 @@ export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
   checkNumber("tril", "diagonal", diagonal);
   if (x.shape.length < 2)
     fail(`tril: x has shape ${formatShape(x.shape)}, expected at least two axes`);
+  if (x.size === 0) return maskedFill(x, zeros([], { dtype: "i32", device: x.device }), 0);
   const [rows, columns] = x.shape.slice(-2);
   const isAbove = (_: unknown, i: number) =>
     i % columns > Math.floor(i / columns) + diagonal ? 1 : 0;

@@ -9,7 +9,7 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
 import { gelu, relu, silu, tanh } from "./activations.ts";
 import { add, mul } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
-import { split, transpose } from "./movement.ts";
+import { slice, transpose } from "./movement.ts";
 
 /**
  * y = silu(a) b, where a and b are the halves of x. x [..., 2n], y [..., n]. Shazeer (2020).
@@ -20,7 +20,8 @@ export function swiglu(x: Tensor): Tensor {
   checkTensor("swiglu", "x", x);
   const width = x.shape.at(-1) ?? 1;
   if (width % 2 !== 0) fail(`swiglu: x has shape ${formatShape(x.shape)}, expected [..., 2n]`);
-  const [a, b] = split(x, width / 2, { dim: -1 });
+  const a = slice(x, { dim: -1, end: width / 2 });
+  const b = slice(x, { dim: -1, start: width / 2 });
   return mul(silu(a), b);
 }
 

@@ -19,6 +19,7 @@ export function attention(
   site: number,
   p: number,
 ): void {
+  if (heads * Tq === 0) return;
   const settings = { Tq, Tk, D, causal, lse, dropout: { rngState, site, p } };
   for (let h = 0; h < heads; h++) {
     const queryRows = (data: Floats) => ({ data, start: h * Tq * D, stride: D });
@@ -47,6 +48,7 @@ export function attentionBackward(
   site: number,
   p: number,
 ): void {
+  if (heads * (Tq + Tk) * D === 0) return;
   const settings = { Tq, Tk, D, causal, lse, dropout: { rngState, site, p } };
   dq.fill(0, 0, heads * Tq * D);
   dk.fill(0, 0, heads * Tk * D);
@@ -81,6 +83,7 @@ export function selfAttention(
   site: number,
   p: number,
 ): void {
+  if (B * T * H === 0) return;
   const settings = { Tq: T, Tk: T, D, causal, lse, dropout: { rngState, site, p } };
   for (let bh = 0; bh < B * H; bh++) {
     const [q, k, v] = splitProjection(qkv, bh, T, H, D);
@@ -104,6 +107,7 @@ export function selfAttentionBackward(
   site: number,
   p: number,
 ): void {
+  if (B * T * H * D === 0) return;
   const settings = { Tq: T, Tk: T, D, causal, lse, dropout: { rngState, site, p } };
   dqkv.fill(0, 0, B * T * 3 * H * D);
   for (let bh = 0; bh < B * H; bh++) {
@@ -130,6 +134,7 @@ export function cachedAttention(
   D: number,
   capacity: number,
 ): void {
+  if (B * capacity * H * D === 0) return;
   const C = H * D;
   const past = length[0];
   if (past < 0 || past + T > capacity) {

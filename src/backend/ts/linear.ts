@@ -29,6 +29,7 @@ export function linear(
   K: number,
   activation: number,
 ): void {
+  if (M * N === 0) return;
   if (b) {
     for (let m = 0; m < M; m++) y.set(b.length === N ? b : b.subarray(0, N), m * N);
   }
@@ -57,7 +58,7 @@ export function linearBackward(
   if (dx) matmul(dy, w, dx, 1, M, K, N, 0, 0, false, false, false);
   if (dx && h) derivatives[activation]?.(h, dx, dx, M * K);
   if (dw) matmul(dy, x, dw, 1, N, K, M, 0, 0, true, false, false);
-  if (!db) return;
+  if (!db || N === 0) return;
   const sums = new Float64Array(N);
   for (let m = 0; m < M; m++) {
     for (let n = 0; n < N; n++) sums[n] += dy[m * N + n];

@@ -48,6 +48,7 @@ export function crossEntropyBackward(
   n: number,
   ignoreIndex: number,
 ): void {
+  if (rows * n === 0) return;
   const scale = dy[0] / count[0];
   for (let r = 0; r < rows; r++) {
     const row = r * n;

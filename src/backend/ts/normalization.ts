@@ -52,6 +52,7 @@ export function layerNormBackward(
   n: number,
   subtractMean: boolean,
 ): void {
+  if (n === 0) return;
   const sumW = new Float64Array(n);
   const sumB = new Float64Array(n);
   for (let r = 0; r < rows; r++) {

@@ -23,6 +23,7 @@ export function linearQuantized(
   bits: number,
   activation: number,
 ): void {
+  if (M * N === 0) return;
   const row = new Float64Array(K);
   for (let n = 0; n < N; n++) {
     dequantize(w, scale, row, n, groups, bits);
@@ -47,6 +48,7 @@ export function embeddingQuantized(
   groups: number,
   bits: number,
 ): void {
+  if (rows * C === 0) return;
   const row = new Float64Array(C);
   for (let r = 0; r < rows; r++) {
     const v = idx[r];

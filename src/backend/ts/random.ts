@@ -66,6 +66,7 @@ export function sampleBatch(
   T: number,
   stream: number,
 ): void {
+  if (B * T === 0) return;
   if (!(n > T)) throw new RangeError(`sampleBatch: n is ${n}, expected more than T, ${T}`);
   const [keyLow, keyHigh, step, site] = counter;
   for (let b = 0; b < B; b++) {

@@ -4,6 +4,7 @@ import type { Floats } from "../kernels.ts";
 
 /** y = the sum of x over n. x [outer, n, inner], y [outer, inner] */
 export function sum(x: Floats, y: Floats, outer: number, n: number, inner: number): void {
+  if (outer * inner === 0) return;
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {
       let total = 0;
@@ -22,6 +23,7 @@ export function max(
   n: number,
   inner: number,
 ): void {
+  if (outer * inner === 0) return;
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {
       let best = 0;
@@ -48,6 +50,7 @@ export function maxBackward(
   n: number,
   inner: number,
 ): void {
+  if (outer * n * inner === 0) return;
   dx.fill(0, 0, outer * n * inner);
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {

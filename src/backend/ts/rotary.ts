@@ -22,6 +22,7 @@ export function rotary(
   rotatedParts: number,
   inverse: boolean,
 ): void {
+  if (B * T * parts * H * halfD === 0) return;
   const past = length ? length[0] : 0;
   if (past < 0 || past + T > capacity) {
     throw new RangeError(`rotary: ${past} + ${T} tokens, expected at most ${capacity}`);

@@ -18,6 +18,7 @@ export function matmul(
   transB: boolean,
   accumulate: boolean,
 ): void {
+  if (batch * M * N === 0) return;
   // strides: the distance in memory between neighbors along m and k in a, along k and n in b
   const am = transA ? 1 : K;
   const ak = transA ? M : 1;

@@ -98,28 +98,47 @@ function checkStep({ step }: Record<string, string>, state: RunState): void {
 }
 
 /**
+ * Reads the state of the checkpoint in a folder; returns null if there is none. Throws if the state
+ * or the header of the weights is damaged, or if they are from different steps.
+ */
+export function loadReadableState(folder: string): RunState | null {
+  return retry(() => {
+    const state = loadState(folder);
+    const file = locate(folder, "model.safetensors");
+    if (state) readTensorInfo(file, (_, metadata) => checkStep(metadata, state));
+    return state;
+  });
+}
+
+/**
  * Reads the state and the weights of the checkpoint in a folder; returns null if there is none.
- * Another process may be writing the next checkpoint at the same time, so this retries until the
- * state and the weights are from the same step. `prepare` is called with the state, and
+ * Throws if they are damaged, or from different steps. `prepare` is called with the state, and
  * returns a check of the header of the weights, which is called before they are read.
  */
 export function readCheckpoint(
   folder: string,
   prepare?: (state: RunState) => HeaderCheck,
 ): { state: RunState; weights: ReturnType<typeof readSafetensors> } | null {
+  return retry(() => {
+    const state = loadState(folder);
+    if (!state) return null;
+    const check = prepare?.(state);
+    const weights = readSafetensors(locate(folder, "model.safetensors"), (tensors, metadata) => {
+      checkStep(metadata, state);
+      check?.(tensors, metadata);
+    });
+    return { state, weights };
+  });
+}
+
+/** Retries reading, because another process may be renaming the files of the next checkpoint. */
+function retry<T>(read: () => T): T {
   const attempts = 5;
   for (let attempt = 1; ; attempt++) {
     try {
-      const state = loadState(folder);
-      if (!state) return null;
-      const check = prepare?.(state);
-      const weights = readSafetensors(locate(folder, "model.safetensors"), (tensors, metadata) => {
-        checkStep(metadata, state);
-        check?.(tensors, metadata);
-      });
-      return { state, weights };
+      return read();
     } catch (error) {
-      if (attempt === attempts) throw error; // otherwise, a file may just have been renamed
+      if (attempt === attempts) throw error;
     }
   }
 }
@@ -154,7 +173,7 @@ function getSavedWeights(model: Module): StateDict {
  * Returns the path from which to read a file of a checkpoint: the temporary name if renaming was
  * interrupted. Readers do not repair the folder, because its writer may still be running.
  */
-export function locate(folder: string, name: string): string {
+function locate(folder: string, name: string): string {
   const isComplete = !existsSync(join(folder, `${fileNames[0]}.tmp`));
   const temporary = join(folder, `${name}.tmp`);
   return isComplete && existsSync(temporary) ? temporary : join(folder, name);

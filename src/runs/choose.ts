@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
-import { loadState, type RunState } from "./checkpoint.ts";
+import { loadReadableState, type RunState } from "./checkpoint.ts";
 
 /** The checkpoints of a run: the one with the lowest validation loss, and the newest one. */
 export const checkpointNames = ["best", "last"] as const;
@@ -17,15 +17,15 @@ export interface ChosenCheckpoint {
 
 /**
  * Returns the requested checkpoint of a run. By default it is the best one; but the last one if the
- * best one is from step 0, because that is an untrained model, or if its state is damaged. Throws a
- * UsageError if there is no checkpoint, and a FileError if all are damaged.
+ * best one is from step 0, because that is an untrained model, or if its files are damaged. Throws
+ * a UsageError if there is no checkpoint, and a FileError or SafetensorsError if all are damaged.
  */
 export function chooseCheckpoint(out: string, requested?: CheckpointName): ChosenCheckpoint {
   const found: { name: CheckpointName; state: RunState }[] = [];
   let problem: Error | null = null;
   for (const name of requested ? [requested] : checkpointNames) {
     try {
-      const state = loadState(join(out, name));
+      const state = loadReadableState(join(out, name));
       if (state) found.push({ name, state });
     } catch (error) {
       problem = error as Error;

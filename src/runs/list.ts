@@ -4,10 +4,9 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isLocked } from "../files/lock.ts";
-import { readTensorInfo } from "../files/safetensors.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { loadState, locate, type RunState } from "./checkpoint.ts";
+import { loadState, type RunState } from "./checkpoint.ts";
 import { checkpointNames, chooseCheckpoint } from "./choose.ts";
 import { readConfig, readTokenizer } from "./load.ts";
 
@@ -41,9 +40,7 @@ export function findNewestRun(parent: string, passOver: (problem: string) => voi
     if (modified === 0) return null;
     try {
       readConfig(folder);
-      const { name, state } = chooseCheckpoint(folder);
-      readTensorInfo(locate(join(folder, name), "model.safetensors"));
-      readTokenizer(folder, state);
+      readTokenizer(folder, chooseCheckpoint(folder).state);
       return folder;
     } catch (error) {
       passOver((error as Error).message);

@@ -1,8 +1,9 @@
 // The checkpoint that commands read, for each combination of best/ and last/.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { saveSafetensors } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type CheckpointName, chooseCheckpoint } from "#src/runs/choose.js";
@@ -20,6 +21,8 @@ function makeRun(states: Partial<Record<CheckpointName, number | string>>): stri
     const others = { evaluation: null, bestValLoss: null, elapsedSeconds: 1, textSha256: "" };
     const text = typeof state === "number" ? JSON.stringify({ step: state, ...others }) : state;
     writeFileSync(join(out, name, "state.json"), text);
+    const step = typeof state === "number" ? state : 0;
+    saveSafetensors(join(out, name, "model.safetensors"), {}, { step: String(step) });
   }
   return out;
 }
@@ -40,6 +43,33 @@ test("the best checkpoint is the default, except for one of step 0", () => {
     assert.is(chosen.name, name, JSON.stringify(states));
     assert.is(chosen.state.step, step);
     assert.match(chosen.reason, reason);
+  }
+});
+
+test("a checkpoint with damaged weights is passed over, if the other one is whole", () => {
+  const damages: [(file: string) => void, RegExp][] = [
+    [(file) => rmSync(file), /no such file/],
+    [(file) => writeFileSync(file, ""), /has 0 bytes/],
+    [(file) => truncateSync(file, 20), /header has|bytes/],
+    [
+      (file) => saveSafetensors(file, {}, { step: "5" }),
+      /from step 5, but the state\.json beside it is from step 20/,
+    ],
+  ];
+  for (const [damage, reason] of damages) {
+    for (const [damaged, other] of [
+      ["best", "last"],
+      ["last", "best"],
+    ] as const) {
+      const run = makeRun({ best: 20, last: 20 });
+      const file = join(run, damaged, "model.safetensors");
+      damage(file);
+      const chosen = chooseCheckpoint(run);
+      assert.is(chosen.name, other);
+      assert.ok(chosen.reason.startsWith(`${file}: `), chosen.reason);
+      assert.match(chosen.reason, reason);
+      assert.throws(() => chooseCheckpoint(run, damaged), reason);
+    }
   }
 });
 

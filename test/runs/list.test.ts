@@ -46,7 +46,8 @@ test.before(async () => {
   writeFileSync(join(runs, "config", "config.json"), "{");
   writeFileSync(join(runs, "state", "best", "state.json"), "");
   writeFileSync(join(runs, "state", "last", "state.json"), "[]");
-  truncateSync(join(runs, "weights", "best", "model.safetensors"), 100);
+  for (const name of ["best", "last"])
+    truncateSync(join(runs, "weights", name, "model.safetensors"), 100);
   writeFileSync(join(runs, "tokenizer", "tokenizer.json"), "{}");
   for (const [i, name] of ["old", "stopped", "config", "state", "weights", "tokenizer"].entries())
     setTime(name, 1000 + i);

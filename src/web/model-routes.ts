@@ -124,13 +124,11 @@ function streamGeneration(models: ModelCache, { response, body }: RouteContext):
     const prompt = ids.length > 0 ? ids : defaultPrompt(tokenizer);
     const decoder = tokenizer.decoder();
     for (const id of prompt) decoder.write(id);
-    response.writeHead(200, {
-      "content-type": "application/x-ndjson",
-      "cache-control": "no-store",
-    });
+    const headers = { "content-type": "application/x-ndjson", "cache-control": "no-store" };
     const generation = generateWithLogits(model, { prompt, maxNewTokens, ...sampling });
     let count = 0;
     for await (const { id, logits } of generation) {
+      if (count === 0) response.writeHead(200, headers); // an error before that has a status
       count++;
       let text = decoder.write(id);
       if (count === maxNewTokens) text += decoder.end();

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
+import { OutOfMemoryError } from "../backend/device.ts";
 import { HttpError } from "./validate.ts";
 
 /** Sends a value as JSON. */
@@ -32,18 +33,23 @@ export function send(
 }
 
 /**
- * Sends the status of an HttpError and its message, or a 500 for any other error: as a page if the
- * user has opened the URL in the browser, otherwise as JSON.
+ * Sends the status of an HttpError and its message, a 503 if there is not enough memory, or a 500
+ * for any other error: as a page if the user has opened the URL in the browser, otherwise as JSON.
  */
 export function sendError(request: IncomingMessage, response: ServerResponse, error: Error): void {
   if (response.headersSent || response.destroyed) {
     response.destroy();
     return;
   }
-  const status = error instanceof HttpError ? error.status : 500;
+  const status = getStatus(error);
   if (request.headers.accept?.includes("text/html"))
     send(response, "text/html; charset=utf-8", formatErrorPage(error.message), status);
   else sendJSON(response, { error: error.message }, status);
+}
+
+function getStatus(error: Error): number {
+  if (error instanceof HttpError) return error.status;
+  return error instanceof OutOfMemoryError ? 503 : 500;
 }
 
 function formatErrorPage(message: string): string {

@@ -379,6 +379,30 @@ inBrowser("web/curves", (test, open) => {
     );
   });
 
+  test("each connection loads the list of runs again: an event between two of them is lost", async () => {
+    for (const name of ["a", "b"]) await trainRun(`listed/${name}`, { maxIters: 5 });
+    const run = join(folder, "listed", "a");
+    const { url } = await start("dashboard", "--run", run, "--port", "17900");
+    const { page } = await open(url);
+    await until(async () => (await getStepCount(page)) === 5, "rows are shown");
+    const checkbox = getCheckbox(page, "a");
+    // a new run appears, and its event is lost, while the page has no connection
+    let release = () => {};
+    const isReleased = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await page.route("**/events?*", async (route) => {
+      await isReleased;
+      await route.continue();
+    });
+    await checkbox.setChecked(!(await checkbox.isChecked())); // closes the old connection
+    await trainRun("listed/c", { maxIters: 5 });
+    await sleep(1000); // the server notices the run
+    assert.is(await getCheckbox(page, "c").count(), 0);
+    release();
+    await until(async () => (await getCheckbox(page, "c").count()) === 1, "the run is listed");
+  });
+
   test("with 10^5 rows and more arriving, the page stays responsive and does not shift", async () => {
     const run = join(folder, "long", "a");
     await trainRun("short/a", { maxIters: 1 });

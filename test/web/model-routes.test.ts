@@ -1,6 +1,6 @@
 // The routes that inspect a model, compared with the library's own results.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -105,6 +105,56 @@ test.before(async () => {
 test.after(() => close());
 
 const text = "to be, or not";
+
+test("a small folder that describes a huge or another model is refused without much memory", async () => {
+  const weights = readFileSync(join(inFolder("char"), "last", "model.safetensors"));
+  const config = JSON.parse(readFileSync(join(inFolder("char"), "config.json"), "utf8"));
+  const header = (text: string) => {
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64LE(BigInt(text.length));
+    return Buffer.concat([size, Buffer.from(text)]);
+  };
+  const huge =
+    '{"wte.weight":{"dtype":"F32","shape":[1000000,100000],"data_offsets":[0,400000000000]}}';
+  const before = process.memoryUsage().rss;
+  const cases: [name: string, change: object, content: Buffer][] = [
+    ["wide", { nEmbd: 65_536 }, weights],
+    ["wider", { nEmbd: 2 ** 40, nHead: 1 }, weights],
+    ["deep", { nLayer: 1e6 }, weights],
+    ["deeper", { nLayer: Number.MAX_SAFE_INTEGER }, weights],
+    ["long", { blockSize: 1e9 }, weights],
+    ["rotary-long", { blockSize: 1e15, positions: "rotary" }, weights],
+    ["bigram-instead", { model: "bigram" }, weights],
+    ["cut", {}, weights.subarray(0, 1000)],
+    ["empty", {}, Buffer.alloc(0)],
+    ["zeros", {}, Buffer.alloc(1000)],
+    ["claims", {}, header(huge)],
+    ["size", {}, Buffer.from("ffffffffffffff7f", "hex")],
+  ];
+  for (const [name, change, content] of cases) {
+    cpSync(inFolder("char"), inFolder(name), { recursive: true });
+    writeFileSync(join(inFolder(name), "config.json"), JSON.stringify({ ...config, ...change }));
+    for (const checkpoint of ["best", "last"])
+      writeFileSync(join(inFolder(name), checkpoint, "model.safetensors"), content);
+    const request = { run: name, text };
+    for (const [path, body] of [
+      ["/tokens", request],
+      ["/attention", request],
+      ["/logits", { ...request, position: 0 }],
+      ["/generate", { ...request, tokens: 5 }],
+      [`/runs/${name}/model`, undefined],
+      [`/runs/${name}/table/wte`, undefined],
+    ] as const) {
+      const response = await send(path, body);
+      const { error } = (await response.json()) as { error: string };
+      assert.is(response.status, 409, `${name} ${path}: ${error}`);
+      assert.ok(error.length > 10);
+    }
+    rmSync(inFolder(name), { recursive: true });
+  }
+  const megabytes = (process.memoryUsage().rss - before) / 1e6;
+  assert.ok(megabytes < 300, `${megabytes} MB`);
+});
 
 test("model: layers, heads, window, vocabulary and tables", async () => {
   const { tokenizer } = loadRun(inFolder("char"));

@@ -14,7 +14,8 @@ export class IdTokenizer implements Tokenizer {
   constructor(vocabSize: number) {
     if (!(Number.isInteger(vocabSize) && vocabSize >= 1 && vocabSize <= MAX_VOCAB_SIZE))
       throw new TokenizerError(
-        `IdTokenizer: vocabSize is ${vocabSize}, expected a whole number from 1 to ${MAX_VOCAB_SIZE}`,
+        `IdTokenizer: vocabSize is ${vocabSize}, expected a whole number from 1 to ` +
+          `${MAX_VOCAB_SIZE}`,
       );
     this.vocabSize = vocabSize;
   }

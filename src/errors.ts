@@ -45,3 +45,24 @@ export function defined<T extends object>(options: T): T {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as T;
 }
+
+/** Formats any value for a message: as JSON if possible, without control characters, and short. */
+export function quote(value: unknown): string {
+  if (value === undefined) return "missing";
+  if (typeof value === "number") return Object.is(value, -0) ? "-0" : String(value);
+  try {
+    return shorten(JSON.stringify(value) ?? String(value));
+  } catch {
+    return "a value that JSON cannot write"; // nested too deeply, or in itself
+  }
+}
+
+/** Formats a name from a file for a message: without control characters, and short. */
+export function shorten(text: string): string {
+  return escapeControls(text.length > 63 ? `${text.slice(0, 60)}...` : text);
+}
+
+/** Escapes the control characters of a text from a file, which could move a terminal's cursor. */
+export function escapeControls(text: string): string {
+  return text.replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}

@@ -1,7 +1,7 @@
 // Option tables: the type, range, default and help text of each option. One table drives the
 // command line, its --help, JSON config files and the config.json of a run.
 
-import { defined, UsageError } from "./errors.ts";
+import { defined, quote, shorten, UsageError } from "./errors.ts";
 import { findFlagSynonym, findValueSynonym } from "./synonyms.ts";
 
 export interface OptionSpec {
@@ -45,7 +45,7 @@ export function checkValues(table: OptionTable, values: object, source: string):
     if (value === undefined) continue;
     const expected = describeExpected(table[key], value);
     if (expected)
-      throw new UsageError(`${source}: ${key} is ${JSON.stringify(value)}, expected ${expected}`);
+      throw new UsageError(`${source}: ${key} is ${quote(value)}, expected ${expected}`);
   }
 }
 
@@ -56,7 +56,8 @@ function describeExpected(
 ): string {
   if (choices) {
     if (choices.includes(value as string)) return "";
-    const nearest = findValueSynonym(String(value), choices) ?? findNearest(String(value), choices);
+    const name = typeof value === "string" ? value : "";
+    const nearest = findValueSynonym(name, choices) ?? findNearest(name, choices);
     return choices.join(", ") + (nearest ? ` (did you mean ${nearest}?)` : "");
   }
   if (type === "boolean") return typeof value === "boolean" ? "" : "true or false";
@@ -73,7 +74,9 @@ function describeExpected(
 /** Returns the error for an option that does not exist; it suggests the right name, if it can. */
 export function unknownOption(name: string, known: readonly string[], source: string): UsageError {
   const suggestion = suggestOption(name, known);
-  return new UsageError(`${source}: unknown option ${name}${suggestion && `; ${suggestion}`}`);
+  return new UsageError(
+    `${source}: unknown option ${shorten(name)}${suggestion && `; ${suggestion}`}`,
+  );
 }
 
 /** Describes the known option that a wrong name may stand for; returns "" if there is none. */

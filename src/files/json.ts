@@ -1,6 +1,7 @@
 // Reads JSON files. They may have been edited by hand, damaged, or made to do harm, so every reader
 // of JSON in this program goes through this one.
 
+import { escapeControls } from "../errors.ts";
 import { FileError, readText } from "./text.ts";
 
 /** The size limit of files that people write, such as config.json, in bytes. */
@@ -43,9 +44,7 @@ function describeSyntaxError(text: string, { message }: Error): string {
   const [, position] = / at position (\d+)/.exec(message) ?? [];
   const where = position === undefined ? "" : ` (${formatPosition(text, Number(position))})`;
   const reason = message.replace(/ at position \d+.*/s, "");
-  // an excerpt may have line breaks, or sequences that control a terminal
-  const printable = reason.replace(/\p{Cc}+/gu, " ");
-  return `not valid JSON: ${printable}${where}`;
+  return `not valid JSON: ${escapeControls(reason)}${where}`; // it may have an excerpt of the file
 }
 
 /** Formats a position in a text: line 3, column 14. */

@@ -2,6 +2,7 @@
 // tensor to its dtype, shape and data offsets. Files are untrusted input, so the whole header is
 // validated before any memory is allocated for a tensor.
 
+import { quote } from "../errors.ts";
 import { numel, type Shape } from "../shape.ts";
 
 /** A safetensors file is invalid or not supported. The message names the file. */
@@ -154,11 +155,6 @@ export function isStringDict(x: unknown): x is Record<string, string> {
 /** Returns true for a list of integers from 0 to 2^53 - 1. JSON.parse() rounds larger ones. */
 function isCounts(x: unknown): x is number[] {
   return Array.isArray(x) && x.every((n) => Number.isSafeInteger(n) && n >= 0 && !Object.is(n, -0));
-}
-
-/** Returns a value of the file as JSON for a message: escaped and at most 63 characters long. */
-export function quote(value: unknown): string {
-  return (JSON.stringify(value) ?? "missing").replace(/^(.{60}).+/s, "$1...");
 }
 
 /** Throws a SafetensorsError. The function that opened the file adds its name to the message. */

@@ -4,7 +4,7 @@
 import * as fs from "node:fs";
 import { endianness } from "node:os";
 import { type Buffer, OutOfMemoryError } from "../backend/device.ts";
-import { fail } from "../errors.ts";
+import { escapeControls, fail, quote } from "../errors.ts";
 import { tensor } from "../ops/creation.ts";
 import type { Shape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -16,7 +16,6 @@ import {
   MAX_HEADER_BYTES,
   METADATA,
   parseHeader,
-  quote,
   reject,
   SafetensorsError,
   type TensorEntry,
@@ -79,7 +78,9 @@ function withFileForReading<T>(file: string, read: (fd: number) => T): T {
     if (cause instanceof OutOfMemoryError) throw cause;
     const { message } = cause as Error;
     const isNamed = cause instanceof FileError; // its message begins with the file's path
-    throw new SafetensorsError(isNamed ? message : `${file}: ${message}`, { cause });
+    throw new SafetensorsError(isNamed ? message : `${file}: ${escapeControls(message)}`, {
+      cause,
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 // Reads and writes the config.json of a GPT-2 in the format of Hugging Face transformers.
 
 import { join } from "node:path";
-import { fail } from "../errors.ts";
+import { fail, quote } from "../errors.ts";
 import { MAX_TABLE_BYTES, readJSONObject } from "../files/json.ts";
 import type { GPTConfig } from "./config.ts";
 
@@ -36,13 +36,13 @@ export function readHFConfig(folder: string): HFOptions {
   const config = readJSON(file);
   const expect = (field: string, value: unknown, expected: unknown) => {
     if (value !== expected)
-      throw invalid(file, `${field} is ${JSON.stringify(value)}, expected ${expected}`);
+      throw invalid(file, `${field} is ${quote(value)}, expected ${expected}`);
   };
   expect("model_type", config.model_type, "gpt2");
   const size = (field: keyof typeof defaultSizes): number => {
     const n = config[field] ?? defaultSizes[field];
     if (Number.isSafeInteger(n) && (n as number) > 0) return n as number;
-    throw invalid(file, `${field} is ${JSON.stringify(n)}, expected a whole number from 1 up`);
+    throw invalid(file, `${field} is ${quote(n)}, expected a whole number from 1 up`);
   };
   const nEmbd = size("n_embd");
   const nHead = size("n_head");

@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { noGrad } from "../autograd.ts";
-import { fail } from "../errors.ts";
+import { fail, shorten } from "../errors.ts";
 import {
   loadSafetensors,
   readTensorInfo,
@@ -116,8 +116,9 @@ function checkHeaders(files: string[], options: HFOptions): void {
     for (const { name: fullName, shape, dtype } of readTensorInfo(file)) {
       const name = toModelName(fullName, options.tieWeights);
       if (name === null) continue;
-      if (source.has(name)) throw invalid(file, `${name} appears twice`);
-      if (!/^B?F\d/.test(dtype)) throw invalid(file, `${name} has dtype ${dtype}, expected floats`);
+      if (source.has(name)) throw invalid(file, `${shorten(name)} appears twice`);
+      if (!/^B?F\d/.test(dtype))
+        throw invalid(file, `${shorten(name)} has dtype ${dtype}, expected floats`);
       source.set(name, file);
       found.push({ name, shape });
     }

@@ -1,6 +1,7 @@
 // The names and shapes of a GPT's weights, derived from its configuration alone. Loaders compare
 // them with the header of a file before they allocate anything.
 
+import { shorten } from "../errors.ts";
 import { formatShape, isSameShape, type Shape } from "../shape.ts";
 import type { GPTConfig } from "./config.ts";
 
@@ -72,12 +73,12 @@ export function checkShapes(
     const wanted = expected.get(name) as Shape;
     if (isSameShape(shape, wanted)) continue;
     const sizes = `${formatShape(shape)}, expected ${formatShape(wanted)}`;
-    reject(`${name} has shape ${sizes} by ${source}`, name);
+    reject(`${shorten(name)} has shape ${sizes} by ${source}`, name);
   }
 }
 
 /** Formats the first few of many names. */
 function list(names: string[]): string {
   const more = names.length > 4 ? ` and ${names.length - 4} more` : "";
-  return names.slice(0, 4).join(", ") + more;
+  return names.slice(0, 4).map(shorten).join(", ") + more;
 }

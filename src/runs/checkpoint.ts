@@ -3,6 +3,7 @@
 
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { shorten } from "../errors.ts";
 import { removeIfPossible, syncFolder, writeSynced } from "../files/durable.ts";
 import { toFileError } from "../files/file-error.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type TensorDict,
 } from "../files/safetensors.ts";
 import { reject } from "../files/safetensors-header.ts";
+import { checkShapes } from "../gpt/shapes.ts";
 import { adapterState, type Module, type StateDict } from "../nn/index.ts";
 import type { AdamW } from "../optim/index.ts";
 import { type RunState, readState } from "./state.ts";
@@ -94,7 +96,7 @@ export function loadConsistentState(folder: string): RunState | null {
 /** Throws unless the metadata of a file has the step of the state; old versions wrote no step. */
 function checkStep({ step }: Record<string, string>, state: RunState): void {
   if (step !== undefined && step !== String(state.step))
-    reject(`from step ${step}, but the state.json beside it is from step ${state.step}`);
+    reject(`from step ${shorten(step)}, but the state.json beside it is from step ${state.step}`);
 }
 
 /**
@@ -150,7 +152,13 @@ function retry<T>(read: () => T): T {
 export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW): void {
   loadConsistentState(folder);
   loadWeights(folder, model, loadSafetensors(locate(folder, "model.safetensors")));
-  optimizer?.loadStateDict(loadSafetensors(locate(folder, "optimizer.safetensors")));
+  if (!optimizer) return;
+  const own = Object.entries(optimizer.stateDict());
+  const shapes = new Map(own.map(([name, { shape }]) => [name, shape]));
+  const { tensors } = readSafetensors(locate(folder, "optimizer.safetensors"), (found) =>
+    checkShapes(found, shapes, "the model", reject),
+  );
+  optimizer.loadStateDict(tensors);
 }
 
 /** Loads a checkpoint's weights. Throws unless their names are exactly those that are saved. */

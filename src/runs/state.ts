@@ -1,5 +1,6 @@
 // state.json of a checkpoint: the progress of a run, and the checksums of its inputs.
 
+import { quote } from "../errors.ts";
 import { FileError } from "../files/file-error.ts";
 import { isObject, readJSONObject } from "../files/json.ts";
 
@@ -24,8 +25,7 @@ export function readState(file: string): RunState {
   const fields = readJSONObject(file);
   const check = (name: string, isValid: boolean, expected: string) => {
     if (isValid) return;
-    const value = JSON.stringify(fields[name])?.slice(0, 60) ?? "missing";
-    throw new FileError(`${file}: ${name} is ${value}, expected ${expected}`);
+    throw new FileError(`${file}: ${name} is ${quote(fields[name])}, expected ${expected}`);
   };
   const { step, evaluation, bestValLoss, elapsedSeconds, textSha256 } = fields;
   check("step", Number.isSafeInteger(step) && Number(step) >= 0, "a whole number from 0 up");

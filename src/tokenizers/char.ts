@@ -1,5 +1,6 @@
 // A character tokenizer, the simplest kind: each character is a token.
 
+import { quote } from "../errors.ts";
 import { TokenList } from "./token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
@@ -22,7 +23,7 @@ export class CharTokenizer implements Tokenizer {
     );
     if (invalid !== undefined) {
       const expected = "vocabulary entries must be single, distinct characters";
-      throw new TokenizerError(`CharTokenizer: ${expected}; got ${JSON.stringify(invalid)}`);
+      throw new TokenizerError(`CharTokenizer: ${expected}; got ${quote(invalid)}`);
     }
   }
 

@@ -1,7 +1,7 @@
 // A word tokenizer: each word and each punctuation mark is a token. Sequences are short and easy to
 // read, but no vocabulary contains every word.
 
-import { checkOptions } from "../errors.ts";
+import { checkOptions, quote } from "../errors.ts";
 import { countWords, matches, TokenList } from "./token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
@@ -62,7 +62,7 @@ export class WordTokenizer implements Tokenizer {
     );
     if (invalid !== undefined) {
       const expected = "vocabulary entries must be single, distinct words";
-      throw new TokenizerError(`WordTokenizer: ${expected}; got ${JSON.stringify(invalid)}`);
+      throw new TokenizerError(`WordTokenizer: ${expected}; got ${quote(invalid)}`);
     }
   }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { loadSafetensors, nn, optim } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { quote } from "#src/errors.js";
 import { FileError } from "#src/files/file-error.js";
 import { SafetensorsError } from "#src/files/safetensors.js";
 import {
@@ -291,7 +292,7 @@ test("a damaged state.json is refused with its name and the field", () => {
       ] as const
     ).map(([name, value]): [string, string] => [
       JSON.stringify({ ...state, [name]: value }),
-      `${name} is ${JSON.stringify(value).slice(0, 60)}, expected`,
+      `${name} is ${quote(value)}, expected`,
     ]),
   ];
   for (const [text, problem] of cases) {

@@ -141,7 +141,7 @@ const invalidChanges: [change: (json: TokenizerJSON) => void, message: RegExp][]
   [(json) => (json.model.merges = "a b"), /merges is not a list/],
   [(json) => (json.model.merges = ["a b c"]), /merge 1 is "a b c", expected two tokens/],
   [(json) => (json.model.merges = ["a xyz"]), /merge 1 is "a xyz", expected two tokens/],
-  [(json) => (json.model.merges = [["a", 1]]), /merge 1 is \[ 'a', 1 \], expected two tokens/],
+  [(json) => (json.model.merges = [["a", 1]]), /merge 1 is \["a",1\], expected two tokens/],
   [(json) => (json.model.merges = [null]), /merge 1 is null, expected two tokens/],
   [(json) => (json.model.merges = ["q z"]), /vocabulary has no token for "qz"/],
   [(json) => (json.model.merges as string[]).push("a t"), /merge \d+ is a duplicate/],

@@ -1,7 +1,7 @@
 // Byte-level byte-pair encoding, as in GPT-2. A token is a sequence of bytes inside a word, so
 // every text can be encoded. train.ts learns the merges, encode.ts applies them.
 
-import { checkOptions } from "../../errors.ts";
+import { checkOptions, quote } from "../../errors.ts";
 import { countWords, TokenList } from "../token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "../tokenizer.ts";
 import { MergeTable } from "./encode.ts";
@@ -65,13 +65,11 @@ export class BPETokenizer implements Tokenizer {
     const getId = (token: string) => {
       const id = ids.get(token);
       if (id !== undefined) return id;
-      throw new TokenizerError(
-        `BPETokenizer: vocabulary has no token for ${JSON.stringify(token)}`,
-      );
+      throw new TokenizerError(`BPETokenizer: vocabulary has no token for ${quote(token)}`);
     };
     for (const name of special.keys()) {
       if (!ids.has(unicodeToBytes(name) ?? "")) continue;
-      const token = `special token ${JSON.stringify(name)}`;
+      const token = `special token ${quote(name)}`;
       throw new TokenizerError(`BPETokenizer: ${token} is spelled like an ordinary token`);
     }
     this.#byteIds = new Map(byteAlphabet.map((byte) => [byte, getId(byte)]));

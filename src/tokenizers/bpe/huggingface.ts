@@ -2,7 +2,7 @@
 // GPT-2's vocab.json with merges.txt. Files are untrusted input: anything invalid throws a
 // TokenizerError.
 
-import { inspect } from "node:util";
+import { quote } from "../../errors.ts";
 import { TokenizerError } from "../tokenizer.ts";
 import { bytesToUnicode, decodeUtf8, encodeUtf8, unicodeToBytes } from "./pretokenize.ts";
 
@@ -58,9 +58,9 @@ export function fromHuggingFace(json: unknown): Vocabulary {
   const { vocab, merges, type, ...settings } = checkObject("model", model);
   // files of 2020, such as GPT-2's own, have no type, and null stands for what is missing
   if (type !== "BPE" && type !== undefined && type !== null)
-    fail(`model has type ${format(type)}, expected "BPE"`);
+    fail(`model has type ${quote(type)}, expected "BPE"`);
   for (const key of ["unk_token", "continuing_subword_prefix", "end_of_word_suffix", "dropout"])
-    if (settings[key]) fail(`model has ${key} ${format(settings[key])}, expected none`);
+    if (settings[key]) fail(`model has ${key} ${quote(settings[key])}, expected none`);
   for (const key of ["byte_fallback", "ignore_merges"])
     if (settings[key]) fail(`model has ${key}, which is not supported`);
   if (steps.normalizer) fail("normalizer is not null: it would change the text");
@@ -74,7 +74,7 @@ export function fromHuggingFace(json: unknown): Vocabulary {
 function checkPreTokenizer(step: unknown): void {
   const fields = checkObject("pre_tokenizer", step);
   const { type, add_prefix_space: addsPrefixSpace, use_regex: usesPattern = true } = fields;
-  if (type !== "ByteLevel") fail(`pre_tokenizer has type ${format(type)}, expected "ByteLevel"`);
+  if (type !== "ByteLevel") fail(`pre_tokenizer has type ${quote(type)}, expected "ByteLevel"`);
   if (addsPrefixSpace !== false) fail("pre_tokenizer adds a prefix space, expected none");
   if (usesPattern !== true) fail("pre_tokenizer does not split words by GPT-2's pattern");
 }
@@ -83,7 +83,7 @@ function checkPreTokenizer(step: unknown): void {
 function checkPostProcessor(step: unknown): void {
   const { type, single } = checkObject("post_processor", step);
   if (type === "ByteLevel") return; // changes offsets only
-  if (type !== "TemplateProcessing") fail(`post_processor has type ${format(type)}, expected none`);
+  if (type !== "TemplateProcessing") fail(`post_processor has type ${quote(type)}, expected none`);
   const [first, ...others] = Array.isArray(single) ? single : [];
   if (others.length > 0 || !("Sequence" in checkObject("post_processor's template", first)))
     fail("post_processor adds tokens to the text, expected none");
@@ -95,9 +95,9 @@ function parseAddedTokens(list: unknown): Map<string, number> {
   for (const token of list) {
     const { id, content, special: isSpecial, ...flags } = checkObject("added token", token);
     if (typeof content !== "string" || content === "" || typeof id !== "number")
-      fail(`added token ${format(token)} has no content or no id`);
+      fail(`added token ${quote(token)} has no content or no id`);
     if (isSpecial !== true || flags.single_word || flags.lstrip || flags.rstrip)
-      fail(`added token ${format(content)} is not a special token without options`);
+      fail(`added token ${quote(content)} is not a special token without options`);
     special.set(content, id);
   }
   return special;
@@ -156,20 +156,20 @@ function buildVocabulary(
   const allIds = new Map([...ids, ...special]);
   const tokens: string[] = Array(allIds.size);
   for (const [content, id] of allIds) {
-    const name = `token ${format(content)}`;
+    const name = `token ${quote(content)}`;
     const token = special.has(content) ? encodeUtf8(content) : unicodeToBytes(content);
     if (!token) fail(`${name} is not a sequence of bytes in GPT-2's encoding`);
     if (!(Number.isInteger(id) && id >= 0 && id < allIds.size))
-      fail(`${name} has id ${format(id)}, expected 0 to ${allIds.size - 1}`);
+      fail(`${name} has id ${quote(id)}, expected 0 to ${allIds.size - 1}`);
     if (tokens[id] !== undefined)
-      fail(`${name} has id ${id}, which is also the id of ${format(decodeUtf8(tokens[id]))}`);
+      fail(`${name} has id ${id}, which is also the id of ${quote(decodeUtf8(tokens[id]))}`);
     tokens[id] = token;
   }
   const pairs = merges.map((merge, i): [left: number, right: number] => {
     const parts: unknown[] = typeof merge === "string" ? merge.split(" ") : [merge].flat();
     const [left, right] = parts.map((part) => ids.get(part as string));
     if (parts.length !== 2 || left === undefined || right === undefined)
-      fail(`merge ${i + 1} is ${format(merge)}, expected two tokens`);
+      fail(`merge ${i + 1} is ${quote(merge)}, expected two tokens`);
     return [left, right];
   });
   return { tokens, merges: pairs, special };
@@ -179,12 +179,6 @@ function checkObject(name: string, value: unknown): Fields {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     fail(`${name} is not a JSON object`);
   return value as Fields;
-}
-
-/** Formats a value for a message. Deep nesting would overflow the stack of JSON.stringify(). */
-function format(value: unknown): string {
-  if (typeof value !== "object") return JSON.stringify(value);
-  return inspect(value, { depth: 1, breakLength: Infinity });
 }
 
 function fail(message: string): never {

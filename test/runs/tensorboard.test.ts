@@ -10,6 +10,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type MetricsRow, readRows } from "#src/runs/metrics.js";
 import { EventFile } from "#src/runs/tensorboard.js";
+import { makeFullDisk, withPatchedFs } from "../support/faults.js";
 
 const test = suite("tensorboard");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-events-"));
@@ -277,6 +278,24 @@ test("export --csv writes the metrics, and prints the number of rows", () => {
   const withoutMetrics = runExport("--run", folder, "--csv", file);
   assert.is(withoutMetrics.status, 2);
   assert.match(withoutMetrics.stderr, /has no metrics\.jsonl/);
+});
+
+test("an event that cannot be written: one warning, and the file stays readable", async () => {
+  const warnings: string[] = [];
+  const events = new EventFile(newFolder(), {}, 0, (message) => warnings.push(message));
+  const start = readFileSync(events.path);
+  await withPatchedFs(makeFullDisk(20), () => {
+    events.append({ step: 1, loss: 2, elapsedSeconds: 1 });
+    events.append({ step: 2, loss: 2, elapsedSeconds: 1 });
+  });
+  assert.equal(readFileSync(events.path), start, "a part of a record would hide those after it");
+  assert.is(warnings.length, 1);
+  assert.match(
+    warnings[0],
+    /events\.out\.tfevents\.\S+: no space left on the disk \(ENOSPC\); training/,
+  );
+  events.append({ step: 3, loss: 2, elapsedSeconds: 1 });
+  assert.ok(readFileSync(events.path).length > start.length);
 });
 
 test.run();

@@ -1,0 +1,39 @@
+// A process that killed-run.test.ts starts: it trains a small run, and kills itself when it calls a
+// function that changes files for the K-th time. Without K, it prints the number of these calls.
+
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+
+const [options, killAt] = process.argv.slice(2);
+let calls = 0;
+const kill = () => {
+  calls++;
+  if (killAt && calls === Number(killAt)) process.kill(process.pid, "SIGKILL");
+};
+const { writeSync, renameSync, fsyncSync, rmSync, mkdirSync, ftruncateSync } = fs;
+const write = (fd: number, data: Uint8Array, offset = 0, length = data.length - offset) => {
+  // kills the process before the write, and after a part of it
+  kill();
+  const half = writeSync(fd, data, offset, length >> 1);
+  kill();
+  return half + writeSync(fd, data, offset + half, length - half);
+};
+const before =
+  <F extends (...args: never[]) => unknown>(call: F) =>
+  (...args: Parameters<F>) => {
+    kill();
+    return call(...args);
+  };
+Object.assign(fs, {
+  writeSync: write,
+  renameSync: before(renameSync),
+  fsyncSync: before(fsyncSync),
+  rmSync: before(rmSync as never),
+  mkdirSync: before(mkdirSync as never),
+  ftruncateSync: before(ftruncateSync),
+});
+syncBuiltinESMExports();
+
+const { train } = await import("tinybard");
+await train(JSON.parse(options));
+process.stdout.write(`${calls}\n`);

@@ -28,6 +28,8 @@ export function parseArguments(
   for (const { flag, value } of tokenize(keys, table, args)) {
     if (flag !== undefined) {
       const [key, parsed] = parseOption(command, keys, table, flag, value);
+      if (key === operand && values[key] !== undefined)
+        throw new UsageError(`${command}: ${table[key].value} is given twice`);
       values[key] = parsed;
     } else if (operand !== undefined && values[operand] === undefined) {
       values[operand] = value;

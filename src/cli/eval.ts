@@ -24,7 +24,7 @@ export const evalCommand: Command<EvalFlags> = {
 
   async run({ iters, data, device: deviceName, ...flags }) {
     const { run, checkpoint } = selectCheckpoint("eval", flags);
-    const options = { iters, data, device: device(deviceName), checkpoint };
+    const options = { iters, data, device: device(deviceName), checkpoint, base: flags.base };
     const result = await measureRun(run, options);
     console.log(formatLosses(result));
     for (const line of formatTextLoss(result.valLoss, result)) console.log(line);

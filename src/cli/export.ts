@@ -38,7 +38,7 @@ export const exportCommand: Command<ExportFlags> = {
     }
     if (out) {
       const { checkpoint } = selectCheckpoint("export", { ...flags, run });
-      const { model } = exportRun(run, out, device(deviceName), checkpoint);
+      const { model } = exportRun(run, out, device(deviceName), checkpoint, flags.base);
       console.log(`${out}: ${(countParameters(model) / 1e6).toFixed(6)} M parameters`);
     }
     return 0;

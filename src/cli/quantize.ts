@@ -1,15 +1,18 @@
 // tinybard quantize: writes a quantized copy of a run, and compares its size, losses and speed.
 
 import { statSync } from "node:fs";
+import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { generate } from "../gpt/generate.ts";
 import type { Bits } from "../ops/quantized.ts";
-import { findWeightsFile, loadRun } from "../runs/load.ts";
+import type { CheckpointName } from "../runs/choose.ts";
+import { findWeightsFile, loadRun, readConfig } from "../runs/load.ts";
 import { quantizeRun } from "../runs/quantize.ts";
+import { loadTokenizer } from "../tokenizers/io.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { measureRun } from "../train/evaluate.ts";
+import { loadEvaluationText, measureRun } from "../train/evaluate.ts";
 import { type Command, dataOption, deviceOption } from "./command.ts";
 import { type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";
 
@@ -57,27 +60,58 @@ export const quantizeCommand: Command<QuantizeFlags> = {
     const { run, checkpoint } = selectCheckpoint("quantize", flags);
     const selected = device(deviceName);
     const out = outFlag ?? `${run.replace(/[/\\]+$/, "")}-${bits}bit`;
-    quantizeRun(run, { out, bits, device: selected, checkpoint });
+    const { base } = flags;
+    const problem = await findTextProblem(run, data);
+    quantizeRun(run, { out, bits, device: selected, checkpoint, base });
     console.log(`${selected}: ${out}`);
     console.log(formatRow("bits", "MB", "train loss", "val loss", "tokens/s"));
-    const speeds = await measureSpeeds([run, out], selected, tokens);
-    for (const [i, folder] of [run, out].entries()) {
-      const name = folder === out ? undefined : checkpoint;
-      const losses = await measureRun(folder, { iters, data, device: selected, checkpoint: name });
+    const copies = [
+      { folder: run, bits: 32, checkpoint, base },
+      { folder: out, bits },
+    ];
+    const speeds = await measureSpeeds(copies, selected, tokens);
+    for (const [i, copy] of copies.entries()) {
+      const { folder, bits, ...source } = copy;
+      const losses = problem
+        ? null
+        : await measureRun(folder, { iters, data, device: selected, ...source });
       const bytes = statSync(findWeightsFile(folder) as string).size;
       console.log(
         formatRow(
-          folder === out ? String(bits) : "32",
+          String(bits),
           (bytes / 1e6).toFixed(2),
-          losses.trainLoss.toFixed(4),
-          losses.valLoss.toFixed(4),
+          losses?.trainLoss.toFixed(4) ?? "-",
+          losses?.valLoss.toFixed(4) ?? "-",
           speeds[i].toFixed(0),
         ),
       );
     }
+    if (problem) console.log(`losses: not measured: ${problem}`);
     return 0;
   },
 };
+
+/** A run, and the checkpoint and the base model to read. */
+interface Copy {
+  folder: string;
+  checkpoint?: CheckpointName;
+  base?: string;
+}
+
+/**
+ * Returns why the losses cannot be measured, or "". The model can be quantized without its text,
+ * but a text that was named has to be usable.
+ */
+async function findTextProblem(run: string, data: string | undefined): Promise<string> {
+  try {
+    const tokenizer = loadTokenizer(join(run, "tokenizer.json"));
+    await loadEvaluationText({ config: readConfig(run), tokenizer }, data);
+    return "";
+  } catch (error) {
+    if (data !== undefined || !(error instanceof UsageError)) throw error;
+    return error.message;
+  }
+}
 
 function formatRow(...cells: string[]): string {
   return cells.map((cell) => cell.padStart(10)).join("  ");
@@ -88,8 +122,11 @@ function formatRow(...cells: string[]): string {
  * warm-up. The runs of the models are interleaved, so that other load on the machine affects all
  * models.
  */
-async function measureSpeeds(runs: string[], device: Device, tokens: number): Promise<number[]> {
-  const models = runs.map((run) => loadRun(run, device).model);
+async function measureSpeeds(copies: Copy[], device: Device, tokens: number): Promise<number[]> {
+  const models = copies.map(
+    ({ folder, checkpoint, base }) =>
+      loadRun(folder, device, checkpoint && [checkpoint], { base }).model,
+  );
   const maxNewTokens = Math.ceil(tokens / 5);
   const speeds: number[][] = models.map(() => []);
   for (let round = 0; round < 6; round++) {

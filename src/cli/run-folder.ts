@@ -20,11 +20,17 @@ export const runOptions = {
     help: "checkpoint to read (default: best, the one with the lowest validation loss)",
     choices: checkpointNames,
   },
+  base: {
+    type: "string",
+    help: "where the base model of a run with LoRA adapters is now, if it was moved",
+    value: "DIR",
+  },
 } as const;
 
 export interface RunFlags {
   run?: string;
   checkpoint?: CheckpointName;
+  base?: string;
 }
 
 /** Returns the folder of a run; without --run, that of the newest one, which it prints. */

@@ -50,9 +50,11 @@ export const sampleCommand: Command<SampleFlags> = {
     device: deviceOption,
   },
 
-  async run({ run, checkpoint, prompt, tokens, device: deviceName, ...sampling }) {
+  async run({ run, checkpoint, base, prompt, tokens, device: deviceName, ...sampling }) {
     const chosen = selectCheckpoint("sample", { run, checkpoint });
-    const { model, tokenizer } = loadRun(chosen.run, device(deviceName), [chosen.checkpoint]);
+    const { model, tokenizer } = loadRun(chosen.run, device(deviceName), [chosen.checkpoint], {
+      base,
+    });
     const promptIds = prompt === undefined ? defaultPrompt(tokenizer) : tokenizer.encode(prompt);
     if (prompt?.trim()) process.stdout.write(prompt);
     const ids = generate(model, { prompt: promptIds, maxNewTokens: tokens, ...sampling });

@@ -4,7 +4,7 @@
 import * as fs from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
-import { removeIfPossible, replaceFile, syncFile, syncFolder } from "./durable.ts";
+import { removeIfPossible, replaceFile, syncFile, syncFolder, withOpenFile } from "./durable.ts";
 import { toFileError } from "./file-error.ts";
 import { isProcess, lockFolder, lockName } from "./lock.ts";
 
@@ -111,17 +111,21 @@ function syncTree(folder: string): void {
  * Writes a file that a user has named: atomically, unless it is a device or a pipe, such as
  * /dev/stdout. A link stays one, and its target is replaced. Throws a FileError.
  */
-export function writeFile(file: string, text: string): void {
+export function writeFile(file: string, content: string | Iterable<Uint8Array>): void {
   try {
     const stat = fs.statSync(file, { throwIfNoEntry: false });
     const isDevice = /^\/(dev|proc)\//.test(resolve(file)) || (stat && !stat.isFile());
     if (isDevice) {
-      fs.writeFileSync(file, text); // fails if it is a folder
+      const chunks = typeof content === "string" ? [content] : content;
+      withOpenFile(file, "w", (fd) => {
+        // fails if it is a folder
+        for (const chunk of chunks) fs.writeFileSync(fd, chunk);
+      });
       return;
     }
     const target = stat ? fs.realpathSync(file) : file;
     removeLeftovers(target);
-    replaceFile(target, text, `${target}.${process.pid}.tmp`);
+    replaceFile(target, content, `${target}.${process.pid}.tmp`);
   } catch (error) {
     throw toFileError(file, error);
   }

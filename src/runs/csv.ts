@@ -1,7 +1,6 @@
 // The metrics of a run as a CSV table (RFC 4180).
 
-import { existsSync, realpathSync, statSync, writeFileSync } from "node:fs";
-import { replaceFile, withOpenFile } from "../files/durable.ts";
+import { writeFile } from "../files/output.ts";
 import { columns, iterateRows, type MetricsRow } from "./metrics.ts";
 
 const CHUNK_LENGTH = 2 ** 16;
@@ -30,13 +29,6 @@ export function writeCSV(file: string, folder: string): number {
   const encode = function* () {
     for (const text of toCSV(countRows())) yield new TextEncoder().encode(text);
   };
-  const isOutput = existsSync(file) && !statSync(file).isFile(); // such as /dev/stdout
-  if (isOutput) {
-    withOpenFile(file, "w", (fd) => {
-      for (const chunk of encode()) writeFileSync(fd, chunk);
-    });
-  } else {
-    replaceFile(existsSync(file) ? realpathSync(file) : file, encode());
-  }
+  writeFile(file, encode());
   return count;
 }

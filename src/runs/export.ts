@@ -1,9 +1,10 @@
 // Exports a run to a folder that Hugging Face transformers loads.
 
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { UsageError } from "../errors.ts";
+import { writeFolder } from "../files/output.ts";
 import { saveGPT2 } from "../gpt/hf-gpt2.ts";
 import { GPT } from "../gpt/model.ts";
 import { isQuantized } from "../gpt/quantize.ts";
@@ -11,6 +12,7 @@ import { BPETokenizer } from "../tokenizers/bpe/bpe.ts";
 import { saveBPE } from "../tokenizers/io.ts";
 import type { Pretrained } from "../train/finetune.ts";
 import type { CheckpointName } from "./choose.ts";
+import { checkOutside } from "./folder.ts";
 import { tokenizerFile } from "./import.ts";
 import { loadRun } from "./load.ts";
 
@@ -26,11 +28,17 @@ export function exportRun(
   out: string,
   device: Device,
   checkpoint?: CheckpointName,
+  base?: string,
 ): Pretrained {
-  if (existsSync(join(out, "config.json")))
-    throw new UsageError(`out: ${out} holds a run or a model already`);
-  const exported = loadRun(run, device, checkpoint && [checkpoint]);
-  const { model, tokenizer } = exported;
+  checkOutside(out, run);
+  return writeFolder(out, (folder) => {
+    const exported = loadRun(run, device, checkpoint && [checkpoint], { base });
+    writeModel(folder, run, exported);
+    return exported;
+  });
+}
+
+function writeModel(folder: string, run: string, { model, tokenizer }: Pretrained): void {
   if (!(model instanceof GPT))
     throw new UsageError(`export: the model of ${run} is a bigram model; only a GPT is exported`);
   if (isQuantized(model))
@@ -38,21 +46,20 @@ export function exportRun(
   checkExportable(model);
   if (tokenizer instanceof BPETokenizer) {
     const endOfText = tokenizer.vocabulary.special.get(END_OF_TEXT);
-    saveGPT2(out, model, { endOfText });
-    saveBPE(out, tokenizer);
+    saveGPT2(folder, model, { endOfText });
+    saveBPE(folder, tokenizer);
     // without these settings, transformers adds the token with an id beyond the embedding
     const token = endOfText === undefined ? null : END_OF_TEXT;
-    writeFormatted(join(out, "tokenizer_config.json"), {
+    writeFormatted(join(folder, "tokenizer_config.json"), {
       tokenizer_class: "GPT2Tokenizer",
       bos_token: token,
       eos_token: token,
       unk_token: token,
     });
   } else {
-    saveGPT2(out, model);
-    writeFormatted(join(out, tokenizerFile), tokenizer);
+    saveGPT2(folder, model);
+    writeFormatted(join(folder, tokenizerFile), tokenizer);
   }
-  return exported;
 }
 
 /** Throws a UsageError if GPT-2 lacks an option of the model; it names those to train with. */

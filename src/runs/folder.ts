@@ -2,7 +2,7 @@
 // its first checkpoint.
 
 import * as fs from "node:fs";
-import { join } from "node:path";
+import { isAbsolute, join, relative } from "node:path";
 import { UsageError } from "../errors.ts";
 import { FileError, toFileError } from "../files/file-error.ts";
 import { type FolderLock, lockFolder } from "../files/lock.ts";
@@ -77,6 +77,15 @@ function own(path: string, lock: FolderLock, discard: () => void): RunFolder {
       }
     },
   };
+}
+
+/** Throws a UsageError if the folder `out` would be part of a checkpoint of a run. */
+export function checkOutside(out: string, run: string): void {
+  for (const name of ["best", "last"]) {
+    const path = relative(join(run, name), out);
+    if (path !== "" && (path.startsWith("..") || isAbsolute(path))) continue;
+    throw new UsageError(`out: ${out} is in the checkpoint ${join(run, name)}`);
+  }
 }
 
 /** Throws a UsageError if a folder holds a model, or a run that has been trained. */

@@ -1,11 +1,11 @@
 // Imports a Hugging Face GPT-2: as a pretrained model, or as the folder of a run, which sample,
 // eval, export and quantize read like any other.
 
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
-import { UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
+import { writeFolder } from "../files/output.ts";
 import { GPT2Error } from "../gpt/hf-config.ts";
 import { findWeightFiles, readGPT2 } from "../gpt/hf-gpt2.ts";
 import { GPT } from "../gpt/model.ts";
@@ -41,20 +41,19 @@ export function importGPT2(folder: string, device: Device): Pretrained {
 
 /** Writes the GPT-2 in a folder as the folder of a run, and returns it. */
 export function importRun(folder: string, out: string, device: Device): Pretrained {
-  if (existsSync(join(out, "config.json")))
-    throw new UsageError(`out: ${out} holds a run or a model already`);
-  const imported = importGPT2(folder, device);
-  mkdirSync(out, { recursive: true });
-  saveCheckpoint(join(out, "last"), imported.model, null, {
-    step: 0,
-    evaluation: null,
-    bestValLoss: null,
-    elapsedSeconds: 0,
-    textSha256: "",
+  return writeFolder(out, (path) => {
+    const imported = importGPT2(folder, device);
+    saveCheckpoint(join(path, "last"), imported.model, null, {
+      step: 0,
+      evaluation: null,
+      bestValLoss: null,
+      elapsedSeconds: 0,
+      textSha256: "",
+    });
+    writeJSON(join(path, "tokenizer.json"), imported.tokenizer);
+    writeJSON(join(path, "config.json"), { ...imported.config, out });
+    return imported;
   });
-  writeJSON(join(out, "tokenizer.json"), imported.tokenizer);
-  writeJSON(join(out, "config.json"), { ...imported.config, out });
-  return imported;
 }
 
 /** Returns the default folder for an import: runs/gpt2 for a folder of that name. */

@@ -1,40 +1,80 @@
 // Writes a quantized copy of a run. It has the same files, so every command that reads a run can
 // read it.
 
+import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { UsageError } from "../errors.ts";
-import { writeJSON } from "../files/durable.ts";
-import { saveSafetensors } from "../files/safetensors.ts";
+import { replaceFile, writeJSON } from "../files/durable.ts";
+import { writeFolder } from "../files/output.ts";
+import { encodeSafetensors, readTensorInfo } from "../files/safetensors.ts";
 import { GPT } from "../gpt/model.ts";
 import { quantize } from "../gpt/quantize.ts";
 import type { Bits } from "../ops/quantized.ts";
+import { weightsSha256 } from "./checksums.ts";
 import type { CheckpointName } from "./choose.ts";
+import { checkOutside } from "./folder.ts";
 import { loadRun } from "./load.ts";
+
+/** Options of quantizeRun(): the new folder, the bits per weight, and what to read. */
+interface QuantizeOptions {
+  out: string;
+  bits: Bits;
+  device: Device;
+  checkpoint?: CheckpointName;
+  base?: string;
+}
 
 /**
  * Writes a checkpoint of a run, by default the one that chooseCheckpoint() returns, to a new folder
  * with 8 or 4 bits per weight, together with its configuration and its tokenizer. The copy has no
- * optimizer state and cannot be trained.
+ * optimizer state and cannot be trained. If `out` holds the same copy already, it is unchanged.
  */
-export function quantizeRun(
-  run: string,
-  options: { out: string; bits: Bits; device: Device; checkpoint?: CheckpointName },
-): void {
-  const { out, bits, device, checkpoint } = options;
-  if (existsSync(join(out, "config.json"))) throw new UsageError(`out: ${out} holds a run already`);
-  const { model, state, config } = loadRun(run, device, checkpoint && [checkpoint]);
+export function quantizeRun(run: string, options: QuantizeOptions): void {
+  const { out, bits } = options;
+  checkOutside(out, run);
+  if (isQuantizedRun(out, bits)) {
+    const file = join(out, "best", "model.safetensors");
+    if (hashOf(encodeQuantized(run, options).weights) === weightsSha256([file])) return;
+    throw new UsageError(`out: ${out} holds a run already; choose another folder`);
+  }
+  writeFolder(out, (folder) => {
+    const { weights, state, config } = encodeQuantized(run, options);
+    mkdirSync(join(folder, "best"));
+    replaceFile(join(folder, "best", "model.safetensors"), weights);
+    writeJSON(join(folder, "best", "state.json"), state);
+    // adapters are merged, so the copy no longer depends on a base model
+    const { initFrom, freeze, loraRank, loraAlpha, ...ownConfig } = config;
+    writeJSON(join(folder, "config.json"), ownConfig);
+    copyFileSync(join(run, "tokenizer.json"), join(folder, "tokenizer.json"));
+  });
+}
+
+function encodeQuantized(run: string, { bits, device, checkpoint, base }: QuantizeOptions) {
+  const { model, state, config } = loadRun(run, device, checkpoint && [checkpoint], { base });
   if (!(model instanceof GPT))
     throw new UsageError(`run: ${run} holds a bigram model; only a GPT can be quantized`);
-  const quantized = quantize(model, { bits });
-  const best = join(out, "best");
-  mkdirSync(best, { recursive: true });
   const metadata = { bits: String(bits), step: String(state.step) };
-  saveSafetensors(join(best, "model.safetensors"), quantized.stateDict(), metadata);
-  writeJSON(join(best, "state.json"), state);
-  // adapters are merged, so the copy no longer depends on a base model
-  const { initFrom, freeze, loraRank, loraAlpha, ...ownConfig } = config;
-  writeJSON(join(out, "config.json"), ownConfig);
-  copyFileSync(join(run, "tokenizer.json"), join(out, "tokenizer.json"));
+  const weights = encodeSafetensors(quantize(model, { bits }).stateDict(), metadata);
+  return { weights, state, config };
+}
+
+/** Returns true if a folder holds a run that was quantized to `bits` bits. */
+function isQuantizedRun(out: string, bits: Bits): boolean {
+  const files = [join(out, "config.json"), join(out, "best", "model.safetensors")];
+  if (!files.every((file) => existsSync(file))) return false;
+  let found: string | undefined;
+  try {
+    readTensorInfo(files[1], (_, metadata) => {
+      found = metadata.bits;
+    });
+  } catch {} // damaged, so not the same
+  return found === String(bits);
+}
+
+function hashOf(chunks: readonly Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const chunk of chunks) hash.update(chunk);
+  return hash.digest("hex");
 }

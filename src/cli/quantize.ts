@@ -62,7 +62,9 @@ export const quantizeCommand: Command<QuantizeFlags> = {
     const out = outFlag ?? `${run.replace(/[/\\]+$/, "")}-${bits}bit`;
     const { base } = flags;
     const problem = await findTextProblem(run, data);
-    quantizeRun(run, { out, bits, device: selected, checkpoint, base });
+    // a copy whose losses could not be measured is measured once its text is named
+    const reuse = data !== undefined;
+    quantizeRun(run, { out, bits, device: selected, checkpoint, base, reuse });
     console.log(`${selected}: ${out}`);
     console.log(formatRow("bits", "MB", "train loss", "val loss", "tokens/s"));
     const copies = [

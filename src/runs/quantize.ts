@@ -24,17 +24,19 @@ interface QuantizeOptions {
   device: Device;
   checkpoint?: CheckpointName;
   base?: string;
+  /** Accepts that the folder exists, if it holds the same copy. */
+  reuse?: boolean;
 }
 
 /**
  * Writes a checkpoint of a run, by default the one that chooseCheckpoint() returns, to a new folder
  * with 8 or 4 bits per weight, together with its configuration and its tokenizer. The copy has no
- * optimizer state and cannot be trained. If `out` holds the same copy already, it is unchanged.
+ * optimizer state and cannot be trained.
  */
 export function quantizeRun(run: string, options: QuantizeOptions): void {
-  const { out, bits } = options;
+  const { out, bits, reuse = false } = options;
   checkOutside(out, run);
-  if (isQuantizedRun(out, bits)) {
+  if (reuse && isQuantizedRun(out, bits)) {
     const file = join(out, "best", "model.safetensors");
     if (hashOf(encodeQuantized(run, options).weights) === weightsSha256([file])) return;
     throw new UsageError(`out: ${out} holds a run already; choose another folder`);

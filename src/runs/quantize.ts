@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { UsageError } from "../errors.ts";
 import { replaceFile, writeJSON } from "../files/durable.ts";
-import { writeFolder } from "../files/output.ts";
+import { partialName, writeFolder } from "../files/output.ts";
 import { encodeSafetensors, readTensorInfo } from "../files/safetensors.ts";
 import { GPT } from "../gpt/model.ts";
 import { quantize } from "../gpt/quantize.ts";
@@ -36,12 +36,19 @@ interface QuantizeOptions {
 export function quantizeRun(run: string, options: QuantizeOptions): void {
   const { out, bits, reuse = false } = options;
   checkOutside(out, run);
+  if (!existsSync(join(out, "config.json")) || existsSync(join(out, partialName))) {
+    writeQuantized(run, options);
+    return;
+  }
   if (reuse && isQuantizedRun(out, bits)) {
     const file = join(out, "best", "model.safetensors");
     if (hashOf(encodeQuantized(run, options).weights) === weightsSha256([file])) return;
-    throw new UsageError(`out: ${out} holds a run already; choose another folder`);
   }
-  writeFolder(out, (folder) => {
+  throw new UsageError(`out: ${out} holds a run already; choose another folder`);
+}
+
+function writeQuantized(run: string, options: QuantizeOptions): void {
+  writeFolder(options.out, (folder) => {
     const { weights, state, config } = encodeQuantized(run, options);
     mkdirSync(join(folder, "best"));
     replaceFile(join(folder, "best", "model.safetensors"), weights);

@@ -1,10 +1,11 @@
 // The matmul algorithms that `npm run tune` timed once and that are used from then on: a text that
 // the CUDA addon writes and reads, keyed by device, driver and library version.
 
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { UsageError } from "../errors.ts";
+import { createFolder } from "../files/folder.ts";
 
 /** The part of an addon that reads and writes the table. */
 export interface MatmulTable {
@@ -53,7 +54,7 @@ export class MatmulTuning {
 
   /** Writes the algorithms in use to a file, atomically. */
   save(file = tuningFile()): void {
-    mkdirSync(dirname(file), { recursive: true });
+    createFolder(dirname(file));
     const temporary = `${file}.${process.pid}.tmp`;
     writeFileSync(temporary, this.#addon.matmulTable(), { flush: true });
     renameSync(temporary, file);

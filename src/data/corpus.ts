@@ -2,10 +2,11 @@
 // of the repository installs as a development dependency.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { createFolder } from "../files/folder.ts";
 import { decodeText, MAX_TEXT_BYTES, readBytes } from "../files/text.ts";
 import { findNearest } from "../options.ts";
 
@@ -93,7 +94,7 @@ async function shakespeare(): Promise<Corpus> {
       throw new Error(
         `data: ${SHAKESPEARE.url} did not return the expected text (status ${response.status})`,
       );
-    mkdirSync(dirname(file), { recursive: true });
+    createFolder(dirname(file));
     writeFileSync(`${file}.${process.pid}`, bytes);
     renameSync(`${file}.${process.pid}`, file);
   }

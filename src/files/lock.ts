@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { UsageError } from "../errors.ts";
 import { removeIfPossible } from "./durable.ts";
 import { toFileError } from "./file-error.ts";
+import { createFolder } from "./folder.ts";
 
 /** The name of the lock in a folder. */
 export const lockName = "lock.json";
@@ -75,21 +76,22 @@ function acquire(folder: string, file: string, content: string): void {
 /** Creates a lock file. Returns false if it exists, or if its folder has just been removed. */
 function createLock(folder: string, file: string, content: string): boolean {
   try {
-    fs.mkdirSync(folder, { recursive: true });
-    fs.writeFileSync(file, content, { flag: "wx" });
+    createFolder(folder);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if ((code === "EEXIST" && isFolder(folder)) || code === "ENOENT") return false;
     if (code === "EEXIST" || code === "ENOTDIR")
       throw new UsageError(`${folder}: cannot be created, because a file is in its place`);
     throw toFileError(folder, error);
   }
+  try {
+    fs.writeFileSync(file, content, { flag: "wx" });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" || code === "ENOENT") return false;
+    throw toFileError(folder, error);
+  }
   // a process that was paused before it wrote may have lost the lock in the meantime
   return readLock(file)?.content === content;
-}
-
-function isFolder(path: string): boolean {
-  return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
 /** Reads a lock file; returns null if there is none. The id is a hash of the content. */

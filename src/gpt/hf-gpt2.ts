@@ -1,10 +1,11 @@
 // Reads and writes GPT-2 in the format of Hugging Face transformers: a folder with config.json and
 // model.safetensors. Its linear layers are Conv1D, whose weights [in, out] are transposed here.
 
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { noGrad } from "../autograd.ts";
 import { fail, shorten } from "../errors.ts";
+import { createFolder } from "../files/folder.ts";
 import {
   loadSafetensors,
   readTensorInfo,
@@ -67,7 +68,7 @@ export function saveGPT2(
   if (isQuantized(model)) fail("saveGPT2: the model is quantized, expected floating-point weights");
   const config = toHFConfig(model.config, endOfText);
   const dict = noGrad(() => toHFWeights(model));
-  mkdirSync(folder, { recursive: true });
+  createFolder(folder);
   saveSafetensors(join(folder, "model.safetensors"), dict, { format: "pt" });
   writeFileSync(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
 }

@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
 import { UsageError } from "../errors.ts";
 import { FileError, toFileError } from "../files/file-error.ts";
+import { createFolder } from "../files/folder.ts";
 import { type FolderLock, lockFolder } from "../files/lock.ts";
 import { listFolder, partialName, removeIfEmpty } from "../files/output.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
@@ -46,7 +47,7 @@ export function createNumberedFolder(parent: string, name: string): RunFolder {
   for (let number = 1; ; number++) {
     const out = join(parent, number === 1 ? name : `${name}-${number}`);
     try {
-      fs.mkdirSync(parent, { recursive: true });
+      createFolder(parent);
       fs.mkdirSync(out); // fails if it exists, so that two runs never get the same folder
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "EEXIST") continue;

@@ -1,8 +1,9 @@
 // Reads and writes tokenizer files: the JSON of any tokenizer, and byte-level BPE in a folder as
 // saved by Hugging Face transformers.
 
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createFolder } from "../files/folder.ts";
 import { MAX_TABLE_BYTES, readJSON } from "../files/json.ts";
 import { FileError, readText } from "../files/text.ts";
 import { BPETokenizer } from "./bpe/bpe.ts";
@@ -51,7 +52,7 @@ export function loadBPE(folder: string): BPETokenizer {
  * saveBPE("tokenizer", tokenizer); // writes vocab.json and merges.txt
  */
 export function saveBPE(folder: string, tokenizer: BPETokenizer): void {
-  mkdirSync(folder, { recursive: true });
+  createFolder(folder);
   const files = {
     "tokenizer.json": `${JSON.stringify(tokenizer, null, 2)}\n`,
     ...toVocabAndMerges(tokenizer.vocabulary),

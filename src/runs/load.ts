@@ -114,7 +114,12 @@ function checkAdapted(out: string, adapted: readonly string[]): void {
 }
 
 /** Throws unless the model of a run with adapters has the sizes of its base model. */
-function checkBase(out: string, config: TrainConfig, tokenizer: Tokenizer, base: Pretrained): void {
+export function checkBase(
+  out: string,
+  config: TrainConfig,
+  tokenizer: Tokenizer,
+  base: Pretrained,
+): void {
   const vocabSize = base.tokenizer.vocabSize;
   const problem = (key: string, expected: unknown, actual: unknown) =>
     new UsageError(

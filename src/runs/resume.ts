@@ -19,7 +19,7 @@ import {
 } from "./checkpoint.ts";
 import { sha256 } from "./checksums.ts";
 import { hasStarted, lockRunFolder, type RunFolder } from "./folder.ts";
-import { loadBase, loadPretrained, readConfig, readTokenizer } from "./load.ts";
+import { checkBase, loadBase, loadPretrained, readConfig, readTokenizer } from "./load.ts";
 import { assembleRun, type Run } from "./run.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
@@ -90,6 +90,7 @@ async function loadSaved(
   if (corpus.source !== config.data) saved.formerData = config.data;
   config.data = corpus.source;
   const base = loadBase(out, config, saved, getDevice(config.device), { base: initFrom });
+  if (base) checkBase(out, config, tokenizer, base);
   if (base) config.initFrom = resolve(base.folder);
   const run = assembleRun(config, folder, corpus, tokenizer, base);
   loadCheckpoint(checkpoint, run.model, run.optimizer);

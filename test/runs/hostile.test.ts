@@ -100,9 +100,10 @@ test("sizes that the weights do not have are refused at once", async () => {
   }
   const ids = copyWith(base, {});
   writeFileSync(join(ids, "tokenizer.json"), '{"type":"ids","vocabSize":2000000000}');
-  const state = join(ids, "best", "state.json");
+  const state = join(ids, "last", "state.json");
   const { tokenizerSha256: _, ...rest } = JSON.parse(readFileSync(state, "utf8"));
   writeFileSync(state, JSON.stringify(rest));
+  rmSync(join(ids, "best"), { recursive: true });
   assert.throws(() => loadRun(ids, ts), /wte.weight has shape .*, expected \[2000000000, 8\]/);
   assert.throws(() => new GPT({ ...sizes, vocabSize: 5, blockSize: 2 ** 21 }), /expected at most/);
 });

@@ -101,13 +101,10 @@ void where(const i32* cond, const f32* a, const f32* b, f32* y, int64_t nc, int6
   });
 }
 
-/** y = x^exponent, as in JavaScript: (+-1)^(+-Infinity) and x^NaN are NaN. */
+/** y = x^exponent, as in IEEE 754: 1^NaN, NaN^0 and (-1)^infinity are 1. */
 void pow(const f32* x, f32* y, int64_t n, double exponent) {
   if (exponent == 2) return map(n, y, [](Vec x) { return x * x; }, x);
-  mapScalar(n, x, y, [=](float x) {
-    const bool isUndefined = (x == 1 || x == -1) && std::isinf(exponent);
-    return isUndefined || exponent != exponent ? NAN : (float)std::pow((double)x, exponent);
-  });
+  mapScalar(n, x, y, [=](float x) { return (float)std::pow((double)x, exponent); });
 }
 
 /** y = -x */
@@ -145,11 +142,10 @@ void abs(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return abs(x); }, x);
 }
 
-/** dx = dy sign(x), with sign(0) = 0 and sign(NaN) = NaN */
+/** dx = dy sign(x), with sign(0) = sign(NaN) = 0 */
 void absBackward(const f32* x, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec x, Vec dy) {
-    const Vec sign = select(x == Vec(0.0f), x, copysign(Vec(1.0f), x));
-    return dy * select(x == x, sign, x);
+    return dy * select(Vec(0.0f) < abs(x), copysign(Vec(1.0f), x), Vec(0.0f));
   }, x, dy);
 }
 

@@ -38,8 +38,10 @@ void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double 
     for (int64_t j = begin; j < end; j += Vec::width) {
       const int64_t lanes = lanesLeft(j, end);
       const Vec x = Vec::load(wi + j, lanes);
-      const Vec momentumGrad = fma(mu, Vec::load(vi + j, lanes), Vec::load(dwi + j, lanes));
-      const Vec v = fma(decay, x, momentumGrad);
+      // a factor of 0 skips its term, which is NaN for an infinite velocity or weight
+      Vec v = Vec::load(dwi + j, lanes);
+      if (momentum != 0) v = fma(mu, Vec::load(vi + j, lanes), v);
+      if (weightDecay != 0) v = fma(decay, x, v);
       v.store(vi + j, lanes);
       fma(-rate, v, x).store(wi + j, lanes);
     }
@@ -72,7 +74,8 @@ void adamw(List w, List dw, List m, List v, List, List t, const f32* lr, const f
     for (int64_t j = begin; j < end; j += Vec::width) {
       const int64_t lanes = lanesLeft(j, end);
       const Vec x = Vec::load(wi + j, lanes);
-      const Vec g = fma(penalty, x, Vec::load(dwi + j, lanes));
+      const Vec dwj = Vec::load(dwi + j, lanes);
+      const Vec g = l2 != 0 ? fma(penalty, x, dwj) : dwj; // not NaN for an infinite weight
       const Vec mean = fma(oneMinusB1, g, b1 * Vec::load(mi + j, lanes));
       const Vec square = fma(oneMinusB2 * g, g, b2 * Vec::load(vi + j, lanes));
       mean.store(mi + j, lanes);

@@ -56,8 +56,8 @@ inline Vec tanh(Vec x) {
   const Vec square = x * x;
   const Vec q = polynomial(square, -0.33333284f, 0.13331491f, -0.053743497f, 0.020650579f,
                            -0.005717037f);
-  const Vec large = copysign(Vec(1.0f) - Vec(2.0f) / (exp(size + size) + Vec(1.0f)), x);
-  return select(size < Vec(0.625f), fma(x * square, q, x), large);
+  const Vec large = Vec(1.0f) - Vec(2.0f) / (exp(size + size) + Vec(1.0f));
+  return copysign(select(size < Vec(0.625f), fma(size * square, q, size), large), x); // -0 stays -0
 }
 
 /**

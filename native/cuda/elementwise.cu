@@ -137,13 +137,11 @@ __device__ inline float siluDerivative(float x) {
   return s * (1 + x * (1 - s));
 }
 
-/** x^exponent as in JavaScript: unlike in C, (+-1)^(+-infinity) is NaN, and x^NaN too. */
+/** x^exponent as in IEEE 754: 1^NaN, NaN^0 and (-1)^infinity are 1. */
 struct Power {
   double exponent;
   __device__ float operator()(float x) const {
-    if (exponent == 2) return x * x;
-    const bool isUndefined = fabsf(x) == 1 && fabs(exponent) == INFINITY;
-    return isUndefined || exponent != exponent ? NAN : (float)::pow((double)x, exponent);
+    return exponent == 2 ? x * x : (float)::pow((double)x, exponent);
   }
 };
 
@@ -199,7 +197,7 @@ UNARY(sqrt, sqrtf(x))
 UNARY(sin, sinf(x))
 UNARY(cos, cosf(x))
 UNARY(abs, fabsf(x))
-BACKWARD_FROM(x, absBackward, dy * (x > 0 ? 1 : x < 0 ? -1 : x))
+BACKWARD_FROM(x, absBackward, dy * (x > 0 ? 1 : x < 0 ? -1 : 0))
 UNARY(tanh, tanhf(x))
 BACKWARD_FROM(y, tanhBackward, dy * (1 - y * y))
 UNARY(relu, x < 0 ? 0 : x) // NaN stays NaN

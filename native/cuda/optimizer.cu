@@ -75,7 +75,9 @@ struct Sgd {
     Vector<float, W> v = load<W>(param.v + j);
     const Vector<float, W> dw = load<W>(param.dw + j);
     for (int k = 0; k < W; k++) {
-      v.at[k] = fmaf(weightDecay, w.at[k], fmaf(momentum, v.at[k], dw.at[k]));
+      // a factor of 0 skips its term, which is NaN for an infinite velocity or weight
+      const float kept = momentum != 0 ? fmaf(momentum, v.at[k], dw.at[k]) : dw.at[k];
+      v.at[k] = weightDecay != 0 ? fmaf(weightDecay, w.at[k], kept) : kept;
       w.at[k] = fmaf(-lr, v.at[k], w.at[k]);
     }
     store(param.v + j, v);
@@ -114,7 +116,8 @@ struct AdamW {
     Vector<float, W> v = load<W>(param.v + j);
     const Vector<float, W> dw = load<W>(param.dw + j);
     for (int k = 0; k < W; k++) {
-      const float g = fmaf(l2, w.at[k], dw.at[k]);
+      // not NaN for an infinite weight
+      const float g = l2 != 0 ? fmaf(l2, w.at[k], dw.at[k]) : dw.at[k];
       m.at[k] = fmaf(oneMinusBeta1, g, beta1 * m.at[k]);
       v.at[k] = fmaf(oneMinusBeta2 * g, g, beta2 * v.at[k]);
       const float change = stepSize * m.at[k] / fmaf(sqrtf(v.at[k]), rootCorrection, eps);

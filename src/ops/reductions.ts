@@ -1,6 +1,6 @@
 // Reductions: sums, means, variances and maxima, along one axis or over all elements.
 
-import { record } from "../autograd.ts";
+import { noGrad, record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { formatShape, normalizeAxis, sizesAround, withAxis } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
@@ -44,7 +44,9 @@ export function mean(x: Tensor, options: Reduction = {}): Tensor {
 export function variance(x: Tensor, options: Reduction & { unbiased?: boolean } = {}): Tensor {
   const { unbiased = false, ...where } = options;
   const { n } = reductionSizes("var", x, where);
-  const centered = sub(x, mean(x, { ...where, keepdim: true }));
+  // no gradient flows through the mean: its terms cancel, or are infinity - infinity
+  const center = noGrad(() => mean(x, { ...where, keepdim: true }));
+  const centered = sub(x, center);
   return div(sum(mul(centered, centered), where), unbiased ? Math.max(0, n - 1) : n);
 }
 

@@ -45,9 +45,8 @@ const shapes = [
   [2, 1],
   [3, 5],
   [17, 8],
-  [16, 17],
   [5, 33],
-  [66, 31],
+  [18, 31],
   [9, 130],
 ];
 
@@ -86,13 +85,11 @@ eachDevice("rows", (test, on) => {
           const [rows, n] = shape;
           const values = Float32Array.from(randn([rows * n], { device: "ts" }).data());
           const clean = run(f, shape, values, -1);
-          for (const r of new Set([0, 1, Math.floor(rows / 2), rows - 1])) {
-            for (const poison of [NaN, Infinity]) {
-              const poisoned = values.slice().fill(poison, r * n, (r + 1) * n);
-              const result = run(f, shape, poisoned, -1);
-              assertOtherRows(result.y, clean.y, r, rows);
-              assertOtherRows(result.dx, clean.dx, r, rows);
-            }
+          for (const r of new Set([0, Math.floor(rows / 2), rows - 1])) {
+            const poison = r % 2 === 0 ? NaN : Infinity;
+            const result = run(f, shape, values.slice().fill(poison, r * n, (r + 1) * n), -1);
+            assertOtherRows(result.y, clean.y, r, rows);
+            assertOtherRows(result.dx, clean.dx, r, rows);
             assertOtherRows(run(f, shape, values, r).dx, clean.dx, r, rows);
           }
         }

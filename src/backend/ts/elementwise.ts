@@ -53,8 +53,13 @@ export function accumulate(x: Floats, y: Floats, n: number): void {
   for (let i = 0; i < n; i++) y[i] += x[i];
 }
 
+/** y = x^exponent, as in IEEE 754: 1^NaN, NaN^0 and (-1)^Infinity are 1. */
 export function pow(x: Floats, y: Floats, n: number, exponent: number): void {
-  for (let i = 0; i < n; i++) y[i] = x[i] ** exponent;
+  const isInfinite = Math.abs(exponent) === Infinity;
+  for (let i = 0; i < n; i++) {
+    const isOne = x[i] === 1 || (x[i] === -1 && isInfinite); // JavaScript's power would be NaN
+    y[i] = isOne ? 1 : x[i] ** exponent;
+  }
 }
 
 export function neg(x: Floats, y: Floats, n: number): void {
@@ -86,7 +91,7 @@ export function abs(x: Floats, y: Floats, n: number): void {
 }
 
 export function absBackward(x: Floats, dy: Floats, dx: Floats, n: number): void {
-  for (let i = 0; i < n; i++) dx[i] = dy[i] * Math.sign(x[i]);
+  for (let i = 0; i < n; i++) dx[i] = dy[i] * (Math.sign(x[i]) || 0); // 0 for NaN
 }
 
 export function tanh(x: Floats, y: Floats, n: number): void {

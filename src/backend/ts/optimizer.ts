@@ -16,7 +16,9 @@ export function sgd(
     const dwi = dw[i];
     const vi = velocity[i];
     for (let j = 0; j < wi.length; j++) {
-      vi[j] = momentum * vi[j] + dwi[j] + weightDecay * wi[j];
+      // a factor of 0 skips its term, which is NaN for an infinite velocity or weight
+      const kept = momentum === 0 ? 0 : momentum * vi[j];
+      vi[j] = kept + dwi[j] + (weightDecay === 0 ? 0 : weightDecay * wi[j]);
       wi[j] -= lr[0] * vi[j];
     }
   }
@@ -53,7 +55,7 @@ export function adamw(
     const stepSize = lr[0] / (1 - beta1 ** t[i][0]);
     const rootCorrection = Math.sqrt(1 - beta2 ** t[i][0]);
     for (let j = 0; j < wi.length; j++) {
-      const g = dwi[j] + l2 * wi[j];
+      const g = l2 === 0 ? dwi[j] : dwi[j] + l2 * wi[j]; // not NaN for an infinite weight
       mi[j] = beta1 * mi[j] + (1 - beta1) * g;
       vi[j] = beta2 * vi[j] + (1 - beta2) * g * g;
       wi[j] = wi[j] * decay - (stepSize * mi[j]) / (Math.sqrt(vi[j]) / rootCorrection + eps);

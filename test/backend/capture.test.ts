@@ -20,6 +20,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
+import { KVCache } from "#src/gpt/kv-cache.js";
 import { eachDevice } from "../support/harness.js";
 
 const config = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 16, dropout: 0.2 };
@@ -197,6 +198,52 @@ eachDevice("capture", (test, on) => {
     });
     const steps = counts.slice(1).map((count, i) => count - counts[i]);
     assert.equal(steps, on.addon ? [1, 0, 0] : [1, 1, 1]);
+  });
+
+  test("a forward pass with a KV cache starts where the cache ends", () => {
+    const model = new GPT({ ...config, dropout: 0 });
+    const run = (device: Pick<Device, "capture">) => {
+      const cache = new KVCache(model.config, { device: on });
+      const step = device.capture((x: Tensor) => noGrad(() => model.hidden(x, cache)));
+      return Array.from({ length: 8 }, (_, i) => {
+        if (cache.used === 8) cache.clear();
+        const hidden = step(createIds(1, 2, i)).data();
+        cache.advance(2);
+        return hidden;
+      });
+    };
+    manualSeed(2);
+    for (const w of model.parameters()) w.assign(randn(w.shape));
+    assert.equal(run(on), run(uncaptured));
+  });
+
+  test("a step that throws while it is captured leaves no memory behind, and works later", () => {
+    let fails = false;
+    const step = on.capture((x: Tensor) => {
+      const y = mul(x, 2);
+      if (fails) throw new Error("oops");
+      return y;
+    });
+    scope(() => step(ones([100])));
+    const { liveBytes } = on.pool;
+    fails = true;
+    for (let i = 0; i < 3; i++) {
+      assert.throws(() => scope(() => step(ones([100]))), /oops/);
+      assert.is(on.pool.liveBytes, liveBytes);
+    }
+    fails = false;
+    for (let i = 0; i < 3; i++) {
+      scope(() => assert.is(step(ones([100])).data()[99], 2));
+    }
+  });
+
+  test("a first run that throws restores the peak", () => {
+    const peak = on.pool.peakBytes;
+    const step = on.capture(() => {
+      throw new Error("oops");
+    });
+    assert.throws(() => step(), /oops/);
+    assert.is(on.pool.peakBytes, peak);
   });
 
   test("memory: replays allocate nothing, and new captures keep live bytes flat", () => {

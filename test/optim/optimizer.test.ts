@@ -67,6 +67,15 @@ eachDevice("optim", (test, on) => {
     assertClose(a, [-0.25, -3.25, 1.75]);
   });
 
+  test("clipping invalidates graphs that a gradient is part of", () => {
+    const w = createWeight();
+    sum(mul(w, w)).backward();
+    const scale = tensor([1, 1, 1], { device: on, requiresGrad: true });
+    const penalty = sum(mul(w.grad as Tensor, scale));
+    clipGradNorm([w], 1);
+    assert.throws(() => penalty.backward(), /input 0 of mul was changed in place/);
+  });
+
   test("a parameter without a gradient is unchanged; zeroGrad() sets null", () => {
     const a = createWeight();
     const b = createWeight();

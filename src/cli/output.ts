@@ -1,5 +1,5 @@
-// Errors of stdout and stderr: the reader of a pipe, such as head, has closed it, or the disk of the
-// file that they are redirected to is full.
+// Errors of stdout and stderr: the reader of a pipe, such as head, has closed it, or the disk of
+// the file that they are redirected to is full.
 
 type OutputError = NodeJS.ErrnoException;
 

@@ -102,31 +102,27 @@ inBrowser("web/hostile-runs", (test, open) => {
     assert.ok(excess <= 0, `the page is ${excess} pixels wider than the screen`);
   });
 
-  test("reloading keeps the token and the view; a wrong token is explained", async () => {
-    const { page, errors } = await open(`${dashboard.url}#autograd`);
-    await page.reload();
-    await page.locator("#autograd .graph-box svg").waitFor();
-    await page.getByRole("tab", { name: "Curves" }).click();
-    await until(async () => (await page.locator(".runs .name").count()) > 0, "runs are listed");
-    assert.is(await page.locator("#connection").textContent(), "connected");
-    assert.equal(errors, []);
-    const { origin } = new URL(dashboard.url);
-    await page.goto(`${origin}/`);
-    const words = String(await page.locator("main").textContent());
-    assert.match(words, /^the address has no token; open the link that tinybard printed/);
-  });
-
-  test("two dashboards at two ports work in one browser", async () => {
+  test("of many runs, the newest 200 are listed, and more on request", async () => {
+    const parent = join(folder, "many");
+    mkdirSync(parent);
+    for (let i = 0; i < 450; i++) {
+      mkdirSync(join(parent, `run ${i}`));
+      writeFileSync(join(parent, `run ${i}`, "config.json"), "{}");
+      utimesSync(join(parent, `run ${i}`, "config.json"), 1e9 - i, 1e9 - i);
+    }
     const other = await openDashboard({ port: 18_400 });
-    await other.show({ run: join(folder, "plain"), live: null });
+    await other.show({ run: join(parent, "run 0"), live: null });
     try {
-      const { page, errors } = await open(dashboard.url);
-      const second = await page.context().newPage();
-      await second.goto(other.url);
-      for (const tab of [page, second, page]) {
-        await tab.reload();
-        await until(async () => (await getPosition(tab)) === "1 logged steps", "rows are shown");
-      }
+      const { page, errors } = await open(other.url);
+      const countRuns = () => page.locator(".runs .name").count();
+      await until(async () => (await countRuns()) === 200, "200 runs are listed");
+      await page.getByRole("button", { name: "List more of 250 older runs" }).click();
+      await until(async () => (await countRuns()) === 400, "400 runs are listed");
+      const focused = await page.evaluate(() => document.activeElement?.getAttribute("data-run"));
+      assert.is(focused, "run 200");
+      await page.getByRole("button", { name: "List more of 50 older runs" }).click();
+      await until(async () => (await countRuns()) === 450, "all runs are listed");
+      assert.is(await page.getByRole("button", { name: /^List more/ }).count(), 0);
       assert.equal(errors, []);
     } finally {
       await other.close();

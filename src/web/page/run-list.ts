@@ -64,8 +64,10 @@ export class RunList {
   /** Creates a button that lists more of the older runs, which are not in the document yet. */
   #createMoreButton(hiddenCount: number): HTMLElement {
     const onclick = () => {
+      const firstNew = this.#listedCount;
       this.#listedCount += PAGE_SIZE;
       this.update(this.#infos);
+      this.root.children[firstNew].querySelector("input")?.focus(); // the button has been replaced
     };
     const text = `List more of ${formatInteger(hiddenCount)} older runs`;
     return element("li", {}, element("button", { type: "button", onclick }, text));

@@ -20,6 +20,25 @@ import {
 const test = suite("native");
 const addon = addonOf("cpu");
 
+/** Sizes for which kernels add blocks of a long sum. */
+// biome-ignore format: a kernel a row
+const longSums: Record<string, Values[]> = {
+  sum: [{ outer: 1, n: 20_011, inner: 3 }, { outer: 2, n: 9001, inner: 9 }],
+  softmax: [{ rows: 2, n: 9001 }], softmaxBackward: [{ rows: 2, n: 9001 }],
+  layerNorm: [{ rows: 2, n: 9001 }], layerNormBackward: [{ rows: 9001, n: 5 }],
+  crossEntropy: [{ rows: 9001, n: 5 }, { rows: 2, n: 9001 }],
+  linearBackward: [{ M: 9001, N: 5, K: 7, activation: 1 }],
+  embeddingBackward: [{ rows: 9001, V: 70, C: 9 }, { rows: 2000, V: 4, C: 5 }],
+  matmul: [
+    { batch: 1, M: 9, N: 5, K: 60_001, transA: true }, { batch: 1, M: 3, N: 5, K: 20_001, transB: true },
+    { batch: 1, M: 70, N: 90, K: 3000 },
+  ],
+  linearQuantized: [
+    { M: 1, N: 3, K: 9024, bits: 4, groups: 282 }, { M: 2, N: 3, K: 9024, bits: 4, groups: 1 },
+    { M: 3, N: 3, K: 9024, bits: 8, groups: 282 }, { M: 5, N: 3, K: 60_000, bits: 8, groups: 1 },
+  ],
+};
+
 type Args = unknown[];
 type Kernels = Record<string, (...args: Args) => unknown>;
 
@@ -80,7 +99,8 @@ function define({ kernels, signatures, threads }: CpuAddon): void {
         const lists = [size, 1, oddSizes[oddSizes.length - 1 - seed]];
         check(kernel, sampleSizes(signature, seed), lists, seed);
       }
-      for (const values of largeSizes(signature)) check(kernel, values, [20_000, 7, 50_001]);
+      for (const values of [...largeSizes(signature), ...(longSums[kernel] ?? [])])
+        check(kernel, values, [20_000, 7, 50_001]);
     });
   }
 }

@@ -370,7 +370,6 @@ function define(cpu: CpuAddon): void {
       ["where", { na: 0 }],
       ["where", { nb: 0 }],
       ["max", { n: 0 }],
-      ["maxBackward", { n: 0 }],
       ["slice", { start: 4 }],
       ["sliceUpdate", { start: 4 }],
       ["slice", { start: 2 ** 53 - 1 }],

@@ -112,10 +112,12 @@ function readLock(
       throw toFileError(file, error);
     }
     const owner = parseOwner(content);
+    // short, because processes that are killed while they replace a lock append their ids
+    const id = createHash("sha256").update(content).digest("hex").slice(0, 8);
     // a new lock is empty for a moment; one that stays damaged has no owner
     if (!owner && attempt < maxAttempts)
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
-    else return { content, owner, id: createHash("sha256").update(content).digest("hex") };
+    else return { content, owner, id };
   }
 }
 

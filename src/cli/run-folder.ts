@@ -9,6 +9,9 @@ import { readConfig } from "../runs/load.ts";
 /** The folder that new runs are created in, and that --run looks in by default. */
 export const RUNS = "runs";
 
+/** The number of damaged runs that are named. */
+const MAX_PROBLEMS = 3;
+
 export const runOptions = {
   run: {
     type: "string",
@@ -36,10 +39,16 @@ export interface RunFlags {
 /** Returns the folder of a run; without --run, that of the newest one, which it prints. */
 export function findRun(command: string, run: string | undefined): string {
   if (run !== undefined) return run;
-  const newest = findNewestRun(RUNS, (problem) => console.error(`passed over: ${problem}`));
+  const problems: string[] = [];
+  const newest = findNewestRun(RUNS, (problem) => problems.push(problem));
+  for (const problem of problems.slice(0, MAX_PROBLEMS)) console.error(`passed over: ${problem}`);
+  const hidden = problems.length - MAX_PROBLEMS;
+  if (hidden > 0)
+    console.error(`passed over: ${hidden} more (${formatCommand("runs")} lists them)`);
   if (newest === null) {
+    const what = problems.length > 0 ? "no run without damage" : "no run";
     const train = `train one (${formatCommand("train")}), or name a folder with --run DIR`;
-    throw new UsageError(`${command}: no run under ${RUNS}/; ${train}`);
+    throw new UsageError(`${command}: ${what} under ${RUNS}/; ${train}`);
   }
   console.error(`run: ${newest} (the newest under ${RUNS}/)`);
   return newest;

@@ -1,6 +1,7 @@
 // tinybard runs: lists the runs in a folder with their steps and losses.
 
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { UsageError } from "../errors.ts";
 import { formatCommand } from "../installation.ts";
 import { findRuns, type RunSummary, summarizeRun } from "../runs/list.ts";
@@ -18,6 +19,8 @@ export const runsCommand: Command<{ folder: string; json?: boolean }> = {
   async run({ folder, json }) {
     if (folder !== RUNS && !existsSync(folder))
       throw new UsageError(`runs: ${folder} does not exist`);
+    if (existsSync(join(folder, "config.json")))
+      throw new UsageError(`runs: ${folder} is a run, expected a folder that contains runs`);
     const summaries = findRuns(folder).flatMap((entry) => summarizeRun(entry) ?? []);
     if (json) {
       for (const summary of summaries) console.log(JSON.stringify(summary));

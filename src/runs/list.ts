@@ -92,8 +92,13 @@ export function summarizeRun({ name, folder, modified }: RunEntry): RunSummary |
     summary.model = describeModel(config);
     summary.maxIters = config.maxIters;
     const best = loadState(join(folder, "best"));
-    const last = loadState(join(folder, "last")) ?? best;
-    if (last) addState(summary, folder, last);
+    const last = loadState(join(folder, "last"));
+    for (const name of [best && "best", last && "last"]) {
+      const weights = name && locate(join(folder, name), "model.safetensors");
+      if (weights && !existsSync(weights)) throw new Error(`${weights}: no such file`);
+    }
+    const newest = last ?? best;
+    if (newest) addState(summary, folder, newest);
     summary.bestValLoss = best?.evaluation?.valLoss ?? null;
     summary.bestStep = best?.step ?? null;
     if (isLocked(folder)) summary.state = "training";

@@ -5,6 +5,7 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  renameSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -107,6 +108,17 @@ test("summarizeRun() reads steps, losses and the state of the run", () => {
   assert.match(config?.problem ?? "", /config\.json/);
   assert.is(state?.state, "damaged");
   assert.match(state?.problem ?? "", /state\.json/);
+  const { weights, link } = summaries;
+  assert.is(weights?.state, "finished"); // its size is only checked when it is read
+  assert.is(link, undefined);
+  const bestWeights = join(runs, "old", "best", "model.safetensors");
+  renameSync(bestWeights, `${bestWeights}.moved`);
+  const missing = findRuns(runs).find(({ name }) => name === "old");
+  assert.match(
+    (missing && summarizeRun(missing)?.problem) ?? "",
+    /model\.safetensors: no such file/,
+  );
+  renameSync(`${bestWeights}.moved`, bestWeights);
   assert.is(gpt2, null); // a model of Hugging Face transformers
   const entry = findRuns(runs).find(({ name }) => name === "stopped");
   const lock = lockFolder(join(runs, "stopped"));

@@ -181,7 +181,7 @@ function getSavedWeights(model: Module): StateDict {
  * Returns the path from which to read a file of a checkpoint: the temporary name if renaming was
  * interrupted. Readers do not repair the folder, because its writer may still be running.
  */
-function locate(folder: string, name: string): string {
+export function locate(folder: string, name: string): string {
   const isComplete = !existsSync(join(folder, `${fileNames[0]}.tmp`));
   const temporary = join(folder, `${name}.tmp`);
   return isComplete && existsSync(temporary) ? temporary : join(folder, name);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { isLocked } from "../files/lock.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { loadState, type RunState } from "./checkpoint.ts";
+import { loadState, locate, type RunState } from "./checkpoint.ts";
 import { checkpointNames, chooseCheckpoint } from "./choose.ts";
 import { readConfig, readTokenizer } from "./load.ts";
 

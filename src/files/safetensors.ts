@@ -1,6 +1,7 @@
 // Reads and writes safetensors files (https://github.com/huggingface/safetensors#format): the size
 // of the header (u64), the header (JSON, see safetensors-header.ts), and the data of the tensors.
 
+import { constants } from "node:buffer";
 import * as fs from "node:fs";
 import { endianness } from "node:os";
 import { type Buffer, OutOfMemoryError } from "../backend/device.ts";
@@ -145,6 +146,11 @@ function readTensors(
   check?.(entries, metadata);
   const tensors: TensorDict = Object.create(null);
   for (const { name, dtype, arrayType, shape, begin, end } of entries) {
+    if (end - begin > constants.MAX_LENGTH)
+      reject(
+        `tensor ${quote(name)} has ${end - begin} bytes, expected at most ` +
+          `${constants.MAX_LENGTH}, the longest array in this version of Node`,
+      );
     const values = new arrayType(readBytes(fd, dataStart + begin, end - begin));
     tensors[name] = tensor(convert(name, dtype, values), { shape });
   }

@@ -1,6 +1,7 @@
 // Folders made to do harm: runs that are their own base model, files that are pipes, sizes that no
 // machine has, and files of more than 2 GiB.
 
+import { constants } from "node:buffer";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -14,7 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GPT, saveGPT2, type TrainConfig, train } from "tinybard";
+import { GPT, loadSafetensors, saveGPT2, type TrainConfig, train } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { device } from "#src/backend/devices.js";
@@ -23,6 +24,7 @@ import { weightsSha256 } from "#src/runs/checksums.js";
 import { importGPT2 } from "#src/runs/import.js";
 import { loadRun } from "#src/runs/load.js";
 import { resumeRun } from "#src/runs/resume.js";
+import { makeFile } from "../support/safetensors.ts";
 
 const test = suite("runs/hostile");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-hostile-"));
@@ -152,6 +154,18 @@ test("files of more than 2 GiB are hashed", () => {
   for (let left = size - 1; left > 0; left -= zeros.length)
     hash.update(zeros.subarray(0, Math.min(left, zeros.length)));
   assert.is(weightsSha256([file]), hash.digest("hex"));
+});
+
+test("a tensor that is longer than an array is refused in words", () => {
+  const file = join(folder, "long.safetensors");
+  const rows = 5 * 2 ** 28; // 5 GiB of f32
+  const info = { dtype: "F32", shape: [rows], data_offsets: [0, 4 * rows] };
+  const header = makeFile(JSON.stringify({ w: info }));
+  writeFileSync(file, header);
+  truncateSync(file, header.length + 4 * rows); // sparse
+  if (constants.MAX_LENGTH >= 4 * rows) return; // newer versions of Node
+  const message = /long.safetensors: tensor "w" has 5368709120 bytes, expected at most \d+, the/;
+  assert.throws(() => loadSafetensors(file), message);
 });
 
 test.run();

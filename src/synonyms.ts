@@ -131,7 +131,7 @@ const valueSynonyms: Readonly<Record<string, string>> = {
   bfloat16: "bf16",
   fp16: "bf16",
   float16: "bf16",
-  half: "bf16",
+  half: "bf16", // words-ok: PyTorch's name of fp16
   rope: "rotary",
   sinusoid: "sinusoidal",
   layernorm: "layer",

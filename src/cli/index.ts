@@ -107,9 +107,8 @@ function findCommand(name: string): Command {
   if (name.startsWith("-"))
     throw new UsageError(`${name} comes before the command; usage: tinybard COMMAND [options]`);
   const nearest = commandSynonyms[name] ?? findNearest(name, known);
-  throw new UsageError(
-    `unknown command ${name}; ${nearest ? `did you mean ${nearest}?` : `expected ${known.join(", ")}`}`,
-  );
+  const hint = nearest ? `did you mean ${nearest}?` : `expected ${known.join(", ")}`;
+  throw new UsageError(`unknown command ${name}; ${hint}`);
 }
 
 function formatCommands(): string {
@@ -122,7 +121,7 @@ function formatCommands(): string {
     ...lines,
     `  ${"bench".padEnd(11)}benchmark all kernels`,
     "",
-    "tinybard COMMAND --help lists the options of a command; tinybard --version prints the version.",
+    "tinybard COMMAND --help lists the options of a command, tinybard --version the version.",
   ].join("\n");
 }
 

@@ -8,9 +8,9 @@
 // takes a vocabulary of at most nEmbd + 1 tokens.
 
 /**
- * Returns the bias of the last normalization that replaces the head's bias `b` (V), where `w` (V, C)
- * is the head's weight and `beta` (C) the present bias. Returns null if there is none, or if logits
- * would differ by more than 1e-5.
+ * Returns the bias of the last normalization that replaces the head's bias `b` (V). `w` (V, C) is
+ * the head's weight, and `beta` (C) the present bias of the normalization. Returns null if nothing
+ * replaces it, or if logits would differ by more than 1e-5.
  */
 export function foldHeadBias(
   w: ArrayLike<number>,

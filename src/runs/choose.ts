@@ -18,7 +18,7 @@ export interface ChosenCheckpoint {
 /**
  * Returns the requested checkpoint of a run. By default it is the best one; but the last one if the
  * best one is from step 0, because that is an untrained model, or if its files are damaged. Throws
- * a UsageError if there is no checkpoint, and a FileError or SafetensorsError if all are damaged.
+ * a UsageError without a checkpoint, and a FileError or SafetensorsError if all are damaged.
  */
 export function chooseCheckpoint(out: string, requested?: CheckpointName): ChosenCheckpoint {
   const found: { name: CheckpointName; state: RunState }[] = [];

@@ -68,7 +68,7 @@ export interface RunSummary {
    * or quantized model.
    */
   state: "training" | "finished" | "stopped" | "weights only" | "no checkpoint" | "damaged";
-  /** What is damaged. */
+  /** The error of a damaged run. */
   problem?: string;
 }
 

@@ -70,9 +70,9 @@ export function checkShapes(
   if (missing.length > 0) reject(`${list(missing)} missing`, missing[0]);
   if (unknown.length > 0) reject(`${list(unknown)} unknown`, unknown[0]);
   for (const [name, shape] of shapes) {
-    const wanted = expected.get(name) as Shape;
-    if (isSameShape(shape, wanted)) continue;
-    const sizes = `${formatShape(shape)}, expected ${formatShape(wanted)}`;
+    const required = expected.get(name) as Shape;
+    if (isSameShape(shape, required)) continue;
+    const sizes = `${formatShape(shape)}, expected ${formatShape(required)}`;
     reject(`${shorten(name)} has shape ${sizes} by ${source}`, name);
   }
 }

@@ -7,8 +7,8 @@
 //
 // Each element of c is the sum over k in the same order however c is divided, so the number of
 // threads does not change the bits. A long k is divided into blocks of K_BLOCK, whose sums are
-// added to c, and a very long one into parts of LONG_K, whose sums are added in f64. So the rounding
-// error does not grow with K.
+// added to c, and a very long one into parts of LONG_K, whose sums are added in f64. So the
+// rounding error does not grow with K.
 
 #include "matmul.h"
 

@@ -16,7 +16,7 @@ type AnyKernel = (...args: never[]) => unknown;
 
 /** The actions of a device around its kernel calls. */
 interface DispatchHooks {
-  /** Is called before a TypeScript kernel runs. */
+  /** Called before a TypeScript kernel runs. */
   onFallback(): void;
   /** Frees cached memory, for a kernel that could not allocate its workspace. */
   makeRoom(): void;

@@ -2,8 +2,7 @@
 //
 // A kernel is a plain function over flat buffers: inputs, outputs, saved values, then sizes. It
 // checks no shapes (ops do) and allocates nothing. Outputs are overwritten unless the line says +=.
-// Any size may be 0: the sum of no elements is 0, and a kernel whose outputs are all empty returns
-// at once, whatever the other sizes are.
+// Any size may be 0: the sum of no elements is 0, and a kernel without outputs returns at once.
 // Gradients of weights (dw, db), statistics and scalars are f32 where the others are bf16. The
 // comment of each kernel states its formula and the shapes of its buffers; [outer, n, inner] is a
 // dense array seen from one axis.

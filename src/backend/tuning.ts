@@ -3,9 +3,8 @@
 
 import { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { UsageError } from "../errors.ts";
-import { createFolder } from "../files/folder.ts";
 
 /** The part of an addon that reads and writes the table. */
 export interface MatmulTable {
@@ -54,7 +53,6 @@ export class MatmulTuning {
 
   /** Writes the algorithms in use to a file, atomically. */
   save(file = tuningFile()): void {
-    createFolder(dirname(file));
     const temporary = `${file}.${process.pid}.tmp`;
     writeFileSync(temporary, this.#addon.matmulTable(), { flush: true });
     renameSync(temporary, file);

@@ -3,9 +3,10 @@
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { device } from "../backend/devices.ts";
 import { tuningFile } from "../backend/tuning.ts";
+import { createFolder } from "../files/folder.ts";
 import { presets } from "../gpt/presets.ts";
 import { type TrainConfig, trainOptions } from "../train/config.ts";
 import { train } from "../train/loop.ts";
@@ -36,6 +37,7 @@ export const tuneCommand: Command<Partial<TrainConfig>> = {
       const out = join(folder, "run");
       await train({ ...flags, maxIters: 1, evalIters: 1, device: "cuda", out });
       addon.tune();
+      createFolder(dirname(tuningFile()));
       selected.tuning?.save();
       const count = addon.matmulTable().trim().split("\n").filter(Boolean).length;
       console.log(`${count} products of ${addon.matmul} on ${addon.processor}: ${tuningFile()}`);

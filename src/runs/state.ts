@@ -12,7 +12,7 @@ export interface RunState {
   elapsedSeconds: number;
   /** The checksum of the training text: a run can only be resumed with the same text. */
   textSha256: string;
-  /** Where the text was before it was moved to the place that config.json names. */
+  /** The former location of the text, if it was moved to the one that config.json names. */
   formerData?: string;
   /** The checksum of the tokenizer's JSON; missing in runs of old versions. */
   tokenizerSha256?: string;

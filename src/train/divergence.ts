@@ -61,7 +61,7 @@ export function checkWeights(model: LanguageModel, step: number): void {
 const FIRST = "the first tensor that is not finite is";
 const ADVICE = "The last checkpoint predates this. Try a lower learning rate or --grad-clip";
 
-/** Returns the error of a model before a step. There is no checkpoint before step 0. */
+/** Returns the error of a model before a step. Step 0 has no checkpoint before it. */
 function makeError(step: number, what: string): DivergedError {
   const advice = step > 0 ? ADVICE : "The weights at the start of the run are wrong";
   return new DivergedError(`step ${step}: ${what}. ${advice}`);

@@ -14,9 +14,9 @@ const { writeSync, renameSync, fsyncSync, rmSync, mkdirSync, ftruncateSync } = f
 const write = (fd: number, data: Uint8Array, offset = 0, length = data.length - offset) => {
   // kills the process before the write, and after a part of it
   kill();
-  const half = writeSync(fd, data, offset, length >> 1);
+  const count = writeSync(fd, data, offset, length >> 1);
   kill();
-  return half + writeSync(fd, data, offset + half, length - half);
+  return count + writeSync(fd, data, offset + count, length - count);
 };
 const before =
   <F extends (...args: never[]) => unknown>(call: F) =>

@@ -242,11 +242,11 @@ test("pages that read nothing cost no memory, and receive all that matters when 
     socket.write(`GET /events?after=a HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
     sockets.push(socket);
   }
-  let settled = 0;
-  for (let i = 0; i < 200 && settled < 10; i++) {
+  let steady = 0;
+  for (let i = 0; i < 200 && steady < 10; i++) {
     const { rss } = process.memoryUsage();
     await sleep(50);
-    settled = Math.abs(process.memoryUsage().rss - rss) < 1e6 ? settled + 1 : 0;
+    steady = Math.abs(process.memoryUsage().rss - rss) < 1e6 ? steady + 1 : 0;
   }
   const run = `a${"x".repeat(10_000)}`;
   for (let step = 0; step < 2000; step++)

@@ -136,9 +136,9 @@ __device__ inline void mmaNonFinite(float (&c)[4], const uint32_t (&a)[4], uint3
 #pragma unroll 1
   for (int k = 0; k < 16; k++) {
     const int i = k - 2 * t(); // 0 or 1: the row is in the lower or upper half of b0; 8 or 9: of b1
-    const uint32_t half = i % 2 == 0 ? 0xffff : 0xffff0000;
-    const uint32_t row[2] = {i == 0 || i == 1 ? b0 & nonFiniteHalves(b0) & half : 0,
-                             i == 8 || i == 9 ? b1 & nonFiniteHalves(b1) & half : 0};
+    const uint32_t mask = i % 2 == 0 ? 0xffff : 0xffff0000;
+    const uint32_t row[2] = {i == 0 || i == 1 ? b0 & nonFiniteHalves(b0) & mask : 0,
+                             i == 8 || i == 9 ? b1 & nonFiniteHalves(b1) & mask : 0};
     float sums[4] = {c[0], c[1], c[2], c[3]};
     mma(sums, a, row);
 #pragma unroll

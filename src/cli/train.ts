@@ -6,6 +6,7 @@ import { UsageError } from "../errors.ts";
 import { readJSONObject } from "../files/json.ts";
 import type { presets } from "../gpt/presets.ts";
 import { checkValues, type OptionTable } from "../options.ts";
+import { isBeingStarted } from "../runs/folder.ts";
 import { resolveConfig, type TrainConfig, trainOptions } from "../train/config.ts";
 import { train } from "../train/loop.ts";
 import type { Command } from "./command.ts";
@@ -56,6 +57,12 @@ export const trainCommand: Command<TrainFlags> = {
     const print: Print = (line) => {
       if (!json) console.log(line);
     };
+    if (flags.resume !== undefined && isBeingStarted(flags.resume)) {
+      console.error(
+        `${flags.resume}: another process is starting this run; it has no checkpoint to resume yet`,
+      );
+      return 0; // as for a finished run, there is nothing to do
+    }
     const options = await collectOptions(flags, file, print);
     const isResumed = flags.resume !== undefined;
     const output = { isResumed, quiet, json, dashboard, tensorboard, port, token, print };

@@ -6,7 +6,7 @@ import { isAbsolute, join, relative } from "node:path";
 import { UsageError } from "../errors.ts";
 import { FileError, toFileError } from "../files/file-error.ts";
 import { createFolder } from "../files/folder.ts";
-import { type FolderLock, lockFolder } from "../files/lock.ts";
+import { type FolderLock, isLocked, lockFolder } from "../files/lock.ts";
 import { listFolder, partialName, removeIfEmpty } from "../files/output.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
 import { readConfig } from "./load.ts";
@@ -102,6 +102,11 @@ function checkUnstarted(out: string): void {
   readConfig(out); // throws if it is not a run's
   if (hasStarted(out))
     throw new UsageError(`out: ${out} holds a run already; --resume ${out} continues it`);
+}
+
+/** Returns true if another process is training a run that has neither a checkpoint nor metrics. */
+export function isBeingStarted(out: string): boolean {
+  return fs.existsSync(join(out, "config.json")) && isLocked(out) && !hasStarted(out);
 }
 
 /** Returns true if a run has a checkpoint or metrics. */

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { lockFolder } from "#src/files/lock.js";
 
 const test = suite("cli");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-cli-"));
@@ -41,6 +42,25 @@ function run(...args: string[]): { code: number | null; out: string; err: string
   });
   return { code: status, out: stdout, err: stderr };
 }
+
+test("a run that another process trains is not resumed; before its first checkpoint that is no error", () => {
+  const out = join(folder, "busy");
+  assert.is(run("train", ...small, "--max-iters", "1", "--out", out).code, 0);
+  const lock = lockFolder(out);
+  try {
+    const refused = run("train", "--resume", out, "--max-iters", "2");
+    assert.is(refused.code, 2);
+    assert.match(refused.err, new RegExp(`in use by process ${process.pid}`));
+    for (const name of ["best", "last", "metrics.jsonl"])
+      rmSync(join(out, name), { recursive: true });
+    const early = run("train", "--resume", out);
+    assert.is(early.code, 0);
+    assert.match(early.err, /busy: another process is starting this run; it has no checkpoint/);
+    assert.is(run("train", ...small, "--out", out).code, 2);
+  } finally {
+    lock.release();
+  }
+});
 
 test("train, sample and eval: output lines, files, and reproducible samples", () => {
   const out = join(folder, "first");

@@ -197,6 +197,7 @@ eachDevice("quantized GPT", (test, on) => {
 
   const tinybard = (...args: string[]) => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+      cwd: folder, // has no runs/
       encoding: "utf8",
     });
     return { status, stdout, stderr };
@@ -234,7 +235,7 @@ eachDevice("quantized GPT", (test, on) => {
   test("the command rejects 3 bits, a bigram model and a folder without a run", async () => {
     const bigram = await newRun({ model: "bigram" });
     for (const [args, message] of [
-      [[], /--run DIR is required/],
+      [[], /quantize: no run under runs\/; train one/],
       [["--run", await base, "--bits", "3"], /bits is 3, expected 8 or 4/],
       [["--run", bigram], /holds a bigram model; only a GPT can be quantized/],
       [["--run", newFolder()], /is not a run/],

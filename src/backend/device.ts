@@ -43,7 +43,7 @@ export class Device {
   isInsideStep = false;
   #isTf32 = false;
   readonly #pool: Pool;
-  #rngState: Storage | null = null;
+  #rngState: Int32Array | null = null;
   #rngChange = -1; // the number of the generator's state that #rngState holds
 
   /** @internal */
@@ -99,13 +99,10 @@ export class Device {
     if (this.captureLog) return this.captureLog.rngState.buffer as Int32Array;
     const { state, change } = rngState();
     if (!this.#rngState || change !== this.#rngChange) {
-      const storage = this.empty("i32", state.length);
-      storage.registerFinalizer(); // it is freed with the last closure that holds its buffer
-      this.memory.write(storage.buffer, state);
-      this.#rngState = storage;
+      this.#rngState = this.memory.isHost ? state : this.#uploadRngState(state);
       this.#rngChange = change;
     }
-    return this.#rngState.buffer as Int32Array;
+    return this.#rngState;
   }
 
   /**
@@ -140,6 +137,13 @@ export class Device {
 
   toString(): string {
     return this.name;
+  }
+
+  #uploadRngState(state: Int32Array): Int32Array {
+    const storage = this.empty("i32", state.length);
+    storage.registerFinalizer(); // it is freed with the last closure that holds its buffer
+    this.memory.write(storage.buffer, state);
+    return storage.buffer as Int32Array;
   }
 
   #checkNotCapturing(call: string): void {

@@ -123,8 +123,12 @@ export class Pool {
   /** Empties the caches of all devices, after a garbage collection where that frees memory. */
   reclaim(): void {
     this.#memory.collectGarbage();
+    this.#sweep();
     this.trim();
-    for (const pool of devicePools) pool.trim();
+    for (const pool of devicePools) {
+      pool.#sweep();
+      pool.trim();
+    }
   }
 
   /**

@@ -131,9 +131,7 @@ export class TrainReporter {
     this.#progress?.clear();
     this.#dashboard?.end(stopped ? "stopped" : "ended", state.step);
     if (stopped) {
-      console.error(
-        `stopped at step ${state.step}, saved a checkpoint; continue with --resume ${out}`,
-      );
+      console.error(`stopped at step ${state.step}, saved a checkpoint`);
       console.error(`resume: ${formatResume(out)}`);
     } else if (!json) await printSummary(result);
     if (this.#dashboard && this.#signals.code === 0) {

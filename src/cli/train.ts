@@ -4,9 +4,9 @@ import type { Device } from "../backend/device.ts";
 import { device, devices } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { readJSONObject } from "../files/json.ts";
-import type { presets } from "../gpt/presets.ts";
+import { presets } from "../gpt/presets.ts";
 import { checkValues, type OptionTable } from "../options.ts";
-import { isBeingStarted } from "../runs/folder.ts";
+import { findStarter } from "../runs/folder.ts";
 import { resolveConfig, type TrainConfig, trainOptions } from "../train/config.ts";
 import { train } from "../train/loop.ts";
 import type { Command } from "./command.ts";
@@ -57,9 +57,11 @@ export const trainCommand: Command<TrainFlags> = {
     const print: Print = (line) => {
       if (!json) console.log(line);
     };
-    if (flags.resume !== undefined && isBeingStarted(flags.resume)) {
+    const starter = flags.resume === undefined ? null : findStarter(flags.resume);
+    if (starter !== null) {
       console.error(
-        `${flags.resume}: another process is starting this run; it has no checkpoint to resume yet`,
+        `${flags.resume}: process ${starter} has just started this run and is training it; ` +
+          "it has no checkpoint to resume yet",
       );
       return 0; // as for a finished run, there is nothing to do
     }
@@ -93,7 +95,7 @@ async function collectOptions(
   const selected = device(deviceName);
   print(formatDevice(selected, deviceName));
   if (options.preset || options.initFrom || file) return options;
-  const defaults = chooseDefaults(selected);
+  const defaults = chooseDefaults(selected.name);
   const maxIters = flags.maxIters ?? defaults.maxIters;
   const length = maxIters === undefined ? "" : ` for ${maxIters} iterations`;
   const why = `the default on ${selected}; choose one with --preset`;
@@ -114,7 +116,7 @@ function formatDevice(selected: Device, requested: string): string {
 }
 
 /** Returns the options of a run without --preset, --config and --init-from: those of a preset. */
-function chooseDefaults({ name }: Device): Partial<TrainConfig> & Pick<TrainConfig, "preset"> {
+function chooseDefaults(name: string): Partial<TrainConfig> & Pick<TrainConfig, "preset"> {
   const byDevice: Record<string, keyof typeof presets> = { cuda: "lecture-10.8m", cpu: "laptop" };
   const preset = byDevice[name];
   if (preset) return { preset };
@@ -128,11 +130,12 @@ function describeDefaults(args: readonly string[]): { note: string; values: obje
     return index < 0 ? undefined : (args[index].split("=")[1] ?? args[index + 1]);
   };
   const preset = option("--preset");
-  if (preset !== undefined) {
+  if (preset !== undefined && Object.hasOwn(presets, preset)) {
     const values = resolveConfig("train", { preset: preset as TrainConfig["preset"] });
     return { note: `Defaults of the preset ${preset}:`, values };
   }
-  const selected = device((option("--device") ?? "auto") as TrainConfig["device"]);
+  const name = option("--device") ?? "auto";
+  const selected = name === "auto" ? device("auto").name : name;
   const defaults = chooseDefaults(selected);
   const values = { ...resolveConfig("train", defaults), device: "auto" };
   const note =

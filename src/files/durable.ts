@@ -70,12 +70,17 @@ function writeAll(fd: number, chunk: Uint8Array): void {
   }
 }
 
-/** Syncs a folder's entries to disk. Until then, a crash may undo a rename in the folder. */
+/**
+ * Syncs a folder's entries to disk. Until then, a crash may undo a rename in the folder. Does
+ * nothing on file systems that cannot sync folders, such as some network drives.
+ */
 export function syncFolder(folder: string): void {
   if (process.platform === "win32") return; // Windows cannot open a folder
   try {
     withOpenFile(folder, "r", fs.fsyncSync);
   } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (["EINVAL", "ENOTSUP", "EBADF"].includes(code)) return;
     throw toFileError(folder, error);
   }
 }

@@ -88,6 +88,7 @@ function createLock(folder: string, file: string, content: string): boolean {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST" || code === "ENOENT") return false;
+    removeIfPossible(file); // on a full disk it was created, but has no content
     throw toFileError(folder, error);
   }
   // a process that was paused before it wrote may have lost the lock in the meantime
@@ -139,6 +140,16 @@ function isAlive(owner: Owner): boolean {
   // another process may have got the id of one that has ended
   const start = readStart(owner.pid);
   return start === null || owner.start === null || start === owner.start;
+}
+
+/** Returns the id of the process of this machine that has locked a folder, or null. Never waits. */
+export function findLocalOwner(folder: string): number | null {
+  try {
+    const owner = readLock(join(folder, lockName), 0)?.owner ?? null;
+    return owner && owner.host === hostname() && isAlive(owner) ? owner.pid : null;
+  } catch {
+    return null; // something else is in the place of the lock
+  }
 }
 
 /** Returns true if a folder is locked by a process that may still exist. Never waits. */

@@ -31,9 +31,12 @@ export function writeFolder<T>(out: string, write: (folder: string) => T): T {
     fs.mkdirSync(partial);
     const result = write(partial);
     syncTree(partial);
-    if (exists) moveFiles(partial, target);
-    else fs.renameSync(partial, target);
-    syncFolder(dirname(target));
+    if (exists) {
+      moveFiles(partial, target);
+    } else {
+      fs.renameSync(partial, target);
+      syncFolder(dirname(target));
+    }
     return result;
   } finally {
     fs.rmSync(partial, { recursive: true, force: true });

@@ -3,7 +3,8 @@
 
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { shorten } from "../errors.ts";
+import { OutOfMemoryError } from "../backend/device.ts";
+import { shorten, UsageError } from "../errors.ts";
 import { removeIfPossible, syncFolder, writeSynced } from "../files/durable.ts";
 import { toFileError } from "../files/file-error.ts";
 import {
@@ -140,7 +141,8 @@ function retry<T>(read: () => T): T {
     try {
       return read();
     } catch (error) {
-      if (attempt === attempts) throw error;
+      const isFinal = error instanceof UsageError || error instanceof OutOfMemoryError;
+      if (isFinal || attempt === attempts) throw error;
     }
   }
 }

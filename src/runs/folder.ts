@@ -6,7 +6,7 @@ import { isAbsolute, join, relative } from "node:path";
 import { UsageError } from "../errors.ts";
 import { FileError, toFileError } from "../files/file-error.ts";
 import { createFolder } from "../files/folder.ts";
-import { type FolderLock, isLocked, lockFolder } from "../files/lock.ts";
+import { type FolderLock, findLocalOwner, lockFolder } from "../files/lock.ts";
 import { listFolder, partialName, removeIfEmpty } from "../files/output.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
 import { readConfig } from "./load.ts";
@@ -29,16 +29,18 @@ export function createRunFolder(out: string): RunFolder {
   const lock = lockFolder(out);
   try {
     checkUnstarted(out);
-    removeRun(out);
+    if (holdsRun(out)) removeRun(out);
   } catch (error) {
     lock.release();
     throw error;
   }
   return own(out, lock, () => {
     if (hasStarted(out)) return;
-    removeRun(out);
-    if (!existed) lock.release();
-    if (!existed) removeIfEmpty(out);
+    if (!existed || holdsRun(out)) removeRun(out);
+    if (existed) return;
+    removeEventFiles(out);
+    lock.release();
+    removeIfEmpty(out);
   });
 }
 
@@ -53,7 +55,13 @@ export function createNumberedFolder(parent: string, name: string): RunFolder {
       if ((error as NodeJS.ErrnoException).code === "EEXIST") continue;
       throw toFileError(out, error);
     }
-    const folder = createRunFolder(out);
+    let folder: RunFolder;
+    try {
+      folder = createRunFolder(out);
+    } catch (error) {
+      removeIfEmpty(out);
+      throw error;
+    }
     return own(out, folder, () => {
       folder.discard();
       removeIfEmpty(out);
@@ -91,7 +99,7 @@ export function checkOutside(out: string, run: string): void {
 
 /** Throws a UsageError if a folder holds a model, or a run that has been trained. */
 function checkUnstarted(out: string): void {
-  if (!fs.existsSync(join(out, "config.json"))) {
+  if (!holdsRun(out)) {
     if (!hasStarted(out)) return;
     throw new UsageError(
       `out: ${out} holds a checkpoint but no config.json; choose another folder, or delete it`,
@@ -104,9 +112,16 @@ function checkUnstarted(out: string): void {
     throw new UsageError(`out: ${out} holds a run already; --resume ${out} continues it`);
 }
 
-/** Returns true if another process is training a run that has neither a checkpoint nor metrics. */
-export function isBeingStarted(out: string): boolean {
-  return fs.existsSync(join(out, "config.json")) && isLocked(out) && !hasStarted(out);
+function holdsRun(out: string): boolean {
+  return fs.existsSync(join(out, "config.json"));
+}
+
+/**
+ * Returns the id of the process of this machine that is training a run which has neither a
+ * checkpoint nor metrics yet; null for other runs.
+ */
+export function findStarter(out: string): number | null {
+  return holdsRun(out) && !hasStarted(out) ? findLocalOwner(out) : null;
 }
 
 /** Returns true if a run has a checkpoint or metrics. */
@@ -119,14 +134,21 @@ export function hasStarted(out: string): boolean {
   });
 }
 
-/** Removes the files of a run that has not been trained; config.json last. */
+/**
+ * Removes the files of a run that has not been trained, config.json last. Event files stay: a
+ * folder that the user has named may hold those of other programs.
+ */
 function removeRun(out: string): void {
-  const names = ["best", "last", "metrics.jsonl", "loss.svg", "matmul.txt", "tokenizer.json"];
-  const events = (listFolder(out) ?? []).filter((name) => name.startsWith("events.out.tfevents."));
-  for (const name of [partialName, ...events, ...names, "config.json"]) {
+  const names = ["best", "last", "metrics.jsonl", "matmul.txt", "tokenizer.json", "config.json"];
+  for (const name of [partialName, ...names]) {
     fs.rmSync(join(out, name), { recursive: true, force: true });
     fs.rmSync(join(out, `${name}.tmp`), { force: true });
   }
+}
+
+function removeEventFiles(out: string): void {
+  for (const name of listFolder(out) ?? [])
+    if (name.startsWith("events.out.tfevents.")) fs.rmSync(join(out, name), { force: true });
 }
 
 /**

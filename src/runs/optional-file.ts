@@ -22,7 +22,8 @@ export class OptionalFile {
       return true;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
-      if (!this.#hasFailed) this.#warn(`${error.message}; training goes on without it`);
+      if (!this.#hasFailed)
+        this.#warn(`${error.message}; training goes on, but not all of it is written`);
       this.#hasFailed = true;
       return false;
     }

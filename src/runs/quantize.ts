@@ -2,7 +2,7 @@
 // read it.
 
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { UsageError } from "../errors.ts";
@@ -56,7 +56,8 @@ function writeQuantized(run: string, options: QuantizeOptions): void {
     // adapters are merged, so the copy no longer depends on a base model
     const { initFrom, freeze, loraRank, loraAlpha, ...ownConfig } = config;
     writeJSON(join(folder, "config.json"), ownConfig);
-    copyFileSync(join(run, "tokenizer.json"), join(folder, "tokenizer.json"));
+    // not copyFileSync(), which would copy a read-only mode
+    replaceFile(join(folder, "tokenizer.json"), [readFileSync(join(run, "tokenizer.json"))]);
   });
 }
 

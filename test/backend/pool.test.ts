@@ -4,6 +4,7 @@ import { OutOfMemoryError } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Allocator, type Buffer, hostMemory } from "#src/backend/buffers.js";
+import type { DType } from "#src/backend/kernels.js";
 import { Pool } from "#src/backend/pool.js";
 
 const test = suite("pool");
@@ -33,6 +34,23 @@ test("a pool full of cached buffers is emptied before it throws", () => {
   assert.equal([pool.freeBytes, pool.liveBytes], [0, 400]);
   pool.give("f32", all);
   assert.is(pool.take("f32", 100), all);
+});
+
+test("what a garbage collection frees is used before it throws", () => {
+  const dropped: [DType, Buffer][] = []; // found by a sweep after a collection
+  let isCollected = false;
+  const memory: Allocator = {
+    ...limitedMemory(),
+    isHost: false,
+    collectGarbage() {
+      isCollected = true;
+    },
+    sweep: (isFinalizedOnly) => (isCollected && !isFinalizedOnly ? dropped.splice(0) : []),
+  };
+  const pool = new Pool(memory, () => assert.unreachable());
+  dropped.push(["f32", pool.take("f32", 80)]);
+  assert.is(pool.take("f32", 90).length, 90);
+  assert.is(pool.liveBytes, 360);
 });
 
 test("the pools of a captured step and of its device empty each other", () => {

@@ -43,6 +43,14 @@ function run(...args: string[]): { code: number | null; out: string; err: string
   return { code: status, out: stdout, err: stderr };
 }
 
+test("help works without the device and for an unknown preset", () => {
+  for (const flags of [["--device", "cuda"], ["--preset", "nope"], ["--device=x"]]) {
+    const { code, out } = run("train", ...flags, "--help");
+    assert.is(code, 0, flags.join(" "));
+    assert.match(out, /--max-iters/);
+  }
+});
+
 test("a run that another process trains is not resumed; before its first checkpoint that is no error", () => {
   const out = join(folder, "busy");
   assert.is(run("train", ...small, "--max-iters", "1", "--out", out).code, 0);
@@ -55,8 +63,15 @@ test("a run that another process trains is not resumed; before its first checkpo
       rmSync(join(out, name), { recursive: true });
     const early = run("train", "--resume", out);
     assert.is(early.code, 0);
-    assert.match(early.err, /busy: another process is starting this run; it has no checkpoint/);
+    assert.match(early.err, new RegExp(`busy: process ${process.pid} has just started this run`));
     assert.is(run("train", ...small, "--out", out).code, 2);
+    // a lock of another machine may be an old one, which only the user can know
+    const file = join(out, "lock.json");
+    const owner = JSON.parse(readFileSync(file, "utf8"));
+    writeFileSync(file, JSON.stringify({ ...owner, host: "elsewhere" }));
+    const remote = run("train", "--resume", out);
+    assert.is(remote.code, 2);
+    assert.match(remote.err, /in use by process \d+ on elsewhere; .* delete .*lock\.json/);
   } finally {
     lock.release();
   }
@@ -334,7 +349,10 @@ for (const [signal, code] of [
     let err = "";
     child.stderr.on("data", (chunk) => (err += chunk));
     assert.is(await new Promise((resolve) => child.on("close", resolve)), code, err);
-    assert.match(err, /stopped at step \d+, saved a checkpoint; continue with --resume/);
+    assert.match(
+      err,
+      /stopped at step \d+, saved a checkpoint\nresume: npm run train -- --resume /,
+    );
     assert.match(err, /^resume: npm run train -- --resume .*SIG/m);
     const { step } = JSON.parse(readFileSync(join(out, "last", "state.json"), "utf8"));
     assert.ok(step >= 30);

@@ -91,6 +91,25 @@ test("a failed start leaves no folder; one that existed stays as it was", async 
   assert.equal(readdirSync(out), ["notes.txt"]);
 });
 
+test("a start leaves the files of other programs in its folder alone", async () => {
+  const out = newPath();
+  mkdirSync(out);
+  const others = ["events.out.tfevents.1", "loss.svg", "notes.txt"];
+  for (const name of [...others, "tokenizer.json"]) writeFileSync(join(out, name), name);
+  await fails(run({ out, data: newPath() }), /no such file|does not exist/);
+  await fails(run({ out, nLayer: 1, nEmbd: 7 }), /nEmbd is 7/);
+  assert.equal(readdirSync(out).sort(), [...others, "tokenizer.json"].sort());
+  assert.is(readFileSync(join(out, "tokenizer.json"), "utf8"), "tokenizer.json");
+  const failingStart = {
+    start() {
+      throw new Error("in the hook");
+    },
+  };
+  await fails(run({ out }, failingStart), /in the hook/);
+  assert.equal(readdirSync(out).sort(), others);
+  for (const name of others) assert.is(readFileSync(join(out, name), "utf8"), name);
+});
+
 test("a run without a checkpoint starts again, or resumes at step 0, to the same weights", async () => {
   const whole = await run();
   const limbo = newPath();

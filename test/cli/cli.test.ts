@@ -51,7 +51,7 @@ test("help works without the device and for an unknown preset", () => {
   }
 });
 
-test("a run that another process trains is not resumed; before its first checkpoint that is no error", () => {
+test("a run that another process trains is not resumed; before its first checkpoint this succeeds", () => {
   const out = join(folder, "busy");
   assert.is(run("train", ...small, "--max-iters", "1", "--out", out).code, 0);
   const lock = lockFolder(out);

@@ -1,5 +1,5 @@
 // Commands that are killed while they write: they leave nothing that another command takes for a
-// complete result, and the next attempt gives the same bytes as an undisturbed one.
+// complete result, and the next attempt writes the same bytes as an undisturbed one.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -101,7 +101,11 @@ async function testPrograms() {
 async function runSuites(mode, filters) {
   const args = ["dist-test/run.js", "--device", "cuda-emulator", "--timeout", "400", ...filters];
   console.log(`\n== test suites on the emulator, ${mode}`);
-  const result = await run(process.execPath, args, { TINYBARD_EMULATOR: addonPath(mode) }, true);
+  const env = {
+    TINYBARD_EMULATOR: addonPath(mode),
+    TINYBARD_TEST_CHECKED: mode === "checked" ? "1" : "",
+  };
+  const result = await run(process.execPath, args, env, true);
   addTotals(`suites, ${mode}`, result, true);
 }
 

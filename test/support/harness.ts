@@ -20,6 +20,9 @@ import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 import { replay } from "#src/random.js";
 
+/** True in the build of the emulator that checks each memory access, which takes 20 times as long. */
+export const isChecked = process.env.TINYBARD_TEST_CHECKED === "1";
+
 /**
  * Defines the same tests for every available device, or for the one that the runner was called
  * with. The emulator is slow, so it is used only if it is requested.

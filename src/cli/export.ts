@@ -33,8 +33,12 @@ export const exportCommand: Command<ExportFlags> = {
     if (csv) {
       if (!existsSync(join(run, "metrics.jsonl")))
         throw new UsageError(`run: ${run} has no metrics.jsonl`);
-      const count = writeCSV(csv, run);
+      const { count, damaged } = writeCSV(csv, run);
       console.log(`${csv}: ${count} rows`);
+      if (damaged > 0)
+        console.error(
+          `damaged lines in ${join(run, "metrics.jsonl")} that were left out: ${damaged}`,
+        );
     }
     if (out) {
       const { checkpoint } = selectCheckpoint("export", { ...flags, run });

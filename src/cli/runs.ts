@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
+import { isFolder } from "../files/folder.ts";
 import { formatCommand } from "../installation.ts";
 import { findRuns, type RunSummary, summarizeRun } from "../runs/list.ts";
 import type { Command } from "./command.ts";
@@ -17,8 +18,8 @@ export const runsCommand: Command<{ folder: string; json?: boolean }> = {
   operand: "folder",
 
   async run({ folder, json }) {
-    if (folder !== RUNS && !existsSync(folder))
-      throw new UsageError(`runs: ${folder} does not exist`);
+    if (folder !== RUNS && !isFolder(folder))
+      throw new UsageError(`runs: ${folder} is not a folder`);
     if (existsSync(join(folder, "config.json")))
       throw new UsageError(`runs: ${folder} is a run, expected a folder that contains runs`);
     const summaries = findRuns(folder).flatMap((entry) => summarizeRun(entry) ?? []);

@@ -16,6 +16,8 @@ export const lockName = "lock.json";
 /** A folder that nobody else may write to until release() is called. */
 export interface FolderLock {
   release(): void;
+  /** Returns true if the lock has been deleted, and another process has locked the folder since. */
+  isLost(): boolean;
 }
 
 /** The process that a lock names; null if the file is damaged. */
@@ -38,6 +40,13 @@ export function lockFolder(folder: string): FolderLock {
   const content = `${JSON.stringify({ ...owner, token: randomUUID() })}\n`;
   acquire(folder, file, content);
   const lock = {
+    isLost() {
+      try {
+        return (readLock(file, 0)?.content ?? content) !== content;
+      } catch {
+        return false; // it is damaged, but nobody else's
+      }
+    },
     release() {
       if (held.delete(lock) && readLock(file)?.content === content) removeIfPossible(file);
     },

@@ -14,6 +14,8 @@ import { readConfig } from "./load.ts";
 /** A run's folder that this process alone writes to, until it calls release() or discard(). */
 export interface RunFolder {
   readonly path: string;
+  /** Throws a FileError if the folder, or its config.json, or the lock on it has been lost. */
+  check(): void;
   release(): void;
   /** After a failed start: removes the folder of a run that has no checkpoint, and releases it. */
   discard(): void;
@@ -62,10 +64,13 @@ export function createNumberedFolder(parent: string, name: string): RunFolder {
       removeIfEmpty(out);
       throw error;
     }
-    return own(out, folder, () => {
-      folder.discard();
-      removeIfEmpty(out);
-    });
+    return {
+      ...folder,
+      discard() {
+        folder.discard();
+        removeIfEmpty(out);
+      },
+    };
   }
 }
 
@@ -77,6 +82,11 @@ export function lockRunFolder(out: string): RunFolder {
 function own(path: string, lock: FolderLock, discard: () => void): RunFolder {
   return {
     path,
+    check() {
+      checkExists(path);
+      if (lock.isLost())
+        throw new FileError(`${path}: another process has locked the folder and writes to it`);
+    },
     release: () => lock.release(),
     discard() {
       try {
@@ -155,7 +165,7 @@ function removeEventFiles(out: string): void {
  * Throws a FileError if the folder of a run has been removed or renamed, or its config.json:
  * without that, what is written to the folder is not a run that could be resumed.
  */
-export function checkRunFolder(out: string): void {
+function checkExists(out: string): void {
   if (fs.existsSync(join(out, "config.json"))) return;
   const what = fs.existsSync(out) ? `${join(out, "config.json")}: the file` : `${out}: the folder`;
   throw new FileError(

@@ -74,9 +74,15 @@ function* readParsedLines(folder: string): Generator<[line: string, row: Metrics
   for (const line of readLines(file, MAX_LINE_BYTES)) yield [line, parseRow(line)];
 }
 
-/** Yields the rows of metrics.jsonl; none if there is no such file. Throws a FileError. */
-export function* iterateRows(folder: string): Generator<MetricsRow> {
-  for (const [, row] of readParsedLines(folder)) if (row) yield row;
+/**
+ * Yields the rows of metrics.jsonl; none if there is no such file. Calls `damaged` for each line
+ * that is not a row and not blank. Throws a FileError.
+ */
+export function* iterateRows(folder: string, damaged?: () => void): Generator<MetricsRow> {
+  for (const [line, row] of readParsedLines(folder)) {
+    if (row) yield row;
+    else if (line.trim() !== "") damaged?.();
+  }
 }
 
 /** Reads all rows of metrics.jsonl like iterateRows(). */

@@ -7,6 +7,7 @@ import { device as getDevice } from "../backend/devices.ts";
 import { type Corpus, loadCorpus } from "../data/corpus.ts";
 import { defined, UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
+import { FileError } from "../files/file-error.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
 import { loadTokenizer } from "../tokenizers/io.ts";
 import type { TrainConfig } from "../train/config.ts";
@@ -50,10 +51,7 @@ async function restore(
 ): Promise<Run> {
   const out = folder.path;
   for (const name of ["best", "last"]) recover(join(out, name));
-  // a run that was killed between its first two checkpoints has only the first
-  const checkpoint = ["last", "best"]
-    .map((name) => join(out, name))
-    .find((path) => loadState(path) !== null);
+  const checkpoint = findCheckpoint(out);
   checkOptions(out, recorded, options, checkpoint !== undefined);
   const device = findDevice(recorded, options);
   const { maxIters, dtype } = { ...recorded, ...options };
@@ -67,6 +65,22 @@ async function restore(
   return run;
 }
 
+/** Returns the folder of the checkpoint to resume from; undefined if there is none yet. */
+function findCheckpoint(out: string): string | undefined {
+  const last = join(out, "last");
+  if (loadState(last)) return last;
+  if (existsSync(join(last, "model.safetensors")))
+    throw new FileError(
+      `${join(last, "state.json")}: missing; restore it, or delete ${last} to resume from best/`,
+    );
+  // a run that was killed between its first two checkpoints, at step 0, has only the first
+  const best = join(out, "best");
+  const state = loadState(best);
+  if (state && state.step > 0)
+    process.emitWarning(`${last} is missing; resuming from ${best}, step ${state.step}`);
+  return state ? best : undefined;
+}
+
 /** Builds a run, and loads its checkpoint. Updates the places of its inputs in `config`. */
 async function loadSaved(
   folder: RunFolder,
@@ -76,8 +90,13 @@ async function loadSaved(
 ): Promise<Run> {
   const out = folder.path;
   const saved = loadConsistentState(checkpoint) as RunState;
-  if (!existsSync(join(checkpoint, "optimizer.safetensors")))
-    throw new UsageError(`resume: ${out} was imported, not trained; use --init-from ${out}`);
+  const optimizerFile = join(checkpoint, "optimizer.safetensors");
+  if (!existsSync(optimizerFile)) {
+    const reason = saved.step === 0 ? "the model was imported, not trained" : "it is missing";
+    throw new UsageError(
+      `resume: ${out} has no ${optimizerFile}: ${reason}; use --init-from ${out}`,
+    );
+  }
   if (config.maxIters < saved.step)
     throw new UsageError(`resume: maxIters is ${config.maxIters}, expected ${saved.step} or more`);
   const tokenizer = readTokenizer(out, saved);

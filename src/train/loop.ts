@@ -6,7 +6,6 @@ import { setImmediate as nextTask, setTimeout as sleep } from "node:timers/promi
 import { UsageError } from "../errors.ts";
 import { cosineSchedule } from "../optim/index.ts";
 import { saveCheckpoint } from "../runs/checkpoint.ts";
-import { checkRunFolder } from "../runs/folder.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import { MetricsLog } from "../runs/metrics-log.ts";
 import { withRun } from "../runs/open.ts";
@@ -162,7 +161,7 @@ class TrainLoop {
   }
 
   #log(row: MetricsRow): void {
-    checkRunFolder(this.#run.out);
+    this.#run.folder.check();
     this.#metrics.append(row);
     this.#hooks.logged?.(row);
   }
@@ -199,7 +198,7 @@ class TrainLoop {
       bestValLoss: this.#bestValLoss,
       elapsedSeconds: this.#elapsedSeconds(),
     };
-    checkRunFolder(run.out);
+    run.folder.check();
     this.#metrics.sync();
     saveCheckpoint(join(run.out, name), run.model, run.optimizer, run.state);
     this.#metrics.plot();

@@ -127,6 +127,33 @@ test("a run without a checkpoint starts again, or resumes at step 0, to the same
   await fails(run({ out: again }), /holds a run already; --resume/);
 });
 
+test("a missing file of a checkpoint is named instead of losing steps", async () => {
+  const { out } = await run({ maxIters: 4 });
+  const last = join(out, "last");
+  const resume = () => train({ resume: out, maxIters: 6 });
+  renameSync(join(last, "optimizer.safetensors"), join(out, "optimizer"));
+  await fails(resume(), /last.optimizer\.safetensors: it is missing; use --init-from/);
+  renameSync(join(out, "optimizer"), join(last, "optimizer.safetensors"));
+  renameSync(join(last, "state.json"), join(out, "state"));
+  await fails(resume(), /last.state\.json: missing; restore it, or delete .*last to resume/);
+  renameSync(join(out, "state"), join(last, "state.json"));
+  assert.is((await resume()).state.step, 6);
+});
+
+test("a run whose folder another process has taken over saves nothing there", async () => {
+  const out = newPath();
+  const takeOver = {
+    step({ step }: { step: number }) {
+      if (step === 0) writeFileSync(join(out, "lock.json"), "{}");
+    },
+  };
+  await fails(run({ out }, takeOver), /another process has locked the folder/);
+  assert.is(JSON.parse(readFileSync(join(out, "last", "state.json"), "utf8")).step, 0);
+  const removed = newPath();
+  const remove = { step: () => rmSync(join(removed, "lock.json"), { force: true }) };
+  assert.is((await run({ out: removed }, remove)).state.step, 2);
+});
+
 test("killed between its first two checkpoints: best/ alone is resumed", async () => {
   const whole = await run();
   const partial = await run({ maxIters: 0 });

@@ -65,7 +65,10 @@ test("every reader passes over damaged lines", () => {
   for (const line of damagedLines) {
     writeFileSync(file, `${formatRow(row(0))}${line}\n${formatRow(row(5))}`);
     assert.equal(readSteps(), [0, 5], line.slice(0, 40));
-    assert.is(writeCSV(join(folder, "a.csv"), folder), 2);
+    assert.is(writeCSV(join(folder, "a.csv"), folder).count, 2);
+    mkdirSync(join(folder, "last"), { recursive: true });
+    for (const name of ["metrics.jsonl", "config.json", "last/model.safetensors", "lock.json"])
+      assert.throws(() => writeCSV(join(folder, name), folder), /is a file of the run/);
     assert.is(readFileSync(join(folder, "a.csv"), "utf8").split("\r\n").length, 4);
   }
   rmSync(file);
@@ -202,7 +205,7 @@ test("a million rows are read, dropped, converted and plotted in bounded stack a
   log.plot({ isFinal: true });
   const svg = readFileSync(join(folder, "loss.svg"), "utf8");
   assert.ok(svg.length < 200_000, `${svg.length}`);
-  assert.is(writeCSV(join(folder, "a.csv"), folder), count);
+  assert.is(writeCSV(join(folder, "a.csv"), folder).count, count);
 });
 
 /** Returns the points of each curve of a plot. */
@@ -269,7 +272,7 @@ test("CSV: a column for each metric, empty where it is missing", () => {
     "step,elapsedSeconds,loss,lr,gradNorm,tokensPerSecond,trainLoss,valLoss\r\n0,1.5,2,,,,,3\r\n",
   );
   writeFileSync(file, formatRow(row(0)));
-  assert.is(writeCSV("/dev/null", folder), 1);
+  assert.is(writeCSV("/dev/null", folder).count, 1);
   assert.ok(fs.statSync("/dev/null").isCharacterDevice(), "a device is not replaced");
 });
 

@@ -274,6 +274,7 @@ eachDevice("GPT", (test, on) => {
       new Set([0, 0.3, 0.6, 0.99].map((u) => sample([0, 0, 0, 0], u, { topP })));
     assert.equal([...drawnOfFour(0.5)], [0, 1]);
     assert.equal([...drawnOfFour(0.75)], [0, 1, 2]);
+    assert.is(sample([0.6, 0.3, 0.1].map(Math.log), 0.99, { topP: 0.5 }), 0); // the first is enough
   });
 
   test("bigram: logits are rows of the table", () => {

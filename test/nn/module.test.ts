@@ -15,6 +15,22 @@ eachDevice("module", (test, on) => {
     size = 3;
   }
 
+  test("a residual stream drops elements of its branches, scaling the others", () => {
+    const x = ones([400], { device: on });
+    const branch = ones([400], { device: on });
+    const sum = new nn.ResidualStream(x).add(branch, { dropout: 0.5 }).sum().data();
+    assert.equal(new Set(sum), new Set([1, 3])); // 1 + 0 and 1 + 2
+    const whole = new nn.ResidualStream(x).add(branch).sum().data();
+    assert.equal(new Set(whole), new Set([2]));
+  });
+
+  test("LayerNorm has a bias and an epsilon of 1e-5 by default", () => {
+    const layer = new nn.LayerNorm(3);
+    assert.equal(layer.bias?.shape, [3]);
+    assert.is(layer.eps, 1e-5);
+    assert.is(new nn.LayerNorm(3, { bias: false }).bias, null);
+  });
+
   test("parameters: in fields, arrays, objects and modules; shared parameters once", () => {
     const module = new Outer();
     const names = [...module.namedParameters()].map(([name]) => name);

@@ -4,6 +4,7 @@
 import { countParameters } from "../gpt/language-model.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
+import type { EvaluationProgress } from "../train/hooks.ts";
 import { flopsPerToken, measureMatmulFlops } from "../train/mfu.ts";
 
 const INTERVAL = 100; // the minimum milliseconds between updates of the line on a terminal
@@ -24,14 +25,6 @@ class Estimate {
     const millisecondsPerStep = (now - this.#first.time) / steps;
     return `, ${formatDuration((total - step) * millisecondsPerStep)} left`;
   }
-}
-
-export interface EvaluationProgress {
-  /** The training step. */
-  step: number;
-  /** Batches so far, and of both splits. */
-  done: number;
-  total: number;
 }
 
 /** Reports the progress of training. `isTerminal` rewrites one line instead of adding lines. */

@@ -5,9 +5,11 @@ import { readSync } from "node:fs";
 import { withRegularFile } from "../files/text.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 
-/** Returns the hexadecimal SHA-256 of a text in UTF-8. */
-export function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+/** Returns the hexadecimal SHA-256 of a text in UTF-8, or of a file's content in chunks. */
+export function sha256(content: string | readonly Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const chunk of typeof content === "string" ? [content] : content) hash.update(chunk);
+  return hash.digest("hex");
 }
 
 /** Returns the SHA-256 of a tokenizer's JSON. */

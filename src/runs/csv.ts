@@ -5,6 +5,7 @@ import { basename, dirname, relative, resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
 import { lockName } from "../files/lock.ts";
 import { writeFile } from "../files/output.ts";
+import { checkpointNames } from "./choose.ts";
 import { columns, iterateRows, type MetricsRow } from "./metrics.ts";
 
 const ownFiles = ["config.json", "tokenizer.json", "metrics.jsonl", "matmul.txt", lockName];
@@ -51,7 +52,7 @@ function checkNotOwnFile(file: string, folder: string): void {
   const parent = dirname(resolve(file));
   const isMissing = !existsSync(parent) || !existsSync(folder);
   const path = isMissing ? "" : relative(realpathSync(folder), realpathSync(parent));
-  const isInCheckpoint = ["best", "last"].includes(path.split(sep)[0]);
+  const isInCheckpoint = checkpointNames.some((name) => name === path.split(sep)[0]);
   const isOwn = path === "" && !isMissing && ownFiles.includes(basename(file));
   if (isInCheckpoint || isOwn)
     throw new UsageError(`csv: ${file} is a file of the run; choose another name`);

@@ -1,9 +1,9 @@
 // Exports a run to a folder that Hugging Face transformers loads.
 
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { UsageError } from "../errors.ts";
+import { writeJSON } from "../files/durable.ts";
 import { writeFolder } from "../files/output.ts";
 import { saveGPT2 } from "../gpt/hf-gpt2.ts";
 import { GPT } from "../gpt/model.ts";
@@ -50,7 +50,7 @@ function writeModel(folder: string, run: string, { model, tokenizer }: Pretraine
     saveBPE(folder, tokenizer);
     // without these settings, transformers adds the token with an id beyond the embedding
     const token = endOfText === undefined ? null : END_OF_TEXT;
-    writeFormatted(join(folder, "tokenizer_config.json"), {
+    writeJSON(join(folder, "tokenizer_config.json"), {
       tokenizer_class: "GPT2Tokenizer",
       bos_token: token,
       eos_token: token,
@@ -58,7 +58,7 @@ function writeModel(folder: string, run: string, { model, tokenizer }: Pretraine
     });
   } else {
     saveGPT2(folder, model);
-    writeFormatted(join(folder, tokenizerFile), tokenizer);
+    writeJSON(join(folder, tokenizerFile), tokenizer);
   }
 }
 
@@ -82,8 +82,4 @@ function checkExportable({ config, lm_head: { bias } }: GPT): void {
   if (flags.length === 0) return;
   const remedy = `a model that is trained with ${flags.join(" ")} can be exported`;
   throw new UsageError(`export: GPT-2 does not have ${problems.join(", ")}; ${remedy}`);
-}
-
-function writeFormatted(file: string, value: unknown): void {
-  writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
 }

@@ -9,6 +9,7 @@ import { createFolder } from "../files/folder.ts";
 import { type FolderLock, findLocalOwner, lockFolder } from "../files/lock.ts";
 import { listFolder, partialName, removeIfEmpty } from "../files/output.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
+import { checkpointNames } from "./choose.ts";
 import { readConfig } from "./load.ts";
 
 /** A run's folder that this process alone writes to, until it calls release() or discard(). */
@@ -100,7 +101,7 @@ function own(path: string, lock: FolderLock, discard: () => void): RunFolder {
 
 /** Throws a UsageError if the folder `out` would be part of a checkpoint of a run. */
 export function checkOutside(out: string, run: string): void {
-  for (const name of ["best", "last"]) {
+  for (const name of checkpointNames) {
     const path = relative(join(run, name), out);
     if (path !== "" && (path.startsWith("..") || isAbsolute(path))) continue;
     throw new UsageError(`out: ${out} is in the checkpoint ${join(run, name)}`);
@@ -138,7 +139,7 @@ export function findStarter(out: string): number | null {
 export function hasStarted(out: string): boolean {
   const metrics = fs.statSync(join(out, "metrics.jsonl"), { throwIfNoEntry: false });
   if (metrics && metrics.size > 0) return true;
-  return ["best", "last"].some((name) => {
+  return checkpointNames.some((name) => {
     const files = listFolder(join(out, name)) ?? [];
     return files.some((file) => !file.endsWith(".tmp")); // those are of an unfinished checkpoint
   });
@@ -149,7 +150,13 @@ export function hasStarted(out: string): boolean {
  * folder that the user has named may hold those of other programs.
  */
 function removeRun(out: string): void {
-  const names = ["best", "last", "metrics.jsonl", "matmul.txt", "tokenizer.json", "config.json"];
+  const names = [
+    ...checkpointNames,
+    "metrics.jsonl",
+    "matmul.txt",
+    "tokenizer.json",
+    "config.json",
+  ];
   for (const name of [partialName, ...names]) {
     fs.rmSync(join(out, name), { recursive: true, force: true });
     fs.rmSync(join(out, `${name}.tmp`), { force: true });

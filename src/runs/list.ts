@@ -3,6 +3,7 @@
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { isFolder } from "../files/folder.ts";
 import { isLocked } from "../files/lock.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
 import type { TrainConfig } from "../train/config.ts";
@@ -20,7 +21,7 @@ export interface RunEntry {
 /** Returns the folders in `parent` that have a config.json; the newest checkpoint comes first. */
 export function findRuns(parent: string): RunEntry[] {
   const runs: RunEntry[] = [];
-  for (const name of listFolder(parent)) {
+  for (const name of isFolder(parent) ? readdirSync(parent) : []) {
     const folder = join(parent, name);
     if (getModified(join(folder, "config.json")) === 0) continue;
     const times = checkpointNames.map((checkpoint) =>
@@ -120,16 +121,6 @@ function addState(summary: RunSummary, folder: string, { step, evaluation }: Run
 
 function describeModel({ preset, model, nLayer, nEmbd }: TrainConfig): string {
   return preset ?? (model === "bigram" ? "bigram" : `gpt ${nLayer}x${nEmbd}`);
-}
-
-/** Returns the names in a folder; none if it does not exist. */
-function listFolder(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
 }
 
 /** Returns the modification time of a regular file in milliseconds; 0 if there is none. */

@@ -18,7 +18,7 @@ import { findBase } from "./base.ts";
 import { buildModel } from "./build.ts";
 import { loadWeights, type RunState, readCheckpoint } from "./checkpoint.ts";
 import { tokenizerSha256 } from "./checksums.ts";
-import { chooseCheckpoint } from "./choose.ts";
+import { checkpointNames, chooseCheckpoint } from "./choose.ts";
 import { importGPT2 } from "./import.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
@@ -83,7 +83,7 @@ function loadModel(
 
 /** Returns the path of the weights that loadRun() loads; undefined if there are none yet. */
 export function findWeightsFile(run: string): string | undefined {
-  const files = ["best", "last"].map((name) => join(run, name, "model.safetensors"));
+  const files = checkpointNames.map((name) => join(run, name, "model.safetensors"));
   return files.find((file) => existsSync(file));
 }
 

@@ -1,7 +1,6 @@
 // Writes a quantized copy of a run. It has the same files, so every command that reads a run can
 // read it.
 
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
@@ -12,7 +11,7 @@ import { encodeSafetensors, readTensorInfo } from "../files/safetensors.ts";
 import { GPT } from "../gpt/model.ts";
 import { quantize } from "../gpt/quantize.ts";
 import type { Bits } from "../ops/quantized.ts";
-import { weightsSha256 } from "./checksums.ts";
+import { sha256, weightsSha256 } from "./checksums.ts";
 import type { CheckpointName } from "./choose.ts";
 import { checkOutside } from "./folder.ts";
 import { loadRun } from "./load.ts";
@@ -42,7 +41,7 @@ export function quantizeRun(run: string, options: QuantizeOptions): void {
   }
   if (reuse && isQuantizedRun(out, bits)) {
     const file = join(out, "best", "model.safetensors");
-    if (hashOf(encodeQuantized(run, options).weights) === weightsSha256([file])) return;
+    if (sha256(encodeQuantized(run, options).weights) === weightsSha256([file])) return;
   }
   throw new UsageError(`out: ${out} holds a run already; choose another folder`);
 }
@@ -81,10 +80,4 @@ function isQuantizedRun(out: string, bits: Bits): boolean {
     });
   } catch {} // damaged, so not the same
   return found === String(bits);
-}
-
-function hashOf(chunks: readonly Uint8Array[]): string {
-  const hash = createHash("sha256");
-  for (const chunk of chunks) hash.update(chunk);
-  return hash.digest("hex");
 }

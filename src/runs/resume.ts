@@ -19,6 +19,7 @@ import {
   recover,
 } from "./checkpoint.ts";
 import { sha256 } from "./checksums.ts";
+import { checkpointNames } from "./choose.ts";
 import { hasStarted, lockRunFolder, type RunFolder } from "./folder.ts";
 import { checkBase, loadBase, loadPretrained, readConfig, readTokenizer } from "./load.ts";
 import { assembleRun, type Run } from "./run.ts";
@@ -50,7 +51,7 @@ async function restore(
   options: Partial<TrainConfig>,
 ): Promise<Run> {
   const out = folder.path;
-  for (const name of ["best", "last"]) recover(join(out, name));
+  for (const name of checkpointNames) recover(join(out, name));
   const checkpoint = findCheckpoint(out);
   checkOptions(out, recorded, options, checkpoint !== undefined);
   const device = findDevice(recorded, options);

@@ -3,6 +3,14 @@
 import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 
+/** The progress of the evaluation at a training step. */
+export interface EvaluationProgress {
+  step: number;
+  /** Batches so far, and of both splits. */
+  done: number;
+  total: number;
+}
+
 /**
  * Callbacks for train(). Those that return a boolean are called between steps; stop() also between
  * the batches of an evaluation, and once it has returned true it must continue to.
@@ -10,8 +18,8 @@ import type { Run } from "../runs/run.ts";
 export interface TrainHooks {
   /** Before the first step. */
   start?(run: Run): void | Promise<void>;
-  /** After each batch of an evaluation; `total` counts the batches of both splits. */
-  evaluating?(progress: { step: number; done: number; total: number }): void;
+  /** After each batch of an evaluation. */
+  evaluating?(progress: EvaluationProgress): void;
   /** After each evaluation. */
   evaluation?(losses: { step: number; trainLoss: number; valLoss: number }): void;
   /** After each step. */

@@ -6,6 +6,7 @@ import { setImmediate as nextTask, setTimeout as sleep } from "node:timers/promi
 import { UsageError } from "../errors.ts";
 import { cosineSchedule } from "../optim/index.ts";
 import { saveCheckpoint } from "../runs/checkpoint.ts";
+import type { CheckpointName } from "../runs/choose.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import { MetricsLog } from "../runs/metrics-log.ts";
 import { withRun } from "../runs/open.ts";
@@ -111,8 +112,7 @@ class TrainLoop {
     this.#best = Math.min(this.#best, losses.valLoss);
     if (isRegular) this.#bestValLoss = this.#best;
     this.#hooks.evaluation?.({ step, ...losses });
-    if (isBest) this.#save("best");
-    this.#save("last");
+    this.#save(isBest ? ["best", "last"] : ["last"]);
   }
 
   /** Runs the step and reports any results that are already available. */
@@ -169,7 +169,7 @@ class TrainLoop {
   #saveIfRequested(): void {
     if (!this.#hooks.save?.()) return;
     this.#flush(); // throws instead of saving after a NaN loss
-    this.#save("last");
+    this.#save(["last"]);
     this.#hooks.saved?.(this.#step);
   }
 
@@ -187,8 +187,8 @@ class TrainLoop {
     return this.#hooks.stop?.() ?? false;
   }
 
-  /** Saves a checkpoint in the folder `best` or `last` of the run. */
-  #save(name: string): void {
+  /** Saves checkpoints in the folders `best` or `last` of the run, or in both. */
+  #save(names: CheckpointName[]): void {
     const run = this.#run;
     checkWeights(run.model, this.#step);
     run.state = {
@@ -200,13 +200,14 @@ class TrainLoop {
     };
     run.folder.check();
     this.#metrics.sync();
-    saveCheckpoint(join(run.out, name), run.model, run.optimizer, run.state);
+    for (const name of names)
+      saveCheckpoint(join(run.out, name), run.model, run.optimizer, run.state);
     this.#metrics.plot();
   }
 
   #stop(): TrainResult {
     this.#flush();
-    this.#save("last");
+    this.#save(["last"]);
     this.#metrics.plot({ isFinal: true });
     return this.#result(true);
   }

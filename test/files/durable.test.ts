@@ -8,7 +8,13 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { appendBytes, replaceFile, syncFile, writeSynced } from "#src/files/durable.js";
 import { FileError } from "#src/files/file-error.js";
-import { diskErrors, makeFullDisk, makeSystemError, withPatchedFs } from "../support/faults.js";
+import {
+  diskErrors,
+  makeFullDisk,
+  makeSystemError,
+  recordSyncs,
+  withPatchedFs,
+} from "../support/faults.js";
 
 const test = suite("files/durable");
 let folder: string;
@@ -104,24 +110,7 @@ test("an append refuses a folder, a pipe and a device, and does not wait", () =>
 });
 
 test("a replacement syncs the data before the rename, and the folder after it", async () => {
-  const calls: string[] = [];
-  const paths = new Map<number, string>();
-  const { openSync, fsyncSync, renameSync } = fs;
-  const patch: Partial<typeof fs> = {
-    openSync: (path, flags, mode) => {
-      const fd = openSync(path, flags, mode);
-      paths.set(fd, basename(String(path)));
-      return fd;
-    },
-    fsyncSync: (fd) => {
-      calls.push(`sync ${paths.get(fd)}`);
-      fsyncSync(fd);
-    },
-    renameSync: (from, to) => {
-      calls.push(`rename ${basename(String(to))}`);
-      renameSync(from, to);
-    },
-  };
+  const { patch, calls } = recordSyncs();
   await withPatchedFs(patch, () => replaceFile(file, "new"));
   assert.equal(calls, ["sync a.txt.tmp", "rename a.txt", `sync ${basename(folder)}`]);
 });

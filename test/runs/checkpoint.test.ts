@@ -20,7 +20,13 @@ import {
   recover,
   saveCheckpoint,
 } from "#src/runs/checkpoint.js";
-import { diskErrors, makeFullDisk, makeSystemError, withPatchedFs } from "../support/faults.js";
+import {
+  diskErrors,
+  makeFullDisk,
+  makeSystemError,
+  recordSyncs,
+  withPatchedFs,
+} from "../support/faults.js";
 
 const test = suite("checkpoint");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-checkpoint-"));
@@ -183,24 +189,7 @@ test("a failed rename leaves a checkpoint that the next save completes", async (
 
 test("files are synced before the renames, and the folders after them", async () => {
   const target = newTarget();
-  const calls: string[] = [];
-  const paths = new Map<number, string>();
-  const { openSync, fsyncSync, renameSync } = fs;
-  const patch: Partial<typeof fs> = {
-    openSync: (path, flags, mode) => {
-      const fd = openSync(path, flags, mode);
-      paths.set(fd, basename(String(path)));
-      return fd;
-    },
-    fsyncSync: (fd) => {
-      calls.push(`sync ${paths.get(fd)}`);
-      fsyncSync(fd);
-    },
-    renameSync: (from, to) => {
-      calls.push(`rename ${basename(String(to))}`);
-      renameSync(from, to);
-    },
-  };
+  const { patch, calls } = recordSyncs();
   const written = ["state.json", "optimizer.safetensors", "model.safetensors"];
   const saving = [
     ...written.map((name) => `sync ${name}.tmp`),

@@ -2,6 +2,30 @@
 
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import { basename } from "node:path";
+
+/** Returns a patch that records which files are synced and renamed, and these calls. */
+export function recordSyncs(): { patch: Partial<typeof fs>; calls: string[] } {
+  const calls: string[] = [];
+  const paths = new Map<number, string>();
+  const { openSync, fsyncSync, renameSync } = fs;
+  const patch: Partial<typeof fs> = {
+    openSync: (path, flags, mode) => {
+      const fd = openSync(path, flags, mode);
+      paths.set(fd, basename(String(path)));
+      return fd;
+    },
+    fsyncSync: (fd) => {
+      calls.push(`sync ${paths.get(fd)}`);
+      fsyncSync(fd);
+    },
+    renameSync: (from, to) => {
+      calls.push(`rename ${basename(String(to))}`);
+      renameSync(from, to);
+    },
+  };
+  return { patch, calls };
+}
 
 /** Replaces functions of node:fs, in the program's modules as well; returns how to restore them. */
 export function patchFs(patch: Partial<typeof fs>): () => void {

@@ -22,6 +22,8 @@ const layers = [
   ["web"],
   ["cli", "index"],
 ];
+/** The files that "#platform" may be, by the field `imports` of package.json. */
+const platforms = ["backend/platform/node.ts", "backend/platform/browser.ts"];
 const src = fileURLToPath(new URL("../src", import.meta.url));
 const getFolder = (path: string) => path.split("/")[0].replace(/\.ts$/, "");
 const getLayer = (path: string) => layers.findIndex((names) => names.includes(getFolder(path)));
@@ -31,9 +33,11 @@ const files = readdirSync(src, { recursive: true, encoding: "utf8" })
 
 /** Returns the files of src that a file imports, types included. */
 function getImports(from: string): string[] {
-  const pattern = /^(?:import|export)\s+(?:[^;"]*?from\s+)?"(\.[^"]+)"/gm;
+  const pattern = /^(?:import|export)\s+(?:[^;"]*?from\s+)?"([.#][^"]+)"/gm;
   const matches = readFileSync(join(src, from), "utf8").matchAll(pattern);
-  return [...matches].map(([, path]) => posix.join(posix.dirname(from), path));
+  return [...matches].flatMap(([, path]) =>
+    path === "#platform" ? platforms : posix.join(posix.dirname(from), path),
+  );
 }
 
 test("every import points to a lower layer, or stays in its own", () => {

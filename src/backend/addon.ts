@@ -1,16 +1,8 @@
-// Loads the native addons, which contain the kernels of the devices cpu and cuda. If one is not
-// available, returns the reason and the command that builds it.
+// The interface of the native addons, which contain the kernels of the devices cpu and cuda. The
+// files in platform/ load them.
 
-import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
-import { join, relative, resolve } from "node:path";
-import { isMainThread } from "node:worker_threads";
-import { isDependency, rebuildCommand, root } from "../installation.ts";
 import type { Kernels } from "./kernels.ts";
-import { hasGPU, probe } from "./probe.ts";
-import { type MatmulTable, MatmulTuning } from "./tuning.ts";
+import type { MatmulTable } from "./tuning.ts";
 
 /** Kernels that return false, having done nothing, if the buffers are Float64Arrays. */
 export type NativeKernels = {
@@ -88,79 +80,25 @@ export type CapturedGraph = { readonly calls: unique symbol };
  * The version of the kernel interface: an addon with other kernels or parameters is not loaded.
  * After a change of kernels.def, the new hash is in the reason that `addonOf` returns.
  */
-const KERNELS_HASH = "3940789e82d29b90";
+const KERNELS_HASH = "07924385";
 
 /** The version of the other functions, as in native/napi/binding.cpp. */
 const INTERFACE_VERSION = 2;
 
-const require = createRequire(import.meta.url);
-const found = new Map<string, Addon | string>();
-
-/** The addon of a device, or the reason why it is not available. */
-export function addonOf(name: "cpu"): CpuAddon | string;
-export function addonOf(name: "cuda" | "cuda-emulator"): CudaAddon | string;
-export function addonOf(name: keyof typeof sources): Addon | string;
-export function addonOf(name: keyof typeof sources): Addon | string {
-  const addon = found.get(name) ?? load(name);
-  found.set(name, addon);
-  return addon;
+/** Returns how the addon's version differs from this package's, or null if it fits. */
+export function findMismatch({ signatures, interfaceVersion }: Exports): string | null {
+  const hash = hashSignatures(signatures);
+  if (hash !== KERNELS_HASH) return `built for another version (${hash}, not ${KERNELS_HASH})`;
+  return interfaceVersion === INTERFACE_VERSION ? null : "built for an earlier version";
 }
 
-/** The file and the build command of each addon. Tests set environment variables for others. */
-const sources = {
-  cpu: {
-    what: "C++ addon",
-    file: process.env.TINYBARD_ADDON ?? "build/Release/cpu.node",
-    fix: rebuildCommand(),
-  },
-  cuda: {
-    what: "CUDA addon",
-    file: process.env.TINYBARD_CUDA_ADDON ?? "build-cuda/Release/cuda.node",
-    fix: buildCommand("build:cuda", "cuda.cjs"),
-  },
-  "cuda-emulator": {
-    what: "CUDA emulator",
-    file: process.env.TINYBARD_EMULATOR ?? "build-emulator/Release/cuda.node",
-    fix: buildCommand("build:emulator", "cuda.cjs", "--emulator"),
-  },
-};
-
-/** The command that builds an addon. `npm run` in a user's project does not find our scripts. */
-function buildCommand(npmScript: string, file: string, flag = ""): string {
-  if (!isDependency) return `npm run ${npmScript}`;
-  const script = relative(process.cwd(), join(root, "scripts", file));
-  return `node ${script} ${flag}`.trim();
-}
-
-function load(name: keyof typeof sources): Addon | string {
-  const { what, file, fix } = sources[name];
-  const path = resolve(root, file);
-  if (!existsSync(path)) {
-    if (name === "cuda" && !hasGPU()) return "no NVIDIA GPU found";
-    const log = join(root, "build", "install.log"); // of the build at installation
-    const seeLog = name === "cpu" && existsSync(log) ? ` (log: ${log})` : "";
-    return `no ${what}: it has not been built${seeLog}; ${fix}`;
-  }
-  try {
-    const reason = name === "cuda" ? probe(path) : null;
-    if (reason) return `the ${what} does not work here: ${reason}`;
-    const addon = require(path)[name === "cpu" ? "cpu" : "cuda"] as Addon;
-    const hash = hashSignatures(addon.signatures);
-    if (hash !== KERNELS_HASH)
-      return `no ${what}: built for another version (${hash}, not ${KERNELS_HASH}); ${fix}`;
-    if (addon.interfaceVersion !== INTERFACE_VERSION)
-      return `no ${what}: built for an earlier version; ${fix}`;
-    if ("threads" in addon && (isMainThread || addon.threads() === 1))
-      addon.threads(Math.min(availableParallelism(), 256)); // only the first environment sets it
-    if ("setMatmulTable" in addon) new MatmulTuning(addon).load();
-    return addon;
-  } catch (error) {
-    return `no ${what}: ${(error as Error).message.split("\n")[0]}; ${fix}`;
-  }
-}
-
-/** Hashes the declarations of all kernels, without white space, which depends on the compiler. */
+/**
+ * Returns the FNV-1a hash of the declarations of all kernels. White space depends on the compiler
+ * and does not count.
+ */
 function hashSignatures(signatures: Record<string, string> = {}): string {
-  const text = JSON.stringify(signatures).replace(/\s/g, "");
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+  let hash = 0x811c9dc5;
+  for (const character of JSON.stringify(signatures).replace(/\s/g, ""))
+    hash = Math.imul(hash ^ (character.codePointAt(0) as number), 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, "0");
 }

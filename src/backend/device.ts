@@ -1,5 +1,6 @@
 // A device: the kernels of a backend and the memory that they work on.
 
+import { platform } from "#platform";
 import { fail } from "../errors.ts";
 import { rngState } from "../random.ts";
 import type { Addon } from "./addon.ts";
@@ -10,7 +11,7 @@ import { KernelCounts, makeDispatchTable } from "./dispatch.ts";
 import type { DType, Kernels } from "./kernels.ts";
 import { Storage as DeviceStorage } from "./memory.ts";
 import { Pool } from "./pool.ts";
-import { MatmulTuning } from "./tuning.ts";
+import type { MatmulTuning } from "./tuning.ts";
 
 export type { Buffer } from "./buffers.ts";
 export type { DType, Floats, Kernels } from "./kernels.ts";
@@ -57,7 +58,7 @@ export class Device {
       addon?.releaseGraph();
       invalidateCaptures();
     });
-    this.tuning = addon && "matmulTable" in addon ? new MatmulTuning(addon) : null;
+    this.tuning = platform.makeTuning(addon);
     this.kernels = makeDispatchTable(addon?.kernels ?? {}, this.calls, {
       onFallback: () => {
         if (this.captureLog) this.captureLog.isComplete = false;

@@ -1,8 +1,8 @@
 // The devices of this machine, by name, and the default device. `ts` always exists; the others need
 // an addon, and say why if it is missing.
 
-import { isMainThread } from "node:worker_threads";
-import { type Addon, addonOf } from "./addon.ts";
+import { platform } from "#platform";
+import type { Addon } from "./addon.ts";
 import { Device, type DeviceName } from "./device.ts";
 import { reference } from "./ts/index.ts";
 
@@ -13,7 +13,7 @@ let hasWarned = false;
 
 /** Returns the addon of a device, null if it needs none, or the reason why it is not available. */
 function findAddon(name: DeviceName): Addon | null | string {
-  return name === "ts" ? null : addonOf(name);
+  return name === "ts" ? null : platform.addonOf(name);
 }
 
 /**
@@ -39,10 +39,10 @@ export function device(name: DeviceName | "auto" | Device): Device {
 
 /** Warns once that the C++ addon is missing. setDefaultDevice("ts") prevents it. */
 function warnOfFallback(): void {
-  if (hasWarned || !isMainThread) return;
+  if (hasWarned) return;
   hasWarned = true;
-  const reason = addonOf("cpu");
-  process.emitWarning(`tinybard uses the device ts, which is much slower than cpu: ${reason}`);
+  const reason = platform.addonOf("cpu");
+  platform.warn(`tinybard uses the device ts, which is much slower than cpu: ${reason}`);
 }
 
 export interface DeviceInfo {
@@ -89,12 +89,12 @@ export function setDefaultDevice(name: DeviceName | "auto" | Device): void {
 
 /** Sets the number of threads of the device cpu, including the caller's; returns the number. */
 export function setThreads(count: number): number {
-  const addon = addonOf("cpu");
+  const addon = platform.addonOf("cpu");
   return typeof addon === "string" ? 1 : addon.threads(count);
 }
 
 /** Makes the calling JavaScript thread compute without the thread pool, which others then have. */
 export function workAlone(): void {
-  const addon = addonOf("cpu");
+  const addon = platform.addonOf("cpu");
   if (typeof addon !== "string") addon.alone();
 }

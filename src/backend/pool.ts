@@ -1,6 +1,7 @@
 // The pool that recycles the buffers of a device. What a program frees returns to the pool at once;
 // what it drops is left to the garbage collector, which the pool asks for help on a GPU.
 
+import { platform } from "#platform";
 import type { Allocator, Buffer } from "./buffers.ts";
 import { type Finalizer, Finalizers } from "./finalizers.ts";
 import type { DType } from "./kernels.ts";
@@ -34,7 +35,7 @@ export class Pool {
   /** The number of buffers that were allocated, rather than taken from the cache. */
   allocations = 0;
   /** Fills returned buffers with NaN, so that a test notices a use after free. */
-  poison = process.env.TINYBARD_POISON === "1";
+  poison = platform.env.TINYBARD_POISON === "1";
   readonly #free = new Map<string, Buffer[]>();
   readonly #memory: Allocator;
   readonly #parent: Pool | null; // the pool of the device, if this is that of a captured step

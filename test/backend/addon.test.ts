@@ -9,7 +9,8 @@ import { types } from "node:util";
 import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { addonOf, type CapturedGraph, type CpuAddon } from "#src/backend/addon.js";
+import type { CapturedGraph, CpuAddon } from "#src/backend/addon.js";
+import { addonOf } from "#src/backend/platform/node.js";
 import { reference } from "#src/backend/ts/index.js";
 import {
   type Allocate,

@@ -2,8 +2,8 @@
 // process, and all return what the reference kernel returns, or fail where it fails.
 
 import * as assert from "uvu/assert";
-import { addonOf } from "#src/backend/addon.js";
 import type { Buffer, Device, Kernels } from "#src/backend/device.js";
+import { addonOf } from "#src/backend/platform/node.js";
 import { reference } from "#src/backend/ts/index.js";
 import { assertClose, eachDevice } from "../support/harness.js";
 import {

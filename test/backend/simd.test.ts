@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { addonOf } from "#src/backend/addon.js";
+import { addonOf } from "#src/backend/platform/node.js";
 
 const test = suite("simd");
 const addon = addonOf("cpu");

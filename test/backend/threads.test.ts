@@ -4,7 +4,8 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { addonOf, type CpuAddon } from "#src/backend/addon.js";
+import type { CpuAddon } from "#src/backend/addon.js";
+import { addonOf } from "#src/backend/platform/node.js";
 import { reference } from "#src/backend/ts/index.js";
 import {
   createArguments,

@@ -4,8 +4,9 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { addonOf, type CpuAddon } from "#src/backend/addon.js";
+import type { CpuAddon } from "#src/backend/addon.js";
 import type { Kernels } from "#src/backend/kernels.js";
+import { addonOf } from "#src/backend/platform/node.js";
 import { reference } from "#src/backend/ts/index.js";
 
 const test = suite("vecmath");

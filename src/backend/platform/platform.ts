@@ -1,0 +1,24 @@
+// The interface to the platform, Node or a browser. Import it from "#platform": the field `imports`
+// of package.json chooses node.ts or browser.ts, so that a bundle for browsers has no Node modules.
+
+import type { Addon, CpuAddon, CudaAddon } from "../addon.ts";
+import type { MatmulTuning } from "../tuning.ts";
+
+/** The devices that need an addon. */
+export type AddonName = "cpu" | "cuda" | "cuda-emulator";
+
+/** What depends on where the library runs. */
+export interface Platform {
+  /** The environment variables; none in a browser. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Returns the addon of a device, or the reason why it is not available. */
+  addonOf(name: "cpu"): CpuAddon | string;
+  addonOf(name: "cuda" | "cuda-emulator"): CudaAddon | string;
+  addonOf(name: AddonName): Addon | string;
+  /** Shows a warning to the developer, from the main thread only. */
+  warn(message: string): void;
+  /** Returns the matmul tuning of an addon; null if it has none. */
+  makeTuning(addon: Addon | null): MatmulTuning | null;
+  /** Resolves in a later task, after events and timers that are due. */
+  nextTask(): Promise<void>;
+}

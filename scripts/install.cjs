@@ -1,10 +1,13 @@
-// Builds the C++ addon, build/Release/cpu.node, from binding.gyp. Runs when the package is
-// installed and for `npm run build:native`. tinybard also works without the addon, so a failed
-// build prints one line and does not fail the installation. CommonJS, because it runs before
-// anything is compiled.
+// Prepares a fast backend when the package is installed, and for `npm run build:native`.
+// In a clone: builds the C++ addon, build/Release/cpu.node, from binding.gyp. Without a compiler,
+// builds the WebAssembly module instead, which needs only a development dependency.
+// In node_modules: the package contains prebuilt addons, and this builds one only where none of
+// them works. tinybard also works without all this, so a failure prints one line and does not fail
+// the installation. CommonJS, because it runs before anything is compiled.
 //
 // usage: node scripts/install.cjs [--require]
-// --require, or TINYBARD_NATIVE=require: a failure exits with code 1.
+// --require: builds the C++ addon in any case; a failure exits with code 1.
+// TINYBARD_NATIVE=require: a missing addon exits with code 1.
 // TINYBARD_NATIVE=skip: builds nothing.
 
 "use strict";
@@ -19,6 +22,8 @@ const logFile = path.join(root, "build", "install.log");
 const isDependency = root.split(path.sep).includes("node_modules");
 const logName = isDependency ? logFile : "build/install.log";
 const retry = isDependency ? `node "${__filename}" --require` : "npm run build:native";
+const builtAddon = "build/Release/cpu.node";
+const prebuiltAddon = `prebuilds/${process.platform}-${process.arch}/cpu.node`;
 let log; // file descriptor of the log, opened before the first command runs
 
 main(process.argv.slice(2));
@@ -28,8 +33,9 @@ function main(args) {
   if (unknown !== undefined) {
     return fail(`unknown argument ${JSON.stringify(unknown)}, expected --require or nothing`);
   }
+  const isExplicit = args.length > 0;
   // The flag overrides the environment.
-  const mode = args.length > 0 ? "require" : (process.env.TINYBARD_NATIVE ?? "");
+  const mode = isExplicit ? "require" : (process.env.TINYBARD_NATIVE ?? "");
   if (!["", "skip", "require"].includes(mode)) {
     return fail(`TINYBARD_NATIVE is ${JSON.stringify(mode)}, expected skip, require or unset`);
   }
@@ -38,27 +44,75 @@ function main(args) {
     return;
   }
 
-  // npm prepares a dependency from a git repository in a temporary clone, packs it, and installs
-  // the package, where this script runs again. An addon in the clone would be thrown away.
-  if (process.env._PACOTE_NO_PREPARE_ && args.length === 0) return;
-
   let problem = "was not built";
   try {
     fs.mkdirSync(path.dirname(logFile), { recursive: true });
     log = fs.openSync(logFile, "w");
-    build(process.platform === "win32" ? {} : findTools());
+    // npm prepares a dependency from a git repository in a temporary clone, packs it, and installs
+    // the package, where this script runs again. An addon in the clone would be thrown away.
+    if (process.env._PACOTE_NO_PREPARE_ && !isExplicit) return prepareForPacking();
+    if (isDependency && !isExplicit && hasPrebuiltAddon()) return;
+    build(findTools());
     problem = "was built but does not load";
-    load();
+    const error = findLoadError(builtAddon);
+    if (error) throw new Error(error);
     console.log("tinybard: built the C++ addon");
   } catch (error) {
-    const details = log === undefined ? "" : `Log: ${logName}; `;
+    const isRequired = mode === "require";
+    const substitute = isRequired ? describeSubstitute() : findSubstitute();
     const line = [
       `the C++ addon ${problem} (${error.message});`,
-      "without it, tinybard uses the slower TypeScript backend.",
-      `${details}try again: ${retry}`,
+      substitute,
+      `${log === undefined ? "" : `Log: ${logName}; `}try again: ${retry}`,
     ];
-    fail(line.join(" "), mode === "require" ? 1 : 0);
+    fail(line.join(" "), isRequired ? 1 : 0);
   }
+}
+
+/** Returns true if the package contains an addon that works on this machine. */
+function hasPrebuiltAddon() {
+  return fs.existsSync(path.join(root, prebuiltAddon)) && !findLoadError(prebuiltAddon);
+}
+
+/** In the temporary clone of a git dependency: adds the WebAssembly module where it is needed. */
+function prepareForPacking() {
+  try {
+    findTools();
+  } catch {
+    if (buildModule() !== null) return; // then the TypeScript backend is used
+    const folder = path.join(root, "prebuilds", "wasm");
+    fs.cpSync(path.join(root, "build-wasm"), folder, { recursive: true });
+  }
+}
+
+/** In a clone, builds the WebAssembly module. Describes the backend that is used. */
+function findSubstitute() {
+  if (isDependency || log === undefined) return describeSubstitute();
+  const problem = buildModule();
+  if (problem === null) return "built the WebAssembly module, which is about half as fast.";
+  return `the WebAssembly module was not built either (${problem}); ${describeSubstitute()}`;
+}
+
+/** Describes the backend that is used without the addon. */
+function describeSubstitute() {
+  const hasModule = ["build-wasm", "prebuilds/wasm"].some((folder) =>
+    fs.existsSync(path.join(root, folder, "kernels-relaxed.wasm")),
+  );
+  return hasModule
+    ? "tinybard uses the WebAssembly module, which is about half as fast."
+    : "tinybard uses the TypeScript backend, which is about 40 times slower.";
+}
+
+/** Builds the WebAssembly module that all supported versions of Node run. Returns null, or why not. */
+function buildModule() {
+  try {
+    require.resolve("@yowasp/clang");
+  } catch {
+    return "no @yowasp/clang: a development dependency, which --omit=dev leaves out";
+  }
+  const { ok, outcome, output } = run(process.execPath, ["scripts/wasm.mjs", "relaxed"]);
+  if (ok) return null;
+  return /^\w*Error: (.*)$/m.exec(output)?.[1] ?? outcome;
 }
 
 /** Prints an error on one line. No process.exit(), which may truncate the output. */
@@ -70,6 +124,7 @@ function fail(message, code = 1) {
 /** Throws if a build tool is missing. Returns the environment that selects the compiler found. */
 function findTools() {
   const { env, platform } = process;
+  if (platform === "win32") return {}; // node-gyp finds Visual Studio
   const pythons = [
     env.NODE_GYP_FORCE_PYTHON,
     env.npm_config_python,
@@ -123,23 +178,30 @@ function build(env) {
   throw new Error(message ?? outcome);
 }
 
-/** Returns the path of node-gyp: the pinned dependency, otherwise the one bundled with npm. */
+/** Returns the path of node-gyp: the development dependency, or the one bundled with npm. */
 function findNodeGyp() {
   try {
     return require.resolve("node-gyp/bin/node-gyp.js");
   } catch {
-    const bundled = process.env.npm_config_node_gyp;
-    if (bundled && fs.existsSync(bundled)) return bundled;
-    throw new Error("no node-gyp: install the package's dependencies");
+    const folder = path.dirname(process.execPath);
+    const inNpm = "node_modules/npm/node_modules/node-gyp/bin/node-gyp.js";
+    const files = [
+      process.env.npm_config_node_gyp ?? "",
+      path.join(folder, inNpm), // on Windows
+      path.join(folder, "..", "lib", inNpm),
+    ];
+    const bundled = files.find((file) => file && fs.existsSync(file));
+    if (bundled) return bundled;
+    throw new Error("no node-gyp: npm install node-gyp");
   }
 }
 
-/** Loads the addon in a process of its own, because it might crash. */
-function load() {
-  const code = "require('./build/Release/cpu.node')";
+/** Loads an addon in a process of its own, because it might crash. Returns null, or the error. */
+function findLoadError(file) {
+  const code = `require(${JSON.stringify(`./${file}`)})`;
   // Without LD_BIND_NOW, Linux reports an undefined function only when it is called.
   const { ok, outcome, output } = run(process.execPath, ["-e", code], { LD_BIND_NOW: "1" });
-  if (!ok) throw new Error(/^\w*Error: (.*)$/m.exec(output)?.[1] ?? outcome);
+  return ok ? null : (/^\w*Error: (.*)$/m.exec(output)?.[1] ?? outcome);
 }
 
 /** Runs a command in the package's folder. Its output is appended to the log and returned. */

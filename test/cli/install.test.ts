@@ -1,4 +1,5 @@
-// scripts/install.cjs on a small project: the addon that it builds and the messages of its failures.
+// scripts/install.cjs on a small project: the addon that it builds, the WebAssembly module that it
+// builds instead, the prebuilt addon that it leaves as it is, and the messages of its failures.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -7,6 +8,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -36,6 +38,15 @@ NAPI_MODULE_INIT() {
 }
 `;
 
+/** Stands in for scripts/wasm.mjs, which takes half a minute. */
+const moduleBuild = `
+import { mkdirSync, writeFileSync } from "node:fs";
+if (process.env.BROKEN_CLANG) throw new Error("no memory");
+mkdirSync("build-wasm", { recursive: true });
+for (const variant of process.argv.slice(2))
+  writeFileSync("build-wasm/kernels-" + variant + ".wasm", "");
+`;
+
 /** Creates a package in folder/name, with a copy of the script and the source of an addon. */
 function project(name: string, code = source("42")) {
   const root = join(folder, name);
@@ -44,17 +55,20 @@ function project(name: string, code = source("42")) {
   const script = fileURLToPath(new URL("../../scripts/install.cjs", import.meta.url));
   copyFileSync(script, path("scripts/install.cjs"));
   writeFileSync(path("package.json"), `{ "name": "small", "type": "module" }`);
+  writeFileSync(path("scripts/wasm.mjs"), moduleBuild);
   const target = { target_name: "cpu", sources: ["cpu.cc"] };
   writeFileSync(path("binding.gyp"), JSON.stringify({ targets: [target] }));
   writeFileSync(path("cpu.cc"), code);
-  return {
+  const small = {
     path,
     addon: path("build/Release/cpu.node"),
     log: () => readFileSync(path("build/install.log"), "utf8"),
     write: (text: string) => writeFileSync(path("cpu.cc"), text),
+    /** The program that runs the script. */
+    node: process.execPath,
     install(env: Record<string, string | undefined> = {}, ...flags: string[]) {
       const args = [path("scripts/install.cjs"), ...flags];
-      const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+      const { status, stdout, stderr } = spawnSync(small.node, args, {
         encoding: "utf8",
         cwd: folder, // the script does not depend on the working directory
         env: {
@@ -77,13 +91,22 @@ function project(name: string, code = source("42")) {
       return stdout.trim();
     },
   };
+  return small;
 }
 
-/** The line that is printed on failure: the problem, its effect, the log, and the next step. */
-function failure(problem: string, log = "build/install\\.log", retry = "npm run build:native") {
-  const effect = "without it, tinybard uses the slower TypeScript backend\\.";
+const builtModule = "built the WebAssembly module, which is about half as fast\\.";
+const usesModule = "tinybard uses the WebAssembly module, which is about half as fast\\.";
+const usesTypeScript = "tinybard uses the TypeScript backend, which is about 40 times slower\\.";
+
+/** The line that is printed on failure: the problem, what is used, the log, and the next step. */
+function failure(
+  problem: string,
+  substitute = builtModule,
+  log = "build/install\\.log",
+  retry = "npm run build:native",
+) {
   const next = `Log: ${log}; try again: ${retry}`;
-  return new RegExp(`^tinybard: the C\\+\\+ addon ${problem}; ${effect} ${next}\n$`);
+  return new RegExp(`^tinybard: the C\\+\\+ addon ${problem}; ${substitute} ${next}\n$`);
 }
 
 test("TINYBARD_NATIVE=skip builds nothing", () => {
@@ -100,8 +123,18 @@ test("in npm's temporary clone of a git dependency: builds nothing, unless it is
   const env = { _PACOTE_NO_PREPARE_: "git+file:///x", CXX: nowhere };
   const { code, out, err } = install(env);
   assert.equal([code, out, err], [0, "", ""]);
-  assert.not.ok(existsSync(path("build")));
+  assert.not.ok(existsSync(path("build/Release")));
   assert.is(install(env, "--require").code, 1);
+});
+
+test("in that clone, without a compiler: adds the WebAssembly module to the package", () => {
+  const { install, path } = project("packed");
+  const env = { _PACOTE_NO_PREPARE_: "git+file:///x", PATH: nowhere };
+  const { code, out, err } = install(env);
+  assert.equal([code, out, err], [0, "", ""]);
+  assert.not.ok(existsSync(path("build/Release")));
+  if (process.platform !== "win32")
+    assert.ok(existsSync(path("prebuilds/wasm/kernels-relaxed.wasm")));
 });
 
 test("an unknown value or argument is an error", () => {
@@ -119,24 +152,36 @@ if (process.platform === "win32") {
   console.log("skipped: install: the script looks for tools on Linux and macOS only");
 } else {
   test("without a C++ compiler: one line, and exit code 1 only where the addon is required", () => {
-    const { install, addon, log } = project("compiler");
+    const { install, addon, log, path } = project("compiler");
     const none = { CC: nowhere, CXX: nowhere };
-    const expectedLine = failure(
-      `was not built \\(.*no C\\+\\+ compiler: CXX is ${nowhere}, which .*\\)`,
-    );
-    for (const [env, flags, expected] of [
-      [{}, [], 0],
-      [{ TINYBARD_NATIVE: "" }, [], 0],
-      [{ TINYBARD_NATIVE: "require" }, [], 1],
-      [{ TINYBARD_NATIVE: "skip" }, ["--require"], 1], // the flag overrides the environment
+    const problem = `was not built \\(.*no C\\+\\+ compiler: CXX is ${nowhere}, which .*\\)`;
+    for (const [env, flags, expected, substitute] of [
+      [{ TINYBARD_NATIVE: "require" }, [], 1, usesTypeScript],
+      [{}, [], 0, builtModule],
+      [{ TINYBARD_NATIVE: "" }, [], 0, builtModule],
+      [{ TINYBARD_NATIVE: "skip" }, ["--require"], 1, usesModule], // the flag has precedence
     ] as const) {
       const { code, out, err } = install({ ...none, ...env }, ...flags);
       assert.is(code, expected);
       assert.is(out, "");
-      assert.match(err, expectedLine);
+      assert.match(err, failure(problem, substitute));
     }
+    assert.ok(existsSync(path("build-wasm/kernels-relaxed.wasm")));
     assert.match(log(), `$ ${nowhere} --version\n`);
     assert.not.ok(existsSync(addon));
+  });
+
+  test("without a C++ compiler and @yowasp/clang, or if it fails: the line says so", () => {
+    const { install } = project("typescript");
+    for (const [env, reason] of [
+      [{ NODE_PATH: undefined }, "no @yowasp/clang: a development dependency, .* --omit=dev .*"],
+      [{ BROKEN_CLANG: "1" }, "no memory"],
+    ] as const) {
+      const { code, err } = install({ CXX: nowhere, ...env });
+      const module = `the WebAssembly module was not built either \\(${reason}\\); `;
+      assert.is(code, 0);
+      assert.match(err, failure("was not built \\(.*\\)", module + usesTypeScript));
+    }
   });
 
   test("without any tool: the line names all of them", () => {
@@ -156,7 +201,7 @@ test("a build folder that cannot be created: one line, without a log", () => {
   assert.is(code, 0);
   assert.match(
     err,
-    /^tinybard: the C\+\+ addon was not built \(E.*\);.* backend\. try again: .*\n$/,
+    /^tinybard: the C\+\+ addon was not built \(E.*\);.* backend, .* try again: .*\n$/,
   );
 });
 
@@ -182,7 +227,8 @@ if (missing) {
       const { code, out, err } = install(env);
       assert.is(code, expected);
       assert.is(out, "");
-      assert.match(err, failure("was not built \\(cpu\\.cc:1:1: error: .*\\)"));
+      const problem = "was not built \\(cpu\\.cc:1:1: error: .*\\)";
+      assert.match(err, failure(problem, expected ? usesModule : builtModule));
       assert.match(log(), "gyp ERR! not ok");
     }
     assert.ok(readFileSync(addon).equals(bytes), "the last good addon has changed");
@@ -200,14 +246,26 @@ if (missing) {
     assert.match(err, failure("was built but does not load \\(.*nobody.*\\)"));
     const crash = project("crash", source("(__builtin_trap(), 1)")).install({}, "--require");
     assert.is(crash.code, 1);
-    assert.match(crash.err, failure("was built but does not load \\(killed by SIG[A-Z]+\\)"));
+    const problem = "was built but does not load \\(killed by SIG[A-Z]+\\)";
+    assert.match(crash.err, failure(problem, usesTypeScript));
   });
 
-  test("without node-gyp: the line says so", () => {
-    const { install } = project("gyp");
-    const { code, err } = install({ NODE_PATH: undefined });
+  test("node-gyp is that of npm if it is not a dependency; without it, the line says so", () => {
+    const copied = project("gyp");
+    copied.node = copied.path("bin/node"); // has no npm next to it
+    mkdirSync(copied.path("bin"));
+    copyFileSync(process.execPath, copied.node);
+    const env = { NODE_PATH: undefined };
+    const none = copied.install(env);
+    assert.is(none.code, 0);
+    assert.match(none.err, /was not built \(no node-gyp: npm install node-gyp\);/);
+
+    const folder = copied.path("lib/node_modules/npm/node_modules/node-gyp/bin");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "node-gyp.js"), `throw new Error("gyp of npm")`);
+    const { code } = copied.install(env);
     assert.is(code, 0);
-    assert.match(err, failure("was not built \\(no node-gyp: install .* dependencies\\)"));
+    assert.match(copied.log(), "gyp of npm");
   });
 
   test("as a dependency: the line has full paths, and a command that works in any folder", () => {
@@ -215,10 +273,36 @@ if (missing) {
     const { code, err } = install();
     assert.is(code, 0);
     const [log, script] = ["build/install.log", "scripts/install.cjs"].map(path);
-    assert.match(err, failure("was not built \\(.*\\)", log, `node "${script}" --require`));
+    const expected = failure(
+      "was not built \\(.*\\)",
+      usesTypeScript,
+      log,
+      `node "${script}" --require`,
+    );
+    assert.match(err, expected);
+    assert.not.ok(existsSync(path("build-wasm"))); // its compiler is a development dependency
+    mkdirSync(path("prebuilds/wasm"), { recursive: true });
+    writeFileSync(path("prebuilds/wasm/kernels-relaxed.wasm"), "");
+    assert.match(install().err, new RegExp(usesModule));
     write(source("44"));
     assert.is(install({}, "--require").code, 0);
     assert.is(answer(), "44");
+  });
+
+  test("as a dependency: builds nothing if the package contains an addon that loads", () => {
+    const { install, path, addon, answer } = project("prebuilt/node_modules/tinybard");
+    const folder = path(`prebuilds/${process.platform}-${process.arch}`);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "cpu.node"), "built for another system");
+    assert.is(install().out, "tinybard: built the C++ addon\n");
+    renameSync(addon, join(folder, "cpu.node"));
+    for (const mode of ["", "require"]) {
+      const { code, out, err } = install({ TINYBARD_NATIVE: mode });
+      assert.equal([code, out, err], [0, "", ""]);
+      assert.not.ok(existsSync(addon));
+    }
+    assert.is(install({}, "--require").code, 0); // builds in any case
+    assert.is(answer(), "42");
   });
 }
 

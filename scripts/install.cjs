@@ -103,7 +103,7 @@ function describeSubstitute() {
     : "tinybard uses the TypeScript backend, which is about 40 times slower.";
 }
 
-/** Builds the WebAssembly module that all supported versions of Node run. Returns null, or why not. */
+/** Builds the WebAssembly module for all versions of Node. Returns null, or the problem. */
 function buildModule() {
   try {
     require.resolve("@yowasp/clang");

@@ -1,9 +1,17 @@
 // Messages that depend on how tinybard was installed, and the warning without the C++ addon.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { formatCommand, rebuildCommand } from "#src/installation.js";
@@ -67,5 +75,63 @@ test("the program prints the warning on stderr, without the number of the proces
   assert.match(stderr, /^warning: tinybard uses the device ts/);
   assert.match(stdout, /^ts +works: .*; the default device$/m);
 });
+
+const platform = `${process.platform}-${process.arch}`;
+const built = "build/Release/cpu.node";
+const prebuilt = `prebuilds/${platform}/cpu.node`;
+const addon = join(root, built);
+
+const installed = join(folder, "project", "node_modules", "tinybard");
+test.before(() => {
+  for (const part of ["package.json", "dist"])
+    cpSync(join(root, part), join(installed, part), { recursive: true });
+});
+
+/** Puts only these addons into an installed package; returns the line of `doctor` on a device. */
+function diagnose(files: Record<string, "good" | "bad">, device = "cpu"): string {
+  for (const part of ["build", "prebuilds"])
+    rmSync(join(installed, part), { recursive: true, force: true });
+  for (const [name, quality] of Object.entries(files)) {
+    mkdirSync(dirname(join(installed, name)), { recursive: true });
+    if (quality === "good") copyFileSync(addon, join(installed, name));
+    else writeFileSync(join(installed, name), "built for another system");
+  }
+  const { TINYBARD_ADDON, ...env } = process.env;
+  const program = join(installed, "dist", "cli", "index.js");
+  const { stdout, stderr } = spawnSync(process.execPath, [program, "doctor"], {
+    encoding: "utf8",
+    env,
+  });
+  const line = stdout.split("\n").find((text) => text.startsWith(`${device} `));
+  assert.ok(line, stdout + stderr);
+  return line;
+}
+
+test("without a build and a prebuilt addon, the reason names the platform", () => {
+  const reason = `cpu +missing: no C\\+\\+ addon: the package contains none for ${platform}; npm rebuild`;
+  assert.match(diagnose({}), new RegExp(reason));
+});
+
+if (existsSync(addon)) {
+  test("an addon built here is preferred to a prebuilt one", () => {
+    assert.match(diagnose({ [prebuilt]: "good" }), `(${join(prebuilt)}); the default device`);
+    assert.match(
+      diagnose({ [built]: "good", [prebuilt]: "good" }),
+      `(${join(built)}); the default`,
+    );
+    assert.match(diagnose({ [built]: "good", [prebuilt]: "bad" }), `(${join(built)}); the default`);
+  });
+
+  test("an addon that does not load is passed over, and the reason is shown", () => {
+    assert.match(diagnose({ [built]: "bad", [prebuilt]: "good" }), `(${join(prebuilt)}); the def`);
+    assert.match(
+      diagnose({ [prebuilt]: "bad" }),
+      /missing: no C\+\+ addon: the prebuilt one: .+; npm/,
+    );
+    assert.match(diagnose({ [prebuilt]: "bad" }, "ts"), "; the default device");
+  });
+} else {
+  console.log(`skipped: installation: prebuilt addons: ${built} has not been built`);
+}
 
 test.run();

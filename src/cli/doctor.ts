@@ -1,8 +1,11 @@
 // tinybard doctor: lists all devices and, for those that are not available, the reason.
 
 import { availableParallelism, cpus } from "node:os";
+import { relative } from "node:path";
 import type { Addon } from "../backend/addon.ts";
 import { device, devices } from "../backend/devices.ts";
+import { fileOf } from "../backend/platform/node.ts";
+import { root } from "../installation.ts";
 import type { Command } from "./command.ts";
 import { findGPU, findNvccVersion } from "./cuda.ts";
 
@@ -32,7 +35,9 @@ function describe(entry: ReturnType<typeof devices>[number], isDefault: boolean)
   const { addon } = device(name);
   const kernels = `${native} native kernels, ${missing.length} in TypeScript`;
   const hardware = addon ? `, ${describeHardware(addon)}` : "";
-  return `works: ${kernels}${hardware}${isDefault ? "; the default device" : ""}`;
+  const file = fileOf(name); // built here, or prebuilt
+  const origin = file ? ` (${relative(root, file)})` : "";
+  return `works: ${kernels}${hardware}${origin}${isDefault ? "; the default device" : ""}`;
 }
 
 function describeHardware(addon: Addon): string {

@@ -9,10 +9,22 @@ import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
+/** Returns the contents of binding.gyp: without comments, it is JavaScript. */
+function readGyp() {
+  const text = readFileSync(join(root, "binding.gyp"), "utf8").replace(/^\s*#.*$/gm, "");
+  return new Function(`return (${text})`)();
+}
+
+/** Returns the flags with which node-gyp compiles all targets, here and of its own. */
+export function readDefaultFlags() {
+  const { cflags, cflags_cc, defines } = readGyp().target_defaults;
+  const nodeGyp = ["-fno-rtti", "-fno-strict-aliasing"];
+  return [...cflags_cc, ...nodeGyp, ...cflags, ...defines.map((define) => `-D${define}`)];
+}
+
 /** Returns the targets of binding.gyp for a processor: their sources, defines and flags. */
 function readTargets(arch) {
-  const text = readFileSync(join(root, "binding.gyp"), "utf8").replace(/^\s*#.*$/gm, "");
-  const gyp = new Function(`return (${text})`)(); // without comments, it is JavaScript
+  const gyp = readGyp();
   const matching = (conditions = []) =>
     conditions
       .filter(([condition]) => condition === `target_arch == '${arch}'`)
@@ -44,20 +56,32 @@ export function run(command, args, env = {}) {
   });
 }
 
+/** Compiles and links targets as `compile` does; the linker gets the flags of the compiler too. */
+export async function build(file, { linkFlags, ...options }) {
+  const objects = await compile(dirname(file), options);
+  await link(file, [options.cxx, ...options.flags, ...objects, ...linkFlags]);
+}
+
+/** Runs a linker's command. */
+export async function link(file, [command, ...args]) {
+  if ((await run(command, [...args, "-o", file])) !== 0)
+    throw new Error(`${command} cannot link ${file}`);
+}
+
 /**
- * Compiles the targets for which `isWanted(name)` is true, and `extraSources`, and links them into
- * `file`. The flags of binding.gyp are added to `flags`.
+ * Compiles the targets for which `isWanted(name)` is true, and `extraSources`, into `folder`, and
+ * returns the object files. The flags of binding.gyp are added to `flags`.
  */
-export async function build(
-  file,
-  { cxx, arch, flags, linkFlags, isWanted = () => true, extraSources = [] },
+export async function compile(
+  folder,
+  { cxx, arch, flags, isWanted = () => true, extraSources = [] },
 ) {
   const targets = readTargets(arch).filter(({ name }) => isWanted(name));
   targets.push({ name: "extra", sources: extraSources, defines: [], flags: [] });
   const jobs = targets.flatMap((target) =>
     target.sources.map((source) => {
       const name = source.replaceAll("/", "-").replace(/cpp$/, "o");
-      const object = join(dirname(file), target.name, name);
+      const object = join(folder, target.name, name);
       const defines = target.defines.map((define) => `-D${define}`);
       const args = ["-std=c++17", "-c", ...flags, ...defines, ...target.flags, source];
       return { object, args: [...args, "-o", object] };
@@ -65,8 +89,14 @@ export async function build(
   );
 
   const native = readdirSync(join(root, "native"), { recursive: true });
-  const sources = [...native.map((path) => `native/${path}`), ...extraSources, "binding.gyp"];
-  const newest = Math.max(...sources.map((path) => getMtime(join(root, path))));
+  const scripts = readdirSync(join(root, "scripts"));
+  const inputs = [
+    ...native.map((path) => `native/${path}`),
+    ...scripts.filter((name) => name.endsWith(".mjs")).map((name) => `scripts/${name}`),
+    ...extraSources,
+    "binding.gyp",
+  ];
+  const newest = Math.max(...inputs.map((path) => getMtime(join(root, path))));
   const outdated = jobs.filter(({ object }) => getMtime(object) < newest);
   const compileOutdated = async () => {
     for (let job = outdated.shift(); job; job = outdated.shift()) {
@@ -75,9 +105,7 @@ export async function build(
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, compileOutdated));
-  const objects = jobs.map(({ object }) => object);
-  const linked = await run(cxx, [...flags, ...objects, ...linkFlags, "-o", file]);
-  if (linked !== 0) throw new Error(`${cxx} cannot link ${file}`);
+  return jobs.map(({ object }) => object);
 }
 
 /** Returns the modification time in milliseconds, 0 if the file does not exist. */

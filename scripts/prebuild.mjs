@@ -1,0 +1,145 @@
+// Builds the addons that are published in the package, prebuilds/TARGET/cpu.node, from binding.gyp.
+// They run without a C++ library installed: libstdc++ is linked statically.
+//
+// usage: npm run build:prebuilds [-- TARGET...]
+// Not `npm run prebuild`, which npm would run before each `npm run build`.
+// By default: all targets whose compilers are installed. Needs Debian's packages (`packages` below)
+// and the headers of Node.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { canRun, compile, link, readDefaultFlags, root } from "./compile.mjs";
+
+const require = createRequire(import.meta.url);
+const mingw = "x86_64-w64-mingw32";
+
+const targets = {
+  "linux-x64": {
+    arch: "x64",
+    cxx: "g++",
+    tools: ["g++"],
+    packages: ["g++"],
+    isSupported: process.platform === "linux" && process.arch === "x64",
+    build: buildLinux,
+  },
+  "linux-arm64": {
+    arch: "arm64",
+    cxx: "aarch64-linux-gnu-g++",
+    tools: ["aarch64-linux-gnu-g++"],
+    packages: ["g++-aarch64-linux-gnu"],
+    isSupported: true,
+    build: buildLinux,
+  },
+  // g++ for Windows may put AVX registers at misaligned addresses (GCC bug 54412), so clang compiles.
+  "win32-x64": {
+    arch: "x64",
+    cxx: "clang++",
+    tools: ["clang++", `${mingw}-g++-posix`, `${mingw}-nm`, `${mingw}-dlltool`],
+    packages: ["clang", "g++-mingw-w64-x86-64-posix"],
+    isSupported: true,
+    build: buildWindows,
+  },
+};
+
+/** Links with g++. The addon finds the functions of Node in the program that loads it. */
+async function buildLinux(target, folder, file, flags) {
+  const options = { ...target, flags: [...flags, "-fPIC", "-pthread"] };
+  const objects = await compile(folder, options);
+  const linkFlags = ["-shared", "-pthread", "-static-libstdc++", "-static-libgcc", "-s"];
+  await link(file, [target.cxx, ...objects, ...linkFlags]);
+}
+
+/** Compiles with clang and links with g++ of mingw. */
+async function buildWindows(target, folder, file, flags) {
+  const library = join(capture(`${mingw}-g++-posix`, "-print-libgcc-file-name"), "..");
+  const include = join(library, "include", "c++");
+  const headers = [include, join(include, mingw)].flatMap((path) => ["-isystem", path]);
+  const objects = await compile(folder, {
+    ...target,
+    flags: [`--target=${mingw}`, ...flags, "-Wno-unknown-warning-option", ...headers],
+    extraSources: ["native/delay_load.cpp"],
+  });
+
+  // The import library of the program that loads the addon, with the functions that it calls.
+  const undefinedSymbols = capture(`${mingw}-nm`, "--undefined-only", ...objects);
+  const functions = [...undefinedSymbols.matchAll(/ (?:__imp_)?(napi_\w+)$/gm)].map(
+    ([, name]) => name,
+  );
+  const definitions = join(folder, "node.def");
+  const importLibrary = join(folder, "libnode.a");
+  writeFileSync(
+    definitions,
+    `LIBRARY node.exe\nEXPORTS\n${[...new Set(functions)].sort().join("\n")}\n`,
+  );
+  capture(`${mingw}-dlltool`, "-d", definitions, "--output-delaylib", importLibrary);
+
+  const linkFlags = ["-shared", "-static", "-s", "-Wl,--no-insert-timestamp,--no-warnings"];
+  await link(file, [`${mingw}-g++-posix`, ...objects, importLibrary, ...linkFlags]);
+}
+
+/** Runs a tool and returns what it prints. */
+function capture(command, ...args) {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${stderr}`);
+  return stdout.trim();
+}
+
+/** Returns a folder with node_api.h, the same for all platforms; node-gyp may download it. */
+function findHeaders() {
+  const installed = join(dirname(process.execPath), "..", "include", "node");
+  const cache = {
+    darwin: join(homedir(), "Library", "Caches"),
+    win32: process.env.LOCALAPPDATA ?? "",
+  };
+  const devdir = process.env.npm_config_devdir ?? [
+    cache[process.platform] ?? process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"),
+    "node-gyp",
+  ];
+  const downloaded = join(...[devdir].flat(), process.versions.node, "include", "node");
+  const find = () => [installed, downloaded].find((path) => existsSync(join(path, "node_api.h")));
+  if (!find()) capture(process.execPath, require.resolve("node-gyp/bin/node-gyp.js"), "install");
+  const headers = find();
+  if (!headers) throw new Error(`no node_api.h in ${installed} or ${downloaded}`);
+  return headers;
+}
+
+/** Builds one target. */
+async function prebuild(name) {
+  const start = Date.now();
+  const flags = [
+    ...readDefaultFlags(),
+    "-DBUILDING_NODE_EXTENSION",
+    "-DNODE_GYP_MODULE_NAME=cpu",
+    `-I${findHeaders()}`,
+    `-I${require("node-addon-api").include_dir}`,
+  ];
+  const file = join(root, "prebuilds", name, "cpu.node");
+  mkdirSync(dirname(file), { recursive: true });
+  await targets[name].build(targets[name], join(root, "build-prebuild", name), file, flags);
+  const kilobytes = Math.round(statSync(file).size / 1000);
+  const seconds = Math.round((Date.now() - start) / 1000);
+  console.log(`prebuilds/${name}/cpu.node: ${kilobytes} KB, built in ${seconds} s`);
+}
+
+const requested = process.argv.slice(2);
+const unknown = requested.find((name) => !Object.hasOwn(targets, name));
+if (unknown) {
+  const names = Object.keys(targets).join(", ");
+  throw new Error(`unknown target ${unknown}, expected ${names}`);
+}
+for (const name of requested.length > 0 ? requested : Object.keys(targets)) {
+  const { tools, packages, isSupported } = targets[name];
+  const missing = tools.filter((tool) => !canRun(tool, "--version"));
+  if (missing.length === 0 && isSupported) {
+    await prebuild(name);
+  } else {
+    const reason = isSupported
+      ? `no ${missing.join(", ")}; on Debian: apt-get install ${packages.join(" ")}`
+      : `needs ${name}`;
+    console.log(`skipped ${name}: ${reason}`);
+    if (requested.length > 0) process.exitCode = 1;
+  }
+}

@@ -15,10 +15,16 @@ export function fail(message: string): never {
   throw error;
 }
 
-/** The folder of the package as stack frames print it: with slashes, and none before C: */
-const root = decodeURI(new URL("../", import.meta.url).pathname).replace(/^\/(?=\w:)/, "");
+/**
+ * The folder of the package as stack frames print it: with slashes, and none before C: A bundle may
+ * have no URL, and its frames do not show which code is the library's.
+ */
+const root = URL.canParse("../", import.meta.url)
+  ? decodeURI(new URL("../", import.meta.url).pathname).replace(/^\/(?=\w:)/, "")
+  : null;
 
 function isInsideLibrary(frame: string): boolean {
+  if (root === null) return false;
   const path = frame.replaceAll("\\", "/");
   return [`${root}dist/`, `${root}src/`, "<anonymous>"].some((part) => path.includes(part));
 }

@@ -1,6 +1,5 @@
 // The ops as methods of a tensor: x.add(y) is add(x, y).
 
-import { inspect } from "node:util";
 import * as activations from "./ops/activations.ts";
 import * as attention from "./ops/attention.ts";
 import * as creation from "./ops/creation.ts";
@@ -78,9 +77,12 @@ for (const [name, op] of Object.entries(methods)) {
   });
 }
 
-/** Formats a tensor for console.log(): its values, shape, dtype, device and op. */
-Object.defineProperty(Tensor.prototype, inspect.custom, {
-  value(this: Tensor): string {
+/** util.inspect() of Node, which passes itself. */
+type Inspect = (value: unknown, options: object) => string;
+
+/** Formats a tensor for Node's console.log(): its values, shape, dtype, device and op. */
+Object.defineProperty(Tensor.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value(this: Tensor, _depth: number, _options: object, inspect: Inspect): string {
     let gradient = "";
     if (this.node) gradient = `, made by ${this.node.name}`;
     else if (this.requiresGrad) gradient = ", requiresGrad";

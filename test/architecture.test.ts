@@ -20,7 +20,7 @@ const layers = [
   ["gpt"],
   ["data", "train", "runs"],
   ["web"],
-  ["cli", "index"],
+  ["cli", "index", "browser", "common"],
 ];
 /** The files that "#platform" may be, by the field `imports` of package.json. */
 const platforms = ["backend/platform/node.ts", "backend/platform/browser.ts"];

@@ -2,7 +2,7 @@
 
 import { device } from "../backend/devices.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { measureRun } from "../train/evaluate.ts";
+import { measureRun } from "../train/measure.ts";
 import { type Command, dataOption, deviceOption } from "./command.ts";
 import { formatLosses, formatTextLoss } from "./losses.ts";
 import { type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";

@@ -12,7 +12,7 @@ import { findWeightsFile, loadRun, readConfig } from "../runs/load.ts";
 import { quantizeRun } from "../runs/quantize.ts";
 import { loadTokenizer } from "../tokenizers/io.ts";
 import type { TrainConfig } from "../train/config.ts";
-import { loadEvaluationText, measureRun } from "../train/evaluate.ts";
+import { loadEvaluationText, measureRun } from "../train/measure.ts";
 import { type Command, dataOption, deviceOption } from "./command.ts";
 import { type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";
 

@@ -28,6 +28,17 @@ export function countCharacters(text: string): number {
   return text.length - pairs;
 }
 
+/** Returns the number of bytes of a text in UTF-8, where a lone surrogate is U+FFFD. */
+export function countBytes(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
+    if (isPair(text, i)) bytes -= 2; // the two surrogates have 4 bytes together
+  }
+  return bytes;
+}
+
 /** Returns true if the character at an index is a surrogate pair. */
 function isPair(text: string, index: number): boolean {
   return (text.codePointAt(index) as number) > 0xffff;

@@ -10,7 +10,8 @@ import { UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import type { AdamW } from "../optim/index.ts";
-import { makeTokenizer } from "../tokenizers/registry.ts";
+import { loadGPT2Tokenizer } from "../tokenizers/bpe/gpt2.ts";
+import { trainTokenizer } from "../tokenizers/registry.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { resolveConfig, type TrainConfig } from "../train/config.ts";
 import {
@@ -115,8 +116,9 @@ function checkDType({ dtype }: TrainConfig, device: Device): void {
  * Characters come from the whole text, as in nanoGPT, so the validation split has no unknown ones.
  */
 function createTokenizer({ tokenizer, vocabSize }: TrainConfig, text: string): Tokenizer {
+  if (tokenizer === "gpt2") return loadGPT2Tokenizer();
   const usesWholeText = tokenizer === "char" || tokenizer === "ids";
-  return makeTokenizer(tokenizer, usesWholeText ? text : splitText(text).train, vocabSize);
+  return trainTokenizer(tokenizer, usesWholeText ? text : splitText(text).train, vocabSize);
 }
 
 /** Returns a folder name such as lecture-0.2m-2026-01-31-12.30.00. */

@@ -1,7 +1,6 @@
 // The registry of tokenizer kinds: builds a tokenizer from the name of its kind, or from JSON.
 
 import { BPETokenizer } from "./bpe/bpe.ts";
-import { loadGPT2Tokenizer } from "./bpe/gpt2.ts";
 import { CharTokenizer } from "./char.ts";
 import { IdTokenizer } from "./ids.ts";
 import { type Tokenizer, TokenizerError } from "./tokenizer.ts";
@@ -16,8 +15,12 @@ export const vocabSizes: Partial<Record<TokenizerKind, { min: number; default: n
   bpe: { min: 256, default: 1024 },
 };
 
-/** Returns a tokenizer of a kind, trained on `text` (except gpt2, which is pretrained). */
-export function makeTokenizer(kind: TokenizerKind, text: string, vocabSize?: number): Tokenizer {
+/** Returns a tokenizer of a kind, trained on `text`. */
+export function trainTokenizer(
+  kind: Exclude<TokenizerKind, "gpt2">,
+  text: string,
+  vocabSize?: number,
+): Tokenizer {
   const size = vocabSize ?? vocabSizes[kind]?.default ?? 0;
   switch (kind) {
     case "char":
@@ -26,8 +29,6 @@ export function makeTokenizer(kind: TokenizerKind, text: string, vocabSize?: num
       return WordTokenizer.train(text, { vocabSize: size });
     case "bpe":
       return BPETokenizer.train(text, { vocabSize: size });
-    case "gpt2":
-      return loadGPT2Tokenizer();
     case "ids":
       return IdTokenizer.train(text);
   }

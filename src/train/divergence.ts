@@ -2,9 +2,9 @@
 
 import { sampleBatch } from "../data/batches.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
-import type { Run } from "../runs/run.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { TrainConfig } from "./config.ts";
 import type { Losses } from "./evaluate.ts";
 
 /** A loss, a gradient or a weight is NaN or infinite. The last checkpoint predates this. */
@@ -12,12 +12,15 @@ export class DivergedError extends Error {
   override name = "DivergedError";
 }
 
+/** The options of a run that sampling a batch depends on. */
+type BatchSize = Pick<TrainConfig, "batchSize" | "blockSize">;
+
 /**
  * Repeats the forward and backward pass of the step that diverged. Returns an error that names the
  * first tensor that is not finite: a parameter, then a gradient, then the loss or the norm.
  */
 export function describeDivergence(
-  { config, model }: Run,
+  { config, model }: { config: BatchSize; model: LanguageModel },
   tokens: Tensor,
   counters: Tensor[],
   { step, loss, gradNorm }: { step: number; loss: number; gradNorm: number },

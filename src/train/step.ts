@@ -8,15 +8,24 @@ import { beginStep, Generator, useGenerator } from "../random.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { TrainConfig } from "./config.ts";
 import { describeDivergence } from "./divergence.ts";
 import { ScalarBuffer } from "./scalar-buffer.ts";
+
+/** The fields of a run that a step uses. */
+export type Trained = Pick<Run, "device" | "model" | "optimizer" | "tokens"> & {
+  config: Pick<
+    TrainConfig,
+    "batchSize" | "blockSize" | "gradAccum" | "gradClip" | "seed" | "dtype"
+  >;
+};
 
 /**
  * Trains on gradAccum batches: forward, backward, clip, update. `tokens` is the training text on
  * the device; each of `counters` is an RNG counter [4] from which a batch is sampled. Once a loss
  * or a gradient norm is NaN or infinite, `foundInf` stays 1 and the optimizer changes nothing.
  */
-export function trainStep(run: Run, tokens: Tensor, counters: Tensor[], foundInf: Tensor) {
+export function trainStep(run: Trained, tokens: Tensor, counters: Tensor[], foundInf: Tensor) {
   const { model, optimizer, device } = run;
   const { batchSize: B, blockSize: T, gradAccum, gradClip } = run.config;
   const losses: Tensor[] = [];
@@ -52,7 +61,7 @@ const BUFFER_SIZE = 256;
  * device until flush() reads them.
  */
 export class TrainStep {
-  readonly #run: Run;
+  readonly #run: Trained;
   readonly #generator: Generator;
   readonly #tokens: Tensor;
   readonly #step: (...counters: Tensor[]) => { loss: Tensor; gradNorm: Tensor | null };
@@ -60,7 +69,7 @@ export class TrainStep {
   readonly #gradNorms: ScalarBuffer;
   #pending: number[] = []; // the steps whose losses have not been read
 
-  constructor(run: Run) {
+  constructor(run: Trained) {
     const { device, optimizer } = run;
     const tokens = keep(tensor(run.tokens.train, { device }));
     const foundInf = keep(zeros([], { device }));

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
-import os, { tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { suite } from "uvu";
@@ -66,7 +66,7 @@ function assertSame(actual: TensorDict, expected: TensorDict): void {
   }
 }
 
-/** Runs fn with functions of a Node module replaced. */
+/** Runs fn with properties of an object or functions of a Node module replaced. */
 function withPatched<T extends object>(module: T, patches: Partial<T>, fn: () => void): void {
   const keys = Object.keys(patches) as (keyof T)[];
   const originals = Object.fromEntries(keys.map((key) => [key, module[key]]));
@@ -485,7 +485,13 @@ test("running out of memory is not reported as an invalid file", () => {
 
 test("a big-endian machine is rejected", () => {
   const bytes = validFile;
-  withPatched(os, { endianness: () => "BE" }, () => {
+  // an array of this class has the bytes of a big-endian machine
+  class BigEndian extends Uint16Array {
+    constructor(values: number[]) {
+      super(values.map((value) => value << 8));
+    }
+  }
+  withPatched(globalThis, { Uint16Array: BigEndian as never }, () => {
     assertRejected(() => load(bytes), /requires a little-endian machine/, "load", file);
     assert.throws(
       () => encodeSafetensors({}),

@@ -26,7 +26,7 @@ import type { GPTOptions } from "#src/gpt/config.js";
 import { exportRun } from "#src/runs/export.js";
 import { loadRun } from "#src/runs/load.js";
 import { quantizeRun } from "#src/runs/quantize.js";
-import { measureRun } from "#src/train/evaluate.js";
+import { measureRun } from "#src/train/measure.js";
 import { assertClose, eachDevice, hasMessage, loadShakespeare } from "../support/harness.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-quantize-"));

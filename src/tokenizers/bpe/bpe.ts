@@ -11,6 +11,7 @@ import {
   decodeUtf8,
   encodeUtf8,
   preTokenize,
+  toBytes,
   unicodeToBytes,
 } from "./pretokenize.ts";
 import { learnMerges } from "./train.ts";
@@ -177,7 +178,7 @@ export class BPETokenizer implements Tokenizer {
   decoder(): Decoder {
     const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
     return {
-      write: (id) => utf8.decode(Buffer.from(this.#getBytes(id), "latin1"), { stream: true }),
+      write: (id) => utf8.decode(toBytes(this.#getBytes(id)), { stream: true }),
       end: () => utf8.decode(),
     };
   }

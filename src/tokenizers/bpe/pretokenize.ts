@@ -25,14 +25,25 @@ export function preTokenize(text: string): Generator<string> {
   return matches(text, pattern);
 }
 
+const utf8Encoder = new TextEncoder();
+
 /** Returns the UTF-8 bytes of a text as a binary string. Lone surrogates are encoded as U+FFFD. */
 export function encodeUtf8(text: string): string {
-  return Buffer.from(text, "utf8").toString("latin1");
+  let binary = "";
+  for (const byte of utf8Encoder.encode(text)) binary += String.fromCharCode(byte);
+  return binary;
 }
 
 /** Decodes the UTF-8 bytes in a binary string. Invalid sequences become U+FFFD. */
 export function decodeUtf8(bytes: string): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.from(bytes, "latin1"));
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(toBytes(bytes));
+}
+
+/** Returns the bytes of a binary string. */
+export function toBytes(binary: string): Uint8Array {
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
 }
 
 const allBytes = Array.from({ length: 256 }, (_, byte) => byte);

@@ -120,7 +120,7 @@ const MAX_WORDS_BYTES = 2 ** 25;
 function toLinkedList(words: ReadonlyMap<string, number>) {
   const byteIds = new Map(byteAlphabet.map((byte, id) => [byte, id]));
   let length = 1;
-  for (const word of words.keys()) length += Buffer.byteLength(word) + 1;
+  for (const word of words.keys()) length += encodeUtf8(word).length + 1;
   const bytes = length - words.size - 1;
   if (bytes > MAX_WORDS_BYTES) {
     const size = `${bytes.toLocaleString("en-US")} bytes`;

@@ -1,0 +1,88 @@
+// The public API that is the same in Node (index.ts) and in browsers (browser.ts).
+
+import "./methods.ts";
+
+export { noGrad, record } from "./autograd.ts";
+export { type Device, type DeviceName, type DType, OutOfMemoryError } from "./backend/device.ts";
+export { device, devices, setDefaultDevice } from "./backend/devices.ts";
+export { BigramLanguageModel } from "./gpt/bigram.ts";
+export type { GPTConfig, GPTOptions } from "./gpt/config.ts";
+export {
+  EncoderDecoder,
+  type EncoderDecoderConfig,
+  type EncoderDecoderOptions,
+} from "./gpt/encoder-decoder.ts";
+export { type Generation, generate } from "./gpt/generate.ts";
+export type { LanguageModel } from "./gpt/language-model.ts";
+export { GPT } from "./gpt/model.ts";
+export { presets } from "./gpt/presets.ts";
+export { quantize } from "./gpt/quantize.ts";
+/** Layers, transformer blocks and adapters, built on Module. */
+export * as nn from "./nn/index.ts";
+export { gelu, relu, sigmoid, silu, tanh } from "./ops/activations.ts";
+export { attention, selfAttention } from "./ops/attention.ts";
+export { arange, full, ones, tensor, tril, zeros } from "./ops/creation.ts";
+export {
+  abs,
+  add,
+  cos,
+  div,
+  exp,
+  log,
+  maskedFill,
+  mul,
+  neg,
+  pow,
+  sin,
+  sqrt,
+  sub,
+  where,
+} from "./ops/elementwise.ts";
+export { checkGradient, type GradientCheck } from "./ops/gradcheck.ts";
+export { toDot } from "./ops/graphviz.ts";
+export { linear, mlp, swiglu } from "./ops/linear.ts";
+export { crossEntropy, linearCrossEntropy } from "./ops/loss.ts";
+export { matmul } from "./ops/matmul.ts";
+export {
+  cat,
+  embedding,
+  permute,
+  reshape,
+  slice,
+  split,
+  stack,
+  transpose,
+} from "./ops/movement.ts";
+export {
+  layerNorm,
+  residualLayerNorm,
+  residualRMSNorm,
+  rmsNorm,
+} from "./ops/normalization.ts";
+export {
+  dequantize,
+  embeddingQuantized,
+  linearQuantized,
+  type QuantizedMatrix,
+  quantizeMatrix,
+} from "./ops/quantized.ts";
+export { dropout, multinomial, rand, randn } from "./ops/random.ts";
+export { argmax, max, mean, sum, variance as var } from "./ops/reductions.ts";
+export { rotary } from "./ops/rotary.ts";
+export { logSoftmax, softmax } from "./ops/softmax.ts";
+/** Optimizers, gradient clipping and the learning-rate schedule. */
+export * as optim from "./optim/index.ts";
+export { manualSeed } from "./random.ts";
+export { keep, scope } from "./scope.ts";
+export { type Backward, Tensor } from "./tensor/tensor.ts";
+export { BPETokenizer } from "./tokenizers/bpe/bpe.ts";
+export { CharTokenizer } from "./tokenizers/char.ts";
+export { tokenizerFromJSON } from "./tokenizers/registry.ts";
+export {
+  type Decoder,
+  decodeStream,
+  type Tokenizer,
+  TokenizerError,
+} from "./tokenizers/tokenizer.ts";
+export { WordTokenizer } from "./tokenizers/word.ts";
+export { DivergedError } from "./train/divergence.ts";

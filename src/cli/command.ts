@@ -1,7 +1,7 @@
 // The interface of a command, and the options that several commands have.
 
 import { listTextNames } from "../data/corpus.ts";
-import type { OptionTable } from "../options.ts";
+import type { OptionSpec, OptionTable } from "../options.ts";
 import { trainOptions } from "../train/config.ts";
 
 export interface Command<Flags = object> {
@@ -21,6 +21,15 @@ export interface Command<Flags = object> {
 }
 
 export const deviceOption = trainOptions.device;
+
+const hasMobyDick = listTextNames().includes("moby-dick"); // not in an installed package
+
+export const trainingDataOption: OptionSpec = {
+  ...trainOptions.data,
+  help:
+    `training text: a file, ${listTextNames().join(" or ")} (default: $TINYBARD_DATA, ` +
+    `then shakespeare if cached${hasMobyDick ? ", then moby-dick" : ""})`,
+};
 
 /** The text to evaluate on; by default that of the run. */
 export const dataOption = {

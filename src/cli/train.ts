@@ -9,7 +9,7 @@ import { checkValues, type OptionTable } from "../options.ts";
 import { findStarter } from "../runs/folder.ts";
 import { resolveConfig, type TrainConfig, trainOptions } from "../train/config.ts";
 import { train } from "../train/loop.ts";
-import type { Command } from "./command.ts";
+import { type Command, trainingDataOption } from "./command.ts";
 import { buildCudaOnce } from "./cuda.ts";
 import { portOption, tokenOption } from "./dashboard.ts";
 import { TrainReporter } from "./reporter.ts";
@@ -49,7 +49,7 @@ type Print = (line: string) => void;
 export const trainCommand: Command<TrainFlags> = {
   summary: "train a model",
   writesFiles: true,
-  options: { ...trainOptions, ...commandOptions },
+  options: { ...trainOptions, data: trainingDataOption, ...commandOptions },
   describeDefaults,
   appliesDefaults: true, // a preset overrides the defaults, and flags override the preset
 

@@ -10,7 +10,7 @@ import { createFolder } from "../files/folder.ts";
 import { presets } from "../gpt/presets.ts";
 import { type TrainConfig, trainOptions } from "../train/config.ts";
 import { train } from "../train/loop.ts";
-import type { Command } from "./command.ts";
+import { type Command, trainingDataOption } from "./command.ts";
 
 export const tuneCommand: Command<Partial<TrainConfig>> = {
   summary: "find the fastest matmul algorithms of the GPU",
@@ -24,7 +24,7 @@ export const tuneCommand: Command<Partial<TrainConfig>> = {
       value: "NAME",
     },
     dtype: { ...trainOptions.dtype, help: "precision", default: "bf16" },
-    data: trainOptions.data,
+    data: trainingDataOption,
   },
 
   async run(flags) {

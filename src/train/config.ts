@@ -1,6 +1,5 @@
 // The options of a training run, resolved as: defaults < preset < config file < flags.
 
-import { listTextNames } from "../data/corpus.ts";
 import { defined, UsageError } from "../errors.ts";
 import {
   activations,
@@ -13,7 +12,6 @@ import { presets } from "../gpt/presets.ts";
 import { checkValues, getDefaults, type OptionSpec } from "../options.ts";
 import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../tokenizers/registry.ts";
 
-const hasMobyDick = listTextNames().includes("moby-dick"); // not in an installed package
 const deviceNames = ["auto", "cuda", "cpu", "ts", "cuda-emulator"] as const;
 const dtypes = ["f32", "tf32", "bf16"] as const;
 const modelKinds = ["gpt", "bigram"] as const;
@@ -74,11 +72,7 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
     "known configuration to start from; other options override it",
     Object.keys(presets),
   ),
-  data: string(
-    `training text: a file, ${listTextNames().join(" or ")} (default: $TINYBARD_DATA, ` +
-      `then shakespeare if cached${hasMobyDick ? ", then moby-dick" : ""})`,
-    "FILE|NAME",
-  ),
+  data: string("training text: a file, or the name of a text", "FILE|NAME"),
   tokenizer: choice("tokenizer", tokenizerKinds, "char"),
   vocabSize: {
     type: "integer",

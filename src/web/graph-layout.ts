@@ -1,10 +1,9 @@
-// The layout of a graph: positions of its boxes and arrows. It is computed on the server, so that
-// the page needs no layout library.
+// The layout of a graph: positions of its boxes and arrows. The dashboard computes it on its server,
+// so that its page needs no layout library.
 
-import { createRequire } from "node:module";
 import type { Graph, GraphNode } from "./protocol.ts";
 
-/** The parts of dagre that are used. Its own type declarations do not resolve with NodeNext. */
+/** The parts of dagre that are used. */
 interface Dagre {
   Graph: new (options: { multigraph: boolean }) => DagreGraph;
   layout(graph: DagreGraph): void;
@@ -22,7 +21,8 @@ interface Point {
   y: number;
 }
 
-const dagre: Dagre = createRequire(import.meta.url)("@dagrejs/dagre");
+// as string: its own type declarations do not resolve with NodeNext, so they must not be read
+const dagre: Dagre = await import("@dagrejs/dagre" as string);
 
 // all sizes are in pixels
 const box: Graph["box"] = { head: 38, row: 17, cell: 62, padding: 10 };

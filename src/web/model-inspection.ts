@@ -80,7 +80,7 @@ function getWindowSize(model: LanguageModel): number {
 
 /** Encodes a text. Returns its last tokens, and the number of tokens before them. */
 export function encodeWindow(
-  { model, tokenizer }: LoadedModel,
+  { model, tokenizer }: Pick<LoadedModel, "model" | "tokenizer">,
   text: string,
 ): { ids: number[]; before: number } {
   const all = encode(tokenizer, text);

@@ -2,7 +2,6 @@
 // backward(), one node at a time.
 
 import type { Graph, GraphRequest } from "../protocol.ts";
-import { fetchJson } from "./api.ts";
 import { BackwardStepper } from "./backward-stepper.ts";
 import { createSegments } from "./controls.ts";
 import { createEditor } from "./editor.ts";
@@ -11,7 +10,10 @@ import { examples } from "./examples.ts";
 
 const TYPING_DELAY_MS = 300; // the pause in typing after which the graph is updated
 
-export function createAutogradView(root: HTMLElement): void {
+/** Returns the graph of an expression. Throws an Error with the position of a mistake. */
+export type GetGraph = (request: GraphRequest, signal: AbortSignal) => Promise<Graph>;
+
+export function createAutogradView(root: HTMLElement, getGraph: GetGraph): void {
   let pending = new AbortController();
   let timer = 0;
 
@@ -40,7 +42,7 @@ export function createAutogradView(root: HTMLElement): void {
     reloadGraph();
   });
 
-  /** Fetches the graph of the code in the editor and shows a step of it. */
+  /** Shows a step of the graph of the code in the editor. */
   async function loadGraph(step = 0): Promise<void> {
     clearTimeout(timer);
     stepper.pause();
@@ -48,7 +50,7 @@ export function createAutogradView(root: HTMLElement): void {
     pending = new AbortController();
     const request: GraphRequest = { code: editor.code, dtype, direction };
     try {
-      const graph = await fetchJson<Graph>("/graph", request, pending.signal);
+      const graph = await getGraph(request, pending.signal);
       stepper.load(graph, step);
       editor.setError("");
       stepper.canvas.classList.remove("stale");
@@ -60,7 +62,7 @@ export function createAutogradView(root: HTMLElement): void {
     }
   }
 
-  /** Fetches the graph of the same code with other settings. The current step is kept. */
+  /** Shows the graph of the same code with other settings. The current step is kept. */
   function reloadGraph(): void {
     loadGraph(stepper.step);
   }

@@ -1,5 +1,7 @@
 // The page's entry point: three views in tabs. A view is created when its tab is first shown.
 
+import type { Graph } from "../protocol.ts";
+import { fetchJson } from "./api.ts";
 import { createAutogradView } from "./autograd.ts";
 import { createCurvesView } from "./curves.ts";
 import { type ConnectionState, EventStream } from "./events.ts";
@@ -9,7 +11,8 @@ const stream = new EventStream();
 const createView: Record<string, (root: HTMLElement) => void> = {
   curves: (root) => createCurvesView(root, stream),
   model: createModelView,
-  autograd: createAutogradView,
+  autograd: (root) =>
+    createAutogradView(root, (request, signal) => fetchJson<Graph>("/graph", request, signal)),
 };
 
 const tabs = [...document.querySelectorAll<HTMLButtonElement>("[role=tab]")];

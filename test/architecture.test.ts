@@ -20,6 +20,7 @@ const layers = [
   ["gpt"],
   ["data", "train", "runs"],
   ["web"],
+  ["playground"],
   ["cli", "index", "browser", "common"],
 ];
 /** The files that "#platform" may be, by the field `imports` of package.json. */

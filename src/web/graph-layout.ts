@@ -1,5 +1,5 @@
-// The layout of a graph: positions of its boxes and arrows. The dashboard computes it on its server,
-// so that its page needs no layout library.
+// The layout of a graph: positions of its boxes and arrows. The dashboard computes it on its
+// server, so that its page needs no layout library.
 
 import type { Graph, GraphNode } from "./protocol.ts";
 

@@ -1,0 +1,170 @@
+// The text to learn from: one of two built-in texts, or one that is pasted, dropped or opened.
+
+import { createSegments } from "../../web/page/controls.ts";
+import { element } from "../../web/page/element.ts";
+import { formatInteger } from "../../web/page/format.ts";
+import type { TextName } from "../settings.ts";
+
+/** The longest text in bytes. It is kept in memory several times, as text and as tokens. */
+const MAX_BYTES = 20 * 2 ** 20;
+const EXCERPT = 160;
+
+interface OwnText {
+  name: string;
+  text: string;
+}
+
+const labels: Record<TextName, string> = { names: "names", "moby-dick": "Moby-Dick", own: "yours" };
+const descriptions = {
+  names: "8,375 first names",
+  "moby-dick": "the first 21 chapters of Moby-Dick, by Herman Melville",
+};
+
+export class TextPicker {
+  readonly #onChange: () => void;
+  readonly #segments: HTMLElement;
+  readonly #description = element("p", { class: "small soft" });
+  readonly #excerpt = element("pre", { class: "excerpt", "aria-label": "beginning of the text" });
+  readonly #area = element("textarea", {
+    rows: 6,
+    spellcheck: "false",
+    "aria-label": "your text",
+    placeholder: "Paste a text of a few thousand characters or more: poems, recipes, code…",
+  });
+  readonly #own: HTMLElement;
+  readonly #error = element("p", { class: "error small", role: "alert" });
+  readonly #builtIn = new Map<TextName, Promise<string>>();
+  #selected: TextName;
+  #ownText: OwnText = { name: "your text", text: "" };
+
+  /** `onChange` is called when the user has chosen another text. */
+  constructor(root: HTMLElement, selected: TextName, onChange: () => void) {
+    this.#selected = selected;
+    this.#onChange = onChange;
+    this.#segments = createSegments("text", labels, selected, (name) => {
+      this.#show(name);
+      onChange();
+    });
+    const file = element("input", { type: "file", class: "visually-hidden", "aria-label": "text" });
+    file.addEventListener("change", () => {
+      const [first] = file.files ?? [];
+      if (first) void this.#open(first);
+      file.value = "";
+    });
+    this.#area.addEventListener("input", () => {
+      this.#ownText = { name: "your text", text: this.#area.value };
+      this.#describe();
+      onChange();
+    });
+    const choose = element("label", { class: "button" }, file, "Open a file");
+    this.#own = element(
+      "div",
+      { class: "own" },
+      this.#area,
+      element("div", { class: "row" }, choose),
+    );
+    root.append(this.#segments, this.#own, this.#excerpt, this.#description, this.#error);
+    this.#listenToDrops();
+    this.#show(selected);
+  }
+
+  get selected(): TextName {
+    return this.#selected;
+  }
+
+  /** Returns the selected text and its name. Throws if there is none. */
+  async read(): Promise<OwnText> {
+    if (this.#selected !== "own")
+      return { name: labels[this.#selected], text: await this.#fetch(this.#selected) };
+    if (this.#ownText.text.trim() === "") throw new Error("Paste or open a text first.");
+    return this.#ownText;
+  }
+
+  /** Selects a text without calling onChange(). `own` is the text of the user. */
+  select(name: TextName, own?: OwnText): void {
+    if (own) {
+      this.#ownText = own;
+      // a long text would make the text area slow
+      this.#area.value = own.text.length < 200_000 ? own.text : "";
+    }
+    this.#show(name);
+  }
+
+  #fetch(name: TextName): Promise<string> {
+    const known = this.#builtIn.get(name);
+    if (known) return known;
+    const text = fetch(`texts/${name}.txt`).then((response) => {
+      if (!response.ok) throw new Error(`the text ${name} could not be loaded`);
+      return response.text();
+    });
+    this.#builtIn.set(name, text);
+    text.catch(() => this.#builtIn.delete(name)); // so that it is tried again
+    return text;
+  }
+
+  #show(name: TextName): void {
+    this.#selected = name;
+    for (const radio of this.#segments.querySelectorAll("input"))
+      radio.checked = radio.value === name;
+    this.#own.hidden = name !== "own";
+    this.#excerpt.hidden = name === "own";
+    this.#error.textContent = "";
+    this.#describe();
+    if (name === "own") return;
+    this.#fetch(name).then(
+      (text) => {
+        if (this.#selected === name) this.#excerpt.textContent = excerptOf(name, text);
+      },
+      (error) => this.#fail(error),
+    );
+  }
+
+  #describe(): void {
+    const { text, name } = this.#ownText;
+    const { selected } = this;
+    if (selected !== "own") this.#description.textContent = `Learn from ${descriptions[selected]}.`;
+    else if (text === "") this.#description.textContent = "Or drop a text file on this page.";
+    else this.#description.textContent = `${name}: ${formatInteger(text.length)} characters`;
+  }
+
+  async #open(file: File): Promise<void> {
+    try {
+      if (file.size > MAX_BYTES)
+        throw new Error(`${file.name} has more than ${MAX_BYTES / 2 ** 20} MB`);
+      const bytes = await file.arrayBuffer();
+      const text = decode(file.name, bytes);
+      this.select("own", { name: file.name, text });
+      this.#onChange();
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+  }
+
+  /** Accepts text files that are dropped anywhere on the page. */
+  #listenToDrops(): void {
+    document.addEventListener("dragover", (event) => event.preventDefault());
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      const [file] = event.dataTransfer?.files ?? [];
+      if (file && !/\.(zip|safetensors|json|jsonl)$/i.test(file.name)) void this.#open(file);
+    });
+  }
+
+  #fail({ message }: Error): void {
+    this.#error.textContent = message;
+  }
+}
+
+/** Names are shown in a row, like words. */
+function excerptOf(name: TextName, text: string): string {
+  const start = text.slice(0, EXCERPT);
+  return `${name === "names" ? start.replaceAll("\n", "  ") : start}…`;
+}
+
+function decode(name: string, bytes: ArrayBuffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes).replaceAll("\r\n", "\n");
+  } catch {
+    throw new Error(`${name} is not a text in UTF-8`);
+  }
+}

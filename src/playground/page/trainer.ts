@@ -1,0 +1,53 @@
+// The page's side of the worker that trains: calls its functions and listens to its events.
+
+import type { Calls, Events } from "../protocol.ts";
+
+type Listeners = { [K in keyof Events]: (data: Events[K]) => void };
+
+interface PendingCall {
+  resolve(result: never): void;
+  reject(error: Error): void;
+}
+
+export class Trainer {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, PendingCall>();
+  #lastId = 0;
+
+  /** Starts a worker. `listeners` receive its events. */
+  constructor(listeners: Listeners) {
+    this.#worker = new Worker("train-worker.js", { type: "module", name: "tinybard" });
+    this.#worker.onmessage = ({ data }) => {
+      if (data.event) {
+        listeners[data.event as keyof Events](data.data as never);
+        return;
+      }
+      const call = this.#pending.get(data.id);
+      this.#pending.delete(data.id);
+      if (data.error === undefined) call?.resolve(data.result as never);
+      else call?.reject(new Error(data.error));
+    };
+    this.#worker.onerror = ({ message }) => {
+      listeners.failure({ message: message || "the worker could not be loaded" });
+    };
+  }
+
+  /** Calls a function of the worker. Rejects with its error. */
+  call<K extends keyof Calls>(
+    name: K,
+    request: Parameters<Calls[K]>[0],
+    transfer: Transferable[] = [],
+  ): Promise<ReturnType<Calls[K]>> {
+    const id = ++this.#lastId;
+    this.#worker.postMessage({ id, name, request }, transfer);
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+    });
+  }
+
+  /** Ends the worker at once. Calls that are waiting stay unanswered. */
+  end(): void {
+    this.#worker.terminate();
+    this.#pending.clear();
+  }
+}

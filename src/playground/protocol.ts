@@ -21,8 +21,11 @@ export interface Calls {
    * the model can be used, but not trained.
    */
   open(request: { files: RunFiles; text?: string; name?: string }): RunInfo;
-  /** Opens the run in the browser's storage; null if there is none. */
-  restore(request: { slot: Slot }): RunInfo | null;
+  /**
+   * Opens the run in the browser's storage; null if there is none, or if its settings are not those
+   * of `link`, the fragment of a link.
+   */
+  restore(request: { slot: Slot; link?: string }): RunInfo | null;
   setPaused(request: { isPaused: boolean }): void;
   setLearningRate(request: { learningRate: number }): void;
   /** Raises the number of steps. */

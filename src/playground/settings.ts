@@ -130,7 +130,7 @@ export function toConfig(settings: Settings): TrainConfig {
   return resolveConfig("settings", {
     ...options,
     vocabSize: settings.tokenizer === "char" ? undefined : vocabSize,
-    data: "text.txt",
+    data: `${settings.text}.txt`,
     device: "auto",
     minLr: settings.learningRate / 10,
     warmupIters: Math.min(100, settings.maxIters),
@@ -160,11 +160,13 @@ function checkSettings(settings: Settings): void {
 }
 
 /** Returns the settings that a configuration, of the page or of the program, corresponds to. */
-export function fromConfig(config: TrainConfig, text: TextName): Settings {
-  const settings: Record<string, unknown> = { ...defaultSettings };
+export function fromConfig(config: TrainConfig): Settings {
+  const settings: Record<string, unknown> = { ...defaultSettings, text: "own" };
   for (const name of settingNames) {
     const value = config[name as keyof TrainConfig];
     if (value !== undefined) settings[name] = value;
   }
-  return { ...(settings as unknown as Settings), text };
+  const text = textNames.find((name) => config.data === `${name}.txt`);
+  if (text) settings.text = text;
+  return settings as unknown as Settings;
 }

@@ -7,6 +7,7 @@ import { OutOfMemoryError } from "../backend/device.ts";
 import { shorten, UsageError } from "../errors.ts";
 import { removeIfPossible, syncFolder, writeSynced } from "../files/durable.ts";
 import { toFileError } from "../files/file-error.ts";
+import { readJSONObject } from "../files/json.ts";
 import {
   encodeSafetensors,
   type HeaderCheck,
@@ -19,7 +20,7 @@ import { reject } from "../files/safetensors-header.ts";
 import { checkShapes } from "../gpt/shapes.ts";
 import { adapterState, type Module, type StateDict } from "../nn/index.ts";
 import type { AdamW } from "../optim/index.ts";
-import { type RunState, readState } from "./state.ts";
+import { checkState, type RunState } from "./state.ts";
 
 export type { RunState };
 
@@ -77,7 +78,7 @@ function makeFolder(folder: string): void {
  */
 export function loadState(folder: string): RunState | null {
   const file = locate(folder, "state.json");
-  return existsSync(file) ? readState(file) : null;
+  return existsSync(file) ? checkState(file, readJSONObject(file)) : null;
 }
 
 /**

@@ -2,7 +2,6 @@
 
 import { quote } from "../errors.ts";
 import { FileError } from "../files/file-error.ts";
-import { isObject, readJSONObject } from "../files/json.ts";
 
 export interface RunState {
   step: number;
@@ -20,9 +19,8 @@ export interface RunState {
   baseSha256?: string;
 }
 
-/** Reads a state.json. Throws a FileError if it is damaged: a field has a wrong type or value. */
-export function readState(file: string): RunState {
-  const fields = readJSONObject(file);
+/** Checks the fields of a state.json. Throws a FileError if one has a wrong type or value. */
+export function checkState(file: string, fields: Record<string, unknown>): RunState {
   const check = (name: string, isValid: boolean, expected: string) => {
     if (isValid) return;
     throw new FileError(`${file}: ${name} is ${quote(fields[name])}, expected ${expected}`);
@@ -52,7 +50,9 @@ export function readState(file: string): RunState {
 }
 
 function isEvaluation(value: unknown): boolean {
-  return isObject(value) && isLoss(value.trainLoss) && isLoss(value.valLoss);
+  if (typeof value !== "object" || value === null) return false;
+  const { trainLoss, valLoss } = value as { trainLoss?: unknown; valLoss?: unknown };
+  return isLoss(trainLoss) && isLoss(valLoss);
 }
 
 function isLoss(value: unknown): boolean {

@@ -1,28 +1,8 @@
 // The layout of a graph: positions of its boxes and arrows. The dashboard computes it on its
 // server, so that its page needs no layout library.
 
+import * as dagre from "@dagrejs/dagre";
 import type { Graph, GraphNode } from "./protocol.ts";
-
-/** The parts of dagre that are used. */
-interface Dagre {
-  Graph: new (options: { multigraph: boolean }) => DagreGraph;
-  layout(graph: DagreGraph): void;
-}
-interface DagreGraph {
-  setGraph(options: Record<string, string | number>): void;
-  graph(): { width: number; height: number };
-  setNode(id: string, size: { width: number; height: number }): void;
-  node(id: string): Point;
-  setEdge(from: string, to: string, label: object, id: string): void;
-  edge(from: string, to: string, id: string): { points: Point[] };
-}
-interface Point {
-  x: number;
-  y: number;
-}
-
-// as string: its own type declarations do not resolve with NodeNext, so they must not be read
-const dagre: Dagre = await import("@dagrejs/dagre" as string);
 
 // all sizes are in pixels
 const box: Graph["box"] = { head: 38, row: 17, cell: 62, padding: 10 };

@@ -43,9 +43,9 @@ export class LossView {
       element(
         "p",
         { class: "small soft" },
-        "The loss is how surprised the model is by the next token, in nats. Blue: text that it is " +
-          "trained on. Orange: text that it has never seen. When orange turns up again, the model " +
-          "has begun to memorize.",
+        "The loss is how surprised the model is by the next token, in nats. Blue: the text that " +
+          "it is trained on. Orange: text that it has never seen. When orange turns up again, " +
+          "the model has begun to memorize.",
       ),
     );
     this.#chart = new Chart(plot, {

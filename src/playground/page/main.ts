@@ -1,32 +1,38 @@
 // The entry point of the playground: four views in tabs. A view is created when its tab is first
 // shown, and its code is loaded then.
 
-import { parseLink } from "../link.ts";
+import { formatLink, parseLink } from "../link.ts";
 import { defaultSettings, type Settings } from "../settings.ts";
+import { showNotice } from "./status.ts";
 import { createTabs } from "./tabs.ts";
 import { TrainView } from "./train-view.ts";
 
 let problem = "";
 
-function readLink(): Settings {
+function readLink(): Settings | null {
   try {
-    return parseLink(location.hash) ?? defaultSettings;
+    return parseLink(location.hash);
   } catch (error) {
     problem = `This link cannot be used: ${(error as Error).message}.`;
-    return defaultSettings;
+    return null;
   }
 }
 
-const view = new TrainView(readLink());
+const linked = readLink();
+const view = new TrainView(linked ?? defaultSettings);
 createTabs({
   train: () => {},
-  model: () => {},
+  model: async (root) => {
+    const { ModelView } = await import("./model.ts");
+    new ModelView(root, () => view.current);
+  },
   autograd: async (root) => {
     const { createAutograd } = await import("./autograd.ts");
     createAutograd(root);
   },
   lessons: () => {},
 });
-view.startOver().then(() => {
-  if (problem) view.showNotice(problem);
+
+view.open(linked ? formatLink(linked) : undefined).then(() => {
+  if (problem) showNotice(problem);
 });

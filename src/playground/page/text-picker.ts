@@ -36,6 +36,8 @@ export class TextPicker {
   readonly #builtIn = new Map<TextName, Promise<string>>();
   #selected: TextName;
   #ownText: OwnText = { name: "your text", text: "" };
+  /** The text of the run. */
+  #used = "";
 
   /** `onChange` is called when the user has chosen another text. */
   constructor(root: HTMLElement, selected: TextName, onChange: () => void) {
@@ -48,7 +50,7 @@ export class TextPicker {
     const file = element("input", { type: "file", class: "visually-hidden", "aria-label": "text" });
     file.addEventListener("change", () => {
       const [first] = file.files ?? [];
-      if (first) void this.#open(first);
+      if (first) void this.open(first);
       file.value = "";
     });
     this.#area.addEventListener("input", () => {
@@ -64,7 +66,6 @@ export class TextPicker {
       element("div", { class: "row" }, choose),
     );
     root.append(this.#segments, this.#own, this.#excerpt, this.#description, this.#error);
-    this.#listenToDrops();
     this.#show(selected);
   }
 
@@ -72,11 +73,17 @@ export class TextPicker {
     return this.#selected;
   }
 
-  /** Returns the selected text and its name. Throws if there is none. */
+  /** True if the user's text is selected, and has changed since it was used. */
+  get isNew(): boolean {
+    return this.#selected === "own" && this.#ownText.text !== this.#used;
+  }
+
+  /** Returns the selected text and its name, to use it. Throws if there is none. */
   async read(): Promise<OwnText> {
     if (this.#selected !== "own")
       return { name: labels[this.#selected], text: await this.#fetch(this.#selected) };
     if (this.#ownText.text.trim() === "") throw new Error("Paste or open a text first.");
+    this.#used = this.#ownText.text;
     return this.#ownText;
   }
 
@@ -84,6 +91,7 @@ export class TextPicker {
   select(name: TextName, own?: OwnText): void {
     if (own) {
       this.#ownText = own;
+      this.#used = own.text;
       // a long text would make the text area slow
       this.#area.value = own.text.length < 200_000 ? own.text : "";
     }
@@ -127,27 +135,20 @@ export class TextPicker {
     else this.#description.textContent = `${name}: ${formatInteger(text.length)} characters`;
   }
 
-  async #open(file: File): Promise<void> {
+  /** Selects the text in a file. */
+  async open(file: File): Promise<void> {
     try {
       if (file.size > MAX_BYTES)
         throw new Error(`${file.name} has more than ${MAX_BYTES / 2 ** 20} MB`);
       const bytes = await file.arrayBuffer();
       const text = decode(file.name, bytes);
+      const used = this.#used;
       this.select("own", { name: file.name, text });
+      this.#used = used;
       this.#onChange();
     } catch (error) {
       this.#fail(error as Error);
     }
-  }
-
-  /** Accepts text files that are dropped anywhere on the page. */
-  #listenToDrops(): void {
-    document.addEventListener("dragover", (event) => event.preventDefault());
-    document.addEventListener("drop", (event) => {
-      event.preventDefault();
-      const [file] = event.dataTransfer?.files ?? [];
-      if (file && !/\.(zip|safetensors|json|jsonl)$/i.test(file.name)) void this.#open(file);
-    });
   }
 
   #fail({ message }: Error): void {

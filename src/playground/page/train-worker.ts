@@ -1,10 +1,14 @@
 // The worker that trains. It is started anew for each run, which frees all memory of the last one.
 
-import type { Calls, Events } from "../protocol.ts";
+import { formatLink } from "../link.ts";
+import type { Calls, Events, RunInfo } from "../protocol.ts";
+import { openFiles, toFiles } from "../run-files.ts";
 import { inspect, logitsAt } from "../sample.ts";
 import { Session } from "../session.ts";
-import { startRun } from "../start.ts";
+import { type PageRun, startRun } from "../start.ts";
+import { readZip, writeZip } from "../zip.ts";
 import { prepareDevice } from "./device.ts";
+import { readSlot, writeSlot } from "./storage.ts";
 
 /** The part of a worker's global scope that is used. */
 interface Scope {
@@ -41,17 +45,25 @@ type Handlers = {
   ) => ReturnType<Calls[K]> | Promise<ReturnType<Calls[K]>>;
 };
 
+/** Makes a run the current one. Its training begins after the reply with the result. */
+function begin(run: PageRun): RunInfo {
+  const started = new Session(run, emit, nextTask);
+  session = started;
+  setTimeout(() => void started.train(), 0);
+  return started.info;
+}
+
 const handlers: Handlers = {
-  start({ settings, text, name }) {
-    session = new Session(startRun(settings, name, text), emit, nextTask);
-    // after the reply, so that the page knows the run before its progress
-    setTimeout(() => current().train(), 0);
-    return session.info;
+  start: ({ settings, text, name }) => begin(startRun(settings, name, text)),
+  async open({ files, text, name = "your text" }) {
+    return begin(await openFiles(files, text === undefined ? undefined : { name, text }));
   },
-  open: () => {
-    throw new Error("not yet");
+  async restore({ slot, link }) {
+    const archive = await readSlot(slot);
+    if (!archive) return null;
+    const run = await openFiles(await readZip(archive));
+    return link === undefined || link === formatLink(run.settings) ? begin(run) : null;
   },
-  restore: () => null,
   setPaused: ({ isPaused }) => current().setPaused(isPaused),
   setLearningRate: ({ learningRate }) => current().setLearningRate(learningRate),
   setMaxIters: ({ maxIters }) => current().setMaxIters(maxIters),
@@ -59,11 +71,12 @@ const handlers: Handlers = {
   sample: () => current().sample(),
   inspect: ({ text }) => inspect(current().run, text),
   logits: ({ text, position }) => logitsAt(current().run, text, position),
-  exportRun: () => {
-    throw new Error("not yet");
-  },
-  save: () => {
-    throw new Error("not yet");
+  exportRun: () => writeZip(toFiles(current().run)),
+  async save({ slot }) {
+    const { run } = current();
+    const { step } = run.state;
+    await writeSlot(slot, writeZip(toFiles(run)));
+    return { step };
   },
 };
 

@@ -1,6 +1,6 @@
 // The page's side of the worker that trains: calls its functions and listens to its events.
 
-import type { Calls, Events } from "../protocol.ts";
+import type { Calls, Events, RunInfo } from "../protocol.ts";
 
 type Listeners = { [K in keyof Events]: (data: Events[K]) => void };
 
@@ -50,4 +50,10 @@ export class Trainer {
     this.#worker.terminate();
     this.#pending.clear();
   }
+}
+
+/** A run, and the worker that trains it. */
+export interface CurrentRun {
+  trainer: Trainer;
+  info: RunInfo;
 }

@@ -1,0 +1,55 @@
+// Files that are dropped anywhere on the page: a text to train on, or a run to open.
+
+import { isRunFile } from "./run-upload.ts";
+
+export interface DropActions {
+  openText(file: File): Promise<void>;
+  openRun(files: Iterable<File>): Promise<void>;
+}
+
+/** The largest number of files of a dropped folder. */
+const MAX_FILES = 1000;
+
+export function listenToDrops(actions: DropActions): void {
+  const mark = (isOver: boolean) => document.body.classList.toggle("drop-target", isOver);
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    mark(true);
+  });
+  document.addEventListener("dragleave", ({ relatedTarget }) => mark(relatedTarget !== null));
+  document.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    mark(false);
+    // the entries must be taken now: afterwards the list is empty
+    const items = [...(event.dataTransfer?.items ?? [])];
+    const entries = items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+    const files: File[] = [];
+    for (const entry of entries) await collect(entry, files);
+    const [first] = files;
+    if (!first) return;
+    const isRun = files.length > 1 || isRunFile(first);
+    await (isRun ? actions.openRun(files) : actions.openText(first));
+  });
+}
+
+/** Adds the files of an entry, with their paths below it, to `files`. */
+async function collect(entry: FileSystemEntry, files: File[], folder = ""): Promise<void> {
+  if (files.length >= MAX_FILES) return;
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) => {
+      (entry as FileSystemFileEntry).file(resolve, reject);
+    });
+    files.push(folder ? new File([file], `${folder}/${file.name}`) : file);
+    return;
+  }
+  const path = folder ? `${folder}/${entry.name}` : entry.name;
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  for (;;) {
+    // a reader returns the entries in parts
+    const part = await new Promise<FileSystemEntry[]>((resolve, reject) => {
+      reader.readEntries(resolve, reject);
+    });
+    if (part.length === 0) return;
+    for (const inner of part) await collect(inner, files, path);
+  }
+}

@@ -1,0 +1,28 @@
+// What the page says about itself: the device that computes, notices, and announcements for users
+// of a screen reader.
+
+import type { DeviceReport } from "../protocol.ts";
+
+/** Returns an element of index.html. */
+export function find(id: string): HTMLElement {
+  return document.getElementById(id) as HTMLElement;
+}
+
+/** Says something to users of a screen reader. */
+export function announce(message: string): void {
+  find("status").textContent = message;
+}
+
+/** Shows a message above the run, or hides it. */
+export function showNotice(message: string): void {
+  const notice = find("notice");
+  notice.textContent = message;
+  notice.hidden = message === "";
+}
+
+export function showDevice({ device, threads, reason }: DeviceReport): void {
+  const names: Record<string, string> = { wasm: "WebAssembly", ts: "JavaScript" };
+  const count = threads > 1 ? `, ${threads} threads` : "";
+  find("device").textContent = `${names[device] ?? device}${count}`;
+  find("device").title = reason;
+}

@@ -20,8 +20,8 @@ const layers = [
   ["gpt"],
   ["data", "train", "runs"],
   ["web"],
-  ["playground"],
   ["cli", "index", "browser", "common"],
+  ["playground"],
 ];
 /** The files that "#platform" may be, by the field `imports` of package.json. */
 const platforms = ["backend/platform/node.ts", "backend/platform/browser.ts"];

@@ -118,3 +118,16 @@ export interface Inspection {
   /** (V), after the last token. */
   logits: Float32Array;
 }
+
+/** A lesson to run: its code, and the files that earlier lessons have written. */
+export interface LessonRequest {
+  code: string;
+  files: Map<string, string>;
+}
+
+/** What a lesson that runs has done. */
+export type LessonMessage =
+  | { kind: "output"; text: string }
+  | { kind: "file"; path: string; content: string }
+  | { kind: "done"; seconds: number }
+  | { kind: "error"; text: string };

@@ -3,6 +3,7 @@
 
 import { formatLink, parseLink } from "../link.ts";
 import { defaultSettings, type Settings } from "../settings.ts";
+import { keepOffline, registerServiceWorker } from "./offline.ts";
 import { showNotice } from "./status.ts";
 import { createTabs } from "./tabs.ts";
 import { TrainView } from "./train-view.ts";
@@ -18,21 +19,28 @@ function readLink(): Settings | null {
   }
 }
 
-const linked = readLink();
-const view = new TrainView(linked ?? defaultSettings);
-createTabs({
-  train: () => {},
-  model: async (root) => {
-    const { ModelView } = await import("./model.ts");
-    new ModelView(root, () => view.current);
-  },
-  autograd: async (root) => {
-    const { createAutograd } = await import("./autograd.ts");
-    createAutograd(root);
-  },
-  lessons: () => {},
-});
-
-view.open(linked ? formatLink(linked) : undefined).then(() => {
+async function start(): Promise<void> {
+  if (await registerServiceWorker()) return; // the page is loaded again
+  const linked = readLink();
+  const view = new TrainView(linked ?? defaultSettings);
+  createTabs({
+    train: () => {},
+    model: async (root) => {
+      const { ModelView } = await import("./model.ts");
+      new ModelView(root, () => view.current);
+    },
+    autograd: async (root) => {
+      const { createAutograd } = await import("./autograd.ts");
+      createAutograd(root);
+    },
+    lessons: async (root) => {
+      const { LessonsView } = await import("./lessons.ts");
+      await LessonsView.create(root);
+    },
+  });
+  await view.open(linked ? formatLink(linked) : undefined);
   if (problem) showNotice(problem);
-});
+  await keepOffline();
+}
+
+void start();

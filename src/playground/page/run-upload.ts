@@ -1,5 +1,5 @@
-// Reads the files of a run that the user has selected or dropped: a zip archive, a folder, or single
-// files.
+// Reads the files of a run that the user has selected or dropped: a zip archive, a folder, or
+// single files.
 
 import type { RunFiles } from "../protocol.ts";
 import { readZip } from "../zip.ts";

@@ -101,7 +101,7 @@ export class TextPicker {
   #fetch(name: TextName): Promise<string> {
     const known = this.#builtIn.get(name);
     if (known) return known;
-    const text = fetch(`texts/${name}.txt`).then((response) => {
+    const text = fetch(new URL(`texts/${name}.txt`, import.meta.url)).then((response) => {
       if (!response.ok) throw new Error(`the text ${name} could not be loaded`);
       return response.text();
     });

@@ -16,7 +16,10 @@ export class Trainer {
 
   /** Starts a worker. `listeners` receive its events. */
   constructor(listeners: Listeners) {
-    this.#worker = new Worker("train-worker.js", { type: "module", name: "tinybard" });
+    this.#worker = new Worker(new URL("train-worker.js", import.meta.url), {
+      type: "module",
+      name: "tinybard",
+    });
     this.#worker.onmessage = ({ data }) => {
       if (data.event) {
         listeners[data.event as keyof Events](data.data as never);

@@ -9,19 +9,23 @@ export interface Editor {
   setError(message: string): void;
 }
 
-/** Creates an editor. `onInput` is called when the user edits the code, not when it is set. */
-export function createEditor(label: string, onInput: () => void): Editor {
+/**
+ * Creates an editor for at most `maxLength` characters. `onInput` is called when the user edits the
+ * code, not when it is set.
+ */
+export function createEditor(label: string, onInput: () => void, maxLength = 2000): Editor {
   const lineNumbers = element("div", { class: "line-numbers", "aria-hidden": "true" });
-  const error = element("p", { class: "message error", id: "code-error", role: "alert" });
+  const errorId = `${label}-error`.replaceAll(" ", "-");
+  const error = element("p", { class: "message error", id: errorId, role: "alert" });
   const textArea = element("textarea", {
     "aria-label": label,
-    "aria-describedby": "code-error",
+    "aria-describedby": errorId,
     rows: 10,
     spellcheck: "false",
     autocapitalize: "off",
     autocomplete: "off",
     wrap: "off",
-    maxlength: 2000,
+    maxlength: maxLength,
   });
   const updateLineNumbers = () => {
     const count = textArea.value.split("\n").length;

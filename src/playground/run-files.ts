@@ -73,7 +73,7 @@ export async function openFiles(files: RunFiles, other?: NamedText): Promise<Pag
   checkSize(config, tokenizer.vocabSize);
 
   const weights = await readSafetensors(
-    getFile(files, `${checkpoint}model.safetensors`),
+    toFile(files, checkpoint, "model.safetensors"),
     (tensors, { bits }) => {
       if (bits !== undefined) throw new UsageError("the model is quantized; open the original run");
       checkWeightShapes(tensors, config, tokenizer.vocabSize);
@@ -83,11 +83,11 @@ export async function openFiles(files: RunFiles, other?: NamedText): Promise<Pag
   const model = buildModel(config, tokenizer.vocabSize, device, null, { initWeights: false });
   model.loadStateDict(weights.tensors);
   const optimizer = buildOptimizer(config, model);
-  const optimizerState = files.get(`${checkpoint}optimizer.safetensors`);
-  if (optimizerState) {
+  if (files.has(`${checkpoint}optimizer.safetensors`)) {
     const own = Object.entries(optimizer.stateDict());
     const shapes = new Map(own.map(([key, { shape }]) => [key, shape]));
-    const { tensors } = await readSafetensors(optimizerState, (found) =>
+    const file = toFile(files, checkpoint, "optimizer.safetensors");
+    const { tensors } = await readSafetensors(file, (found) =>
       checkShapes(found, shapes, "the model", (problem) => {
         throw new UsageError(problem);
       }),
@@ -163,6 +163,11 @@ function getFile(files: RunFiles, path: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** Returns a file of a checkpoint with its name, which errors begin with. */
+function toFile(files: RunFiles, folder: string, name: string): File {
+  return new File([getFile(files, folder + name)], name);
+}
+
 function parseJSON(files: RunFiles, path: string): Record<string, unknown> {
   const text = new TextDecoder().decode(getFile(files, path));
   let value: unknown;
@@ -171,7 +176,8 @@ function parseJSON(files: RunFiles, path: string): Record<string, unknown> {
   } catch (cause) {
     throw new UsageError(`${path}: not valid JSON`, { cause });
   }
-  if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  if (typeof value === "object" && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
   throw new UsageError(`${path}: not a JSON object`);
 }
 

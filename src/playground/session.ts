@@ -33,7 +33,7 @@ export class Session {
   #training: { step: TrainStep; evaluate: ReturnType<typeof makeEvaluator> } | null = null;
   #sampling: SamplingSettings = { prompt: "", temperature: 0.8, isLive: true };
   #isPaused = false;
-  #isRunning = false;
+  #running: Promise<void> | null = null;
   #newRows: MetricsRow[] = [];
   #sinceReport: Measurement = { tokens: 0, seconds: 0 };
   #sinceLog: Measurement = { tokens: 0, seconds: 0 };
@@ -70,9 +70,15 @@ export class Session {
   }
 
   /** Trains until the last step, a pause or an error, each of which it reports. */
-  async train(): Promise<void> {
-    if (this.#isRunning || !this.run.tokens) return;
-    this.#isRunning = true;
+  train(): Promise<void> {
+    this.#running ??= this.#trainAndReport().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  async #trainAndReport(): Promise<void> {
+    if (!this.run.tokens) return;
     this.#report();
     try {
       await this.#loop();
@@ -81,7 +87,6 @@ export class Session {
       this.#training = null; // a new TrainStep forgets that a value was infinite
       this.#emit("failure", { message: (error as Error).message });
     }
-    this.#isRunning = false;
     this.#report();
   }
 

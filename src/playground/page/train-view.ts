@@ -42,7 +42,7 @@ export class TrainView {
     this.#transport = new Transport(find("transport"), {
       setPaused: (isPaused) => void this.#current?.trainer.call("setPaused", { isPaused }),
       startOver: () => void this.startOver(),
-      trainLonger: () => this.#setMaxIters(2 * (this.#progress?.maxIters ?? 0)),
+      trainLonger: () => this.#setMaxIters(Math.max(1000, 2 * (this.#progress?.maxIters ?? 0))),
     });
     this.#writing = new Writing(find("writing"), {
       setSampling: () => void this.#sendSampling(),
@@ -223,7 +223,7 @@ export class TrainView {
 
   #change(name: keyof Settings): void {
     const { settings } = this.#form;
-    if (this.#current && !this.#form.problem && immediate.includes(name)) {
+    if (this.#current && immediate.includes(name)) {
       const { trainer, info } = this.#current;
       const { learningRate, maxIters } = settings;
       info.settings = { ...info.settings, [name]: settings[name] };

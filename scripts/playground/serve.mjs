@@ -14,7 +14,7 @@ const types = {
   ".wasm": "application/wasm",
 };
 
-/** The headers with which a browser gives a page threads. Without them, the service worker does. */
+/** The headers that a browser requires for threads. The service worker adds them elsewhere. */
 const isolation = {
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-embedder-policy": "require-corp",

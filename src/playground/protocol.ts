@@ -50,7 +50,7 @@ export interface SamplingSettings {
   isLive: boolean;
 }
 
-/** The progress that the worker reports without being asked. */
+/** The messages that the worker sends by itself. */
 export interface Events {
   /** The worker is ready to be called. */
   ready: DeviceReport;
@@ -105,7 +105,7 @@ export interface RunInfo {
   /** The metrics so far. */
   rows: MetricsRow[];
   progress: Progress;
-  /** The text itself, for a text that the files contained. */
+  /** The text itself; null if the model came without one. */
   text: string | null;
 }
 
@@ -125,7 +125,7 @@ export interface LessonRequest {
   files: Map<string, string>;
 }
 
-/** What a lesson that runs has done. */
+/** The messages of a lesson that runs. */
 export type LessonMessage =
   | { kind: "output"; text: string }
   | { kind: "file"; path: string; content: string }

@@ -50,7 +50,7 @@ interface NamedText {
  */
 export async function openFiles(files: RunFiles, other?: NamedText): Promise<PageRun> {
   const configPath = findFile(files, "config.json");
-  if (!configPath) throw new UsageError("run: there is no config.json among the files");
+  if (!configPath) throw new UsageError("run: config.json is missing among the files");
   const folder = configPath.slice(0, -"config.json".length);
   const json = parseJSON(files, configPath);
   if ("model_type" in json || "architectures" in json)
@@ -61,7 +61,7 @@ export async function openFiles(files: RunFiles, other?: NamedText): Promise<Pag
   if (recorded.loraRank !== undefined)
     throw new UsageError("run: holds LoRA adapters, which the page does not support");
   const tokenizerPath = findFile(files, "tokenizer.json", folder);
-  if (!tokenizerPath) throw new UsageError("run: there is no tokenizer.json among the files");
+  if (!tokenizerPath) throw new UsageError("run: tokenizer.json is missing among the files");
   const tokenizer = tokenizerFromJSON(parseJSON(files, tokenizerPath));
   const checkpoint = findCheckpoint(files, folder);
   const state = readState(files, `${checkpoint}state.json`);
@@ -117,7 +117,7 @@ function findCheckpoint(files: RunFiles, folder: string): string {
   const known = ["last/", "best/", ""].find((own) => files.has(folder + own + name));
   if (known !== undefined) return folder + known;
   const path = findFile(files, name);
-  if (!path) throw new UsageError(`run: there is no ${name} among the files`);
+  if (!path) throw new UsageError(`run: ${name} is missing among the files`);
   return path.slice(0, -name.length);
 }
 
@@ -159,7 +159,7 @@ function readRows(files: RunFiles, path: string, step: number): MetricsRow[] {
 
 function getFile(files: RunFiles, path: string): Uint8Array<ArrayBuffer> {
   const bytes = files.get(path);
-  if (!bytes) throw new UsageError(`run: there is no ${path} among the files`);
+  if (!bytes) throw new UsageError(`run: ${path} is missing among the files`);
   return bytes;
 }
 

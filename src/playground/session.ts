@@ -65,7 +65,7 @@ export class Session {
       blockSize: config.blockSize,
       rows,
       progress: this.#createProgress([]),
-      text: settings.text === "own" ? text : null,
+      text,
     };
   }
 

@@ -8,7 +8,7 @@ import { defaultSettings, fromConfig, presets, toConfig } from "#src/playground/
 
 const test = suite("playground/link");
 
-test("every preset is the same after a round trip, and the default settings have no fragment", () => {
+test("presets are the same after a round trip, and the defaults have no fragment", () => {
   assert.is(formatLink(defaultSettings), "");
   assert.is(parseLink(""), null);
   assert.is(parseLink("#"), null);

@@ -15,7 +15,7 @@ import { buildSite, isolation, serveFolder } from "./site.js";
 /** Settings with which a step takes less than a millisecond on any device. */
 const FAST = "#nLayer=1&nHead=2&nEmbd=16&blockSize=8&batchSize=4";
 
-/** The longest time to the first step, in ms: it is longer where there is no WebAssembly. */
+/** The longest time to the first step, in ms: it is longer without WebAssembly. */
 const FIRST_STEP = { wasm: 2000, ts: 12_000 };
 
 /** Returns the number of steps that the page shows; 0 before there are any. */
@@ -109,7 +109,7 @@ inBrowser("playground/page", (test, open) => {
     }
   });
 
-  test("a download is a run of the program, and a run of the program opens in the page", async () => {
+  test("a download is a run of the program, and the page opens runs of the program", async () => {
     const { page, errors } = await open(server.url + FAST);
     await waitForStep(page, 200);
     const download = page.waitForEvent("download");

@@ -162,9 +162,12 @@ test("damaged and foreign files are errors that name the file", async () => {
     const config = JSON.parse(new TextDecoder().decode(good.get("config.json")));
     return set("config.json", JSON.stringify({ ...config, ...change }));
   };
-  await expectError((files) => files.delete("config.json"), /no config.json/);
-  await expectError((files) => files.delete("tokenizer.json"), /no tokenizer.json/);
-  await expectError((files) => files.delete("last/model.safetensors"), /no model.safetensors/);
+  await expectError((files) => files.delete("config.json"), /config.json is missing/);
+  await expectError((files) => files.delete("tokenizer.json"), /tokenizer.json is missing/);
+  await expectError(
+    (files) => files.delete("last/model.safetensors"),
+    /model.safetensors is missing/,
+  );
   await expectError(set("config.json", "["), /config.json: not valid JSON/);
   await expectError(set("config.json", "[]"), /config.json/);
   await expectError(set("config.json", '{"model_type":"gpt2"}'), /Hugging Face/);

@@ -27,7 +27,7 @@ const types: Record<string, string> = {
   ".wasm": "application/wasm",
 };
 
-/** The headers with which a browser gives a page threads. */
+/** The headers that a browser requires for threads. */
 export const isolation = {
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-embedder-policy": "require-corp",

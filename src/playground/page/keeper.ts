@@ -72,7 +72,7 @@ export class Keeper {
 
   #get(): CurrentRun {
     const run = this.#getRun();
-    if (!run) throw new Error("There is no run yet.");
+    if (!run) throw new Error("No run has been started yet.");
     return run;
   }
 }

@@ -24,9 +24,9 @@ export async function readRunFiles(selected: Iterable<File>): Promise<RunFiles> 
     return readZip(new Uint8Array(await first.arrayBuffer()));
   }
   const files: RunFiles = new Map();
-  const wanted = chosen.filter((file) => NAMES.test(getPath(file)));
-  checkSize(wanted.reduce((sum, { size }) => sum + size, 0));
-  for (const file of wanted) files.set(getPath(file), new Uint8Array(await file.arrayBuffer()));
+  const ofRun = chosen.filter((file) => NAMES.test(getPath(file)));
+  checkSize(ofRun.reduce((sum, { size }) => sum + size, 0));
+  for (const file of ofRun) files.set(getPath(file), new Uint8Array(await file.arrayBuffer()));
   if (files.size === 0) throw new Error("There are no files of a run among these.");
   return files;
 }

@@ -1,5 +1,5 @@
-// The service worker: adds the headers with which a browser gives the page threads, which a plain
-// web server does not send, and keeps all files, so that the page works offline.
+// The service worker: adds the headers that a browser requires for threads, which a plain web
+// server does not send, and keeps all files, so that the page works offline.
 
 /** The name of the folder with the files of this version, and the paths of all files. */
 declare const VERSION: string;
@@ -23,7 +23,7 @@ interface Scope {
 }
 const scope = self as unknown as Scope;
 
-/** How long the network may take to deliver the page before the copy is used, in ms. */
+/** The time after which the copy of the page is used instead of that from the network, in ms. */
 const PATIENCE = 1500;
 
 scope.addEventListener("install", (event) => {

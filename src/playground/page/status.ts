@@ -1,5 +1,4 @@
-// What the page says about itself: the device that computes, notices, and announcements for users
-// of a screen reader.
+// The device that computes, notices, and announcements for users of a screen reader.
 
 import type { DeviceReport } from "../protocol.ts";
 

@@ -181,7 +181,7 @@ export class TrainView {
     this.#form.show(settings);
     if (settings.text !== "own") this.#texts.select(settings.text);
     else if (text !== null) this.#texts.select("own", { name, text });
-    this.#writing.clear();
+    this.#writing.clear(text);
     this.#transport.showRun(info);
     this.#loss.start(info.vocabulary.length, info.rows);
     this.#showProgress(info.progress);

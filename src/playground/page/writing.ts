@@ -1,5 +1,5 @@
-// What the model writes: the sample of this moment, in large letters, and those of earlier steps
-// below it, from the first noise to the first words.
+// The text that the model writes: the sample of this moment, in large letters, and those of earlier
+// steps below it, from the first noise to the first words.
 
 import { element } from "../../web/page/element.ts";
 import { formatInteger } from "../../web/page/format.ts";
@@ -38,6 +38,9 @@ export class Writing {
   });
   readonly #temperatureText = element("output");
   readonly #error = element("p", { class: "error small", role: "alert" });
+  readonly #legend = element("p", { class: "small soft legend", hidden: true });
+  /** The lines of the training text, if it is a list. */
+  #known: ReadonlySet<string> | null = null;
   #nextKept = 0;
 
   constructor(root: HTMLElement, actions: WritingActions) {
@@ -51,6 +54,7 @@ export class Writing {
     root.append(
       this.#caption,
       this.#text,
+      this.#legend,
       element(
         "form",
         { class: "row sampling", onsubmit },
@@ -73,8 +77,15 @@ export class Writing {
     };
   }
 
-  /** Forgets the samples of the last run. */
-  clear(): void {
+  /**
+   * Forgets the samples of the last run. In a list, such as that of names, lines of the new one's
+   * text are shown in another color than those that the model invents.
+   */
+  clear(text: string | null): void {
+    this.#known = text !== null && isList(text) ? new Set(text.split("\n")) : null;
+    this.#legend.hidden = this.#known === null;
+    this.#legend.textContent = "Gray lines are from the text. The model has invented the others.";
+    this.#text.classList.toggle("list", this.#known !== null);
     this.#history.replaceChildren();
     this.#nextKept = 0;
     this.#error.textContent = "";
@@ -85,13 +96,23 @@ export class Writing {
     const lossText = Number.isFinite(loss) ? `, loss ${loss.toFixed(2)}` : ", before training";
     this.#caption.textContent = `Step ${formatInteger(step)}${lossText}`;
     const shown = prompt ? text : text.replace(/^\n+/, "");
-    this.#text.replaceChildren(element("span", { class: "prompt" }, prompt), shown);
+    if (this.#known) this.#text.replaceChildren(...this.#toLines(prompt + shown, isDone));
+    else this.#text.replaceChildren(element("span", { class: "prompt" }, prompt), shown);
     this.#text.classList.toggle("writing-now", !isDone);
     if (isDone && step >= this.#nextKept) this.#keep(sample);
   }
 
   showError(message: string): void {
     this.#error.textContent = message;
+  }
+
+  /** The last line of a sample is incomplete, so it is neither known nor invented. */
+  #toLines(text: string, isDone: boolean): HTMLElement[] {
+    const lines = text.split("\n").filter((line) => line !== "");
+    if (isDone && lines.length > 1) lines.pop();
+    return lines.map((line) =>
+      element("span", { class: this.#known?.has(line) ? "line known" : "line" }, line),
+    );
   }
 
   #keep({ step, loss, prompt, text }: SampleText): void {
@@ -120,4 +141,10 @@ export class Writing {
     this.#temperatureText.textContent = value;
     this.#temperature.ariaValueText = value;
   }
+}
+
+/** Returns true for a text of short lines. */
+function isList(text: string): boolean {
+  const start = text.slice(0, 2000);
+  return start.length / start.split("\n").length < 24;
 }

@@ -7,7 +7,7 @@ import type { MatmulTuning } from "../tuning.ts";
 /** The devices that need an addon. */
 export type AddonName = "cpu" | "cuda" | "cuda-emulator";
 
-/** What depends on where the library runs. */
+/** The functions that depend on where the library runs. */
 export interface Platform {
   /** The environment variables; none in a browser. */
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -7,7 +7,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { setDefaultDevice } from "#src/backend/devices.js";
 import { loadSafetensors, type TensorDict } from "#src/files/safetensors.js";
-import { assertRejected, makeFile, makeHeader } from "../support/safetensors.js";
+import { assertRejected, checkRejection, makeFile, makeHeader } from "../support/safetensors.js";
 
 const test = suite("files/safetensors-header");
 const folder = fs.mkdtempSync(join(tmpdir(), "tinybard-safetensors-header-"));
@@ -371,6 +371,13 @@ test("each malicious file is rejected for the expected reason", () => {
     assertRejected(() => load(bytes), reason, name, file);
   // the file that they are derived from is valid
   assert.equal(Array.from(load(withHeader(`{${w}}`)).w.data()), four);
+});
+
+test("a malicious Blob is rejected for the same reason", async () => {
+  for (const { name, bytes, reason } of maliciousFiles) {
+    const error = await loadSafetensors(bytes).catch((error: unknown) => error);
+    checkRejection(error, reason, name, "blob");
+  }
 });
 
 test("claimed sizes cause no allocation", () => {

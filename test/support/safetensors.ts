@@ -32,13 +32,18 @@ export function assertRejected(
   try {
     action();
   } catch (error) {
-    assert.instance(error, SafetensorsError, `${label}: ${error}`);
-    const { name, message } = error as Error;
-    assert.is(name, "SafetensorsError");
-    assert.ok(message.startsWith(`${path}: `), `${label}: ${message}`);
-    assert.match(message.slice(path.length + 2), reason, `${label}: ${message}`);
-    assert.ok(message.length < path.length + 200, `${label}: message too long`);
+    checkRejection(error, reason, label, path);
     return;
   }
   assert.unreachable(`${label}: loaded`);
+}
+
+/** Asserts that an error is a SafetensorsError with the file name and the reason. */
+export function checkRejection(error: unknown, reason: RegExp, label: string, path: string): void {
+  assert.instance(error, SafetensorsError, `${label}: ${error}`);
+  const { name, message } = error as Error;
+  assert.is(name, "SafetensorsError");
+  assert.ok(message.startsWith(`${path}: `), `${label}: ${message}`);
+  assert.match(message.slice(path.length + 2), reason, `${label}: ${message}`);
+  assert.ok(message.length < path.length + 200, `${label}: message too long`);
 }

@@ -1,5 +1,6 @@
 // Builds the addons that are published in the package, prebuilds/TARGET/cpu.node, from binding.gyp.
-// They run without a C++ library installed: libstdc++ is linked statically.
+// For Linux they need what Node needs: glibc 2.28 and the C++ library of GCC 8, or later.
+// For Windows they need nothing.
 //
 // usage: npm run build:prebuilds [-- TARGET...]
 // Not `npm run prebuild`, which npm would run before each `npm run build`.
@@ -16,11 +17,14 @@ import { canRun, compile, link, readDefaultFlags, root } from "./compile.mjs";
 const require = createRequire(import.meta.url);
 const mingw = "x86_64-w64-mingw32";
 
+/** The newest versions of symbols that the libraries on the oldest systems have. */
+const newestSymbols = { GLIBC: "2.28", GLIBCXX: "3.4.25", CXXABI: "1.3.11", GCC: "8.0" };
+
 const targets = {
   "linux-x64": {
     arch: "x64",
     cxx: "g++",
-    tools: ["g++"],
+    tools: ["g++", "readelf"],
     packages: ["g++"],
     isSupported: process.platform === "linux" && process.arch === "x64",
     build: buildLinux,
@@ -28,7 +32,7 @@ const targets = {
   "linux-arm64": {
     arch: "arm64",
     cxx: "aarch64-linux-gnu-g++",
-    tools: ["aarch64-linux-gnu-g++"],
+    tools: ["aarch64-linux-gnu-g++", "readelf"],
     packages: ["g++-aarch64-linux-gnu"],
     isSupported: true,
     build: buildLinux,
@@ -46,10 +50,20 @@ const targets = {
 
 /** Links with g++. The addon finds the functions of Node in the program that loads it. */
 async function buildLinux(target, folder, file, flags) {
-  const options = { ...target, flags: [...flags, "-fPIC", "-pthread"] };
-  const objects = await compile(folder, options);
-  const linkFlags = ["-shared", "-pthread", "-static-libstdc++", "-static-libgcc", "-s"];
-  await link(file, [target.cxx, ...objects, ...linkFlags]);
+  const oldGlibc = ["-include", "native/prebuilt/old_glibc.h"];
+  const objects = await compile(folder, {
+    ...target,
+    flags: [...flags, "-fPIC", "-pthread", ...oldGlibc],
+  });
+  await link(file, [target.cxx, ...objects, "-shared", "-pthread", "-s"]);
+
+  const symbols = capture("readelf", "--dyn-syms", "--wide", file);
+  for (const [library, newest] of Object.entries(newestSymbols)) {
+    for (const [name, version] of symbols.matchAll(new RegExp(`\\S+@${library}_([0-9.]+)`, "g"))) {
+      if (version.localeCompare(newest, "en", { numeric: true }) > 0)
+        throw new Error(`${name} needs a later ${library} than ${newest}: see old_glibc.h`);
+    }
+  }
 }
 
 /** Compiles with clang and links with g++ of mingw. */
@@ -60,7 +74,7 @@ async function buildWindows(target, folder, file, flags) {
   const objects = await compile(folder, {
     ...target,
     flags: [`--target=${mingw}`, ...flags, "-Wno-unknown-warning-option", ...headers],
-    extraSources: ["native/delay_load.cpp"],
+    extraSources: ["native/prebuilt/delay_load.cpp"],
   });
 
   // The import library of the program that loads the addon, with the functions that it calls.

@@ -34,8 +34,8 @@ export class Keeper {
   /** Saves the run until the user saves another one. Returns a message. */
   async save(): Promise<string> {
     const step = await this.#save("saved");
-    // asks the browser not to delete it when storage becomes scarce
-    await navigator.storage.persist?.();
+    // the browser shall not delete it when storage becomes scarce; Firefox asks the user
+    void navigator.storage.persist?.();
     return `Saved at step ${formatInteger(step)}.`;
   }
 

@@ -10,11 +10,8 @@ const RELOADED = "tinybard-reloaded";
  */
 export async function registerServiceWorker(): Promise<boolean> {
   if (!("serviceWorker" in navigator)) return false;
-  try {
-    await navigator.serviceWorker.register("service-worker.js");
-  } catch {
-    return false; // not allowed here, as in some private windows
-  }
+  // not awaited: it may fail, as in some private windows, or take forever
+  navigator.serviceWorker.register("service-worker.js").catch(() => {});
   if (globalThis.crossOriginIsolated || wasReloaded()) return false;
   if (!(await isControlled())) return false;
   location.reload();

@@ -89,10 +89,10 @@ export async function compile(
   );
 
   const native = readdirSync(join(root, "native"), { recursive: true });
-  const scripts = readdirSync(join(root, "scripts"));
   const inputs = [
     ...native.map((path) => `native/${path}`),
-    ...scripts.filter((name) => name.endsWith(".mjs")).map((name) => `scripts/${name}`),
+    "scripts/compile.mjs",
+    "scripts/prebuild.mjs",
     ...extraSources,
     "binding.gyp",
   ];

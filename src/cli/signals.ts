@@ -11,13 +11,14 @@ export interface SignalState {
   received: Promise<void>;
 }
 
-const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+const isWindows = process.platform === "win32";
+const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143, ...(isWindows && { SIGBREAK: 149 }) };
 /** The exit code of a program whose reader has closed the pipe: 128 + SIGPIPE. */
 const CLOSED_PIPE_CODE = 141;
 
 /**
- * Catches the first SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal was closed); a second signal
- * exits immediately. A closed stdout counts like a first signal, since in `train | head` or
+ * Catches the first SIGINT (Ctrl-C), SIGTERM, SIGHUP (the terminal was closed) or, on Windows,
+ * SIGBREAK (Ctrl-Break); a second signal exits immediately. A closed stdout counts like a first signal, since in `train | head` or
  * `train | tee log` nobody can see the progress any more.
  */
 export function catchSignals(): SignalState {

@@ -2,10 +2,11 @@
 // of the repository installs as a development dependency.
 
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { renameFile } from "../files/durable.ts";
 import { createFolder } from "../files/folder.ts";
 import { decodeText, MAX_TEXT_BYTES, readBytes } from "../files/text.ts";
 import { findNearest } from "../options.ts";
@@ -96,7 +97,7 @@ async function shakespeare(): Promise<Corpus> {
       );
     createFolder(dirname(file));
     writeFileSync(`${file}.${process.pid}`, bytes);
-    renameSync(`${file}.${process.pid}`, file);
+    renameFile(`${file}.${process.pid}`, file);
   }
   const { text } = fromFile(file);
   if (sha256(text) !== SHAKESPEARE.sha256)

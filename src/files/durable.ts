@@ -13,7 +13,8 @@ export const MAX_IO_BYTES = 2 ** 30;
  */
 export function writeSynced(file: string, chunks: Iterable<Uint8Array>): void {
   try {
-    fs.rmSync(file, { force: true }); // a leftover; or a link or a named pipe, which "wx" refuses
+    // a leftover; or a link or a named pipe, which "wx" refuses
+    retryWhileOpen(() => fs.rmSync(file, { force: true }));
     withOpenFile(file, "wx", (fd) => {
       try {
         for (const chunk of chunks) writeAll(fd, chunk);
@@ -98,12 +99,34 @@ export function replaceFile(
   const chunks = typeof content === "string" ? [new TextEncoder().encode(content)] : content;
   writeSynced(temporary, chunks);
   try {
-    fs.renameSync(temporary, file);
+    renameFile(temporary, file);
   } catch (error) {
     removeIfPossible(temporary);
     throw toFileError(file, error);
   }
   syncFolder(dirname(file));
+}
+
+/** Renames a file or folder, and replaces a file. Windows refuses while another program reads it. */
+export function renameFile(from: string, to: string): void {
+  retryWhileOpen(() => fs.renameSync(from, to));
+}
+
+/**
+ * Runs a file operation. On Windows, tries again for about a second if it is refused, because a
+ * virus scanner, an editor or the dashboard may have the file open for a moment.
+ */
+export function retryWhileOpen<T>(operation: () => T): T {
+  for (let delay = 1; ; delay *= 2) {
+    try {
+      return operation();
+    } catch (error) {
+      const { code = "" } = error as NodeJS.ErrnoException;
+      const isRefused = ["EACCES", "EBUSY", "EPERM"].includes(code);
+      if (process.platform !== "win32" || !isRefused || delay > 512) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, delay);
+    }
+  }
 }
 
 /** Removes a file after a failure, about which the caller throws a better error than this one's. */

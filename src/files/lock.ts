@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
-import { removeIfPossible } from "./durable.ts";
+import { removeIfPossible, renameFile, retryWhileOpen } from "./durable.ts";
 import { toFileError } from "./file-error.ts";
 import { createFolder } from "./folder.ts";
 
@@ -74,7 +74,7 @@ function acquire(folder: string, file: string, content: string): void {
     const claim = `${file}.${found.id}`;
     acquire(folder, claim, content);
     if (readLock(file)?.id === found.id) {
-      fs.renameSync(claim, file);
+      renameFile(claim, file);
       return;
     }
     removeIfPossible(claim); // another process has replaced the old lock before
@@ -93,7 +93,8 @@ function createLock(folder: string, file: string, content: string): boolean {
     throw toFileError(folder, error);
   }
   try {
-    fs.writeFileSync(file, content, { flag: "wx" });
+    // Windows refuses while a deleted lock is still open in another process
+    retryWhileOpen(() => fs.writeFileSync(file, content, { flag: "wx" }));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST" || code === "ENOENT") return false;
@@ -111,12 +112,12 @@ function readLock(
 ): { content: string; owner: Owner; id: string } | null {
   const maxBytes = 4096;
   for (let attempt = 0; ; attempt++) {
-    const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+    const stat = retryWhileOpen(() => fs.lstatSync(file, { throwIfNoEntry: false }));
     if (!stat) return null;
     if (!stat.isFile()) throw new UsageError(`${file}: not a file, expected a lock; delete it`);
     let content: string;
     try {
-      content = stat.size > maxBytes ? "" : fs.readFileSync(file, "utf8");
+      content = stat.size > maxBytes ? "" : retryWhileOpen(() => fs.readFileSync(file, "utf8"));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
       throw toFileError(file, error);

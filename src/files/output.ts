@@ -4,7 +4,14 @@
 import * as fs from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
-import { removeIfPossible, replaceFile, syncFile, syncFolder, withOpenFile } from "./durable.ts";
+import {
+  removeIfPossible,
+  renameFile,
+  replaceFile,
+  syncFile,
+  syncFolder,
+  withOpenFile,
+} from "./durable.ts";
 import { toFileError } from "./file-error.ts";
 import { isProcess, lockFolder, lockName } from "./lock.ts";
 
@@ -34,7 +41,7 @@ export function writeFolder<T>(out: string, write: (folder: string) => T): T {
     if (exists) {
       moveFiles(partial, target);
     } else {
-      fs.renameSync(partial, target);
+      renameFile(partial, target);
       syncFolder(dirname(target));
     }
     return result;
@@ -91,7 +98,7 @@ function moveFiles(from: string, to: string): void {
     for (const name of names) {
       if (name === last) syncFolder(to);
       remove(name);
-      fs.renameSync(join(from, name), join(to, name));
+      renameFile(join(from, name), join(to, name));
     }
     syncFolder(to);
   } catch (error) {

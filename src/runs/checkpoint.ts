@@ -1,11 +1,17 @@
 // Atomic checkpoints: the weights, the optimizer state and the state of the run are replaced
 // together. After a crash at any moment, a folder holds the old checkpoint or the new one.
 
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { OutOfMemoryError } from "../backend/device.ts";
 import { shorten, UsageError } from "../errors.ts";
-import { removeIfPossible, syncFolder, writeSynced } from "../files/durable.ts";
+import {
+  removeIfPossible,
+  renameFile,
+  retryWhileOpen,
+  syncFolder,
+  writeSynced,
+} from "../files/durable.ts";
 import { toFileError } from "../files/file-error.ts";
 import { readJSONObject } from "../files/json.ts";
 import {
@@ -194,7 +200,7 @@ export function locate(folder: string, name: string): string {
 export function recover(folder: string): void {
   const [first, ...rest] = fileNames.map((name) => join(folder, `${name}.tmp`));
   if (existsSync(first)) {
-    for (const file of [...rest, first]) rmSync(file, { force: true });
+    for (const file of [...rest, first]) retryWhileOpen(() => rmSync(file, { force: true }));
   } else if (rest.some((file) => existsSync(file))) {
     commit(folder);
   }
@@ -212,7 +218,7 @@ function commit(folder: string): void {
   for (const name of fileNames) {
     const temporary = join(folder, `${name}.tmp`);
     try {
-      if (existsSync(temporary)) renameSync(temporary, join(folder, name));
+      if (existsSync(temporary)) renameFile(temporary, join(folder, name));
     } catch (error) {
       throw toFileError(join(folder, name), error);
     }

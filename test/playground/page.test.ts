@@ -82,10 +82,12 @@ inBrowser("playground/page", (test, open) => {
     await waitForStep(page, step);
     assert.ok((await page.locator(".stats dd").first().textContent())?.includes("of 5,000"));
     await page.goto(`${server.url}#nLayer=2&nHead=2&nEmbd=16&blockSize=8&batchSize=4`);
-    await page.reload();
+    const layers = page.getByLabel("layers");
+    await until(
+      async () => (await layers.getAttribute("aria-valuetext").catch(() => "")) === "2",
+      "the link is opened",
+    );
     await waitForStep(page, 1);
-    assert.ok((await getStep(page)) < step + 2000);
-    assert.is(await page.getByLabel("layers").getAttribute("aria-valuetext"), "2");
     await page.getByRole("button", { name: "Open saved" }).click();
     await until(async () => page.url().endsWith(FAST), "the saved run is open");
     await waitForStep(page, saved);
@@ -104,8 +106,9 @@ inBrowser("playground/page", (test, open) => {
       const notice = page.getByRole("alert").filter({ hasText: "This link cannot be used" });
       await notice.waitFor();
       assert.is(await page.locator("#notice img").count(), 0);
-      await waitForStep(page, 1);
+      assert.is(await page.getByLabel("layers").getAttribute("aria-valuetext"), "4");
       assert.equal(errors, []);
+      await page.context().close();
     }
   });
 

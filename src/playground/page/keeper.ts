@@ -4,14 +4,15 @@ import { formatInteger } from "../../web/page/format.ts";
 import type { Progress, Slot } from "../protocol.ts";
 import type { CurrentRun } from "./trainer.ts";
 
-/** The shortest time between two automatic saves, in ms. */
+/** The shortest time between two automatic saves, in ms, and in relation to the time of one. */
 const SAVE_INTERVAL = 10_000;
+const SAVE_PATIENCE = 30;
 
 export class Keeper {
   readonly #getRun: () => CurrentRun | null;
   #savedStep = -1;
   #step = 0;
-  #lastTime = performance.now();
+  #nextTime = performance.now() + SAVE_INTERVAL;
   #isSaving = false;
   #state: Progress["state"] = "training";
 
@@ -24,7 +25,7 @@ export class Keeper {
 
   /** Saves the run by itself from time to time, and when training stops. */
   update({ step, state }: Progress): void {
-    const isDue = performance.now() > this.#lastTime + SAVE_INTERVAL;
+    const isDue = performance.now() > this.#nextTime;
     const hasStopped = state !== "training" && this.#state === "training";
     this.#step = step;
     this.#state = state;
@@ -55,12 +56,14 @@ export class Keeper {
   async #saveQuietly(): Promise<void> {
     if (this.#isSaving || this.#step === this.#savedStep || this.#step === 0) return;
     this.#isSaving = true;
+    const start = performance.now();
     try {
       this.#savedStep = await this.#save("current");
     } catch {
       // private windows have no storage
     }
-    this.#lastTime = performance.now();
+    const end = performance.now();
+    this.#nextTime = end + Math.max(SAVE_INTERVAL, SAVE_PATIENCE * (end - start));
     this.#isSaving = false;
   }
 

@@ -25,7 +25,12 @@ export class LessonsView {
   readonly #run = element("button", { type: "button", class: "main" }, "Run");
   readonly #reset = element("button", { type: "button", disabled: true }, "Reset the code");
   readonly #state = element("p", { class: "small soft", role: "status" });
-  readonly #output = element("div", { class: "output", tabindex: 0, "aria-label": "output" });
+  readonly #output = element("div", {
+    class: "output",
+    tabindex: 0,
+    role: "region",
+    "aria-label": "output",
+  });
   /** The code that the user has changed, by lesson. */
   readonly #edited = new Map<string, string>();
   /** The files that lessons have written for later ones. */

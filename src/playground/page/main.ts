@@ -43,4 +43,5 @@ async function start(): Promise<void> {
   await keepOffline();
 }
 
+window.addEventListener("hashchange", () => location.reload()); // a link to other settings
 void start();

@@ -26,6 +26,9 @@ export async function readSlot(slot: Slot): Promise<Uint8Array<ArrayBuffer> | nu
 
 /** Replaces the archive in a slot. Throws if the browser has no storage, or if it is full. */
 export async function writeSlot(slot: Slot, archive: Uint8Array<ArrayBuffer>): Promise<void> {
+  // WebKitGTK has none, nor has a page from http:
+  if (!navigator.storage?.getDirectory)
+    throw new Error("This browser has no storage for runs. Download keeps them as files.");
   const folder = await navigator.storage.getDirectory();
   const handle = await folder.getFileHandle(`${slot}.zip`, { create: true });
   if ("createWritable" in handle) {

@@ -31,6 +31,8 @@ export class TrainView {
   #current: CurrentRun | null = null;
   #progress: Progress | null = null;
   #speed = 0;
+  /** The number of runs that have been started or opened. */
+  #count = 0;
   /** The files of a model that was opened without a text. */
   #untrained: RunFiles | null = null;
 
@@ -159,13 +161,15 @@ export class TrainView {
       failure: ({ message }) => showNotice(message),
     };
     const trainer: Trainer = new Trainer(events);
+    const number = ++this.#count;
     let info: RunInfo | null = null;
     try {
       info = await open(trainer);
     } finally {
-      if (!info) trainer.end();
+      if (!info || number !== this.#count) trainer.end();
     }
     if (!info) return false;
+    if (number !== this.#count) return true; // another run has been started since
     this.#current?.trainer.end();
     this.#current = { trainer, info };
     this.#untrained = null;

@@ -31,7 +31,10 @@ export class Trainer {
       else call?.reject(new Error(data.error));
     };
     this.#worker.onerror = ({ message }) => {
-      listeners.failure({ message: message || "the worker could not be loaded" });
+      const error = new Error(message || "The code that trains could not be loaded.");
+      for (const { reject } of this.#pending.values()) reject(error);
+      this.#pending.clear();
+      listeners.failure(error);
     };
   }
 

@@ -20,7 +20,12 @@ export interface WritingActions {
 export class Writing {
   readonly #actions: WritingActions;
   readonly #caption = element("p", { class: "caption soft" }, "The first words come in a moment.");
-  readonly #text = element("div", { class: "page" });
+  readonly #text = element("div", {
+    class: "page",
+    tabindex: 0,
+    role: "region",
+    "aria-label": "sample",
+  });
   readonly #history = element("ol", { class: "history" });
   readonly #prompt = element("input", {
     type: "text",

@@ -13,7 +13,7 @@ import { encodePrompt, writeSample } from "./sample.ts";
 import type { PageRun } from "./start.ts";
 
 /** The time between two reports of progress, and the shortest one between two samples, in ms. */
-const REPORT_INTERVAL = 80;
+const REPORT_INTERVAL = 150;
 const SAMPLE_INTERVAL = 2000;
 /** Samples wait for this multiple of the time that the last one took. */
 const SAMPLE_PATIENCE = 6;

@@ -41,10 +41,11 @@
       "target_name": "cpu",
       "sources": [
         "native/kernel.cpp",
-        "native/napi/arguments.cpp",
+        "native/arguments/arguments.cpp",
+        "native/arguments/checks.cpp",
         "native/napi/binding.cpp",
         "native/napi/capture.cpp",
-        "native/napi/checks.cpp",
+        "native/napi/value.cpp",
         "native/cpu/binding.cpp",
         "native/cpu/buffer.cpp",
         "native/cpu/dispatch.cpp",

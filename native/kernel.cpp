@@ -3,19 +3,73 @@
 #include "kernel.h"
 
 #include <cmath>
-#include <cstdarg>
-#include <cstdio>
+#include <cstring>
 
 namespace tinybard {
 
-thread_local KernelError pendingError;
+thread_local ErrorMessage pendingError;
+
+/** Writes a number in decimal at `to`, which has room for 24 characters. */
+static void formatInteger(long long x, char* to) {
+  char digits[20];
+  int count = 0;
+  unsigned long long rest = x < 0 ? 0ull - (unsigned long long)x : (unsigned long long)x;
+  do {
+    digits[count++] = (char)('0' + rest % 10);
+    rest /= 10;
+  } while (rest > 0);
+  if (x < 0) *to++ = '-';
+  while (count > 0) *to++ = digits[--count];
+  *to = 0;
+}
+
+// Not vsnprintf, which would need a system's streams: WebAssembly has none.
+void ErrorMessage::appendList(const char* format, va_list values) {
+  size_t length = isSet ? std::strlen(text) : 0;
+  const auto put = [&](char c) {
+    if (length + 1 < sizeof text) text[length++] = c;
+  };
+  for (const char* p = format; *p; p++) {
+    if (*p != '%') {
+      put(*p);
+      continue;
+    }
+    char number[24];
+    const char* word = number;
+    p++;
+    if (*p == 's') word = va_arg(values, const char*);
+    else if (*p == 'd') formatInteger(va_arg(values, int), number);
+    else {
+      formatInteger(va_arg(values, long long), number);
+      p += 2; // lld
+    }
+    while (*word) put(*word++);
+  }
+  text[length] = 0;
+  isSet = true;
+}
+
+void ErrorMessage::append(const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  appendList(format, values);
+  va_end(values);
+}
+
+void ErrorMessage::set(const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  isSet = false;
+  appendList(format, values);
+  va_end(values);
+}
 
 void kernelError(const char* format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(pendingError.message, sizeof pendingError.message, format, arguments);
-  va_end(arguments);
-  pendingError.isSet = true;
+  va_list values;
+  va_start(values, format);
+  pendingError.isSet = false;
+  pendingError.appendList(format, values);
+  va_end(values);
 }
 
 bool checkIndices(const char* kernel, const char* what, const i32* index, int64_t count, int64_t n,

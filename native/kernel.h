@@ -1,6 +1,7 @@
 // The types of kernel parameters (kernels.def), and the errors that kernels report.
 #pragma once
 
+#include <cstdarg>
 #include <cstdint>
 
 namespace tinybard {
@@ -27,12 +28,19 @@ struct List {
   float* operator[](int64_t i) const { return data[i]; }
 };
 
-/** The last error that the running kernel reported. */
-struct KernelError {
+/** An error message, in memory of its own. */
+struct ErrorMessage {
   bool isSet = false;
-  char message[160];
+  char text[160];
+
+  /** Formats as printf does: %s, %d and %lld. What does not fit is cut off. */
+  void set(const char* format, ...);
+  void append(const char* format, ...);
+  void appendList(const char* format, va_list values);
 };
-extern thread_local KernelError pendingError;
+
+/** The last error that the running kernel reported. */
+extern thread_local ErrorMessage pendingError;
 
 /** Reports that the running kernel has done nothing, and why: a RangeError in JavaScript. */
 void kernelError(const char* format, ...);

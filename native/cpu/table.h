@@ -1,7 +1,7 @@
 // The kernels as a table of functions, one table for each instruction set of this build.
 #pragma once
 
-#include "../napi/slot.h"
+#include "../arguments/slot.h"
 
 namespace tinybard {
 

@@ -126,6 +126,42 @@ inline Vec unpackInt4(const int32_t* p, int64_t k) {
   return vcvtq_f32_s32(vshrq_n_s32(vshlq_s32(word, vld1q_s32(shift)), 28));
 }
 
+#elif defined(SIMD_WASM)
+
+struct UVec {
+  v128_t v;
+
+  UVec() = default;
+  UVec(v128_t x) : v(x) {}
+  UVec(uint32_t x) : v(wasm_i32x4_splat((int)x)) {}
+  static UVec load(const uint32_t* p) { return wasm_v128_load(p); }
+  void store(uint32_t* p) const { wasm_v128_store(p, v); }
+};
+inline UVec operator^(UVec a, UVec b) { return wasm_v128_xor(a.v, b.v); }
+inline Vec low16(UVec a) {
+  return wasm_f32x4_convert_i32x4(wasm_v128_and(a.v, wasm_i32x4_const_splat(0xffff)));
+}
+inline Vec high16(UVec a) { return wasm_f32x4_convert_i32x4(wasm_u32x4_shr(a.v, 16)); }
+inline void interleave(Vec a, Vec b, Vec* first, Vec* second) {
+  *first = wasm_i32x4_shuffle(a.v, b.v, 0, 4, 1, 5);
+  *second = wasm_i32x4_shuffle(a.v, b.v, 2, 6, 3, 7);
+}
+inline UVec mulWide(UVec a, UVec b, UVec* low) {
+  const v128_t first = wasm_u64x2_extmul_low_u32x4(a.v, b.v);
+  const v128_t second = wasm_u64x2_extmul_high_u32x4(a.v, b.v);
+  *low = wasm_i32x4_shuffle(first, second, 0, 2, 4, 6);
+  return wasm_i32x4_shuffle(first, second, 1, 3, 5, 7);
+}
+inline Vec unpackInt8(const int32_t* p, int64_t k) {
+  const v128_t halves = wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p + k / 4));
+  return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(halves));
+}
+inline Vec unpackInt4(const int32_t* p, int64_t k) {
+  const v128_t factor = wasm_i32x4_const(1 << 28, 1 << 24, 1 << 20, 1 << 16); // a shift per lane
+  const v128_t word = wasm_i32x4_splat(p[k / 8] >> 4 * (k % 8));
+  return wasm_f32x4_convert_i32x4(wasm_i32x4_shr(wasm_i32x4_mul(word, factor), 28));
+}
+
 #else // scalar, for any processor
 
 struct UVec {

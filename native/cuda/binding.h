@@ -3,7 +3,7 @@
 
 #include <napi.h>
 
-#include "../napi/slot.h"
+#include "../arguments/slot.h"
 
 #define BACKEND "cuda"
 

@@ -7,8 +7,8 @@
 #include <memory>
 #include <new>
 
+#include "../arguments/checks.h"
 #include "capture.h"
-#include "checks.h"
 #ifdef TINYBARD_CUDA
 #include "../cuda/binding.h"
 #else
@@ -36,7 +36,11 @@ bool callKernel(napi_env env, const Entry& entry, const napi_value* values, size
   Arguments arguments(env, values, count);
   arguments.begin(entry.name, kernelAt(index, false));
   entry.check(arguments);
-  if (!arguments.finish() || arguments.hasDoubles) return false;
+  if (const char* message = arguments.finish()) {
+    napi_throw_type_error(env, nullptr, message); // no effect if a getter has thrown
+    return false;
+  }
+  if (arguments.hasDoubles) return false;
   if (!arguments.hasOutput) return true;
   const Run run = kernelAt(index, arguments.isBf16).run;
   runKernel(env, run, arguments.slots);

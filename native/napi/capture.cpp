@@ -2,12 +2,14 @@
 
 #include "capture.h"
 
+#include "buffer.h"
+
 namespace tinybard {
 
 void runKernel(napi_env env, Run run, const Slot* slots) {
   pendingError.isSet = false;
   run(slots);
-  if (pendingError.isSet) throw Napi::RangeError::New(env, pendingError.message);
+  if (pendingError.isSet) throw Napi::RangeError::New(env, pendingError.text);
 }
 
 void CapturedGraph::add(Napi::Env env, Run run, Arguments& arguments) {
@@ -20,10 +22,7 @@ void CapturedGraph::add(Napi::Env env, Run run, Arguments& arguments) {
     if (!retained) owner.Reset(Napi::Value(env, range.owner), 1);
     memory.push_back({std::move(owner), extent, std::move(retained)});
   }
-  // the slots of lists stay valid: a moved vector keeps its memory
-  for (auto& list : arguments.pointers) pointers.push_back(std::move(list));
-  for (auto& list : arguments.lengths) lengths.push_back(std::move(list));
-  calls.push_back({run, {arguments.slots, arguments.slots + MAX_PARAMETERS}});
+  list.add(run, arguments);
 }
 
 void CapturedGraph::replay(Napi::Env env) {
@@ -34,15 +33,13 @@ void CapturedGraph::replay(Napi::Env env) {
     if (extent.data != known.extent.data || extent.bytes != known.extent.bytes)
       throw Napi::Error::New(env, "replay: memory of the captured graph has been detached");
   }
-  runner->run(env, calls);
+  runner->run(env, list.calls());
 }
 
 void CapturedGraph::release() {
   runner.reset(); // first: on a GPU the graph may still be running
   memory.clear();
-  calls.clear();
-  pointers.clear();
-  lengths.clear();
+  list = CallList();
 }
 
 } // namespace tinybard

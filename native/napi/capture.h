@@ -4,19 +4,13 @@
 #include <memory>
 #include <vector>
 
-#include "arguments.h"
+#include "../arguments/calls.h"
 #include "handle.h"
 
 namespace tinybard {
 
 /** Runs a kernel. Throws a RangeError if the kernel reports an error. */
 void runKernel(napi_env env, Run run, const Slot* slots);
-
-/** A captured kernel call. */
-struct KernelCall {
-  Run run;
-  std::vector<Slot> slots;
-};
 
 /** Runs a list of kernel calls: one after the other, or compiled into something faster. */
 class GraphRunner {
@@ -45,11 +39,9 @@ class CapturedGraph {
     Extent extent;
     std::shared_ptr<void> retained; // null if JavaScript can still free the memory
   };
-  std::vector<KernelCall> calls;
+  CallList list;
   std::unique_ptr<GraphRunner> runner = GraphRunner::make(); // null once it is released
   std::vector<Memory> memory;
-  std::vector<std::vector<float*>> pointers; // what the slots of lists point to
-  std::vector<std::vector<int64_t>> lengths;
 };
 
 } // namespace tinybard

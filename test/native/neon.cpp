@@ -12,7 +12,7 @@
 
 #include "cpu/parallel.h"
 #include "cpu/table.h"
-#include "napi/slot.h"
+#include "arguments/slot.h"
 
 namespace tinybard {
 

@@ -13,23 +13,18 @@ static const char* typeName(Type type) {
   return names[(int)type];
 }
 
-void Arguments::setError(const char* what, const std::string& problem) {
-  if (error.empty()) error = std::string(name) + ": " + what + " " + problem;
-}
-
 void Arguments::begin(const char* kernelName, const Kernel& kernel) {
   name = kernelName;
   next = kernel.buffers;
   if (count != kernel.parameters)
-    setError("has", std::to_string(count) + " arguments, expected " +
-                        std::to_string(kernel.parameters));
+    setError("has", "%d arguments, expected %d", (int)count, (int)kernel.parameters);
 }
 
 double Arguments::number(const char* what, const char* expected, bool isWhole) {
   double x = 0;
-  const bool isNumber = napi_get_value_double(env, values[next], &x) == napi_ok;
+  const bool isNumber = readNumber(env, values[next], &x);
   if (!isNumber || (isWhole && !(std::trunc(x) == x && std::fabs(x) <= MAX_SAFE_INTEGER))) {
-    setError(what, std::string("is not ") + expected);
+    setError(what, "is not %s", expected);
     return 0;
   }
   return x;
@@ -56,36 +51,32 @@ double Arguments::real(const char* what) {
 
 bool Arguments::flag(const char* what) {
   bool x = false;
-  if (napi_get_value_bool(env, values[next], &x) != napi_ok) setError(what, "is not a boolean");
+  if (!readFlag(env, values[next], &x)) setError(what, "is not a boolean");
   slots[next++].flag = x;
   return x;
 }
 
-bool Arguments::readBuffer(napi_value value, const char* what, bool isWritten, BufferView* view) {
+bool Arguments::readBuffer(Value value, const char* what, bool isWritten, BufferView* view) {
   if (const char* problem = inspectBuffer(env, value, view)) {
     setError(what, problem);
     return false;
   }
   if (view->type == Type::f64) hasDoubles = true;
   ranges.push_back({view->owner, view->data, view->data + view->bytes(), isWritten});
-  return error.empty();
+  return !error.isSet;
 }
 
 void Arguments::checkType(const char* what, Type type, Type expected) {
   const Type actual = type == Type::f64 ? Type::f32 : type; // the caller falls back to TypeScript
   if (actual != expected)
-    setError(what, std::string("has dtype ") + typeName(type) + ", expected " + typeName(expected));
+    setError(what, "has dtype %s, expected %s", typeName(type), typeName(expected));
 }
 
 void Arguments::buffer(const char* what, Size length, bool isWritten, bool isOptional, Kind kind) {
   Slot& slot = slots[next];
-  const napi_value value = values[next++];
+  const Value value = values[next++];
   slot.pointer = nullptr;
-  if (isOptional) {
-    napi_valuetype valueType;
-    napi_typeof(env, value, &valueType);
-    if (valueType == napi_null) return;
-  }
+  if (isOptional && isNull(env, value)) return;
   BufferView view;
   if (!readBuffer(value, what, isWritten, &view)) return;
   slot.pointer = view.data;
@@ -105,30 +96,26 @@ void Arguments::buffer(const char* what, Size length, bool isWritten, bool isOpt
   hasOutput |= isWritten && length.n > 0;
   if (length.atLeast > MAX_ELEMENTS) tooLarge = tooLarge ? tooLarge : what;
   else if (view.length < length.n)
-    setError(what, "has " + std::to_string(view.length) + " elements, expected " +
-                       std::to_string((int64_t)length.n));
+    setError(what, "has %lld elements, expected %lld", (long long)view.length,
+             (long long)length.n);
 }
 
 void Arguments::list(const char* what, bool isWritten, Type type, ListLength kind) {
   Slot& slot = slots[next];
-  const napi_value value = values[next++];
+  const Value value = values[next++];
   uint32_t ownCount = 0;
-  bool isArray = false;
-  napi_is_array(env, value, &isArray);
-  if (!isArray) return setError(what, "is not an array of buffers");
-  napi_get_array_length(env, value, &ownCount);
+  if (!readListLength(env, value, &ownCount)) return setError(what, "is not an array of buffers");
   if (listCount < 0) listCount = ownCount;
   const bool isOmitted = kind == ListLength::asFirstOrEmpty && ownCount == 0;
   if (ownCount != listCount && !isOmitted)
-    return setError(what, "has " + std::to_string(ownCount) + " buffers, expected " +
-                              std::to_string(listCount));
+    return setError(what, "has %lld buffers, expected %lld", (long long)ownCount,
+                    (long long)listCount);
   auto& ownPointers = pointers.emplace_back();
   auto& ownLengths = lengths.emplace_back();
-  for (uint32_t i = 0; i < ownCount && error.empty(); i++) {
-    napi_value element;
+  for (uint32_t i = 0; i < ownCount && !error.isSet; i++) {
+    Value element;
     BufferView view;
-    if (napi_get_element(env, value, i, &element) != napi_ok)
-      return setError(what, "cannot be read");
+    if (!readElement(env, value, i, &element)) return setError(what, "cannot be read");
     if (!readBuffer(element, what, isWritten, &view)) return;
     hasOutput |= isWritten && view.length > 0;
     ownPointers.push_back(reinterpret_cast<float*>(view.data));
@@ -136,8 +123,8 @@ void Arguments::list(const char* what, bool isWritten, Type type, ListLength kin
     checkType(what, view.type, type);
     const int64_t expected = kind == ListLength::scalars ? 1 : lengths.front()[i];
     if (view.length != expected)
-      setError(what, "has " + std::to_string(view.length) + " elements at " + std::to_string(i) +
-                         ", expected " + std::to_string(expected));
+      setError(what, "has %lld elements at %lld, expected %lld", (long long)view.length,
+               (long long)i, (long long)expected);
   }
   slot.list = {ownPointers.data(), ownLengths.data(), ownCount};
 }
@@ -162,12 +149,10 @@ void Arguments::checkRanges() {
   }
 }
 
-bool Arguments::finish() {
+const char* Arguments::finish() {
   if (hasOutput && tooLarge) setError(tooLarge, "has more elements than a buffer can have");
-  if (error.empty()) checkRanges();
-  if (error.empty()) return true;
-  napi_throw_type_error(env, nullptr, error.c_str()); // no effect if a getter has thrown
-  return false;
+  if (!error.isSet) checkRanges();
+  return error.isSet ? error.text : nullptr;
 }
 
 } // namespace tinybard

@@ -1,0 +1,151 @@
+// Builds the WebAssembly modules of the device wasm from native/ with @yowasp/clang, a compiler
+// that is itself WebAssembly: no compiler of the system is needed, and the bytes are the same on
+// every machine. A module is built only if its sources have changed. usage: npm run build:wasm
+
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const folder = join(root, "build-wasm");
+
+/** The modules. Multiply-adds that round once are not in every browser. */
+export const modules = {
+  "kernels.wasm": { flags: [] },
+  "kernels-relaxed.wasm": { flags: ["-mrelaxed-simd"] },
+};
+
+const compileFlags = [
+  "-O3",
+  "-std=c++17",
+  "-fno-exceptions",
+  "-fno-rtti",
+  "-fvisibility=hidden",
+  "-Wall",
+  "-Wextra",
+  "-Inative",
+  "-DSIMD=wasm",
+  "-DSIMD_WASM",
+  "-msimd128",
+  "-mbulk-memory",
+  "-msign-ext",
+  "-mnontrapping-fptoint",
+  "-matomics",
+  "-mthread-model",
+  "posix",
+  // The default order keeps more values alive than there are registers: matmul is half as fast.
+  "-mllvm",
+  "-pre-RA-sched=source",
+];
+
+const linkFlags = [
+  "-nostartfiles",
+  "-Wl,--no-entry",
+  "-Wl,--strip-all",
+  "-Wl,--stack-first", // so that an overflow traps
+  "-Wl,-z,stack-size=262144",
+  "-Wl,--import-memory,--shared-memory,--max-memory=4294967296",
+  "-Wl,--no-check-features", // the objects of the libc are built without atomics
+  "-Wl,--export=__stack_pointer",
+  "-Wl,--export=__wasm_init_tls,--export=__tls_size,--export=__tls_align",
+];
+
+/** Returns the files of native/ that the modules are made of, by path. */
+function readSources() {
+  const sources = {};
+  for (const name of ["", "arguments", "cpu", "cpu/simd", "wasm"]) {
+    for (const entry of readdirSync(join(root, "native", name), { withFileTypes: true })) {
+      if (!entry.isFile() || !/\.(cpp|h|def)$/.test(entry.name)) continue;
+      const path = ["native", name, entry.name].filter(Boolean).join("/");
+      sources[path] = readFileSync(join(root, path), "utf8").replaceAll("\r\n", "\n");
+    }
+  }
+  return sources;
+}
+
+/** Returns the C++ files to compile: those of the kernels and of the module, not of the addon. */
+function listUnits(sources) {
+  const isUnit = (path) =>
+    path.endsWith(".cpp") &&
+    !/cpu\/(binding|buffer|dispatch|parallel)\.cpp$/.test(path);
+  return Object.keys(sources).filter(isUnit).sort();
+}
+
+/** Returns files as the tree of objects that the compiler takes. It knows no "..". */
+function makeTree(sources) {
+  const tree = {};
+  for (const [path, text] of Object.entries(sources)) {
+    const names = path.split("/");
+    const file = names.pop();
+    let folder = tree;
+    for (const name of names) folder = folder[name] ??= {};
+    folder[file] = text.replaceAll('#include "../', '#include "');
+  }
+  return tree;
+}
+
+/** Hashes everything that a module depends on. */
+function hashInputs(name, sources) {
+  const compiler = JSON.parse(
+    readFileSync(join(root, "node_modules/@yowasp/clang/package.json"), "utf8"),
+  ).version;
+  const inputs = [compiler, compileFlags, linkFlags, modules[name], sources];
+  return createHash("sha256").update(JSON.stringify(inputs)).digest("hex");
+}
+
+/** Compiles and links a module; returns its bytes. Throws with the compiler's messages. */
+async function compile(name, sources) {
+  const { runClang } = await import("@yowasp/clang");
+  let output = "";
+  const collect = (bytes) => {
+    if (bytes) output += new TextDecoder().decode(bytes);
+  };
+  const options = { stdout: collect, stderr: collect, fetchProgress() {} };
+  const flags = [...compileFlags, ...modules[name].flags];
+  const tree = makeTree(sources);
+  const objects = {};
+  try {
+    for (const unit of listUnits(sources)) {
+      const object = unit.replaceAll("/", "_").replace(/cpp$/, "o");
+      const result = await runClang(["clang++", ...flags, "-c", unit, "-o", object], tree, options);
+      objects[object] = result[object];
+    }
+    const args = ["clang++", ...linkFlags, ...Object.keys(objects), "-o", name];
+    const result = await runClang(args, objects, options);
+    return result[name];
+  } catch (error) {
+    throw new Error(`${error.message}\n${output}`);
+  } finally {
+    if (output.includes("warning:")) console.error(output);
+  }
+}
+
+/**
+ * Builds a module into build-wasm/, unless it is there and its sources have not changed. Returns
+ * true if it was built.
+ */
+export async function buildModule(name) {
+  const sources = readSources();
+  const hash = hashInputs(name, sources);
+  const file = join(folder, name);
+  const hashFile = `${file}.sources`;
+  const isCurrent = existsSync(hashFile) && readFileSync(hashFile, "utf8") === hash;
+  if (isCurrent && existsSync(file)) return false;
+  const bytes = await compile(name, sources);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${file}.tmp`, bytes);
+  renameSync(`${file}.tmp`, file);
+  writeFileSync(hashFile, hash);
+  return true;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const name of Object.keys(modules)) {
+    const start = performance.now();
+    const isNew = await buildModule(name);
+    const bytes = readFileSync(join(folder, name)).length;
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    console.log(`build-wasm/${name}: ${bytes} bytes${isNew ? `, built in ${seconds} s` : ""}`);
+  }
+}

@@ -1,14 +1,27 @@
 // Builds the WebAssembly modules of the device wasm from native/ with @yowasp/clang, a compiler
 // that is itself WebAssembly: no compiler of the system is needed, and the bytes are the same on
-// every machine. A module is built only if its sources have changed. usage: npm run build:wasm
+// every machine. A module is built only if its sources have changed.
+//
+// usage: npm run build:wasm [-- MODULE...]
+// MODULE: plain or relaxed; by default both.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = join(root, "build-wasm");
+// Node 20 has relaxed SIMD behind a flag.
+if (process.versions.node.startsWith("20.")) setFlagsFromString("--experimental-wasm-relaxed-simd");
 
 /** The modules. Multiply-adds that round once are not in every browser. */
 export const modules = {
@@ -67,8 +80,7 @@ function readSources() {
 /** Returns the C++ files to compile: those of the kernels and of the module, not of the addon. */
 function listUnits(sources) {
   const isUnit = (path) =>
-    path.endsWith(".cpp") &&
-    !/cpu\/(binding|buffer|dispatch|parallel)\.cpp$/.test(path);
+    path.endsWith(".cpp") && !/cpu\/(binding|buffer|dispatch|parallel)\.cpp$/.test(path);
   return Object.keys(sources).filter(isUnit).sort();
 }
 
@@ -113,12 +125,21 @@ async function compile(name, sources) {
     }
     const args = ["clang++", ...linkFlags, ...Object.keys(objects), "-o", name];
     const result = await runClang(args, objects, options);
+    checkImports(result[name]);
     return result[name];
   } catch (error) {
     throw new Error(`${error.message}\n${output}`);
   } finally {
     if (output.includes("warning:")) console.error(output);
   }
+}
+
+/** Throws if a module needs more than its memory and the function that reports a full memory. */
+function checkImports(bytes) {
+  const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes));
+  const names = imports.map(({ module, name }) => `${module}.${name}`);
+  const unknown = names.filter((name) => !["env.memory", "env.throwOutOfMemory"].includes(name));
+  if (unknown.length > 0) throw new Error(`the module imports ${unknown.join(", ")}`);
 }
 
 /**
@@ -140,8 +161,17 @@ export async function buildModule(name) {
   return true;
 }
 
+/** Returns the modules that the command line names, by default all. */
+function readArguments(args) {
+  const files = { plain: "kernels.wasm", relaxed: "kernels-relaxed.wasm" };
+  const unknown = args.find((arg) => !Object.hasOwn(files, arg));
+  if (unknown !== undefined)
+    throw new Error(`unknown module ${unknown}, expected plain or relaxed`);
+  return args.length > 0 ? args.map((arg) => files[arg]) : Object.values(files);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const name of Object.keys(modules)) {
+  for (const name of readArguments(process.argv.slice(2))) {
     const start = performance.now();
     const isNew = await buildModule(name);
     const bytes = readFileSync(join(folder, name)).length;

@@ -1,5 +1,6 @@
 // The public API of tinybard in browsers: that of Node without what needs a file system.
 
+export { loadWasm, type WasmOptions, type WasmSource } from "./backend/platform/browser-wasm.ts";
 export * from "./common.ts";
 export {
   loadSafetensors,

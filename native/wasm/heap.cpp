@@ -173,6 +173,9 @@ void* operator new(size_t bytes) {
   tinybard::throwOutOfMemory((double)bytes);
 }
 void* operator new(size_t bytes, std::align_val_t) { return operator new(bytes); }
+void* operator new[](size_t bytes) { return operator new(bytes); }
+void operator delete[](void* memory) noexcept { tinybard::release(memory); }
+void operator delete[](void* memory, size_t) noexcept { tinybard::release(memory); }
 void operator delete(void* memory) noexcept { tinybard::release(memory); }
 void operator delete(void* memory, size_t) noexcept { tinybard::release(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { tinybard::release(memory); }

@@ -1,7 +1,7 @@
-// The interface of the native addons, which contain the kernels of the devices cpu and cuda. The
-// files in platform/ load them.
+// The interface of the compiled kernels: of the native addons, which contain those of the devices
+// cpu and cuda, and of the WebAssembly module. The files in platform/ load them.
 
-import type { Kernels } from "./kernels.ts";
+import type { Floats, Kernels } from "./kernels.ts";
 import type { MatmulTable } from "./tuning.ts";
 
 /** Kernels that return false, having done nothing, if the buffers are Float64Arrays. */
@@ -33,6 +33,23 @@ export interface CpuAddon extends Exports {
   alone(): void;
   /** Returns the offset of the first cache line that starts in a buffer. */
   alignment(buffer: ArrayBuffer): number;
+}
+
+export interface WasmAddon extends Exports {
+  /** The instruction set in use: simd128, or relaxed if multiply-adds may round once. */
+  readonly simd: string;
+  /** Sets the number of threads if `count` is passed. Returns their number. */
+  threads(count?: number): number;
+  /** Starts the worker threads now, rather than with the first kernel. */
+  startThreads(): void;
+  /** From now on, kernels do not use worker threads. */
+  alone(): void;
+  /** Returns a buffer with undefined content; null if the module's memory is full. */
+  make(dtype: "f32" | "f64" | "i32", length: number): Floats | Int32Array | null;
+  /** Frees a buffer: it must not be used any more, except by captured graphs. */
+  free(buffer: Floats | Int32Array): void;
+  /** Frees the buffers that JavaScript has dropped, where the platform can find them. */
+  collectGarbage(): void;
 }
 
 /** Device memory, which JavaScript cannot read. If one is dropped, sweep() returns its memory. */
@@ -71,7 +88,7 @@ export interface CudaAddon extends Exports, MatmulTable {
   tune(): void;
 }
 
-export type Addon = CpuAddon | CudaAddon;
+export type Addon = CpuAddon | WasmAddon | CudaAddon;
 
 /** The kernel calls between beginCapture() and endCapture(). */
 export type CapturedGraph = { readonly calls: unique symbol };
@@ -83,7 +100,7 @@ export type CapturedGraph = { readonly calls: unique symbol };
 const KERNELS_HASH = "07924385";
 
 /** The version of the other functions, as in native/napi/binding.cpp. */
-const INTERFACE_VERSION = 2;
+export const INTERFACE_VERSION = 2;
 
 /** Returns how the addon's version differs from this package's, or null if it fits. */
 export function findMismatch({ signatures, interfaceVersion }: Exports): string | null {

@@ -2,7 +2,7 @@
 // addon in a device's own memory.
 
 import { fail } from "../errors.ts";
-import type { CudaAddon } from "./addon.ts";
+import type { CudaAddon, WasmAddon } from "./addon.ts";
 import type { DType, Floats } from "./kernels.ts";
 
 /**
@@ -15,6 +15,8 @@ export type Buffer = Floats | Int32Array;
 export interface Memory {
   /** True if JavaScript can read and write the buffers. */
   readonly isHost: boolean;
+  /** True if kernels take any typed array, not only buffers of this memory. */
+  readonly takesAnyArray: boolean;
   write(buffer: Buffer, values: ArrayLike<number>): void;
   /** Returns a copy of the elements; bf16 is converted to f32. */
   read(buffer: Buffer): Buffer;
@@ -35,16 +37,21 @@ export interface Allocator extends Memory {
   collectGarbage(): void;
 }
 
+/** Throws unless typed arrays can have this dtype. */
+function checkHostType(dtype: DType): asserts dtype is keyof typeof arrays {
+  if (dtype === "bf16") fail("dtype bf16 is not supported on this device (only on cuda); use f32");
+  if (!Object.hasOwn(arrays, dtype)) fail(`dtype is ${dtype}, expected f32, f64, i32 or bf16`);
+}
+
 const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
 
 /** Typed arrays. `alignment` returns the offset of the first cache line in an array buffer. */
 export function hostMemory(alignment?: (buffer: ArrayBuffer) => number): Allocator {
   return {
     isHost: true,
+    takesAnyArray: true,
     allocate(dtype, length) {
-      if (dtype === "bf16")
-        fail("dtype bf16 is not supported on this device (only on cuda); use f32");
-      if (!Object.hasOwn(arrays, dtype)) fail(`dtype is ${dtype}, expected f32, f64, i32 or bf16`);
+      checkHostType(dtype);
       const bytes = length * arrays[dtype].BYTES_PER_ELEMENT;
       try {
         const memory = new ArrayBuffer(bytes + (alignment ? 64 : 0));
@@ -61,10 +68,28 @@ export function hostMemory(alignment?: (buffer: ArrayBuffer) => number): Allocat
   };
 }
 
+/** The memory of the WebAssembly module, which JavaScript accesses through typed arrays. */
+export function wasmMemory(addon: WasmAddon): Allocator {
+  return {
+    isHost: true,
+    takesAnyArray: false,
+    allocate(dtype, length) {
+      checkHostType(dtype);
+      return addon.make(dtype, length);
+    },
+    free: (buffer) => addon.free(buffer),
+    sweep: () => [], // collectGarbage() frees
+    collectGarbage: () => addon.collectGarbage(),
+    write: (buffer, values) => buffer.set(values),
+    read: (buffer) => buffer.slice(),
+  };
+}
+
 /** The memory of a GPU. */
 export function deviceMemory(addon: CudaAddon): Allocator {
   return {
     isHost: false,
+    takesAnyArray: false,
     allocate(dtype, length) {
       if (dtype === "f64")
         fail("dtype f64 is not supported on this device (only on ts and cpu); use f32");

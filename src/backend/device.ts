@@ -4,7 +4,14 @@ import { platform } from "#platform";
 import { fail } from "../errors.ts";
 import { rngState } from "../random.ts";
 import type { Addon } from "./addon.ts";
-import { type Buffer, deviceMemory, hostMemory, type Memory } from "./buffers.ts";
+import {
+  type Allocator,
+  type Buffer,
+  deviceMemory,
+  hostMemory,
+  type Memory,
+  wasmMemory,
+} from "./buffers.ts";
 import { captureStep, invalidateCaptures } from "./capture.ts";
 import type { CaptureLog } from "./capture-log.ts";
 import { KernelCounts, makeDispatchTable } from "./dispatch.ts";
@@ -17,9 +24,15 @@ export type { Buffer } from "./buffers.ts";
 export type { DType, Floats, Kernels } from "./kernels.ts";
 export { OutOfMemoryError } from "./pool.ts";
 
-/** Names of the devices: TypeScript, native CPU, GPU, and the GPU kernels emulated on the CPU. */
-export type DeviceName = "ts" | "cpu" | "cuda" | "cuda-emulator";
+/** Names of the devices: TypeScript, WebAssembly, C++, CUDA, and the CUDA kernels on the CPU. */
+export type DeviceName = "ts" | "wasm" | "cpu" | "cuda" | "cuda-emulator";
 export type Storage = DeviceStorage<Device>;
+
+function makeAllocator(addon: Addon | null): Allocator {
+  if (addon === null) return hostMemory();
+  if ("allocate" in addon) return deviceMemory(addon);
+  return "make" in addon ? wasmMemory(addon) : hostMemory(addon.alignment);
+}
 
 /** Holds tensors and runs kernels on them. */
 export class Device {
@@ -49,10 +62,9 @@ export class Device {
 
   /** @internal */
   constructor(name: DeviceName, addon: Addon | null) {
-    const isHost = addon === null || !("allocate" in addon);
     this.name = name;
     this.addon = addon;
-    const allocator = isHost ? hostMemory(addon?.alignment) : deviceMemory(addon);
+    const allocator = makeAllocator(addon);
     this.memory = allocator;
     this.#pool = new Pool(allocator, () => {
       addon?.releaseGraph();
@@ -100,7 +112,7 @@ export class Device {
     if (this.captureLog) return this.captureLog.rngState.buffer as Int32Array;
     const { state, change } = rngState();
     if (!this.#rngState || change !== this.#rngChange) {
-      this.#rngState = this.memory.isHost ? state : this.#uploadRngState(state);
+      this.#rngState = this.memory.takesAnyArray ? state : this.#uploadRngState(state);
       this.#rngChange = change;
     }
     return this.#rngState;
@@ -108,7 +120,7 @@ export class Device {
 
   /**
    * Returns a function that runs `step`, and replays its kernel calls from the third call on: as a
-   * CUDA graph on cuda, in one native call on cpu; on ts it just calls `step`. It is captured again
+   * CUDA graph on cuda, in one native call on cpu and wasm; on ts it just calls `step`. It is captured again
    * when a shape, dtype, mode or the set of gradients has changed, and not captured if it needs
    * over 256 MB on a host device. The step takes and returns tensors; the next call overwrites
    * results. Whatever else the step reads is frozen, except for the learning rate, the RNG state

@@ -2,11 +2,11 @@
 // an addon, and say why if it is missing.
 
 import { platform } from "#platform";
-import type { Addon } from "./addon.ts";
+import type { Addon, CpuAddon, WasmAddon } from "./addon.ts";
 import { Device, type DeviceName } from "./device.ts";
 import { reference } from "./ts/index.ts";
 
-const names: DeviceName[] = ["cuda", "cpu", "ts", "cuda-emulator"]; // fastest first
+const names: DeviceName[] = ["cuda", "cpu", "wasm", "ts", "cuda-emulator"]; // fastest first
 const opened = new Map<DeviceName, Device>();
 let defaultInUse: Device | null = null;
 let hasWarned = false;
@@ -32,9 +32,14 @@ export function device(name: DeviceName | "auto" | Device): Device {
   const addon = findAddon(chosen);
   if (typeof addon === "string") throw new Error(`device ${chosen} is not available: ${addon}`);
   if (name === "auto" && chosen === "ts") warnOfFallback();
-  const found = opened.get(chosen) ?? new Device(chosen, addon);
-  opened.set(chosen, found);
-  return found;
+  return opened.get(chosen) ?? open(chosen, addon);
+}
+
+function open(name: DeviceName, addon: Addon | null): Device {
+  if (addon && "threads" in addon) applyThreads(addon);
+  const opening = new Device(name, addon);
+  opened.set(name, opening);
+  return opening;
 }
 
 /** Warns once that the C++ addon is missing. setDefaultDevice("ts") prevents it. */
@@ -87,14 +92,37 @@ export function setDefaultDevice(name: DeviceName | "auto" | Device): void {
   defaultInUse = device(name);
 }
 
-/** Sets the number of threads of the device cpu, including the caller's; returns the number. */
-export function setThreads(count: number): number {
-  const addon = platform.addonOf("cpu");
-  return typeof addon === "string" ? 1 : addon.threads(count);
+/** The settings of setThreads() and workAlone(), for the devices that are opened later. */
+const threading = { count: 0, isAlone: false };
+
+type ThreadedAddon = CpuAddon | WasmAddon;
+
+/** Applies the settings. Returns the number of threads. */
+function applyThreads(addon: ThreadedAddon): number {
+  if (threading.isAlone) addon.alone();
+  return threading.count > 0 ? addon.threads(threading.count) : addon.threads();
 }
 
-/** Makes the calling JavaScript thread compute without the thread pool, which others then have. */
+/** The addons with threads: of the devices that have been opened, otherwise of the fastest. */
+function findThreaded(): ThreadedAddon[] {
+  const names = ["cpu", "wasm"] as const;
+  const addons = names.filter((name) => opened.has(name)).map((name) => platform.addonOf(name));
+  if (addons.length === 0) {
+    const cpu = platform.addonOf("cpu");
+    addons.push(typeof cpu === "string" ? platform.addonOf("wasm") : cpu);
+  }
+  return addons.filter((addon) => typeof addon !== "string");
+}
+
+/** Sets the number of threads of the devices cpu and wasm, with the caller's; returns the number. */
+export function setThreads(count: number): number {
+  const counts = findThreaded().map((addon) => addon.threads(count));
+  threading.count = count;
+  return counts[0] ?? 1;
+}
+
+/** Makes the calling JavaScript thread compute without other threads, which others then have. */
 export function workAlone(): void {
-  const addon = platform.addonOf("cpu");
-  if (typeof addon !== "string") addon.alone();
+  threading.isAlone = true;
+  for (const addon of findThreaded()) addon.alone();
 }

@@ -18,8 +18,8 @@ const CLOSED_PIPE_CODE = 141;
 
 /**
  * Catches the first SIGINT (Ctrl-C), SIGTERM, SIGHUP (the terminal was closed) or, on Windows,
- * SIGBREAK (Ctrl-Break); a second signal exits immediately. A closed stdout counts like a first signal, since in `train | head` or
- * `train | tee log` nobody can see the progress any more.
+ * SIGBREAK (Ctrl-Break); a second signal exits immediately. A closed stdout counts like a first
+ * signal, since in `train | head` or `train | tee log` nobody can see the progress any more.
  */
 export function catchSignals(): SignalState {
   let resolveReceived = () => {};

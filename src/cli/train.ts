@@ -117,7 +117,11 @@ function formatDevice(selected: Device, requested: string): string {
 
 /** Returns the options of a run without --preset, --config and --init-from: those of a preset. */
 function chooseDefaults(name: string): Partial<TrainConfig> & Pick<TrainConfig, "preset"> {
-  const byDevice: Record<string, keyof typeof presets> = { cuda: "lecture-10.8m", cpu: "laptop" };
+  const byDevice: Record<string, keyof typeof presets> = {
+    cuda: "lecture-10.8m",
+    cpu: "laptop",
+    wasm: "laptop",
+  };
   const preset = byDevice[name];
   if (preset) return { preset };
   return { preset: "lecture-0.2m", maxIters: 200, evalInterval: 50, evalIters: 10 };

@@ -12,7 +12,7 @@ import { presets } from "../gpt/presets.ts";
 import { checkValues, getDefaults, type OptionSpec } from "../options.ts";
 import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../tokenizers/registry.ts";
 
-const deviceNames = ["auto", "cuda", "cpu", "ts", "cuda-emulator"] as const;
+const deviceNames = ["auto", "cuda", "cpu", "wasm", "ts", "cuda-emulator"] as const;
 const dtypes = ["f32", "tf32", "bf16"] as const;
 const modelKinds = ["gpt", "bigram"] as const;
 const decayKinds = ["all", "matrices"] as const;

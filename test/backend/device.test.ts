@@ -22,7 +22,7 @@ eachDevice("device", (test, on) => {
     assert.is(device(on), on);
     assert.throws(
       () => device("gpu" as never),
-      /device: name is gpu, expected auto, cuda, cpu, ts, cuda-emulator/,
+      /device: name is gpu, expected auto, cuda, cpu, wasm, ts, cuda-emulator/,
     );
     for (const { name, reason } of devices().filter(({ available }) => !available))
       assert.throws(() => device(name), hasMessage(`device ${name} is not available: ${reason}`));

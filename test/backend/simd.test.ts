@@ -10,6 +10,7 @@ import { addonOf } from "#src/backend/platform/node.js";
 
 const test = suite("simd");
 const addon = addonOf("cpu");
+const hasWasm = typeof addonOf("wasm") !== "string";
 const here = dirname(fileURLToPath(import.meta.url));
 const byArch = { x64: ["avx512", "avx2", "scalar"], arm64: ["neon", "scalar"] };
 const instructionSets = byArch[process.arch as "x64"] ?? ["scalar"];
@@ -70,7 +71,7 @@ function define(chosen: string): void {
     for (const simd of available) assert.is(reports.get(simd)?.simd, simd);
   });
 
-  test("an unknown or unavailable one is an error that names it; auto falls back to ts", () => {
+  test("an unknown or unavailable one is an error that names it; auto falls back to wasm or ts", () => {
     const unavailable = ["avx512", "avx2", "neon"].filter((simd) => !available.includes(simd));
     for (const simd of ["sse9", "AVX2", ...unavailable]) {
       const { auto, error, reason } = getReport(simd);
@@ -82,7 +83,7 @@ function define(chosen: string): void {
         `device cpu is not available: no C++ addon: TINYBARD_SIMD is ${simd}: ${why}`,
       );
       assert.ok(error.endsWith(reason));
-      assert.is(auto, "ts");
+      assert.is(auto, hasWasm ? "wasm" : "ts");
     }
   });
 

@@ -248,7 +248,10 @@ test("wrong usage: one line with the nearest valid name, and exit code 2", () =>
     [["train", "--max-iters", "many"], /maxIters is "many", expected a whole number from 0 up/],
     [["train", "--max-iters"], /--max-iters needs a value/],
     [["train", "--preset", "gpt3"], /preset is "gpt3", expected .*did you mean gpt2\?/],
-    [["train", "--device", "gpu"], /device is "gpu", expected auto, cuda, cpu, ts, cuda-emulator/],
+    [
+      ["train", "--device", "gpu"],
+      /device is "gpu", expected auto, cuda, cpu, wasm, ts, cuda-emulator/,
+    ],
     [["train", "--lora-rank", "4", "--lora-alpha", "0"], /loraAlpha is 0, expected a number above/],
     [["train", "file.txt"], /train: unexpected argument file.txt; did you mean --data file.txt\?/],
     [["generate"], /unknown command generate; did you mean sample\?/],

@@ -1,5 +1,6 @@
 // The platform of browsers, which have no native addons.
 
+import type { WasmAddon } from "../addon.ts";
 import type { Platform } from "./platform.ts";
 
 /** A MessagePort of a browser: its handlers are not Node's. */
@@ -9,9 +10,17 @@ interface BrowserPort {
   close(): void;
 }
 
+let wasmAddon: WasmAddon | string = "loadWasm() has not been called";
+
+/** Makes the device wasm available. */
+export function setWasmAddon(addon: WasmAddon): void {
+  wasmAddon = addon;
+}
+
 export const platform: Platform = {
   env: {},
-  addonOf: () => "native addons do not run in a browser",
+  addonOf: ((name: string) =>
+    name === "wasm" ? wasmAddon : "native addons do not run in a browser") as Platform["addonOf"],
   warn(message) {
     if ("document" in globalThis) console.warn(message);
   },

@@ -31,10 +31,18 @@ function prebuiltFiles(name: BinaryName): string[] {
   return [];
 }
 
+/** Returns false for a WebAssembly module of another variant than TINYBARD_WASM_SIMD names. */
+function isSelected(file: string): boolean {
+  const variant = process.env.TINYBARD_WASM_SIMD;
+  if (!variant || !file.endsWith(".wasm")) return true;
+  return file.endsWith("-relaxed.wasm") === (variant === "relaxed");
+}
+
 /** Returns the existing files that may contain a backend, the preferred one first. */
 export function candidateFiles(name: BinaryName): string[] {
   const override = process.env[overrides[name]];
-  const files = override ? [override] : [...builtFiles[name], ...prebuiltFiles(name)];
+  const known = [...builtFiles[name], ...prebuiltFiles(name)].filter(isSelected);
+  const files = override ? [override] : known;
   return files.map((file) => resolve(root, file)).filter((file) => existsSync(file));
 }
 

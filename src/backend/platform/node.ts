@@ -1,17 +1,27 @@
-// The platform Node: loads the native addons. If one is not available, returns the reason and the
+// The platform Node: loads the native addons and the WebAssembly module. If one is not available, returns the reason and the
 // command that builds it.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { isMainThread } from "node:worker_threads";
+import { setFlagsFromString } from "node:v8";
+import { isMainThread, Worker } from "node:worker_threads";
 import { isDependency, rebuildCommand, root } from "../../installation.ts";
-import { type Addon, type CpuAddon, type CudaAddon, findMismatch } from "../addon.ts";
+import {
+  type Addon,
+  type CpuAddon,
+  type CudaAddon,
+  findMismatch,
+  type WasmAddon,
+} from "../addon.ts";
 import { hasGPU, probe } from "../probe.ts";
 import { MatmulTuning } from "../tuning.ts";
+import { instantiate } from "../wasm/instance.ts";
+import { WebAssembly, type WorkerTask } from "../wasm/module.ts";
 import { candidateFiles, isPrebuilt, usesMusl } from "./files.ts";
+import { collectGarbage } from "./garbage.ts";
 import type { AddonName, Platform } from "./platform.ts";
 
 const require = createRequire(import.meta.url);
@@ -32,6 +42,8 @@ const loadedFiles = new Map<string, string>();
 
 /** The addon of a device, or the reason why it is not available. */
 export function addonOf(name: "cpu"): CpuAddon | string;
+export function addonOf(name: "wasm"): WasmAddon | string;
+export function addonOf(name: "cpu" | "wasm"): CpuAddon | WasmAddon | string;
 export function addonOf(name: "cuda" | "cuda-emulator"): CudaAddon | string;
 export function addonOf(name: AddonName): Addon | string;
 export function addonOf(name: AddonName): Addon | string {
@@ -48,6 +60,7 @@ export function fileOf(name: string): string | undefined {
 /** The build command of each addon. */
 const sources = {
   cpu: { what: "C++ addon", fix: rebuildCommand() },
+  wasm: { what: "WebAssembly module", fix: buildCommand("build:wasm", "wasm.mjs") },
   cuda: { what: "CUDA addon", fix: buildCommand("build:cuda", "cuda.cjs") },
   "cuda-emulator": {
     what: "CUDA emulator",
@@ -89,18 +102,46 @@ function describeMissing(name: AddonName): string {
 }
 
 function loadFile(name: AddonName, file: string): Addon | string {
-  if (isPrebuilt(file) && usesMusl()) return "it requires glibc, and this system has musl";
+  if (name === "cpu" && isPrebuilt(file) && usesMusl())
+    return "it requires glibc, and this system has musl";
   try {
     const reason = name === "cuda" ? probe(file) : null;
     if (reason) return `it does not work here: ${reason}`;
-    const addon = require(file)[name === "cpu" ? "cpu" : "cuda"] as Addon;
+    const addon = name === "wasm" ? loadModule(file) : loadAddon(name, file);
     const mismatch = findMismatch(addon);
     if (mismatch) return mismatch;
-    if ("threads" in addon && (isMainThread || addon.threads() === 1))
+    if ("alignment" in addon && (isMainThread || addon.threads() === 1))
       addon.threads(Math.min(availableParallelism(), 256)); // only the first environment sets it
     if ("setMatmulTable" in addon) new MatmulTuning(addon).load();
     return addon;
   } catch (error) {
     return (error as Error).message.split("\n")[0];
   }
+}
+
+function loadAddon(name: AddonName, file: string): Addon {
+  return require(file)[name === "cpu" ? "cpu" : "cuda"];
+}
+
+/** Loads a module into a memory of this JavaScript thread's own. Only the main thread has workers. */
+function loadModule(file: string): WasmAddon {
+  // Node 20 has relaxed SIMD behind a flag.
+  const isNode20 = process.versions.node.startsWith("20.");
+  if (isNode20) setFlagsFromString("--experimental-wasm-relaxed-simd");
+  const bytes = readFileSync(file);
+  const isRelaxed = file.endsWith("-relaxed.wasm");
+  if (!WebAssembly.validate(bytes)) throw new Error(`Node ${process.version} cannot run ${file}`);
+  const module = new WebAssembly.Module(bytes);
+  const addon = instantiate(module, isRelaxed ? "relaxed" : "simd128", {
+    startWorker,
+    collectGarbage,
+  });
+  if (isMainThread) addon.threads(Math.min(availableParallelism(), 256));
+  return addon;
+}
+
+/** Starts a thread of the device wasm, which does not keep the process running. */
+function startWorker(workerData: WorkerTask): void {
+  const script = new URL("./wasm-worker.js", import.meta.url);
+  new Worker(script, { workerData, execArgv: [] }).unref();
 }

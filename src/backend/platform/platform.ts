@@ -1,11 +1,11 @@
 // The interface to the platform, Node or a browser. Import it from "#platform": the field `imports`
 // of package.json chooses node.ts or browser.ts, so that a bundle for browsers has no Node modules.
 
-import type { Addon, CpuAddon, CudaAddon } from "../addon.ts";
+import type { Addon, CpuAddon, CudaAddon, WasmAddon } from "../addon.ts";
 import type { MatmulTuning } from "../tuning.ts";
 
 /** The devices that need an addon. */
-export type AddonName = "cpu" | "cuda" | "cuda-emulator";
+export type AddonName = "cpu" | "wasm" | "cuda" | "cuda-emulator";
 
 /** The functions that depend on where the library runs. */
 export interface Platform {
@@ -13,6 +13,8 @@ export interface Platform {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Returns the addon of a device, or the reason why it is not available. */
   addonOf(name: "cpu"): CpuAddon | string;
+  addonOf(name: "wasm"): WasmAddon | string;
+  addonOf(name: "cpu" | "wasm"): CpuAddon | WasmAddon | string;
   addonOf(name: "cuda" | "cuda-emulator"): CudaAddon | string;
   addonOf(name: AddonName): Addon | string;
   /** Shows a warning to the developer, from the main thread only. */

@@ -1,0 +1,83 @@
+// The types of the WebAssembly module (native/wasm), and of the parts of WebAssembly that are used:
+// TypeScript declares them only together with the DOM.
+
+/** A compiled module. */
+export type CompiledModule = { readonly module: unique symbol };
+
+/** A memory that threads share. It grows without detaching the arrays on it. */
+export interface SharedMemory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+/** What the module exports. Addresses and sizes are numbers of bytes. */
+export interface ModuleExports {
+  allocate(bytes: number): number;
+  free(address: number): void;
+  /** Returns the address of the staging area, with room for `count` arguments. */
+  stage(count: number): number;
+  /** Calls a kernel with the first `count` staged arguments; returns a result of native/wasm/module.cpp. */
+  call(kernel: number, count: number): number;
+  message(): number;
+  beginCapture(): void;
+  endCapture(): number;
+  replay(graph: number): number;
+  releaseGraph(graph: number): void;
+  kernelCount(): number;
+  kernelName(kernel: number): number;
+  kernelSignature(kernel: number): number;
+  setThreads(count: number): void;
+  workAlone(): void;
+  serve(index: number): void;
+  recover(): void;
+  __wasm_init_tls(address: number): void;
+  readonly __tls_size: { value: number };
+  readonly __stack_pointer: { value: number };
+}
+
+/** The parts of WebAssembly that are used. */
+export interface WebAssemblyNamespace {
+  Module: new (bytes: Uint8Array) => CompiledModule;
+  Memory: new (limits: { initial: number; maximum: number; shared: true }) => SharedMemory;
+  Instance: new (module: CompiledModule, imports: object) => { readonly exports: unknown };
+  compile(bytes: ArrayBuffer | Uint8Array): Promise<CompiledModule>;
+  validate(bytes: Uint8Array): boolean;
+}
+
+export const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyNamespace };
+
+/** What a thread needs to run kernels: an instance of its own on the same memory. */
+export interface WorkerTask {
+  module: CompiledModule;
+  memory: SharedMemory;
+  /** The addresses of the end of the thread's stack, and of its thread-local variables. */
+  stack: number;
+  tls: number;
+  /** The part of each kernel that it computes. */
+  index: number;
+}
+
+/**
+ * Computes parts of kernels in a worker; never returns. The text of this function is the script of
+ * browsers' workers, so it refers to nothing outside of it.
+ */
+export function serve({ module, memory, stack, tls, index }: WorkerTask): void {
+  const { Instance } = (globalThis as unknown as { WebAssembly: WebAssemblyNamespace }).WebAssembly;
+  const env = {
+    memory,
+    throwOutOfMemory() {
+      throw new RangeError("out of memory");
+    },
+  };
+  const exports = new Instance(module, { env }).exports as ModuleExports;
+  exports.__stack_pointer.value = stack;
+  exports.__wasm_init_tls(tls);
+  for (;;) {
+    try {
+      exports.serve(index);
+    } catch {
+      exports.__stack_pointer.value = stack;
+      exports.recover(); // the calling thread throws the error
+    }
+  }
+}

@@ -42,12 +42,13 @@ function open(name: DeviceName, addon: Addon | null): Device {
   return opening;
 }
 
-/** Warns once that the C++ addon is missing. setDefaultDevice("ts") prevents it. */
+/** Warns once that a faster device is missing. setDefaultDevice("ts") prevents it. */
 function warnOfFallback(): void {
   if (hasWarned) return;
   hasWarned = true;
-  const reason = platform.addonOf("cpu");
-  platform.warn(`tinybard uses the device ts, which is much slower than cpu: ${reason}`);
+  const name = platform.fastDevice;
+  const reason = platform.addonOf(name);
+  platform.warn(`tinybard uses the device ts, which is much slower than ${name}: ${reason}`);
 }
 
 export interface DeviceInfo {

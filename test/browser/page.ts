@@ -2,12 +2,13 @@
 
 import type { DeviceName } from "tinybard";
 import * as tinybard from "tinybard";
-import { type Result, run } from "./program.js";
+import { loadWasm } from "tinybard/browser";
+import { loadAndRun } from "./load.js";
 
 const functions = {
-  run,
+  run: loadAndRun,
   runInWorker: (name: DeviceName) =>
-    new Promise<Result>((resolve) => {
+    new Promise<Awaited<ReturnType<typeof loadAndRun>>>((resolve) => {
       const worker = new Worker("/worker.js", { type: "module" });
       worker.onmessage = ({ data }) => {
         worker.terminate();
@@ -18,6 +19,12 @@ const functions = {
   /** Returns the names of the library's exports. */
   listExports: () => Object.keys(tinybard),
   isIsolated: () => crossOriginIsolated,
+  /** Returns the default device after loading the module at a URL, or the error. */
+  load: (url: string) =>
+    loadWasm({ relaxed: url, plain: url }).then(
+      () => tinybard.tensor([1]).device.name,
+      (error: Error) => error.message,
+    ),
 };
 export type Functions = typeof functions;
 Object.assign(globalThis, { test: functions });

@@ -1,8 +1,8 @@
 // A worker that runs the program and posts its result.
 
 import type { DeviceName } from "tinybard";
-import { run } from "./program.js";
+import { loadAndRun } from "./load.js";
 
 self.onmessage = async ({ data }: MessageEvent<DeviceName>) => {
-  self.postMessage(await run(data).catch(String));
+  self.postMessage(await loadAndRun(data).catch(String));
 };

@@ -1,20 +1,23 @@
 // Loads the WebAssembly module in a browser, and starts its worker threads.
 
+import { checkOptions, shorten } from "../../errors.ts";
+import { findMismatch, type WasmAddon } from "../addon.ts";
+import { setDefaultDevice } from "../devices.ts";
 import { instantiate } from "../wasm/instance.ts";
 import { type CompiledModule, serve, WebAssembly, type WorkerTask } from "../wasm/module.ts";
-import { setWasmAddon } from "./browser.ts";
+import { platform, setWasmAddon } from "./browser.ts";
 
 /** Where a module is: its URL, or its bytes. */
 export type WasmSource = string | URL | ArrayBuffer | Uint8Array;
 
 export interface WasmOptions {
   /** kernels-relaxed.wasm, for browsers with relaxed SIMD: all but WebKit. */
-  relaxed: WasmSource;
-  /** kernels.wasm, for the others. */
-  plain: WasmSource;
+  relaxed?: WasmSource;
+  /** kernels.wasm, which runs in all browsers. */
+  plain?: WasmSource;
   /**
-   * The number of threads. By default the number of processors, at most 8. It is 1 in a page that is
-   * not cross-origin isolated, because it cannot share memory with workers.
+   * The number of threads. By default the number of processors, at most 8. It is 1 in a page that
+   * is not cross-origin isolated, because it cannot share memory with workers.
    */
   threads?: number;
 }
@@ -41,35 +44,88 @@ const relaxedProbe = [
   [10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11],
 ].flat();
 
+let loading: Promise<number> | null = null;
+
 /**
- * Makes the device wasm available, and the fastest for `auto`. Returns its number of threads. Throws
- * if a module cannot be fetched or compiled.
+ * Loads the device wasm, and makes it the default device. Returns its number of threads. By default
+ * the modules are fetched from their place in the package, as seen from this file; a bundle passes
+ * their URLs or bytes. Once the device is loaded, later calls load nothing. Throws if a module
+ * cannot be fetched or compiled, or belongs to another version of the package.
+ * @example
+ * import relaxed from "tinybard/wasm/kernels-relaxed.wasm?url"; // with vite
+ * import plain from "tinybard/wasm/kernels.wasm?url";
+ * const threads = await loadWasm({ relaxed, plain });
  */
-export async function loadWasm({ relaxed, plain, threads }: WasmOptions): Promise<number> {
-  const isRelaxed = WebAssembly.validate(Uint8Array.from(relaxedProbe));
-  const module = await compile(isRelaxed ? relaxed : plain);
+export async function loadWasm(options: WasmOptions = {}): Promise<number> {
+  checkOptions("loadWasm", options, ["relaxed", "plain", "threads"]);
+  loading ??= load(options);
+  try {
+    const threads = await loading;
+    setDefaultDevice("wasm");
+    return threads;
+  } catch (error) {
+    loading = null;
+    throw error;
+  }
+}
+
+async function load({ relaxed, plain, threads }: WasmOptions): Promise<number> {
+  const isRelaxed = WebAssembly.validate(Uint8Array.from(relaxedProbe)) && (relaxed || !plain);
+  const source = isRelaxed
+    ? (relaxed ?? new URL("../../../prebuilds/wasm/kernels-relaxed.wasm", import.meta.url))
+    : (plain ?? new URL("../../../prebuilds/wasm/kernels.wasm", import.meta.url));
+  const module = await compile(source);
   const starting: Promise<void>[] = [];
   const addon = instantiate(module, isRelaxed ? "relaxed" : "simd128", {
     startWorker: (task) => void starting.push(startWorker(task)),
     collectGarbage() {}, // a browser does it between tasks
   });
+  const mismatch = findMismatch(addon);
+  if (mismatch) throw new Error(`loadWasm: ${describe(source)}: ${mismatch}`);
   const available = Math.min(browser.navigator.hardwareConcurrency ?? 1, MAX_DEFAULT_THREADS);
-  addon.threads(browser.crossOriginIsolated ? (threads ?? available) : 1);
-  try {
-    addon.startThreads();
-    await Promise.all(starting);
-  } catch {
-    addon.threads(1); // the page's policy forbids such workers
-  }
+  const count = addon.threads(threads ?? available);
+  addon.threads(1);
+  if (browser.crossOriginIsolated) await startThreads(addon, count, starting);
   setWasmAddon(addon);
   return addon.threads();
 }
 
+/** Starts worker threads, or none if the page's policy forbids them. */
+async function startThreads(
+  addon: WasmAddon,
+  count: number,
+  starting: readonly Promise<void>[],
+): Promise<void> {
+  try {
+    addon.threads(count);
+    addon.startThreads();
+    await Promise.all(starting);
+  } catch (error) {
+    addon.threads(1);
+    platform.warn(`tinybard uses one thread: ${(error as Error).message}`);
+  }
+}
+
 async function compile(source: WasmSource): Promise<CompiledModule> {
-  if (typeof source !== "string" && !(source instanceof URL)) return WebAssembly.compile(source);
+  try {
+    return await WebAssembly.compile(await readBytes(source));
+  } catch (cause) {
+    const advice = "pass the URLs or the bytes of kernels-relaxed.wasm and kernels.wasm";
+    const reason = `${describe(source)}: ${(cause as Error).message}`;
+    throw new Error(`loadWasm: ${reason}; ${advice}`, { cause });
+  }
+}
+
+async function readBytes(source: WasmSource): Promise<ArrayBuffer | Uint8Array> {
+  if (typeof source !== "string" && !(source instanceof URL)) return source;
   const response = await fetch(source);
-  if (!response.ok) throw new Error(`loadWasm: ${source}: HTTP status ${response.status}`);
-  return WebAssembly.compile(await response.arrayBuffer());
+  if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+  return response.arrayBuffer();
+}
+
+/** Names a source in a message. A data URL is long. */
+function describe(source: WasmSource): string {
+  return typeof source === "string" || source instanceof URL ? shorten(String(source)) : "bytes";
 }
 
 /** Starts a worker thread; resolves when it runs. */

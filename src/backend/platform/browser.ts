@@ -10,7 +10,7 @@ interface BrowserPort {
   close(): void;
 }
 
-let wasmAddon: WasmAddon | string = "loadWasm() has not been called";
+let wasmAddon: WasmAddon | string = "call await loadWasm() first";
 
 /** Makes the device wasm available. */
 export function setWasmAddon(addon: WasmAddon): void {
@@ -19,6 +19,7 @@ export function setWasmAddon(addon: WasmAddon): void {
 
 export const platform: Platform = {
   env: {},
+  fastDevice: "wasm",
   addonOf: ((name: string) =>
     name === "wasm" ? wasmAddon : "native addons do not run in a browser") as Platform["addonOf"],
   warn(message) {

@@ -29,6 +29,7 @@ const require = createRequire(import.meta.url);
 /** Node: native addons, environment variables, and files. */
 export const platform: Platform = {
   env: process.env,
+  fastDevice: "cpu",
   addonOf,
   warn(message) {
     if (isMainThread) process.emitWarning(message);

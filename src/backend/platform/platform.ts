@@ -11,6 +11,8 @@ export type AddonName = "cpu" | "wasm" | "cuda" | "cuda-emulator";
 export interface Platform {
   /** The environment variables; none in a browser. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The device that most programs use here. A warning says why it is not available. */
+  readonly fastDevice: "cpu" | "wasm";
   /** Returns the addon of a device, or the reason why it is not available. */
   addonOf(name: "cpu"): CpuAddon | string;
   addonOf(name: "wasm"): WasmAddon | string;

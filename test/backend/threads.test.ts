@@ -1,10 +1,10 @@
-// Every kernel of the C++ addon, at odd sizes and at sizes for many threads: its results match those
+// Every kernel of the C++ addon and of the WebAssembly module, at odd sizes and at sizes for many threads: its results match those
 // of the reference kernel in double precision, and have the same bits with any number of threads.
 // test/backend/simd.test.ts runs this file again for each instruction set.
 
-import { suite } from "uvu";
+import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
-import type { CpuAddon } from "#src/backend/addon.js";
+import type { CpuAddon, WasmAddon } from "#src/backend/addon.js";
 import { addonOf } from "#src/backend/platform/node.js";
 import { reference } from "#src/backend/ts/index.js";
 import {
@@ -17,9 +17,6 @@ import {
   sampleSizes,
   type Values,
 } from "../support/kernel-calls.js";
-
-const test = suite("native");
-const addon = addonOf("cpu");
 
 /** Sizes for which kernels add blocks of a long sum. */
 // biome-ignore format: a kernel a row
@@ -40,10 +37,21 @@ const longSums: Record<string, Values[]> = {
   ],
 };
 
+/** Copies the buffers among the arguments into memory of the device. */
+function copyArgument(addon: CpuAddon | WasmAddon, x: unknown): unknown {
+  if (Array.isArray(x)) return x.map((element) => copyArgument(addon, element));
+  if (!("make" in addon) || !ArrayBuffer.isView(x)) return structuredClone(x);
+  const values = x as NumericArray;
+  const copy = addon.make(values instanceof Int32Array ? "i32" : "f32", values.length);
+  copy?.set(values);
+  return copy;
+}
+
 type Args = unknown[];
 type Kernels = Record<string, (...args: Args) => unknown>;
 
-function define({ kernels, signatures, threads }: CpuAddon): void {
+function define(test: Test, addon: CpuAddon | WasmAddon): void {
+  const { kernels, signatures, threads } = addon;
   const native = kernels as unknown as Kernels;
   const toDoubles = (x: unknown): unknown => {
     if (Array.isArray(x)) return x.map(toDoubles);
@@ -54,7 +62,7 @@ function define({ kernels, signatures, threads }: CpuAddon): void {
 
   /** Runs a kernel on copies of the arguments; returns all buffers afterwards. */
   const run = (kernel: string, args: Args, count: number) => {
-    const copies = structuredClone(args);
+    const copies = args.map((x) => copyArgument(addon, x));
     threads(count);
     native[kernel](...copies);
     return copies.flat().filter(ArrayBuffer.isView) as NumericArray[];
@@ -106,8 +114,14 @@ function define({ kernels, signatures, threads }: CpuAddon): void {
   }
 }
 
-if (typeof addon === "string") {
-  console.log(`skipped: native: ${addon}`);
-  test.skip("needs the C++ addon");
-} else define(addon);
-test.run();
+for (const name of ["cpu", "wasm"] as const) {
+  const requested = process.env.TINYBARD_TEST_DEVICE;
+  if (requested && requested !== name) continue;
+  const test = suite(`native on ${name}`);
+  const addon = addonOf(name);
+  if (typeof addon === "string") {
+    console.log(`skipped: native on ${name}: ${addon}`);
+    test.skip("needs compiled kernels");
+  } else define(test, addon);
+  test.run();
+}

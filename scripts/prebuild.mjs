@@ -37,7 +37,7 @@ const targets = {
     isSupported: true,
     build: buildLinux,
   },
-  // g++ for Windows may put AVX registers at misaligned addresses (GCC bug 54412), so clang compiles.
+  // g++ for Windows misaligns AVX registers on the stack (GCC bug 54412), so clang compiles.
   "win32-x64": {
     arch: "x64",
     cxx: "clang++",

@@ -22,9 +22,12 @@ export function formatCommand(name: string, args = "", installed = isDependency)
   return `npm run ${name}${args && ` -- ${args}`}`;
 }
 
-/** Quotes an argument for a shell if it needs it. */
-export function quoteArgument(argument: string): string {
-  return /^[\w./:@%+=,-]+$/.test(argument) ? argument : JSON.stringify(argument);
+/** Quotes an argument for a shell if it needs it. In cmd.exe a backslash escapes nothing. */
+export function quoteArgument(argument: string, platform = process.platform): string {
+  const isWindows = platform === "win32";
+  const plain = isWindows ? /^[\w./\\:@+=,-]+$/ : /^[\w./:@%+=,-]+$/;
+  if (plain.test(argument)) return argument;
+  return isWindows && !/["\n]/.test(argument) ? `"${argument}"` : JSON.stringify(argument);
 }
 
 /** Returns the command that builds the C++ addon again, in the folder of the user's project. */

@@ -14,12 +14,21 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { formatCommand, rebuildCommand } from "#src/installation.js";
+import { formatCommand, quoteArgument, rebuildCommand } from "#src/installation.js";
 import { root } from "./support/documents.ts";
 
 const test = suite("installation");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-installation-"));
 test.after(() => rmSync(folder, { recursive: true }));
+
+test("arguments are quoted for the shell of the platform", () => {
+  assert.is(quoteArgument("runs/a", "linux"), "runs/a");
+  assert.is(quoteArgument("To be", "linux"), '"To be"');
+  assert.is(quoteArgument("a\\b", "linux"), '"a\\\\b"');
+  assert.is(quoteArgument("C:\\runs\\a", "win32"), "C:\\runs\\a");
+  assert.is(quoteArgument("C:\\Jörg Müller\\a", "win32"), '"C:\\Jörg Müller\\a"');
+  assert.is(quoteArgument("100%", "win32"), '"100%"');
+});
 
 test("commands in a clone, and of an installed package", () => {
   assert.is(formatCommand("train", "", false), "npm run train");

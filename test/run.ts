@@ -2,7 +2,7 @@
 // Each test file runs in its own process (support/child.ts), so that a crash is detected and does
 // not stop the other files. A file passes if its process reports success and then exits with 0.
 // A filter is a part of a path. --timeout SECONDS limits each file; --root DIR selects the folder
-// of the compiled tests.
+// of the compiled tests. --node PROGRAM runs the files in another Node, such as one for arm64.
 
 import { fork } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -39,6 +39,7 @@ function parseCommandLine() {
         bail: { type: "boolean" },
         root: { type: "string", default: import.meta.dirname },
         timeout: { type: "string", default: "170" },
+        node: { type: "string", default: process.execPath },
       },
     });
   } catch (error) {
@@ -82,6 +83,7 @@ async function runQueue(): Promise<void> {
 /** Runs one file, until its process exits or its time limit is over. */
 function runFile(name: string): Promise<Outcome> {
   const child = fork(join(import.meta.dirname, "support/child.js"), [join(root, `${name}.js`)], {
+    execPath: options.node,
     execArgv: ["--enable-source-maps", "--expose-gc"],
     env: {
       ...process.env,

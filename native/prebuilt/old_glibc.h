@@ -1,6 +1,6 @@
 // Included first in every source of the Linux addons that are published: they run wherever the
-// binaries of Node 20 do, with glibc 2.28 and the C++ library of GCC 8, although they are built with
-// newer ones. The linker would bind these functions to the newest of their versions.
+// binaries of Node 20 do, with glibc 2.28 and the C++ library of GCC 8, although they are built
+// with newer ones. The linker would bind these functions to the newest of their versions.
 #pragma once
 
 #if defined(__x86_64__)

@@ -107,7 +107,7 @@ export function replaceFile(
   syncFolder(dirname(file));
 }
 
-/** Renames a file or folder, and replaces a file. Windows refuses while another program reads it. */
+/** Renames a file or folder, and replaces a file, which Windows refuses while it is read. */
 export function renameFile(from: string, to: string): void {
   retryWhileOpen(() => fs.renameSync(from, to));
 }

@@ -78,8 +78,8 @@ void addFree(Block* block) {
 
 /** Makes the memory larger, at its end, by a free block of at least `size` bytes. */
 bool grow(size_t size) {
-  for (const size_t wanted : {size < MIN_GROWTH ? MIN_GROWTH : size, size}) {
-    const size_t count = wanted / PAGE + 1;
+  for (const size_t bytes : {size < MIN_GROWTH ? MIN_GROWTH : size, size}) {
+    const size_t count = bytes / PAGE + 1;
     if (__builtin_wasm_memory_grow(0, count) == (size_t)-1) continue;
     Block* const block = end;
     block->size = count * PAGE;

@@ -1,6 +1,6 @@
 // The binding to JavaScript: calls of kernels by their index in kernels.def, with arguments from
-// the staging area, and captured graphs. As in the addon, all arguments of a call are checked before
-// its kernel runs, so that no call from JavaScript can corrupt the memory.
+// the staging area, and captured graphs. As in the addon, all arguments of a call are checked
+// before its kernel runs, so that no call from JavaScript can corrupt the memory.
 
 #include <__verbose_abort>
 

@@ -115,7 +115,9 @@ function findThreaded(): ThreadedAddon[] {
   return addons.filter((addon) => typeof addon !== "string");
 }
 
-/** Sets the number of threads of the devices cpu and wasm, with the caller's; returns the number. */
+/**
+ * Sets the number of threads of the devices cpu and wasm, with the caller's; returns the number.
+ */
 export function setThreads(count: number): number {
   const counts = findThreaded().map((addon) => addon.threads(count));
   threading.count = count;

@@ -1,5 +1,5 @@
-// Vec in WebAssembly: 4 floats. With relaxed SIMD, multiply-adds round once where the processor can;
-// plain SIMD has none. The operations are described in avx512.h.
+// Vec in WebAssembly: 4 floats. With relaxed SIMD, multiply-adds round once where the processor
+// can; plain SIMD has none. The operations are described in avx512.h.
 #pragma once
 
 #include <wasm_simd128.h>

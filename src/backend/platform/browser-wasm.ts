@@ -7,7 +7,7 @@ import { instantiate } from "../wasm/instance.ts";
 import { type CompiledModule, serve, WebAssembly, type WorkerTask } from "../wasm/module.ts";
 import { platform, setWasmAddon } from "./browser.ts";
 
-/** Where a module is: its URL, or its bytes. */
+/** A module: its URL, or its bytes. */
 export type WasmSource = string | URL | ArrayBuffer | Uint8Array;
 
 export interface WasmOptions {

@@ -1,5 +1,5 @@
-// The platform Node: loads the native addons and the WebAssembly module. If one is not available, returns the reason and the
-// command that builds it.
+// The platform Node: loads the native addons and the WebAssembly module. If one is not available,
+// returns the reason and the command that builds it.
 
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -124,7 +124,9 @@ function loadAddon(name: AddonName, file: string): Addon {
   return require(file)[name === "cpu" ? "cpu" : "cuda"];
 }
 
-/** Loads a module into a memory of this JavaScript thread's own. Only the main thread has workers. */
+/**
+ * Loads a module into a memory of this JavaScript thread's own. Only the main thread has workers.
+ */
 function loadModule(file: string): WasmAddon {
   // Node 20 has relaxed SIMD behind a flag.
   const isNode20 = process.versions.node.startsWith("20.");

@@ -1,5 +1,5 @@
-// Captured graphs of the WebAssembly module. A graph works on addresses, so the buffers that it uses
-// are freed only after it.
+// Captured graphs of the WebAssembly module. A graph works on addresses, so the buffers that it
+// uses are freed only after it.
 
 import type { CapturedGraph } from "../addon.ts";
 import type { Buffer } from "../buffers.ts";

@@ -26,7 +26,7 @@ const STACK_BYTES = 2 ** 18;
 const MAX_THREADS = 256;
 const MAX_PAGES = 65536; // of 64 KB: all that 32-bit addresses reach
 
-/** What the platform does for the module. */
+/** The functions of the platform that the module needs. */
 export interface WasmHost {
   /** Starts a worker thread that passes the task to serve(). */
   startWorker(task: WorkerTask): void;

@@ -5,13 +5,13 @@ import type { ModuleExports, SharedMemory } from "./module.ts";
 
 const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
 
-/** How much memory may be taken, beyond what was in use after a collection, before the next one. */
+/** The memory that may be taken, beyond what was in use after a collection, before the next one. */
 const MIN_GROWTH = 128 * 2 ** 20;
 
 /** From this size on, the garbage collector is told how much memory a buffer holds. */
 const MIN_VISIBLE_BYTES = 2 ** 16;
 
-/** Where a buffer lies. */
+/** The place of a buffer in the memory. */
 export interface Place {
   readonly dtype: keyof typeof arrays;
   readonly address: number;
@@ -30,8 +30,8 @@ export class ModuleMemory {
   readonly #collector: FinalizationRegistry<Place>;
   readonly #collectGarbage: () => void;
   /**
-   * An untouched array buffer of the size of each buffer. It takes no memory, but V8 counts it: else
-   * it would see only small objects, and not collect them.
+   * An untouched array buffer of the size of each buffer. It takes no memory, but V8 counts it:
+   * else it would see only small objects, and not collect them.
    */
   readonly #visible = new WeakMap<object, ArrayBuffer>();
   #whole: ArrayBuffer;
@@ -56,7 +56,7 @@ export class ModuleMemory {
     return this.#whole;
   }
 
-  /** Returns a buffer with undefined content; null if there is no memory for it. */
+  /** Returns a buffer with undefined content; null if the memory is full. */
   make(dtype: Place["dtype"], length: number): Buffer | null {
     const bytes = length * arrays[dtype].BYTES_PER_ELEMENT;
     if (this.#bytes + bytes > this.#limit) this.collect();

@@ -10,13 +10,16 @@ export interface SharedMemory {
   grow(pages: number): number;
 }
 
-/** What the module exports. Addresses and sizes are numbers of bytes. */
+/** The exports of the module. Addresses and sizes are numbers of bytes. */
 export interface ModuleExports {
   allocate(bytes: number): number;
   free(address: number): void;
   /** Returns the address of the staging area, with room for `count` arguments. */
   stage(count: number): number;
-  /** Calls a kernel with the first `count` staged arguments; returns a result of native/wasm/module.cpp. */
+  /**
+   * Calls a kernel with the first `count` staged arguments; returns a result of
+   * native/wasm/module.cpp.
+   */
   call(kernel: number, count: number): number;
   message(): number;
   beginCapture(): void;
@@ -46,7 +49,7 @@ export interface WebAssemblyNamespace {
 
 export const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyNamespace };
 
-/** What a thread needs to run kernels: an instance of its own on the same memory. */
+/** The task of a worker thread, which runs kernels: an instance of its own on the same memory. */
 export interface WorkerTask {
   module: CompiledModule;
   memory: SharedMemory;

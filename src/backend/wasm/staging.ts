@@ -74,7 +74,9 @@ export class StagingArea {
     this.#values[FIELDS * i + 2] = length;
   }
 
-  /** Writes where a buffer lies. Its own properties are not read: a program may have changed them. */
+  /**
+   * Writes where a buffer lies. Its own properties are not read: a program may have changed them.
+   */
   #setBuffer(i: number, x: unknown, used: Buffer[]): void {
     const place = typeof x === "object" && x !== null ? this.#memory.find(x) : undefined;
     if (place) {

@@ -83,7 +83,8 @@ await run(async () => {
 
 function measure(preset: string, count: number, options: Options): StepResult {
   const on = device(options.device);
-  const threads = on.name === "cpu" ? setThreads(options.threads) : 1;
+  const isThreaded = on.name === "cpu" || on.name === "wasm";
+  const threads = isThreaded ? setThreads(options.threads) : 1;
   manualSeed(1337);
   const { model, optimizer } = buildModel(preset, on);
   if (options.dtype === "bf16") model.to("bf16");

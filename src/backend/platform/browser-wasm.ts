@@ -35,6 +35,7 @@ const browser = globalThis as unknown as {
 };
 
 const MAX_DEFAULT_THREADS = 8;
+const ADVICE = "pass the URLs or the bytes of kernels-relaxed.wasm and kernels.wasm";
 
 /** A module that is valid only with relaxed SIMD: a function with i8x16.relaxed_swizzle. */
 const relaxedProbe = [
@@ -71,9 +72,7 @@ export async function loadWasm(options: WasmOptions = {}): Promise<number> {
 
 async function load({ relaxed, plain, threads }: WasmOptions): Promise<number> {
   const isRelaxed = WebAssembly.validate(Uint8Array.from(relaxedProbe)) && (relaxed || !plain);
-  const source = isRelaxed
-    ? (relaxed ?? new URL("../../../prebuilds/wasm/kernels-relaxed.wasm", import.meta.url))
-    : (plain ?? new URL("../../../prebuilds/wasm/kernels.wasm", import.meta.url));
+  const source = (isRelaxed ? relaxed : plain) ?? findInPackage(Boolean(isRelaxed));
   const module = await compile(source);
   const starting: Promise<void>[] = [];
   const addon = instantiate(module, isRelaxed ? "relaxed" : "simd128", {
@@ -85,9 +84,22 @@ async function load({ relaxed, plain, threads }: WasmOptions): Promise<number> {
   const available = Math.min(browser.navigator.hardwareConcurrency ?? 1, MAX_DEFAULT_THREADS);
   const count = addon.threads(threads ?? available);
   addon.threads(1);
-  if (browser.crossOriginIsolated) await startThreads(addon, count, starting);
+  // WebKitGTK is isolated, but cannot pass shared memory to workers
+  const canShare = browser.crossOriginIsolated && typeof SharedArrayBuffer === "function";
+  if (canShare) await startThreads(addon, count, starting);
   setWasmAddon(addon);
   return addon.threads();
+}
+
+/** Returns the URL of a module in the package. Bundlers recognize these expressions. */
+function findInPackage(isRelaxed: boolean): URL {
+  try {
+    return isRelaxed
+      ? new URL("../../../prebuilds/wasm/kernels-relaxed.wasm", import.meta.url)
+      : new URL("../../../prebuilds/wasm/kernels.wasm", import.meta.url);
+  } catch (cause) {
+    throw new Error(`loadWasm: the URL of this script is unknown; ${ADVICE}`, { cause });
+  }
 }
 
 /** Starts worker threads, or none if the page's policy forbids them. */
@@ -110,9 +122,8 @@ async function compile(source: WasmSource): Promise<CompiledModule> {
   try {
     return await WebAssembly.compile(await readBytes(source));
   } catch (cause) {
-    const advice = "pass the URLs or the bytes of kernels-relaxed.wasm and kernels.wasm";
     const reason = `${describe(source)}: ${(cause as Error).message}`;
-    throw new Error(`loadWasm: ${reason}; ${advice}`, { cause });
+    throw new Error(`loadWasm: ${reason}; ${ADVICE}`, { cause });
   }
 }
 

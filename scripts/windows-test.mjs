@@ -5,13 +5,18 @@
 
 import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { canRun, root, run } from "./compile.mjs";
 import { installNode } from "./foreign-node.mjs";
 
 const folder = join(root, "build-windows");
 const wine = ["/usr/lib/wine/wine64", "wine64", "wine"].find((path) => canRun(path, "--version"));
+/** Returns the Windows path of a file: Wine shows the root folder as drive Z. */
+const toWindows = (path) => `Z:${path}`;
+const { TINYBARD_DATA } = process.env;
 const environment = {
+  ...(TINYBARD_DATA && { TINYBARD_DATA: toWindows(resolve(TINYBARD_DATA)) }),
+  NODE_OPTIONS: `--require ${JSON.stringify(toWindows(join(root, "scripts", "wine.cjs")))}`,
   WINEPREFIX: join(folder, "prefix"),
   WINEDEBUG: "-all",
   NODE_SKIP_PLATFORM_CHECK: "1",

@@ -8,12 +8,14 @@ import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 
 const program = fileURLToPath(new URL("../../dist/cli/index.js", import.meta.url));
-const chromiumPath = [
-  process.env.CHROMIUM_PATH ?? "",
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-].find((path) => existsSync(path));
+const linuxPaths = ["chromium", "chromium-browser", "google-chrome"].map(
+  (name) => `/usr/bin/${name}`,
+);
+// Wine shows the programs of Linux, but they cannot be used from there.
+const defaultPaths = process.platform === "win32" ? [] : linuxPaths;
+const chromiumPath = [process.env.CHROMIUM_PATH ?? "", ...defaultPaths].find((path) =>
+  existsSync(path),
+);
 
 /** An open page, with its console errors and uncaught exceptions. */
 export interface Visit {

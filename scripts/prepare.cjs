@@ -2,8 +2,10 @@
 // when a package manager prepares it as a dependency from a git repository. CommonJS, like
 // install.cjs. Prints nothing on stdout, which belongs to `npm pack`.
 //
-// usage: node scripts/prepare.cjs [--pack]
-// --pack: removes dist/ first, and installs the compiler if it is missing.
+// usage: node scripts/prepare.cjs [--pack | --publish]
+// --pack: removes dist/ first, installs the compiler if it is missing, and builds prebuilds/: the
+//   WebAssembly modules, and the C++ addons of the platforms whose compilers are installed.
+// --publish: the same, and fails if one of them is missing.
 
 "use strict";
 
@@ -12,23 +14,60 @@ const fs = require("node:fs");
 const path = require("node:path");
 
 const root = path.join(__dirname, "..");
-const compiler = path.join(root, "node_modules", "typescript", "bin", "tsc");
+const inRoot = (...parts) => path.join(root, ...parts);
+const compiler = inRoot("node_modules", "typescript", "bin", "tsc");
+const platforms = ["linux-x64", "linux-arm64", "win32-x64"];
+const optionalPlatforms = ["darwin-x64", "darwin-arm64"]; // cannot be cross-compiled
 
-main(process.argv.includes("--pack"));
+main(process.argv[2]);
 
-function main(packs) {
+function main(flag) {
+  if (![undefined, "--pack", "--publish"].includes(flag)) {
+    return fail(`unknown argument ${flag}, expected --pack, --publish or nothing`);
+  }
+  const packs = flag !== undefined;
   if (packs) {
-    fs.rmSync(path.join(root, "dist"), { recursive: true, force: true });
+    fs.rmSync(inRoot("dist"), { recursive: true, force: true });
     // A fresh clone: the compiler is a development dependency.
     if (!fs.existsSync(compiler)) runNpm(["ci", "--include=dev", "--ignore-scripts"]);
   }
   if (fs.existsSync(compiler)) {
     run(process.execPath, [compiler, "-b", "src/web/page"]);
-  } else if (packs || !fs.existsSync(path.join(root, "dist"))) {
+  } else if (packs || !fs.existsSync(inRoot("dist"))) {
     const hint = "it is a development dependency, which --omit=dev leaves out";
-    console.error(`tinybard: dist/ was not compiled: no TypeScript compiler (${hint})`);
-    if (packs) process.exitCode = 1;
+    const message = `dist/ was not compiled: no TypeScript compiler (${hint})`;
+    if (packs) fail(message);
+    else console.error(`tinybard: ${message}`);
   }
+  if (!packs) return;
+  buildModules();
+  buildAddons(flag === "--publish");
+}
+
+/** Builds the WebAssembly modules, unless they are those of the sources, into the package. */
+function buildModules() {
+  run(process.execPath, ["scripts/wasm.mjs"]);
+  fs.mkdirSync(inRoot("prebuilds", "wasm"), { recursive: true });
+  for (const name of ["kernels.wasm", "kernels-relaxed.wasm"])
+    fs.copyFileSync(inRoot("build-wasm", name), inRoot("prebuilds", "wasm", name));
+}
+
+/** Builds the addons, and reports those that the package lacks. */
+function buildAddons(isPublished) {
+  run(process.execPath, ["scripts/prebuild.mjs"]);
+  const isMissing = (name) => !fs.existsSync(inRoot("prebuilds", name, "cpu.node"));
+  const missing = [...platforms, ...optionalPlatforms].filter(isMissing);
+  if (missing.length > 0)
+    console.error(`tinybard: the package has no prebuilt addon for ${missing.join(", ")}`);
+  const required = missing.filter((name) => platforms.includes(name));
+  if (isPublished && required.length > 0)
+    fail(`cannot publish without addons for ${required.join(", ")}: see scripts/prebuild.mjs`);
+}
+
+/** Prints an error on one line. */
+function fail(message) {
+  console.error(`tinybard: ${message}`);
+  process.exitCode = 1;
 }
 
 /** Runs npm, even if another package manager has started this script. */

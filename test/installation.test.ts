@@ -54,20 +54,22 @@ test("the command that builds the addon is that of the project's package manager
   }
 });
 
-/** Runs a script without the C++ addon, and returns what it writes to stderr. */
+const withoutAddon = { TINYBARD_ADDON: join(folder, "none.node") };
+
+/** Runs a script without compiled kernels, and returns what it writes to stderr. */
 function runWithoutAddon(script: string, env: NodeJS.ProcessEnv = {}): string {
   const file = join(root, "dist-test", `installation-${process.pid}.mjs`);
   writeFileSync(file, `import { device, setDefaultDevice, zeros } from "tinybard";\n${script}`);
   const { stderr, status } = spawnSync(process.execPath, [file], {
     encoding: "utf8",
-    env: { ...process.env, TINYBARD_ADDON: join(folder, "none.node"), ...env },
+    env: { ...process.env, ...withoutAddon, TINYBARD_WASM: "none", ...env },
   });
   rmSync(file);
   assert.is(status, 0, stderr);
   return stderr;
 }
 
-test("without the addon, the device ts is used with one warning that says what to do", () => {
+test("without compiled kernels, the device ts is used with one warning that says what to do", () => {
   const warned = runWithoutAddon("zeros([2]); zeros([2]); device('auto');");
   assert.is(warned.match(/Warning: /g)?.length, 1, warned);
   assert.match(warned, /uses the device ts, which is much slower.* npm run build:native/);
@@ -79,7 +81,7 @@ test("the program prints the warning on stderr, without the number of the proces
   const program = join(root, "dist", "cli", "index.js");
   const { stdout, stderr } = spawnSync(process.execPath, [program, "doctor"], {
     encoding: "utf8",
-    env: { ...process.env, TINYBARD_ADDON: join(folder, "none.node") },
+    env: { ...process.env, ...withoutAddon, TINYBARD_WASM: "none" },
   });
   assert.match(stderr, /^warning: tinybard uses the device ts/);
   assert.match(stdout, /^ts +works: .*; the default device$/m);

@@ -33,6 +33,26 @@ copyFileSync(
   join(folder, "scripts", "prepare.cjs"),
 );
 
+/** Stands in for scripts/prebuild.mjs: builds the addons of two platforms. */
+const prebuild = `
+import { mkdirSync, writeFileSync } from "node:fs";
+for (const name of ["linux-x64", "linux-arm64"]) {
+  mkdirSync("prebuilds/" + name, { recursive: true });
+  writeFileSync("prebuilds/" + name + "/cpu.node", "");
+}
+console.log("built");
+`;
+writeFileSync(join(folder, "scripts", "prebuild.mjs"), prebuild);
+
+/** Stands in for scripts/wasm.mjs. */
+const buildModules = `
+import { mkdirSync, writeFileSync } from "node:fs";
+mkdirSync("build-wasm", { recursive: true });
+for (const name of ["kernels", "kernels-relaxed"])
+  writeFileSync("build-wasm/" + name + ".wasm", "module");
+`;
+writeFileSync(join(folder, "scripts", "wasm.mjs"), buildModules);
+
 function prepare(...args: string[]) {
   const script = join(folder, "scripts", "prepare.cjs");
   return spawnSync(process.execPath, [script, ...args], { encoding: "utf8", cwd: tmpdir() });
@@ -60,7 +80,27 @@ test("compiles into dist/, with nothing on stdout; --pack removes old files firs
     assert.is(status, 0, stderr);
     assert.is(stdout, "");
     assert.equal(readdirSync(dist), files);
+    const modules = join(folder, "prebuilds", "wasm");
+    assert.equal(
+      existsSync(modules) ? readdirSync(modules) : [],
+      args.length > 0 ? ["kernels-relaxed.wasm", "kernels.wasm"] : [],
+    );
   }
+});
+
+test("reports the platforms without an addon; publishing requires those that can be built", () => {
+  const packed = prepare("--pack");
+  assert.is(packed.status, 0);
+  assert.match(packed.stderr, "no prebuilt addon for win32-x64, darwin-x64, darwin-arm64\n");
+  const unpublished = prepare("--publish");
+  assert.is(unpublished.status, 1);
+  assert.match(unpublished.stderr, "cannot publish without addons for win32-x64: see");
+  mkdirSync(join(folder, "prebuilds", "win32-x64"));
+  writeFileSync(join(folder, "prebuilds", "win32-x64", "cpu.node"), "");
+  const published = prepare("--publish");
+  assert.is(published.status, 0, published.stderr);
+  assert.match(published.stderr, "no prebuilt addon for darwin-x64, darwin-arm64\n");
+  assert.match(prepare("--force").stderr, /unknown argument --force, expected --pack, --publish/);
 });
 
 test("a failed compilation is an error", () => {

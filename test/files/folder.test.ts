@@ -27,7 +27,7 @@ test("a file or a dangling link in the way is an error", () => {
   writeFileSync(join(folder, "file"), "");
   symlinkSync(join(folder, "nowhere"), join(folder, "link"));
   assert.throws(() => createFolder(join(folder, "file")), /EEXIST/);
-  assert.throws(() => createFolder(join(folder, "file", "a")), /ENOTDIR|ENOENT/); // Windows
+  assert.throws(() => createFolder(join(folder, "file", "a")), /ENOTDIR|EEXIST/); // EEXIST: Windows
   assert.throws(() => createFolder(join(folder, "link")), /EEXIST/);
   assert.throws(() => createFolder(""), /ENOENT/);
 });

@@ -40,7 +40,8 @@ test("a Blob has the bytes of a file, and loads as the same tensors", async () =
       assert.equal(describe(await loadSafetensors(source)), expected);
     assert.equal({ ...(await readSafetensors(blob)).metadata }, { format: "pt" });
   } finally {
-    fs.rmSync(folder, { recursive: true });
+    // on Windows, the Blob may still have the file open
+    fs.rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 });
 

@@ -5,7 +5,8 @@
 // usage: node scripts/prepare.cjs [--pack | --publish]
 // --pack: removes dist/ first, installs the compiler if it is missing, and builds prebuilds/: the
 //   WebAssembly modules, and the C++ addons of the platforms whose compilers are installed.
-// --publish: the same, and fails if one of them is missing.
+// --publish: the same, and fails if one of them is missing, or if a second build of the WebAssembly
+//   modules has other bytes.
 
 "use strict";
 
@@ -42,6 +43,7 @@ function main(flag) {
   if (!packs) return;
   buildModules();
   buildAddons(flag === "--publish");
+  if (flag === "--publish" && !process.exitCode) run(process.execPath, ["scripts/check-wasm.mjs"]);
 }
 
 /** Builds the WebAssembly modules, unless they are those of the sources, into the package. */

@@ -52,6 +52,7 @@ for (const name of ["kernels", "kernels-relaxed"])
   writeFileSync("build-wasm/" + name + ".wasm", "module");
 `;
 writeFileSync(join(folder, "scripts", "wasm.mjs"), buildModules);
+const checkModules = join(folder, "scripts", "check-wasm.mjs");
 
 function prepare(...args: string[]) {
   const script = join(folder, "scripts", "prepare.cjs");
@@ -97,6 +98,10 @@ test("reports the platforms without an addon; publishing requires those that can
   assert.match(unpublished.stderr, "cannot publish without addons for win32-x64: see");
   mkdirSync(join(folder, "prebuilds", "win32-x64"));
   writeFileSync(join(folder, "prebuilds", "win32-x64", "cpu.node"), "");
+  writeFileSync(checkModules, "process.exit(3)");
+  assert.is(prepare("--pack").status, 0);
+  assert.is(prepare("--publish").status, 3); // the modules have other bytes
+  writeFileSync(checkModules, "");
   const published = prepare("--publish");
   assert.is(published.status, 0, published.stderr);
   assert.match(published.stderr, "no prebuilt addon for darwin-x64, darwin-arm64\n");

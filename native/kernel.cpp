@@ -3,7 +3,6 @@
 #include "kernel.h"
 
 #include <cmath>
-#include <cstring>
 
 namespace tinybard {
 
@@ -25,7 +24,6 @@ static void formatInteger(long long x, char* to) {
 
 // Not vsnprintf, which would need a system's streams: WebAssembly has none.
 void ErrorMessage::appendList(const char* format, va_list values) {
-  size_t length = isSet ? std::strlen(text) : 0;
   const auto put = [&](char c) {
     if (length + 1 < sizeof text) text[length++] = c;
   };
@@ -59,7 +57,7 @@ void ErrorMessage::append(const char* format, ...) {
 void ErrorMessage::set(const char* format, ...) {
   va_list values;
   va_start(values, format);
-  isSet = false;
+  length = 0;
   appendList(format, values);
   va_end(values);
 }
@@ -67,7 +65,7 @@ void ErrorMessage::set(const char* format, ...) {
 void kernelError(const char* format, ...) {
   va_list values;
   va_start(values, format);
-  pendingError.isSet = false;
+  pendingError.length = 0;
   pendingError.appendList(format, values);
   va_end(values);
 }
@@ -99,8 +97,9 @@ bool checkQuantized(const char* kernel, int64_t K, int64_t groups, int64_t bits)
 
 i32 toInt32(double x) {
   if (!std::isfinite(x)) return 0;
-  const double remainder = std::fmod(std::trunc(x), 4294967296.0);
-  return (i32)(uint32_t)(int64_t)remainder;
+  const double whole = std::trunc(x);
+  const double remainder = whole - std::floor(whole / 4294967296.0) * 4294967296.0; // exact
+  return (i32)(uint32_t)remainder;
 }
 
 } // namespace tinybard

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdarg>
+#include <cstddef>
 #include <cstdint>
 
 namespace tinybard {
@@ -31,6 +32,7 @@ struct List {
 /** An error message, in memory of its own. */
 struct ErrorMessage {
   bool isSet = false;
+  size_t length = 0;
   char text[160];
 
   /** Formats as printf does: %s, %d and %lld. What does not fit is cut off. */

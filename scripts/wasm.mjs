@@ -3,7 +3,7 @@
 // every machine. A module is built only if its sources have changed.
 //
 // usage: npm run build:wasm [-- MODULE...]
-// MODULE: plain or relaxed; by default both.
+// MODULE: plain, relaxed or relaxed64; by default the first two.
 
 import { createHash } from "node:crypto";
 import {
@@ -23,11 +23,18 @@ const folder = join(root, "build-wasm");
 // Node 20 has relaxed SIMD behind a flag.
 if (process.versions.node.startsWith("20.")) setFlagsFromString("--experimental-wasm-relaxed-simd");
 
-/** The modules. Multiply-adds that round once are not in every browser. */
+/**
+ * The modules. Multiply-adds that round once (relaxed) are not in every browser; neither are 64-bit
+ * addresses, for more than 4 GiB of memory, which take longer because each access is checked.
+ */
 export const modules = {
-  "kernels.wasm": { flags: [] },
-  "kernels-relaxed.wasm": { flags: ["-mrelaxed-simd"] },
+  "kernels.wasm": { bits: 32, flags: [] },
+  "kernels-relaxed.wasm": { bits: 32, flags: ["-mrelaxed-simd"] },
+  "kernels-relaxed64.wasm": { bits: 64, flags: ["-mrelaxed-simd"] },
 };
+
+/** The most memory: what 32-bit addresses reach, and what V8 allows with 64. */
+const maxMemory = { 32: 4 * 2 ** 30, 64: 16 * 2 ** 30 };
 
 const compileFlags = [
   "-O3",
@@ -38,6 +45,10 @@ const compileFlags = [
   "-Wall",
   "-Wextra",
   "-Inative",
+  // There is no C library for 64-bit addresses, but its headers fit.
+  "-idirafter",
+  "/usr/include/wasm32-wasip1",
+  "-D__wasi__",
   "-DSIMD=wasm",
   "-DSIMD_WASM",
   "-msimd128",
@@ -53,13 +64,12 @@ const compileFlags = [
 ];
 
 const linkFlags = [
-  "-nostartfiles",
+  "-nostdlib",
   "-Wl,--no-entry",
   "-Wl,--strip-all",
   "-Wl,--stack-first", // so that an overflow traps
   "-Wl,-z,stack-size=262144",
-  "-Wl,--import-memory,--shared-memory,--max-memory=4294967296",
-  "-Wl,--no-check-features", // the objects of the libc are built without atomics
+  "-Wl,--import-memory,--shared-memory",
   "-Wl,--export=__stack_pointer",
   "-Wl,--export=__wasm_init_tls,--export=__tls_size,--export=__tls_align",
 ];
@@ -102,7 +112,7 @@ function hashInputs(name, sources) {
   const compiler = JSON.parse(
     readFileSync(join(root, "node_modules/@yowasp/clang/package.json"), "utf8"),
   ).version;
-  const inputs = [compiler, compileFlags, linkFlags, modules[name], sources];
+  const inputs = [compiler, compileFlags, linkFlags, maxMemory, modules[name], sources];
   return createHash("sha256").update(JSON.stringify(inputs)).digest("hex");
 }
 
@@ -114,7 +124,9 @@ async function compile(name, sources) {
     if (bytes) output += new TextDecoder().decode(bytes);
   };
   const options = { stdout: collect, stderr: collect, fetchProgress() {} };
-  const flags = [...compileFlags, ...modules[name].flags];
+  const { bits } = modules[name];
+  const target = `--target=wasm${bits}-unknown-unknown`;
+  const flags = [target, ...compileFlags, ...modules[name].flags];
   const tree = makeTree(sources);
   const objects = {};
   try {
@@ -123,8 +135,9 @@ async function compile(name, sources) {
       const result = await runClang(["clang++", ...flags, "-c", unit, "-o", object], tree, options);
       objects[object] = result[object];
     }
-    const args = ["clang++", ...linkFlags, ...Object.keys(objects), "-o", name];
-    const result = await runClang(args, objects, options);
+    const limit = `-Wl,--max-memory=${maxMemory[bits]}`;
+    const args = [target, ...linkFlags, limit, ...Object.keys(objects), "-o", name];
+    const result = await runClang(["clang++", ...args], objects, options);
     checkImports(result[name]);
     return result[name];
   } catch (error) {
@@ -136,6 +149,7 @@ async function compile(name, sources) {
 
 /** Throws if a module needs more than its memory and the function that reports a full memory. */
 function checkImports(bytes) {
+  if (!WebAssembly.validate(bytes)) return; // 64-bit addresses in an older Node
   const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes));
   const names = imports.map(({ module, name }) => `${module}.${name}`);
   const unknown = names.filter((name) => !["env.memory", "env.throwOutOfMemory"].includes(name));
@@ -163,11 +177,15 @@ export async function buildModule(name) {
 
 /** Returns the modules that the command line names, by default all. */
 function readArguments(args) {
-  const files = { plain: "kernels.wasm", relaxed: "kernels-relaxed.wasm" };
+  const files = {
+    plain: "kernels.wasm",
+    relaxed: "kernels-relaxed.wasm",
+    relaxed64: "kernels-relaxed64.wasm",
+  };
   const unknown = args.find((arg) => !Object.hasOwn(files, arg));
   if (unknown !== undefined)
-    throw new Error(`unknown module ${unknown}, expected plain or relaxed`);
-  return args.length > 0 ? args.map((arg) => files[arg]) : Object.values(files);
+    throw new Error(`unknown module ${unknown}, expected plain, relaxed or relaxed64`);
+  return (args.length > 0 ? args : ["plain", "relaxed"]).map((arg) => files[arg]);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

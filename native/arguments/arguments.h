@@ -27,7 +27,8 @@ struct Size {
   friend Size operator+(Size a, Size b) { return {a.n + b.n, std::max(a.atLeast, b.atLeast)}; }
   friend Size operator-(Size a, Size b) { return a.n - b.n; }
   friend Size operator>>(Size a, int bits) {
-    return {std::floor(std::ldexp(a.n, -bits)), std::floor(std::ldexp(a.atLeast, -bits))};
+    const double divisor = (double)(1 << bits);
+    return {std::floor(a.n / divisor), std::floor(a.atLeast / divisor)};
   }
 };
 

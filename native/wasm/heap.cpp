@@ -1,8 +1,7 @@
 // The allocator. All memory is a sequence of blocks, each with a header in front of its content. A
 // free block is merged with free neighbors at once, and is in a list with others of its size class,
 // which is a power of 2: both allocating and releasing take a short time whatever the memory holds.
-// The libc's allocator would do, but it exists for 32-bit addresses only, knows no threads and
-// limits a block to 2 GB.
+// (The allocator of the WebAssembly C library knows no threads, and limits a block to 2 GB.)
 
 #include "heap.h"
 
@@ -138,7 +137,7 @@ struct Lock {
 } // namespace
 
 void* allocate(size_t bytes) {
-  if (bytes > SIZE_MAX - 2 * MIN_GROWTH) return nullptr;
+  if (bytes > MAX_ADDRESS - 2 * MIN_GROWTH) return nullptr;
   const size_t size = (bytes + UNIT - 1) / UNIT * UNIT + UNIT;
   const Lock lock;
   if (!end) initialize();
@@ -156,7 +155,7 @@ void release(void* memory) {
 
 /** Returns the address of a new block, 0 if there is not enough memory. */
 EXPORT(allocate) double allocateForJavaScript(double bytes) {
-  if (bytes > (double)(SIZE_MAX / 2 + SIZE_MAX / 2)) return 0;
+  if (bytes >= (double)MAX_ADDRESS) return 0;
   return (double)reinterpret_cast<size_t>(allocate((size_t)bytes));
 }
 

@@ -8,6 +8,7 @@
 #include "../arguments/checks.h"
 #include "../cpu/table.h"
 #include "export.h"
+#include "heap.h"
 #include "staging.h"
 
 namespace tinybard {
@@ -41,9 +42,10 @@ CallList* toCallList(double handle) { return reinterpret_cast<CallList*>((size_t
 /** Returns the address of the staging area, after making it large enough for `count` values. */
 EXPORT(stage) double stage(double count) {
   if (count > (double)stagedCapacity) {
-    delete[] std::exchange(staged, nullptr);
-    stagedCapacity = 0;
-    staged = new StagedValue[(size_t)count];
+    const double bytes = count * sizeof(StagedValue);
+    auto* const larger = static_cast<StagedValue*>(allocate((size_t)bytes));
+    if (!larger) throwOutOfMemory(bytes); // the old area stays
+    release(std::exchange(staged, larger));
     stagedCapacity = (size_t)count;
   }
   return toAddress(staged);
@@ -68,6 +70,7 @@ EXPORT(call) int call(int kernel, int count) {
   }
   if (arguments->hasDoubles) return unsupported;
   if (!arguments->hasOutput) return done;
+  if (capture) capture->reserve();
   const Result result = runKernel(implementation.run, arguments->slots);
   if (result == done && capture) capture->add(implementation.run, *arguments);
   return result;

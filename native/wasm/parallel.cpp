@@ -80,7 +80,7 @@ float* scratch(int slot, int64_t floats) {
     release(memory.data);
     memory = {nullptr, 0}; // in case the allocation fails
     const double bytes = 4.0 * (double)floats;
-    const bool fits = bytes < (double)SIZE_MAX;
+    const bool fits = bytes < (double)MAX_ADDRESS;
     float* const data = fits ? static_cast<float*>(allocate((size_t)bytes)) : nullptr;
     if (!data) throwOutOfMemory(bytes);
     memory = {data, floats};

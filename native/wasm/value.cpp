@@ -2,6 +2,7 @@
 
 #include "../arguments/value.h"
 
+#include "heap.h"
 #include "staging.h"
 
 namespace tinybard {
@@ -47,6 +48,6 @@ const char* inspectBuffer(Env, Value value, BufferView* view) {
 }
 
 // memory of the module is never detached
-Extent bufferExtent(Env, Value) { return {nullptr, SIZE_MAX}; }
+Extent bufferExtent(Env, Value) { return {nullptr, MAX_ADDRESS}; }
 
 } // namespace tinybard

@@ -13,8 +13,18 @@ const builtFiles: Record<BinaryName, readonly string[]> = {
   cpu: ["build/Release/cpu.node"],
   cuda: ["build-cuda/Release/cuda.node"],
   "cuda-emulator": ["build-emulator/Release/cuda.node"],
-  wasm: ["build-wasm/kernels-relaxed.wasm", "build-wasm/kernels.wasm"],
+  wasm: wasmFiles(),
 };
+
+/**
+ * Returns the file of the module that TINYBARD_WASM_SIMD names: plain, relaxed, or relaxed64, for
+ * more than 4 GiB of memory. By default, the two for less memory, the faster one first.
+ */
+function wasmFiles(): string[] {
+  const variant = process.env.TINYBARD_WASM_SIMD;
+  const variants = variant ? [variant] : ["relaxed", "plain"];
+  return variants.map((name) => `build-wasm/kernels${name === "plain" ? "" : `-${name}`}.wasm`);
+}
 
 /** The environment variables with which tests select another file. */
 const overrides: Record<BinaryName, string> = {
@@ -31,18 +41,10 @@ function prebuiltFiles(name: BinaryName): string[] {
   return [];
 }
 
-/** Returns false for a WebAssembly module of another variant than TINYBARD_WASM_SIMD names. */
-function isSelected(file: string): boolean {
-  const variant = process.env.TINYBARD_WASM_SIMD;
-  if (!variant || !file.endsWith(".wasm")) return true;
-  return file.endsWith("-relaxed.wasm") === (variant === "relaxed");
-}
-
 /** Returns the existing files that may contain a backend, the preferred one first. */
 export function candidateFiles(name: BinaryName): string[] {
   const override = process.env[overrides[name]];
-  const known = [...builtFiles[name], ...prebuiltFiles(name)].filter(isSelected);
-  const files = override ? [override] : known;
+  const files = override ? [override] : [...builtFiles[name], ...prebuiltFiles(name)];
   return files.map((file) => resolve(root, file)).filter((file) => existsSync(file));
 }
 

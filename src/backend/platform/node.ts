@@ -132,19 +132,23 @@ function loadModule(file: string): WasmAddon {
   const isNode20 = process.versions.node.startsWith("20.");
   if (isNode20) setFlagsFromString("--experimental-wasm-relaxed-simd");
   const bytes = readFileSync(file);
-  const isRelaxed = file.endsWith("-relaxed.wasm");
+  const isRelaxed = file.includes("-relaxed");
+  const addressBits = file.endsWith("64.wasm") ? 64 : 32;
   if (!WebAssembly.validate(bytes)) throw new Error(`Node ${process.version} cannot run ${file}`);
   const module = new WebAssembly.Module(bytes);
-  const addon = instantiate(module, isRelaxed ? "relaxed" : "simd128", {
-    startWorker,
-    collectGarbage,
-  });
+  const simd = isRelaxed ? "relaxed" : "simd128";
+  const addon = instantiate(module, simd, { startWorker, collectGarbage }, addressBits);
   if (isMainThread) addon.threads(Math.min(availableParallelism(), 256));
   return addon;
 }
 
-/** Starts a thread of the device wasm, which does not keep the process running. */
+/**
+ * Starts a thread of the device wasm, which does not keep the process running. If it cannot start,
+ * as under Node's permission model, the caller computes its parts.
+ */
 function startWorker(workerData: WorkerTask): void {
   const script = new URL("./wasm-worker.js", import.meta.url);
-  new Worker(script, { workerData, execArgv: [] }).unref();
+  try {
+    new Worker(script, { workerData, execArgv: [] }).on("error", () => {}).unref();
+  } catch {}
 }

@@ -14,6 +14,7 @@ import {
   type CompiledModule,
   type ModuleExports,
   type SharedMemory,
+  toPointer,
   WebAssembly,
   type WorkerTask,
 } from "./module.ts";
@@ -24,7 +25,9 @@ const results = { done: 0, unsupported: 1, typeError: 2, rangeError: 3 };
 
 const STACK_BYTES = 2 ** 18;
 const MAX_THREADS = 256;
-const MAX_PAGES = 65536; // of 64 KB: all that 32-bit addresses reach
+/** Pages of 64 KB: all that 32-bit addresses reach, and what V8 allows with 64-bit addresses. */
+const maxPages = { 32: 2 ** 16, 64: 2 ** 18 };
+const MIN_PAGES = 2 ** 12;
 
 /** The functions of the platform that the module needs. */
 export interface WasmHost {
@@ -35,9 +38,13 @@ export interface WasmHost {
 }
 
 /** Instantiates the module on a memory of its own. */
-export function instantiate(module: CompiledModule, simd: string, host: WasmHost): WasmAddon {
-  // A shared memory grows without detaching the arrays on it; so it is shared without threads too.
-  const memory = new WebAssembly.Memory({ initial: 64, maximum: MAX_PAGES, shared: true });
+export function instantiate(
+  module: CompiledModule,
+  simd: string,
+  host: WasmHost,
+  addressBits: 32 | 64 = 32,
+): WasmAddon {
+  const memory = makeMemory(addressBits);
   const native = makeInstance(module, memory);
   const buffers: ModuleMemory = new ModuleMemory(native, memory, () => {
     host.collectGarbage();
@@ -89,6 +96,24 @@ export function instantiate(module: CompiledModule, simd: string, host: WasmHost
     },
     collectGarbage: () => buffers.collect(),
   };
+}
+
+/**
+ * Returns a memory that can grow up to what addresses reach, or to less where the system reserves
+ * less, as phones do. A shared memory grows without detaching the arrays on it; so it is shared
+ * without threads too.
+ */
+function makeMemory(addressBits: 32 | 64): SharedMemory {
+  for (let maximum = maxPages[addressBits]; ; maximum /= 2) {
+    try {
+      const limits = { initial: 64, maximum, shared: true } as const;
+      if (addressBits === 32) return new WebAssembly.Memory(limits);
+      const bigLimits = { initial: 64n, maximum: BigInt(maximum), shared: true } as const;
+      return new WebAssembly.Memory({ ...bigLimits, address: "i64" });
+    } catch (error) {
+      if (maximum <= MIN_PAGES) throw error;
+    }
+  }
 }
 
 function makeInstance(module: CompiledModule, memory: SharedMemory): ModuleExports {
@@ -148,12 +173,12 @@ class Workers {
   startThreads(): void {
     const native = this.#native;
     for (; this.#started < this.#threads; this.#started++) {
-      const address = native.allocate(STACK_BYTES + native.__tls_size.value);
+      const address = native.allocate(STACK_BYTES + Number(native.__tls_size.value));
       if (!address) {
         this.threads(this.#started);
         return;
       }
-      const stack = address + STACK_BYTES; // it grows downwards
+      const stack = toPointer(native, address + STACK_BYTES); // it grows downwards
       const task = { stack, tls: stack, index: this.#started };
       this.#startWorker({ module: this.#module, memory: this.#memory, ...task });
     }

@@ -1,7 +1,7 @@
 // The memory of the WebAssembly module: buffers are typed arrays on it.
 
 import type { Buffer } from "../buffers.ts";
-import type { ModuleExports, SharedMemory } from "./module.ts";
+import { type ModuleExports, type SharedMemory, toPointer } from "./module.ts";
 
 const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
 
@@ -50,7 +50,7 @@ export class ModuleMemory {
   /** Returns an array buffer of the whole memory up to `end`, which may have grown. */
   upTo(end: number): ArrayBuffer {
     if (end > this.#whole.byteLength) {
-      this.#memory.grow(0); // notices the growth by another thread
+      this.#memory.grow(toPointer(this.#native, 0)); // notices the growth by another thread
       this.#whole = this.#memory.buffer;
     }
     return this.#whole;

@@ -7,7 +7,7 @@ export type CompiledModule = { readonly module: unique symbol };
 /** A memory that threads share. It grows without detaching the arrays on it. */
 export interface SharedMemory {
   readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
+  grow(pages: Pointer): Pointer;
 }
 
 /** The exports of the module. Addresses and sizes are numbers of bytes. */
@@ -33,15 +33,32 @@ export interface ModuleExports {
   workAlone(): void;
   serve(index: number): void;
   recover(): void;
-  __wasm_init_tls(address: number): void;
-  readonly __tls_size: { value: number };
-  readonly __stack_pointer: { value: number };
+  __wasm_init_tls(address: Pointer): void;
+  readonly __tls_size: { value: Pointer };
+  readonly __stack_pointer: { value: Pointer };
+}
+
+/** An address as the engine itself takes it: a bigint if addresses have 64 bits. */
+export type Pointer = number | bigint;
+
+/** Converts an address to what the module takes. */
+export function toPointer(native: ModuleExports, address: number): Pointer {
+  return typeof native.__stack_pointer.value === "bigint" ? BigInt(address) : address;
+}
+
+/** The limits of a memory. */
+interface MemoryLimits<P extends Pointer> {
+  initial: P;
+  maximum: P;
+  shared: true;
 }
 
 /** The parts of WebAssembly that are used. */
 export interface WebAssemblyNamespace {
   Module: new (bytes: Uint8Array) => CompiledModule;
-  Memory: new (limits: { initial: number; maximum: number; shared: true }) => SharedMemory;
+  Memory: new (
+    limits: MemoryLimits<number> | (MemoryLimits<bigint> & { address: "i64" }),
+  ) => SharedMemory;
   Instance: new (module: CompiledModule, imports: object) => { readonly exports: unknown };
   compile(bytes: ArrayBuffer | Uint8Array): Promise<CompiledModule>;
   validate(bytes: Uint8Array): boolean;
@@ -54,8 +71,8 @@ export interface WorkerTask {
   module: CompiledModule;
   memory: SharedMemory;
   /** The addresses of the end of the thread's stack, and of its thread-local variables. */
-  stack: number;
-  tls: number;
+  stack: Pointer;
+  tls: Pointer;
   /** The part of each kernel that it computes. */
   index: number;
 }

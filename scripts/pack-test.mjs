@@ -103,6 +103,7 @@ async function testWithoutScripts(manager, tarball) {
   }
   const { rebuild } = managers[manager];
   await train("wasm", "auto", rebuild); // says how to build the addon
+  await train("wasm", "wasm");
   await train("ts", "ts");
 
   const doctor = await run(project, program("doctor"));

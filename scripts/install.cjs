@@ -81,7 +81,9 @@ function prepareForPacking() {
   } catch {
     if (buildModule() !== null) return; // then the TypeScript backend is used
     const folder = path.join(root, "prebuilds", "wasm");
-    fs.cpSync(path.join(root, "build-wasm"), folder, { recursive: true });
+    const name = "kernels-relaxed.wasm";
+    fs.mkdirSync(folder, { recursive: true });
+    fs.copyFileSync(path.join(root, "build-wasm", name), path.join(folder, name));
   }
 }
 

@@ -3,7 +3,8 @@
 // in build-wasm/ and prebuilds/wasm/.
 //
 // usage: npm run check:wasm [-- MODULE...]
-// MODULE: plain or relaxed; by default both. NODE selects the Node program that builds them.
+// MODULE: plain, relaxed or relaxed64; by default the first two. The environment variable NODE
+// selects the Node program that builds them.
 
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
@@ -11,16 +12,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, run } from "./compile.mjs";
 
-const files = { plain: "kernels.wasm", relaxed: "kernels-relaxed.wasm" };
 const requested = process.argv.slice(2);
-const unknown = requested.find((name) => !Object.hasOwn(files, name));
-if (unknown) throw new Error(`unknown module ${unknown}, expected plain or relaxed`);
-const names = requested.length > 0 ? requested : Object.keys(files);
+const names = requested.length > 0 ? requested : ["plain", "relaxed"];
 const copy = mkdtempSync(join(tmpdir(), "tinybard-wasm-"));
 let compared = 0;
 
 /** Compares a module with its second build. */
-function compare(folder, file) {
+function compare(folder, name) {
+  const file = `kernels${name === "plain" ? "" : `-${name}`}.wasm`;
   const path = join(root, folder, file);
   if (!existsSync(path)) return;
   const hash = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");
@@ -42,7 +41,7 @@ try {
   const builds = names.map((name) => run(node, [join(copy, "scripts", "wasm.mjs"), name]));
   if ((await Promise.all(builds)).some((code) => code !== 0)) throw new Error("the build failed");
   for (const name of names)
-    for (const folder of ["build-wasm", "prebuilds/wasm"]) compare(folder, files[name]);
+    for (const folder of ["build-wasm", "prebuilds/wasm"]) compare(folder, name);
 } finally {
   rmSync(copy, { recursive: true, force: true });
 }

@@ -14,19 +14,16 @@
 namespace tinybard::SIMD {
 
 // The rows of a tile: with two vectors each, as many sums as fit in the vector registers next to
-// the operands: 28 + 3 of 32 (AVX-512), 12 + 3 of 16 (AVX2), 24 + 3 of 32 (NEON), 12 + 3 of the 15
-// that V8 has on x64 (WebAssembly; one row less if each product takes a register too).
+// the operands: 28 + 3 of 32 (AVX-512), 12 + 3 of 16 (AVX2), 24 + 3 of 32 (NEON). In WebAssembly
+// the engine assigns registers: from 5 rows on, V8 (Node 20, x64) keeps a sum in memory, which
+// halves the speed of processors where a load has to wait for the store before it.
 #if defined(SIMD_AVX512)
 constexpr int TILE_ROWS = 14;
 #elif defined(SIMD_AVX2)
 constexpr int TILE_ROWS = 6;
 #elif defined(SIMD_NEON)
 constexpr int TILE_ROWS = 12;
-#elif defined(__wasm_relaxed_simd__)
-constexpr int TILE_ROWS = 6;
-#elif defined(SIMD_WASM)
-constexpr int TILE_ROWS = 5;
-#else
+#else // WebAssembly, scalar
 constexpr int TILE_ROWS = 4;
 #endif
 constexpr int64_t PANEL = 2 * Vec::width; // the columns of a tile

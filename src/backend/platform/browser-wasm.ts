@@ -51,11 +51,8 @@ let loading: Promise<number> | null = null;
  * Loads the device wasm, and makes it the default device. Returns its number of threads. By default
  * the modules are fetched from their place in the package, as seen from this file; a bundle passes
  * their URLs or bytes. Once the device is loaded, later calls load nothing. Throws if a module
- * cannot be fetched or compiled, or belongs to another version of the package.
- * @example
- * import relaxed from "tinybard/wasm/kernels-relaxed.wasm?url"; // with vite
- * import plain from "tinybard/wasm/kernels.wasm?url";
- * const threads = await loadWasm({ relaxed, plain });
+ * cannot be fetched or compiled, or belongs to another version of the package. docs/browser.md
+ * shows how bundlers find the URLs.
  */
 export async function loadWasm(options: WasmOptions = {}): Promise<number> {
   checkOptions("loadWasm", options, ["relaxed", "plain", "threads"]);

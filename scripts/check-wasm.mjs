@@ -1,6 +1,6 @@
-// Checks that the WebAssembly modules are those that the sources and the lock file determine: builds
-// them again, from a copy of the sources in another folder, and compares the bytes with the modules
-// in build-wasm/ and prebuilds/wasm/.
+// Checks that the WebAssembly modules are those that the sources and the lock file determine:
+// builds them again, from a copy of the sources in another folder, and compares the bytes with the
+// modules in build-wasm/ and prebuilds/wasm/.
 //
 // usage: npm run check:wasm [-- MODULE...]
 // MODULE: plain, relaxed or relaxed64; by default the first two. The environment variable NODE
@@ -11,15 +11,16 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, run } from "./compile.mjs";
+import { defaultModules, moduleFiles } from "./wasm.mjs";
 
 const requested = process.argv.slice(2);
-const names = requested.length > 0 ? requested : ["plain", "relaxed"];
+const names = requested.length > 0 ? requested : defaultModules;
 const copy = mkdtempSync(join(tmpdir(), "tinybard-wasm-"));
 let compared = 0;
 
 /** Compares a module with its second build. */
 function compare(folder, name) {
-  const file = `kernels${name === "plain" ? "" : `-${name}`}.wasm`;
+  const file = moduleFiles[name];
   const path = join(root, folder, file);
   if (!existsSync(path)) return;
   const hash = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");

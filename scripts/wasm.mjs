@@ -45,7 +45,7 @@ const compileFlags = [
   "-Wall",
   "-Wextra",
   "-Inative",
-  // There is no C library for 64-bit addresses, but its headers fit.
+  // The C library exists for 32-bit addresses only, but its headers fit.
   "-idirafter",
   "/usr/include/wasm32-wasip1",
   "-D__wasi__",
@@ -175,17 +175,20 @@ export async function buildModule(name) {
   return true;
 }
 
-/** Returns the modules that the command line names, by default all. */
+/** The files of the modules, by the names that the command line takes. */
+export const moduleFiles = {
+  plain: "kernels.wasm",
+  relaxed: "kernels-relaxed.wasm",
+  relaxed64: "kernels-relaxed64.wasm",
+};
+export const defaultModules = ["plain", "relaxed"];
+
+/** Returns the files of the modules that the command line names, by default all for 32 bits. */
 function readArguments(args) {
-  const files = {
-    plain: "kernels.wasm",
-    relaxed: "kernels-relaxed.wasm",
-    relaxed64: "kernels-relaxed64.wasm",
-  };
-  const unknown = args.find((arg) => !Object.hasOwn(files, arg));
+  const unknown = args.find((arg) => !Object.hasOwn(moduleFiles, arg));
   if (unknown !== undefined)
     throw new Error(`unknown module ${unknown}, expected plain, relaxed or relaxed64`);
-  return (args.length > 0 ? args : ["plain", "relaxed"]).map((arg) => files[arg]);
+  return (args.length > 0 ? args : defaultModules).map((arg) => moduleFiles[arg]);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -31,7 +31,9 @@ double polynomial(double x, const double (&c)[N]) {
   return y;
 }
 
-/** ln x = e ln 2 + ln f with f in [1/sqrt(2), sqrt(2)), by the series of atanh((f - 1) / (f + 1)). */
+/**
+ * ln x = e ln 2 + ln f with f in [1/sqrt(2), sqrt(2)), by the series of atanh((f - 1) / (f + 1)).
+ */
 double logarithm(double x) {
   if (!(x > 0)) return x == 0 ? -INFINITY : NAN;
   if (x == INFINITY) return x;
@@ -61,8 +63,8 @@ double exponential(double x) {
   const double y = polynomial(
       r, {1, 1, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320,
           1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800});
-  const int half = (int)n / 2; // in two steps, because 2^n alone may overflow or underflow
-  return y * powerOf2(half) * powerOf2((int)n - half);
+  const int first = (int)n / 2; // in two steps, because 2^n alone may overflow or underflow
+  return y * powerOf2(first) * powerOf2((int)n - first);
 }
 
 bool isInteger(double x) { return std::trunc(x) == x; }

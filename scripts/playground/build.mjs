@@ -73,7 +73,7 @@ function joinStyles() {
   const page = join(root, "src/web/page");
   const files = [
     join(root, "node_modules/uplot/dist/uPlot.min.css"),
-    ...["style.css", "autograd.css", "model.css"].map((name) => join(page, name)),
+    ...["style.css", "editor.css", "autograd.css", "model.css"].map((name) => join(page, name)),
     ...["layout.css", "train.css", "lessons.css"].map((name) => join(source, name)),
   ];
   return files.map((file) => fs.readFileSync(file, "utf8")).join("\n");

@@ -43,7 +43,8 @@ function checkHostType(dtype: DType): asserts dtype is keyof typeof arrays {
   if (!Object.hasOwn(arrays, dtype)) fail(`dtype is ${dtype}, expected f32, f64, i32 or bf16`);
 }
 
-const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
+/** The typed arrays of the dtypes that the host has. */
+export const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
 
 /** Typed arrays. `alignment` returns the offset of the first cache line in an array buffer. */
 export function hostMemory(alignment?: (buffer: ArrayBuffer) => number): Allocator {

@@ -115,9 +115,7 @@ function findThreaded(): ThreadedAddon[] {
   return addons.filter((addon) => typeof addon !== "string");
 }
 
-/**
- * Sets the number of threads of the devices cpu and wasm, with the caller's; returns the number.
- */
+/** Sets the number of threads of cpu and wasm, including the caller's. Returns the number. */
 export function setThreads(count: number): number {
   const counts = findThreaded().map((addon) => addon.threads(count));
   threading.count = count;

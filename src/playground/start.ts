@@ -2,14 +2,13 @@
 
 import type { Device } from "../backend/device.ts";
 import { defaultDevice } from "../backend/devices.ts";
-import { checkLengths, splitText, splitTokens } from "../data/batches.ts";
+import { checkLengths, splitTokens } from "../data/batches.ts";
 import { UsageError } from "../errors.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import type { AdamW } from "../optim/index.ts";
-import { buildModel, buildOptimizer } from "../runs/build.ts";
+import { buildModel, buildOptimizer, buildTokenizer } from "../runs/build.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
-import type { RunState } from "../runs/state.ts";
-import { trainTokenizer } from "../tokenizers/registry.ts";
+import { initialState, type RunState } from "../runs/state.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { type Settings, toConfig } from "./settings.ts";
@@ -38,35 +37,16 @@ const MAX_PARAMETERS = 40e6;
 /** Starts a new run. Throws a UsageError if the settings are wrong or the text is too short. */
 export function startRun(settings: Settings, name: string, text: string): PageRun {
   const config = toConfig(settings);
-  const tokenizer = createTokenizer(config, text);
+  const tokenizer = buildTokenizer(settings.tokenizer, config.vocabSize, text);
   checkSize(config, tokenizer.vocabSize);
   const tokens = splitTokens(text, tokenizer);
   checkLengths(tokens, name, config.blockSize);
   const device = defaultDevice();
   const model = buildModel(config, tokenizer.vocabSize, device, null);
-  const state: RunState = {
-    step: 0,
-    evaluation: null,
-    bestValLoss: null,
-    elapsedSeconds: 0,
-    textSha256: sha256(text),
-    tokenizerSha256: sha256(JSON.stringify(tokenizer)),
-  };
+  const state = initialState(sha256(text), sha256(JSON.stringify(tokenizer)));
   const optimizer = buildOptimizer(config, model);
   const inputs = { settings, config, name, text, tokens, tokenizer };
   return { ...inputs, device, model, optimizer, state, rows: [] };
-}
-
-/**
- * Creates the tokenizer for a text, like the program. Characters come from the whole text,
- * vocabularies are learned from the training split.
- */
-function createTokenizer({ tokenizer, vocabSize }: TrainConfig, text: string): Tokenizer {
-  return trainTokenizer(
-    tokenizer as Settings["tokenizer"],
-    tokenizer === "char" ? text : splitText(text).train,
-    vocabSize,
-  );
 }
 
 /** Throws a UsageError if a model would be too large for a page. */

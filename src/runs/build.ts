@@ -1,6 +1,7 @@
-// Builds the model and the optimizer that a run's configuration describes.
+// Builds the tokenizer, the model and the optimizer that a run's configuration describes.
 
 import type { Device } from "../backend/device.ts";
+import { splitText } from "../data/batches.ts";
 import { BigramLanguageModel } from "../gpt/bigram.ts";
 import { pickGPTOptions } from "../gpt/config.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
@@ -10,8 +11,23 @@ import type { StateDict } from "../nn/index.ts";
 import type { Bits } from "../ops/quantized.ts";
 import { AdamW } from "../optim/index.ts";
 import { Generator, useGenerator } from "../random.ts";
+import { trainTokenizer } from "../tokenizers/registry.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { initializeFrom, type Pretrained } from "../train/finetune.ts";
+
+/**
+ * Builds a tokenizer for a text. Word and BPE vocabularies are learned from the training split.
+ * Characters come from the whole text, as in nanoGPT, so the validation split has no unknown ones.
+ */
+export function buildTokenizer(
+  kind: Parameters<typeof trainTokenizer>[0],
+  vocabSize: number | undefined,
+  text: string,
+): Tokenizer {
+  const usesWholeText = kind === "char" || kind === "ids";
+  return trainTokenizer(kind, usesWholeText ? text : splitText(text).train, vocabSize);
+}
 
 interface BuildOptions {
   /** False leaves the weights at 0, for a model whose weights are loaded afterwards. */

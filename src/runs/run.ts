@@ -4,14 +4,13 @@
 import { join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
-import { checkLengths, splitText, splitTokens } from "../data/batches.ts";
+import { checkLengths, splitTokens } from "../data/batches.ts";
 import { loadCorpus } from "../data/corpus.ts";
 import { UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import type { AdamW } from "../optim/index.ts";
 import { loadGPT2Tokenizer } from "../tokenizers/bpe/gpt2.ts";
-import { trainTokenizer } from "../tokenizers/registry.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { resolveConfig, type TrainConfig } from "../train/config.ts";
 import {
@@ -20,11 +19,12 @@ import {
   type Pretrained,
   validateFinetune,
 } from "../train/finetune.ts";
-import { buildModel, buildOptimizer } from "./build.ts";
+import { buildModel, buildOptimizer, buildTokenizer } from "./build.ts";
 import type { RunState } from "./checkpoint.ts";
 import { sha256, tokenizerSha256, weightsSha256 } from "./checksums.ts";
 import { createNumberedFolder, createRunFolder, type RunFolder } from "./folder.ts";
 import { loadPretrained } from "./load.ts";
+import { initialState } from "./state.ts";
 
 export interface Run {
   /** The folder with config.json, tokenizer.json, metrics.jsonl, loss.svg, best/ and last/. */
@@ -92,14 +92,7 @@ export function assembleRun(
   checkLengths(tokens, name, config.blockSize);
   const model = buildModel(config, tokenizer.vocabSize, device, pretrained);
   const optimizer = buildOptimizer(config, model);
-  const state: RunState = {
-    step: 0,
-    evaluation: null,
-    bestValLoss: null,
-    elapsedSeconds: 0,
-    textSha256: sha256(text),
-    tokenizerSha256: tokenizerSha256(tokenizer),
-  };
+  const state = initialState(sha256(text), tokenizerSha256(tokenizer));
   if (pretrained && config.loraRank) state.baseSha256 = weightsSha256(pretrained.files);
   const out = folder.path;
   const inputs = { corpus: name, text, tokens, tokenizer };
@@ -111,14 +104,9 @@ function checkDType({ dtype }: TrainConfig, device: Device): void {
     throw new UsageError(`dtype: ${dtype} is not supported on ${device} (only on cuda); use f32`);
 }
 
-/**
- * Creates the tokenizer for a text. Word and BPE vocabularies are learned from the training split.
- * Characters come from the whole text, as in nanoGPT, so the validation split has no unknown ones.
- */
 function createTokenizer({ tokenizer, vocabSize }: TrainConfig, text: string): Tokenizer {
   if (tokenizer === "gpt2") return loadGPT2Tokenizer();
-  const usesWholeText = tokenizer === "char" || tokenizer === "ids";
-  return trainTokenizer(tokenizer, usesWholeText ? text : splitText(text).train, vocabSize);
+  return buildTokenizer(tokenizer, vocabSize, text);
 }
 
 /** Returns a folder name such as lecture-0.2m-2026-01-31-12.30.00. */

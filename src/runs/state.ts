@@ -19,6 +19,18 @@ export interface RunState {
   baseSha256?: string;
 }
 
+/** Returns the state of a run before its first step. */
+export function initialState(textSha256: string, tokenizerSha256: string): RunState {
+  return {
+    step: 0,
+    evaluation: null,
+    bestValLoss: null,
+    elapsedSeconds: 0,
+    textSha256,
+    tokenizerSha256,
+  };
+}
+
 /** Checks the fields of a state.json. Throws a FileError if one has a wrong type or value. */
 export function checkState(file: string, fields: Record<string, unknown>): RunState {
   const check = (name: string, isValid: boolean, expected: string) => {

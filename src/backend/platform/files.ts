@@ -4,12 +4,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { root } from "../../installation.ts";
-
-/** The backends that are loaded from files. */
-export type BinaryName = "cpu" | "cuda" | "cuda-emulator" | "wasm";
+import type { AddonName } from "./platform.ts";
 
 /** The files that a build of this machine writes, the preferred one first. */
-const builtFiles: Record<BinaryName, readonly string[]> = {
+const builtFiles: Record<AddonName, readonly string[]> = {
   cpu: ["build/Release/cpu.node"],
   cuda: ["build-cuda/Release/cuda.node"],
   "cuda-emulator": ["build-emulator/Release/cuda.node"],
@@ -27,7 +25,7 @@ function wasmFiles(): string[] {
 }
 
 /** The environment variables with which tests select another file. */
-const overrides: Record<BinaryName, string> = {
+const overrides: Record<AddonName, string> = {
   cpu: "TINYBARD_ADDON",
   cuda: "TINYBARD_CUDA_ADDON",
   "cuda-emulator": "TINYBARD_EMULATOR",
@@ -35,14 +33,14 @@ const overrides: Record<BinaryName, string> = {
 };
 
 /** The files in the package for this platform, whether or not they exist. */
-function prebuiltFiles(name: BinaryName): string[] {
+function prebuiltFiles(name: AddonName): string[] {
   if (name === "cpu") return [`prebuilds/${process.platform}-${process.arch}/cpu.node`];
   if (name === "wasm") return builtFiles.wasm.map((file) => file.replace("build-", "prebuilds/"));
   return [];
 }
 
 /** Returns the existing files that may contain a backend, the preferred one first. */
-export function candidateFiles(name: BinaryName): string[] {
+export function candidateFiles(name: AddonName): string[] {
   const override = process.env[overrides[name]];
   const files = override ? [override] : [...builtFiles[name], ...prebuiltFiles(name)];
   return files.map((file) => resolve(root, file)).filter((file) => existsSync(file));

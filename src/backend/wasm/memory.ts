@@ -1,9 +1,7 @@
 // The memory of the WebAssembly module: buffers are typed arrays on it.
 
-import type { Buffer } from "../buffers.ts";
+import { arrays, type Buffer } from "../buffers.ts";
 import { type ModuleExports, type SharedMemory, toPointer } from "./module.ts";
-
-const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
 
 /** The memory that may be taken, beyond what was in use after a collection, before the next one. */
 const MIN_GROWTH = 128 * 2 ** 20;

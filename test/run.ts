@@ -18,6 +18,20 @@ interface Outcome {
   readonly output: string;
 }
 
+/**
+ * The files that take longest on the CUDA emulator or with sanitizers, longest first. They start
+ * first, so that one of the two processes does not wait for the other's long file at the end.
+ */
+const longFiles = [
+  "gpt/golden.test",
+  "train/train.test",
+  "backend/addon.test",
+  "backend/cuda.test",
+  "ops/causality.test",
+  "backend/threads.test",
+  "backend/capture.test",
+];
+
 const { values: options, positionals: filters } = parseCommandLine();
 const root = resolve(options.root);
 const seconds = Number(options.timeout);
@@ -49,8 +63,8 @@ function parseCommandLine() {
 }
 
 /**
- * Returns the compiled test files that match a filter, as in `ops/matmul.test`. If the sources are
- * available, ignores compiled files whose source has been deleted.
+ * Returns the compiled test files that match a filter, as in `ops/matmul.test`, in the order in
+ * which they start. If the sources are available, ignores compiled files whose source was deleted.
  */
 function findTestFiles(): string[] {
   const sources = join(root, "..", "test");
@@ -60,7 +74,14 @@ function findTestFiles(): string[] {
     .map((path) => path.slice(0, -".js".length))
     .filter((name) => !existsSync(sources) || existsSync(join(sources, `${name}.ts`)))
     .filter((name) => filters.length === 0 || filters.some((part) => matches(name, part)))
-    .sort();
+    .sort()
+    .sort((a, b) => getPlace(a) - getPlace(b));
+}
+
+/** Returns the place of a file among the longest ones; all others come after them. */
+function getPlace(name: string): number {
+  const place = longFiles.indexOf(name);
+  return place < 0 ? longFiles.length : place;
 }
 
 /** Returns true if the path of the file, source or compiled, contains `part`. */

@@ -50,20 +50,25 @@ function addTotals(name, { code, output }, isEchoed = false) {
   if (code !== 0 && !isEchoed) console.log(output);
 }
 
-/** Compiles each source to an object file, two at a time; returns the object files. */
+/** Calls `work` for each item, for two at a time. */
+async function forEach(items, work) {
+  const queue = [...items];
+  const next = async () => {
+    while (queue.length > 0) await work(queue.shift());
+  };
+  await Promise.all([next(), next()]);
+}
+
+/** Compiles each source to an object file; returns the object files. */
 async function compile(sources, folder, args) {
   mkdirSync(folder, { recursive: true });
-  const queue = [...sources];
   const objects = [];
-  const work = async () => {
-    for (let source = queue.shift(); source; source = queue.shift()) {
-      const object = join(folder, `${source.replaceAll("/", "-")}.o`);
-      objects.push(object);
-      const result = await run("g++", [...common, ...args, "-c", source, "-o", object]);
-      if (result.code !== 0) throw new Error(result.output);
-    }
-  };
-  await Promise.all([work(), work()]);
+  await forEach(sources, async (source) => {
+    const object = join(folder, `${source.replaceAll("/", "-")}.o`);
+    objects.push(object);
+    const result = await run("g++", [...common, ...args, "-c", source, "-o", object]);
+    if (result.code !== 0) throw new Error(result.output);
+  });
   return objects;
 }
 
@@ -82,7 +87,7 @@ async function testPrograms() {
     join(temporary, "library"),
     hostFlags,
   );
-  for (const mode of ["fast", "checked"]) {
+  await forEach(["fast", "checked"], async (mode) => {
     const folder = join(temporary, mode);
     const kernelFlags = [...kernels, ...flags[mode]];
     const [emulator] = await compile(["test/native/emulator.cpp"], folder, kernelFlags);
@@ -94,7 +99,7 @@ async function testPrograms() {
       await run("g++", [...objects, ...library, "-o", program, "-lpthread", "-ldl"]);
       addTotals(`${name}, ${mode}`, await run(program, []));
     }
-  }
+  });
 }
 
 /** Runs test suites on the device cuda-emulator. */
@@ -171,16 +176,16 @@ async function testMutants() {
     .map((file) => join(folder, file));
   const runScene = (scene, addon) =>
     run(process.execPath, ["dist-test/support/mutants.js", scene], { TINYBARD_EMULATOR: addon });
-  for (const { name, file, line, scene, report, replacement = "", unit = file } of mutants) {
+  await forEach(mutants, async ({ name, file, line, scene, report, replacement, unit = file }) => {
     const copy = join(temporary, name.replaceAll(/\W/g, "-"));
     cpSync(join(root, "native"), join(copy, "native"), { recursive: true });
     const path = join(copy, "native", "cuda", file);
     const source = readFileSync(path, "utf8");
     if (!source.includes(line)) {
       reportCheck(`mutant: ${name}`, false, `${file} has no line ${JSON.stringify(line)}`);
-      continue;
+      return;
     }
-    writeFileSync(path, source.replace(line, replacement));
+    writeFileSync(path, source.replace(line, replacement ?? ""));
     const args = [...kernels, ...flags.checked, "-w"];
     const [mutant] = await compile([join(copy, "native", "cuda", unit)], copy, args);
     const others = objects.filter((object) => !object.endsWith(`native/cuda/${unit}.o`));
@@ -191,7 +196,7 @@ async function testMutants() {
     reportCheck(`mutant: ${name}`, report.test(changed.output), changed.output);
     console.log(`      ${changed.output.split("\n").find((text) => report.test(text)) ?? ""}`);
     reportCheck(`unchanged: ${name}`, unchanged.output.trim() === "silent", unchanged.output);
-  }
+  });
 }
 
 const missing = ["g++", "cmake"].filter((command) => !canRun(command, "--version"));

@@ -12,6 +12,7 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { canRun, compile, link, readDefaultFlags, root } from "./compile.mjs";
 
 const require = createRequire(import.meta.url);
@@ -27,7 +28,8 @@ const targets = {
     tools: ["g++", "readelf"],
     packages: ["g++"],
     isSupported: process.platform === "linux" && process.arch === "x64",
-    build: buildLinux,
+    compile: compileForLinux,
+    link: linkForLinux,
   },
   "linux-arm64": {
     arch: "arm64",
@@ -35,7 +37,8 @@ const targets = {
     tools: ["aarch64-linux-gnu-g++", "readelf"],
     packages: ["g++-aarch64-linux-gnu"],
     isSupported: true,
-    build: buildLinux,
+    compile: compileForLinux,
+    link: linkForLinux,
   },
   // g++ for Windows misaligns AVX registers on the stack (GCC bug 54412), so clang compiles.
   "win32-x64": {
@@ -44,19 +47,23 @@ const targets = {
     tools: ["clang++", `${mingw}-g++-posix`, `${mingw}-nm`, `${mingw}-dlltool`],
     packages: ["clang", "g++-mingw-w64-x86-64-posix"],
     isSupported: true,
-    build: buildWindows,
+    compile: compileForWindows,
+    link: linkForWindows,
   },
 };
 
-/** Links with g++. The addon finds the functions of Node in the program that loads it. */
-async function buildLinux(target, folder, file, flags) {
-  const oldGlibc = ["-include", "native/prebuilt/old_glibc.h"];
-  const objects = await compile(folder, {
-    ...target,
-    flags: [...flags, "-fPIC", "-pthread", ...oldGlibc],
-  });
-  await link(file, [target.cxx, ...objects, "-shared", "-pthread", "-s"]);
+/** Returns the folder of the object files of a target. */
+const objectFolder = (name) => join(root, "build-prebuild", name);
 
+/** Compiles for Linux with g++. */
+function compileForLinux(target, folder, flags) {
+  const oldGlibc = ["-include", "native/prebuilt/old_glibc.h"];
+  return compile(folder, { ...target, flags: [...flags, "-fPIC", "-pthread", ...oldGlibc] });
+}
+
+/** Links with g++. The addon finds the functions of Node in the program that loads it. */
+async function linkForLinux(file, objects, { cxx }) {
+  await link(file, [cxx, ...objects, "-shared", "-pthread", "-s"]);
   const symbols = capture("readelf", "--dyn-syms", "--wide", file);
   for (const [library, newest] of Object.entries(newestSymbols)) {
     for (const [name, version] of symbols.matchAll(new RegExp(`\\S+@${library}_([0-9.]+)`, "g"))) {
@@ -66,17 +73,21 @@ async function buildLinux(target, folder, file, flags) {
   }
 }
 
-/** Compiles with clang and links with g++ of mingw. */
-async function buildWindows(target, folder, file, flags) {
+/** Compiles for Windows with clang. */
+function compileForWindows(target, folder, flags) {
   const library = join(capture(`${mingw}-g++-posix`, "-print-libgcc-file-name"), "..");
   const include = join(library, "include", "c++");
   const headers = [include, join(include, mingw)].flatMap((path) => ["-isystem", path]);
-  const objects = await compile(folder, {
+  return compile(folder, {
     ...target,
     flags: [`--target=${mingw}`, ...flags, "-Wno-unknown-warning-option", ...headers],
     extraSources: ["native/prebuilt/delay_load.cpp"],
   });
+}
 
+/** Links with g++ of mingw. */
+async function linkForWindows(file, objects) {
+  const folder = objectFolder("win32-x64");
   // The import library of the program that loads the addon, with the functions that it calls.
   const undefinedSymbols = capture(`${mingw}-nm`, "--undefined-only", ...objects);
   const functions = [...undefinedSymbols.matchAll(/ (?:__imp_)?(napi_\w+)$/gm)].map(
@@ -120,9 +131,8 @@ function findHeaders() {
   return headers;
 }
 
-/** Builds one target. */
-async function prebuild(name) {
-  const start = Date.now();
+/** Compiles one target; returns the object files. */
+export function compileTarget(name) {
   const flags = [
     ...readDefaultFlags(),
     "-DBUILDING_NODE_EXTENSION",
@@ -130,30 +140,41 @@ async function prebuild(name) {
     `-I${findHeaders()}`,
     `-I${require("node-addon-api").include_dir}`,
   ];
+  return targets[name].compile(targets[name], objectFolder(name), flags);
+}
+
+/** Builds one target. */
+async function prebuild(name) {
+  const start = Date.now();
   const file = join(root, "prebuilds", name, "cpu.node");
   mkdirSync(dirname(file), { recursive: true });
-  await targets[name].build(targets[name], join(root, "build-prebuild", name), file, flags);
+  const objects = await compileTarget(name);
+  await targets[name].link(file, objects, targets[name]);
   const kilobytes = Math.round(statSync(file).size / 1000);
   const seconds = Math.round((Date.now() - start) / 1000);
   console.log(`prebuilds/${name}/cpu.node: ${kilobytes} KB, built in ${seconds} s`);
 }
 
-const requested = process.argv.slice(2);
-const unknown = requested.find((name) => !Object.hasOwn(targets, name));
-if (unknown) {
-  const names = Object.keys(targets).join(", ");
-  throw new Error(`unknown target ${unknown}, expected ${names}`);
-}
-for (const name of requested.length > 0 ? requested : Object.keys(targets)) {
-  const { tools, packages, isSupported } = targets[name];
-  const missing = tools.filter((tool) => !canRun(tool, "--version"));
-  if (missing.length === 0 && isSupported) {
-    await prebuild(name);
-  } else {
-    const reason = isSupported
-      ? `no ${missing.join(", ")}; on Debian: apt-get install ${packages.join(" ")}`
-      : `needs ${name}`;
-    console.log(`skipped ${name}: ${reason}`);
-    if (requested.length > 0) process.exitCode = 1;
+/** Builds the targets that are named, or all whose compilers are installed. */
+async function main(requested) {
+  const unknown = requested.find((name) => !Object.hasOwn(targets, name));
+  if (unknown) {
+    const names = Object.keys(targets).join(", ");
+    throw new Error(`unknown target ${unknown}, expected ${names}`);
+  }
+  for (const name of requested.length > 0 ? requested : Object.keys(targets)) {
+    const { tools, packages, isSupported } = targets[name];
+    const missing = tools.filter((tool) => !canRun(tool, "--version"));
+    if (missing.length === 0 && isSupported) {
+      await prebuild(name);
+    } else {
+      const reason = isSupported
+        ? `no ${missing.join(", ")}; on Debian: apt-get install ${packages.join(" ")}`
+        : `needs ${name}`;
+      console.log(`skipped ${name}: ${reason}`);
+      if (requested.length > 0) process.exitCode = 1;
+    }
   }
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.slice(2));

@@ -1,16 +1,16 @@
 // Tests the published package: packs it, installs it in empty projects with each package manager,
 // with install scripts disabled and enabled, and trains two steps on each device. Where the package
-// contains an addon for this platform, it must be used.
-// usage: npm run test:pack [npm] [pnpm] [yarn] [bun]
-// By default: all package managers on the PATH. Needs the registry, and a C++ compiler.
+// contains an addon for this platform, it must be used. The same in Node for Windows, in Wine.
+// usage: npm run test:pack [-- npm] [pnpm] [yarn] [bun] [wine]
+// By default: all that are installed. Needs the registry, and a C++ compiler.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { root } from "./compile.mjs";
+import { hasWine, installWindowsNode } from "./windows-node.mjs";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
 const managers = {
   npm: { add: ["install"], exec: ["npx", "--no"], rebuild: "npm rebuild tinybard" },
   pnpm: { add: ["add"], exec: ["pnpm", "exec"], rebuild: "pnpm approve-builds" },
@@ -18,6 +18,7 @@ const managers = {
   bun: { add: ["add"], exec: ["bun", "run"], rebuild: "bun pm trust tinybard" },
 };
 const prebuilt = `prebuilds/${process.platform}-${process.arch}/cpu.node`;
+const prebuiltForWindows = "prebuilds/win32-x64/cpu.node";
 const built = "build/Release/cpu.node";
 const temporary = mkdtempSync(join(tmpdir(), "tinybard-pack-"));
 let passed = 0;
@@ -56,8 +57,11 @@ function check(name, isGood, output) {
   console.log(isGood ? `pass  ${name}` : `FAIL  ${name}\n${output}`);
 }
 
-/** Installs the package in an empty project; returns functions that check it. */
-async function install(manager, title, tarball, ...flags) {
+/**
+ * Installs the package in an empty project; returns functions that check it. `runProgram` runs
+ * tinybard with arguments in a folder, by default with the package manager.
+ */
+async function install(manager, title, tarball, flags = [], runProgram = undefined) {
   const { add, exec } = managers[manager];
   const project = join(temporary, title.replaceAll(/\W+/g, "-"));
   const inPackage = (file) => join(project, "node_modules", "tinybard", file);
@@ -68,6 +72,7 @@ async function install(manager, title, tarball, ...flags) {
     "To be, or not to be, that is the question:\n".repeat(200),
   );
   const program = (...args) => [...exec, "tinybard", ...args];
+  const runByManager = (cwd, args) => run(cwd, program(...args), {}, /^iter 0/m);
   const start = performance.now();
   const installed = await run(project, [manager, ...add, ...flags, tarball]);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
@@ -81,12 +86,12 @@ async function install(manager, title, tarball, ...flags) {
     async train(expected, device = "auto", details = "") {
       const out = join(project, `run-${device}-${expected}`);
       const steps = ["--max-iters", "2", "--eval-iters", "1", "--out", out];
-      const args = program("train", "--data", "text.txt", "--device", device, ...steps);
-      const { status, output, seconds } = await run(project, args, {}, /^iter 0/m);
+      const args = ["train", "--data", "text.txt", "--device", device, ...steps];
+      const { status, output, seconds } = await (runProgram ?? runByManager)(project, args);
       const isUsed = output.includes(`device: ${expected}`) && output.includes(details);
-      const took = seconds?.toFixed(1);
+      const took = seconds ? ` (first step after ${seconds.toFixed(1)} s)` : "";
       const name = `${title}: train on ${device} uses ${expected}${details && `, ${details}`}`;
-      check(`${name} (first step after ${took} s)`, status === 0 && isUsed, output);
+      check(`${name}${took}`, status === 0 && isUsed, output);
     },
   };
 }
@@ -95,7 +100,7 @@ async function install(manager, title, tarball, ...flags) {
 async function testWithoutScripts(manager, tarball) {
   const title = `${manager} without install scripts`;
   const flags = manager === "bun" ? [] : ["--ignore-scripts"]; // bun runs none by default
-  const { project, inPackage, program, train } = await install(manager, title, tarball, ...flags);
+  const { project, inPackage, program, train } = await install(manager, title, tarball, flags);
   check(`${title}: nothing is built`, !existsSync(inPackage("build")), "");
   if (existsSync(inPackage(prebuilt))) {
     await train("cpu");
@@ -135,16 +140,41 @@ async function testWithScripts(manager, tarball) {
   await train("cpu");
 }
 
+/** In Node for Windows, on the package that npm has installed here. */
+async function testInWindows(tarball) {
+  const runNode = await installWindowsNode();
+  const program = join("node_modules", "tinybard", "dist", "cli", "index.js"); // npx tinybard
+  const runProgram = (cwd, args) => runNode([program, ...args], cwd);
+  const title = "Node for Windows";
+  const project = await install("npm", title, tarball, ["--ignore-scripts"], runProgram);
+  if (existsSync(project.inPackage(prebuiltForWindows))) {
+    await project.train("cpu");
+    rmSync(project.inPackage(prebuiltForWindows));
+  }
+  await project.train("wasm");
+}
+
+/** Packs the package; returns the path of the tarball. */
+async function pack() {
+  const packing = ["npm", "pack", "--silent", "--pack-destination", temporary];
+  const { status, output } = await run(root, packing);
+  if (status !== 0) throw new Error(output);
+  const lines = output.trim().split("\n");
+  // The rest is the progress of the compilers.
+  for (const line of lines) if (/^(skipped|tinybard:) /.test(line)) console.log(line);
+  return join(temporary, lines.at(-1));
+}
+
 try {
   const requested = process.argv.slice(2);
-  const unknown = requested.find((name) => !Object.hasOwn(managers, name));
-  if (unknown) throw new Error(`unknown package manager ${unknown}`);
-  const pack = await run(root, ["npm", "pack", "--silent", "--pack-destination", temporary]);
-  if (pack.status !== 0) throw new Error(pack.output);
-  console.log(pack.output.trim());
-  const tarball = join(temporary, pack.output.trim().split("\n").at(-1));
-  for (const name of requested.length > 0 ? requested : Object.keys(managers)) {
-    if ((await run(temporary, [name, "--version"])).status === 0) {
+  const names = [...Object.keys(managers), "wine"];
+  const unknown = requested.find((name) => !names.includes(name));
+  if (unknown) throw new Error(`unknown argument ${unknown}, expected ${names.join(", ")}`);
+  const tarball = await pack();
+  for (const name of requested.length > 0 ? requested : names) {
+    if (name === "wine" && hasWine) {
+      await testInWindows(tarball);
+    } else if (name !== "wine" && (await run(temporary, [name, "--version"])).status === 0) {
       await testWithoutScripts(name, tarball);
       await testWithScripts(name, tarball);
     } else {

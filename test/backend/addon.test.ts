@@ -10,7 +10,7 @@ import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { CapturedGraph, CpuAddon } from "#src/backend/addon.js";
-import { addonOf } from "#src/backend/platform/node.js";
+import { addonOf, fileOf } from "#src/backend/platform/node.js";
 import { reference } from "#src/backend/ts/index.js";
 import {
   type Allocate,
@@ -575,8 +575,7 @@ function define(cpu: CpuAddon): void {
 
   test("the addon can be loaded twice, with separate captures", () => {
     const require = createRequire(import.meta.url);
-    const built = fileURLToPath(new URL("../../build/Release/cpu.node", import.meta.url));
-    const file = require.resolve(process.env.TINYBARD_ADDON ?? built);
+    const file = require.resolve(fileOf("cpu") as string);
     const load = (): CpuAddon => {
       delete require.cache[file];
       return require(file).cpu;

@@ -431,7 +431,7 @@ inBrowser("web/curves", (test, open) => {
     const hasSteps = (count: number) => async () => (await getStepCount(page)) === count;
     await until(hasSteps(1e5), "all rows are shown", 30);
     await page.evaluate(() => {
-      const observed = { longestTask: 0, shift: 0 };
+      const observed = { tasks: [] as number[], shift: 0 };
       Object.assign(window, { observed });
       type Entry = PerformanceEntry & { value: number };
       const observe = (type: string, onEntry: (entry: Entry) => void) =>
@@ -439,7 +439,7 @@ inBrowser("web/curves", (test, open) => {
           for (const entry of list.getEntries()) onEntry(entry as Entry);
         }).observe({ type });
       observe("longtask", ({ duration }) => {
-        observed.longestTask = Math.max(observed.longestTask, duration);
+        observed.tasks.push(duration);
       });
       observe("layout-shift", ({ value }) => {
         observed.shift += value;
@@ -451,11 +451,13 @@ inBrowser("web/curves", (test, open) => {
     }
     await until(hasSteps(1e5 + 100), "the new rows are shown");
     for (let i = 0; i < 10; i++) await page.getByLabel("smoothing").press("ArrowRight");
-    const { longestTask, shift } = await page.evaluate(
-      () => (window as unknown as { observed: { longestTask: number; shift: number } }).observed,
+    const { tasks, shift } = await page.evaluate(
+      () => (window as unknown as { observed: { tasks: number[]; shift: number } }).observed,
     );
-    // measured: 20 ms on two busy cores; the limit allows for machines that run many tests
-    assert.ok(longestTask < 400, `a task took ${longestTask} ms`);
+    // Measured: 20 ms on two busy cores. If the page processed all rows for each new one, every
+    // update would take long; a machine that runs many tests may interrupt two of them.
+    const [, , third = 0] = tasks.sort((a, b) => b - a);
+    assert.ok(third < 200, `three tasks took ${third} ms or more`);
     assert.is(shift, 0);
     assert.equal(errors, []);
   });

@@ -3,6 +3,8 @@
 {
   "variables": {
     "families": [
+      # takes longest, so it comes first
+      "native/cpu/tile.cpp",
       "native/cpu/attention.cpp",
       "native/cpu/elementwise.cpp",
       "native/cpu/linear.cpp",
@@ -17,7 +19,6 @@
       "native/cpu/rotary.cpp",
       "native/cpu/softmax.cpp",
       "native/cpu/table.cpp",
-      "native/cpu/tile.cpp",
     ],
   },
   "target_defaults": {

@@ -33,7 +33,8 @@ if (unknown) throw new Error(`unknown sanitizer ${unknown}, expected address or 
 
 const headers = join(dirname(process.execPath), "..", "include", "node");
 const nodeAddonApi = createRequire(import.meta.url)("node-addon-api").include_dir;
-const commonFlags = ["-O1", "-g", "-fPIC", "-fno-omit-frame-pointer", "-fvisibility=hidden"];
+// -g1: the line numbers that reports name, without the variables, which take time to compile.
+const commonFlags = ["-O1", "-g1", "-fPIC", "-fno-omit-frame-pointer", "-fvisibility=hidden"];
 // The sanitizers expect fixed addresses, so address space randomization is turned off.
 const noRandomization = canRun("setarch", "-R", "true") ? ["setarch", "-R"] : [];
 const testRun = ["dist-test/run.js", ...testFilters, "--device", "cpu", "--timeout", "600"];

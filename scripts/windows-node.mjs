@@ -17,6 +17,7 @@ const environment = {
   WINEPREFIX: join(folder, "prefix"),
   WINEDEBUG: "-all",
   NODE_SKIP_PLATFORM_CHECK: "1",
+  TINYBARD_WINE: "1",
 };
 
 /** True if Wine is installed. */

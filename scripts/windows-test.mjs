@@ -20,6 +20,8 @@ const check = runNode(["--input-type=module", "-e", devices]);
 process.stdout.write(check.output);
 if (!/^cpu true/m.test(check.output)) throw new Error("the addon does not load in Windows");
 
-const result = runNode(["--enable-source-maps", "dist-test/run.js", ...process.argv.slice(2)]);
+const limit = ["--timeout", "600"]; // Node starts slowly in Wine
+const options = [...limit, ...process.argv.slice(2)];
+const result = runNode(["--enable-source-maps", "dist-test/run.js", ...options]);
 process.stdout.write(result.output);
 process.exitCode = result.status === 0 ? 0 : 1;

@@ -9,7 +9,7 @@ import * as assert from "uvu/assert";
 
 const test = suite("architecture");
 const layers = [
-  ["errors", "installation", "options", "shape", "random", "scope", "synonyms"],
+  ["cache", "errors", "installation", "options", "shape", "random", "scope", "synonyms"],
   ["backend"],
   ["tensor"],
   ["autograd"],

@@ -23,7 +23,7 @@ export function probe(file: string): string | null {
     encoding: "utf8",
     timeout: 60_000,
   });
-  const [message] = stdout.split("\n");
+  const [message] = stdout.split(/\r?\n/);
   if (message) return message;
   if (status !== 0) return `loading it ended a process with ${signal ?? `exit code ${status}`}`;
   try {

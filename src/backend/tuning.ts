@@ -2,8 +2,7 @@
 // the CUDA addon writes and reads, keyed by device, driver and library version.
 
 import { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { cacheFile } from "../cache.ts";
 import { UsageError } from "../errors.ts";
 
 /** The part of an addon that reads and writes the table. */
@@ -16,8 +15,7 @@ export interface MatmulTable {
 
 /** Returns the file of the user's table. */
 export function tuningFile(): string {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-  return join(cache, "tinybard", "matmul.txt");
+  return cacheFile("matmul.txt");
 }
 
 export class MatmulTuning {

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
+import { quoteArgument } from "../installation.ts";
 import { checkValues, normalizeFlag, type OptionTable, toFlag, unknownOption } from "../options.ts";
 
 /** An argument: an option with the value after `=` or in the next argument, or an operand. */
@@ -123,13 +124,12 @@ function parseValue(
 
 /** Describes the option that a positional argument was probably meant for. */
 function suggestFlag(table: OptionTable, value: string): string {
-  const shown = /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value);
   const isRun = existsSync(join(value, "config.json"));
   const keys = isRun ? ["run", "resume"] : existsSync(value) ? ["data"] : ["prompt", "data"];
   const isNumber = !Number.isNaN(Number(value)); // the value of an option, which npm has kept
   const key = isNumber ? undefined : keys.find((candidate) => Object.hasOwn(table, candidate));
   if (key === undefined) return "options begin with --";
-  return `did you mean --${toFlag(key)} ${shown}?`;
+  return `did you mean --${toFlag(key)} ${quoteArgument(value)}?`;
 }
 
 function checkRequired(

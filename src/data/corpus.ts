@@ -4,8 +4,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { cacheFile } from "../cache.ts";
 import { renameFile } from "../files/durable.ts";
 import { createFolder } from "../files/folder.ts";
 import { decodeText, MAX_TEXT_BYTES, readBytes } from "../files/text.ts";
@@ -132,9 +132,7 @@ function mobyDickFile(): string | null {
 }
 
 function cachedShakespeare(): string {
-  const local =
-    process.platform === "win32" ? process.env.LOCALAPPDATA : process.env.XDG_CACHE_HOME;
-  return join(local || join(homedir(), ".cache"), "tinybard", "tinyshakespeare.txt");
+  return cacheFile("tinyshakespeare.txt");
 }
 
 function sha256(data: string | Uint8Array): string {

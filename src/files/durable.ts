@@ -3,6 +3,7 @@
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { describeKind, FileError, toFileError } from "./file-error.ts";
+import { describeInvalidPath } from "./windows-names.ts";
 
 /** The maximum size of one read or write in bytes. Node limits a call to less than 2 GiB. */
 export const MAX_IO_BYTES = 2 ** 30;
@@ -96,6 +97,8 @@ export function replaceFile(
   content: string | Iterable<Uint8Array>,
   temporary = `${file}.tmp`,
 ): void {
+  const problem = describeInvalidPath(file);
+  if (problem) throw new FileError(`${file}: ${problem}; choose another name`);
   const chunks = typeof content === "string" ? [new TextEncoder().encode(content)] : content;
   writeSynced(temporary, chunks);
   try {

@@ -9,6 +9,7 @@ import { UsageError } from "../errors.ts";
 import { removeIfPossible, renameFile, retryWhileOpen } from "./durable.ts";
 import { toFileError } from "./file-error.ts";
 import { createFolder } from "./folder.ts";
+import { describeSelf, isAlive, type Owner, parseOwner } from "./owner.ts";
 
 /** The name of the lock in a folder. */
 export const lockName = "lock.json";
@@ -19,9 +20,6 @@ export interface FolderLock {
   /** Returns true if the lock has been deleted, and another process has locked the folder since. */
   isLost(): boolean;
 }
-
-/** The process that a lock names; null if the file is damaged. */
-type Owner = { pid: number; host: string; start: string | null } | null;
 
 /** The locks of this process. */
 const held = new Set<FolderLock>();
@@ -35,9 +33,8 @@ process.once("exit", () => {
  */
 export function lockFolder(folder: string): FolderLock {
   const file = join(folder, lockName);
-  const owner = { pid: process.pid, host: hostname(), start: readStart(process.pid) };
   // the token tells two locks of one process apart
-  const content = `${JSON.stringify({ ...owner, token: randomUUID() })}\n`;
+  const content = `${JSON.stringify({ ...describeSelf(), token: randomUUID() })}\n`;
   acquire(folder, file, content);
   const lock = {
     isLost() {
@@ -70,7 +67,8 @@ function acquire(folder: string, file: string, content: string): void {
     if (createLock(folder, file, content)) return;
     const found = readLock(file);
     if (!found) continue; // it has been released
-    if (isAlive(found.owner)) throw new UsageError(describeOwner(folder, file, found.owner));
+    if (found.owner && isAlive(found.owner))
+      throw new UsageError(describeOwner(folder, file, found.owner));
     const claim = `${file}.${found.id}`;
     acquire(folder, claim, content);
     if (readLock(file)?.id === found.id) {
@@ -109,7 +107,7 @@ function createLock(folder: string, file: string, content: string): boolean {
 function readLock(
   file: string,
   maxAttempts = 10,
-): { content: string; owner: Owner; id: string } | null {
+): { content: string; owner: Owner | null; id: string } | null {
   const maxBytes = 4096;
   for (let attempt = 0; ; attempt++) {
     const stat = retryWhileOpen(() => fs.lstatSync(file, { throwIfNoEntry: false }));
@@ -132,26 +130,6 @@ function readLock(
   }
 }
 
-function parseOwner(content: string): Owner {
-  try {
-    const { pid, host, start } = JSON.parse(content);
-    const isValid = Number.isInteger(pid) && pid > 0 && pid < 2 ** 31 && typeof host === "string";
-    return isValid ? { pid, host, start: typeof start === "string" ? start : null } : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Returns false if the owner is known not to exist anymore. */
-function isAlive(owner: Owner): boolean {
-  if (!owner) return false;
-  if (owner.host !== hostname()) return true; // the folder may be on a network drive
-  if (!isProcess(owner.pid)) return false;
-  // another process may have got the id of one that has ended
-  const start = readStart(owner.pid);
-  return start === null || owner.start === null || start === owner.start;
-}
-
 /** Returns the id of the process of this machine that has locked a folder, or null. Never waits. */
 export function findLocalOwner(folder: string): number | null {
   try {
@@ -166,43 +144,15 @@ export function findLocalOwner(folder: string): number | null {
 export function isLocked(folder: string): boolean {
   try {
     const lock = readLock(join(folder, lockName), 0);
-    return lock !== null && isAlive(lock.owner);
+    return lock?.owner ? isAlive(lock.owner) : false;
   } catch {
     return false; // something else is in the place of the lock
   }
 }
 
-/** Returns true if this machine has a process with this id. */
-export function isProcess(pid: number): boolean {
-  try {
-    process.kill(pid, 0); // sends nothing
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
-  }
-}
-
-/**
- * Returns when a process was started: its clock ticks since the machine was, and the id of that
- * start of the machine. Null where there is no /proc; "ended" for a process that only its parent
- * still knows.
- */
-function readStart(pid: number): string | null {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3, the state
-    if (fields[0] === "Z" || fields[0] === "X") return "ended";
-    const boot = fs.readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
-    return `${fields[19]} ${boot}`;
-  } catch {
-    return null;
-  }
-}
-
-function describeOwner(folder: string, file: string, owner: Owner): string {
-  const name = owner ? `process ${owner.pid} on ${owner.host}` : "another process";
+function describeOwner(folder: string, file: string, { pid, host }: Owner): string {
   return (
-    `${folder}: in use by ${name}; wait until it has ended, ` +
+    `${folder}: in use by process ${pid} on ${host}; wait until it has ended, ` +
     `or delete ${file} if that process no longer exists`
   );
 }

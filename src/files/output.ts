@@ -13,7 +13,9 @@ import {
   withOpenFile,
 } from "./durable.ts";
 import { toFileError } from "./file-error.ts";
-import { isProcess, lockFolder, lockName } from "./lock.ts";
+import { lockFolder, lockName } from "./lock.ts";
+import { isProcess } from "./owner.ts";
+import { describeInvalidPath } from "./windows-names.ts";
 
 /** The folder that the files of a new folder are written to first. */
 export const partialName = ".tinybard-partial";
@@ -68,6 +70,8 @@ function checkNewFolder(out: string): boolean {
  * never be a folder.
  */
 export function listFolder(out: string): string[] | null {
+  const problem = describeInvalidPath(out);
+  if (problem) throw new UsageError(`out: ${out} ${problem}; choose another name`);
   if (fs.lstatSync(out, { throwIfNoEntry: false })?.isSymbolicLink() && !fs.existsSync(out))
     throw new UsageError(`out: ${out} is a link to a file or folder that does not exist`);
   try {
@@ -119,12 +123,14 @@ function syncTree(folder: string): void {
 
 /**
  * Writes a file that a user has named: atomically, unless it is a device or a pipe, such as
- * /dev/stdout. A link stays one, and its target is replaced. Throws a FileError.
+ * /dev/stdout, or \\.\NUL on Windows. A link stays one, and its target is replaced. Throws a
+ * FileError.
  */
 export function writeFile(file: string, content: string | Iterable<Uint8Array>): void {
   try {
     const stat = fs.statSync(file, { throwIfNoEntry: false });
-    const isDevice = /^\/(dev|proc)\//.test(resolve(file)) || (stat && !stat.isFile());
+    const devices = process.platform === "win32" ? /^\\\\\.\\/ : /^\/(dev|proc)\//;
+    const isDevice = devices.test(resolve(file)) || (stat && !stat.isFile());
     if (isDevice) {
       const chunks = typeof content === "string" ? [content] : content;
       withOpenFile(file, "w", (fd) => {

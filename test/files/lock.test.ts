@@ -1,6 +1,7 @@
 // One owner of a folder: who gets the lock, which locks are stale, and when they are released.
 
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -15,6 +16,8 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { lockFolder } from "#src/files/lock.js";
+import type { Owner } from "#src/files/owner.js";
+import { canTestPipes, hasKilledItself, isWindows } from "../support/platform.js";
 
 const test = suite("files/lock");
 const parent = mkdtempSync(join(tmpdir(), "tinybard-lock-"));
@@ -34,6 +37,11 @@ function withLock(content: object | string): string {
 
 /** Returns the id of a process that has ended. */
 const deadPid = () => spawnSync(process.execPath, ["-e", ""]).pid;
+/** Returns the owner of a lock that was left by a process. Windows reuses ids at once. */
+const deadOwner = () => {
+  const guard = isWindows ? join(parent, "none.lock") : null;
+  return { pid: deadPid(), host: hostname(), start: null, guard };
+};
 const start = () => JSON.parse(readFileSync(lockIn(first), "utf8")).start;
 const first = newFolder();
 
@@ -55,7 +63,7 @@ test("stale locks are replaced: an ended process, a recycled id, damaged content
   const own = start();
   lock.release();
   const host = hostname();
-  const stale: (object | string)[] = [{ pid: deadPid(), host, start: null }, "", "\0\0", "[]", "{"];
+  const stale: (object | string)[] = [deadOwner(), "", "\0\0", "[]", "{"];
   if (own) stale.push({ pid: process.pid, host, start: `1 ${own}` });
   stale.push({ pid: -1, host }, { pid: 2 ** 40, host }, { pid: "1", host }, "x".repeat(10_000));
   for (const content of stale) {
@@ -66,10 +74,13 @@ test("stale locks are replaced: an ended process, a recycled id, damaged content
 });
 
 test("locks that may be alive are respected: another host, a process without a start time", () => {
-  const others = [
+  const others: Partial<Owner>[] = [
     { pid: deadPid(), host: "elsewhere.example", start: null },
     { pid: process.pid, host: hostname(), start: null },
   ];
+  // inside and outside the Windows Subsystem for Linux, the host has the same name
+  const [start, guard] = isWindows ? ["1 boot", null] : [null, "C:\\Temp\\none.lock"];
+  others.push({ ...deadOwner(), start, guard });
   for (const owner of others) {
     const folder = withLock(owner);
     const message = new RegExp(`process ${owner.pid} on ${owner.host}.* delete .*lock.json`);
@@ -78,11 +89,34 @@ test("locks that may be alive are respected: another host, a process without a s
   }
 });
 
+if (isWindows) {
+  test("a process is recognized by a file that only it can open, not by its recycled id", () => {
+    const code = `
+      import { lockFolder } from ${JSON.stringify(moduleUrl)};
+      import { killSelf } from ${JSON.stringify(import.meta.resolve("../support/platform.js"))};
+      lockFolder(process.argv[1]);
+      killSelf();`;
+    const folder = newFolder();
+    const args = ["--input-type=module", "-e", code, folder];
+    const { signal, status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    assert.ok(hasKilledItself(signal, status, stderr), stderr);
+    const left = JSON.parse(readFileSync(lockIn(folder), "utf8"));
+    assert.match(left.guard, /tinybard-\d+-[\w-]+\.lock$/);
+    assert.not(existsSync(left.guard), "Windows has deleted it");
+    writeFileSync(lockIn(folder), JSON.stringify({ ...left, pid: process.pid }));
+    lockFolder(folder).release();
+    writeFileSync(left.guard, ""); // as after a crash of the machine
+    writeFileSync(lockIn(folder), JSON.stringify({ ...left, pid: process.pid }));
+    lockFolder(folder).release();
+    rmSync(left.guard);
+  });
+}
+
 test("a folder or a pipe in place of the lock is an error that names it", () => {
   const folder = newFolder();
   mkdirSync(lockIn(folder), { recursive: true });
   assert.throws(() => lockFolder(folder), /lock.json: not a file, expected a lock; delete it/);
-  if (process.platform === "win32") return;
+  if (!canTestPipes("a pipe in place of the lock")) return;
   const withPipe = newFolder();
   mkdirSync(withPipe);
   spawnSync("mkfifo", [lockIn(withPipe)]);
@@ -96,15 +130,12 @@ test("a file in place of the folder is an error", () => {
     assert.throws(() => lockFolder(path), /cannot be created, because a file is in its place/);
 });
 
-/** Returns true if a process was killed: Windows has no signals, and an error is printed. */
-const isKilled = (code: unknown, err: string) =>
-  process.platform === "win32" && code === 1 && err === "";
-
 test("many processes that find a stale lock: one at a time replaces it", async () => {
-  const folder = withLock({ pid: deadPid(), host: hostname(), start: null });
+  const folder = withLock(deadOwner());
   const code = `
     import { lockFolder } from ${JSON.stringify(moduleUrl)};
     import { writeFileSync, rmSync } from "node:fs";
+    import { killSelf } from ${JSON.stringify(import.meta.resolve("../support/platform.js"))};
     for (let round = 0; round < 40; round++) {
       let lock;
       try { lock = lockFolder(${JSON.stringify(folder)}); } catch (error) {
@@ -115,7 +146,7 @@ test("many processes that find a stale lock: one at a time replaces it", async (
       writeFileSync(owned, "", { flag: "wx" }); // throws if another process is the owner as well
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
       rmSync(owned);
-      if (round % 3 === 2) process.kill(process.pid, "SIGKILL"); // leaves a stale lock
+      if (round % 3 === 2) killSelf(); // leaves a stale lock
       lock.release();
     }`;
   const children = Array.from({ length: 6 }, () =>
@@ -126,11 +157,11 @@ test("many processes that find a stale lock: one at a time replaces it", async (
   const results = children.map(async (child) => {
     let err = "";
     child.stderr.on("data", (chunk) => (err += chunk));
-    const code = await new Promise((resolve) => child.on("close", resolve));
-    return { code, err };
+    const [code, signal] = await once(child, "close");
+    return { isKilled: hasKilledItself(signal, code, err), code, err };
   });
-  for (const { code, err } of await Promise.all(results))
-    assert.ok(code === 0 || code === null || isKilled(code, err), err);
+  for (const { isKilled, code, err } of await Promise.all(results))
+    assert.ok(isKilled || code === 0, err);
   lockFolder(folder).release();
   assert.equal(readdirSync(folder), []);
 });

@@ -8,6 +8,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { setDefaultDevice } from "#src/backend/devices.js";
 import { readSafetensors } from "#src/files/safetensors-blob.js";
+import { isWindows } from "../support/platform.js";
 import { checkRejection } from "../support/safetensors.js";
 
 const test = suite("files/safetensors-blob");
@@ -40,7 +41,11 @@ test("a Blob has the bytes of a file, and loads as the same tensors", async () =
       assert.equal(describe(await loadSafetensors(source)), expected);
     assert.equal({ ...(await readSafetensors(blob)).metadata }, { format: "pt" });
   } finally {
-    // on Windows, the Blob may still have the file open
+    // on Windows, the Blob has the file open until it is collected
+    for (let i = 0; isWindows && i < 3; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      globalThis.gc?.();
+    }
     fs.rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 });

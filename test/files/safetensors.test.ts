@@ -1,6 +1,6 @@
 // Tests of safetensors files: the exact bytes, conversions, and durable writes.
 
-import { spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
@@ -24,6 +24,7 @@ import { tensor } from "#src/ops/creation.js";
 import { numel } from "#src/shape.js";
 import type { Tensor } from "#src/tensor/tensor.js";
 import { fixturePath } from "../support/harness.js";
+import { canTestPipes } from "../support/platform.js";
 import { assertRejected, makeFile, makeHeader } from "../support/safetensors.js";
 
 const test = suite("files/safetensors");
@@ -282,8 +283,10 @@ test("paths that are not files or cannot be opened", () => {
     folder,
   );
   const pipe = join(folder, "pipe");
-  if (process.platform !== "win32" && spawnSync("mkfifo", [pipe]).status === 0)
+  if (canTestPipes("a pipe in place of a safetensors file")) {
+    execFileSync("mkfifo", [pipe]);
     assertRejected(() => loadSafetensors(pipe), /a pipe, expected a file/, "a pipe", pipe);
+  }
 });
 
 test("property: a corrupted file loads or is rejected", () => {

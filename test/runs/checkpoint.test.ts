@@ -27,6 +27,7 @@ import {
   recordSyncs,
   withPatchedFs,
 } from "../support/faults.js";
+import { isWindows } from "../support/platform.js";
 
 const test = suite("checkpoint");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-checkpoint-"));
@@ -146,7 +147,8 @@ test("a disk that cannot be written: an error with the file's name, and the old 
     const capacities = [0, 1, 100, 400, size >> 1, size - 1];
     const faults = [
       ...capacities.map((capacity) => () => makeFullDisk(capacity, code)),
-      ...[1, 2, 3, 4].map(failAtSync), // three files and the folder
+      // three files and the folder, which Windows cannot sync
+      ...(isWindows ? [1, 2, 3] : [1, 2, 3, 4]).map(failAtSync),
     ];
     for (const makeFault of faults) {
       await withPatchedFs(makeFault(), () =>
@@ -191,14 +193,15 @@ test("files are synced before the renames, and the folders after them", async ()
   const target = newTarget();
   const { patch, calls } = recordSyncs();
   const written = ["state.json", "optimizer.safetensors", "model.safetensors"];
+  const syncsOf = (name: string) => (isWindows ? [] : [`sync ${name}`]);
   const saving = [
     ...written.map((name) => `sync ${name}.tmp`),
-    "sync last",
+    ...syncsOf("last"),
     ...written.map((name) => `rename ${name}`),
-    "sync last",
+    ...syncsOf("last"),
   ];
   await withPatchedFs(patch, () => save(target, 1));
-  assert.equal(calls, [`sync ${basename(join(target, ".."))}`, ...saving]);
+  assert.equal(calls, [...syncsOf(basename(join(target, ".."))), ...saving]);
   calls.length = 0;
   await withPatchedFs(patch, () => save(target, 2));
   assert.equal(calls, saving);

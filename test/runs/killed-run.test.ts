@@ -11,6 +11,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { loadConsistentState } from "#src/runs/checkpoint.js";
 import { readRows } from "#src/runs/metrics.js";
+import { hasKilledItself } from "../support/platform.js";
 
 const test = suite("killed run");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-killed-"));
@@ -36,7 +37,7 @@ function trainUntilKilled(config: object, killAt?: number): number | null {
   const { signal, status, stdout, stderr } = spawnSync(process.execPath, args, {
     encoding: "utf8",
   });
-  if (signal === "SIGKILL") return null;
+  if (hasKilledItself(signal, status, stderr)) return null;
   assert.is(status, 0, stderr);
   return Number(stdout);
 }

@@ -4,12 +4,13 @@
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { nn, optim, tensor } from "tinybard";
+import { killSelf } from "./platform.js";
 
 const [folder, killAt] = process.argv.slice(2);
 let renames = 0;
 const { renameSync } = fs;
 fs.renameSync = (from, to) => {
-  if (killAt && ++renames === Number(killAt)) process.kill(process.pid, "SIGKILL");
+  if (killAt && ++renames === Number(killAt)) killSelf();
   renameSync(from, to);
 };
 syncBuiltinESMExports();

@@ -3,6 +3,7 @@
 
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import { killSelf } from "./platform.js";
 
 const killAt = Number(process.env.TINYBARD_TEST_KILL_AT);
 const { writeSync } = fs;
@@ -14,7 +15,7 @@ for (const name of ["writeSync", "writeFileSync", "mkdirSync", "renameSync", "co
   const original = functions[name];
   functions[name] = (...args) => {
     const isOutput = args[0] === 1 || args[0] === 2; // the standard streams
-    if (!isOutput && ++calls === killAt) process.kill(process.pid, "SIGKILL");
+    if (!isOutput && ++calls === killAt) killSelf();
     return original(...args);
   };
 }

@@ -3,12 +3,13 @@
 
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import { killSelf } from "./platform.js";
 
 const [options, killAt] = process.argv.slice(2);
 let calls = 0;
 const kill = () => {
   calls++;
-  if (killAt && calls === Number(killAt)) process.kill(process.pid, "SIGKILL");
+  if (killAt && calls === Number(killAt)) killSelf();
 };
 const { writeSync, renameSync, fsyncSync, rmSync, mkdirSync, ftruncateSync } = fs;
 const write = (fd: number, data: Uint8Array, offset = 0, length = data.length - offset) => {

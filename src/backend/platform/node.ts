@@ -116,7 +116,7 @@ function loadFile(name: AddonName, file: string): Addon | string {
     if ("setMatmulTable" in addon) new MatmulTuning(addon).load();
     return addon;
   } catch (error) {
-    return (error as Error).message.split("\n")[0];
+    return (error as Error).message.split(/\r?\n/)[0];
   }
 }
 

@@ -81,7 +81,8 @@ function compileForWindows(target, folder, flags) {
   return compile(folder, {
     ...target,
     flags: [`--target=${mingw}`, ...flags, "-Wno-unknown-warning-option", ...headers],
-    extraSources: ["native/prebuilt/delay_load.cpp"],
+    // mingw's own sine is that of the x87 unit, which is wrong for large numbers
+    extraSources: ["native/prebuilt/delay_load.cpp", "native/wasm/math.cpp"],
   });
 }
 

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import type { Tensor } from "tinybard";
 import { workAlone } from "#src/backend/devices.js";
+import { isWine } from "./wine.ts";
 
 const width = 128;
 
@@ -26,7 +27,8 @@ async function createTrainer(): Promise<() => void> {
 
 if (isMainThread) {
   const step = process.argv[2] === "main" ? await createTrainer() : () => {};
-  for (let round = 0; round < 20; round++) {
+  const rounds = isWine ? 4 : 20; // a worker takes seconds to start in Wine
+  for (let round = 0; round < rounds; round++) {
     const workers = [1, 2, 3].map((i) => new Worker(new URL(import.meta.url), { workerData: i }));
     const trained = workers.map((worker) => once(worker, "message"));
     for (let i = 0; i < 5; i++) step();

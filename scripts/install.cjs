@@ -173,6 +173,9 @@ function build(env) {
     npm_config_loglevel: "info",
   });
   if (ok) return;
+  const requests = [...output.matchAll(/^gyp http (GET|200) (\S+)$/gm)];
+  const [, state, url] = requests.at(-1) ?? [];
+  if (state === "GET") throw new Error(`cannot download the headers of Node, ${url}`);
   const reported =
     /^.*: (?:fatal )?error\b.*$/m.exec(output) ?? // the first error of the compiler or linker
     /^(?:gyp: |gyp ERR! stack ).*$/m.exec(output);

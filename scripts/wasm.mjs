@@ -169,8 +169,9 @@ export async function buildModule(name) {
   if (isCurrent && existsSync(file)) return false;
   const bytes = await compile(name, sources);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(`${file}.tmp`, bytes);
-  renameSync(`${file}.tmp`, file);
+  const temporary = `${file}.${process.pid}.tmp`; // of this process: there may be several builds
+  writeFileSync(temporary, bytes);
+  renameSync(temporary, file);
   writeFileSync(hashFile, hash);
   return true;
 }

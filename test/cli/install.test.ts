@@ -250,7 +250,7 @@ if (missing) {
     assert.match(crash.err, failure(problem, usesTypeScript));
   });
 
-  test("node-gyp is that of npm if it is not a dependency; without it, the line says so", () => {
+  test("the line says that node-gyp is missing, or the headers; npm's node-gyp is used", () => {
     const copied = project("gyp");
     copied.node = copied.path("bin/node"); // has no npm next to it
     mkdirSync(copied.path("bin"));
@@ -259,6 +259,12 @@ if (missing) {
     const none = copied.install(env);
     assert.is(none.code, 0);
     assert.match(none.err, /was not built \(no node-gyp: npm install node-gyp\);/);
+
+    const withoutHeaders = copied.install({ npm_config_disturl: "http://127.0.0.1:9/" });
+    assert.match(
+      withoutHeaders.err,
+      /was not built \(cannot download the headers of Node, http:\/\/127\.0\.0\.1:9\/\S+\);/,
+    );
 
     const folder = copied.path("lib/node_modules/npm/node_modules/node-gyp/bin");
     mkdirSync(folder, { recursive: true });

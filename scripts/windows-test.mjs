@@ -3,7 +3,8 @@
 // usage: npm run test:windows [-- FILTER... | --device NAME | other options of the test runner]
 // On Debian: apt-get install wine64 clang g++-mingw-w64-x86-64-posix
 
-import { run } from "./compile.mjs";
+import { join } from "node:path";
+import { link, root, run } from "./compile.mjs";
 import { hasWine, installWindowsNode } from "./windows-node.mjs";
 
 if (!hasWine) {
@@ -19,6 +20,11 @@ for (const { name, available, detail } of devices()) console.log(name, available
 const check = runNode(["--input-type=module", "-e", devices]);
 process.stdout.write(check.output);
 if (!/^cpu true/m.test(check.output)) throw new Error("the addon does not load in Windows");
+
+const event = join(root, "build-windows", "console-event.exe");
+const compiler = ["x86_64-w64-mingw32-g++-posix", "-O1", "-static"];
+await link(event, [...compiler, "test/native/console-event.cpp"]);
+process.env.TINYBARD_CONSOLE_EVENT = `Z:${event}`;
 
 const limit = ["--timeout", "600"]; // Node starts slowly in Wine
 const options = [...limit, ...process.argv.slice(2)];

@@ -9,7 +9,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { executedDocuments, getCodeBlocks, root } from "./support/documents.ts";
 import { fixturePath } from "./support/harness.ts";
-import { isWindows } from "./support/platform.ts";
+import { canInterrupt, interrupt, isWindows } from "./support/platform.ts";
 
 const test = suite("commands");
 const temporary: string[] = [];
@@ -100,11 +100,12 @@ async function runDashboard(line: string, command: string[], options: SpawnOptio
     isRequested = true;
     const { origin, search } = new URL(link);
     const runs = await (await fetch(`${origin}/runs${search}`)).json();
-    child.kill(Array.isArray(runs) && runs.length > 0 ? "SIGINT" : "SIGKILL");
+    const hasRuns = Array.isArray(runs) && runs.length > 0;
+    if (hasRuns && canInterrupt("SIGINT")) interrupt(child, "SIGINT");
+    else child.kill(hasRuns ? "SIGINT" : "SIGKILL"); // without the signal, on Windows
   });
   const [code, signal] = await once(child, "exit");
   assert.ok(isRequested, `${line}: ${output}`);
-  // kill() ends a program on Windows without the signal
   assert.is(isWindows && signal === "SIGINT" ? 130 : code, 130, `${line}: ${output}`);
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The program: parses a command and its options, and runs it. Exit codes: 0 success, 1 failure,
-// 2 usage error, 129 (SIGHUP), 130 (SIGINT), 143 (SIGTERM) and 141 (stdout closed) interrupted.
+// 2 usage error, 129 (SIGHUP), 130 (SIGINT), 143 (SIGTERM), 149 (SIGBREAK) and 141 (stdout closed)
+// interrupted.
 
 import { setThreads } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";

@@ -125,11 +125,17 @@ export function retryWhileOpen<T>(operation: () => T): T {
       return operation();
     } catch (error) {
       const { code = "" } = error as NodeJS.ErrnoException;
-      const isRefused = ["EACCES", "EBUSY", "EPERM"].includes(code);
+      // a folder is not empty while a file that was deleted in it is open
+      const isRefused = ["EACCES", "EBUSY", "EPERM", "ENOTEMPTY"].includes(code);
       if (process.platform !== "win32" || !isRefused || delay > 512) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, delay);
     }
   }
+}
+
+/** Removes a file, or a folder with its content. Does nothing if there is none. */
+export function remove(path: string): void {
+  retryWhileOpen(() => fs.rmSync(path, { recursive: true, force: true }));
 }
 
 /** Removes a file after a failure, about which the caller throws a better error than this one's. */

@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
 import {
+  remove,
   removeIfPossible,
   renameFile,
   replaceFile,
@@ -36,7 +37,7 @@ export function writeFolder<T>(out: string, write: (folder: string) => T): T {
   const partial = join(workspace, partialName);
   try {
     checkNewFolder(out); // another process may have finished it just now
-    fs.rmSync(partial, { recursive: true, force: true });
+    remove(partial);
     fs.mkdirSync(partial);
     const result = write(partial);
     syncTree(partial);
@@ -48,7 +49,7 @@ export function writeFolder<T>(out: string, write: (folder: string) => T): T {
     }
     return result;
   } finally {
-    fs.rmSync(partial, { recursive: true, force: true });
+    remove(partial);
     lock.release();
     if (!exists) removeIfEmpty(workspace);
   }
@@ -95,18 +96,17 @@ export function removeIfEmpty(folder: string): void {
 /** Moves the files and folders in a folder into another one, config.json last. */
 function moveFiles(from: string, to: string): void {
   const last = "config.json";
-  fs.rmSync(join(to, last), { force: true });
+  remove(join(to, last));
   const names = fs.readdirSync(from).sort((a, b) => Number(a === last) - Number(b === last));
-  const remove = (name: string) => fs.rmSync(join(to, name), { recursive: true, force: true });
   try {
     for (const name of names) {
       if (name === last) syncFolder(to);
-      remove(name);
+      remove(join(to, name));
       renameFile(join(from, name), join(to, name));
     }
     syncFolder(to);
   } catch (error) {
-    names.forEach(remove);
+    for (const name of names) remove(join(to, name));
     throw error;
   }
 }

@@ -4,6 +4,7 @@
 import * as fs from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
 import { UsageError } from "../errors.ts";
+import { remove } from "../files/durable.ts";
 import { FileError, toFileError } from "../files/file-error.ts";
 import { createFolder } from "../files/folder.ts";
 import { type FolderLock, findLocalOwner, lockFolder } from "../files/lock.ts";
@@ -158,14 +159,14 @@ function removeRun(out: string): void {
     "config.json",
   ];
   for (const name of [partialName, ...names]) {
-    fs.rmSync(join(out, name), { recursive: true, force: true });
-    fs.rmSync(join(out, `${name}.tmp`), { force: true });
+    remove(join(out, name));
+    remove(join(out, `${name}.tmp`));
   }
 }
 
 function removeEventFiles(out: string): void {
   for (const name of listFolder(out) ?? [])
-    if (name.startsWith("events.out.tfevents.")) fs.rmSync(join(out, name), { force: true });
+    if (name.startsWith("events.out.tfevents.")) remove(join(out, name));
 }
 
 /**

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { lockFolder } from "#src/files/lock.js";
+import { canInterrupt, interrupt, isWindows } from "../support/platform.js";
 
 const test = suite("cli");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-cli-"));
@@ -331,11 +332,9 @@ for (const [signal, code] of [
   ["SIGHUP", 129],
   ["SIGINT", 130],
   ["SIGTERM", 143],
+  ["SIGBREAK", 149], // Ctrl-Break on Windows
 ] as const) {
-  if (process.platform === "win32") {
-    console.log(`skipped: ${signal}: on Windows, one program cannot send it to another`);
-    continue;
-  }
+  if ((signal === "SIGBREAK" && !isWindows) || !canInterrupt(signal)) continue;
   test(`${signal}: saves, exits with ${code}, and the run can be resumed`, async () => {
     const out = join(folder, signal);
     const child = spawn(process.execPath, [
@@ -351,7 +350,7 @@ for (const [signal, code] of [
     let isSent = false;
     child.stdout.on("data", (chunk) => {
       text += chunk;
-      if (/^iter 30\//m.test(text) && !isSent) isSent = child.kill(signal);
+      if (/^iter 30\//m.test(text) && !isSent) isSent = interrupt(child, signal);
     });
     let err = "";
     child.stderr.on("data", (chunk) => (err += chunk));

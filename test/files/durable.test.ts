@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { appendBytes, replaceFile, syncFile, writeSynced } from "#src/files/durable.js";
+import { appendBytes, remove, replaceFile, syncFile, writeSynced } from "#src/files/durable.js";
 import { FileError } from "#src/files/file-error.js";
 import {
   diskErrors,
@@ -145,6 +145,34 @@ test("on Windows, a rename that another program delays is tried again", async ()
     const error = await replaceOn(name, code, times).catch((error: unknown) => error);
     assert.instance(error, FileError);
     assert.is(fs.readFileSync(file, "utf8"), "after EBUSY");
+  }
+});
+
+test("on Windows, the removal of a folder with an open file is tried again", async () => {
+  const platform = Object.getOwnPropertyDescriptor(process, "platform") as PropertyDescriptor;
+  const { rmSync } = fs;
+  const inside = join(folder, "inside");
+  for (const [value, code, isRemoved] of [
+    ["win32", "ENOTEMPTY", true],
+    ["win32", "EBUSY", true],
+    ["win32", "EIO", false],
+    ["linux", "EBUSY", false],
+  ] as const) {
+    fs.mkdirSync(join(inside, "b"), { recursive: true });
+    let failures = 0;
+    const patch: Partial<typeof fs> = {
+      rmSync(path, options) {
+        if (failures++ < 3) throw makeSystemError(code, "rmdir");
+        rmSync(path, options);
+      },
+    };
+    Object.defineProperty(process, "platform", { ...platform, value });
+    try {
+      await withPatchedFs(patch, () => remove(inside)).catch(() => {});
+    } finally {
+      Object.defineProperty(process, "platform", platform);
+    }
+    assert.is(fs.existsSync(inside), !isRemoved, `${value} ${code}`);
   }
 });
 

@@ -1,6 +1,7 @@
 // The differences between systems that tests depend on: what Windows does not have, and what Wine,
 // in which scripts/windows-test.mjs runs the tests, cannot do.
 
+import { type ChildProcess, spawnSync } from "node:child_process";
 import fs, { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -66,4 +67,25 @@ export function hasKilledItself(
   stderr: string,
 ): boolean {
   return isWindows ? status === 1 && stderr.endsWith(LAST_WORDS) : signal === "SIGKILL";
+}
+
+/** The program of test/native/console-event.cpp, which scripts/windows-test.mjs compiles. */
+const consoleEvent = process.env.TINYBARD_CONSOLE_EVENT;
+const events: Partial<Record<NodeJS.Signals, number>> = { SIGINT: 0, SIGBREAK: 1, SIGHUP: 2 };
+
+/**
+ * Returns true if interrupt() can send a signal; if not, prints that it is skipped. On Windows,
+ * kill() ends a process without any signal, which only a console sends.
+ */
+export function canInterrupt(signal: NodeJS.Signals): boolean {
+  if (!isWindows) return true;
+  if (events[signal] === undefined) return canTest(false, signal, "Windows does not have it");
+  return canTest(consoleEvent !== undefined, signal, "npm run test:windows can send it");
+}
+
+/** Sends a signal to a process like a terminal does. Returns false if the process has ended. */
+export function interrupt(child: ChildProcess, signal: NodeJS.Signals): boolean {
+  if (!isWindows) return child.kill(signal);
+  const args = [String(child.pid), String(events[signal])];
+  return spawnSync(String(consoleEvent), args, { stdio: "ignore" }).status === 0;
 }

@@ -18,7 +18,7 @@ import { createRunRoutes } from "#src/web/run-routes.js";
 import { serve } from "#src/web/server.js";
 import { SnapshotHistory } from "#src/web/snapshot-history.js";
 import { receiveEvents, send } from "../support/http.js";
-import { canTestPipes } from "../support/platform.js";
+import { canTest, canTestPipes, isWine } from "../support/platform.js";
 
 const test = suite("web/histories");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-histories-"));
@@ -172,11 +172,11 @@ test("pipes and folders in a run, and configs that are not runs, do not hang the
   writeFileSync(join(parent, "list", "config.json"), "[]");
   createRun("odd/huge", formatRow(1));
   writeFileSync(join(parent, "huge", "config.json"), `{"nEmbd":1e15,"nLayer":1e15,"nHead":1}`);
+  mkdirSync(join(parent, "weights", "best"), { recursive: true });
+  writeFileSync(join(parent, "weights", "config.json"), "{}");
   if (canTestPipes("pipes in a run of the dashboard")) {
     mkdirSync(join(parent, "pipe"));
     execFileSync("mkfifo", [join(parent, "pipe", "config.json")]);
-    mkdirSync(join(parent, "weights", "best"), { recursive: true });
-    writeFileSync(join(parent, "weights", "config.json"), "{}");
     for (const name of ["best/model.safetensors", "best/state.json", "metrics.jsonl"])
       execFileSync("mkfifo", [join(parent, "weights", name)]);
   }
@@ -284,7 +284,9 @@ test("2000 runs are listed, and other requests are answered in the meantime", as
   const start = performance.now();
   assert.is((await send(`${url}none`)).status, 404);
   const milliseconds = performance.now() - start;
-  assert.ok(milliseconds < 1000, `${milliseconds} ms`);
+  const what = "the time of a request while runs are listed";
+  if (canTest(!isWine, what, "Wine takes milliseconds to open a file"))
+    assert.ok(milliseconds < 1000, `${milliseconds} ms`);
   assert.is(JSON.parse((await listing).body).length, 2000);
   close();
 });

@@ -120,7 +120,9 @@ function isPrintable(byte: string): boolean {
 
 /** Formats tokens for display, separated by "|". */
 function format(tokens: readonly string[]): string {
-  const text = tokens.map((token) => Buffer.from(token, "latin1").toString("utf8")).join("|");
+  const decoder = new TextDecoder();
+  const toByte = (character: string) => character.charCodeAt(0);
+  const text = tokens.map((token) => decoder.decode(Uint8Array.from(token, toByte))).join("|");
   return text.replaceAll(" ", "␣").replaceAll("\n", "⏎");
 }
 

@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { loadCorpus } from "../../dist/data/corpus.js";
@@ -27,7 +27,7 @@ export async function buildSite(out) {
   const work = `${out}.tmp`; // replaces the folder when it is complete
   fs.rmSync(work, { recursive: true, force: true });
   fs.mkdirSync(work, { recursive: true });
-  await bundle(join(work, "app"));
+  const imported = await bundle(join(work, "app"));
   fs.writeFileSync(join(work, "app/style.css"), joinStyles());
   fs.writeFileSync(join(work, "app/lessons.json"), JSON.stringify(readLessons()));
   await writeTexts(join(work, "app/texts"));
@@ -35,8 +35,12 @@ export async function buildSite(out) {
 
   const version = `app-${hashFolder(join(work, "app"))}`;
   fs.renameSync(join(work, "app"), join(work, version));
+  const preloads = imported.map(
+    (file) => `<link rel="modulepreload" href="VERSION/${file}" />\n    `,
+  );
   const html = fs
     .readFileSync(join(source, "index.html"), "utf8")
+    .replace("<script", preloads.join("") + "<script")
     .replaceAll("VERSION/", `${version}/`);
   fs.writeFileSync(join(work, "index.html"), html);
   fs.cpSync(join(source, "icon.svg"), join(work, "icon.svg"));
@@ -52,21 +56,30 @@ export async function buildSite(out) {
   return listFiles(out).reduce((sum, file) => sum + fs.statSync(join(out, file)).size, 0);
 }
 
-/** Bundles the page, its workers, and the modules that the code of lessons imports. */
+/**
+ * Bundles the page, its workers, and the modules that the code of lessons imports. The page and the
+ * worker that trains share no files: each of them starts after one download. Returns the files that
+ * the page imports at once.
+ */
 async function bundle(folder) {
-  await build({
-    ...shared,
-    entryPoints: {
-      main: join(compiled, "main.js"),
-      "train-worker": join(compiled, "train-worker.js"),
-      "lesson-worker": join(compiled, "lesson-worker.js"),
-      ...listLessonModules(),
-    },
-    outdir: folder,
-    splitting: true,
-    chunkNames: "chunk-[hash]",
-    plugins: [lessonPlugin],
-  });
+  const toEntry = (name) => [name, join(compiled, `${name}.js`)];
+  const bundleEntries = (...entries) =>
+    build({
+      ...shared,
+      entryPoints: Object.fromEntries(entries),
+      outdir: folder,
+      splitting: true,
+      chunkNames: "chunk-[hash]",
+      plugins: [lessonPlugin],
+      metafile: true,
+    });
+  await bundleEntries(toEntry("train-worker"));
+  await bundleEntries(toEntry("lesson-worker"), ...listLessonModules());
+  const { metafile } = await bundleEntries(toEntry("main"));
+  const [, main] = Object.entries(metafile.outputs).find(([file]) => basename(file) === "main.js");
+  return main.imports
+    .filter(({ kind }) => kind === "import-statement")
+    .map(({ path }) => basename(path));
 }
 
 function joinStyles() {

@@ -24,7 +24,7 @@ function listLessons() {
 export function listLessonModules() {
   const names = [...helpers, ...listLessons()];
   const modules = names.map((name) => [`lessons/${name}`, join(compiled, `${name}.js`)]);
-  return { "lessons/tinybard": "tinybard", ...Object.fromEntries(modules) };
+  return [["lessons/tinybard", "tinybard"], ...modules];
 }
 
 /**

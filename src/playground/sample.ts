@@ -17,12 +17,15 @@ const sampleLengths: Record<string, number> = { char: 240, word: 60, bpe: 90 };
 /** The number of tokens after which the text so far is passed on. */
 const CHUNK = 12;
 
-/** Writes a sample. `emit` receives the text so far, again and again, and at last all of it. */
+/**
+ * Writes a sample. `emit` receives the text so far, again and again, and at last all of it, and
+ * returns false to end the sample early.
+ */
 export async function writeSample(
   run: PageRun,
   { prompt, temperature }: SamplingSettings,
   loss: number,
-  emit: (sample: SampleText) => void,
+  emit: (sample: SampleText) => Promise<boolean>,
 ): Promise<void> {
   const { model, tokenizer, config, state } = run;
   const ids = encodePrompt(run, prompt);
@@ -36,10 +39,10 @@ export async function writeSample(
   for await (const id of generate(model, { prompt: ids, maxNewTokens, temperature, seed })) {
     text += decoder.write(id);
     count++;
-    if (count % CHUNK === 0) report(false);
+    if (count % CHUNK === 0 && !(await report(false))) return;
   }
   text += decoder.end();
-  report(true);
+  await report(true);
 }
 
 /** Returns the ids of a prompt, without which a text begins after a line break. */

@@ -16,7 +16,7 @@ import type { PageRun } from "./start.ts";
 const REPORT_INTERVAL = 150;
 const SAMPLE_INTERVAL = 2000;
 /** Samples wait for this multiple of the time that the last one took. */
-const SAMPLE_PATIENCE = 6;
+const SAMPLE_PATIENCE = 10;
 
 export type Emit = <K extends keyof Events>(event: K, data: Events[K]) => void;
 
@@ -40,6 +40,8 @@ export class Session {
   #tokensPerSecond = 0;
   #lastReport = 0;
   #nextSample = 0;
+  /** The number of samples that have been begun. */
+  #samples = 0;
   #loss: number;
 
   /** `nextTask` resolves after the messages that are waiting have been received. */
@@ -120,10 +122,15 @@ export class Session {
     this.#nextSample = 0;
   }
 
-  /** Writes a sample now. */
+  /** Writes a sample now, which replaces one that is being written. */
   async sample(): Promise<void> {
     const start = performance.now();
-    await writeSample(this.run, this.#sampling, this.#loss, (text) => this.#emit("sample", text));
+    const number = ++this.#samples;
+    await writeSample(this.run, this.#sampling, this.#loss, async (text) => {
+      this.#emit("sample", text);
+      await this.#nextTask();
+      return number === this.#samples;
+    });
     const end = performance.now();
     this.#nextSample = end + Math.max(SAMPLE_INTERVAL, SAMPLE_PATIENCE * (end - start));
   }
@@ -131,15 +138,24 @@ export class Session {
   async #loop(): Promise<void> {
     const { run } = this;
     const { step, evaluate } = this.#prepare();
-    while (!this.#isPaused) {
-      if (run.state.step > 0) await this.#evaluateIfDue(evaluate); // at 0, the first step is first
-      if (run.state.step >= run.config.maxIters) break;
-      this.#takeStep(step);
-      if (this.#sampling.isLive && performance.now() >= this.#nextSample) await this.sample();
-      if (performance.now() >= this.#lastReport + REPORT_INTERVAL) this.#report();
-      await this.#nextTask();
-    }
-    if (run.state.step > 0) await this.sample();
+    do {
+      while (!this.#isPaused) {
+        if (run.state.step > 0) await this.#evaluateIfDue(evaluate); // at 0, the first step is first
+        if (!this.#isTraining) break;
+        this.#takeStep(step);
+        const now = performance.now();
+        const isSampleDue = this.#sampling.isLive && now >= this.#nextSample;
+        if (isSampleDue || now >= this.#lastReport + REPORT_INTERVAL) this.#report();
+        if (isSampleDue) await this.sample();
+        await this.#nextTask();
+      }
+      this.#report(); // at once: the sample takes a while
+      if (run.state.step > 0) await this.sample();
+    } while (this.#isTraining); // it was continued during the sample
+  }
+
+  get #isTraining(): boolean {
+    return !this.#isPaused && this.run.state.step < this.run.config.maxIters;
   }
 
   #prepare() {

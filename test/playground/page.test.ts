@@ -1,7 +1,7 @@
 // The playground in Chromium: it trains, writes, keeps runs and opens them, works by keyboard, on a
 // phone and offline.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Page } from "playwright-core";
@@ -70,6 +70,14 @@ inBrowser("playground/page", (test, open) => {
   test("a reload continues the run; a link starts another; Save keeps one", async () => {
     const { page, errors } = await open(server.url + FAST);
     await waitForStep(page, 50);
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByText(/^Saved at step/).waitFor();
+    const storage = await page.context().newCDPSession(page);
+    const { origin } = new URL(server.url);
+    await storage.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1 });
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByText("The browser's storage is full.").waitFor();
+    await storage.send("Storage.overrideQuotaForOrigin", { origin });
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.getByText(/^Saved at step/).waitFor();
     const saved = Number((await page.textContent(".files .message"))?.replaceAll(/\D/g, ""));
@@ -167,6 +175,17 @@ inBrowser("playground/page", (test, open) => {
     const restart = page.getByRole("button", { name: /^Start over/ }).last();
     await restart.click();
     await page.getByText(/train split of your text has 8 tokens/).waitFor();
+    const paste = (count: number) =>
+      page.getByLabel("your text").evaluate((area, count) => {
+        const clipboardData = new DataTransfer();
+        clipboardData.setData("text/plain", "from the clipboard\r\n".repeat(count));
+        const options = { clipboardData, bubbles: true, cancelable: true };
+        area.dispatchEvent(new ClipboardEvent("paste", options));
+      }, count);
+    await paste(2_000_000);
+    await page.getByText(/^the text has more than 20 MB/).waitFor();
+    await paste(20_000);
+    await page.getByText("your text: 380,000 characters").waitFor();
     await page.getByLabel("your text").fill("hello world, how are you today?\n".repeat(300));
     await page.getByLabel("tokens").selectOption("word");
     await page.getByLabel("heads").fill("0");
@@ -184,6 +203,29 @@ inBrowser("playground/page", (test, open) => {
     const sample = () => page.textContent(".writing .page");
     await until(async () => (await sample())?.startsWith("hello") ?? false, "the prompt is used");
     assert.equal(errors, []);
+  });
+
+  test("many runs started in a row leave the last one, and one worker that trains", async () => {
+    const { page, errors } = await open(server.url + FAST);
+    await waitForStep(page, 1);
+    const restart = page.locator("#transport").getByRole("button", { name: "Start over" });
+    for (let i = 0; i < 8; i++) await restart.click();
+    const countWorkers = () =>
+      page.workers().filter((worker) => worker.url().endsWith("train-worker.js")).length;
+    await until(() => countWorkers() === 1, "the other workers have ended");
+    const step = await getStep(page);
+    await until(async () => (await getStep(page)) !== step, "it trains");
+    assert.equal(errors, []);
+  });
+
+  test("the code of lessons has no globals of Node", () => {
+    const file = readdirSync(site.folder, { recursive: true })
+      .map(String)
+      .find((name) => name.endsWith("lessons.json"));
+    const lessons = JSON.parse(readFileSync(join(site.folder, String(file)), "utf8"));
+    assert.is(lessons.length, 15);
+    for (const { name, code } of lessons)
+      assert.not.match(code, /(?<![\w.$"'`])(process|Buffer|require|setImmediate)[.([]/, name);
   });
 
   test("the attention, autograd and lesson views", async () => {

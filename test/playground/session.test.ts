@@ -75,6 +75,25 @@ test("the page takes the same steps as the program, bit for bit", async () => {
     assert.equal(own[name].data(), w.data(), name);
 });
 
+test("training that is continued during the last sample goes on, and a new sample replaces it", async () => {
+  const run = startRun(settings, "names", text);
+  const samples: SampleText[] = [];
+  const emit: Emit = (event, data) => {
+    if (event !== "sample") return;
+    const sample = data as SampleText;
+    samples.push(sample);
+    if (sample.step === 2 && !sample.isDone) session.setMaxIters(4);
+    if (sample.step === 4 && samples.at(-2)?.step === 2) void session.sample();
+  };
+  const session = new Session(run, emit, nextTask);
+  session.setMaxIters(2);
+  await session.train();
+  await session.sample();
+  assert.is(run.state.step, 4);
+  const complete = samples.filter(({ isDone, step }) => isDone && step === 4);
+  assert.is(complete.length, 1, "each sample replaces the one before");
+});
+
 test("the program reads, samples and resumes the files of the page", async () => {
   const run = startRun(settings, "names", text);
   const session = new Session(run, () => {}, nextTask);

@@ -1,9 +1,10 @@
-// Files that are dropped anywhere on the page: a text to train on, or a run to open.
+// Files and text that are dropped anywhere on the page: a text to train on, or a run to open.
 
 import { isRunFile } from "./run-upload.ts";
 
 export interface DropActions {
-  openText(file: File): Promise<void>;
+  /** Receives a file, or text that was dragged from elsewhere. */
+  openText(text: File | string): Promise<void> | void;
   openRun(files: Iterable<File>): Promise<void>;
 }
 
@@ -13,23 +14,35 @@ const MAX_FILES = 1000;
 export function listenToDrops(actions: DropActions): void {
   const mark = (isOver: boolean) => document.body.classList.toggle("drop-target", isOver);
   document.addEventListener("dragover", (event) => {
+    if (isForField(event)) return;
     event.preventDefault();
     mark(true);
   });
   document.addEventListener("dragleave", ({ relatedTarget }) => mark(relatedTarget !== null));
   document.addEventListener("drop", async (event) => {
+    if (isForField(event)) return;
     event.preventDefault();
     mark(false);
     // the entries must be taken now: afterwards the list is empty
     const items = [...(event.dataTransfer?.items ?? [])];
+    const text = event.dataTransfer?.getData("text/plain");
     const entries = items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
     const files: File[] = [];
     for (const entry of entries) await collect(entry, files);
     const [first] = files;
-    if (!first) return;
+    if (!first) {
+      if (text) await actions.openText(text);
+      return;
+    }
     const isRun = files.length > 1 || isRunFile(first);
     await (isRun ? actions.openRun(files) : actions.openText(first));
   });
+}
+
+/** Returns true for text over a field, which the browser itself inserts. */
+function isForField({ dataTransfer, target }: DragEvent): boolean {
+  const isField = target instanceof Element && target.matches("input, textarea");
+  return isField && !dataTransfer?.types.includes("Files");
 }
 
 /** Adds the files of an entry, with their paths below it, to `files`. */

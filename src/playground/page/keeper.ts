@@ -13,7 +13,8 @@ export class Keeper {
   #savedStep = -1;
   #step = 0;
   #nextTime = performance.now() + SAVE_INTERVAL;
-  #isSaving = false;
+  /** The run that is being saved. */
+  #saving: CurrentRun | null = null;
   #state: Progress["state"] = "training";
 
   constructor(getRun: () => CurrentRun | null) {
@@ -54,8 +55,9 @@ export class Keeper {
 
   /** Saves the run in the slot of the page's own. A browser without storage is not an error. */
   async #saveQuietly(): Promise<void> {
-    if (this.#isSaving || this.#step === this.#savedStep || this.#step === 0) return;
-    this.#isSaving = true;
+    const run = this.#getRun();
+    if (this.#step === this.#savedStep || this.#step === 0 || this.#saving === run) return;
+    this.#saving = run; // a worker that has been replaced does not answer
     const start = performance.now();
     try {
       this.#savedStep = await this.#save("current");
@@ -64,7 +66,7 @@ export class Keeper {
     }
     const end = performance.now();
     this.#nextTime = end + Math.max(SAVE_INTERVAL, SAVE_PATIENCE * (end - start));
-    this.#isSaving = false;
+    if (this.#saving === run) this.#saving = null;
   }
 
   async #save(slot: Slot): Promise<number> {

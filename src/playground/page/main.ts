@@ -1,12 +1,14 @@
 // The entry point of the playground: four views in tabs. A view is created when its tab is first
 // shown, and its code is loaded then.
 
+import "./locale.ts";
 import { formatLink, parseLink } from "../link.ts";
 import { defaultSettings, type Settings } from "../settings.ts";
 import { keepOffline, registerServiceWorker } from "./offline.ts";
 import { showNotice } from "./status.ts";
 import { createTabs } from "./tabs.ts";
 import { TrainView } from "./train-view.ts";
+import { prepareTrainer } from "./trainer.ts";
 
 let problem = "";
 
@@ -21,6 +23,7 @@ function readLink(): Settings | null {
 
 async function start(): Promise<void> {
   if (await registerServiceWorker()) return; // the page is loaded again
+  prepareTrainer();
   const linked = readLink();
   const view = new TrainView(linked ?? defaultSettings);
   createTabs({

@@ -26,6 +26,15 @@ export async function readSlot(slot: Slot): Promise<Uint8Array<ArrayBuffer> | nu
 
 /** Replaces the archive in a slot. Throws if the browser has no storage, or if it is full. */
 export async function writeSlot(slot: Slot, archive: Uint8Array<ArrayBuffer>): Promise<void> {
+  try {
+    await replaceFile(slot, archive);
+  } catch (error) {
+    if ((error as Error).name !== "QuotaExceededError") throw error;
+    throw new Error("The browser's storage is full. Download keeps the run as files.");
+  }
+}
+
+async function replaceFile(slot: Slot, archive: Uint8Array<ArrayBuffer>): Promise<void> {
   // WebKitGTK has none, nor has a page from http:
   if (!navigator.storage?.getDirectory)
     throw new Error("This browser has no storage for runs. Download keeps them as files.");

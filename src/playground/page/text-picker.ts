@@ -7,6 +7,8 @@ import type { TextName } from "../settings.ts";
 
 /** The longest text in bytes. It is kept in memory several times, as text and as tokens. */
 const MAX_BYTES = 20 * 2 ** 20;
+/** The number of characters from which on a text makes the text area slow. */
+const MAX_SHOWN = 200_000;
 const EXCERPT = 160;
 
 interface OwnText {
@@ -58,6 +60,12 @@ export class TextPicker {
       this.#describe();
       onChange();
     });
+    this.#area.addEventListener("paste", (event) => {
+      const text = event.clipboardData?.getData("text/plain") ?? "";
+      if (text.length < MAX_SHOWN) return;
+      event.preventDefault();
+      this.openText(text);
+    });
     const choose = element("label", { class: "button" }, file, "Open a file");
     this.#own = element(
       "div",
@@ -92,8 +100,7 @@ export class TextPicker {
     if (own) {
       this.#ownText = own;
       this.#used = own.text;
-      // a long text would make the text area slow
-      this.#area.value = own.text.length < 200_000 ? own.text : "";
+      this.#area.value = own.text.length < MAX_SHOWN ? own.text : "";
     }
     this.#show(name);
   }
@@ -138,17 +145,29 @@ export class TextPicker {
   /** Selects the text in a file. */
   async open(file: File): Promise<void> {
     try {
-      if (file.size > MAX_BYTES)
-        throw new Error(`${file.name} has more than ${MAX_BYTES / 2 ** 20} MB`);
-      const bytes = await file.arrayBuffer();
-      const text = decode(file.name, bytes);
-      const used = this.#used;
-      this.select("own", { name: file.name, text });
-      this.#used = used;
-      this.#onChange();
+      checkSize(file.name, file.size);
+      this.#use({ name: file.name, text: decode(file.name, await file.arrayBuffer()) });
     } catch (error) {
       this.#fail(error as Error);
     }
+  }
+
+  /** Selects a text that was pasted or dropped. */
+  openText(text: string): void {
+    try {
+      checkSize("the text", text.length);
+      this.#use({ name: "your text", text: toUnixLines(text) });
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+  }
+
+  /** Selects another text of the user, which no run has used yet. */
+  #use(own: OwnText): void {
+    const used = this.#used;
+    this.select("own", own);
+    this.#used = used;
+    this.#onChange();
   }
 
   #fail({ message }: Error): void {
@@ -162,9 +181,20 @@ function excerptOf(name: TextName, text: string): string {
   return `${name === "names" ? start.replaceAll("\n", "  ") : start}…`;
 }
 
+function checkSize(name: string, size: number): void {
+  if (size > MAX_BYTES)
+    throw new Error(
+      `${name} has more than ${MAX_BYTES / 2 ** 20} MB, the most that a page trains on`,
+    );
+}
+
+function toUnixLines(text: string): string {
+  return text.replaceAll("\r\n", "\n");
+}
+
 function decode(name: string, bytes: ArrayBuffer): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes).replaceAll("\r\n", "\n");
+    return toUnixLines(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     throw new Error(`${name} is not a text in UTF-8`);
   }

@@ -29,10 +29,10 @@ export class TrainView {
   readonly #files: FilesCard;
   readonly #keeper: Keeper;
   #current: CurrentRun | null = null;
+  /** The worker of a run that is being started or opened. */
+  #opening: Trainer | null = null;
   #progress: Progress | null = null;
   #speed = 0;
-  /** The number of runs that have been started or opened. */
-  #count = 0;
   /** The files of a model that was opened without a text. */
   #untrained: RunFiles | null = null;
 
@@ -63,7 +63,8 @@ export class TrainView {
       copyLink: () => navigator.clipboard.writeText(this.#link),
     });
     listenToDrops({
-      openText: (file) => this.#texts.open(file),
+      openText: (text) =>
+        typeof text === "string" ? this.#texts.openText(text) : this.#texts.open(text),
       openRun: (files) =>
         this.openFiles(files).catch((error) => this.#files.show(error.message, true)),
     });
@@ -151,7 +152,7 @@ export class TrainView {
 
   /**
    * Opens a run in a new worker, which replaces the last one. Returns false, and leaves the last
-   * run as it is, if `open` returns null or throws.
+   * run as it is, if `open` returns null or throws. Never resolves if another run is opened before.
    */
   async #begin(open: (trainer: Trainer) => Promise<RunInfo | null>): Promise<boolean> {
     const events: { [K in keyof Events]: (data: Events[K]) => void } = {
@@ -160,16 +161,17 @@ export class TrainView {
       sample: (sample) => trainer === this.#current?.trainer && this.#writing.show(sample),
       failure: ({ message }) => showNotice(message),
     };
+    this.#opening?.end();
     const trainer: Trainer = new Trainer(events);
-    const number = ++this.#count;
+    this.#opening = trainer;
     let info: RunInfo | null = null;
     try {
       info = await open(trainer);
     } finally {
-      if (!info || number !== this.#count) trainer.end();
+      if (this.#opening === trainer) this.#opening = null;
+      if (!info) trainer.end();
     }
     if (!info) return false;
-    if (number !== this.#count) return true; // another run has been started since
     this.#current?.trainer.end();
     this.#current = { trainer, info };
     this.#untrained = null;

@@ -25,11 +25,11 @@ function emit<K extends keyof Events>(event: K, data: Events[K]): void {
 
 /** Resolves after the messages that are waiting have been received. */
 const channel = new MessageChannel();
-let resume = () => {};
-channel.port1.onmessage = () => resume();
+const waiting: (() => void)[] = [];
+channel.port1.onmessage = () => waiting.shift()?.();
 function nextTask(): Promise<void> {
   return new Promise((resolve) => {
-    resume = resolve;
+    waiting.push(resolve);
     channel.port2.postMessage(null);
   });
 }

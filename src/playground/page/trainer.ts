@@ -9,6 +9,18 @@ interface PendingCall {
   reject(error: Error): void;
 }
 
+let prepared: Worker | null = null;
+
+/** Starts the worker of the next Trainer, which loads while the page is built. */
+export function prepareTrainer(): void {
+  prepared = createWorker();
+}
+
+function createWorker(): Worker {
+  const address = new URL("train-worker.js", import.meta.url);
+  return new Worker(address, { type: "module", name: "tinybard" });
+}
+
 export class Trainer {
   readonly #worker: Worker;
   readonly #pending = new Map<number, PendingCall>();
@@ -16,10 +28,8 @@ export class Trainer {
 
   /** Starts a worker. `listeners` receive its events. */
   constructor(listeners: Listeners) {
-    this.#worker = new Worker(new URL("train-worker.js", import.meta.url), {
-      type: "module",
-      name: "tinybard",
-    });
+    this.#worker = prepared ?? createWorker();
+    prepared = null;
     this.#worker.onmessage = ({ data }) => {
       if (data.event) {
         listeners[data.event as keyof Events](data.data as never);

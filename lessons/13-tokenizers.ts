@@ -120,10 +120,9 @@ function isPrintable(byte: string): boolean {
 
 /** Formats tokens for display, separated by "|". */
 function format(tokens: readonly string[]): string {
-  const decoder = new TextDecoder();
   const toByte = (character: string) => character.charCodeAt(0);
-  const text = tokens.map((token) => decoder.decode(Uint8Array.from(token, toByte))).join("|");
-  return text.replaceAll(" ", "␣").replaceAll("\n", "⏎");
+  const toText = (token: string) => new TextDecoder().decode(Uint8Array.from(token, toByte));
+  return tokens.map(toText).join("|").replaceAll(" ", "␣").replaceAll("\n", "⏎");
 }
 
 export async function lesson() {

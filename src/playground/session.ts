@@ -40,8 +40,7 @@ export class Session {
   #tokensPerSecond = 0;
   #lastReport = 0;
   #nextSample = 0;
-  /** The number of samples that have been begun. */
-  #samples = 0;
+  #samples = 0; // that have been begun
   #loss: number;
 
   /** `nextTask` resolves after the messages that are waiting have been received. */
@@ -140,7 +139,7 @@ export class Session {
     const { step, evaluate } = this.#prepare();
     do {
       while (!this.#isPaused) {
-        if (run.state.step > 0) await this.#evaluateIfDue(evaluate); // at 0, the first step is first
+        if (run.state.step > 0) await this.#evaluateIfDue(evaluate); // the first step is earlier
         if (!this.#isTraining) break;
         this.#takeStep(step);
         const now = performance.now();

@@ -31,8 +31,8 @@ export class ModelView {
   #run: CurrentRun | null = null;
   #shown: Inspection | null = null;
   #timer = 0;
-  /** The run that is being asked. A worker that has been replaced does not answer. */
-  #asked: CurrentRun | null = null;
+  /** The run that computes for this view. A worker that has been replaced does not answer. */
+  #busy: CurrentRun | null = null;
   #isUpdating = false;
 
   constructor(root: HTMLElement, getRun: () => CurrentRun | null) {
@@ -80,13 +80,13 @@ export class ModelView {
   /** Shows what the model makes of the text at this step. The selected token stays. */
   async #update(): Promise<void> {
     const run = this.#getRun();
-    if (!run || this.#asked === run) return;
+    if (!run || this.#busy === run) return;
     if (run !== this.#run) {
       this.#run = run;
       this.#area.value = examples[run.info.settings.text] ?? run.info.text?.slice(0, 24) ?? "";
     }
     const text = this.#area.value;
-    this.#asked = run;
+    this.#busy = run;
     try {
       const inspection = await run.trainer.call("inspect", { text });
       this.#error.textContent = "";
@@ -94,7 +94,7 @@ export class ModelView {
     } catch (error) {
       this.#error.textContent = (error as Error).message;
     }
-    if (this.#asked === run) this.#asked = null;
+    if (this.#busy === run) this.#busy = null;
     if (this.#area.value !== text) void this.#update();
   }
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { canInterrupt, interrupt } from "../support/platform.js";
+import { canTest, isWindows } from "../support/platform.js";
 
 const test = suite("cli/output");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-output-"));
@@ -80,13 +80,14 @@ test("an output that is closed from the beginning ends training as well", async 
 });
 
 test("Ctrl-C that ends the reader first still saves", async () => {
-  if (!canInterrupt("SIGINT")) return;
+  const reason = "on Windows, the program that sends it starts too late";
+  if (!canTest(!isWindows, "Ctrl-C after stdout was closed", reason)) return;
   let isSent = false;
   const { code, err } = await run(train("pipeline", ...endless), {
     start: (child) => {
       closeAfter(child, /^iter 20\//m);
       child.stderr?.on("data", (chunk) => {
-        if (/stdout was closed/.test(chunk) && !isSent) isSent = interrupt(child, "SIGINT");
+        if (/stdout was closed/.test(chunk) && !isSent) isSent = child.kill("SIGINT");
       });
     },
   });

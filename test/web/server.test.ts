@@ -26,6 +26,7 @@ import {
   send,
   sendBytes,
 } from "../support/http.js";
+import { canTest, isWine } from "../support/platform.js";
 
 const test = suite("web/server");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-web-"));
@@ -356,7 +357,9 @@ test("a client that reads nothing does not slow the server down", async () => {
     (received) => countRows(received) >= 1e5,
   );
   assert.is(countRows(events), 1e5);
-  assert.ok(performance.now() - start < 10_000);
+  const seconds = (performance.now() - start) / 1000;
+  if (canTest(!isWine, "the time in which 100,000 rows arrive", "Wine slows down sockets"))
+    assert.ok(seconds < 10, `${seconds} s`);
   idleClient.destroy();
   rmSync(run, { recursive: true });
 });

@@ -130,6 +130,7 @@ async function compile(name, sources) {
   const tree = makeTree(sources);
   const objects = {};
   try {
+    await runClang(null, {}, options); // loads the compiler: without this, it prints its progress
     for (const unit of listUnits(sources)) {
       const object = unit.replaceAll("/", "_").replace(/cpp$/, "o");
       const result = await runClang(["clang++", ...flags, "-c", unit, "-o", object], tree, options);

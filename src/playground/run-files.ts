@@ -59,7 +59,10 @@ export async function openFiles(files: RunFiles, other?: NamedText): Promise<Pag
     );
   const recorded = resolveConfig("config.json", json);
   if (recorded.loraRank !== undefined)
-    throw new UsageError("run: holds LoRA adapters, which the page does not support");
+    throw new UsageError(
+      "run: holds LoRA adapters without their base; open a run with merged weights, " +
+        "which tinybard train --init-from DIR --max-iters 0 makes",
+    );
   const tokenizerPath = findFile(files, "tokenizer.json", folder);
   if (!tokenizerPath) throw new UsageError("run: tokenizer.json is missing among the files");
   const tokenizer = tokenizerFromJSON(parseJSON(files, tokenizerPath));

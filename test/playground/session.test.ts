@@ -193,6 +193,10 @@ test("damaged and foreign files are errors that name the file", async () => {
   await expectError(setConfig({ nEmbd: 32 }), /^model.safetensors: h.0.* has shape .*, expected/);
   await expectError(setConfig({ nEmbd: 1e6, nHead: 1 }), /million parameters, expected at most/);
   await expectError(setConfig({ nLayer: 2 }), /missing/);
+  await expectError(
+    setConfig({ loraRank: 2, initFrom: "base" }),
+    /LoRA adapters without their base.* --init-from DIR --max-iters 0/,
+  );
   await expectError(set("last/state.json", '{"step":-1}'), /step is -1/);
   await expectError(set("tokenizer.json", "{}"), /tokenizer/);
   await expectError(set("last/model.safetensors", "not tensors"), /^model.safetensors: header has/);

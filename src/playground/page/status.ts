@@ -19,6 +19,13 @@ export function showNotice(message: string): void {
   notice.hidden = message === "";
 }
 
+/** Shows an error of training, and what helps if a page has used up its memory, at most 4 GB. */
+export function showFailure(message: string): void {
+  const isMemoryFull = message.startsWith("out of memory");
+  const advice = isMemoryFull ? ". Start over with a smaller batch, context or width." : "";
+  showNotice(message + advice);
+}
+
 export function showDevice({ device, threads, reason }: DeviceReport): void {
   const names: Record<string, string> = { wasm: "WebAssembly", ts: "JavaScript" };
   const count = threads > 1 ? `, ${threads} threads` : "";

@@ -10,7 +10,7 @@ import { LossView } from "./loss.ts";
 import { PendingSettings } from "./pending.ts";
 import { readRunFiles } from "./run-upload.ts";
 import { immediate, SettingsForm } from "./settings-form.ts";
-import { announce, find, showDevice, showNotice } from "./status.ts";
+import { announce, find, showDevice, showFailure, showNotice } from "./status.ts";
 import { TextPicker } from "./text-picker.ts";
 import { type CurrentRun, Trainer } from "./trainer.ts";
 import { Transport } from "./transport.ts";
@@ -159,7 +159,7 @@ export class TrainView {
       ready: (report) => showDevice(report),
       progress: (progress) => trainer === this.#current?.trainer && this.#showProgress(progress),
       sample: (sample) => trainer === this.#current?.trainer && this.#writing.show(sample),
-      failure: ({ message }) => showNotice(message),
+      failure: ({ message }) => showFailure(message),
     };
     this.#opening?.end();
     const trainer: Trainer = new Trainer(events);

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { addonOf } from "#src/backend/platform/node.js";
+import { isWine } from "../support/wine.js";
 
 const test = suite("simd");
 const addon = addonOf("cpu");
@@ -78,10 +79,8 @@ function define(chosen: string): void {
       const why = unavailable.includes(simd)
         ? "this processor does not have it"
         : "expected avx512, avx2, neon or scalar";
-      assert.match(
-        error,
-        `device cpu is not available: no C++ addon: TINYBARD_SIMD is ${simd}: ${why}`,
-      );
+      assert.ok(error.startsWith("device cpu is not available: no C++ addon: "), error);
+      assert.match(error, `: TINYBARD_SIMD is ${simd}: ${why}`); // of each file that was tried
       assert.ok(error.endsWith(reason));
       assert.is(auto, hasWasm ? "wasm" : "ts");
     }
@@ -90,8 +89,9 @@ function define(chosen: string): void {
   for (const simd of available)
     if (simd !== chosen)
       test(`the kernel tests pass on ${simd}`, () => {
-        const files = ["kernels", "threads", "vecmath"].map((name) => `backend/${name}.test`);
-        files.push("ops/causality.test", "ops/special-values.test");
+        const all = ["backend/kernels", "backend/threads", "backend/vecmath", "ops/causality"];
+        const names = isWine ? all.slice(0, 1) : [...all, "ops/special-values"]; // Wine takes long
+        const files = names.map((name) => `${name}.test`);
         const output = runNode(simd, join(here, "../run.js"), ...files, "--device", "cpu");
         assert.match(output, /^[1-9]\d* passed, 0 failed, 0 skipped$/m);
       });

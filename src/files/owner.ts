@@ -69,6 +69,7 @@ export function isProcess(pid: number): boolean {
  * still knows.
  */
 function readStart(pid: number): string | null {
+  if (process.platform === "win32") return null; // Wine shows the processes of Linux in /proc
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, "latin1");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3, the state

@@ -9,13 +9,15 @@ import * as assert from "uvu/assert";
 import { candidateFiles } from "#src/backend/platform/files.js";
 import { inBrowser } from "../support/browser.js";
 import { bundle, serveFiles } from "../support/bundle.js";
+import { isWine } from "../support/platform.js";
 import type { Functions } from "./page.js";
 import { run } from "./program.js";
 
 const hosts = tinybard.devices().filter(({ name }) => ["ts", "wasm"].includes(name));
 const modules = candidateFiles("wasm").filter((file) => basename(file).startsWith("kernels"));
 const files = new Map<string, string | Uint8Array>([
-  ...(await bundle({ page: "browser/page.js", worker: "browser/worker.js" })),
+  // in Wine, esbuild is the program for Linux, and there is no browser either
+  ...(isWine ? [] : await bundle({ page: "browser/page.js", worker: "browser/worker.js" })),
   ...modules.map((file): [string, Uint8Array] => [basename(file), readFileSync(file)]),
 ]);
 

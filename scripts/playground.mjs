@@ -14,9 +14,15 @@ const { values } = parseArgs({
     "build-only": { type: "boolean", default: false },
   },
 });
-const bytes = await buildSite(values.out);
-console.log(`built ${join(values.out, "index.html")}, ${(bytes / 1e6).toFixed(1)} MB in all`);
-if (!values["build-only"]) {
-  const { url } = await serve(values.out, Number(values.port));
-  console.log(`playground: ${url}`);
+try {
+  const bytes = await buildSite(values.out);
+  console.log(`built ${join(values.out, "index.html")}, ${(bytes / 1e6).toFixed(1)} MB in all`);
+  if (!values["build-only"]) {
+    const { url } = await serve(values.out, Number(values.port));
+    console.log(`playground: ${url}`);
+  }
+} catch (error) {
+  const advice = error.code === "EADDRINUSE" ? "; choose another one with --port" : "";
+  console.error(`playground: ${error.message}${advice}`);
+  process.exitCode = 1;
 }

@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { basename, join, relative } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { loadCorpus } from "../../dist/data/corpus.js";
@@ -22,8 +22,17 @@ const shared = {
   logLevel: "warning",
 };
 
-/** Builds the playground. The project must have been compiled. Returns its size in bytes. */
-export async function buildSite(out) {
+/** The names that a built folder contains. */
+const BUILT = /^(app-[0-9a-f]{10}|icon\.svg|index\.html|service-worker\.js)$/;
+
+/**
+ * Builds the playground into a folder, which is replaced. The project must have been compiled.
+ * Returns its size in bytes. Throws if the folder contains other files.
+ */
+export async function buildSite(folder) {
+  const out = resolve(folder); // without a slash at the end
+  const other = fs.existsSync(out) && fs.readdirSync(out).find((name) => !BUILT.test(name));
+  if (other) throw new Error(`${out}: contains ${other}, expected no folder or an earlier build`);
   const work = `${out}.tmp`; // replaces the folder when it is complete
   fs.rmSync(work, { recursive: true, force: true });
   fs.mkdirSync(work, { recursive: true });

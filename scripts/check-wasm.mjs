@@ -7,7 +7,15 @@
 // selects the Node program that builds them.
 
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, run } from "./compile.mjs";
@@ -15,7 +23,8 @@ import { defaultModules, moduleFiles } from "./wasm.mjs";
 
 const requested = process.argv.slice(2);
 const names = requested.length > 0 ? requested : defaultModules;
-const copy = mkdtempSync(join(tmpdir(), "tinybard-wasm-"));
+// the real path, because on macOS tmpdir() is a link, and wasm.mjs compares its path with its URL
+const copy = realpathSync(mkdtempSync(join(tmpdir(), "tinybard-wasm-")));
 let compared = 0;
 
 /** Compares a module with its second build. */

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "./compile.mjs";
 
-/** The version of Node that the tests run in: the oldest that tinybard supports. */
+/** The version of Node that the tests run in, of the oldest line that tinybard supports. */
 const version = "20.20.2";
 
 /** Returns the Node program of a platform, such as win-x64, which is downloaded into `folder`. */

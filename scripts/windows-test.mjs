@@ -16,7 +16,7 @@ const runNode = await installWindowsNode();
 
 const devices = `import { devices } from "./dist/index.js";
 console.log(process.platform, process.arch, process.version);
-for (const { name, available, detail } of devices()) console.log(name, available, detail);`;
+for (const { name, available, reason } of devices()) console.log(name, available, reason);`;
 const check = runNode(["--input-type=module", "-e", devices]);
 process.stdout.write(check.output);
 if (!/^cpu true/m.test(check.output)) throw new Error("the addon does not load in Windows");

@@ -138,15 +138,18 @@ function describe(source: WasmSource): string {
 
 /** Starts a worker thread; resolves when it runs. */
 function startWorker(task: WorkerTask): Promise<void> {
-  const script = `onmessage = ({ data }) => { postMessage(null); (${serve})(data); };`;
+  // without onmessageerror, memory that it cannot receive would leave the promise pending
+  const script = `
+    onmessageerror = () => { throw new Error("it cannot receive shared memory"); };
+    onmessage = ({ data }) => { postMessage(null); (${serve})(data); };`;
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   const worker = new browser.Worker(url);
-  return new Promise((resolve, reject) => {
-    worker.onmessage = () => {
-      URL.revokeObjectURL(url);
-      resolve();
-    };
-    worker.onerror = ({ message }) => reject(new Error(`the worker did not start: ${message}`));
+  const started = new Promise<void>((resolve, reject) => {
+    worker.onmessage = () => resolve();
+    // the error of a worker that a content security policy forbids has no message
+    worker.onerror = ({ message = "worker-src must allow blob:" }) =>
+      reject(new Error(`a worker did not start: ${message}`));
     worker.postMessage(task);
   });
+  return started.finally(() => URL.revokeObjectURL(url));
 }

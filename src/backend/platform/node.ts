@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { isMainThread, Worker } from "node:worker_threads";
@@ -61,7 +61,11 @@ export function fileOf(name: string): string | undefined {
 /** The build command of each addon. */
 const sources = {
   cpu: { what: "C++ addon", fix: rebuildCommand() },
-  wasm: { what: "WebAssembly module", fix: buildCommand("build:wasm", "wasm.mjs") },
+  wasm: {
+    what: "WebAssembly module",
+    // the package has neither the script nor the compiler
+    fix: isDependency ? "install a package made by npm pack" : "npm run build:wasm",
+  },
   cuda: { what: "CUDA addon", fix: buildCommand("build:cuda", "cuda.cjs") },
   "cuda-emulator": {
     what: "CUDA emulator",
@@ -96,6 +100,7 @@ function load(name: AddonName): Addon | string {
 
 /** Returns the reason if there are no files to load. */
 function describeMissing(name: AddonName): string {
+  if (name === "wasm" && isDependency) return "the package contains none";
   if (name === "cpu" && isDependency)
     return `the package contains none for ${process.platform}-${process.arch}`;
   const log = join(root, "build", "install.log"); // of the build at installation
@@ -132,7 +137,7 @@ function loadModule(file: string): WasmAddon {
   const isNode20 = process.versions.node.startsWith("20.");
   if (isNode20) setFlagsFromString("--experimental-wasm-relaxed-simd");
   const bytes = readFileSync(file);
-  const isRelaxed = file.includes("-relaxed");
+  const isRelaxed = basename(file).includes("-relaxed");
   const addressBits = file.endsWith("64.wasm") ? 64 : 32;
   if (!WebAssembly.validate(bytes)) throw new Error(`Node ${process.version} cannot run ${file}`);
   const module = new WebAssembly.Module(bytes);

@@ -32,6 +32,7 @@ export class Graphs {
   /** Captures all calls from now on. Discards a capture in progress. */
   begin(): void {
     if (this.#current) this.#release(this.#current);
+    this.#current = null; // in case that the module has no memory left
     this.#native.beginCapture();
     this.#current = { handle: 0, buffers: new Set(), freed: new Set(), token: null };
     this.#graphs.add(this.#current);

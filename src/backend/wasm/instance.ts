@@ -80,7 +80,7 @@ export function instantiate(
     signatures,
     interfaceVersion: INTERFACE_VERSION,
     simd,
-    beginCapture: () => graphs.begin(),
+    beginCapture: () => guard(native, () => graphs.begin()),
     endCapture: () => graphs.end(),
     replay(graph: CapturedGraph) {
       const handle = graphs.handleToReplay(graph);
@@ -120,7 +120,9 @@ function makeInstance(module: CompiledModule, memory: SharedMemory): ModuleExpor
   const env = {
     memory,
     throwOutOfMemory(bytes: number) {
-      throw new RangeError(`out of memory: a kernel requested ${bytes} bytes of workspace`);
+      // 0: a worker thread has requested them
+      const size = bytes > 0 ? `${bytes} bytes of` : "too much";
+      throw new RangeError(`out of memory: a kernel requested ${size} workspace`);
     },
   };
   return new WebAssembly.Instance(module, { env }).exports as ModuleExports;

@@ -28,8 +28,9 @@ export class ModuleMemory {
   readonly #collector: FinalizationRegistry<Place>;
   readonly #collectGarbage: () => void;
   /**
-   * An untouched array buffer of the size of each buffer. It takes no memory, but V8 counts it:
-   * else it would see only small objects, and not collect them.
+   * An untouched array buffer of the size of each large buffer. The system gives it little memory,
+   * none if it is larger than what malloc() recycles, but V8 counts it: else it would see only
+   * small objects, and not collect them.
    */
   readonly #visible = new WeakMap<object, ArrayBuffer>();
   #whole: ArrayBuffer;

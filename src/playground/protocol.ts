@@ -64,7 +64,7 @@ export interface Events {
 export interface DeviceReport {
   device: string;
   threads: number;
-  /** Why it is not a faster one; empty if it is the fastest. */
+  /** The reason why it is not a faster one; empty if it is the fastest. */
   reason: string;
 }
 

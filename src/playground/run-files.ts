@@ -130,14 +130,7 @@ function findText(files: RunFiles, folder: string, data = ""): NamedText | null 
   const path = files.has(folder + name) ? folder + name : texts.length === 1 ? texts[0] : null;
   if (!path) return null;
   const text = new TextDecoder().decode(getFile(files, path));
-  return {
-    name:
-      path
-        .split("/")
-        .at(-1)
-        ?.replace(/\.txt$/, "") ?? path,
-    text,
-  };
+  return { name: path.replace(/^.*\//, "").replace(/\.txt$/, ""), text };
 }
 
 /** Reads a state.json. Loose weights have none: their training begins at step 0. */

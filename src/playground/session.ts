@@ -16,7 +16,7 @@ import type { PageRun } from "./start.ts";
 const REPORT_INTERVAL = 150;
 const SAMPLE_INTERVAL = 2000;
 /** Samples wait for this multiple of the time that the last one took. */
-const SAMPLE_PATIENCE = 10;
+const MIN_SAMPLE_RATIO = 10;
 
 export type Emit = <K extends keyof Events>(event: K, data: Events[K]) => void;
 
@@ -131,7 +131,7 @@ export class Session {
       return number === this.#samples;
     });
     const end = performance.now();
-    this.#nextSample = end + Math.max(SAMPLE_INTERVAL, SAMPLE_PATIENCE * (end - start));
+    this.#nextSample = end + Math.max(SAMPLE_INTERVAL, MIN_SAMPLE_RATIO * (end - start));
   }
 
   async #loop(): Promise<void> {

@@ -74,7 +74,7 @@ const shared = {
   seed: 1337,
 } as const;
 
-/** The sizes of models to begin with. "small" has the sizes of the program's preset laptop. */
+/** The sizes of models to begin with. "small" has those of the program's preset lecture-0.2m. */
 export const presets = {
   tiny: {
     ...shared,

@@ -8,11 +8,11 @@ import type { DeviceReport } from "../protocol.ts";
 export async function prepareDevice(): Promise<DeviceReport> {
   const find = (name: string) => new URL(name, globalThis.location.href);
   try {
+    // makes it the default device
     const threads = await loadWasm({
       relaxed: find("kernels-relaxed.wasm"),
       plain: find("kernels.wasm"),
     });
-    setDefaultDevice("wasm");
     return { device: "wasm", threads, reason: "" };
   } catch (error) {
     setDefaultDevice("ts");

@@ -7,7 +7,7 @@ export interface FilesActions {
   openSaved(): Promise<void>;
   download(): Promise<void>;
   open(files: Iterable<File>): Promise<void>;
-  copyLink(): Promise<void>;
+  getLink(): string;
 }
 
 export class FilesCard {
@@ -16,7 +16,9 @@ export class FilesCard {
   constructor(root: HTMLElement, actions: FilesActions) {
     const save = async () => this.show(await actions.save());
     const copy = async () => {
-      await actions.copyLink();
+      // a page from http: has no clipboard
+      if (!navigator.clipboard) throw new Error("Copy the address of the page: it is the link.");
+      await navigator.clipboard.writeText(actions.getLink());
       this.show("The link is on the clipboard. It has the settings, not the model or your text.");
     };
     root.append(

@@ -6,7 +6,7 @@ import type { CurrentRun } from "./trainer.ts";
 
 /** The shortest time between two automatic saves, in ms, and in relation to the time of one. */
 const SAVE_INTERVAL = 10_000;
-const SAVE_PATIENCE = 30;
+const MIN_SAVE_RATIO = 30;
 
 export class Keeper {
   readonly #getRun: () => CurrentRun | null;
@@ -65,7 +65,7 @@ export class Keeper {
       // private windows have no storage
     }
     const end = performance.now();
-    this.#nextTime = end + Math.max(SAVE_INTERVAL, SAVE_PATIENCE * (end - start));
+    this.#nextTime = end + Math.max(SAVE_INTERVAL, MIN_SAVE_RATIO * (end - start));
     if (this.#saving === run) this.#saving = null;
   }
 

@@ -1,7 +1,7 @@
 // Registers the service worker, which makes the page work offline and gives it threads.
 
 /** The longest time that the page waits for the service worker before it starts, in ms. */
-const PATIENCE = 900;
+const MAX_WAIT = 900;
 const RELOADED = "tinybard-reloaded";
 
 /**
@@ -30,7 +30,7 @@ function isControlled(): Promise<boolean> {
   const container = navigator.serviceWorker;
   if (container.controller) return Promise.resolve(true);
   return new Promise((resolve) => {
-    setTimeout(() => resolve(false), PATIENCE);
+    setTimeout(() => resolve(false), MAX_WAIT);
     container.addEventListener("controllerchange", () => resolve(true), { once: true });
   });
 }

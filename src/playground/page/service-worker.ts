@@ -24,7 +24,7 @@ interface Scope {
 const scope = self as unknown as Scope;
 
 /** The time after which the copy of the page is used instead of that from the network, in ms. */
-const PATIENCE = 1500;
+const MAX_WAIT = 1500;
 
 scope.addEventListener("install", (event) => {
   // the first one starts at once; a new version waits until no page uses the old one
@@ -66,9 +66,10 @@ async function answer(request: Request): Promise<Response> {
   const kept = await cache.match(isPage ? "./" : request, { ignoreSearch: isPage });
   if (kept && !isPage) return isolate(kept);
   try {
-    const signal = kept ? AbortSignal.timeout(PATIENCE) : undefined;
+    const signal = kept ? AbortSignal.timeout(MAX_WAIT) : undefined;
     const response = await fetch(request, { signal });
-    if (response.ok && !isPage) await cache.put(request, response.clone());
+    // without room in the browser's storage, the file still comes from the network
+    if (response.ok && !isPage) await cache.put(request, response.clone()).catch(() => {});
     if (response.ok || !kept) return isolate(response);
   } catch (error) {
     if (!kept) throw error;

@@ -60,7 +60,7 @@ export class TrainView {
       openSaved: () => this.#openSaved(),
       download: () => this.#keeper.download(),
       open: (files) => this.openFiles(files),
-      copyLink: () => navigator.clipboard.writeText(this.#link),
+      getLink: () => this.#link,
     });
     listenToDrops({
       openText: (text) =>

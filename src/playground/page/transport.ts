@@ -66,7 +66,7 @@ export class Transport {
     this.#bar.max = maxIters;
     this.#bar.value = step;
     this.#main.disabled = state === "untrainable";
-    if (state === this.#state && !this.#main.hidden) return;
+    if (state === this.#state) return;
     this.#state = state;
     if (state === "training") this.#setMain(icons.pause, "Pause");
     else if (state === "finished") this.#setMain(icons.play, "Train longer");

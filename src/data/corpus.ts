@@ -88,7 +88,10 @@ async function shakespeare(): Promise<Corpus> {
   const file = cachedShakespeare();
   if (!existsSync(file)) {
     const response = await fetch(SHAKESPEARE.url).catch((cause) => {
-      throw new Error(`data: cannot download Tiny Shakespeare: ${cause.cause ?? cause}`, { cause });
+      // if no address of a host answers, the error has a code but no message
+      const reason = cause.cause?.message || cause.cause?.code || cause.message;
+      const advice = "download it with another program and pass --data FILE";
+      throw new Error(`data: cannot download ${SHAKESPEARE.url}: ${reason}; ${advice}`, { cause });
     });
     const bytes = Buffer.from(await response.arrayBuffer());
     if (!response.ok || sha256(bytes) !== SHAKESPEARE.sha256)

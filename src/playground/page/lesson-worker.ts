@@ -34,8 +34,9 @@ scope.onmessage = async ({ data: { code, files } }) => {
 function link(code: string): string {
   const toAddress = (name: string) => new URL(`lessons/${name}.js`, import.meta.url).href;
   return code.replace(
-    /(\bfrom\s+|\bimport\s*\(\s*)"(tinybard|\.\/[\w-]+(?=\.js"))(?:\.js)?"/g,
-    (_, before: string, name: string) => `${before}"${toAddress(name.replace("./", ""))}"`,
+    /(\bfrom\s+|\bimport\s*\(\s*)(["'])(tinybard|\.\/[\w-]+(?=\.js\2))(?:\.js)?\2/g,
+    (_, before: string, quote: string, name: string) =>
+      `${before}${quote}${toAddress(name.replace("./", ""))}${quote}`,
   );
 }
 

@@ -219,7 +219,8 @@ export class TrainView {
 
   async #sample(): Promise<void> {
     await this.#sendSampling();
-    await this.#current?.trainer.call("sample", {});
+    const showError = ({ message }: Error) => this.#writing.showError(message);
+    await this.#current?.trainer.call("sample", {}).catch(showError);
   }
 
   #setMaxIters(maxIters: number): void {

@@ -105,7 +105,7 @@ const flagSynonyms: Readonly<Record<string, readonly string[]>> = {
   usage: ["help"],
 };
 
-/** Why there is no such option, and which one to use. */
+/** The reasons why options do not exist, and the options to use instead. */
 const explanations: Readonly<Record<string, { option: string; text: string }>> = {
   epochs: {
     option: "max-iters",

@@ -54,7 +54,7 @@ function warnOfFallback(): void {
 export interface DeviceInfo {
   name: DeviceName;
   available: boolean;
-  /** Why it is not available; empty if it is. */
+  /** The reason why it is not available; empty if it is. */
   reason: string;
   /** The number of native kernels. */
   native: number;

@@ -15,7 +15,8 @@ export const optimizer = forModels(({ preset }) => {
   const shape = `${sizes.reduce((sum, n) => sum + n)} in ${sizes.length}`;
   const lr = scalar(1e-3);
   return [
-    { kernel: "sgd", shape, args: [updated, gradients, updated, lr, 0.9, 0] },
+    { kernel: "sgd", shape, args: [updated, gradients, updated, lr, null, 0.9, 0] },
+    { kernel: "lerp", shape, args: [updated, gradients, lr, null] },
     {
       kernel: "adamw",
       shape,

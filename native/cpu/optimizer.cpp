@@ -26,8 +26,13 @@ static void forEachRange(const List& list, const F& f) {
   });
 }
 
-/** velocity = momentum velocity + dw + weightDecay w; w -= lr velocity */
-void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double weightDecay) {
+/**
+ * velocity = momentum velocity + dw + weightDecay w; w -= lr velocity. Does nothing if foundInf [1]
+ * is not null and not 0.
+ */
+void sgd(List w, List dw, List velocity, const f32* lr, const f32* foundInf, double momentum,
+         double weightDecay) {
+  if (foundInf && *foundInf != 0) return;
   const Vec rate = *lr;
   const Vec mu = (float)momentum;
   const Vec decay = (float)weightDecay;
@@ -82,6 +87,26 @@ void adamw(List w, List dw, List m, List v, List, List t, const f32* lr, const f
       square.store(vi + j, lanes);
       const Vec change = stepSize * mean / fma(sqrt(square), rootCorrection, epsilon);
       fma(decayFactor, x, -change).store(wi + j, lanes);
+    }
+  });
+}
+
+/**
+ * y += weight [1] (x - y), computed from the nearer end, so that a weight of 1 is exact. Does
+ * nothing if foundInf [1] is not null and not 0. (torch.lerp)
+ */
+void lerp(List y, List x, const f32* weight, const f32* foundInf) {
+  if (foundInf && *foundInf != 0) return;
+  const bool isNearY = *weight < 0.5f;
+  const Vec factor = isNearY ? *weight : *weight - 1;
+  forEachRange(y, [&](int64_t i, int64_t begin, int64_t end) {
+    float* yi = y[i];
+    const float* xi = x[i];
+    for (int64_t j = begin; j < end; j += Vec::width) {
+      const int64_t lanes = lanesLeft(j, end);
+      const Vec from = Vec::load(yi + j, lanes);
+      const Vec to = Vec::load(xi + j, lanes);
+      fma(factor, to - from, isNearY ? from : to).store(yi + j, lanes);
     }
   });
 }

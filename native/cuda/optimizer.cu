@@ -85,8 +85,10 @@ struct Sgd {
   }
 };
 
-/** Block i updates chunk i. lr [1] */
-__global__ void sgdStep(ParamTable table, const f32* lr, float momentum, float weightDecay) {
+/** Block i updates chunk i, unless a gradient was not finite (foundInf [1], or null). lr [1] */
+__global__ void sgdStep(ParamTable table, const f32* lr, const f32* foundInf, float momentum,
+                        float weightDecay) {
+  if (foundInf && *foundInf != 0) return;
   updateChunk(findChunk(table, blockIdx.x), Sgd{*lr, momentum, weightDecay});
 }
 
@@ -153,6 +155,28 @@ __global__ void adamwStep(ParamTable table, AdamW rule, const f32* lr, const f32
   }
   if (!isLastBlock(counter, gridDim.x)) return; // earlier, other blocks may still read t
   for (int64_t i = threadIdx.x; i < table.count; i += BLOCK_SIZE) *table.params[i].t += 1;
+}
+
+/** w += weight (dw - w), computed from the nearer end, so that a weight of 1 is exact. */
+struct Lerp {
+  float weight;
+
+  template <int W>
+  __device__ void update(const ParamBuffers& param, int64_t j) const {
+    Vector<float, W> w = load<W>(param.w + j);
+    const Vector<float, W> to = load<W>(param.dw + j);
+    for (int k = 0; k < W; k++) {
+      const float change = to.at[k] - w.at[k];
+      w.at[k] = weight < 0.5f ? fmaf(weight, change, w.at[k]) : fmaf(weight - 1, change, to.at[k]);
+    }
+    store(param.w + j, w);
+  }
+};
+
+/** Block i updates chunk i, unless a gradient was not finite (foundInf [1], or null). weight [1] */
+__global__ void lerpStep(ParamTable table, const f32* weight, const f32* foundInf) {
+  if (foundInf && *foundInf != 0) return;
+  updateChunk(findChunk(table, blockIdx.x), Lerp{*weight});
 }
 
 /** Adds the squares of w to *sum. */
@@ -231,10 +255,16 @@ ParamTable makeParamTable(List w, List dw = {}, List m = {}, List v = {}, List b
 
 } // namespace
 
-void sgd(List w, List dw, List velocity, const f32* lr, double momentum, double weightDecay) {
+void sgd(List w, List dw, List velocity, const f32* lr, const f32* foundInf, double momentum,
+         double weightDecay) {
   const ParamTable table = makeParamTable(w, dw, {}, velocity);
-  launch(sgdStep, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, lr, (float)momentum,
+  launch(sgdStep, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, lr, foundInf, (float)momentum,
          (float)weightDecay);
+}
+
+void lerp(List y, List x, const f32* weight, const f32* foundInf) {
+  const ParamTable table = makeParamTable(y, x);
+  launch(lerpStep, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, weight, foundInf);
 }
 
 void adamw(List w, List dw, List m, List v, List copies, List t, const f32* lr, const f32* foundInf,

@@ -213,8 +213,11 @@ export interface Kernels<F = Floats, I = Int32Array> {
   // parameter. lr [1] is the learning rate, each t [1] counts updates: they are in buffers, so that
   // a captured step can be replayed with other values
 
-  /** velocity = momentum velocity + dw + weightDecay w; w -= lr velocity */
-  sgd(w: List<F>, dw: List<F>, velocity: List<F>, lr: F, momentum: number,
+  /**
+   * velocity = momentum velocity + dw + weightDecay w; w -= lr velocity. Does nothing if
+   * foundInf[0] is not 0
+   */
+  sgd(w: List<F>, dw: List<F>, velocity: List<F>, lr: F, foundInf: F | null, momentum: number,
     weightDecay: number): void;
   /**
    * t += 1; g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then w -= lr
@@ -224,6 +227,8 @@ export interface Kernels<F = Floats, I = Int32Array> {
   adamw(w: List<F>, dw: List<F>, m: List<F>, v: List<F>, copies: List<F>, t: List<F>, lr: F,
     foundInf: F | null, beta1: number, beta2: number, eps: number, weightDecay: number,
     l2: number): void;
+  /** y += weight[0] (x - y). Does nothing if foundInf[0] is not 0 */
+  lerp(y: List<F>, x: List<F>, weight: F, foundInf: F | null): void;
   /** total[0] = sum(x^2) over the whole list */
   sumSquares(x: List<F>, total: F): void;
   /** x *= min(1, maxNorm / (sqrt(total[0]) + 1e-6)) */

@@ -1,11 +1,12 @@
 // Optimizers: one kernel over all parameters of a group. Options are PyTorch's. Weight decay
 // applies to every parameter of a group; groups with different decay exempt some.
 
-import { Optimizer, type Params, type Update } from "./optimizer.ts";
+import type { Floats } from "../backend/device.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { Optimizer, type Params, type RateOptions, type Update } from "./optimizer.ts";
 
 /** Options of SGD. */
-export interface SGDOptions {
-  lr: number;
+export interface SGDOptions extends RateOptions {
   momentum: number;
   weightDecay: number;
 }
@@ -21,18 +22,19 @@ export interface SGDOptions {
  */
 export class SGD extends Optimizer<SGDOptions> {
   constructor(params: Params<SGDOptions>, options: Partial<SGDOptions> = {}) {
-    const defaults = { lr: 1e-3, momentum: 0, weightDecay: 0 };
+    const defaults = { lr: 1e-3, lrScale: 1, momentum: 0, weightDecay: 0 };
     super("SGD", params, defaults, options, ["velocity"]);
   }
 
-  protected override update({ kernels, w, dw, state, lr, options }: Update<SGDOptions>): void {
-    kernels.sgd(w, dw, state.velocity, lr, options.momentum, options.weightDecay);
+  protected override update(update: Update<SGDOptions>): void {
+    const { kernels, w, dw, state, lr, foundInf, options } = update;
+    const { momentum, weightDecay } = options;
+    kernels.sgd(w, dw, buffersOf(state.velocity), lr, foundInf, momentum, weightDecay);
   }
 }
 
 /** Options of Adam and AdamW. */
-export interface AdamOptions {
-  lr: number;
+export interface AdamOptions extends RateOptions {
   betas: readonly [number, number];
   eps: number;
   weightDecay: number;
@@ -46,7 +48,8 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
     options: Partial<AdamOptions>,
     weightDecay: number,
   ) {
-    const defaults = { lr: 1e-3, betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay };
+    const betas = [0.9, 0.999] as const;
+    const defaults = { lr: 1e-3, lrScale: 1, betas, eps: 1e-8, weightDecay };
     super(op, params, defaults, options, ["m", "v", "t"]);
   }
 
@@ -56,7 +59,9 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
 
   protected adam(update: Update<AdamOptions>, weightDecay: number, l2: number): void {
     const { kernels, w, dw, state, copies, lr, foundInf, options } = update;
-    const { m, v, t } = state;
+    const m = buffersOf(state.m);
+    const v = buffersOf(state.v);
+    const t = buffersOf(state.t);
     const [beta1, beta2] = options.betas;
     kernels.adamw(w, dw, m, v, copies, t, lr, foundInf, beta1, beta2, options.eps, weightDecay, l2);
   }
@@ -99,4 +104,9 @@ export class Adam extends AdamFamily {
   protected override update(update: Update<AdamOptions>): void {
     this.adam(update, 0, update.options.weightDecay);
   }
+}
+
+/** Returns the buffers of tensors, as kernels take them. */
+export function buffersOf(list: readonly Tensor[]): Floats[] {
+  return list.map((x) => x.floats);
 }

@@ -14,12 +14,32 @@ export type Group<O> = { params: Iterable<Tensor> } & Partial<O>;
 /** Parameters, or groups of parameters. */
 export type Params<O> = Iterable<Tensor> | Iterable<Group<O>>;
 
-/** The arguments of an update: the buffers of a group's parameters, gradients and state. */
+/** The options that all optimizers have. */
+export interface RateOptions {
+  /** The base rate. */
+  lr: number;
+  /** The rate of a group is lr lrScale: setting the optimizer's lr keeps the ratio of the rates. */
+  lrScale: number;
+}
+
+/** What training uses of an optimizer, or of several together. */
+export interface AnyOptimizer {
+  lr: number;
+  foundInf: Tensor | null;
+  step(): void;
+  zeroGrad(): void;
+  stateDict(): Record<string, Tensor>;
+  loadStateDict(dict: Record<string, Tensor>): void;
+}
+
+/** The arguments of an update: the parameters of a group that have a gradient, and their state. */
 export interface Update<O> {
   kernels: Kernels;
+  params: Tensor[];
   w: Floats[];
   dw: Floats[];
-  state: Record<string, Floats[]>;
+  state: Record<string, Tensor[]>;
+  /** [1], lr lrScale. */
   lr: Floats;
   /** The bf16 copies of w, if there are any. */
   copies: Floats[];
@@ -28,12 +48,12 @@ export interface Update<O> {
 }
 
 /** Updates the parameters of each group that have a gradient. */
-export abstract class Optimizer<O extends { lr: number }> {
+export abstract class Optimizer<O extends RateOptions> implements AnyOptimizer {
   readonly #op: string;
   readonly #stateNames: readonly string[];
   readonly #groups: { params: Tensor[]; options: O; lr: Tensor }[];
   readonly #state = new Map<Tensor, Record<string, Tensor>>();
-  /** A scalar on the device; AdamW changes nothing while it is not 0. */
+  /** A scalar on the device; nothing is changed while it is not 0. */
   foundInf: Tensor | null = null;
 
   /** `stateNames` lists the state of a parameter: t is a scalar, others have its shape. */
@@ -60,7 +80,6 @@ export abstract class Optimizer<O extends { lr: number }> {
     this.#groups = groups.map(({ params, ...own }) => {
       checkOptions(op, own, known);
       const resolved = { ...defaults, ...defined(options), ...defined(own as Partial<O>) };
-      checkValues(op, resolved);
       const leaves = [...(params ?? [])];
       if (leaves.length === 0) fail(`${op}: a group has no params, expected parameters`);
       for (const w of leaves) {
@@ -69,16 +88,22 @@ export abstract class Optimizer<O extends { lr: number }> {
         if (this.#state.has(w)) fail(`${op}: params has a parameter twice`);
         this.#state.set(w, makeState(w));
       }
+      this.checkGroup(op, leaves, resolved);
       return {
         params: leaves,
         options: resolved,
-        lr: makePersistent(leaves[0], [], resolved.lr),
+        lr: makePersistent(leaves[0], [], resolved.lr * resolved.lrScale),
       };
     });
     if (this.#groups.length === 0) fail(`${op}: params is empty, expected parameters`);
   }
 
   protected abstract update(update: Update<O>): void;
+
+  /** Throws unless the options of a group, and the parameters, are valid. */
+  protected checkGroup(op: string, _params: readonly Tensor[], options: O): void {
+    checkValues(op, options);
+  }
 
   /** True if update() writes the bf16 copies of parameters. */
   protected get updatesBf16Copy(): boolean {
@@ -89,12 +114,13 @@ export abstract class Optimizer<O extends { lr: number }> {
   step(): void {
     const updates = this.#groups.map(({ params, options, lr }) => {
       const updated = params.filter((w) => w.grad);
-      const state: Record<string, Floats[]> = {};
+      const state: Record<string, Tensor[]> = {};
       for (const name of this.#stateNames)
-        state[name] = updated.map((w) => this.#getState(w)[name].floats);
+        state[name] = updated.map((w) => this.#getState(w)[name]);
       const withBf16Copy = this.updatesBf16Copy && updated.some((w) => w.storage.hasBf16Copy);
       const update = {
         kernels: lr.device.kernels,
+        params: updated,
         w: updated.map((w) => w.floats),
         dw: updated.map((w) => (w.grad as Tensor).floats),
         state,
@@ -121,17 +147,17 @@ export abstract class Optimizer<O extends { lr: number }> {
     for (const w of this.#state.keys()) w.grad = null;
   }
 
-  /** The learning rate (of the first group); setting it sets that of all groups. */
+  /** The base rate (of the first group); setting it sets that of all groups. */
   get lr(): number {
     return this.#groups[0].options.lr;
   }
 
   set lr(value: number) {
-    checkValues(this.#op, { lr: value });
+    checkValues(this.#op, { lr: value, lrScale: 1 });
     for (const group of this.#groups) {
       if (group.options.lr === value) continue;
       group.options.lr = value;
-      group.lr.fill(value);
+      group.lr.fill(value * group.options.lrScale);
     }
   }
 
@@ -149,25 +175,32 @@ export abstract class Optimizer<O extends { lr: number }> {
    * unknown or a shape differs.
    */
   loadStateDict(dict: Record<string, Tensor>): void {
-    checkDict("loadStateDict", dict);
-    const own = this.stateDict();
-    for (const [name, { shape }] of Object.entries(own)) {
-      if (!Object.hasOwn(dict, name)) fail(`loadStateDict: ${name} missing`);
-      checkShape("loadStateDict", name, dict[name].shape, shape);
-    }
-    const unknown = Object.keys(dict).find((name) => !Object.hasOwn(own, name));
-    if (unknown) fail(`loadStateDict: ${unknown} unknown`);
-    for (const [name, x] of Object.entries(own)) x.assign(to(dict[name].detach(), x.device));
+    loadState(this.stateDict(), dict);
   }
 }
 
+/** Copies `dict` into the tensors of `own`, which must have the same names and shapes. */
+export function loadState(own: Record<string, Tensor>, dict: Record<string, Tensor>): void {
+  checkDict("loadStateDict", dict);
+  for (const [name, { shape }] of Object.entries(own)) {
+    if (!Object.hasOwn(dict, name)) fail(`loadStateDict: ${name} missing`);
+    checkShape("loadStateDict", name, dict[name].shape, shape);
+  }
+  const unknown = Object.keys(dict).find((name) => !Object.hasOwn(own, name));
+  if (unknown) fail(`loadStateDict: ${unknown} unknown`);
+  for (const [name, x] of Object.entries(own)) x.assign(to(dict[name].detach(), x.device));
+}
+
 /** Returns a tensor that no scope frees. */
-function makePersistent(like: Tensor, shape: readonly number[], value: number): Tensor {
+export function makePersistent(like: Tensor, shape: readonly number[], value: number): Tensor {
   return keep(empty(like, shape).fill(value));
 }
 
 /** Throws unless betas are two numbers from 0 up to 1, and all else is finite and from 0 up. */
-function checkValues(op: string, { betas, ...numbers }: { betas?: unknown; lr: number }): void {
+export function checkValues(
+  op: string,
+  { betas, ...numbers }: RateOptions & { betas?: unknown },
+): void {
   for (const [key, value] of Object.entries(numbers)) {
     checkNumber(op, key, value, 0);
     if (value === Infinity) fail(`${op}: ${key} is Infinity, expected a finite number`);

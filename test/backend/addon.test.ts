@@ -302,7 +302,11 @@ function define(cpu: CpuAddon): void {
   });
 
   test("lists with wrong lengths, detaching getters or too many entries are errors", () => {
-    for (const [name, indices] of Object.entries({ sgd: [0, 1, 2], adamw: [0, 1, 2, 3, 5] }))
+    for (const [name, indices] of Object.entries({
+      sgd: [0, 1, 2],
+      adamw: [0, 1, 2, 3, 5],
+      lerp: [0, 1],
+    }))
       for (const index of indices) {
         const spoil = (change: (list: NumericArray[], args: Args, fence: Fence) => unknown) => {
           const { args, fence } = createFenced(name);

@@ -100,7 +100,8 @@ const calls: Record<keyof Kernels, Call> = {
     F(B * T * 3 * H * 6), F(12 * 6), Int32Array.of(2), out(B * T * 3 * H * 6), B, T, 3, H, 3, 12, 2,
     true,
   ],
-  sgd: [twoBuffers, twoBuffers, twoBuffers, P(1), 0.9, 0.1],
+  sgd: [twoBuffers, twoBuffers, twoBuffers, P(1), null, 0.9, 0.1],
+  lerp: [twoBuffers, twoBuffers, F(1), null],
   adamw: [
     twoBuffers, twoBuffers, twoBuffers, [P(n), P(5)], [], [P(1), P(1)], P(1), null,
     0.9, 0.99, 1e-8, 0.1, 0.01,

@@ -95,7 +95,7 @@ function fillBuffer(
 ) {
   const random = normal(x.length, { site, stream: "sample", seed: 3 });
   if (type !== "i32") {
-    if (kernel === "adamw" && name === "foundInf") return x.fill(0);
+    if (kernel !== "checkFinite" && name === "foundInf") return x.fill(0);
     const isPositive = positiveBuffers.has(name) || positiveInputs[kernel] === name;
     x.set(isPositive ? random.map((value) => Math.abs(value) + 0.5) : random);
     return x;

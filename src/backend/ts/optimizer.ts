@@ -2,15 +2,17 @@
 
 import type { Floats, List } from "../kernels.ts";
 
-/** v = momentum v + dw + weightDecay w; w -= lr v */
+/** v = momentum v + dw + weightDecay w; w -= lr v. Does nothing if foundInf is not 0. */
 export function sgd(
   w: List<Floats>,
   dw: List<Floats>,
   velocity: List<Floats>,
   lr: Floats,
+  foundInf: Floats | null,
   momentum: number,
   weightDecay: number,
 ): void {
+  if (foundInf && foundInf[0] !== 0) return;
   for (let i = 0; i < w.length; i++) {
     const wi = w[i];
     const dwi = dw[i];
@@ -61,6 +63,25 @@ export function adamw(
       wi[j] = wi[j] * decay - (stepSize * mi[j]) / (Math.sqrt(vi[j]) / rootCorrection + eps);
     }
     copies[i]?.set(wi);
+  }
+}
+
+/** y += weight (x - y), computed from the nearer end. Does nothing if foundInf is not 0. */
+export function lerp(
+  y: List<Floats>,
+  x: List<Floats>,
+  weight: Floats,
+  foundInf: Floats | null,
+): void {
+  if (foundInf && foundInf[0] !== 0) return;
+  const w = weight[0];
+  for (let i = 0; i < y.length; i++) {
+    const yi = y[i];
+    const xi = x[i];
+    for (let j = 0; j < yi.length; j++) {
+      const change = xi[j] - yi[j];
+      yi[j] = w < 0.5 ? yi[j] + w * change : xi[j] - (1 - w) * change;
+    }
   }
 }
 

@@ -2,4 +2,11 @@
 
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions } from "./algorithms.ts";
 export { clipGradients, clipGradNorm } from "./clip.ts";
-export { type CosineOptions, cosineSchedule } from "./schedule.ts";
+export {
+  type CosineOptions,
+  cosineSchedule,
+  linearSchedule,
+  type ScheduleOptions,
+  type WarmupStableDecayOptions,
+  warmupStableDecaySchedule,
+} from "./schedule.ts";

@@ -2,6 +2,9 @@
 
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions } from "./algorithms.ts";
 export { clipGradients, clipGradNorm } from "./clip.ts";
+export { CombinedOptimizer } from "./combined.ts";
+export { Muon, type MuonOptions } from "./muon.ts";
+export type { AnyOptimizer } from "./optimizer.ts";
 export {
   type CosineOptions,
   cosineSchedule,

@@ -3,6 +3,7 @@
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions } from "./algorithms.ts";
 export { clipGradients, clipGradNorm } from "./clip.ts";
 export { CombinedOptimizer } from "./combined.ts";
+export { EMA, type EMAOptions } from "./ema.ts";
 export { Muon, type MuonOptions } from "./muon.ts";
 export type { AnyOptimizer } from "./optimizer.ts";
 export {

@@ -6,6 +6,7 @@ import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 import type { EvaluationProgress } from "../train/hooks.ts";
 import { flopsPerToken, measureMatmulFlops } from "../train/mfu.ts";
+import { totalSteps } from "../train/time-budget.ts";
 
 const INTERVAL = 100; // the minimum milliseconds between updates of the line on a terminal
 /** The milliseconds between two lines about an evaluation, and before the first one. */
@@ -21,7 +22,7 @@ class Estimate {
     const now = performance.now();
     this.#first ??= { time: now, step };
     const steps = step - this.#first.step;
-    if (steps <= 0) return "";
+    if (steps <= 0 || total === Infinity) return "";
     const millisecondsPerStep = (now - this.#first.time) / steps;
     return `, ${formatDuration((total - step) * millisecondsPerStep)} left`;
   }
@@ -48,19 +49,21 @@ export class Progress {
     if (!this.#isTerminal) return;
     this.#peakFlops ||= measureMatmulFlops(run.device, run.config.dtype);
     this.#flopsPerToken ||= flopsPerToken(countParameters(run.model), run.config);
-    const { maxIters } = run.config;
+    const total = totalSteps(run);
     const mfu = (100 * tokensPerSecond * this.#flopsPerToken) / this.#peakFlops;
-    const left = this.#training.describe(step, maxIters);
+    const left = this.#training.describe(step, total);
     const speed = `${tokensPerSecond} tokens/s, MFU ${mfu.toFixed(0)} %`;
-    this.#rewrite(`step ${step}/${maxIters}, loss ${loss.toFixed(4)}, ${speed}${left}`);
+    this.#rewrite(`step ${formatStep(step, total)}, loss ${loss.toFixed(4)}, ${speed}${left}`);
   }
 
   /** Prints `iter 500/5000: loss 1.6464, 30000 tokens/s, 2 min 3 s left` where no line is shown. */
-  printRow({ step, loss, tokensPerSecond }: MetricsRow, { config }: Run): void {
+  printRow({ step, loss, tokensPerSecond }: MetricsRow, run: Run): void {
     if (this.#isTerminal || loss === undefined) return;
-    const left = this.#training.describe(step, config.maxIters);
-    const progress = `iter ${step}/${config.maxIters}`;
-    console.log(`${progress}: loss ${loss.toFixed(4)}, ${tokensPerSecond} tokens/s${left}`);
+    const total = totalSteps(run);
+    const left = this.#training.describe(step, total);
+    console.log(
+      `iter ${formatStep(step, total)}: loss ${loss.toFixed(4)}, ${tokensPerSecond} tokens/s${left}`,
+    );
   }
 
   /** Shows the progress of an evaluation that takes longer than some seconds. */
@@ -94,6 +97,11 @@ export class Progress {
     this.#lastUpdate = now;
     process.stdout.write(`\r\x1b[K${line}`);
   }
+}
+
+/** Formats `500/5000`; `500` if the number of steps is not known yet. */
+function formatStep(step: number, total: number): string {
+  return total === Infinity ? String(step) : `${step}/${total}`;
 }
 
 /** Formats a time as 12 s, 3 min 12 s or 2 h 5 min. */

@@ -7,12 +7,14 @@ import type { Run } from "../runs/run.ts";
 import { EventFile } from "../runs/tensorboard.ts";
 import type { TrainHooks, TrainResult } from "../train/loop.ts";
 import { measureMatmulFlops } from "../train/mfu.ts";
+import { totalSteps } from "../train/time-budget.ts";
 import { type Dashboard, IDLE_SECONDS, openDashboard } from "../web/dashboard.ts";
 import { DEFAULT_PORT } from "./dashboard.ts";
+import { formatFigures } from "./figures.ts";
 import { formatLosses } from "./losses.ts";
 import { Progress } from "./progress.ts";
 import { catchSignals } from "./signals.ts";
-import { formatResume, printSummary } from "./summary.ts";
+import { formatLonger, formatResume, printSummary } from "./summary.ts";
 
 export interface ReporterOptions {
   /** True if the run continues from a checkpoint. */
@@ -51,8 +53,10 @@ export class TrainReporter {
         options.print(formatLosses(losses));
       },
       step: (row) => {
+        const run = this.#run as Run;
+        this.#dashboard?.setTotal(totalSteps(run));
         this.#dashboard?.hooks.step(row);
-        this.#progress?.showStep(row, this.#run as Run);
+        this.#progress?.showStep(row, run);
       },
       logged: (row) => this.#log(row),
       stop: () => this.#signals.code !== 0 || (this.#dashboard?.hooks.stop() ?? false),
@@ -83,29 +87,31 @@ export class TrainReporter {
   async #start(run: Run): Promise<void> {
     const { isResumed, print, tensorboard } = this.#options;
     const { device, config, state, tokens } = run;
+    const total = totalSteps(run);
     this.#run = run;
     if (isResumed) print(`device: ${device}, step ${state.step}`);
     print(`text: ${run.corpus}, ${tokens.train.length} + ${tokens.val.length} tokens`);
     if (config.initFrom) print(`pretrained: ${config.initFrom}, ${formatTrainable(run)}`);
     print(`run: ${run.out}`);
-    if (isResumed && state.step >= config.maxIters)
+    if (isResumed && state.step >= total)
       console.error(
-        `finished already: step ${state.step} of ${config.maxIters}; ` +
-          `to train longer: ${formatResume(run.out, 2 * Math.max(1, config.maxIters))}`,
+        `finished already: step ${state.step} of ${total}; ` +
+          `to train longer: ${formatLonger(run)}`,
       );
     if (tensorboard)
       this.#events = new EventFile(run.out, config, state.step, (message) => this.#warn(message));
     if (this.#dashboard) await this.#showRun(this.#dashboard, run);
   }
 
-  async #showRun(dashboard: Dashboard, { out, device, model, config, state }: Run): Promise<void> {
+  async #showRun(dashboard: Dashboard, run: Run): Promise<void> {
     const { json, print } = this.#options;
+    const { out, device, model, config, state } = run;
     const peak = measureMatmulFlops(device, config.dtype);
     await dashboard.show({
       run: out,
       live: { parameters: countParameters(model), device: device.name, peak },
       step: state.step,
-      maxIters: config.maxIters,
+      maxIters: totalSteps(run),
     });
     const link = `dashboard: ${dashboard.url}`;
     if (json)
@@ -134,6 +140,7 @@ export class TrainReporter {
       console.error(`stopped at step ${state.step}, saved a checkpoint`);
       console.error(`resume: ${formatResume(out)}`);
     } else if (!json) await printSummary(result);
+    if (json) console.log(formatFigures(result));
     if (this.#dashboard && this.#signals.code === 0) {
       const { openPages, url } = this.#dashboard;
       if (openPages > 0) print("the dashboard stays open until its page is closed; Ctrl-C quits");

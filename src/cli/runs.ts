@@ -56,7 +56,7 @@ function toCells(run: RunSummary): string[] {
   return [
     name.replace(/\p{C}/gu, "?"), // control characters could rewrite the terminal
     model,
-    step === null ? "-" : `${step}/${maxIters}`,
+    step === null ? "-" : maxIters === null ? String(step) : `${step}/${maxIters}`,
     formatLoss(trainLoss),
     formatLoss(valLoss),
     bestValLoss === null ? "-" : `${formatLoss(bestValLoss)} at ${bestStep}`,

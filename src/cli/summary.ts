@@ -4,8 +4,10 @@ import { generate } from "../gpt/generate.ts";
 import { countParameters } from "../gpt/language-model.ts";
 import { formatCommand, quoteArgument } from "../installation.ts";
 import { chooseCheckpoint } from "../runs/choose.ts";
+import type { Run } from "../runs/run.ts";
 import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainResult } from "../train/loop.ts";
+import { listFigures } from "./figures.ts";
 import { formatTextLoss } from "./losses.ts";
 import { formatDuration } from "./progress.ts";
 
@@ -23,9 +25,10 @@ export async function printSummary(result: TrainResult): Promise<void> {
   console.log(`\n\n${millions} M parameters, model size ${megabytes} MB`);
   const time = formatDuration(1000 * state.elapsedSeconds);
   console.log(`trained ${state.step} steps in ${time}; ${describeBest(result)}`);
+  for (const line of listFigures(result)) console.log(line);
   console.log(`files in ${out}: best/ and last/ (checkpoints), metrics.jsonl, loss.svg`);
   console.log(`try: ${formatCommand("sample", `--run ${quoteArgument(out)}`)}`);
-  console.log(`train longer: ${formatResume(out, 2 * Math.max(1, config.maxIters))}`);
+  console.log(`train longer: ${formatLonger(result)}`);
 }
 
 /** Describes the best checkpoint: `lowest val loss 1.6464 at step 9000`. */
@@ -40,8 +43,15 @@ function describeBest({ out, valLoss, bestValLoss }: TrainResult): string {
   }
 }
 
-/** Formats the command that resumes a run, with more iterations if a number is passed. */
-export function formatResume(out: string, maxIters?: number): string {
-  const more = maxIters === undefined ? "" : ` --max-iters ${maxIters}`;
-  return formatCommand("train", `--resume ${quoteArgument(out)}${more}`);
+/** Formats the command that resumes a run, with more options if they are passed. */
+export function formatResume(out: string, options = ""): string {
+  return formatCommand("train", `--resume ${quoteArgument(out)}${options}`);
+}
+
+/** Formats the command that trains a run for twice as long. */
+export function formatLonger({ out, config }: Run): string {
+  const { maxIters, maxSeconds } = config;
+  const time = maxSeconds === undefined ? "" : ` --max-seconds ${2 * maxSeconds}`;
+  const steps = maxIters === Infinity ? "" : ` --max-iters ${2 * Math.max(1, maxIters)}`;
+  return formatResume(out, time + steps);
 }

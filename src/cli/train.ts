@@ -8,6 +8,7 @@ import { presets } from "../gpt/presets.ts";
 import { checkValues, type OptionTable } from "../options.ts";
 import { findStarter } from "../runs/folder.ts";
 import { resolveConfig, type TrainConfig, trainOptions } from "../train/config.ts";
+import { override } from "../train/levels.ts";
 import { train } from "../train/loop.ts";
 import { type Command, trainingDataOption } from "./command.ts";
 import { buildCudaOnce } from "./cuda.ts";
@@ -23,7 +24,10 @@ const commandOptions: OptionTable = {
   },
   resume: { type: "string", help: "resume the run in a folder", value: "DIR" },
   quiet: { type: "boolean", help: "print evaluations only" },
-  json: { type: "boolean", help: "print the lines of metrics.jsonl instead of text" },
+  json: {
+    type: "boolean",
+    help: "print JSON instead of text: the lines of metrics.jsonl, then one with the result",
+  },
   dashboard: { type: "boolean", help: "show the run in the browser, at --port" },
   tensorboard: { type: "boolean", help: "write TensorBoard event files to the run's folder" },
   port: portOption,
@@ -88,7 +92,7 @@ async function collectOptions(
   file: string | undefined,
   print: Print,
 ): Promise<ConfigFlags> {
-  const options = { ...(file ? readOptions(file) : {}), ...flags };
+  const options: ConfigFlags = override(file ? readOptions(file) : {}, flags);
   if (options.resume) return options;
   const { device: deviceName = "auto" } = options;
   if (deviceName === "auto") await buildCudaOnce(print);
@@ -96,11 +100,13 @@ async function collectOptions(
   print(formatDevice(selected, deviceName));
   if (options.preset || options.initFrom || file) return options;
   const defaults = chooseDefaults(selected.name);
-  const maxIters = flags.maxIters ?? defaults.maxIters;
-  const length = maxIters === undefined ? "" : ` for ${maxIters} iterations`;
+  const chosen = override<ConfigFlags>(defaults, options);
+  const { maxIters, maxSeconds } = chosen;
+  const steps = maxIters === undefined ? "" : ` for ${maxIters} iterations`;
+  const length = maxSeconds === undefined ? steps : ` for ${maxSeconds} seconds`;
   const why = `the default on ${selected}; choose one with --preset`;
   print(`preset: ${defaults.preset}${length} (${why})`);
-  return { ...defaults, ...options };
+  return chosen;
 }
 
 /** Formats `device: ts (no C++ addon: REASON)`, with the reasons why faster devices are missing. */

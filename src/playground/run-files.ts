@@ -7,13 +7,15 @@ import { UsageError } from "../errors.ts";
 import { readSafetensors } from "../files/safetensors-blob.ts";
 import { encodeSafetensors } from "../files/safetensors-format.ts";
 import { checkShapes } from "../gpt/shapes.ts";
-import { buildModel, buildOptimizer } from "../runs/build.ts";
+import { buildEMA, buildModel, buildOptimizer } from "../runs/build.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import { checkWeightShapes } from "../runs/shapes.ts";
 import { checkState, type RunState } from "../runs/state.ts";
+import { getOptimizerState, getSavedWeights, loadOptimizerState } from "../runs/training-state.ts";
 import { scope } from "../scope.ts";
 import { tokenizerFromJSON } from "../tokenizers/registry.ts";
 import { resolveConfig, type TrainConfig } from "../train/config.ts";
+import { StepPlan } from "../train/step-plan.ts";
 import type { RunFiles } from "./protocol.ts";
 import { fromConfig } from "./settings.ts";
 import { sha256 } from "./sha256.ts";
@@ -22,7 +24,7 @@ import { concatenate } from "./zip.ts";
 
 /** Returns the files of a run's folder. Its newest checkpoint is the only one. */
 export function toFiles(run: PageRun): RunFiles {
-  const { config, tokenizer, model, optimizer, state, rows, text } = run;
+  const { config, tokenizer, model, ema, state, rows, text } = run;
   const metadata = { step: String(state.step) };
   const files: RunFiles = new Map();
   files.set("config.json", encode(`${JSON.stringify(config, null, 2)}\n`));
@@ -30,9 +32,9 @@ export function toFiles(run: PageRun): RunFiles {
   files.set("metrics.jsonl", encode(rows.map((row) => `${JSON.stringify(row)}\n`).join("")));
   if (text !== null && config.data) files.set(config.data, encode(text));
   files.set("last/state.json", encode(`${JSON.stringify(state, null, 2)}\n`));
-  const optimizerState = encodeSafetensors(optimizer.stateDict(), metadata);
+  const optimizerState = encodeSafetensors(getOptimizerState(run), metadata);
   files.set("last/optimizer.safetensors", concatenate(optimizerState));
-  const weights = encodeSafetensors(model.stateDict(), metadata);
+  const weights = encodeSafetensors(getSavedWeights(model, ema), metadata);
   files.set("last/model.safetensors", concatenate(weights));
   return files;
 }
@@ -73,6 +75,7 @@ export async function openFiles(files: RunFiles, other?: NamedText): Promise<Pag
   const data = own ? recorded.data : "own.txt";
   const config: TrainConfig = { ...recorded, device: "auto", dtype: "f32", data };
   delete config.out;
+  endAsPlanned(config, state);
   checkSize(config, tokenizer.vocabSize);
 
   const weights = await readSafetensors(
@@ -86,8 +89,10 @@ export async function openFiles(files: RunFiles, other?: NamedText): Promise<Pag
   const model = buildModel(config, tokenizer.vocabSize, device, null, { initWeights: false });
   model.loadStateDict(weights.tensors);
   const optimizer = buildOptimizer(config, model);
+  const ema = buildEMA(config, model);
+  const trainable = { model, optimizer, ema };
   if (files.has(`${checkpoint}optimizer.safetensors`)) {
-    const own = Object.entries(optimizer.stateDict());
+    const own = Object.entries(getOptimizerState(trainable));
     const shapes = new Map(own.map(([key, { shape }]) => [key, shape]));
     const file = toFile(files, checkpoint, "optimizer.safetensors");
     const { tensors } = await readSafetensors(file, (found) =>
@@ -95,7 +100,7 @@ export async function openFiles(files: RunFiles, other?: NamedText): Promise<Pag
         throw new UsageError(problem);
       }),
     );
-    scope(() => optimizer.loadStateDict(tensors));
+    scope(() => loadOptimizerState(trainable, tensors));
   }
   const tokens = text === null ? null : splitTokens(text, tokenizer);
   if (tokens) checkLengths(tokens, name, config.blockSize);
@@ -104,7 +109,16 @@ export async function openFiles(files: RunFiles, other?: NamedText): Promise<Pag
   const settings = fromConfig(config);
   const rows = readRows(files, `${folder}metrics.jsonl`, state.step);
   const inputs = { settings, config, name, text, tokens, tokenizer };
-  return { ...inputs, device, model, optimizer, state, rows };
+  return { ...inputs, ...trainable, device, state, rows };
+}
+
+/** Turns a time budget, which the page does not have, into the number of steps it came to. */
+function endAsPlanned(config: TrainConfig, { step, estimates }: RunState): void {
+  if (config.maxSeconds === undefined) return;
+  const { total } = new StepPlan(estimates);
+  config.maxIters = Math.min(config.maxIters, total === Infinity ? step : total);
+  config.estimates = estimates;
+  delete config.maxSeconds;
 }
 
 /** Returns the path of a file with this name, preferably in `folder`, else the shortest one. */

@@ -2,11 +2,12 @@
 // worker receives messages. The steps are those of the program's training loop, train/loop.ts.
 
 import { countParameters } from "../gpt/language-model.ts";
-import { cosineSchedule } from "../optim/index.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import { checkEvaluation } from "../train/divergence.ts";
 import { makeEvaluator } from "../train/evaluate.ts";
+import { makeSchedule } from "../train/schedule.ts";
 import { type StepResult, TrainStep } from "../train/step.ts";
+import { makePlan } from "../train/step-plan.ts";
 import { describeModel } from "../web/model-inspection.ts";
 import type { Events, Progress, RunInfo, RunState, SamplingSettings } from "./protocol.ts";
 import { encodePrompt, writeSample } from "./sample.ts";
@@ -158,9 +159,9 @@ export class Session {
   }
 
   #prepare() {
-    const { config, device, model, optimizer, tokens } = this.run;
+    const { config, device, model, optimizer, ema, tokens } = this.run;
     if (!tokens) throw new Error("train: the run has no text");
-    const trained = { config, device, model, optimizer, tokens };
+    const trained = { config, device, model, optimizer, ema, tokens };
     this.#training ??= { step: new TrainStep(trained), evaluate: makeEvaluator(trained) };
     return this.#training;
   }
@@ -197,9 +198,8 @@ export class Session {
   }
 
   #lrAt(step: number): number {
-    const { learningRate: lr, minLr, warmupIters, lrDecayIters } = this.run.config;
-    const decayIters = lrDecayIters || Infinity;
-    return cosineSchedule({ lr, minLr, warmupIters, decayIters })(step);
+    const { config } = this.run;
+    return makeSchedule(config, makePlan(config))(step);
   }
 
   /** Records the result of a step. The page sees each one, metrics.jsonl those that are logged. */

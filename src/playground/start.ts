@@ -5,8 +5,8 @@ import { defaultDevice } from "../backend/devices.ts";
 import { checkLengths, splitTokens } from "../data/batches.ts";
 import { UsageError } from "../errors.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
-import type { AdamW } from "../optim/index.ts";
-import { buildModel, buildOptimizer, buildTokenizer } from "../runs/build.ts";
+import type { AnyOptimizer, EMA } from "../optim/index.ts";
+import { buildEMA, buildModel, buildOptimizer, buildTokenizer } from "../runs/build.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import { initialState, type RunState } from "../runs/state.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
@@ -26,7 +26,8 @@ export interface PageRun {
   tokenizer: Tokenizer;
   device: Device;
   model: LanguageModel;
-  optimizer: AdamW;
+  optimizer: AnyOptimizer;
+  ema: EMA | null;
   state: RunState;
   rows: MetricsRow[];
 }
@@ -45,8 +46,9 @@ export function startRun(settings: Settings, name: string, text: string): PageRu
   const model = buildModel(config, tokenizer.vocabSize, device, null);
   const state = initialState(sha256(text), sha256(JSON.stringify(tokenizer)));
   const optimizer = buildOptimizer(config, model);
+  const ema = buildEMA(config, model);
   const inputs = { settings, config, name, text, tokens, tokenizer };
-  return { ...inputs, device, model, optimizer, state, rows: [] };
+  return { ...inputs, device, model, optimizer, ema, state, rows: [] };
 }
 
 /** Throws a UsageError if a model would be too large for a page. */

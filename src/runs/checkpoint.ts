@@ -24,9 +24,15 @@ import {
 } from "../files/safetensors.ts";
 import { reject } from "../files/safetensors-header.ts";
 import { checkShapes } from "../gpt/shapes.ts";
-import { adapterState, type Module, type StateDict } from "../nn/index.ts";
-import type { AdamW } from "../optim/index.ts";
+import type { Module } from "../nn/index.ts";
+import type { AnyOptimizer, EMA } from "../optim/index.ts";
 import { checkState, type RunState } from "./state.ts";
+import {
+  getOptimizerState,
+  getSavedWeights,
+  loadOptimizerState,
+  type Trainable,
+} from "./training-state.ts";
 
 export type { RunState };
 
@@ -36,23 +42,25 @@ const fileNames = ["state.json", "optimizer.safetensors", "model.safetensors"];
 
 /**
  * Writes a checkpoint to a folder, replacing the previous one. For a model with adapters it holds
- * only the adapters, because all other weights are unchanged. Without an optimizer, the checkpoint
+ * only the adapters, because all other weights are unchanged; with an average of the weights, it
+ * holds that. Without an optimizer, the checkpoint
  * cannot be resumed. The folder is created if necessary, but not its parent, the folder of the run.
  * If a file cannot be written, throws a FileError, and the previous checkpoint is unchanged.
  */
 export function saveCheckpoint(
   folder: string,
   model: Module,
-  optimizer: AdamW | null,
+  optimizer: AnyOptimizer | null,
   state: RunState,
+  ema: EMA | null = null,
 ): void {
   makeFolder(folder);
   recover(folder);
   const metadata = { step: String(state.step) };
   const contents = [
     [new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`)],
-    optimizer && encodeSafetensors(optimizer.stateDict(), metadata),
-    encodeSafetensors(getSavedWeights(model), metadata),
+    optimizer && encodeSafetensors(getOptimizerState({ model, optimizer, ema }), metadata),
+    encodeSafetensors(getSavedWeights(model, ema), metadata),
   ];
   try {
     for (const [i, name] of fileNames.entries()) {
@@ -158,16 +166,22 @@ function retry<T>(read: () => T): T {
  * Loads the weights of the checkpoint in a folder, and the optimizer state if one is passed. Throws
  * before anything is changed if the files are from different steps.
  */
-export function loadCheckpoint(folder: string, model: Module, optimizer?: AdamW): void {
+export function loadCheckpoint(
+  folder: string,
+  model: Module,
+  optimizer?: AnyOptimizer,
+  ema: EMA | null = null,
+): void {
   loadConsistentState(folder);
   loadWeights(folder, model, loadSafetensors(locate(folder, "model.safetensors")));
   if (!optimizer) return;
-  const own = Object.entries(optimizer.stateDict());
+  const trainable: Trainable = { model, optimizer, ema };
+  const own = Object.entries(getOptimizerState(trainable));
   const shapes = new Map(own.map(([name, { shape }]) => [name, shape]));
   const { tensors } = readSafetensors(locate(folder, "optimizer.safetensors"), (found) =>
     checkShapes(found, shapes, "the model", reject),
   );
-  optimizer.loadStateDict(tensors);
+  loadOptimizerState(trainable, tensors);
 }
 
 /** Loads a checkpoint's weights. Throws unless their names are exactly those that are saved. */
@@ -178,12 +192,6 @@ export function loadWeights(folder: string, model: Module, dict: TensorDict): vo
   const missing = Object.keys(expected).find((name) => !(name in dict));
   if (missing) throw new Error(`${folder}: ${missing} is missing`);
   model.loadStateDict(dict, { strict: false }); // with adapters, it lacks the base weights
-}
-
-/** Returns the weights that a checkpoint stores: the adapters, or all weights if there are none. */
-function getSavedWeights(model: Module): StateDict {
-  const adapters = adapterState(model);
-  return Object.keys(adapters).length > 0 ? adapters : model.stateDict();
 }
 
 /**

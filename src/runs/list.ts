@@ -7,6 +7,8 @@ import { isFolder } from "../files/folder.ts";
 import { isLocked } from "../files/lock.ts";
 import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
 import type { TrainConfig } from "../train/config.ts";
+import { StepPlan } from "../train/step-plan.ts";
+import { totalSteps } from "../train/time-budget.ts";
 import { loadState, locate, type RunState } from "./checkpoint.ts";
 import { checkpointNames, chooseCheckpoint } from "./choose.ts";
 import { readConfig, readTokenizer } from "./load.ts";
@@ -55,6 +57,7 @@ export interface RunSummary {
   /** The preset, or the architecture and its sizes. */
   model: string;
   step: number | null;
+  /** The number of steps; that of a run with a time budget is an estimate until it ends. */
   maxIters: number | null;
   /** The losses at the last evaluation. */
   trainLoss: number | null;
@@ -91,7 +94,6 @@ export function summarizeRun({ name, folder, modified }: RunEntry): RunSummary |
     if (isGPT2Folder(folder)) return null; // a Hugging Face model, not a run
     const config = readConfig(folder);
     summary.model = describeModel(config);
-    summary.maxIters = config.maxIters;
     const best = loadState(join(folder, "best"));
     const last = loadState(join(folder, "last"));
     for (const name of [best && "best", last && "last"]) {
@@ -99,6 +101,9 @@ export function summarizeRun({ name, folder, modified }: RunEntry): RunSummary |
       if (weights && !existsSync(weights)) throw new Error(`${weights}: no such file`);
     }
     const newest = last ?? best;
+    const plan = config.maxSeconds === undefined ? null : new StepPlan(newest?.estimates);
+    const steps = totalSteps({ config, plan });
+    summary.maxIters = steps === Infinity ? null : steps;
     if (newest) addState(summary, folder, newest);
     summary.bestValLoss = best?.evaluation?.valLoss ?? null;
     summary.bestStep = best?.step ?? null;
@@ -116,7 +121,7 @@ function addState(summary: RunSummary, folder: string, { step, evaluation }: Run
   summary.valLoss = evaluation?.valLoss ?? null;
   const isResumable = existsSync(join(folder, "last", "optimizer.safetensors"));
   if (!isResumable) summary.state = "weights only";
-  else summary.state = step >= (summary.maxIters as number) ? "finished" : "stopped";
+  else summary.state = step >= (summary.maxIters ?? Infinity) ? "finished" : "stopped";
 }
 
 function describeModel({ preset, model, nLayer, nEmbd }: TrainConfig): string {

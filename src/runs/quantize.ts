@@ -13,6 +13,7 @@ import { quantize } from "../gpt/quantize.ts";
 import type { Bits } from "../ops/quantized.ts";
 import { sha256, weightsSha256 } from "./checksums.ts";
 import type { CheckpointName } from "./choose.ts";
+import { writeConfig } from "./config-file.ts";
 import { checkOutside } from "./folder.ts";
 import { loadRun } from "./load.ts";
 
@@ -54,7 +55,7 @@ function writeQuantized(run: string, options: QuantizeOptions): void {
     writeJSON(join(folder, "best", "state.json"), state);
     // adapters are merged, so the copy no longer depends on a base model
     const { initFrom, freeze, loraRank, loraAlpha, ...ownConfig } = config;
-    writeJSON(join(folder, "config.json"), ownConfig);
+    writeConfig(folder, ownConfig);
     // not copyFileSync(), which would copy a read-only mode
     replaceFile(join(folder, "tokenizer.json"), [readFileSync(join(run, "tokenizer.json"))]);
   });

@@ -6,11 +6,12 @@ import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
 import { type Corpus, loadCorpus } from "../data/corpus.ts";
 import { defined, UsageError } from "../errors.ts";
-import { writeJSON } from "../files/durable.ts";
 import { FileError } from "../files/file-error.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
 import { loadTokenizer } from "../tokenizers/io.ts";
 import type { TrainConfig } from "../train/config.ts";
+import { makePlan, StepPlan } from "../train/step-plan.ts";
+import { totalSteps } from "../train/time-budget.ts";
 import {
   loadCheckpoint,
   loadConsistentState,
@@ -20,17 +21,25 @@ import {
 } from "./checkpoint.ts";
 import { sha256 } from "./checksums.ts";
 import { checkpointNames } from "./choose.ts";
+import { writeConfig } from "./config-file.ts";
 import { hasStarted, lockRunFolder, type RunFolder } from "./folder.ts";
 import { checkBase, loadBase, loadPretrained, readConfig, readTokenizer } from "./load.ts";
 import { assembleRun, type Run } from "./run.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
 /** Options that may change: what was moved is verified by its checksum, and a device may differ. */
-const changeable: readonly string[] = ["maxIters", "data", "device", "dtype", "initFrom"];
+const changeable: readonly string[] = [
+  "maxIters",
+  "maxSeconds",
+  "data",
+  "device",
+  "dtype",
+  "initFrom",
+];
 
 /**
  * Restores a run from its last checkpoint, with its recorded options; without one, it starts again
- * at step 0. maxIters may change; data and initFrom may name other places of the same text and of
+ * at step 0. maxIters and the time budget, maxSeconds, may change; data and initFrom may name other places of the same text and of
  * the same base model, verified by their SHA-256; device another device, and with it dtype. Other
  * options may be passed if their values equal the recorded ones.
  */
@@ -55,14 +64,14 @@ async function restore(
   const checkpoint = findCheckpoint(out);
   checkOptions(out, recorded, options, checkpoint !== undefined);
   const device = findDevice(recorded, options);
-  const { maxIters, dtype } = { ...recorded, ...options };
+  const { maxIters, maxSeconds, dtype } = { ...recorded, ...options };
   const config = { ...recorded, maxIters, dtype, device: device.name };
+  if (maxSeconds !== undefined) config.maxSeconds = maxSeconds;
   const run = checkpoint
-    ? await loadSaved(folder, checkpoint, config, options)
+    ? await loadSaved(folder, checkpoint, config, options, recorded.maxSeconds)
     : await startAgain(folder, config);
   run.device.tuning?.load(join(out, "matmul.txt"));
-  if (JSON.stringify(config) !== JSON.stringify(recorded))
-    writeJSON(join(out, "config.json"), config);
+  if (JSON.stringify(config) !== JSON.stringify(recorded)) writeConfig(out, config);
   return run;
 }
 
@@ -88,6 +97,7 @@ async function loadSaved(
   checkpoint: string,
   config: TrainConfig,
   { data, initFrom }: Partial<TrainConfig>,
+  recordedSeconds: number | undefined,
 ): Promise<Run> {
   const out = folder.path;
   const saved = loadConsistentState(checkpoint) as RunState;
@@ -100,6 +110,7 @@ async function loadSaved(
   }
   if (config.maxIters < saved.step)
     throw new UsageError(`resume: maxIters is ${config.maxIters}, expected ${saved.step} or more`);
+  const plan = continuePlan(config, saved, recordedSeconds);
   const tokenizer = readTokenizer(out, saved);
   readTensorInfo(join(checkpoint, "model.safetensors"), (tensors) =>
     checkWeightShapes(tensors, config, tokenizer.vocabSize),
@@ -113,10 +124,28 @@ async function loadSaved(
   if (base) checkBase(out, config, tokenizer, base);
   if (base) config.initFrom = resolve(base.folder);
   const run = assembleRun(config, folder, corpus, tokenizer, base);
-  loadCheckpoint(checkpoint, run.model, run.optimizer);
+  loadCheckpoint(checkpoint, run.model, run.optimizer, run.ema);
   // a longer run has no evaluation at the step where the shorter one ended
-  const isScheduled = saved.step % config.evalInterval === 0 || saved.step === config.maxIters;
-  return { ...run, state: { ...saved, evaluation: isScheduled ? saved.evaluation : null } };
+  const isLast = saved.step >= totalSteps({ config, plan });
+  const isScheduled = saved.step % config.evalInterval === 0 || isLast;
+  return { ...run, plan, state: { ...saved, evaluation: isScheduled ? saved.evaluation : null } };
+}
+
+/** Returns the plan of a run that continues, if it has one: another time budget is planned anew. */
+function continuePlan(
+  config: TrainConfig,
+  { step, elapsedSeconds, trainSeconds = elapsedSeconds, estimates }: RunState,
+  recordedSeconds: number | undefined,
+): StepPlan | null {
+  const { maxSeconds } = config;
+  if (maxSeconds === undefined) return makePlan(config);
+  const plan = new StepPlan(estimates);
+  if (maxSeconds === recordedSeconds) return plan;
+  if (maxSeconds < trainSeconds)
+    throw new UsageError(`resume: maxSeconds is ${maxSeconds}, expected ${trainSeconds} or more`);
+  if (trainSeconds > 0)
+    plan.add(step, Math.floor(((maxSeconds - trainSeconds) / trainSeconds) * step));
+  return plan;
 }
 
 /** Builds a run that was killed before its first checkpoint. */
@@ -139,6 +168,8 @@ function checkOptions(
   for (const [key, value] of Object.entries(options)) {
     const current = key === "out" ? out : recorded[key as keyof TrainConfig];
     if (value === current) continue;
+    if (key === "maxSeconds" && current === undefined)
+      throw new UsageError(`resume: ${out} has no time budget, so maxSeconds cannot be set`);
     const isOther = key === "initFrom" && recorded.loraRank === undefined;
     const isUnverifiable = !hasCheckpoint && (key === "data" || key === "initFrom");
     if (isUnverifiable && resolve(String(value)) !== current)
@@ -149,7 +180,7 @@ function checkOptions(
     if (!changeable.includes(key) || (isOther && resolve(String(value)) !== current))
       throw new UsageError(
         `resume: ${key} is ${current} in ${out} and cannot change; ` +
-          "only maxIters and device can, and data and initFrom if their content is the same",
+          "only maxIters, maxSeconds and device can, and data and initFrom if their content is the same",
       );
   }
 }

@@ -9,7 +9,7 @@ import { loadCorpus } from "../data/corpus.ts";
 import { UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
-import type { AdamW } from "../optim/index.ts";
+import type { AnyOptimizer, EMA } from "../optim/index.ts";
 import { loadGPT2Tokenizer } from "../tokenizers/bpe/gpt2.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { resolveConfig, type TrainConfig } from "../train/config.ts";
@@ -19,9 +19,11 @@ import {
   type Pretrained,
   validateFinetune,
 } from "../train/finetune.ts";
-import { buildModel, buildOptimizer, buildTokenizer } from "./build.ts";
+import { makePlan, type StepPlan } from "../train/step-plan.ts";
+import { buildEMA, buildModel, buildOptimizer, buildTokenizer } from "./build.ts";
 import type { RunState } from "./checkpoint.ts";
 import { sha256, tokenizerSha256, weightsSha256 } from "./checksums.ts";
+import { writeConfig } from "./config-file.ts";
 import { createNumberedFolder, createRunFolder, type RunFolder } from "./folder.ts";
 import { loadPretrained } from "./load.ts";
 import { initialState } from "./state.ts";
@@ -39,7 +41,11 @@ export interface Run {
   tokenizer: Tokenizer;
   device: Device;
   model: LanguageModel;
-  optimizer: AdamW;
+  optimizer: AnyOptimizer;
+  /** The average of the weights, with emaDecay. */
+  ema: EMA | null;
+  /** The estimated number of steps, with maxSeconds or estimates. @internal */
+  plan: StepPlan | null;
   state: RunState;
 }
 
@@ -70,7 +76,7 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
     const run = assembleRun(config, folder, corpus, tokenizer, pretrained);
     writeJSON(join(run.out, "tokenizer.json"), tokenizer.toJSON());
     run.device.tuning?.save(join(run.out, "matmul.txt"));
-    writeJSON(join(run.out, "config.json"), config); // from here on the folder is a run
+    writeConfig(run.out, config); // from here on the folder is a run
     return run;
   } catch (error) {
     folder.discard();
@@ -92,11 +98,13 @@ export function assembleRun(
   checkLengths(tokens, name, config.blockSize);
   const model = buildModel(config, tokenizer.vocabSize, device, pretrained);
   const optimizer = buildOptimizer(config, model);
+  const ema = buildEMA(config, model);
+  const plan = makePlan(config);
   const state = initialState(sha256(text), tokenizerSha256(tokenizer));
   if (pretrained && config.loraRank) state.baseSha256 = weightsSha256(pretrained.files);
   const out = folder.path;
   const inputs = { corpus: name, text, tokens, tokenizer };
-  return { out, folder, config, ...inputs, device, model, optimizer, state };
+  return { out, folder, config, ...inputs, device, model, optimizer, ema, plan, state };
 }
 
 function checkDType({ dtype }: TrainConfig, device: Device): void {

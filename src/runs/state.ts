@@ -2,6 +2,7 @@
 
 import { quote } from "../errors.ts";
 import { FileError } from "../files/file-error.ts";
+import { StepPlan } from "../train/step-plan.ts";
 
 export interface RunState {
   step: number;
@@ -9,6 +10,10 @@ export interface RunState {
   evaluation: { trainLoss: number; valLoss: number } | null;
   bestValLoss: number | null;
   elapsedSeconds: number;
+  /** With a time budget: the part of it that steps took, not evaluations and checkpoints. */
+  trainSeconds?: number;
+  /** With a time budget: the estimated numbers of steps, StepPlan.toString(). */
+  estimates?: string;
   /** The checksum of the training text: a run can only be resumed with the same text. */
   textSha256: string;
   /** The former location of the text, if it was moved to the one that config.json names. */
@@ -50,6 +55,13 @@ export function checkState(file: string, fields: Record<string, unknown>): RunSt
   check("textSha256", textSha256 === "" || isSha256(textSha256), "a SHA-256 in hexadecimal");
   const { formerData } = fields;
   check("formerData", ["undefined", "string"].includes(typeof formerData), "a path");
+  const { trainSeconds = 0, estimates = "" } = fields;
+  check(
+    "trainSeconds",
+    Number.isFinite(trainSeconds) && Number(trainSeconds) >= 0,
+    "a number from 0 up",
+  );
+  check("estimates", isPlan(estimates), "STEP:LEFT pairs of ascending steps");
   for (const name of ["tokenizerSha256", "baseSha256"]) {
     const value = fields[name];
     check(name, value === undefined || isSha256(value), "a SHA-256 in hexadecimal");
@@ -65,6 +77,14 @@ function isEvaluation(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { trainLoss, valLoss } = value as { trainLoss?: unknown; valLoss?: unknown };
   return isLoss(trainLoss) && isLoss(valLoss);
+}
+
+function isPlan(value: unknown): boolean {
+  try {
+    return typeof value === "string" && new StepPlan(value) !== null;
+  } catch {
+    return false;
+  }
 }
 
 function isLoss(value: unknown): boolean {

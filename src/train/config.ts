@@ -1,6 +1,6 @@
 // The options of a training run, resolved as: defaults < preset < config file < flags.
 
-import { defined, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import {
   activations,
   type GPTConfig,
@@ -11,11 +11,14 @@ import {
 import { presets } from "../gpt/presets.ts";
 import { checkValues, getDefaults, type OptionSpec } from "../options.ts";
 import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../tokenizers/registry.ts";
+import { type LengthOptions, override, resolveLength } from "./levels.ts";
 
 const deviceNames = ["auto", "cuda", "cpu", "wasm", "ts", "cuda-emulator"] as const;
 const dtypes = ["f32", "tf32", "bf16"] as const;
 const modelKinds = ["gpt", "bigram"] as const;
 const decayKinds = ["all", "matrices"] as const;
+const optimizers = ["adamw", "muon"] as const;
+const schedules = ["cosine", "linear", "wsd"] as const;
 
 /** The most tokens in one batch. More, from a damaged config.json, would fill the memory. */
 const MAX_BATCH_TOKENS = 2 ** 24;
@@ -26,7 +29,8 @@ type DerivedOption = "vocabSize" | "qkvBias";
 /** The configuration of a run: the options of the model and of its training. */
 export interface TrainConfig
   extends Omit<GPTConfig, DerivedOption>,
-    Partial<Pick<GPTConfig, DerivedOption>> {
+    Partial<Pick<GPTConfig, DerivedOption>>,
+    LengthOptions {
   preset?: keyof typeof presets;
   data?: string;
   tokenizer: TokenizerKind;
@@ -42,24 +46,27 @@ export interface TrainConfig
   model: (typeof modelKinds)[number];
   batchSize: number;
   gradAccum: number;
-  maxIters: number;
   evalInterval: number;
   evalIters: number;
   logInterval: number;
+  optimizer: (typeof optimizers)[number];
   learningRate: number;
   minLr: number;
-  warmupIters: number;
-  lrDecayIters: number;
+  embeddingLrScale: number;
+  headLrScale: number;
+  vectorLrScale: number;
   weightDecay: number;
   decay: (typeof decayKinds)[number];
   beta1: number;
   beta2: number;
+  muonMomentum: number;
   gradClip: number;
+  emaDecay: number;
 }
 
 const integer = (help: string, value?: number, min = 1, max?: number) =>
   ({ type: "integer", help, default: value, min, max, value: "N" }) as const;
-const number = (help: string, value: number, max?: number) =>
+const number = (help: string, value?: number, max?: number) =>
   ({ type: "number", help, default: value, min: 0, max, value: "X" }) as const;
 const boolean = (help: string, value?: boolean) =>
   ({ type: "boolean", help, default: value }) as const;
@@ -118,18 +125,65 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   batchSize: integer("sequences per batch", 16),
   gradAccum: integer("gradient accumulation: batches per optimizer step", 1),
   maxIters: integer("total number of optimizer steps", 2000, 0),
+  maxSeconds: {
+    type: "number",
+    help:
+      "stop after X seconds of training, not counting evaluations, checkpoints and pauses; " +
+      "schedules follow the time; with --max-iters, whichever comes first",
+    above: 0,
+    value: "X",
+  },
+  estimates: string(
+    "learning rates of a run with --max-seconds, in its config.json: with --max-iters of its " +
+      "number of steps, it is repeated",
+    "TEXT",
+  ),
   evalInterval: integer("evaluate and save a checkpoint every N steps", 500),
   evalIters: integer("batches per split in an evaluation", 50),
   logInterval: integer("log metrics every N steps", 10),
+  optimizer: choice(
+    "optimizer; muon updates the matrices of blocks by Muon and all else by AdamW",
+    optimizers,
+    "adamw",
+  ),
   learningRate: number("peak learning rate", 1e-3),
-  minLr: number("final learning rate of the cosine decay", 0),
+  minLr: number("final learning rate of the decay", 0),
+  schedule: choice(
+    "learning-rate decay (default: cosine if --lr-decay-iters is set, otherwise a constant rate)",
+    schedules,
+  ),
+  decayShare: number(
+    "with --schedule wsd: share of the training that decays (default: 0.4)",
+    undefined,
+    1,
+  ),
   warmupIters: integer("steps of linear learning-rate warmup", 0, 0),
-  lrDecayIters: integer("step at which the cosine decay ends; 0: constant rate", 0, 0),
-  weightDecay: number("AdamW weight decay", 0.1),
+  warmupShare: number(
+    "share of the training that is warmup, instead of --warmup-iters",
+    undefined,
+    1,
+  ),
+  lrDecayIters: integer(
+    "step at which the decay ends; 0: at the end with --schedule or --max-seconds, " +
+      "otherwise never, a constant rate",
+    0,
+    0,
+  ),
+  embeddingLrScale: number("learning rate of embeddings, as a multiple of the base rate", 1),
+  headLrScale: number("learning rate of an untied output head, as a multiple of the base rate", 1),
+  vectorLrScale: number("learning rate of biases and norms, as a multiple of the base rate", 1),
+  weightDecay: number("weight decay", 0.1),
   decay: choice("parameters that weight decay applies to", decayKinds, "matrices"),
   beta1: number("AdamW beta1", 0.9, 0.9999999),
   beta2: number("AdamW beta2", 0.99, 0.9999999),
+  muonMomentum: number("momentum of Muon", 0.95, 0.9999999),
   gradClip: number("gradient-norm clipping threshold; 0 disables clipping", 0),
+  emaDecay: number(
+    "decay of an exponential moving average of the weights, which is evaluated and saved instead " +
+      "of them; 0: none",
+    0,
+    0.9999999,
+  ),
 };
 
 /**
@@ -140,13 +194,19 @@ export function resolveConfig(source: string, values: Partial<TrainConfig>): Tra
   checkValues(trainOptions, values, source);
   const preset = values.preset && presets[values.preset];
   const defaults = getDefaults<TrainConfig>(trainOptions);
-  const config: TrainConfig = { ...defaults, ...preset, ...defined(values) };
+  const config = override(override(defaults, preset ?? {}), values);
   checkValues(trainOptions, config, `preset ${config.preset}`);
+  resolveLength(source, config, values);
   if (config.nEmbd % config.nHead !== 0)
     throw new UsageError(
       `${source}: nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`,
     );
   checkVocabSize(source, config);
+  if (config.headLrScale !== 1 && config.tieWeights && config.model === "gpt")
+    throw new UsageError(
+      `${source}: headLrScale is ${config.headLrScale}, but the head shares the weight of the ` +
+        "token embedding; use --embedding-lr-scale, or --no-tie-weights",
+    );
   const { batchSize, blockSize } = config;
   if (batchSize * blockSize > MAX_BATCH_TOKENS)
     throw new UsageError(

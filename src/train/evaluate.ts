@@ -11,6 +11,7 @@ import {
   toCounterTensor,
 } from "../data/batches.ts";
 import { tensor } from "../ops/creation.ts";
+import type { EMA } from "../optim/index.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -19,6 +20,8 @@ import { ScalarBuffer } from "./scalar-buffer.ts";
 
 /** The fields of a run that an evaluation uses. */
 type Evaluated = Pick<Run, "device" | "model" | "tokens"> & {
+  /** The average of the weights to evaluate instead of them. */
+  ema?: EMA | null;
   config: Pick<TrainConfig, "evalIters" | "batchSize" | "blockSize" | "seed" | "dtype">;
 };
 
@@ -43,7 +46,7 @@ export interface EvaluationHooks {
 export function makeEvaluator(
   run: Evaluated,
 ): (step: number, hooks?: EvaluationHooks) => Promise<Losses | null> {
-  const { device, model, config } = run;
+  const { device, model, config, ema } = run;
   const { evalIters, batchSize: B, blockSize: T, seed, dtype } = config;
   const losses = new ScalarBuffer(evalIters, device);
   const lossFunctions = [run.tokens.train, run.tokens.val].map((split) => {
@@ -73,6 +76,7 @@ export function makeEvaluator(
 
   return async (step, hooks = {}) => {
     model.eval();
+    ema?.swap();
     try {
       const trainLoss = await evaluateSplit(0, step, hooks);
       if (trainLoss === null) return null;
@@ -80,6 +84,7 @@ export function makeEvaluator(
       if (valLoss === null) return null;
       return { trainLoss, valLoss };
     } finally {
+      ema?.swap();
       model.train();
     }
   };

@@ -1,4 +1,4 @@
-// The callbacks and the result of train().
+// The callbacks of train().
 
 import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
@@ -38,13 +38,4 @@ export interface TrainHooks {
    * the message is printed on stderr.
    */
   warning?(message: string): void;
-}
-
-/** Result of train(): the run with its last losses. */
-export interface TrainResult extends Run {
-  /** True if hooks.stop() ended the run before maxIters; it can be resumed. */
-  stopped: boolean;
-  trainLoss: number | null;
-  valLoss: number | null;
-  bestValLoss: number | null;
 }

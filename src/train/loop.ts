@@ -4,25 +4,29 @@
 import { join } from "node:path";
 import { setImmediate as nextTask, setTimeout as sleep } from "node:timers/promises";
 import { UsageError } from "../errors.ts";
-import { cosineSchedule } from "../optim/index.ts";
 import { saveCheckpoint } from "../runs/checkpoint.ts";
 import type { CheckpointName } from "../runs/choose.ts";
+import { writeConfig } from "../runs/config-file.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import { MetricsLog } from "../runs/metrics-log.ts";
 import { withRun } from "../runs/open.ts";
 import type { Run } from "../runs/run.ts";
+import { TrainClock } from "./clock.ts";
 import type { TrainConfig } from "./config.ts";
 import { checkEvaluation, checkWeights } from "./divergence.ts";
 import { type Losses, makeEvaluator } from "./evaluate.ts";
-import type { TrainHooks, TrainResult } from "./hooks.ts";
+import type { TrainHooks } from "./hooks.ts";
+import { makeResult, type TrainResult } from "./result.ts";
+import { makeSchedule } from "./schedule.ts";
 import { type StepResult, TrainStep } from "./step.ts";
+import { totalSteps } from "./time-budget.ts";
 
 export type { TrainHooks, TrainResult };
 
 /**
  * Trains a model. Options that are left out have the defaults that `tinybard train --help` lists.
- * `resume` is the folder of a run to continue with its recorded options. maxIters may differ; data
- * and initFrom may name other places of the same text and base model; device and dtype another
+ * `resume` is the folder of a run to continue with its recorded options. maxIters and maxSeconds
+ * may differ; data and initFrom may name other places of the same text and base model; device and dtype another
  * device. Until it ends, no other process can write to the run's folder.
  * Throws a UsageError for wrong options, a DivergedError if a loss, a gradient or a weight becomes
  * NaN or infinite, and a FileError if a checkpoint cannot be saved.
@@ -52,6 +56,7 @@ class TrainLoop {
   readonly #trainStep: TrainStep;
   readonly #evaluate: ReturnType<typeof makeEvaluator>;
   readonly #lrAt: (step: number) => number;
+  readonly #clock: TrainClock;
   #step: number;
   #evaluation: Losses | null; // of this step
   /** The lowest validation loss so far. */
@@ -61,46 +66,47 @@ class TrainLoop {
    * that a resumed run equals one that was not interrupted.
    */
   #bestValLoss: number | null;
-  #startTime: number; // in ms, as if training had never been interrupted
   #secondsSinceLog = 0;
   #stepsSinceLog = 0;
 
   constructor(run: Run, hooks: TrainHooks, metrics: MetricsLog) {
-    const { step, evaluation, bestValLoss, elapsedSeconds } = run.state;
+    const { step, evaluation, bestValLoss } = run.state;
     this.#run = run;
     this.#hooks = hooks;
     this.#metrics = metrics;
     this.#trainStep = new TrainStep(run);
     this.#evaluate = makeEvaluator(run);
-    this.#lrAt = makeSchedule(run.config);
+    this.#lrAt = makeSchedule(run.config, run.plan);
+    this.#clock = new TrainClock(run);
     this.#step = step;
     this.#evaluation = evaluation;
     this.#bestValLoss = bestValLoss;
     this.#best = bestValLoss ?? Infinity;
-    this.#startTime = performance.now() - 1000 * elapsedSeconds;
   }
 
   async run(): Promise<TrainResult> {
-    const { config, optimizer } = this.#run;
+    const { optimizer } = this.#run;
     for (; ; this.#step++) {
       await this.#evaluateIfDue();
-      if (this.#step >= config.maxIters && this.#evaluation) return this.#finish();
+      if (this.#step >= totalSteps(this.#run) && this.#evaluation) return this.#finish();
       this.#saveIfRequested();
       await this.#waitWhilePaused();
       if (this.#isStopped()) return this.#stop();
+      const start = performance.now();
       optimizer.lr = this.#lrAt(this.#step);
       this.#takeStep();
       this.#evaluation = null;
       await nextTask(); // lets signal handlers and finalizers run
+      this.#clock.countStep(this.#step + 1, start, () => this.#flush());
     }
   }
 
   /** Evaluates and saves at step 0, at each evalInterval and at the end. */
   async #evaluateIfDue(): Promise<void> {
-    const { maxIters, evalInterval } = this.#run.config;
+    const { evalInterval } = this.#run.config;
     const step = this.#step;
     const isRegular = step % evalInterval === 0;
-    if (this.#evaluation || !(isRegular || step >= maxIters)) return;
+    if (this.#evaluation || !(isRegular || step >= totalSteps(this.#run))) return;
     const losses = await this.#evaluate(step, {
       isStopped: () => this.#isStopped(),
       progress: (done, total) => this.#hooks.evaluating?.({ step, done, total }),
@@ -117,10 +123,10 @@ class TrainLoop {
 
   /** Runs the step and reports any results that are already available. */
   #takeStep(): void {
-    const { maxIters, evalInterval, logInterval } = this.#run.config;
+    const { evalInterval, logInterval } = this.#run.config;
     const step = this.#step;
     const isLogged = step % logInterval === 0 || this.#evaluation !== null;
-    const evaluatesNext = step + 1 >= maxIters || (step + 1) % evalInterval === 0;
+    const evaluatesNext = step + 1 >= totalSteps(this.#run) || (step + 1) % evalInterval === 0;
     this.#stepsSinceLog++;
     this.#timed(() => this.#trainStep.run(step));
     if (isLogged || evaluatesNext || this.#trainStep.shouldFlush) this.#flush(isLogged);
@@ -150,7 +156,7 @@ class TrainLoop {
       lr: this.#lrAt(step),
       gradNorm,
       tokensPerSecond: Math.round(tokens / this.#secondsSinceLog),
-      elapsedSeconds: this.#elapsedSeconds(),
+      elapsedSeconds: this.#clock.elapsedSeconds,
       ...(isCurrent && this.#evaluation),
     };
     this.#hooks.step?.(row);
@@ -178,7 +184,7 @@ class TrainLoop {
     while (this.#hooks.paused?.() && !this.#isStopped()) {
       await sleep(50);
       this.#saveIfRequested();
-      this.#startTime += performance.now() - since; // a pause does not count as training time
+      this.#clock.skip(since); // a pause does not count as training time
       since = performance.now();
     }
   }
@@ -196,12 +202,16 @@ class TrainLoop {
       step: this.#step,
       evaluation: this.#evaluation,
       bestValLoss: this.#bestValLoss,
-      elapsedSeconds: this.#elapsedSeconds(),
+      elapsedSeconds: this.#clock.elapsedSeconds,
     };
+    if (run.config.maxSeconds !== undefined) {
+      run.state.trainSeconds = this.#clock.trainSeconds;
+      run.state.estimates = String(run.plan);
+    }
     run.folder.check();
     this.#metrics.sync();
     for (const name of names)
-      saveCheckpoint(join(run.out, name), run.model, run.optimizer, run.state);
+      saveCheckpoint(join(run.out, name), run.model, run.optimizer, run.state, run.ema);
     this.#metrics.plot();
   }
 
@@ -213,30 +223,20 @@ class TrainLoop {
   }
 
   #finish(): TrainResult {
-    const elapsedSeconds = this.#elapsedSeconds();
+    const { out, config, state } = this.#run;
+    const { elapsedSeconds } = this.#clock;
     this.#log({ step: this.#step, elapsedSeconds, ...this.#evaluation });
+    if (config.maxSeconds !== undefined)
+      writeConfig(out, { ...config, estimates: state.estimates });
     this.#metrics.sync();
     this.#metrics.plot({ isFinal: true });
     return this.#result(false);
   }
 
+  /** Returns the result; its model has the weights that were evaluated and saved. */
   #result(stopped: boolean): TrainResult {
-    return {
-      ...this.#run,
-      stopped,
-      trainLoss: this.#evaluation?.trainLoss ?? null,
-      valLoss: this.#evaluation?.valLoss ?? null,
-      bestValLoss: Number.isFinite(this.#best) ? this.#best : null,
-    };
+    this.#run.ema?.swap();
+    const bestValLoss = Number.isFinite(this.#best) ? this.#best : null;
+    return makeResult(this.#run, this.#clock.trainSeconds, { stopped, bestValLoss });
   }
-
-  /** The training time in seconds, to the millisecond. */
-  #elapsedSeconds(): number {
-    return Math.round(performance.now() - this.#startTime) / 1000;
-  }
-}
-
-function makeSchedule(config: TrainConfig): (step: number) => number {
-  const { learningRate: lr, minLr, warmupIters, lrDecayIters } = config;
-  return cosineSchedule({ lr, minLr, warmupIters, decayIters: lrDecayIters || Infinity });
 }

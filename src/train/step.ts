@@ -3,7 +3,7 @@
 import { sampleBatch, toCounterTensor } from "../data/batches.ts";
 import { tensor, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
-import { clipGradients } from "../optim/index.ts";
+import { clipGradients, type EMA } from "../optim/index.ts";
 import { beginStep, Generator, useGenerator } from "../random.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
@@ -14,6 +14,8 @@ import { ScalarBuffer } from "./scalar-buffer.ts";
 
 /** The fields of a run that a step uses. */
 export type Trained = Pick<Run, "device" | "model" | "optimizer" | "tokens"> & {
+  /** The average of the weights that follows them. */
+  ema?: EMA | null;
   config: Pick<
     TrainConfig,
     "batchSize" | "blockSize" | "gradAccum" | "gradClip" | "seed" | "dtype"
@@ -26,7 +28,7 @@ export type Trained = Pick<Run, "device" | "model" | "optimizer" | "tokens"> & {
  * or a gradient norm is NaN or infinite, `foundInf` stays 1 and the optimizer changes nothing.
  */
 export function trainStep(run: Trained, tokens: Tensor, counters: Tensor[], foundInf: Tensor) {
-  const { model, optimizer, device } = run;
+  const { model, optimizer, ema, device } = run;
   const { batchSize: B, blockSize: T, gradAccum, gradClip } = run.config;
   const losses: Tensor[] = [];
   for (const counter of counters) {
@@ -42,6 +44,7 @@ export function trainStep(run: Trained, tokens: Tensor, counters: Tensor[], foun
     device.kernels.checkFinite(x.floats, foundInf.floats);
   foundInf.storage.bumpVersion();
   optimizer.step();
+  ema?.update();
   optimizer.zeroGrad();
   return { loss, gradNorm };
 }

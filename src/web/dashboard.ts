@@ -36,6 +36,8 @@ export interface Dashboard {
   readonly failure: Promise<Error>;
   /** Shows the runs in the parent folder of a run. */
   show(options: RunOptions): Promise<void>;
+  /** Changes the number of steps of the run, which the next report includes. */
+  setTotal(maxIters: number): void;
   /** Hooks for train(): they perform the requested actions and confirm them to the pages. */
   hooks: Required<Pick<TrainHooks, "step" | "stop" | "save" | "saved" | "paused">>;
   /** Reports to the pages that the run has ended, or was stopped. */
@@ -88,6 +90,9 @@ export async function openDashboard({ port, token = true }: DashboardOptions): P
     reportedAt = performance.now();
     post({ status });
   };
+  const setTotal = (maxIters: number) => {
+    status.maxIters = Number.isFinite(maxIters) ? maxIters : 0; // 0: not known yet
+  };
   return {
     url,
     failure,
@@ -95,10 +100,12 @@ export async function openDashboard({ port, token = true }: DashboardOptions): P
       return openPages;
     },
     async show({ run, live, step = 0, maxIters = 0 }) {
+      setTotal(maxIters);
       post({ show: { run, live } });
       await receive("shown");
-      if (live) report({ run: basename(resolve(run)), step, maxIters });
+      if (live) report({ run: basename(resolve(run)), step });
     },
+    setTotal,
     hooks: {
       step(row) {
         status.step = row.step + 1; // even if not reported now: the next report includes it

@@ -60,6 +60,7 @@ export interface Status {
   run: string;
   state: "training" | "paused" | "stopped" | "ended";
   step: number;
+  /** The number of steps; 0 while it is not known. */
   maxIters: number;
   /** The step of the last checkpoint that was saved on request. */
   saved: number | null;

@@ -107,7 +107,8 @@ export class RunControl {
     this.#name.textContent = run;
     this.#state.textContent = state;
     this.#state.dataset.state = state;
-    this.#step.textContent = `step ${formatInteger(step)} of ${formatInteger(maxIters)}`;
+    const total = maxIters ? ` of ${formatInteger(maxIters)}` : ""; // 0: not known yet
+    this.#step.textContent = `step ${formatInteger(step)}${total}`;
     this.#progress.value = maxIters ? step / maxIters : 0;
     this.#timeLeft.textContent = this.#estimateTimeLeft();
     const isEnabled = this.#isConnected && (state === "training" || state === "paused");
@@ -132,7 +133,8 @@ export class RunControl {
     const first = this.#history[0];
     const last = this.#history.at(-1);
     const { state, step, maxIters } = this.#status as Status;
-    if (state !== "training" || !first || !last || last.step === first.step) return "";
+    if (state !== "training" || !maxIters) return "";
+    if (!first || !last || last.step === first.step) return "";
     const secondsPerStep = (last.time - first.time) / (last.step - first.step) / 1000;
     return `${formatDuration((maxIters - step) * secondsPerStep)} left`;
   }

@@ -15,8 +15,7 @@ export type List<T> = readonly T[];
 
 /** F is a buffer of floats, I one of 32-bit integers, as the device holds them. */
 export interface Kernels<F = Floats, I = Int32Array> {
-  // ---- elementwise: element i of the output comes from element i of the inputs; all have n
-  // elements
+  // ---- elementwise: element i of the output comes from element i of the inputs; all have length n
 
   /** y = a + b. Operands shorter than n repeat: a_i is a[i mod na]. So for sub, mul, div. */
   add(a: F, b: F, y: F, na: number, nb: number, n: number): void;
@@ -210,24 +209,20 @@ export interface Kernels<F = Floats, I = Int32Array> {
     halfD: number, capacity: number, rotatedParts: number, inverse: boolean): void;
 
   // ---- optimizers: in place, over lists of buffers; the i-th buffers of all lists belong to one
-  // parameter. lr [1] is the learning rate, each t [1] counts updates: they are in buffers, so that
-  // a captured step can be replayed with other values
+  // parameter. The learning rate lr [1] and the counts of updates t [1] are in buffers, since a
+  // captured step is replayed with other values. Nothing is changed if foundInf[0] is not 0
 
+  /** velocity = momentum velocity + dw + weightDecay w; w -= lr velocity */
+  sgd(w: List<F>, dw: List<F>, velocity: List<F>, lr: F, foundInf: F | null,
+    momentum: number, weightDecay: number): void;
   /**
-   * velocity = momentum velocity + dw + weightDecay w; w -= lr velocity. Does nothing if
-   * foundInf[0] is not 0
-   */
-  sgd(w: List<F>, dw: List<F>, velocity: List<F>, lr: F, foundInf: F | null, momentum: number,
-    weightDecay: number): void;
-  /**
-   * t += 1; g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; then w -= lr
-   * weightDecay w and w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps). copies
-   * receive w in bf16; the list may be empty. Does nothing if foundInf[0] is not 0
+   * t += 1; g = dw + l2 w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= lr
+   * weightDecay w + lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps); copies = w in bf16
    */
   adamw(w: List<F>, dw: List<F>, m: List<F>, v: List<F>, copies: List<F>, t: List<F>, lr: F,
     foundInf: F | null, beta1: number, beta2: number, eps: number, weightDecay: number,
     l2: number): void;
-  /** y += weight[0] (x - y). Does nothing if foundInf[0] is not 0 */
+  /** y += weight[0] (x - y) */
   lerp(y: List<F>, x: List<F>, weight: F, foundInf: F | null): void;
   /** total[0] = sum(x^2) over the whole list */
   sumSquares(x: List<F>, total: F): void;

@@ -62,7 +62,8 @@ export class Progress {
     const total = totalSteps(run);
     const left = this.#training.describe(step, total);
     console.log(
-      `iter ${formatStep(step, total)}: loss ${loss.toFixed(4)}, ${tokensPerSecond} tokens/s${left}`,
+      `iter ${formatStep(step, total)}: ` +
+        `loss ${loss.toFixed(4)}, ${tokensPerSecond} tokens/s${left}`,
     );
   }
 

@@ -22,7 +22,7 @@ export interface RateOptions {
   lrScale: number;
 }
 
-/** What training uses of an optimizer, or of several together. */
+/** The interface of an optimizer, and of several that are combined. */
 export interface AnyOptimizer {
   lr: number;
   foundInf: Tensor | null;

@@ -39,9 +39,9 @@ const changeable: readonly string[] = [
 
 /**
  * Restores a run from its last checkpoint, with its recorded options; without one, it starts again
- * at step 0. maxIters and the time budget, maxSeconds, may change; data and initFrom may name other places of the same text and of
- * the same base model, verified by their SHA-256; device another device, and with it dtype. Other
- * options may be passed if their values equal the recorded ones.
+ * at step 0. maxIters may change, and the time budget, maxSeconds; data and initFrom may name other
+ * places of the same text and of the same base model, verified by their SHA-256; device another
+ * device, and with it dtype. Other options may be passed if their values equal the recorded ones.
  */
 export async function resumeRun(out: string, options: Partial<TrainConfig> = {}): Promise<Run> {
   readConfig(out); // throws if the folder is not a run
@@ -180,7 +180,8 @@ function checkOptions(
     if (!changeable.includes(key) || (isOther && resolve(String(value)) !== current))
       throw new UsageError(
         `resume: ${key} is ${current} in ${out} and cannot change; ` +
-          "only maxIters, maxSeconds and device can, and data and initFrom if their content is the same",
+          "only maxIters, maxSeconds and device can, " +
+          "and data and initFrom if their content is the same",
       );
   }
 }

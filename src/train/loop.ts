@@ -26,8 +26,8 @@ export type { TrainHooks, TrainResult };
 /**
  * Trains a model. Options that are left out have the defaults that `tinybard train --help` lists.
  * `resume` is the folder of a run to continue with its recorded options. maxIters and maxSeconds
- * may differ; data and initFrom may name other places of the same text and base model; device and dtype another
- * device. Until it ends, no other process can write to the run's folder.
+ * may differ; data and initFrom may name other places of the same text and base model; device and
+ * dtype another device. Until it ends, no other process can write to the run's folder.
  * Throws a UsageError for wrong options, a DivergedError if a loss, a gradient or a weight becomes
  * NaN or infinite, and a FileError if a checkpoint cannot be saved.
  * @example

@@ -39,7 +39,7 @@ export interface TrainResult extends Run {
   trainLoss: number | null;
   valLoss: number | null;
   bestValLoss: number | null;
-  /** What `tinybard train --json` prints at the end. The first read measures the peak of MFU. */
+  /** The line that `train --json` prints at the end. The first read measures the peak of MFU. */
   readonly figures: TrainFigures;
 }
 

@@ -125,13 +125,14 @@ test("train, sample and eval: output lines, files, and reproducible samples", ()
   assert.match(again.out, /^step \d+: train loss \d\.\d{4}, val loss \d\.\d{4}\n$/);
 });
 
-test("--json prints the lines of metrics.jsonl, --quiet only evaluations", () => {
+test("--json prints the lines of metrics.jsonl and the figures, --quiet only evaluations", () => {
   const out = join(folder, "json");
   const { out: text } = run("train", ...small, "--max-iters", "3", "--json", "--out", out);
   const rows = text
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
+  const figures = rows.pop();
   assert.equal(
     rows,
     readFileSync(join(out, "metrics.jsonl"), "utf8")
@@ -139,6 +140,21 @@ test("--json prints the lines of metrics.jsonl, --quiet only evaluations", () =>
       .split("\n")
       .map((line) => JSON.parse(line)),
   );
+  assert.equal([figures.steps, figures.stopped, figures.valLoss], [3, false, rows.at(-1).valLoss]);
+  assert.equal(Object.keys(figures), [
+    "trainLoss",
+    "valLoss",
+    "bestValLoss",
+    "bitsPerCharacter",
+    "seconds",
+    "steps",
+    "tokens",
+    "tokensPerSecond",
+    "mfu",
+    "peakMemory",
+    "peakDeviceMemory",
+    "stopped",
+  ]);
   const quiet = run(
     "train",
     ...small,
@@ -150,6 +166,41 @@ test("--json prints the lines of metrics.jsonl, --quiet only evaluations", () =>
   );
   assert.not.match(quiet.out, /^iter/m);
   assert.match(quiet.out, /^step 3: /m);
+  const { valLoss, tokens } = figures;
+  for (const line of [
+    `val loss: ${valLoss.toFixed(4)}`,
+    `bits per character: ${(valLoss / Math.LN2).toFixed(4)}`,
+    "training seconds: \\d+\\.\\d+",
+    "steps: 3",
+    `tokens: ${tokens}`,
+    "tokens per second: \\d+",
+    "MFU: \\d+\\.\\d %",
+    "peak memory: \\d+ MB",
+  ])
+    assert.match(quiet.out, new RegExp(`^${line}$`, "m"));
+});
+
+test("--max-seconds replaces the steps of a preset; the run continues with its time", () => {
+  const out = join(folder, "timed");
+  const options = [...small.filter((x) => x !== "--max-iters"), "--schedule", "linear"];
+  const timed = run("train", ...options, "--max-seconds", "0.3", "--out", out);
+  assert.is(timed.code, 0, timed.err);
+  assert.match(timed.out, /^training seconds: 0\.[1-9]/m);
+  assert.match(timed.out, /train longer: .*--resume \S+ --max-seconds 0\.6$/m);
+  const { step } = JSON.parse(readFileSync(join(out, "last", "state.json"), "utf8"));
+  assert.match(timed.out, new RegExp(`^steps: ${step}$`, "m"));
+  const finished = run("train", "--resume", out);
+  assert.match(
+    finished.err,
+    new RegExp(`finished already: step ${step} of ${step}; to train longer`),
+  );
+  const again = join(folder, "timed-again");
+  const config = join(out, "config.json");
+  const repeated = run("train", "--config", config, "--max-iters", String(step), "--out", again);
+  assert.is(repeated.code, 0, repeated.err);
+  const weights = (run: string) => readFileSync(join(run, "last", "model.safetensors"));
+  assert.ok(weights(again).equals(weights(out)));
+  assert.match(run("runs", folder).out, new RegExp(`^timed .* ${step}/${step} .* finished$`, "m"));
 });
 
 test("defaults < preset < file < flags, and the run records the resolved options", () => {

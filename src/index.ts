@@ -15,3 +15,4 @@ export { loadGPT2Tokenizer } from "./tokenizers/bpe/gpt2.ts";
 export { loadBPE, saveBPE } from "./tokenizers/io.ts";
 export type { TrainConfig } from "./train/config.ts";
 export { type TrainResult, train } from "./train/loop.ts";
+export type { TrainFigures } from "./train/result.ts";

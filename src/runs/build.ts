@@ -89,7 +89,7 @@ type NamedParameter = [name: string, w: Tensor];
  * AdamW for all others.
  */
 export function buildOptimizer(config: TrainConfig, model: LanguageModel): AnyOptimizer {
-  const { learningRate: lr, beta1, beta2, weightDecay, muonMomentum } = config;
+  const { learningRate: lr, beta1, beta2, weightDecay } = config;
   const trainable = [...model.namedParameters()].filter(([, w]) => w.requiresGrad);
   const betas = [beta1, beta2] as const;
   if (config.optimizer === "adamw")
@@ -102,7 +102,8 @@ export function buildOptimizer(config: TrainConfig, model: LanguageModel): AnyOp
   const muon = new Muon(groupByParts(config, matrices), {
     lr,
     weightDecay,
-    momentum: muonMomentum,
+    momentum: config.muonMomentum,
+    nsSteps: config.muonNsSteps,
     adjustLrFn: "match_rms_adamw", // one rate for both
   });
   if (others.length === 0) return new CombinedOptimizer({ muon });

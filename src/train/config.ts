@@ -60,6 +60,7 @@ export interface TrainConfig
   beta1: number;
   beta2: number;
   muonMomentum: number;
+  muonNsSteps: number;
   gradClip: number;
   emaDecay: number;
 }
@@ -177,6 +178,7 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   beta1: number("AdamW beta1", 0.9, 0.9999999),
   beta2: number("AdamW beta2", 0.99, 0.9999999),
   muonMomentum: number("momentum of Muon", 0.95, 0.9999999),
+  muonNsSteps: integer("Newton-Schulz iterations of Muon", 5, 0, 99),
   gradClip: number("gradient-norm clipping threshold; 0 disables clipping", 0),
   emaDecay: number(
     "decay of an exponential moving average of the weights, which is evaluated and saved instead " +

@@ -10,7 +10,8 @@ export function formatHelp(usage: string, table: OptionTable, defaults: object =
   const shown = defaults as Record<string, unknown>;
   const rows = Object.entries(table).map(([key, option]) => {
     const { type, help, choices, required } = option;
-    const value = key in shown ? shown[key] : option.default;
+    const own = key in shown ? shown[key] : option.default;
+    const value = own === Infinity ? undefined : own; // no limit
     const placeholder = type === "boolean" ? "" : ` ${option.value ?? choices?.join("|") ?? "X"}`;
     // a computed default replaces the one in the help text
     let description = value === undefined ? help : help.replace(/ \(default: [^)]*\)$/, "");

@@ -19,7 +19,7 @@ export { presets } from "./gpt/presets.ts";
 export { quantize } from "./gpt/quantize.ts";
 /** Layers, transformer blocks and adapters, built on Module. */
 export * as nn from "./nn/index.ts";
-export { gelu, relu, sigmoid, silu, tanh } from "./ops/activations.ts";
+export { gelu, relu, relu2, sigmoid, silu, softcap, tanh } from "./ops/activations.ts";
 export { attention, selfAttention } from "./ops/attention.ts";
 export { arange, full, ones, tensor, tril, zeros } from "./ops/creation.ts";
 export {
@@ -68,7 +68,7 @@ export {
 } from "./ops/quantized.ts";
 export { dropout, multinomial, rand, randn } from "./ops/random.ts";
 export { argmax, max, mean, sum, variance as var } from "./ops/reductions.ts";
-export { rotary } from "./ops/rotary.ts";
+export { qkNorm, rotary } from "./ops/rotary.ts";
 export { logSoftmax, softmax } from "./ops/softmax.ts";
 /** Optimizers, gradient clipping and the learning-rate schedule. */
 export * as optim from "./optim/index.ts";

@@ -169,6 +169,18 @@ void reluBackward(const f32* y, const f32* dy, f32* dx, int64_t n) {
   map(n, dx, [](Vec y, Vec dy) { return select(y <= Vec(0.0f), Vec(0.0f), dy); }, y, dy);
 }
 
+/** y = max(x, 0)^2; NaN stays NaN */
+void relu2(const f32* x, f32* y, int64_t n) {
+  map(n, y, [](Vec x) { return relu2(x); }, x);
+}
+
+/** dx = y <= 0 ? 0 : 2 sqrt(y) dy */
+void relu2Backward(const f32* y, const f32* dy, f32* dx, int64_t n) {
+  map(n, dx, [](Vec y, Vec dy) {
+    return select(y <= Vec(0.0f), Vec(0.0f), Vec(2.0f) * sqrt(y) * dy);
+  }, y, dy);
+}
+
 /** y = 1 / (1 + e^-x) */
 void sigmoid(const f32* x, f32* y, int64_t n) {
   map(n, y, [](Vec x) { return sigmoid(x); }, x);

@@ -6,8 +6,8 @@
 namespace tinybard::SIMD {
 
 static bool checkActivation(const char* kernel, int64_t activation) {
-  if (activation >= 0 && activation <= 3) return true;
-  kernelError("%s: activation is %lld, expected 0 to 3", kernel, (long long)activation);
+  if (activation >= 0 && activation <= 4) return true;
+  kernelError("%s: activation is %lld, expected 0 to 4", kernel, (long long)activation);
   return false;
 }
 
@@ -40,7 +40,7 @@ void linearBackward(const f32* x, const f32* w, const f32* h, const f32* dy, f32
                     f32* db, int64_t M, int64_t N, int64_t K, int64_t activation) {
   if (!checkActivation("linearBackward", activation)) return;
   constexpr decltype(&reluBackward) derivatives[] = {nullptr, reluBackward, geluBackward,
-                                                     geluTanhBackward};
+                                                     geluTanhBackward, relu2Backward};
   if (dx) {
     matmul(dy, w, dx, 1, M, K, N, 0, 0, false, false, false);
     // f' has a pass of its own, which is faster than reading h tile by tile in the epilogue

@@ -35,9 +35,10 @@ void applyEpilogue(const Gemm& g, int64_t offset, int64_t rows, int64_t columns)
       const int64_t lanes = lanesLeft(j, columns);
       const Vec x = Vec::load(g.c + i, lanes);
       if (g.h) x.store(g.h + i, lanes);
-      const Vec y = g.activation == Activation::relu   ? max(Vec(0.0f), x)
-                    : g.activation == Activation::gelu ? gelu(x)
-                                                       : geluTanh(x);
+      const Vec y = g.activation == Activation::relu    ? max(Vec(0.0f), x)
+                    : g.activation == Activation::relu2 ? relu2(x)
+                    : g.activation == Activation::gelu  ? gelu(x)
+                                                        : geluTanh(x);
       y.store(g.c + i, lanes);
     }
   }

@@ -11,7 +11,7 @@ constexpr int64_t K_BLOCK = 384;                 // of k per tile: 48 KB of a pa
 constexpr int64_t LONG_K = SUM_LENGTH * K_BLOCK; // of k whose blocks are added in f32
 constexpr int64_t GEMV_BLOCK = 4 * SUM_BLOCK;    // of k of a dot product, in up to four sums
 
-enum class Activation { none, relu, gelu, geluTanh }; // numbered as in the kernel interface
+enum class Activation { none, relu, gelu, geluTanh, relu2 }; // numbered as in the kernel interface
 
 /** c = f(init + a b), with f the activation. */
 struct Gemm {

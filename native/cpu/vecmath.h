@@ -85,6 +85,12 @@ inline Vec normalCdf(Vec x, Vec g) {
   return select(Vec(0.0f) < x, Vec(1.0f) - tail, select(z == z, tail, x));
 }
 
+/** max(x, 0)^2 */
+inline Vec relu2(Vec x) {
+  const Vec positive = max(Vec(0.0f), x); // NaN stays NaN
+  return positive * positive;
+}
+
 /** x sigmoid(x). Error 3.3 ulp if the result is at least 10^-36. */
 inline Vec silu(Vec x) { return x * sigmoid(x); }
 /** s (1 + x (1 - s)) with s = sigmoid(x). Absolute error 10^-6. */

@@ -240,6 +240,7 @@ void throwDeviceError(Napi::Env env) {
       "rotary: position",
       "embeddingQuantized: idx",
       "cachedAttention: position",
+      "qkNorm: position",
   };
   throw Napi::RangeError::New(env, std::string(arguments[indexError.source]) + "[" +
                                        std::to_string(indexError.position) + "] is " +

@@ -83,7 +83,8 @@ enum class IndexSource : int {
   linearCrossEntropy,
   rotary,
   embeddingQuantized,
-  cachedAttention
+  cachedAttention,
+  qkNorm
 };
 /** The first index out of range since the last report: element `position` was `value`. */
 struct IndexError {

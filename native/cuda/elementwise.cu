@@ -202,6 +202,8 @@ UNARY(tanh, tanhf(x))
 BACKWARD_FROM(y, tanhBackward, dy * (1 - y * y))
 UNARY(relu, x < 0 ? 0 : x) // NaN stays NaN
 BACKWARD_FROM(y, reluBackward, y <= 0 ? 0 : dy)
+UNARY(relu2, x < 0 ? 0 : x * x)
+BACKWARD_FROM(y, relu2Backward, y <= 0 ? 0 : 2 * sqrtf(y) * dy)
 UNARY(sigmoid, logistic(x))
 BACKWARD_FROM(y, sigmoidBackward, dy * y * (1 - y))
 UNARY(silu, x / (1 + expf(-x)))

@@ -6,13 +6,14 @@
 
 namespace tinybard::cuda {
 
-enum class Activation { none, relu, gelu, geluTanh }; // numbered as in the kernel interface
+enum class Activation { none, relu, gelu, geluTanh, relu2 }; // numbered as in the kernel interface
 
 /**
  * A batched matrix multiplication with an epilogue. For each matrix of the batch, one of
  *
  *   c = f(op(a) op(b) + bias)                  forward; f is the activation
- *   c = (op(a) op(b)) * f'(preActivation)      backward of the activation, elementwise
+ *   c = (op(a) op(b)) * f'(preActivation)      backward of the activation, elementwise; relu2'
+ *                                              is a function of the activation
  *   c += op(a) op(b)                           if `accumulate` is set
  *
  * op(a) is [M, K], op(b) is [K, N], c is [M, N]. Matrices are row-major; consecutive rows are lda,

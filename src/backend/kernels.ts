@@ -1,4 +1,5 @@
-// The kernel interface: every kernel once, with its formula. All backends implement it.
+// The kernel interface: every kernel once, with its formula; the elementwise ones are in
+// elementwise-kernels.ts. All backends implement it.
 //
 // A kernel is a plain function over flat buffers: inputs, outputs, saved values, then sizes. It
 // checks no shapes (ops do) and allocates nothing. Outputs are overwritten unless the line says +=.
@@ -7,6 +8,8 @@
 // comment of each kernel states its formula and the shapes of its buffers; [outer, n, inner] is a
 // dense array seen from one axis.
 
+import type { ElementwiseKernels } from "./elementwise-kernels.ts";
+
 /** Floats of a buffer: f32, or f64 where gradients are checked in double precision. */
 export type Floats = Float32Array | Float64Array;
 /** Element types of tensors. bf16 is supported on cuda only. */
@@ -14,50 +17,7 @@ export type DType = "f32" | "f64" | "i32" | "bf16";
 export type List<T> = readonly T[];
 
 /** F is a buffer of floats, I one of 32-bit integers, as the device holds them. */
-export interface Kernels<F = Floats, I = Int32Array> {
-  // ---- elementwise: element i of the output comes from element i of the inputs; all have length n
-
-  /** y = a + b. Operands shorter than n repeat: a_i is a[i mod na]. So for sub, mul, div. */
-  add(a: F, b: F, y: F, na: number, nb: number, n: number): void;
-  sub(a: F, b: F, y: F, na: number, nb: number, n: number): void;
-  mul(a: F, b: F, y: F, na: number, nb: number, n: number): void;
-  div(a: F, b: F, y: F, na: number, nb: number, n: number): void;
-  /** y = cond != 0 ? a : b. All three repeat. */
-  where(cond: I, a: F, b: F, y: F, nc: number, na: number, nb: number, n: number): void;
-  /** y = x^exponent */
-  pow(x: F, y: F, n: number, exponent: number): void;
-  neg(x: F, y: F, n: number): void;
-  exp(x: F, y: F, n: number): void;
-  log(x: F, y: F, n: number): void;
-  sqrt(x: F, y: F, n: number): void;
-  sin(x: F, y: F, n: number): void;
-  cos(x: F, y: F, n: number): void;
-  abs(x: F, y: F, n: number): void;
-  /** dx = dy sign(x) */
-  absBackward(x: F, dy: F, dx: F, n: number): void;
-  tanh(x: F, y: F, n: number): void;
-  /** dx = dy (1 - y^2) */
-  tanhBackward(y: F, dy: F, dx: F, n: number): void;
-  /** y = max(x, 0) */
-  relu(x: F, y: F, n: number): void;
-  /** dx = y <= 0 ? 0 : dy */
-  reluBackward(y: F, dy: F, dx: F, n: number): void;
-  /** y = 1 / (1 + e^-x) */
-  sigmoid(x: F, y: F, n: number): void;
-  /** dx = dy y (1 - y) */
-  sigmoidBackward(y: F, dy: F, dx: F, n: number): void;
-  /** y = x sigmoid(x) */
-  silu(x: F, y: F, n: number): void;
-  siluBackward(x: F, dy: F, dx: F, n: number): void;
-  /** y = x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2 */
-  gelu(x: F, y: F, n: number): void;
-  geluBackward(x: F, dy: F, dx: F, n: number): void;
-  /** y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 */
-  geluTanh(x: F, y: F, n: number): void;
-  geluTanhBackward(x: F, dy: F, dx: F, n: number): void;
-  /** y += x */
-  accumulate(x: F, y: F, n: number): void;
-
+export interface Kernels<F = Floats, I = Int32Array> extends ElementwiseKernels<F, I> {
   // ---- matmul: tiles
 
   /**
@@ -69,14 +29,14 @@ export interface Kernels<F = Floats, I = Int32Array> {
     bStep: number, transA: boolean, transB: boolean, accumulate: boolean): void;
   /**
    * y = f(h), h = x w^T + b; h is stored if it is not null. `activation` is the code of f: 0 none,
-   * 1 relu, 2 gelu, 3 geluTanh.  x [M, K], w [N, K], b [N], h, y [M, N]
+   * 1 relu, 2 gelu, 3 geluTanh, 4 relu2.  x [M, K], w [N, K], b [N], h, y [M, N]
    */
   linear(x: F, w: F, b: F | null, h: F | null, y: F, M: number, N: number, K: number,
     activation: number): void;
   /**
    * dx = dy w, dw = dy^T x, db = the column sums of dy; each is computed if it is not null. If h is
    * not null, x = f(h) comes from the layer before, and dx is the gradient of h: (dy w) f'(h). For
-   * relu h may be x itself, since f' is a function of x.  h [M, K]
+   * relu h may be x itself, for relu2 it must be: f' is a function of x.  h [M, K]
    */
   linearBackward(x: F, w: F, h: F | null, dy: F, dx: F | null, dw: F | null, db: F | null,
     M: number, N: number, K: number, activation: number): void;
@@ -207,6 +167,17 @@ export interface Kernels<F = Floats, I = Int32Array> {
    */
   rotary(x: F, table: F, length: I | null, y: F, B: number, T: number, parts: number, H: number,
     halfD: number, capacity: number, rotatedParts: number, inverse: boolean): void;
+  /**
+   * y = R(x / sqrt(mean(x^2) + eps)) for each head of the first `normalizedParts` parts of x; the
+   * others are copied. R rotates as in `rotary`, or not at all if table is null; the last channel
+   * of an odd D is not rotated.  x, y [B, T, parts, H, D]; table [capacity, D]
+   */
+  qkNorm(x: F, table: F | null, length: I | null, y: F, B: number, T: number, parts: number,
+    H: number, D: number, capacity: number, normalizedParts: number, eps: number): void;
+  /** With rstd = 1 / sqrt(mean(x^2) + eps) and g = R^-1 dy: dx = rstd (g - x rstd^2 mean(g x)) */
+  qkNormBackward(x: F, table: F | null, length: I | null, dy: F, dx: F, B: number, T: number,
+    parts: number, H: number, D: number, capacity: number, normalizedParts: number,
+    eps: number): void;
 
   // ---- optimizers: in place, over lists of buffers; the i-th buffers of all lists belong to one
   // parameter. The learning rate lr [1] and the counts of updates t [1] are in buffers, since a

@@ -1,9 +1,9 @@
 // Activation functions, elementwise, each with its derivative.
 
 import { record } from "../autograd.ts";
-import { checkOptions, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { map, mapBackward } from "./elementwise.ts";
+import { div, map, mapBackward, mul } from "./elementwise.ts";
 
 /**
  * y = tanh x, elementwise.
@@ -23,6 +23,16 @@ export function tanh(x: Tensor): Tensor {
 export function relu(x: Tensor): Tensor {
   const y = map("relu", x);
   return record("relu", y, [x], (dy) => [mapBackward("reluBackward", y, dy)]);
+}
+
+/**
+ * y = max(x, 0)^2. So et al. (2021), "Primer".
+ * @example
+ * console.log(relu2(tensor([-1, 3])).toArray()); // [ 0, 9 ]
+ */
+export function relu2(x: Tensor): Tensor {
+  const y = map("relu2", x);
+  return record("relu2", y, [x], (dy) => [mapBackward("relu2Backward", y, dy)]);
 }
 
 /**
@@ -58,4 +68,16 @@ export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {})
     fail(`gelu: approximate is ${approximate}, expected none or tanh`);
   const kernel = approximate === "tanh" ? "geluTanh" : "gelu";
   return record(kernel, map(kernel, x), [x], (dy) => [mapBackward(`${kernel}Backward`, x, dy)]);
+}
+
+/**
+ * y = cap tanh(x / cap): near x where |x| is small, and always between -cap and cap. Gemma Team
+ * (2024).
+ * @example
+ * console.log(softcap(tensor([-1000, 0, 1000]), 30).toArray()); // [ -30, 0, 30 ]
+ */
+export function softcap(x: Tensor, cap: number): Tensor {
+  checkNumber("softcap", "cap", cap);
+  if (!(cap > 0 && cap < Infinity)) fail(`softcap: cap is ${cap}, expected a number above 0`);
+  return mul(tanh(div(x, cap)), cap);
 }

@@ -6,7 +6,7 @@ import { checkOptions, fail } from "../errors.ts";
 import { formatShape, numel } from "../shape.ts";
 import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
-import { gelu, relu, silu, tanh } from "./activations.ts";
+import { gelu, relu, relu2, silu, tanh } from "./activations.ts";
 import { add, mul } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { slice, transpose } from "./movement.ts";
@@ -29,6 +29,7 @@ export function swiglu(x: Tensor): Tensor {
 const activations = {
   none: (x: Tensor) => x,
   relu,
+  relu2,
   gelu: (x: Tensor) => gelu(x),
   "gelu-tanh": (x: Tensor) => gelu(x, { approximate: "tanh" }),
   silu,
@@ -48,10 +49,20 @@ const fusedCodes = {
   relu: 1,
   gelu: 2,
   "gelu-tanh": 3,
+  relu2: 4,
 } as const;
 
 /** The kernels of their derivatives, by code. */
-const derivativeKernels = [null, "reluBackward", "geluBackward", "geluTanhBackward"] as const;
+const derivativeKernels = [
+  null,
+  "reluBackward",
+  "geluBackward",
+  "geluTanhBackward",
+  "relu2Backward",
+] as const;
+
+/** The activations whose derivative is a function of their argument; the others use the result. */
+const usesArgument: readonly number[] = [fusedCodes.gelu, fusedCodes["gelu-tanh"]];
 
 /** Returns the code of an activation for the kernels, undefined if it is not fused. */
 export function getFusedCode(op: string, activation: Activation): number | undefined {
@@ -156,8 +167,7 @@ export function mlpSpec(
 }
 
 /**
- * y = f(x w^T + b). Returns the pre-activation x w^T + b too if the derivative of f needs it; that
- * of relu is a function of y.
+ * y = f(x w^T + b). Returns the pre-activation x w^T + b too if the derivative of f needs it.
  */
 function computeLayer(
   op: string,
@@ -175,7 +185,7 @@ function computeLayer(
   if (b !== null) checkWeight(op, "b", b, x, [N]);
   const rows = x.shape.slice(0, -1);
   const y = empty(x, [...rows, N]);
-  const preActivation = code > fusedCodes.relu ? empty(y) : null; // relu' is a function of y
+  const preActivation = usesArgument.includes(code) ? empty(y) : null;
   x.device.kernels.linear(
     x.floats,
     w.floatsAs(x.dtype),

@@ -1,12 +1,13 @@
-// Rotary position embeddings.
+// Rotary position embeddings, and the normalization of queries and keys.
 
 import { record } from "../autograd.ts";
-import { checkOptions, fail } from "../errors.ts";
+import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { checkRank, formatShape } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { add, mul, sub } from "./elementwise.ts";
-import { cat, permute, reshape, slice } from "./movement.ts";
+import { cat, permute, reshape, slice, split } from "./movement.ts";
+import { rmsNormSpec } from "./normalization.ts";
 
 /**
  * Rotary position embeddings: rotates queries and keys by angles proportional to their positions,
@@ -73,4 +74,92 @@ export function rotarySpec(x: Tensor, table: Tensor, options: { nHead: number })
   const sin = slice(angles, second); // (T, D / 2)
   const rotated = [sub(mul(a, cos), mul(b, sin)), add(mul(a, sin), mul(b, cos))];
   return reshape(permute(cat(rotated, { dim: -1 }), [0, 2, 1, 3]), x.shape);
+}
+
+/**
+ * QK-norm: divides the queries and keys of each head by their root mean square, so that a score
+ * cannot grow with their length; then rotates them as rotary() does if `table` is set. x [B, T,
+ * parts nHead D]: one part, or several, of which the last, the values, is left as it is. Without a
+ * gain; y = x / sqrt(mean(x^2) + eps). Henry et al. (2020), Dehghani et al. (2023).
+ * @example
+ * const qkv = randn([1, 4, 48]); // queries, keys and values of 2 heads of size 8
+ * console.log(qkNorm(qkv, { nHead: 2 }).shape); // [ 1, 4, 48 ]
+ */
+export function qkNorm(
+  x: Tensor,
+  options: {
+    nHead: number;
+    parts?: number;
+    table?: Tensor | null;
+    length?: Tensor | null;
+    eps?: number;
+  },
+): Tensor {
+  checkOptions("qkNorm", options, ["nHead", "parts", "table", "length", "eps"]);
+  const { nHead, parts = 3, table = null, length, eps = 1e-5 } = options;
+  checkTensor("qkNorm", "x", x);
+  checkRank("qkNorm", "x", x.shape, "BTC");
+  checkNumber("qkNorm", "eps", eps, 0);
+  const [B, T, width] = x.shape;
+  const D = width / (nHead * parts);
+  if (!(nHead > 0 && parts > 0 && Number.isInteger(D) && Number.isInteger(nHead * D)))
+    fail(
+      `qkNorm: x has shape ${formatShape(x.shape)}, ` +
+        `expected [B, T, parts nHead D] with nHead ${nHead}, parts ${parts}`,
+    );
+  if (table) checkTable(x, table, D);
+  const sizes = [B, T, parts, nHead, D, table ? table.shape[0] : 0] as const;
+  const normalizedParts = Math.max(1, parts - 1);
+  const y = empty(x);
+  x.device.kernels.qkNorm(
+    x.floats,
+    table && table.floats,
+    length ? length.ints : null,
+    y.floats,
+    ...sizes,
+    normalizedParts,
+    eps,
+  );
+  const backward = (dy: Tensor) => {
+    const dx = empty(x);
+    x.device.kernels.qkNormBackward(
+      x.floats,
+      table && table.floats,
+      length ? length.ints : null,
+      dy.floats,
+      dx.floats,
+      ...sizes,
+      normalizedParts,
+      eps,
+    );
+    return [dx];
+  };
+  return record("qkNorm", y, [x], backward);
+}
+
+function checkTable(x: Tensor, table: Tensor, D: number): void {
+  checkSameKind("qkNorm", "table", table, x, undefined, [x.accumulateDType]);
+  if (table.shape.length !== 2 || table.shape[1] !== D || D % 2 !== 0)
+    fail(`qkNorm: table has shape ${formatShape(table.shape)}, expected [positions, ${D}], even`);
+}
+
+/** The reference for qkNorm() from position 0, composed of small ops; w [D] is all ones. */
+export function qkNormSpec(
+  x: Tensor,
+  w: Tensor,
+  options: { nHead: number; parts: number; table?: Tensor | null },
+): Tensor {
+  const { nHead, parts, table } = options;
+  const [B, T, width] = x.shape;
+  const normalize = (part: Tensor) => {
+    const heads = reshape(part, [B, T, nHead, w.size]);
+    const y = reshape(rmsNormSpec(heads, w), part.shape);
+    return table ? rotarySpec(y, table, { nHead }) : y;
+  };
+  const isLeft = (i: number) => parts > 1 && i === parts - 1;
+  const all = split(x, width / parts, { dim: 2 });
+  return cat(
+    all.map((part, i) => (isLeft(i) ? part : normalize(part))),
+    { dim: 2 },
+  );
 }

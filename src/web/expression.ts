@@ -2,7 +2,7 @@
 // plain numbers is a leaf that requires a gradient. Code can only call the functions below.
 
 import type { DType } from "../backend/device.ts";
-import { gelu, relu, sigmoid, silu, tanh } from "../ops/activations.ts";
+import { gelu, relu, relu2, sigmoid, silu, tanh } from "../ops/activations.ts";
 import { type Nested, tensor } from "../ops/creation.ts";
 import { abs, add, cos, div, exp, log, mul, neg, pow, sin, sqrt, sub } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
@@ -31,7 +31,7 @@ interface Callable {
   apply(x: Tensor, options: Options): Tensor;
 }
 
-const elementwise = { abs, cos, exp, gelu, log, relu, sigmoid, silu, sin, sqrt, tanh };
+const elementwise = { abs, cos, exp, gelu, log, relu, relu2, sigmoid, silu, sin, sqrt, tanh };
 const reductions = { max, mean, sum, var: variance };
 const softmaxes = { softmax, logSoftmax };
 

@@ -30,6 +30,7 @@ const chainRules: Record<string, (operands: Operands) => string[]> = {
   pow: ({ a, dy, n }) => [`${dy} * ${n} * ${a} ** ${Number(n) - 1}`],
   tanh: ({ y, dy }) => [`${dy} * (1 - ${y} ** 2)`],
   relu: ({ a, dy }) => [`${dy}, where ${a} > 0`],
+  relu2: ({ a, dy }) => [`${dy} * 2 * relu(${a})`],
   sigmoid: ({ y, dy }) => [`${dy} * ${y} * (1 - ${y})`],
   silu: ({ a, y, dy }) => [`${dy} * sigmoid(${a}) * (1 + ${a} - ${y})`],
   gelu: ({ a, dy }) => [`${dy}, times the derivative of gelu at ${a}`],

@@ -38,7 +38,7 @@ function* combinations(kernel: string, signature: string): Generator<Values> {
       }),
     ) as Record<string, number>;
     if (kernel === "linearCrossEntropyBackward") values.n *= 8; // the rows of logits may be padded
-    if (isPossible(kernel, values)) yield { ...values, start: 0, activation: 1 + (i % 3) };
+    if (isPossible(kernel, values)) yield { ...values, start: 0, activation: 1 + (i % 4) };
   }
 }
 
@@ -56,8 +56,9 @@ function isPossible(kernel: string, values: Record<string, number>): boolean {
     capacity,
     parts,
     rotatedParts,
+    normalizedParts,
   } = values;
-  if (count > n || T > capacity || rotatedParts > parts) return false;
+  if (count > n || T > capacity || rotatedParts > parts || normalizedParts > parts) return false;
   if (n > 0 && (na === 0 || nb === 0 || nc === 0)) return false; // broadcasting nothing
   return !(kernel === "max" && n === 0 && outer * inner > 0);
 }

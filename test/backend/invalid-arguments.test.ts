@@ -154,6 +154,7 @@ const withOptions: [string, (options: object) => unknown][] = [
   ["linearCrossEntropy", (o) => T.linearCrossEntropy(f(1, 2), f(3, 2), null, i(0), o)],
   ["attention", (o) => T.attention(f(1, 1, 2, 2), f(1, 1, 2, 2), f(1, 1, 2, 2), o)],
   ["selfAttention", (o) => T.selfAttention(f(1, 2, 6), { nHead: 1, ...o })],
+  ["qkNorm", (o) => T.qkNorm(f(1, 2, 6), { nHead: 1, ...o })],
   ["rotary", (o) => T.rotary(f(1, 2, 6), f(2, 2), { nHead: 1, ...o })],
   ["checkGradient", (o) => T.checkGradient(T.exp, [leaf()], o)],
   ["GPT", (o) => new T.GPT({ ...tiny, ...o })],

@@ -42,6 +42,7 @@ const calls: Record<keyof Kernels, Call> = {
   neg: unary, exp: unary, sin: unary, cos: unary, abs: unary, absBackward: backward,
   log: [P(n), out(n), n], sqrt: [P(n), out(n), n], pow: [P(n), out(n), n, 2.5],
   tanh: unary, tanhBackward: backward, relu: unary, reluBackward: backward,
+  relu2: unary, relu2Backward: backward,
   sigmoid: unary, sigmoidBackward: backward, silu: unary, siluBackward: backward,
   gelu: unary, geluBackward: backward, geluTanh: unary, geluTanhBackward: backward,
   accumulate: [F(n), F(n), n],
@@ -99,6 +100,11 @@ const calls: Record<keyof Kernels, Call> = {
   rotary: [
     F(B * T * 3 * H * 6), F(12 * 6), Int32Array.of(2), out(B * T * 3 * H * 6), B, T, 3, H, 3, 12, 2,
     true,
+  ],
+  qkNorm: [F(3 * size), F(12 * D), Int32Array.of(2), out(3 * size), B, T, 3, H, D, 12, 2, 1e-5],
+  qkNormBackward: [
+    F(3 * size), F(12 * D), Int32Array.of(2), F(3 * size), out(3 * size), B, T, 3, H, D, 12, 2,
+    1e-5,
   ],
   sgd: [twoBuffers, twoBuffers, twoBuffers, P(1), null, 0.9, 0.1],
   lerp: [twoBuffers, twoBuffers, F(1), null],

@@ -209,6 +209,11 @@ for values in [[3.0, 4.0], [NAN, 1.0], [INF, 1.0, 0.0], [-INF, NAN], [MAX, MAX],
         cases.append({"op": "clipGradNorm", "params": {"maxNorm": max_norm},
                       "ints": [], "inputs": {"g": encode(x)}, "y": encode(torch.cat([norm[None], y.grad]))})
 
+# the gradient is a function of the result, in which small numbers underflow and huge ones overflow
+for values, grads in [(VALUES, [1.0]), ([x for x in FEW if x != SMALL], GRADS)]:
+    x, dy = grid([x for x in values if not 1e19 < abs(x) < INF], grads)
+    add("relu2", lambda x: F.relu(x).square(), {"x": x}, dy=dy, dtype=torch.float64)
+
 path = os.path.join(os.path.dirname(__file__), "special-values.json")
 with open(path, "w") as file:
     texts = [json.dumps(case, separators=(",", ":")) for case in cases]

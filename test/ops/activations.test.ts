@@ -1,4 +1,15 @@
-import { gelu, relu, sigmoid, silu, type Tensor, tanh, tensor, zeros } from "tinybard";
+import {
+  gelu,
+  relu,
+  relu2,
+  sigmoid,
+  silu,
+  softcap,
+  type Tensor,
+  tanh,
+  tensor,
+  zeros,
+} from "tinybard";
 import * as assert from "uvu/assert";
 import { assertClose, eachDevice, type OpRow, testOp } from "../support/harness.js";
 import { awayFromZero, elementwiseShapes } from "../support/op-shapes.js";
@@ -6,6 +17,7 @@ import { awayFromZero, elementwiseShapes } from "../support/op-shapes.js";
 const rows: OpRow[] = [
   { name: "tanh", f: tanh, shapes: elementwiseShapes },
   { name: "relu", f: relu, shapes: elementwiseShapes, domain: awayFromZero },
+  { name: "relu2", f: relu2, shapes: elementwiseShapes, domain: awayFromZero },
   { name: "sigmoid", f: sigmoid, shapes: elementwiseShapes },
   { name: "silu", f: silu, shapes: elementwiseShapes },
   { name: "gelu", f: (x) => gelu(x), shapes: elementwiseShapes, domain: (x) => 3 * x },
@@ -13,6 +25,13 @@ const rows: OpRow[] = [
     name: "gelu, tanh approximation",
     f: (x) => gelu(x, { approximate: "tanh" }),
     shapes: elementwiseShapes,
+  },
+  {
+    name: "softcap",
+    f: (x) => softcap(x, 1.5),
+    spec: (x) => tanh(x.div(1.5)).mul(1.5),
+    shapes: elementwiseShapes,
+    domain: (x) => 2 * x,
   },
 ];
 
@@ -26,7 +45,9 @@ eachDevice("activations", (test, on) => {
     assertClose([compute((x) => gelu(x), -3)], [-0.00404969409489031], { rtol: 1e-5 });
     assertClose([compute((x) => gelu(x, { approximate: "tanh" }), 1)], [0.8411919906082768]);
     assertClose([compute(silu, 1)], [0.7310585786300049]);
-    assert.ok(Number.isNaN(compute(relu, NaN)));
+    assertClose([compute(relu2, 3)], [9]);
+    assertClose([compute((x) => softcap(x, 30), 30)], [30 * Math.tanh(1)]);
+    for (const op of [relu, relu2]) assert.ok(Number.isNaN(compute(op, NaN)));
   });
 
   test("gelu is accurate to f64 on ts", () => {
@@ -39,10 +60,15 @@ eachDevice("activations", (test, on) => {
     assertClose(gelu(x), expected, { rtol: 1e-12, atol: 0 });
   });
 
-  test("the derivative of relu at 0 is 0", () => {
-    const x = tensor([0, -2, 3], { device: on, requiresGrad: true });
-    relu(x).sum().backward();
-    assert.equal(x.grad?.toArray(), [0, 0, 1]);
+  test("the derivatives of relu and relu2 at 0 are 0, even times infinity", () => {
+    for (const [op, expected] of [
+      [relu, [0, 0, 1]],
+      [relu2, [0, 0, 6]],
+    ] as const) {
+      const x = tensor([0, -2, 3], { device: on, requiresGrad: true });
+      op(x).backward(tensor([Infinity, NaN, 1], { device: on }));
+      assert.equal(x.grad?.toArray(), expected);
+    }
   });
 
   test("invalid options are errors", () => {
@@ -52,5 +78,7 @@ eachDevice("activations", (test, on) => {
       () => gelu(x, { aproximate: "none" } as object),
       /gelu: unknown option aproximate/,
     );
+    for (const cap of [0, -1, NaN, Infinity])
+      assert.throws(() => softcap(x, cap), /softcap: cap is .*, expected a number above 0/);
   });
 });

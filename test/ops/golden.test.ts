@@ -18,7 +18,7 @@ const cases: Case[] = JSON.parse(readFileSync(fixturePath("ops.json"), "utf8"));
 /** Calls the op of a case: its tensors, then its positional parameters, then its options. */
 function call({ op, params }: Case, inputs: Tensor[]): Tensor {
   const ops = tinybard as unknown as Record<string, (...args: unknown[]) => Tensor>;
-  const { exponent, dim0, dim1, dims, shape, mask, value, ...options } = params;
+  const { exponent, cap, dim0, dim1, dims, shape, mask, value, ...options } = params;
   if (op === "cat") return tinybard.cat(inputs, options);
   if (op === "maskedFill") {
     assert.is(mask, "strictly upper triangle");
@@ -32,7 +32,13 @@ function call({ op, params }: Case, inputs: Tensor[]): Tensor {
       value as number,
     );
   }
-  const args: unknown[] = [exponent, dim0, dim1, dims, shape].filter((arg) => arg !== undefined);
+  if (options.table === "rotaryTable") {
+    const [{ shape, device }] = inputs;
+    const D = shape[2] / 3 / (options.nHead as number);
+    options.table = tinybard.nn.rotaryTable(shape[1], D).to(device);
+  }
+  const positional = [exponent, cap, dim0, dim1, dims, shape];
+  const args: unknown[] = positional.filter((arg) => arg !== undefined);
   if (Object.keys(options).length > 0) args.push(options);
   return ops[op](...inputs, ...args);
 }

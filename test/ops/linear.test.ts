@@ -28,7 +28,15 @@ eachDevice("linear", (test, on) => {
       [[5], [3, 5], [3]],
     ],
   });
-  for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const) {
+  for (const activation of [
+    "relu",
+    "relu2",
+    "gelu",
+    "gelu-tanh",
+    "silu",
+    "tanh",
+    "swiglu",
+  ] as const) {
     testOp(test, on, {
       name: `linear with ${activation}`,
       f: (x, w, b) => linear(x, w, b, { activation }),
@@ -60,7 +68,15 @@ eachDevice("linear", (test, on) => {
     atol: 1e-5,
   });
 
-  for (const activation of ["none", "relu", "gelu", "gelu-tanh", "silu", "swiglu"] as const) {
+  for (const activation of [
+    "none",
+    "relu",
+    "relu2",
+    "gelu",
+    "gelu-tanh",
+    "silu",
+    "swiglu",
+  ] as const) {
     const isGated = activation === "swiglu";
     testOp(test, on, {
       name: `mlp with ${activation}`,
@@ -118,7 +134,7 @@ eachDevice("linear", (test, on) => {
     const x = new Float32Array(64 * 512).fill(1);
     x[3 * 512 + 7] = Number.NaN; // in row 3
     const w = ones([128, 512], { device: on });
-    for (const activation of ["none", "relu", "gelu", "gelu-tanh"] as const) {
+    for (const activation of ["none", "relu", "relu2", "gelu", "gelu-tanh"] as const) {
       const y = linear(tensor(x, { shape: [64, 512], device: on }), w, null, { activation }).data();
       const rows = Array.from({ length: 64 }, (_, row) => row);
       const nanRows = rows.filter((row) => Number.isNaN(y[row * 128 + 5]));

@@ -123,7 +123,7 @@ eachDevice("quantized", (test, on) => {
     });
 
     test(`${bits} bits: linearQuantized() equals linear() with the dequantized weight`, () => {
-      const activations = ["none", "relu", "gelu", "gelu-tanh", "silu", "tanh"] as const;
+      const activations = ["none", "relu", "gelu", "gelu-tanh", "silu", "tanh", "relu2"] as const;
       for (const [i, K] of sizes.entries())
         for (const M of [1, 2, 3, 4, 5, 17]) {
           const N = sizes[(i + M) % 9];
@@ -134,7 +134,7 @@ eachDevice("quantized", (test, on) => {
           });
           const x = randn([M, K], { device: on });
           const b = M % 2 ? null : randn([N], { device: on });
-          const options = { activation: activations[(i + M) % 6] };
+          const options = { activation: activations[(i + M) % 7] };
           const x64 = x.to("ts").to("f64");
           const b64 = b && b.to("ts").to("f64");
           const expected = linear(x64, w, b64, options);

@@ -64,7 +64,7 @@ function clip({ params, inputs }: Case, on: Device): number[] {
 const exact =
   /^(neg|abs|relu|sqrt|add|sub|mul|div|where|maskedFill|max|argmax|embedding|clipGradNorm)$/;
 /** Other functions of one number, where the sign of 0 is compared. */
-const unary = /^(exp|log|sin|cos|tanh|sigmoid|silu|gelu|pow)$/;
+const unary = /^(exp|log|sin|cos|tanh|sigmoid|silu|gelu|relu2|pow)$/;
 
 /**
  * Asserts that values are the expected ones: NaN and infinities exactly, the others within rounding.

@@ -60,7 +60,7 @@ test("an array alone in a line is a leaf; in an expression it is a constant", ()
 test("every function and option works as in the library", async () => {
   const library = (await import("tinybard")) as unknown as Record<string, (x: Tensor) => Tensor>;
   const x = tensor([[0.5, 2], [1.5, 0.25]], { dtype: "f64", device: "ts" }); // biome-ignore format: a matrix
-  const names = ["abs", "cos", "exp", "gelu", "log", "logSoftmax", "max", "mean", "relu"];
+  const names = ["abs", "cos", "exp", "gelu", "log", "logSoftmax", "max", "mean", "relu", "relu2"];
   for (const name of [...names, "sigmoid", "silu", "sin", "softmax", "sqrt", "sum", "tanh"]) {
     const { root } = evaluate(`x = [[0.5, 2], [1.5, 0.25]]\n${name}(x)`);
     assert.equal(root.data(), library[name](x).data(), name);

@@ -24,7 +24,7 @@ const programs = {
   softmax: "z = [1, 2, 0.5]\nt = [0, 1, 0]\nloss = -sum(t * logSoftmax(z)) + sum(softmax(z) ** 3)",
   network: `x = [[0.5, -1], [1, 2]]\nw1 = [[1, -1, 0.5], [0.3, 2, -1]]\nb1 = [0.1, 0.2, 0.3]
 h = gelu(x @ w1 + b1)\nw2 = [[1], [-1], [0.5]]\ny = sigmoid(h @ w2)\nloss = mean((y - [[1], [0]]) ** 2)`,
-  others: `x = [0.5, 2, -1]\ny = relu(x) + silu(x) + sin(x) * cos(x) - abs(x)
+  others: `x = [0.5, 2, -1]\ny = relu(x) + relu2(x) + silu(x) + sin(x) * cos(x) - abs(x)
 z = sqrt(exp(y)) / max(y)\nm = [[1, 2], [3, 5]]\nv = var(transpose(m) @ m, dim = 0)\nr = sum(z) + max(v) * mean(-z)`,
 }; // biome-ignore format: code in lines
 

@@ -41,6 +41,9 @@ __device__ inline void activate(Activation f, float (&x)[W]) {
   if (f == Activation::relu) {
 #pragma unroll
     for (int i = 0; i < W; i++) x[i] = x[i] < 0.0f ? 0.0f : x[i]; // NaN stays NaN
+  } else if (f == Activation::relu2) {
+#pragma unroll
+    for (int i = 0; i < W; i++) x[i] = x[i] < 0.0f ? 0.0f : x[i] * x[i];
   } else if (f == Activation::gelu) {
 #pragma unroll
     for (int i = 0; i < W; i++) x[i] *= geluCdf(x[i], gaussian(x[i]));
@@ -50,10 +53,11 @@ __device__ inline void activate(Activation f, float (&x)[W]) {
   }
 }
 
-/** Returns dy f'(x). For relu, x may also be the result of f. */
+/** Returns dy f'(x). For relu, x may also be the result of f; for relu2 it must be. */
 __device__ inline float activateBackward(Activation f, float x, float dy) {
   switch (f) {
     case Activation::relu: return x <= 0.0f ? 0.0f : dy;
+    case Activation::relu2: return x <= 0.0f ? 0.0f : 2.0f * sqrtf(x) * dy;
     case Activation::gelu: {
       const float g = gaussian(x);
       return dy * fmaf(x * g, 0.39894228f, geluCdf(x, g));

@@ -52,7 +52,7 @@ uint32_t getEpilogue(const Gemm<F, C>& p) {
     case Activation::relu: return isMixed || writesH || p.accumulate ? 0 : lt::RELU | bias;
     case Activation::geluTanh:
       return isMixed || p.accumulate ? 0 : lt::GELU | bias | (writesH ? lt::AUX : 0);
-    default: return 0; // the library's GELU is the tanh approximation
+    default: return 0; // it has no relu2, and its GELU is the tanh approximation
   }
 }
 

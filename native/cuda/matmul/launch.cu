@@ -109,8 +109,8 @@ void matmul(const F* a, const F* b, F* c, int64_t batch, int64_t M, int64_t N, i
 template <class F>
 void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N, int64_t K,
             int64_t activation) {
-  if (activation < 0 || activation > 3)
-    return kernelError("linear: activation is %lld, expected 0 to 3", (long long)activation);
+  if (activation < 0 || activation > 4)
+    return kernelError("linear: activation is %lld, expected 0 to 4", (long long)activation);
   Gemm<F> p{};
   p.a = x;
   p.b = w;
@@ -131,13 +131,14 @@ void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N
 /**
  * dx = dy w, dw = dy^T x, db = the column sums of dy; gradients whose buffers are null are skipped.
  * If x is the activation f(h) of the previous layer, dx = (dy w) * f'(h), the gradient of h; for
- * relu, the buffer h may hold x. x, h, dx [M, K], w and dw [N, K], dy [M, N], db [N].
+ * relu the buffer h may hold x, for relu2 it must. x, h, dx [M, K], w and dw [N, K], dy [M, N],
+ * db [N].
  */
 template <class F>
 void linearBackward(const F* x, const F* w, const F* h, const F* dy, F* dx, f32* dw, f32* db,
                     int64_t M, int64_t N, int64_t K, int64_t activation) {
-  if (activation < 0 || activation > 3)
-    return kernelError("linearBackward: activation is %lld, expected 0 to 3",
+  if (activation < 0 || activation > 4)
+    return kernelError("linearBackward: activation is %lld, expected 0 to 4",
                        (long long)activation);
   if (dx) {
     Gemm<F> p{};

@@ -110,6 +110,14 @@ export function reluBackward(y: Floats, dy: Floats, dx: Floats, n: number): void
   for (let i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : dy[i];
 }
 
+export function relu2(x: Floats, y: Floats, n: number): void {
+  for (let i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i] * x[i]; // NaN stays NaN
+}
+
+export function relu2Backward(y: Floats, dy: Floats, dx: Floats, n: number): void {
+  for (let i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : 2 * Math.sqrt(y[i]) * dy[i];
+}
+
 export function sigmoid(x: Floats, y: Floats, n: number): void {
   for (let i = 0; i < n; i++) y[i] = 1 / (1 + Math.exp(-x[i]));
 }

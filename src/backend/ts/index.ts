@@ -12,7 +12,7 @@ import * as optimizer from "./optimizer.ts";
 import * as quantized from "./quantized.ts";
 import { dropout, sampleBatch } from "./random.ts";
 import { max, maxBackward, sum } from "./reductions.ts";
-import { rotary } from "./rotary.ts";
+import { qkNorm, qkNormBackward, rotary } from "./rotary.ts";
 import { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from "./softmax.ts";
 import { matmul } from "./tiled-matmul.ts";
 
@@ -33,6 +33,8 @@ export const reference: Kernels = {
   ...quantized,
   ...attention,
   rotary,
+  qkNorm,
+  qkNormBackward,
   ...optimizer,
   dropout,
   sampleBatch,

@@ -1,4 +1,5 @@
-// Rotary position embeddings (Su et al., 2021).
+// Rotary position embeddings (Su et al., 2021), and the normalization of queries and keys, which
+// are rotated in the same pass.
 
 import type { Floats } from "../kernels.ts";
 
@@ -22,21 +23,112 @@ export function rotary(
   rotatedParts: number,
   inverse: boolean,
 ): void {
-  if (B * T * parts * H * halfD === 0) return;
+  const D = 2 * halfD;
+  if (B * T * parts * H * D === 0) return;
+  const past = getPast("rotary", length, T, capacity);
+  const sign = inverse ? -1 : 1;
+  for (let head = 0, o = 0; head < B * T * parts * H; head++, o += D) {
+    const isRotated = Math.floor(head / H) % parts < rotatedParts;
+    const position = past + (Math.floor(head / (parts * H)) % T);
+    rotateHead(x, isRotated ? table : null, y, o, D, position, sign);
+  }
+}
+
+/**
+ * y = R(x rstd), rstd = 1 / sqrt(mean(x^2) + eps), of each head of the first `normalizedParts`
+ * parts; the others are copied. R rotates as rotary() does, or not at all if table is null.
+ * x, y [B, T, parts, H, D]; table [capacity, D]
+ */
+export function qkNorm(
+  x: Floats,
+  table: Floats | null,
+  length: Int32Array | null,
+  y: Floats,
+  B: number,
+  T: number,
+  parts: number,
+  H: number,
+  D: number,
+  capacity: number,
+  normalizedParts: number,
+  eps: number,
+): void {
+  if (B * T * parts * H * D === 0) return;
+  const past = table ? getPast("qkNorm", length, T, capacity) : 0;
+  for (let head = 0, o = 0; head < B * T * parts * H; head++, o += D) {
+    const isNormalized = Math.floor(head / H) % parts < normalizedParts;
+    const position = past + (Math.floor(head / (parts * H)) % T);
+    rotateHead(x, isNormalized ? table : null, y, o, D, position, 1);
+    if (!isNormalized) continue;
+    const rstd = 1 / Math.sqrt(dot(x, x, o, D) / D + eps);
+    for (let i = o; i < o + D; i++) y[i] *= rstd;
+  }
+}
+
+/** With g = R^-1 dy: dx = rstd (g - x rstd^2 mean(g x)). dy, dx [B, T, parts, H, D] */
+export function qkNormBackward(
+  x: Floats,
+  table: Floats | null,
+  length: Int32Array | null,
+  dy: Floats,
+  dx: Floats,
+  B: number,
+  T: number,
+  parts: number,
+  H: number,
+  D: number,
+  capacity: number,
+  normalizedParts: number,
+  eps: number,
+): void {
+  if (B * T * parts * H * D === 0) return;
+  const past = table ? getPast("qkNormBackward", length, T, capacity) : 0;
+  for (let head = 0, o = 0; head < B * T * parts * H; head++, o += D) {
+    const isNormalized = Math.floor(head / H) % parts < normalizedParts;
+    const position = past + (Math.floor(head / (parts * H)) % T);
+    rotateHead(dy, isNormalized ? table : null, dx, o, D, position, -1);
+    if (!isNormalized) continue;
+    const rstd = 1 / Math.sqrt(dot(x, x, o, D) / D + eps);
+    const factor = (rstd * rstd * dot(x, dx, o, D)) / D;
+    for (let i = o; i < o + D; i++) dx[i] = rstd * (dx[i] - x[i] * factor);
+  }
+}
+
+/** Returns the position of the first token. Throws unless the table has a row for each of T. */
+function getPast(kernel: string, length: Int32Array | null, T: number, capacity: number): number {
   const past = length ? length[0] : 0;
-  if (past < 0 || past + T > capacity) {
-    throw new RangeError(`rotary: ${past} + ${T} tokens, expected at most ${capacity}`);
+  if (past >= 0 && past + T <= capacity) return past;
+  throw new RangeError(`${kernel}: ${past} + ${T} tokens, expected at most ${capacity}`);
+}
+
+/**
+ * Rotates the head of D elements at x[o] by the angles of a position, or back with sign -1; copies
+ * it if table is null.
+ */
+function rotateHead(
+  x: Floats,
+  table: Floats | null,
+  y: Floats,
+  o: number,
+  D: number,
+  position: number,
+  sign: number,
+): void {
+  const pairs = table ? Math.floor(D / 2) : 0;
+  for (let i = 0; i < pairs; i++) {
+    const a = x[o + i];
+    const b = x[o + pairs + i];
+    const cos = (table as Floats)[position * D + i];
+    const sin = sign * (table as Floats)[position * D + pairs + i];
+    y[o + i] = a * cos - b * sin;
+    y[o + pairs + i] = a * sin + b * cos;
   }
-  for (let row = 0, o = 0; row < B * T * parts * H; row++, o += 2 * halfD) {
-    const isRotated = Math.floor(row / H) % parts < rotatedParts;
-    const angles = (past + (Math.floor(row / (parts * H)) % T)) * 2 * halfD;
-    for (let i = 0; i < halfD; i++) {
-      const a = x[o + i];
-      const b = x[o + halfD + i];
-      const cos = isRotated ? table[angles + i] : 1;
-      const sin = isRotated ? (inverse ? -1 : 1) * table[angles + halfD + i] : 0;
-      y[o + i] = a * cos - b * sin;
-      y[o + halfD + i] = a * sin + b * cos;
-    }
-  }
+  for (let i = 2 * pairs; i < D; i++) y[o + i] = x[o + i];
+}
+
+/** Returns the dot product of D elements of x and y from o on. */
+function dot(x: Floats, y: Floats, o: number, D: number): number {
+  let sum = 0;
+  for (let i = o; i < o + D; i++) sum += x[i] * y[i];
+  return sum;
 }

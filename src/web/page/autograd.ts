@@ -102,8 +102,8 @@ function createSyntaxHelp(): HTMLElement {
   const text =
     "Each line is name = expression. The last line must be a scalar. A line that assigns only " +
     "numbers or arrays, such as x = [[1, 2], [3, 4]], creates a leaf with a gradient. " +
-    "Operators: + − * / ** and @ (matmul). Functions: abs, cos, exp, gelu, log, relu, sigmoid, " +
-    "silu, sin, sqrt, tanh, transpose; sum, mean, max, var with optional dim = 0 and " +
+    "Operators: + − * / ** and @ (matmul). Functions: abs, cos, exp, gelu, log, relu, relu2, " +
+    "sigmoid, silu, sin, sqrt, tanh, transpose; sum, mean, max, var with optional dim = 0 and " +
     "keepdim = 1; softmax and logSoftmax with dim. # starts a comment.";
   const summary = element("summary", {}, "Syntax");
   return element("details", {}, summary, element("p", { class: "soft small" }, text));

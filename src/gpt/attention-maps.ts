@@ -8,7 +8,6 @@ import { tensor } from "../ops/creation.ts";
 import { add, maskedFill, mul } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
 import { permute, reshape, split, to, transpose } from "../ops/movement.ts";
-import { rotary } from "../ops/rotary.ts";
 import { softmax } from "../ops/softmax.ts";
 import { scope } from "../scope.ts";
 import { checkRank } from "../shape.ts";
@@ -50,9 +49,8 @@ export function attentionWeights(layer: MultiHeadAttention, x: Tensor): Tensor {
     fail("attentionWeights: the layer has cross-attention, expected self-attention");
   const { nHead } = layer;
   const [B, T, C] = x.shape;
-  const projected = layer.c_attn.forward(x); // (B, T, 3C)
-  const rotated = layer.rotary ? rotary(projected, layer.rotary, { nHead }) : projected;
-  const qkv = rotated.dtype === "bf16" ? to(rotated, "f32") : rotated;
+  const projected = layer.project(x); // (B, T, 3C)
+  const qkv = projected.dtype === "bf16" ? to(projected, "f32") : projected;
   const toHeads = (y: Tensor) => permute(reshape(y, [B, T, nHead, C / nHead]), [0, 2, 1, 3]);
   const [q, k] = split(qkv, C, { dim: 2 }).map(toHeads); // (B, H, T, D)
   const scores = mul(matmul(q, transpose(k, -2, -1)), 1 / Math.sqrt(C / nHead)); // (B, H, T, T)

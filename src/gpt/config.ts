@@ -3,7 +3,15 @@
 import { checkOptions, defined, fail } from "../errors.ts";
 
 /** Activations of the MLP. */
-export const activations = ["relu", "gelu", "gelu-tanh", "silu", "tanh", "swiglu"] as const;
+export const activations = [
+  "relu",
+  "relu2",
+  "gelu",
+  "gelu-tanh",
+  "silu",
+  "tanh",
+  "swiglu",
+] as const;
 
 /**
  * Position encodings: a learned table, sinusoids (Vaswani et al., 2017), rotated queries and keys
@@ -37,8 +45,14 @@ export interface GPTConfig {
   activation: (typeof activations)[number];
   positions: (typeof positionKinds)[number];
   norm: (typeof norms)[number];
+  /** Divides the queries and keys of each head by their root mean square; see qkNorm(). */
+  qkNorm: boolean;
+  /** Caps the logits at cap tanh(logits / cap); 0: no cap. Gemma Team (2024). */
+  logitSoftcap: number;
   /** Divides the initial weights of residual projections by sqrt(2 nLayer), as GPT-2 does. */
   scaleResidual: boolean;
+  /** Starts residual projections at 0, so that each block starts as the identity. */
+  zeroInitProjections: boolean;
 }
 
 /**
@@ -46,6 +60,9 @@ export interface GPTConfig {
  * and no file holds their sizes, so a damaged config.json must not choose them.
  */
 export const MAX_BLOCK_SIZE = 2 ** 20;
+
+/** The largest softcap of the logits, which are far smaller. One of 1e39 is infinite in f32. */
+export const MAX_SOFTCAP = 1e6;
 
 const sizeNames = ["vocabSize", "blockSize", "nLayer", "nHead", "nEmbd"] as const;
 
@@ -58,7 +75,10 @@ const defaults = {
   activation: "gelu",
   positions: "learned",
   norm: "layer",
+  qkNorm: false,
+  logitSoftcap: 0,
   scaleResidual: true,
+  zeroInitProjections: false,
 } as const;
 
 /** The options of a GPT: the sizes are required, all others have defaults. */
@@ -94,6 +114,7 @@ export function configure(options: GPTOptions): GPTConfig {
       fail(`GPT: ${key} is ${config[key as keyof GPTConfig]}, expected a ${typeof value}`);
   if (!(config.dropout >= 0 && config.dropout < 1))
     fail(`GPT: dropout is ${config.dropout}, expected a number from 0 to below 1`);
+  checkSoftcap("GPT", config.logitSoftcap);
   const choices = { activation: activations, positions: positionKinds, norm: norms };
   for (const [key, allowed] of Object.entries(choices)) {
     const value = config[key as keyof typeof choices];
@@ -104,4 +125,10 @@ export function configure(options: GPTOptions): GPTConfig {
   if (config.positions === "rotary" && headSize % 2 !== 0)
     fail(`GPT: nEmbd / nHead is ${headSize}, expected an even number for rotary positions`);
   return config;
+}
+
+/** Throws unless a logit softcap is 0 or a number that f32 can divide by. */
+export function checkSoftcap(op: string, cap: number): void {
+  if (!(typeof cap === "number" && cap >= 0 && cap <= MAX_SOFTCAP))
+    fail(`${op}: logitSoftcap is ${cap}, expected a number from 0 to ${MAX_SOFTCAP}`);
 }

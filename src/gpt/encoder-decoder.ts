@@ -16,6 +16,7 @@ import {
   type RMSNorm,
   rotaryTable,
 } from "../nn/index.ts";
+import { softcap } from "../ops/activations.ts";
 import { tensor, zeros } from "../ops/creation.ts";
 import { add } from "../ops/elementwise.ts";
 import { crossEntropy } from "../ops/loss.ts";
@@ -26,14 +27,14 @@ import { scope } from "../scope.ts";
 import { checkRank } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { GPTConfig } from "./config.ts";
+import { checkSoftcap, type GPTConfig } from "./config.ts";
 import { initWeights } from "./init.ts";
 import { positionRows, positionTable } from "./positions.ts";
 
-type SharedOptions = "blockSize" | "nHead" | "nEmbd" | "dropout" | "bias" | "activation" | "norm";
+type SharedSize = "blockSize" | "nHead" | "nEmbd";
 
 /** Sizes and settings of an EncoderDecoder. */
-export interface EncoderDecoderConfig extends Pick<GPTConfig, SharedOptions | "positions"> {
+export interface EncoderDecoderConfig extends Pick<GPTConfig, SharedSize | keyof typeof defaults> {
   sourceVocabSize: number;
   targetVocabSize: number;
   nEncoderLayer: number;
@@ -46,6 +47,9 @@ const defaults = {
   activation: "gelu",
   norm: "layer",
   positions: "sinusoidal",
+  qkNorm: false,
+  logitSoftcap: 0,
+  zeroInitProjections: false,
 } as const;
 
 /** The sizes are required; all other options have defaults. */
@@ -110,10 +114,12 @@ export class EncoderDecoder extends Module {
     for (const key of [...sizes, "blockSize"] as const)
       if (!(Number.isInteger(config[key]) && config[key] > 0))
         fail(`EncoderDecoder: ${key} is ${config[key]}, expected a whole number from 1 up`);
+    checkSoftcap("EncoderDecoder", config.logitSoftcap);
     this.config = config;
-    const { nEmbd, nHead, dropout, bias, activation, norm, positions, blockSize } = config;
+    const { nEmbd, nHead, dropout, bias, activation, norm, qkNorm, positions, blockSize } = config;
     const rotary = positions === "rotary" ? rotaryTable(blockSize, nEmbd / nHead) : null;
-    const block: BlockOptions = { nEmbd, nHead, dropout, bias, activation, norm, rotary, init };
+    const attention = { nEmbd, nHead, dropout, bias, rotary, qkNorm, init };
+    const block: BlockOptions = { ...attention, activation, norm };
     const { sourceVocabSize, targetVocabSize, nEncoderLayer, nDecoderLayer } = config;
     this.encoder = new TransformerStack(config, sourceVocabSize, () =>
       Array.from({ length: nEncoderLayer }, () => new EncoderBlock(block)),
@@ -122,8 +128,9 @@ export class EncoderDecoder extends Module {
       Array.from({ length: nDecoderLayer }, () => new DecoderBlock(block)),
     );
     this.lm_head = new Linear(nEmbd, targetVocabSize, { bias: false, init });
-    initWeights(this.encoder, 2 * nEncoderLayer); // a block has self-attention and an MLP
-    initWeights(this.decoder, 3 * nDecoderLayer); // a decoder block also has cross-attention
+    const { zeroInitProjections: isZero } = config;
+    initWeights(this.encoder, 2 * nEncoderLayer, isZero); // a block has self-attention and an MLP
+    initWeights(this.decoder, 3 * nDecoderLayer, isZero); // a decoder block also cross-attention
     initWeights(this.lm_head, 1);
   }
 
@@ -135,7 +142,9 @@ export class EncoderDecoder extends Module {
   /** target [B, T] of i32, memory [B, S, C] -> the logits of each next token [B, T, V]. */
   decode(target: Tensor, memory: Tensor): Tensor {
     const x = this.decoder.run("decode", target, (block, x) => block.forward(x, memory));
-    return this.lm_head.forward(x); // (B, T, V)
+    const logits = this.lm_head.forward(x); // (B, T, V)
+    const { logitSoftcap } = this.config;
+    return logitSoftcap > 0 ? softcap(logits, logitSoftcap) : logits;
   }
 
   /**

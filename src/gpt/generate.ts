@@ -94,7 +94,7 @@ function cachedPredictor(model: GPT): Predictor {
   const forward = device.capture((idx: Tensor) =>
     noGrad(() => {
       const hidden = model.hidden(idx, cache); // (1, T, C)
-      return model.lm_head.forward(slice(hidden, { dim: 1, start: -1 })); // (1, 1, V)
+      return model.head(slice(hidden, { dim: 1, start: -1 })); // (1, 1, V)
     }),
   );
   return (ids) => {

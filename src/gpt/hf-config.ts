@@ -16,6 +16,7 @@ const activationNames: Record<string, GPTConfig["activation"]> = {
   gelu_pytorch_tanh: "gelu-tanh",
   gelu: "gelu",
   relu: "relu",
+  relu2: "relu2",
   silu: "silu",
   swish: "silu",
   tanh: "tanh",
@@ -69,9 +70,12 @@ export function readHFConfig(folder: string): HFOptions {
 
 /** Returns the contents of config.json for a GPT. Throws if GPT-2 cannot represent it. */
 export function toHFConfig(config: GPTConfig, endOfText: number | null) {
-  const { activation, positions, norm, dropout, embeddingDropout } = config;
+  const { activation, positions, norm, qkNorm, logitSoftcap, dropout, embeddingDropout } = config;
   if (positions !== "learned") fail(`saveGPT2: positions is ${positions}, but GPT-2's are learned`);
   if (norm !== "layer") fail(`saveGPT2: norm is ${norm}, but GPT-2's is layer`);
+  if (qkNorm) fail("saveGPT2: qkNorm is true, but GPT-2 has no norm of queries and keys");
+  if (logitSoftcap > 0)
+    fail(`saveGPT2: logitSoftcap is ${logitSoftcap}, but GPT-2's logits have no cap`);
   const names = Object.keys(activationNames);
   const activationName = names.find((name) => activationNames[name] === activation);
   return {

@@ -17,6 +17,7 @@ import {
   type RMSNorm,
   rotaryTable,
 } from "../nn/index.ts";
+import { softcap } from "../ops/activations.ts";
 import { zeros } from "../ops/creation.ts";
 import { add } from "../ops/elementwise.ts";
 import { crossEntropy } from "../ops/loss.ts";
@@ -40,7 +41,7 @@ class Block extends Module {
   /** `rotary` is the table from rotaryTable(), if the model has rotary position embeddings. */
   constructor(config: GPTConfig, rotary: Tensor | null, init: Init) {
     super();
-    const { nEmbd, nHead, bias, qkvBias, dropout, activation } = config;
+    const { nEmbd, nHead, bias, qkvBias, dropout, activation, qkNorm } = config;
     const causal = true; // a token sees itself and the tokens before it
     this.ln_1 = makeNorm(nEmbd, config);
     this.attn = new MultiHeadAttention({
@@ -51,6 +52,7 @@ class Block extends Module {
       dropout,
       causal,
       rotary,
+      qkNorm,
       init,
     });
     this.ln_2 = makeNorm(nEmbd, config);
@@ -99,7 +101,8 @@ export class GPT extends Module {
     this.ln_f = makeNorm(nEmbd, config);
     const weight = tieWeights ? this.wte.weight : undefined;
     this.lm_head = new Linear(nEmbd, vocabSize, { bias: config.lmHeadBias, init, weight });
-    if (isRandom) initWeights(this, config.scaleResidual ? 2 * nLayer : 1);
+    const additions = config.scaleResidual ? 2 * nLayer : 1;
+    if (isRandom) initWeights(this, additions, config.zeroInitProjections);
   }
 
   /**
@@ -110,10 +113,19 @@ export class GPT extends Module {
   forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
     checkOptions("forward", options, ["logits"]);
     const x = this.hidden(idx); // (B, T, C)
-    if (options.logits === false)
+    const needsLogits = options.logits !== false;
+    if (!needsLogits && this.config.logitSoftcap === 0)
       return { logits: null, loss: targets ? this.lm_head.crossEntropy(x, targets) : null };
-    const logits = this.lm_head.forward(x); // (B, T, V)
-    return { logits, loss: targets ? crossEntropy(logits, targets) : null };
+    const logits = this.head(x); // (B, T, V)
+    const loss = targets ? crossEntropy(logits, targets) : null;
+    return { logits: needsLogits ? logits : null, loss };
+  }
+
+  /** Returns the logits [B, T, V] of what hidden() returns, with the softcap if there is one. */
+  head(x: Tensor): Tensor {
+    const logits = this.lm_head.forward(x);
+    const { logitSoftcap } = this.config;
+    return logitSoftcap > 0 ? softcap(logits, logitSoftcap) : logits;
   }
 
   /** Returns the output of the last block, normalized [B, T, C]; `cache` holds earlier tokens. */

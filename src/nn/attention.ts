@@ -5,7 +5,7 @@ import { checkOptions, fail } from "../errors.ts";
 import { attention, cachedAttention, selfAttention } from "../ops/attention.ts";
 import { permute, reshape, split } from "../ops/movement.ts";
 import { checkProbability } from "../ops/random.ts";
-import { rotary } from "../ops/rotary.ts";
+import { qkNorm, rotary } from "../ops/rotary.ts";
 import { checkRank } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Init, Linear } from "./layers.ts";
@@ -33,6 +33,8 @@ export interface AttentionOptions {
   cross?: boolean;
   /** The table of rotary position embeddings, from rotaryTable(). */
   rotary?: Tensor | null;
+  /** Normalizes the queries and keys of each head; see qkNorm(). */
+  qkNorm?: boolean;
   init?: Init;
 }
 
@@ -45,6 +47,7 @@ const optionNames = [
   "causal",
   "cross",
   "rotary",
+  "qkNorm",
   "init",
 ];
 
@@ -63,12 +66,13 @@ export class MultiHeadAttention extends Module {
   readonly causal: boolean;
   readonly dropout: number;
   readonly rotary: Tensor | null;
+  readonly qkNorm: boolean;
 
   constructor(options: AttentionOptions) {
     super();
     checkOptions("MultiHeadAttention", options, optionNames);
     const { nEmbd, nHead, bias = true, qkvBias = bias, dropout = 0, init } = options;
-    const { causal = false, cross = false, rotary = null } = options;
+    const { causal = false, cross = false, rotary = null, qkNorm = false } = options;
     if (!(Number.isInteger(nHead) && nHead > 0 && nEmbd % nHead === 0))
       fail(`MultiHeadAttention: nEmbd is ${nEmbd}, expected a multiple of nHead, ${nHead}`);
     if (cross && (causal || rotary))
@@ -81,6 +85,7 @@ export class MultiHeadAttention extends Module {
     this.causal = causal;
     this.dropout = dropout;
     this.rotary = rotary;
+    this.qkNorm = qkNorm;
   }
 
   /** x [B, T, C] to [B, T, C]; `context` [B, S, C] is the other sequence of cross-attention. */
@@ -92,7 +97,7 @@ export class MultiHeadAttention extends Module {
     const dropout = this.training ? this.dropout : 0;
     const y = context
       ? this.#attendAcross(x, context, dropout)
-      : selfAttention(this.#project(x), { nHead, causal, dropout });
+      : selfAttention(this.project(x), { nHead, causal, dropout });
     return this.c_proj.forward(y);
   }
 
@@ -102,14 +107,19 @@ export class MultiHeadAttention extends Module {
    */
   extend(x: Tensor, past: Past): Tensor {
     if (!this.causal) fail("MultiHeadAttention: extend() needs a causal layer");
-    const qkv = this.#project(x, past.length);
+    const qkv = this.project(x, past.length);
     return this.c_proj.forward(cachedAttention(qkv, past.kv, past.length, { nHead: this.nHead }));
   }
 
-  /** Returns queries, keys and values (B, T, 3C). */
-  #project(x: Tensor, length: Tensor | null = null): Tensor {
+  /**
+   * Returns the queries, keys and values of self-attention [B, T, 3C], normalized and rotated as
+   * the options say; `length` [] of i32 is the position of the first token, by default 0.
+   */
+  project(x: Tensor, length: Tensor | null = null): Tensor {
     const qkv = this.c_attn.forward(x);
-    return this.rotary ? rotary(qkv, this.rotary, { nHead: this.nHead, length }) : qkv;
+    const { nHead, rotary: table } = this;
+    if (this.qkNorm) return qkNorm(qkv, { nHead, table, length });
+    return table ? rotary(qkv, table, { nHead, length }) : qkv;
   }
 
   #attendAcross(x: Tensor, context: Tensor, dropout: number): Tensor {
@@ -117,9 +127,11 @@ export class MultiHeadAttention extends Module {
     checkRank("MultiHeadAttention", "context", context.shape, "BTC");
     const { nHead } = this;
     const [B, T, C] = x.shape;
+    const normalize = (y: Tensor, parts: number) => (this.qkNorm ? qkNorm(y, { nHead, parts }) : y);
     const heads = (y: Tensor) => permute(reshape(y, [B, -1, nHead, C / nHead]), [0, 2, 1, 3]);
-    const q = heads((this.q_attn as Linear).forward(x)); // (B, nh, T, hs)
-    const [k, v] = split(this.c_attn.forward(context), C, { dim: 2 }).map(heads); // (B, nh, S, hs)
+    const q = heads(normalize((this.q_attn as Linear).forward(x), 1)); // (B, nh, T, hs)
+    const kv = normalize(this.c_attn.forward(context), 2); // (B, S, 2C)
+    const [k, v] = split(kv, C, { dim: 2 }).map(heads); // (B, nh, S, hs)
     return reshape(permute(attention(q, k, v, { dropout }), [0, 2, 1, 3]), [B, T, C]);
   }
 }

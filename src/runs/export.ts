@@ -64,7 +64,7 @@ function writeModel(folder: string, run: string, { model, tokenizer }: Pretraine
 
 /** Throws a UsageError if GPT-2 lacks an option of the model; it names those to train with. */
 function checkExportable({ config, lm_head: { bias } }: GPT): void {
-  const { positions, norm, activation, vocabSize, nEmbd } = config;
+  const { positions, norm, activation, qkNorm, logitSoftcap, vocabSize, nEmbd } = config;
   const flags: string[] = [];
   const problems: string[] = [];
   const check = (isPossible: boolean, problem: string, flag: string) => {
@@ -75,6 +75,8 @@ function checkExportable({ config, lm_head: { bias } }: GPT): void {
   check(positions === "learned", `${positions} positions`, "--positions learned");
   check(norm === "layer", `${norm} normalization`, "--norm layer");
   check(activation !== "swiglu", activation, "--activation gelu");
+  check(!qkNorm, "a norm of queries and keys", "--no-qk-norm");
+  check(logitSoftcap === 0, "a softcap of the logits", "--logit-softcap 0");
   const hasBias = bias?.data().some((b) => b !== 0) ?? false;
   const canFold = vocabSize <= nEmbd + 1; // saveGPT2() moves the bias into the normalization
   const sizes = `${vocabSize} tokens, possible up to n-embd + 1, ${nEmbd + 1}`;

@@ -5,6 +5,7 @@ import {
   activations,
   type GPTConfig,
   MAX_BLOCK_SIZE,
+  MAX_SOFTCAP,
   norms,
   positionKinds,
 } from "../gpt/config.ts";
@@ -119,10 +120,17 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   activation: choice("activation of the MLP", activations, "gelu"),
   positions: choice("position encoding", positionKinds, "learned"),
   norm: choice("normalization", norms, "layer"),
+  qkNorm: boolean("normalize the queries and keys of each attention head (QK-norm)", false),
+  logitSoftcap: number(
+    "cap logits softly at +-X: X tanh(logits / X); 0 disables it",
+    0,
+    MAX_SOFTCAP,
+  ),
   scaleResidual: boolean(
     "scale initial residual projections by 1/sqrt(2 n-layer), like GPT-2",
     true,
   ),
+  zeroInitProjections: boolean("start residual projections at 0", false),
   batchSize: integer("sequences per batch", 16),
   gradAccum: integer("gradient accumulation: batches per optimizer step", 1),
   maxIters: integer("total number of optimizer steps", 2000, 0),

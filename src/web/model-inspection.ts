@@ -66,7 +66,7 @@ export function computeNextLogits(model: LanguageModel, idx: Tensor): Tensor {
   return noGrad(() => {
     if (!(model instanceof GPT)) return selectLast(model.forward(idx).logits as Tensor);
     const hidden = selectLast(model.hidden(idx)); // (1, 1, C)
-    return model.lm_head.forward(hidden); // (1, 1, V)
+    return model.head(hidden); // (1, 1, V)
   });
 }
 

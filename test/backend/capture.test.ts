@@ -7,6 +7,7 @@ import {
   dropout,
   embedding,
   GPT,
+  type GPTOptions,
   manualSeed,
   mul,
   nn,
@@ -24,6 +25,13 @@ import { KVCache } from "#src/gpt/kv-cache.js";
 import { eachDevice } from "../support/harness.js";
 
 const config = { vocabSize: 11, blockSize: 8, nLayer: 2, nHead: 2, nEmbd: 16, dropout: 0.2 };
+const modern = {
+  ...config,
+  positions: "rotary",
+  activation: "relu2",
+  qkNorm: true,
+  logitSoftcap: 15,
+} as const;
 
 eachDevice("capture", (test, on) => {
   const createIds = (B: number, T: number, offset: number) =>
@@ -33,9 +41,13 @@ eachDevice("capture", (test, on) => {
     );
 
   /** Trains for one step per shape. Returns the losses, gradient norms and final weights. */
-  const train = (device: Pick<Device, "capture">, shapes: [number, number][]) => {
+  const train = (
+    device: Pick<Device, "capture">,
+    shapes: [number, number][],
+    options: GPTOptions = config,
+  ) => {
     manualSeed(5);
-    const model = new GPT(config);
+    const model = new GPT(options);
     const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-2 });
     const computeGradients = device.capture((x: Tensor, y: Tensor) => {
       const loss = model.forward(x, y, { logits: false }).loss as Tensor;
@@ -68,7 +80,8 @@ eachDevice("capture", (test, on) => {
 
   test("training, with dropout and evaluations, equals uncaptured training bit for bit", () => {
     const shapes = Array.from({ length: 12 }, (): [number, number] => [3, 8]);
-    assert.equal(train(on, shapes), train(uncaptured, shapes));
+    for (const options of [config, modern])
+      assert.equal(train(on, shapes, options), train(uncaptured, shapes, options));
   });
 
   test("shapes may change from call to call", () => {

@@ -212,8 +212,9 @@ function define(addon: CudaAddon): void {
           check(kernel, sampleSizes(signature, seed), lists, seed, dtype);
         }
         for (const values of largeSizes(signature)) {
-          // relu without h, as in models
-          const nulls = kernel === "linear" && values.activation === 1 ? 2 : 0;
+          // relu and relu2 without h, as in models
+          const hasNoH = values.activation === 1 || values.activation === 4;
+          const nulls = kernel === "linear" && hasNoH ? 2 : 0;
           check(kernel, values, [20_000, 7, 50_001], nulls, dtype);
         }
       });

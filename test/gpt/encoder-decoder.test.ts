@@ -44,6 +44,31 @@ eachDevice("EncoderDecoder", (test, on) => {
     assert.is(model.forward(source, target).loss, null);
   });
 
+  test("QK-norm, relu2, zero projections and a softcap", () => {
+    const model = new EncoderDecoder({
+      ...tiny,
+      activation: "relu2",
+      qkNorm: true,
+      zeroInitProjections: true,
+      logitSoftcap: 0.1,
+    }).to(on);
+    const layers = [model.encoder.h[0].attn, model.decoder.h[0].attn, model.decoder.h[0].cross];
+    for (const layer of layers) {
+      assert.ok(layer.qkNorm);
+      assert.ok(layer.c_proj.weight.data().every((w) => w === 0));
+    }
+    const logits = () => model.forward(ids([[1, 2, 3]]), ids([[8, 1]])).logits;
+    const memory = model.encode(ids([[1, 2, 3]]));
+    const x = model.decoder.wte.forward(ids([[8, 1]])).add(positions(model, 2));
+    const y = model.decoder.ln_f.forward(model.decoder.h[0].forward(x, memory));
+    const uncapped = model.lm_head.forward(y);
+    assertClose(logits(), uncapped.div(0.1).tanh().mul(0.1), { rtol: 1e-4, atol: 1e-6 });
+    assert.throws(
+      () => new EncoderDecoder({ ...tiny, logitSoftcap: -1 }),
+      /EncoderDecoder: logitSoftcap is -1, expected a number from 0/,
+    );
+  });
+
   test("learns to reverse sequences that are not in the training set", () => {
     const model = new EncoderDecoder({ ...tiny, nEmbd: 32, positions: "learned" }).to(on);
     const all = Array.from({ length: 512 }, (_, i) => [i >> 6, (i >> 3) & 7, i & 7]);

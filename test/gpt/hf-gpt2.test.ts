@@ -75,6 +75,7 @@ eachDevice("GPT-2 folders", (test, on) => {
     { bias: false, activation: "silu", nLayer: 1, nHead: 1 },
     { qkvBias: false, activation: "tanh", nEmbd: 10 },
     { activation: "gelu-tanh", blockSize: 4, vocabSize: 14 },
+    { activation: "relu2" },
   ] as Partial<GPTOptions>[]) {
     test(`round trip: ${JSON.stringify(options)}`, async () => {
       const saved = buildModel(options);
@@ -120,6 +121,8 @@ eachDevice("GPT-2 folders", (test, on) => {
       [{ positions: "none" }, /saveGPT2: positions is none/],
       [{ norm: "rms" }, /saveGPT2: norm is rms, but GPT-2's is layer/],
       [{ activation: "swiglu" }, /saveGPT2: GPT-2 has no activation swiglu/],
+      [{ qkNorm: true }, /saveGPT2: qkNorm is true, but GPT-2 has no norm of queries and keys/],
+      [{ logitSoftcap: 30 }, /saveGPT2: logitSoftcap is 30, but GPT-2's logits have no cap/],
     ] as [Partial<GPTOptions>, RegExp][]) {
       const path = newFolder();
       assert.throws(() => saveGPT2(path, buildModel(options)), message);

@@ -136,7 +136,7 @@ eachDevice("GPT", (test, on) => {
   });
 
   test("activations; dropout only in training mode", () => {
-    for (const activation of ["relu", "gelu", "gelu-tanh", "silu", "tanh"] as const) {
+    for (const activation of ["relu", "relu2", "gelu", "gelu-tanh", "silu", "tanh"] as const) {
       const { loss } = new GPT({ ...tiny, activation })
         .to(on)
         .forward(ids([[1, 2]]), ids([[2, 3]]));

@@ -12,6 +12,7 @@ import {
 } from "tinybard";
 import * as assert from "uvu/assert";
 import { noGrad } from "#src/autograd.js";
+import { generateWithLogits } from "#src/gpt/generate.js";
 import { KVCache } from "#src/gpt/kv-cache.js";
 import { AdamW } from "#src/optim/index.js";
 import { assertClose, eachDevice } from "../support/harness.js";
@@ -23,6 +24,8 @@ const variants: Partial<GPTOptions>[] = [
   { positions: "none" },
   { norm: "rms" },
   { activation: "swiglu" },
+  { qkNorm: true, activation: "relu2" },
+  { positions: "rotary", norm: "rms", activation: "relu2", qkNorm: true, logitSoftcap: 20 },
   { positions: "rotary", norm: "rms", activation: "swiglu", bias: false },
 ];
 const count = (model: nn.Module) => [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
@@ -42,14 +45,14 @@ eachDevice("GPT variants", (test, on) => {
     test(`${name}: the KV cache does not change the result`, () => {
       const model = buildModel(variant);
       const text = [3, 1, 4, 1, 5, 9, 2, 6];
-      const expected = model.hidden(ids([text]));
+      const expected = model.head(model.hidden(ids([text])));
       noGrad(() => {
         for (const pieces of [[1, 1, 1, 1, 1, 1, 1, 1], [3, 1, 4], [8]]) {
           const cache = new KVCache(model.config, { device: on });
           for (const n of pieces) {
             const start = cache.used;
             const end = start + n;
-            const y = model.hidden(ids([text.slice(start, end)]), cache);
+            const y = model.head(model.hidden(ids([text.slice(start, end)]), cache));
             cache.advance(n);
             assertClose(y, expected.slice({ dim: 1, start, end }), { rtol: 1e-4, atol: 1e-5 });
           }
@@ -109,6 +112,51 @@ eachDevice("GPT variants", (test, on) => {
     assert.ok(effectOfOrder("none") < 1e-5, `${effectOfOrder("none")}`);
     for (const positions of ["learned", "sinusoidal", "rotary"] as const)
       assert.ok(effectOfOrder(positions) > 1e-2, `${positions}: ${effectOfOrder(positions)}`);
+  });
+
+  test("zeroInitProjections: projections are 0, all other weights are the same", () => {
+    const create = (zeroInitProjections: boolean) => {
+      manualSeed(3);
+      return new GPT({ ...tiny, zeroInitProjections }).to(on);
+    };
+    const plain = create(false).stateDict();
+    const model = create(true);
+    let zeros = 0;
+    for (const [name, w] of model.namedParameters()) {
+      const isProjection = name.endsWith("c_proj.weight");
+      if (isProjection) zeros++;
+      const expected = isProjection ? new Float32Array(w.size) : plain[name].data();
+      assert.equal(w.data(), expected, name);
+    }
+    assert.is(zeros, 4);
+    // each block is the identity, so the text before the last token has no effect
+    const last = (text: number[]) =>
+      (model.forward(ids([text])).logits as Tensor).slice({ dim: 1, start: -1 }).data();
+    assert.equal(last([3, 1, 4]), last([2, 2, 4]));
+  });
+
+  test("logitSoftcap bounds the logits, with and without targets, and in generation", async () => {
+    const model = buildModel({ logitSoftcap: 0.7 });
+    const plain = buildModel({});
+    plain.loadStateDict(model.stateDict());
+    const x = ids([[3, 1, 4, 1]]);
+    const capped = (plain.forward(x).logits as Tensor).div(0.7).tanh().mul(0.7);
+    const close = { rtol: 1e-5, atol: 1e-6 };
+    const { logits, loss } = model.forward(x, x);
+    assertClose(logits as Tensor, capped, close);
+    assert.ok(Math.max(...capped.data()) > 0.55, `${capped.data()}`);
+    const alone = model.forward(x, x, { logits: false });
+    assert.is(alone.logits, null);
+    assert.equal((alone.loss as Tensor).data(), (loss as Tensor).data());
+    for await (const { logits } of generateWithLogits(model, { prompt: [1], maxNewTokens: 12 }))
+      assert.ok(Array.from(logits).every((logit) => Math.abs(logit) <= 0.7));
+  });
+
+  test("wrong values of the options", () => {
+    for (const logitSoftcap of [-1, NaN, Infinity, 1e39])
+      assert.throws(() => new GPT({ ...tiny, logitSoftcap }), /GPT: logitSoftcap is .*, expected/);
+    for (const options of [{ logitSoftcap: "30" }, { qkNorm: 1 }, { zeroInitProjections: "yes" }])
+      assert.throws(() => new GPT({ ...tiny, ...options } as never), /GPT: \w+ is .*, expected a/);
   });
 
   test("rotary: generation continues beyond blockSize", async () => {

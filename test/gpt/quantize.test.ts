@@ -56,6 +56,13 @@ const variants: Record<string, GPTOptions> = {
     lmHeadBias: true,
     qkvBias: false,
   },
+  "QK-norm, relu2, softcap": {
+    ...sizes,
+    positions: "rotary",
+    activation: "relu2",
+    qkNorm: true,
+    logitSoftcap: 8,
+  },
 };
 
 /** Builds a model without parameters that are 0. */

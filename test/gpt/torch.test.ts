@@ -1,5 +1,6 @@
 // Values recorded in PyTorch: MultiheadAttention, TransformerEncoderLayer and TransformerDecoderLayer
-// (norm_first), and a GPT with Llama's components, built from PyTorch's functions.
+// (norm_first), a GPT with Llama's components, and one with QK-norm, relu2 and a softcap, built from
+// PyTorch's functions.
 
 import { EncoderDecoder, GPT, loadSafetensors, nn, rotary, tensor } from "tinybard";
 import { assertClose, eachDevice, fixturePath } from "../support/harness.js";
@@ -56,6 +57,38 @@ eachDevice("transformers in PyTorch", (test, on) => {
     const model = loadWeights(new GPT(options), "g.");
     const logits = model.forward(ids([[1, 2, 3, 4, 16, 7]])).logits as typeof x;
     assertClose(logits, values["y.gpt"], tolerance);
+  });
+
+  test("QK-norm in cross-attention", () => {
+    const layer = new nn.MultiHeadAttention({ ...sizes, cross: true, qkNorm: true });
+    assertClose(loadWeights(layer, "cross.").forward(x, ctx), values["y.crossNorm"], tolerance);
+  });
+
+  test("a GPT with QK-norm, rotary positions, relu2 and a softcap: logits, loss, gradients", () => {
+    const architecture = {
+      positions: "rotary",
+      norm: "rms",
+      activation: "relu2",
+      bias: false,
+      qkNorm: true,
+      logitSoftcap: 6,
+    } as const;
+    const shape = { nEmbd: 20, nHead: 2, vocabSize: 17, blockSize: 8, nLayer: 2 };
+    const model = loadWeights(new GPT({ ...shape, ...architecture }), "m.");
+    const idx = ids([
+      [1, 2, 3, 4, 16, 7, 0],
+      [5, 5, 9, 12, 0, 1, 15],
+    ]);
+    const targets = ids([
+      [2, 3, 4, 16, 7, 0, 1],
+      [5, 9, 12, 0, 1, 15, 8],
+    ]);
+    assertClose(model.forward(idx).logits as typeof x, values["y.modern"], tolerance);
+    const loss = model.forward(idx, targets, { logits: false }).loss as typeof x;
+    assertClose(loss, values["loss.modern"], tolerance);
+    loss.backward();
+    for (const [name, w] of model.namedParameters())
+      assertClose(w.grad as typeof x, values[`grad.m.${name}`], { ...tolerance, what: name });
   });
 
   test("an encoder-decoder", () => {

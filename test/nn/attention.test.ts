@@ -1,6 +1,6 @@
 // Compares the attention layers and the transformer blocks with composites of small ops.
 
-import { add, cat, checkGradient, linear, nn, randn, type Tensor, tensor } from "tinybard";
+import { add, cat, checkGradient, linear, nn, ones, randn, type Tensor, tensor } from "tinybard";
 import * as assert from "uvu/assert";
 import { noGrad } from "#src/autograd.js";
 import { attentionSpec } from "#src/ops/attention.js";
@@ -50,6 +50,31 @@ eachDevice("nn: attention", (test, on) => {
     assert.equal(Object.keys(layer.stateDict()).length, 4);
   });
 
+  test("MultiHeadAttention with QK-norm: the length of queries and keys has no effect", () => {
+    for (const rotary of [null, nn.rotaryTable(9, 4)]) {
+      const layer = new nn.MultiHeadAttention({
+        ...sizes,
+        causal: true,
+        rotary,
+        qkNorm: true,
+        bias: false,
+      }).to(on);
+      const x = randn([2, 7, 12], { device: on });
+      const [q, k, v] = layer.c_attn.forward(x).split(12, { dim: 2 });
+      const normalize = (y: Tensor) => {
+        const heads = y.reshape([2, 7, 3, 4]).rmsNorm(ones([4], { device: on }));
+        const flat = heads.reshape([2, 7, 12]);
+        return layer.rotary ? rotarySpec(flat, layer.rotary, { nHead: 3 }) : flat;
+      };
+      const y = layer.forward(x);
+      assertClose(y, computeAttention(layer, normalize(q), normalize(k), v, true), tolerance);
+      const scales = tensor([...Array(24).fill(50), ...Array(12).fill(1)], { device: on });
+      const w = layer.c_attn.weight;
+      w.assign(w.detach().mul(scales.reshape([36, 1])));
+      assertClose(layer.forward(x), y, { rtol: 1e-2, atol: 1e-3 }); // eps matters a little
+    }
+  });
+
   test("MultiHeadAttention: cross-attention", () => {
     const layer = new nn.MultiHeadAttention({ ...sizes, cross: true }).to(on);
     const x = randn([2, 5, 12], { device: on });
@@ -67,7 +92,7 @@ eachDevice("nn: attention", (test, on) => {
     const x = randn([1, 4, 12], { ...options, requiresGrad: true });
     const other = randn([1, 3, 12], { ...options, requiresGrad: true });
     const selfAttention = new nn.MultiHeadAttention({ ...sizes, rotary: nn.rotaryTable(4, 4) });
-    const crossAttention = new nn.MultiHeadAttention({ ...sizes, cross: true });
+    const crossAttention = new nn.MultiHeadAttention({ ...sizes, cross: true, qkNorm: true });
     for (const layer of [selfAttention, crossAttention]) layer.to("ts").to("f64");
     assert.ok(checkGradient((x) => selfAttention.forward(x), [x]).ok);
     assert.ok(checkGradient((x, y) => crossAttention.forward(x, y), [x, other]).ok);

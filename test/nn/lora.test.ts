@@ -15,8 +15,8 @@ eachDevice("LoRA", (test) => {
       ),
     );
   /** Returns a GPT with nonzero adapters in its blocks. All other weights are frozen. */
-  const createAdapted = (options: nn.LoRAOptions = { rank: 2, alpha: 3 }) => {
-    const model = new GPT(config);
+  const createAdapted = (options: nn.LoRAOptions = { rank: 2, alpha: 3 }, variant = {}) => {
+    const model = new GPT({ ...config, ...variant });
     nn.freeze([model]);
     for (const block of model.h) nn.adapt(block, options);
     for (const w of Object.values(nn.adapterState(model))) w.assign(randn([...w.shape]).mul(0.1));
@@ -42,6 +42,7 @@ eachDevice("LoRA", (test) => {
     assertClose(layer.forward(x), y, { rtol: 1e-5, atol: 1e-6 });
     assertClose(layer.forward(x, { activation: "gelu" }), y.gelu(), { rtol: 1e-5, atol: 1e-6 });
     assertClose(layer.forward(x, { activation: "silu" }), y.silu(), { rtol: 1e-5, atol: 1e-6 });
+    assertClose(layer.forward(x, { activation: "relu2" }), y.relu2(), { rtol: 1e-5, atol: 1e-5 });
   });
 
   test("x, A and B have gradients, the base weights have none", () => {
@@ -61,23 +62,25 @@ eachDevice("LoRA", (test) => {
     assert.equal(lora_A.grad?.shape, [2, 5]);
   });
 
-  test("merging leaves the logits unchanged and returns a plain GPT", () => {
-    const model = createAdapted();
-    const [x] = createBatch();
-    const plain = new GPT(config);
-    const dict = model.stateDict();
-    for (const name of Object.keys(nn.adapterState(model))) delete dict[name];
-    plain.loadStateDict(dict);
-    const unmerged = model.forward(x).logits as Tensor;
-    const base = plain.forward(x).logits as Tensor;
-    nn.mergeAdapters(model);
-    assert.equal(Object.keys(model.stateDict()), Object.keys(plain.stateDict()));
-    assert.ok([...model.modules()].every((module) => !(module instanceof nn.LoRALinear)));
-    const merged = model.forward(x).logits as Tensor;
-    assertClose(merged, unmerged, { rtol: 1e-4, atol: 1e-6 });
-    const change = Math.max(...merged.data().map((y, i) => Math.abs(y - base.data()[i])));
-    assert.ok(change > 1e-3, `the adapters change the logits by ${change}`);
-  });
+  const modern = { qkNorm: true, activation: "relu2", logitSoftcap: 15 } as const;
+  for (const variant of [{}, modern])
+    test(`merging returns a plain GPT with the same logits, ${JSON.stringify(variant)}`, () => {
+      const model = createAdapted({ rank: 2, alpha: 3 }, variant);
+      const [x] = createBatch();
+      const plain = new GPT({ ...config, ...variant });
+      const dict = model.stateDict();
+      for (const name of Object.keys(nn.adapterState(model))) delete dict[name];
+      plain.loadStateDict(dict);
+      const unmerged = model.forward(x).logits as Tensor;
+      const base = plain.forward(x).logits as Tensor;
+      nn.mergeAdapters(model);
+      assert.equal(Object.keys(model.stateDict()), Object.keys(plain.stateDict()));
+      assert.ok([...model.modules()].every((module) => !(module instanceof nn.LoRALinear)));
+      const merged = model.forward(x).logits as Tensor;
+      assertClose(merged, unmerged, { rtol: 1e-4, atol: 1e-6 });
+      const change = Math.max(...merged.data().map((y, i) => Math.abs(y - base.data()[i])));
+      assert.ok(change > 1e-3, `the adapters change the logits by ${change}`);
+    });
 
   test("only the adapters are trained: names, count and gradients", () => {
     const model = createAdapted({ rank: 2 });

@@ -41,6 +41,17 @@ test("a lecture preset is exported with the same probabilities", async () => {
   assert.ok(difference.abs().max().item() < 1e-6);
 });
 
+test("relu2, and projections that started at 0, are exported", async () => {
+  const out = join(folder, "relu2");
+  const run = await trainRun({ activation: "relu2", zeroInitProjections: true });
+  const { model } = exportRun(run, out, ts);
+  const again = importGPT2(out, ts).model as GPT;
+  assert.is(again.config.activation, "relu2");
+  assert.ok((model as GPT).h[0].mlp.c_proj.weight.data().some((w) => w !== 0));
+  const difference = getProbabilities(model as GPT).sub(getProbabilities(again));
+  assert.ok(difference.abs().max().item() < 1e-6);
+});
+
 test("what GPT-2 does not have: the options to train with, and no folder", async () => {
   const out = join(folder, "nothing");
   for (const [options, message] of [
@@ -48,6 +59,10 @@ test("what GPT-2 does not have: the options to train with, and no folder", async
     [
       { positions: "rotary", norm: "rms", activation: "swiglu" },
       /rotary positions, rms normalization, swiglu; .* --positions learned --norm layer --activation/,
+    ],
+    [
+      { qkNorm: true, logitSoftcap: 15 },
+      /norm of queries and keys, a softcap of the logits; .* --no-qk-norm --logit-softcap 0 can be/,
     ],
   ] as const) {
     const run = await trainRun(options);

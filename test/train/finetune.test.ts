@@ -83,6 +83,8 @@ eachDevice("fine-tuning", (test, on) => {
   test("options that contradict the pretrained model are rejected", async () => {
     await assertFails({ nEmbd: 32 }, /initFrom: nEmbd is 16 in .* and cannot change/);
     await assertFails({ positions: "rotary" }, /initFrom: positions is learned/);
+    await assertFails({ qkNorm: true }, /initFrom: qkNorm is false/);
+    await assertFails({ logitSoftcap: 15 }, /initFrom: logitSoftcap is 0/);
     await assertFails({ tokenizer: "bpe" }, /initFrom: tokenizer is char/);
     await assertFails({ vocabSize: 300 }, /initFrom: vocabSize is \d+ in .* and cannot change/);
     await assertFails({ initFrom: undefined, loraRank: 2 }, /loraRank: requires --init-from/);

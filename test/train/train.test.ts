@@ -156,6 +156,17 @@ eachDevice("train", (test, on) => {
       { ...allFeatures, positions: "rotary", norm: "rms", activation: "swiglu" },
     ],
     ["sinusoidal positions", { positions: "sinusoidal" }],
+    [
+      "QK-norm, relu2, zero projections, softcap",
+      {
+        ...allFeatures,
+        positions: "rotary",
+        activation: "relu2",
+        qkNorm: true,
+        zeroInitProjections: true,
+        logitSoftcap: 15,
+      },
+    ],
   ] as const) {
     test(`20 steps equal 10 + resume + 10, byte for byte: ${name}`, async () => {
       for (const evalInterval of [5, 500]) {

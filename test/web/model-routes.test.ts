@@ -75,7 +75,14 @@ test.before(async () => {
   setDefaultDevice("ts");
   const runs = {
     char: {},
-    rotary: { positions: "rotary", norm: "rms", tokenizer: "bpe", vocabSize: 270 },
+    rotary: {
+      positions: "rotary",
+      norm: "rms",
+      qkNorm: true,
+      logitSoftcap: 15,
+      tokenizer: "bpe",
+      vocabSize: 270,
+    },
     bigram: { model: "bigram" },
   } as const;
   for (const [name, options] of Object.entries(runs))

@@ -6,7 +6,9 @@
       # takes longest, so it comes first
       "native/cpu/tile.cpp",
       "native/cpu/attention.cpp",
+      "native/cpu/attention_head.cpp",
       "native/cpu/elementwise.cpp",
+      "native/cpu/format.cpp",
       "native/cpu/linear.cpp",
       "native/cpu/loss.cpp",
       "native/cpu/matmul.cpp",
@@ -51,6 +53,7 @@
         "native/cpu/buffer.cpp",
         "native/cpu/dispatch.cpp",
         "native/cpu/parallel.cpp",
+        "native/cpu/precision.cpp",
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": [
@@ -61,8 +64,8 @@
       ],
       "dependencies": ["scalar"],
       "conditions": [
-        ["target_arch == 'x64'", { "defines": ["HAS_X64"], "dependencies": ["avx2", "avx512"] }],
-        ["target_arch == 'arm64'", { "defines": ["HAS_ARM64"], "dependencies": ["neon"] }],
+        ["target_arch == 'x64'", { "defines": ["HAS_X64"], "dependencies": ["avx2", "avx512", "avx512_bf16", "avx2_bf16"] }],
+        ["target_arch == 'arm64'", { "defines": ["HAS_ARM64"], "dependencies": ["neon", "neon_bf16"] }],
       ],
     },
     {
@@ -93,6 +96,25 @@
           "xcode_settings": { "OTHER_CFLAGS": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"] },
           "msvs_settings": { "VCCLCompilerTool": { "AdditionalOptions": ["/arch:AVX512"] } },
         },
+        {
+          "target_name": "avx512_bf16",
+          "type": "static_library",
+          "sources": ["native/cpu/bf16.cpp"],
+          "defines": ["SIMD=avx512_bf16", "SIMD_AVX512"],
+          "cflags": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mfma", "-mprefer-vector-width=512"],
+          "xcode_settings": { "OTHER_CFLAGS": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512bf16", "-mfma"] },
+          "msvs_settings": { "VCCLCompilerTool": { "AdditionalOptions": ["/arch:AVX512"] } },
+        },
+        {
+          # bf16 in software, for tests
+          "target_name": "avx2_bf16",
+          "type": "static_library",
+          "sources": ["native/cpu/bf16.cpp"],
+          "defines": ["SIMD=avx2_bf16", "SIMD_AVX2"],
+          "cflags": ["-mavx2", "-mfma"],
+          "xcode_settings": { "OTHER_CFLAGS": ["-mavx2", "-mfma"] },
+          "msvs_settings": { "VCCLCompilerTool": { "AdditionalOptions": ["/arch:AVX2"] } },
+        },
       ],
     }],
     ["target_arch == 'arm64'", {
@@ -102,6 +124,14 @@
           "type": "static_library",
           "sources": ["<@(families)"],
           "defines": ["SIMD=neon", "SIMD_NEON"],
+        },
+        {
+          "target_name": "neon_bf16",
+          "type": "static_library",
+          "sources": ["native/cpu/bf16.cpp"],
+          "defines": ["SIMD=neon_bf16", "SIMD_NEON"],
+          "cflags": ["-march=armv8.2-a+bf16"],
+          "xcode_settings": { "OTHER_CFLAGS": ["-march=armv8.2-a+bf16"] },
         },
       ],
     }],

@@ -7,6 +7,7 @@ import {
   device,
   devices,
   keep,
+  type MatmulPrecision,
   manualSeed,
   scope,
   type Tensor,
@@ -19,6 +20,7 @@ import type { OptionTable } from "#src/options.js";
 import { beginStep, uniform } from "#src/random.js";
 import { median, readOptions, run, threads } from "./command.ts";
 import { buildModel, getSizes, isGPT } from "./models.ts";
+import { formatProfile, type Profile, Profiler } from "./profile.ts";
 
 /** The output of --json. */
 export interface StepResult {
@@ -33,14 +35,18 @@ export interface StepResult {
   loss: number;
   /** The largest resident memory of the process. */
   peakMemoryMB: number;
+  /** With --profile. */
+  profile?: Profile;
 }
 
 interface Options {
   device: "auto";
   threads: number;
   dtype: "f32" | "tf32" | "bf16";
+  matmulPrecision: MatmulPrecision;
   seconds?: number;
   data?: string;
+  profile: boolean;
   json: boolean;
 }
 
@@ -61,11 +67,20 @@ const table: OptionTable = {
     default: "f32",
     value: "NAME",
   },
+  matmulPrecision: {
+    type: "string",
+    help: "precision of f32 matmuls",
+    choices: ["highest", "medium"],
+    default: "highest",
+    value: "NAME",
+  },
   seconds: { type: "number", help: "seconds to measure, instead of steps", min: 0, value: "S" },
   data: { type: "string", help: "text to train on instead of random tokens", value: "FILE" },
+  profile: { type: "boolean", help: "print the share of each kernel", default: false },
   json: { type: "boolean", help: "print JSON instead of text", default: false },
 };
 const WARMUP = 5; // the first steps allocate, capture, and run code that is not compiled yet
+const PROFILE_TIME = 50; // milliseconds to measure the ceiling of a kernel
 const usage = "npm run bench:step -- [preset (lecture-0.2m)] [steps (25)] [options]";
 
 await run(async () => {
@@ -75,10 +90,11 @@ await run(async () => {
   if (!(Number.isInteger(Number(steps)) && Number(steps) > 0))
     throw new UsageError(`bench:step: steps is ${steps}, expected a whole number from 1 up`);
   const result = measure(preset, Number(steps), options);
-  const { msPerStep, msP10, tokensPerSecond } = result;
+  const { msPerStep, msP10, tokensPerSecond, profile } = result;
   const rate = `${msPerStep.toFixed(2)} ms per step, ${tokensPerSecond} tokens/s`;
   const line = `${preset} on ${result.device}: ${rate}, 10th percentile ${msP10.toFixed(2)} ms`;
   console.log(options.json ? JSON.stringify(result) : line);
+  if (profile && !options.json) console.log(formatProfile(profile));
 });
 
 function measure(preset: string, count: number, options: Options): StepResult {
@@ -88,7 +104,7 @@ function measure(preset: string, count: number, options: Options): StepResult {
   manualSeed(1337);
   const { model, optimizer } = buildModel(preset, on);
   if (options.dtype === "bf16") model.to("bf16");
-  if (on.addon && "setTf32" in on.addon) on.addon.setTf32(options.dtype === "tf32");
+  on.matmulPrecision = options.dtype === "tf32" ? "medium" : options.matmulPrecision;
   const { B, T, M, V } = getSizes(preset);
   const tokens = keep(tensor(loadTokens(V, options.data), { device: on }));
   const captured = on.capture((counter: Tensor) => {
@@ -99,6 +115,7 @@ function measure(preset: string, count: number, options: Options): StepResult {
     optimizer.zeroGrad();
     return loss;
   });
+  const profiler = options.profile ? new Profiler(on) : null;
   let step = 0;
   let loss = 0;
   const stepsPerSync = on.memory.isHost ? 1 : 20; // reading the loss waits for the device
@@ -108,8 +125,13 @@ function measure(preset: string, count: number, options: Options): StepResult {
     for (let i = 1; i <= stepsPerSync; i++, step++) {
       beginStep(step);
       scope(() => {
-        const result = captured(toCounterTensor({ site: 0, step }, on));
-        if (i === stepsPerSync) loss = result.item();
+        const counter = toCounterTensor({ site: 0, step }, on);
+        const run = () => {
+          const result = captured(counter);
+          if (i === stepsPerSync) loss = result.item();
+        };
+        if (profiler && step >= WARMUP) profiler.measure(run);
+        else run();
       });
     }
     return (performance.now() - start) / stepsPerSync;
@@ -132,6 +154,7 @@ function measure(preset: string, count: number, options: Options): StepResult {
     steps: ms.length,
     tokensPerSecond: Math.round((1000 * M) / msPerStep),
     loss,
+    ...(profiler && { profile: profiler.finish(PROFILE_TIME) }),
     peakMemoryMB: Math.round(process.resourceUsage().maxRSS / 1024),
   };
 }

@@ -22,7 +22,7 @@ if (missing.length > 0) {
     isWanted: () => false,
     extraSources: ["test/native/neon.cpp"],
   });
-  const isTested = /linux-arm64.(?:scalar|neon|cpu.native-(?:kernel|cpu-parallel)\.o)/;
+  const isTested = /linux-arm64.(?:scalar|neon|cpu.native-(?:kernel|cpu-parallel|cpu-precision)\.o)/;
   const kernels = (await compileTarget("linux-arm64")).filter((object) => isTested.test(object));
   const program = join(folder, "test");
   await link(program, [cxx, ...kernels, ...test, "-pthread"]);

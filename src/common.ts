@@ -3,8 +3,20 @@
 import "./methods.ts";
 
 export { noGrad, record } from "./autograd.ts";
-export { type Device, type DeviceName, type DType, OutOfMemoryError } from "./backend/device.ts";
-export { device, devices, setDefaultDevice } from "./backend/devices.ts";
+export {
+  type Device,
+  type DeviceName,
+  type DType,
+  type MatmulPrecision,
+  OutOfMemoryError,
+} from "./backend/device.ts";
+export {
+  device,
+  devices,
+  getFloat32MatmulPrecision,
+  setDefaultDevice,
+  setFloat32MatmulPrecision,
+} from "./backend/devices.ts";
 export { BigramLanguageModel } from "./gpt/bigram.ts";
 export type { GPTConfig, GPTOptions } from "./gpt/config.ts";
 export {

@@ -1,8 +1,11 @@
-// The functions of the cpu backend: instruction set, threads, alignment, and sequential replay.
+// The functions of the cpu backend: instruction set, precision, threads, alignment, and sequential
+// replay.
 
 #include "binding.h"
 
+#include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 #include "../napi/capture.h"
@@ -36,12 +39,39 @@ Napi::Value threads(const Napi::CallbackInfo& info) {
 /** alone(): the calling JavaScript thread no longer uses the thread pool. */
 void alone(const Napi::CallbackInfo&) { workAlone(); }
 
+/** Returns null if the processor, or the forced instruction set, cannot multiply bf16. */
+const Bf16Kernels* bf16OfProcessor() {
+  const char* const forced = std::getenv("TINYBARD_BF16");
+  return chooseBf16(table, forced && std::strcmp(forced, "emulated") == 0);
+}
+
+/** setBf16(isOn): chooses whether the calling thread's f32 matmuls round their inputs to bf16. */
+void setBf16(const Napi::CallbackInfo& info) {
+  setBf16Kernels(info[0].ToBoolean() ? bf16OfProcessor() : nullptr);
+}
+
 /** alignment(buffer): returns the offset of the first cache line that starts in an ArrayBuffer. */
 Napi::Value alignment(const Napi::CallbackInfo& info) {
   if (!info[0].IsArrayBuffer())
     throw Napi::TypeError::New(info.Env(), "alignment: expected an ArrayBuffer");
   const void* const data = info[0].As<Napi::ArrayBuffer>().Data();
   return Napi::Number::New(info.Env(), (uint32_t)(-(uintptr_t)data % 64));
+}
+
+/** timeCalls(graph): replays a captured graph; returns the milliseconds that each call takes. */
+Napi::Value timeCalls(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  CapturedGraph* graph = Handles<CapturedGraph>::get(env, info[0]);
+  if (!graph) throw Napi::TypeError::New(env, "timeCalls: expected a captured graph");
+  const std::vector<KernelCall>& calls = graph->callsToReplay(env);
+  Napi::Float64Array times = Napi::Float64Array::New(env, calls.size());
+  for (size_t i = 0; i < calls.size(); i++) {
+    const auto start = std::chrono::steady_clock::now();
+    runKernel(env, calls[i].run, calls[i].slots.data());
+    const auto end = std::chrono::steady_clock::now();
+    times[i] = std::chrono::duration<double, std::milli>(end - start).count();
+  }
+  return times;
 }
 
 /** Stops the threads with the last environment: the addon's code may be unloaded after it. */
@@ -62,7 +92,10 @@ void initializeBackend(Napi::Env env, Napi::Object cpu) {
   environments++;
   env.AddCleanupHook(leaveEnvironment);
   cpu.Set("simd", table.load()->simd);
+  cpu.Set("hasBf16", bf16OfProcessor() != nullptr);
+  cpu.Set("setBf16", Napi::Function::New<setBf16>(env, "setBf16"));
   cpu.Set("threads", Napi::Function::New<threads>(env, "threads"));
+  cpu.Set("timeCalls", Napi::Function::New<timeCalls>(env, "timeCalls"));
   cpu.Set("alone", Napi::Function::New<alone>(env, "alone"));
   cpu.Set("alignment", Napi::Function::New<alignment>(env, "alignment"));
 }

@@ -29,6 +29,7 @@ void linear(const f32* x, const f32* w, const f32* b, f32* h, f32* y, int64_t M,
   g.bias = b;
   g.h = h;
   g.activation = (Activation)activation;
+  g.format = Format::forRows(M);
   gemm(g);
 }
 

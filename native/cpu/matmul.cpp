@@ -2,7 +2,8 @@
 // in the cache. So if b is large or transposed, a part of it is first packed into panels, one after
 // the other: each holds the columns of a tile as a dense [K, PANEL]. The packed part stays in the
 // L3 cache and is shared by all threads. Each thread has its own rows of c, and takes them in
-// blocks that stay in its L2 cache together with a panel. The loops are those of Goto and van de
+// blocks that stay in its L2 cache together with a panel. In bf16, all of a and b is packed, as
+// pairs (format.h). The loops are those of Goto and van de
 // Geijn, "Anatomy of high-performance matrix multiplication" (2008), who pack less of b at a time.
 //
 // Each element of c is the sum over k in the same order however c is divided, so the number of
@@ -46,22 +47,28 @@ void applyEpilogue(const Gemm& g, int64_t offset, int64_t rows, int64_t columns)
 
 /** A part of b that is packed into panels: rows k to k + K - 1, columns n to n + N - 1. */
 struct PackedB {
-  float* data; // [panels, K, PANEL]
+  float* data; // [panels, steps, PANEL]
   int64_t k;
   int64_t K;
+  int64_t steps; // K, or the number of pairs
   int64_t n;
   int64_t N;
 };
 
 /** Fills panels begin to end - 1. */
-void packPanels(const Matrix& b, const PackedB& packed, int64_t begin, int64_t end) {
+void packPanels(const Gemm& g, const PackedB& packed, int64_t begin, int64_t end) {
+  const Matrix& b = g.b;
+  const bool isBf16 = g.format.isBf16();
+  float* rows = isBf16 && b.isTransposed ? scratch(1, PANEL * packed.steps) : nullptr;
   for (int64_t i = begin; i < end; i++) {
     const int64_t left = packed.N - i * PANEL;
     const int64_t columns = left < PANEL ? left : PANEL;
     const float* from = b.from(packed.k, packed.n + i * PANEL).data;
-    float* to = packed.data + i * packed.K * PANEL;
+    float* to = packed.data + i * packed.steps * PANEL;
     if (b.isTransposed) {
-      transposeInto(from, b.ld, to, PANEL, columns, packed.K);
+      g.format.packTransposed(from, b.ld, columns, packed.K, to, PANEL, rows);
+    } else if (isBf16) {
+      g.format.packRight({from, b.ld}, packed.K, columns, PANEL, to);
     } else {
       for (int64_t j = 0; j < packed.K; j++)
         std::memcpy(to + j * PANEL, from + j * b.ld, (size_t)columns * sizeof(float));
@@ -69,55 +76,64 @@ void packPanels(const Matrix& b, const PackedB& packed, int64_t begin, int64_t e
   }
 }
 
-/** Packs a [rows, K] as [K, rows], so that the elements a tile reads at one k are neighbors. */
-void packRows(const Matrix& a, int64_t rows, int64_t K, float* to) {
-  if (!a.isTransposed) return transposeInto(a.data, a.ld, to, rows, rows, K);
-  for (int64_t k = 0; k < K; k++) {
-    for (int64_t r = 0; r < rows; r += Vec::width) {
-      const int64_t lanes = lanesLeft(r, rows);
-      Vec::load(a.data + k * a.ld + r, lanes).store(to + k * rows + r, lanes);
+/**
+ * Packs a [rows, K] as [K, rows], so that the elements a tile reads at one k are neighbors; in bf16
+ * as Format does. Returns it as an operand.
+ */
+Matrix packRows(const Format& format, const Matrix& a, int64_t rows, int64_t K, float* to) {
+  if (format.isBf16()) return format.packLeft(a, rows, K, to);
+  if (a.isTransposed) {
+    for (int64_t k = 0; k < K; k++) {
+      for (int64_t r = 0; r < rows; r += Vec::width) {
+        const int64_t lanes = lanesLeft(r, rows);
+        Vec::load(a.data + k * a.ld + r, lanes).store(to + k * rows + r, lanes);
+      }
     }
+  } else {
+    transposeInto(a.data, a.ld, to, rows, rows, K);
   }
+  return {to, rows, true};
 }
 
 /** Adds a b to c for the packed part of b: columns n0 to n1 - 1 of it, rows m0 to m1 - 1 of c. */
 void gemmPacked(const Gemm& g, const PackedB& packed, int64_t m0, int64_t m1, int64_t n0,
                 int64_t n1) {
+  const Format& format = g.format;
   const int64_t K = packed.K;
   const int64_t tiles = tileCount(m1 - m0);
-  const int64_t tilesPerBlock = M_BLOCK / TILE_ROWS;
+  constexpr int64_t tilesPerBlock = M_BLOCK / TILE_ROWS;
   // If rows of a are a multiple of 2 KB apart, they compete for the same few sets of the L1 cache
-  const bool packsA = g.a.isTransposed || g.a.ld % 512 == 0;
-  float* packedA = packsA ? scratch(1, M_BLOCK * K_BLOCK) : nullptr;
+  const bool packsA = format.isBf16() || g.a.isTransposed || g.a.ld % 512 == 0;
+  float* memory = packsA ? scratch(1, M_BLOCK * K_BLOCK) : nullptr;
+  Matrix packedA[tilesPerBlock]; // the rows of a of each tile
   const auto row = [=](int64_t t) { return m0 + partBegin(m1 - m0, tiles, t); };
 
   for (int64_t first = 0; first < tiles; first += tilesPerBlock) {
     const int64_t last = first + tilesPerBlock < tiles ? first + tilesPerBlock : tiles;
     for (int64_t kk = 0; kk < K; kk += K_BLOCK) {
       const int64_t depth = K - kk < K_BLOCK ? K - kk : K_BLOCK;
+      const int64_t steps = format.steps(depth);
       const int64_t k = packed.k + kk;
       const Init init = k > 0 ? Init::add : g.init;
       const bool isLast = k + depth == g.K;
-      if (packsA) {
-        for (int64_t t = first; t < last; t++) {
-          float* to = packedA + (row(t) - row(first)) * depth;
-          packRows(g.a.from(row(t), k), row(t + 1) - row(t), depth, to);
-        }
+      for (int64_t t = first; t < last; t++) {
+        const Matrix a = g.a.from(row(t), k);
+        float* to = memory + (row(t) - row(first)) * steps;
+        packedA[t - first] = packsA ? packRows(format, a, row(t + 1) - row(t), depth, to) : a;
       }
       for (int64_t i = n0; i < n1; i += PANEL) {
         const int64_t columns = n1 - i < PANEL ? n1 - i : PANEL;
         const int64_t lanes = (columns - 1) % Vec::width + 1;
         const int64_t column = packed.n + i;
-        const float* panel = packed.data + i * K + kk * PANEL;
+        const float* panel = packed.data + i * packed.steps + format.steps(kk) * PANEL;
         const float* bias = g.bias ? g.bias + column : nullptr;
         for (int64_t t = first; t < last; t++) {
           const int64_t m = row(t);
           const int64_t rows = row(t + 1) - m;
           const int64_t offset = m * g.N + column;
-          const Matrix a = packsA ? Matrix{packedA + (m - row(first)) * depth, rows, true}
-                                  : g.a.from(m, k);
-          const TileFunction compute = getTileFunction((int)rows, columns, a.isTransposed);
-          compute(a.data, a.ld, panel, PANEL, g.c + offset, g.N, depth, lanes, init, bias);
+          const Matrix& a = packedA[t - first];
+          const TileFunction compute = format.getTile((int)rows, columns, a.isTransposed);
+          compute(a.data, a.ld, panel, PANEL, g.c + offset, g.N, steps, lanes, init, bias);
           if (isLast) applyEpilogue(g, offset, rows, columns);
         }
       }
@@ -202,21 +218,22 @@ void forEachPart(int64_t M, int64_t N, int64_t K, const F& f) {
   }
 }
 
-/** c = a b for a small b, which is not packed. */
+/** c = a b in f32 for a small b, which is not packed. */
 void gemmSmallB(const Gemm& g) {
   forEachPart(g.M, g.N, g.K, [&](int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
     const int64_t offset = m0 * g.N + n0;
     forEachBlock(0, g.K, K_BLOCK, [&](int64_t k0, int64_t k1) {
-      gemmUnpacked(g.a.from(m0, k0),
-                   g.b.data + k0 * g.b.ld + n0,
-                   g.b.ld,
-                   g.c + offset,
-                   g.N,
-                   m1 - m0,
-                   n1 - n0,
-                   k1 - k0,
-                   k0 > 0 ? Init::add : g.init,
-                   g.bias ? g.bias + n0 : nullptr);
+      multiplyTiles(Format(),
+                    g.a.from(m0, k0),
+                    g.b.data + k0 * g.b.ld + n0,
+                    g.b.ld,
+                    g.c + offset,
+                    g.N,
+                    m1 - m0,
+                    n1 - n0,
+                    k1 - k0,
+                    k0 > 0 ? Init::add : g.init,
+                    g.bias ? g.bias + n0 : nullptr);
     });
     applyEpilogue(g, offset, m1 - m0, n1 - n0);
   });
@@ -251,6 +268,7 @@ void gemmLongK(const Gemm& g) {
     part.M = g.M;
     part.N = g.N;
     part.K = k1 - k0;
+    part.format = g.format;
     gemm(part);
     forEachElement(g, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) totals[i] += g.c[i];
@@ -267,9 +285,10 @@ void gemmLongK(const Gemm& g) {
 void gemm(const Gemm& g) {
   if (g.M * g.N == 0) return;
   if (g.K == 0) return gemmEmpty(g);
-  if (g.b.isTransposed && !g.a.isTransposed && g.M <= 4) return gemv(g);
+  const bool isBf16 = g.format.isBf16();
+  if (!isBf16 && g.b.isTransposed && !g.a.isTransposed && g.M <= 4) return gemv(g);
   if (g.K > LONG_K) return gemmLongK(g);
-  if (!g.b.isTransposed && g.N * g.K <= (g.M <= 128 ? SMALL_B_FEW_ROWS : SMALL_B))
+  if (!isBf16 && !g.b.isTransposed && g.N * g.K <= (g.M <= 128 ? SMALL_B_FEW_ROWS : SMALL_B))
     return gemmSmallB(g);
 
   const int64_t kPart = g.K < 2 * K_BLOCK ? g.K : 4 * K_BLOCK;
@@ -279,9 +298,10 @@ void gemm(const Gemm& g) {
     const int64_t panels = (N + PANEL - 1) / PANEL;
     for (int64_t k = 0; k < g.K; k += kPart) {
       const int64_t K = g.K - k < kPart ? g.K - k : kPart;
-      const PackedB packed = {scratch(0, panels * PANEL * K), k, K, n, N};
+      const int64_t steps = g.format.steps(K);
+      const PackedB packed = {scratch(0, panels * PANEL * steps), k, K, steps, n, N};
       parallelFor(panels, 1 + PACK_GRAIN / (K * PANEL + 1), [&](int64_t begin, int64_t end) {
-        packPanels(g.b, packed, begin, end);
+        packPanels(g, packed, begin, end);
       });
       forEachPart(g.M, N, K, [&](int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
         gemmPacked(g, packed, m0, m1, n0, n1);
@@ -297,6 +317,7 @@ void gemm(const Gemm& g) {
  */
 void matmul(const f32* a, const f32* b, f32* c, int64_t batch, int64_t M, int64_t N, int64_t K,
             int64_t aStep, int64_t bStep, bool transA, bool transB, bool accumulate) {
+  const Format format = Format::forRows(M); // here: the setting is that of the calling thread
   const int64_t grain = 1 + GRAIN / (M * N * K + 1);
   parallelFor(batch, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
@@ -308,6 +329,7 @@ void matmul(const f32* a, const f32* b, f32* c, int64_t batch, int64_t M, int64_
       g.N = N;
       g.K = K;
       g.init = accumulate ? Init::accumulate : Init::zero;
+      g.format = format;
       gemm(g);
     }
   });

@@ -2,8 +2,8 @@
 // kernels describe their products as a Gemm and call gemm().
 #pragma once
 
+#include "format.h"
 #include "rows.h"
-#include "tile.h"
 
 namespace tinybard::SIMD {
 
@@ -25,6 +25,7 @@ struct Gemm {
   const float* bias = nullptr; // [N], added to each row if init is Init::bias
   float* h = nullptr; // [M, N]: receives the input of f, unless null
   Activation activation = Activation::none;
+  Format format; // of a and b while they are multiplied
 };
 
 /** Runs a Gemm on all threads. */

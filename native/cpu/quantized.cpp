@@ -170,16 +170,17 @@ void gemmDequantized(const QuantizedMatrix& q, const float* x, const float* b, f
           dequantize<bits>(q, n + r, k, depth, rows + r * depth);
         transposeInto(rows, depth, panel, PANEL, columns, depth);
         const Init init = k % LONG_K > 0 ? Init::add : k == 0 && b ? Init::bias : Init::zero;
-        gemmUnpacked({x + k, q.K},
-                     panel,
-                     PANEL,
-                     y + n,
-                     N,
-                     M,
-                     columns,
-                     depth,
-                     init,
-                     b ? b + n : nullptr);
+        multiplyTiles(Format(),
+                      {x + k, q.K},
+                      panel,
+                      PANEL,
+                      y + n,
+                      N,
+                      M,
+                      columns,
+                      depth,
+                      init,
+                      b ? b + n : nullptr);
         const bool isPart = (k + depth) % LONG_K == 0 || k + depth == q.K;
         for (int64_t i = 0; totals && isPart && i < M * columns; i++)
           totals[i] += y[i / columns * N + n + i % columns];

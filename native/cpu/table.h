@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../arguments/slot.h"
+#include "bf16.h"
 
 namespace tinybard {
 
@@ -13,5 +14,9 @@ struct Table {
 /** Returns the table for the best instruction set of this processor, or for the one named
  *  `forced`; null, with a reason, if that is not available. */
 const Table* chooseTable(const char* forced, const char** reason);
+
+/** Returns the kernels for products in bf16 that go with a table, if this processor has the
+ *  instructions; otherwise null or, for a test, the same in software if `isEmulated`. */
+const Bf16Kernels* chooseBf16(const Table* table, bool isEmulated);
 
 } // namespace tinybard

@@ -3,6 +3,10 @@
 // and does R V vector multiply-adds, so arithmetic outweighs loads.
 #pragma once
 
+#include <array>
+#include <utility>
+
+#include "bf16.h"
 #include "simd.h"
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -41,18 +45,12 @@ struct Matrix {
 };
 
 /**
- * The initial value of the sums: 0, the old c (beta = 1 in BLAS), or the bias of the column. With
- * `add` it is 0, and the old c is added in the end: for the next block of a long k, so that the
- * rounding error grows with the number of blocks, not with k.
- */
-enum class Init { zero, accumulate, bias, add };
-
-/**
  * c = init + a b for a tile. a [R, K], stored as [K, R] if isTransposed; b [K, columns];
  * c [R, columns]; bias [columns] or null. V vectors cover the columns; the last one has `lanes`
- * elements, which is Vec::width if isWhole.
+ * elements, which is Vec::width if isWhole. multiplyAdd is fma or, with pairs of bf16, their dot
+ * product; K is then the number of pairs.
  */
-template <int R, int V, bool isTransposed, bool isWhole>
+template <Vec (*multiplyAdd)(Vec, Vec, Vec), int R, int V, bool isTransposed, bool isWhole>
 void computeTile(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
                  int64_t K, int64_t lanes, Init init, const float* bias) {
   constexpr int W = Vec::width;
@@ -72,7 +70,7 @@ void computeTile(const float* a, int64_t lda, const float* b, int64_t ldb, float
     UNROLL for (int v = 0; v < V; v++) row[v] = load(b + k * ldb, v);
     UNROLL for (int r = 0; r < R; r++) {
       const Vec x = isTransposed ? a[k * lda + r] : a[r * lda + k];
-      UNROLL for (int v = 0; v < V; v++) sums[r][v] = fma(x, row[v], sums[r][v]);
+      UNROLL for (int v = 0; v < V; v++) sums[r][v] = multiplyAdd(x, row[v], sums[r][v]);
     }
   }
   UNROLL for (int r = 0; r < R; r++) {
@@ -85,26 +83,34 @@ void computeTile(const float* a, int64_t lda, const float* b, int64_t ldb, float
   }
 }
 
-using TileFunction = void (*)(const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
-                              int64_t ldc, int64_t K, int64_t lanes, Init init, const float* bias);
+template <Vec (*multiplyAdd)(Vec, Vec, Vec), int V, bool isTransposed, bool isWhole, int... R>
+constexpr std::array<TileFunction, sizeof...(R)> makeTiles(std::integer_sequence<int, R...>) {
+  return {&computeTile<multiplyAdd, R + 1, V, isTransposed, isWhole>...};
+}
+
+/** The instances for 1 to TILE_ROWS rows. */
+template <Vec (*multiplyAdd)(Vec, Vec, Vec), int V, bool isTransposed, bool isWhole>
+constexpr std::array<TileFunction, TILE_ROWS> tiles =
+    makeTiles<multiplyAdd, V, isTransposed, isWhole>(std::make_integer_sequence<int, TILE_ROWS>{});
 
 /** Returns the instance of computeTile for 1 to TILE_ROWS rows and 1 to PANEL columns. */
-TileFunction getTileFunction(int rows, int64_t columns, bool isTransposed);
-
-/**
- * c = init + a b, tile by tile, on the calling thread. For small operands: b is read where it is,
- * so it should fit in the cache. a [M, K], b [K, N] not transposed, c [M, N], bias [N] or null.
- */
-void gemmUnpacked(Matrix a, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t M,
-                  int64_t N, int64_t K, Init init, const float* bias = nullptr);
+template <Vec (*multiplyAdd)(Vec, Vec, Vec)>
+TileFunction chooseTile(int rows, int64_t columns, bool isTransposed) {
+  const bool isWhole = columns % Vec::width == 0;
+  const int i = rows - 1;
+  if (columns > Vec::width) {
+    if (isTransposed)
+      return isWhole ? tiles<multiplyAdd, 2, true, true>[i] : tiles<multiplyAdd, 2, true, false>[i];
+    return isWhole ? tiles<multiplyAdd, 2, false, true>[i] : tiles<multiplyAdd, 2, false, false>[i];
+  }
+  if (isTransposed)
+    return isWhole ? tiles<multiplyAdd, 1, true, true>[i] : tiles<multiplyAdd, 1, true, false>[i];
+  return isWhole ? tiles<multiplyAdd, 1, false, true>[i] : tiles<multiplyAdd, 1, false, false>[i];
+}
 
 /** Returns the first row of part i if M rows are divided into parts of nearly equal size. */
 inline int64_t partBegin(int64_t M, int64_t parts, int64_t i) { return M * i / parts; }
 /** Returns the number of tiles that M rows need. */
 inline int64_t tileCount(int64_t M) { return (M + TILE_ROWS - 1) / TILE_ROWS; }
-
-/** y = x^T. x [rows, columns] and y [columns, rows] have leading dimensions ldx and ldy. */
-void transposeInto(const float* x, int64_t ldx, float* y, int64_t ldy, int64_t rows,
-                   int64_t columns);
 
 } // namespace tinybard::SIMD

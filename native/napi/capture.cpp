@@ -25,7 +25,7 @@ void CapturedGraph::add(Napi::Env env, Run run, Arguments& arguments) {
   list.add(run, arguments);
 }
 
-void CapturedGraph::replay(Napi::Env env) {
+const std::vector<KernelCall>& CapturedGraph::callsToReplay(Napi::Env env) {
   if (!runner) throw Napi::Error::New(env, "replay: the graph has been released");
   for (const Memory& known : memory) {
     if (known.retained) continue;
@@ -33,7 +33,7 @@ void CapturedGraph::replay(Napi::Env env) {
     if (extent.data != known.extent.data || extent.bytes != known.extent.bytes)
       throw Napi::Error::New(env, "replay: memory of the captured graph has been detached");
   }
-  runner->run(env, list.calls());
+  return list.calls();
 }
 
 void CapturedGraph::release() {

@@ -28,8 +28,13 @@ class CapturedGraph {
   static constexpr napi_type_tag tag = {0x74696e7962617264, 0x7265636f7264696e};
 
   void add(Napi::Env env, Run run, Arguments& arguments);
+  /** Returns all calls. Throws if their memory has been detached or freed. */
+  const std::vector<KernelCall>& callsToReplay(Napi::Env env);
   /** Runs all calls again on the same memory. Throws if that has been detached or freed. */
-  void replay(Napi::Env env);
+  void replay(Napi::Env env) {
+    const std::vector<KernelCall>& calls = callsToReplay(env);
+    runner->run(env, calls);
+  }
   /** Frees the calls and their memory; from then on replay() throws. */
   void release();
 

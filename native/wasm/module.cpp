@@ -101,6 +101,15 @@ EXPORT(replay) int replay(double handle) {
   return done;
 }
 
+/** Returns the number of calls of a captured graph. */
+EXPORT(callCount) int callCount(double handle) { return (int)toCallList(handle)->calls().size(); }
+
+/** Runs one of its calls. */
+EXPORT(replayCall) int replayCall(double handle, int i) {
+  const KernelCall& captured = toCallList(handle)->calls()[i];
+  return runKernel(captured.run, captured.slots.data());
+}
+
 EXPORT(releaseGraph) void releaseGraph(double handle) { delete toCallList(handle); }
 
 EXPORT(kernelCount) int kernelCount() { return (int)entryCount; }

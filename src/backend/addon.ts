@@ -27,8 +27,14 @@ interface Exports {
 export interface CpuAddon extends Exports {
   /** The instruction set in use. */
   readonly simd: string;
+  /** True if the processor multiplies bf16. */
+  readonly hasBf16: boolean;
+  /** Chooses whether f32 matmuls round their inputs to bf16, where the processor can. */
+  setBf16(isOn: boolean): void;
   /** Sets the number of threads if `count` is passed. Returns their number. */
   threads(count?: number): number;
+  /** Replays a graph. Returns the milliseconds that each call takes. */
+  timeCalls(graph: CapturedGraph): Float64Array;
   /** From now on, kernels called by this JavaScript thread do not use the thread pool. */
   alone(): void;
   /** Returns the offset of the first cache line that starts in a buffer. */
@@ -42,6 +48,8 @@ export interface WasmAddon extends Exports {
   threads(count?: number): number;
   /** Starts the worker threads now, rather than with the first kernel. */
   startThreads(): void;
+  /** Replays a graph. Returns the milliseconds that each call takes. */
+  timeCalls(graph: CapturedGraph): Float64Array;
   /** From now on, kernels do not use worker threads. */
   alone(): void;
   /** Returns a buffer with undefined content; null if the module's memory is full. */
@@ -100,7 +108,7 @@ export type CapturedGraph = { readonly calls: unique symbol };
 const KERNELS_HASH = "293cec4b";
 
 /** The version of the other functions, as in native/napi/binding.cpp. */
-export const INTERFACE_VERSION = 2;
+export const INTERFACE_VERSION = 3;
 
 /** Returns how the addon's version differs from this package's, or null if it fits. */
 export function findMismatch({ signatures, interfaceVersion }: Exports): string | null {

@@ -14,6 +14,8 @@ export interface CaptureDevice {
   readonly memory: Memory;
   readonly pool: Pool;
   readonly kernels: Pick<Kernels, "copy">;
+  /** What a replay must have as the capture had it. */
+  readonly matmulPrecision: string;
   captureLog: CaptureLog | null;
   isInsideStep: boolean;
   empty(dtype: DType, length: number): Storage;
@@ -38,6 +40,8 @@ export class CaptureLog {
     this.pool = device.pool.createStepPool();
     this.rngState = device.empty("i32", 4);
     this.rngState.registerFinalizer();
+    const { matmulPrecision } = device;
+    this.assume(() => device.matmulPrecision === matmulPrecision);
   }
 
   /** Makes the step be captured again once `isTrue()` is false: what it read has changed. */

@@ -18,11 +18,18 @@ import { KernelCounts, makeDispatchTable } from "./dispatch.ts";
 import type { DType, Kernels } from "./kernels.ts";
 import { Storage as DeviceStorage } from "./memory.ts";
 import { Pool } from "./pool.ts";
+import { setBf16 } from "./ts/bf16.ts";
 import type { MatmulTuning } from "./tuning.ts";
 
 export type { Buffer } from "./buffers.ts";
 export type { DType, Floats, Kernels } from "./kernels.ts";
 export { OutOfMemoryError } from "./pool.ts";
+
+/**
+ * The precision of matmuls of f32 tensors: "highest" computes in f32. "medium" may round their
+ * inputs, to bf16 or on cuda to TF32, and adds the products in f32.
+ */
+export type MatmulPrecision = "highest" | "medium";
 
 /** Names of the devices: TypeScript, WebAssembly, C++, CUDA, and the CUDA kernels on the CPU. */
 export type DeviceName = "ts" | "wasm" | "cpu" | "cuda" | "cuda-emulator";
@@ -55,7 +62,7 @@ export class Device {
    * @internal
    */
   isInsideStep = false;
-  #isTf32 = false;
+  #matmulPrecision: MatmulPrecision = "highest";
   readonly #pool: Pool;
   #rngState: Int32Array | null = null;
   #rngChange = -1; // the number of the generator's state that #rngState holds
@@ -121,8 +128,8 @@ export class Device {
   /**
    * Returns a function that runs `step`, and replays its kernel calls from the third call on: as a
    * CUDA graph on cuda, in one native call on cpu and wasm; on ts it just calls `step`. It is
-   * captured again when a shape, dtype, mode or the set of gradients has changed, and not captured
-   * if it needs over 256 MB on a host device. The step takes and returns tensors; the next call
+   * captured again when a shape, dtype, mode, the matmul precision or the set of gradients has
+   * changed, and not captured if it needs over 256 MB on a host device. The step takes and returns tensors; the next call
    * overwrites results. Whatever else the step reads is frozen, except for the learning rate, the
    * RNG state and the modules' train/eval mode. Reading a tensor or making one from host data
    * inside the step throws.
@@ -131,21 +138,41 @@ export class Device {
     return captureStep(this, step);
   }
 
-  /** Sets if f32 matmuls may round their inputs to TF32, where the backend can. @internal */
-  setTf32(isOn: boolean): void {
-    this.#isTf32 = isOn;
-    if (this.addon && "setTf32" in this.addon) this.addon.setTf32(isOn);
+  /** The precision of f32 matmuls. @internal */
+  get matmulPrecision(): MatmulPrecision {
+    return this.#matmulPrecision;
   }
 
-  /** Runs a synchronous function with or without TF32. @internal */
-  useTf32<T>(isOn: boolean, fn: () => T): T {
-    const previous = this.#isTf32;
-    this.setTf32(isOn);
+  /** @internal */
+  set matmulPrecision(precision: MatmulPrecision) {
+    this.#matmulPrecision = precision;
+    const { addon } = this;
+    const isMedium = precision === "medium";
+    if (!addon) setBf16(isMedium);
+    else if ("setBf16" in addon) addon.setBf16(isMedium);
+    else if ("setTf32" in addon) addon.setTf32(isMedium);
+  }
+
+  /** Runs a synchronous function with a precision of f32 matmuls. @internal */
+  withMatmulPrecision<T>(precision: MatmulPrecision, fn: () => T): T {
+    const previous = this.#matmulPrecision;
+    this.matmulPrecision = precision;
     try {
       return fn();
     } finally {
-      this.setTf32(previous);
+      this.matmulPrecision = previous;
     }
+  }
+
+  /** Why "medium" computes in f32 on this device; empty if it does not. @internal */
+  get precisionFallback(): string {
+    const { addon } = this;
+    if (!addon || "setTf32" in addon || ("hasBf16" in addon && addon.hasBf16)) return "";
+    const what = this.name === "wasm" ? "WebAssembly" : addon.simd;
+    return (
+      `matmul precision medium: device ${this.name} computes in f32, ` +
+      `because ${what} has no bf16 instructions`
+    );
   }
 
   toString(): string {

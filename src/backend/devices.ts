@@ -3,7 +3,7 @@
 
 import { platform } from "#platform";
 import type { Addon, CpuAddon, WasmAddon } from "./addon.ts";
-import { Device, type DeviceName } from "./device.ts";
+import { Device, type DeviceName, type MatmulPrecision } from "./device.ts";
 import { reference } from "./ts/index.ts";
 
 const names: DeviceName[] = ["cuda", "cpu", "wasm", "ts", "cuda-emulator"]; // fastest first
@@ -39,6 +39,7 @@ function open(name: DeviceName, addon: Addon | null): Device {
   if (addon && "threads" in addon) applyThreads(addon);
   const opening = new Device(name, addon);
   opened.set(name, opening);
+  applyPrecision(opening);
   return opening;
 }
 
@@ -91,6 +92,48 @@ export function defaultDevice(): Device {
  */
 export function setDefaultDevice(name: DeviceName | "auto" | Device): void {
   defaultInUse = device(name);
+}
+
+let matmulPrecision: MatmulPrecision = "highest";
+const warned = new Set<Device>();
+
+/** Sets the precision of a device's matmuls. Warns once if the device has no "medium". */
+function applyPrecision(on: Device): void {
+  on.matmulPrecision = matmulPrecision;
+  const { precisionFallback } = on;
+  if (matmulPrecision === "highest" || !precisionFallback || warned.has(on)) return;
+  warned.add(on);
+  platform.warn(precisionFallback);
+}
+
+/**
+ * Sets the precision of matmuls of f32 tensors, as torch.set_float32_matmul_precision() does. By
+ * default it is "highest": they are computed in f32. With "medium", the operands of `matmul`,
+ * `linear`, `mlp`, `attention`, the logits of `linearCrossEntropy`, and their gradients, are
+ * rounded to bf16; products are added in f32, and all tensors stay f32. This is faster on a
+ * processor that multiplies bf16 (AVX512-BF16, or BF16 of ARM); on others, and in WebAssembly,
+ * "medium" computes as "highest" does, and a warning says so. On cuda, "medium" rounds to TF32.
+ * Products of at most 4 rows, as in generation, stay in f32. train() has an option of its own.
+ * @example
+ * setFloat32MatmulPrecision("medium");
+ * console.log(getFloat32MatmulPrecision()); // medium
+ */
+export function setFloat32MatmulPrecision(precision: MatmulPrecision): void {
+  if (precision !== "highest" && precision !== "medium")
+    throw new TypeError(
+      `setFloat32MatmulPrecision: precision is ${precision}, expected highest or medium`,
+    );
+  matmulPrecision = precision;
+  for (const on of opened.values()) applyPrecision(on);
+}
+
+/**
+ * Returns the precision of matmuls of f32 tensors.
+ * @example
+ * console.log(getFloat32MatmulPrecision()); // highest
+ */
+export function getFloat32MatmulPrecision(): MatmulPrecision {
+  return matmulPrecision;
 }
 
 /** The settings of setThreads() and workAlone(), for the devices that are opened later. */

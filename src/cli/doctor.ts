@@ -41,6 +41,9 @@ function describe(entry: ReturnType<typeof devices>[number], isDefault: boolean)
 }
 
 function describeHardware(addon: Addon): string {
-  if ("simd" in addon) return `${addon.simd}, threads: ${addon.threads()}`;
+  if ("simd" in addon) {
+    const bf16 = "hasBf16" in addon ? `, bf16 matmuls: ${addon.hasBf16 ? "yes" : "no"}` : "";
+    return `${addon.simd}, threads: ${addon.threads()}${bf16}`;
+  }
   return `${addon.processor}, matmul: ${addon.matmul}`;
 }

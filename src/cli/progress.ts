@@ -47,7 +47,7 @@ export class Progress {
   showStep({ step, loss = 0, tokensPerSecond = 0 }: MetricsRow, run: Run): void {
     this.#lastLine = performance.now(); // an evaluation may follow
     if (!this.#isTerminal) return;
-    this.#peakFlops ||= measureMatmulFlops(run.device, run.config.dtype);
+    this.#peakFlops ||= measureMatmulFlops(run.device, run.config);
     this.#flopsPerToken ||= flopsPerToken(countParameters(run.model), run.config);
     const total = totalSteps(run);
     const mfu = (100 * tokensPerSecond * this.#flopsPerToken) / this.#peakFlops;

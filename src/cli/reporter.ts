@@ -90,6 +90,8 @@ export class TrainReporter {
     const total = totalSteps(run);
     this.#run = run;
     if (isResumed) print(`device: ${device}, step ${state.step}`);
+    if (config.matmulPrecision === "medium" && !device.precisionFallback)
+      print(`matmul precision: medium (${device.name === "cuda" ? "tf32" : "bf16"})`);
     print(`text: ${run.corpus}, ${tokens.train.length} + ${tokens.val.length} tokens`);
     if (config.initFrom) print(`pretrained: ${config.initFrom}, ${formatTrainable(run)}`);
     print(`run: ${run.out}`);
@@ -106,7 +108,7 @@ export class TrainReporter {
   async #showRun(dashboard: Dashboard, run: Run): Promise<void> {
     const { json, print } = this.#options;
     const { out, device, model, config, state } = run;
-    const peak = measureMatmulFlops(device, config.dtype);
+    const peak = measureMatmulFlops(device, config);
     await dashboard.show({
       run: out,
       live: { parameters: countParameters(model), device: device.name, peak },

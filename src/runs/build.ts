@@ -71,9 +71,8 @@ function createModel(
   return bits ? quantizedGPT(options, bits, dict) : new GPT(options, { initWeights });
 }
 
-/** Sets the precision of the computation; devices without bf16 and tf32 use f32. */
+/** Sets the dtype of the computation; devices without bf16 use f32. */
 function applyDType(model: LanguageModel, { dtype }: TrainConfig, device: Device): void {
-  device.setTf32(dtype === "tf32");
   if (dtype === "bf16" && !device.memory.isHost) model.to("bf16");
 }
 

@@ -16,6 +16,7 @@ import { type LengthOptions, override, resolveLength } from "./levels.ts";
 
 const deviceNames = ["auto", "cuda", "cpu", "wasm", "ts", "cuda-emulator"] as const;
 const dtypes = ["f32", "tf32", "bf16"] as const;
+const precisions = ["highest", "medium"] as const;
 const modelKinds = ["gpt", "bigram"] as const;
 const decayKinds = ["all", "matrices"] as const;
 const optimizers = ["adamw", "muon"] as const;
@@ -43,6 +44,7 @@ export interface TrainConfig
   loraAlpha?: number;
   device: (typeof deviceNames)[number];
   dtype: (typeof dtypes)[number];
+  matmulPrecision: (typeof precisions)[number];
   seed: number;
   model: (typeof modelKinds)[number];
   batchSize: number;
@@ -105,6 +107,12 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   },
   device: choice("device; auto selects the fastest available", deviceNames, "auto"),
   dtype: choice("precision; tf32 and bf16 require cuda", dtypes, "f32"),
+  matmulPrecision: choice(
+    "precision of f32 matmuls; medium rounds their operands to bf16 on processors that " +
+      "multiply it (cuda: to tf32)",
+    precisions,
+    "highest",
+  ),
   seed: integer("random seed", 1337, 0),
   model: choice("model architecture", modelKinds, "gpt"),
   nLayer: integer("number of transformer blocks", 4),
@@ -224,6 +232,14 @@ export function resolveConfig(source: string, values: Partial<TrainConfig>): Tra
         `expected at most ${MAX_BATCH_TOKENS}`,
     );
   return config;
+}
+
+/** Returns the precision of a run's f32 matmuls. Its older name on cuda is dtype tf32. */
+export function getMatmulPrecision({
+  dtype,
+  matmulPrecision,
+}: Pick<TrainConfig, "dtype" | "matmulPrecision">): TrainConfig["matmulPrecision"] {
+  return dtype === "tf32" ? "medium" : (matmulPrecision ?? "highest");
 }
 
 function checkVocabSize(source: string, { tokenizer, vocabSize }: TrainConfig): void {

@@ -15,14 +15,17 @@ import type { EMA } from "../optim/index.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { TrainConfig } from "./config.ts";
+import { getMatmulPrecision, type TrainConfig } from "./config.ts";
 import { ScalarBuffer } from "./scalar-buffer.ts";
 
 /** The fields of a run that an evaluation uses. */
 type Evaluated = Pick<Run, "device" | "model" | "tokens"> & {
   /** The average of the weights to evaluate instead of them. */
   ema?: EMA | null;
-  config: Pick<TrainConfig, "evalIters" | "batchSize" | "blockSize" | "seed" | "dtype">;
+  config: Pick<
+    TrainConfig,
+    "evalIters" | "batchSize" | "blockSize" | "seed" | "dtype" | "matmulPrecision"
+  >;
 };
 
 export interface Losses {
@@ -47,7 +50,7 @@ export function makeEvaluator(
   run: Evaluated,
 ): (step: number, hooks?: EvaluationHooks) => Promise<Losses | null> {
   const { device, model, config, ema } = run;
-  const { evalIters, batchSize: B, blockSize: T, seed, dtype } = config;
+  const { evalIters, batchSize: B, blockSize: T, seed } = config;
   const losses = new ScalarBuffer(evalIters, device);
   const lossFunctions = [run.tokens.train, run.tokens.val].map((split) => {
     const tokens = keep(tensor(split, { device }));
@@ -66,7 +69,7 @@ export function makeEvaluator(
       const site = s * evalIters + i;
       const addLoss = () =>
         scope(() => losses.push(lossFunctions[s](toCounterTensor({ site, step, seed }, device))));
-      device.useTf32(dtype === "tf32", addLoss);
+      device.withMatmulPrecision(getMatmulPrecision(config), addLoss);
       hooks.progress?.(site + 1, 2 * evalIters);
       await platform.nextTask(); // lets signal handlers run
       if (hooks.isStopped?.()) return null;

@@ -44,6 +44,8 @@ export async function train(
       hooks.warning ? hooks.warning(message) : process.emitWarning(message);
     const metrics = new MetricsLog(run.out, run.state.step, warn);
     await hooks.start?.(run);
+    const { precisionFallback } = run.device;
+    if (run.config.matmulPrecision === "medium" && precisionFallback) warn(precisionFallback);
     return new TrainLoop(run, hooks, metrics).run();
   });
 }

@@ -4,7 +4,7 @@ import type { Device } from "../backend/device.ts";
 import { tensor } from "../ops/creation.ts";
 import { matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
-import type { TrainConfig } from "./config.ts";
+import { getMatmulPrecision, type TrainConfig } from "./config.ts";
 
 /** An addon that can time captured work on the device. */
 type TimedAddon = Extract<Device["addon"], { timeReplays: unknown }>;
@@ -24,11 +24,19 @@ export function flopsPerToken(
 
 /**
  * Measures the peak throughput that MFU refers to, in FLOP/s: the fastest of ten n x n matmuls in
- * the run's dtype. n is doubled until a matmul takes long enough to time.
+ * the run's dtype and precision. n is doubled until a matmul takes long enough to time.
  */
-export function measureMatmulFlops(device: Device, dtype: TrainConfig["dtype"] = "f32"): number {
+export function measureMatmulFlops(
+  device: Device,
+  config: Pick<TrainConfig, "dtype" | "matmulPrecision"> = {
+    dtype: "f32",
+    matmulPrecision: "highest",
+  },
+): number {
+  const precision = getMatmulPrecision(config);
   for (let n = 128; ; n *= 2) {
-    const milliseconds = scope(() => timeMatmul(device, dtype, n));
+    const time = () => scope(() => timeMatmul(device, config.dtype, n));
+    const milliseconds = device.withMatmulPrecision(precision, time);
     if (milliseconds !== null) return (2 * n ** 3) / (milliseconds / 1000);
   }
 }

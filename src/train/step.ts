@@ -8,7 +8,7 @@ import { beginStep, Generator, useGenerator } from "../random.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { TrainConfig } from "./config.ts";
+import { getMatmulPrecision, type TrainConfig } from "./config.ts";
 import { describeDivergence } from "./divergence.ts";
 import { ScalarBuffer } from "./scalar-buffer.ts";
 
@@ -18,7 +18,7 @@ export type Trained = Pick<Run, "device" | "model" | "optimizer" | "tokens"> & {
   ema?: EMA | null;
   config: Pick<
     TrainConfig,
-    "batchSize" | "blockSize" | "gradAccum" | "gradClip" | "seed" | "dtype"
+    "batchSize" | "blockSize" | "gradAccum" | "gradClip" | "seed" | "dtype" | "matmulPrecision"
   >;
 };
 
@@ -128,13 +128,13 @@ export class TrainStep {
    */
   #atStep<T>(step: number, fn: (...counters: Tensor[]) => T): T {
     const { config, device } = this.#run;
-    const { gradAccum, seed, dtype } = config;
+    const { gradAccum, seed } = config;
     return useGenerator(this.#generator, () => {
       beginStep(step);
       const counters = Array.from({ length: gradAccum }, (_, site) =>
         toCounterTensor({ site, step, seed }, device),
       );
-      return device.useTf32(dtype === "tf32", () => fn(...counters));
+      return device.withMatmulPrecision(getMatmulPrecision(config), () => fn(...counters));
     });
   }
 }

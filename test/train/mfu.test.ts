@@ -22,7 +22,7 @@ eachDevice("mfu", (test, on) => {
   for (const dtype of isHost ? (["f32"] as const) : (["f32", "bf16"] as const))
     test(`measures the throughput in ${dtype}, and frees its memory`, () => {
       const before = on.pool.liveBytes;
-      const flops = measureMatmulFlops(on, dtype);
+      const flops = measureMatmulFlops(on, { dtype, matmulPrecision: "highest" });
       assert.ok(flops > 1e6 && flops < 1e16, `${flops} operations per second`);
       assert.is(on.pool.liveBytes, before);
     });

@@ -20,6 +20,8 @@ export interface Settings {
   causal: boolean;
   lse: Floats; // [heads, Tq]
   dropout: { rngState: Int32Array; site: number; p: number };
+  /** Rounds an operand of a matmul to the precision of matmuls. */
+  round(x: number): number;
 }
 
 /** y_i = sum_j P_ij v_j, P = softmax(q k^T / sqrt D), for one query i after the other. */
@@ -31,7 +33,7 @@ export function attendHead(
   v: Rows,
   y: Rows,
 ): void {
-  const { Tq, Tk, D, causal, lse } = settings;
+  const { Tq, Tk, D, causal, lse, round } = settings;
   const { rngState, site, p } = settings.dropout;
   const scale = 1 / Math.sqrt(D);
   const weights = new Float64Array(Tk);
@@ -56,7 +58,7 @@ export function attendHead(
     }
     result.fill(0);
     for (let j = 0; j < visible; j++) {
-      const weight = weights[j] / total;
+      const weight = round(weights[j] / total);
       const row = v.start + j * v.stride;
       for (let d = 0; d < D; d++) result[d] += weight * v.data[row + d];
     }
@@ -67,15 +69,16 @@ export function attendHead(
 /**
  * With w_ij = P_ij drop_ij: dv_j = sum_i w_ij dy_i; dP_ij = drop_ij dy_i . v_j;
  * dS_ij = P_ij (dP_ij - dy_i . y_i) / sqrt D; dq_i = sum_j dS_ij k_j; dk_j = sum_i dS_ij q_i.
+ * q, k, v and dyOperand are rounded to the precision of matmuls; dy is not.
  */
 export function differentiateHead(
   settings: Settings,
   head: number,
-  rows: Record<"q" | "k" | "v" | "y" | "dy" | "dq" | "dk" | "dv", Rows>,
+  rows: Record<"q" | "k" | "v" | "y" | "dy" | "dyOperand" | "dq" | "dk" | "dv", Rows>,
 ): void {
-  const { Tq, Tk, D, causal, lse } = settings;
+  const { Tq, Tk, D, causal, lse, round } = settings;
   const { rngState, site, p } = settings.dropout;
-  const { q, k, v, y, dy, dq, dk, dv } = rows;
+  const { q, k, v, y, dy, dyOperand, dq, dk, dv } = rows;
   const scale = 1 / Math.sqrt(D);
   const scales = new Float64Array(Tk).fill(1); // of dropout
   const dQuery = new Float64Array(D);
@@ -84,20 +87,20 @@ export function differentiateHead(
     if (p > 0) dropoutScales(scales, (head * Tq + i) * Tk, visible, rngState, site, p);
     const delta = dot(dy, i, y, i, D);
     const rowQ = q.start + i * q.stride;
-    const rowDy = dy.start + i * dy.stride;
+    const rowDy = dyOperand.start + i * dyOperand.stride;
     dQuery.fill(0);
     for (let j = 0; j < visible; j++) {
       const P = Math.exp(scale * dot(q, i, k, j, D) - lse[head * Tq + i]);
-      const dP = scales[j] * dot(dy, i, v, j, D);
-      const dS = P * (dP - delta) * scale;
-      const weight = P * scales[j];
+      const dP = scales[j] * dot(dyOperand, i, v, j, D);
+      const dS = round(P * (dP - delta) * scale);
+      const weight = round(P * scales[j]);
       const rowK = k.start + j * k.stride;
       const rowDk = dk.start + j * dk.stride;
       const rowDv = dv.start + j * dv.stride;
       for (let d = 0; d < D; d++) {
         dQuery[d] += dS * k.data[rowK + d];
         dk.data[rowDk + d] += dS * q.data[rowQ + d];
-        dv.data[rowDv + d] += weight * dy.data[rowDy + d];
+        dv.data[rowDv + d] += weight * dyOperand.data[rowDy + d];
       }
     }
     dq.data.set(dQuery, dq.start + i * dq.stride);

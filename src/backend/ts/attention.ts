@@ -2,6 +2,7 @@
 
 import type { Floats } from "../kernels.ts";
 import { attendHead, differentiateHead, type Rows } from "./attention-head.ts";
+import { roundNumberToBf16, roundToBf16, usesBf16 } from "./bf16.ts";
 
 /** y = softmax(q k^T / sqrt D) v. q, y [heads, Tq, D], k, v [heads, Tk, D], lse [heads, Tq] */
 export function attention(
@@ -20,7 +21,9 @@ export function attention(
   p: number,
 ): void {
   if (heads * Tq === 0) return;
-  const settings = { Tq, Tk, D, causal, lse, dropout: { rngState, site, p } };
+  const { round, roundAll } = getRounding(q, Tq);
+  const settings = { Tq, Tk, D, causal, lse, dropout: { rngState, site, p }, round };
+  [q, k, v] = [q, k, v].map(roundAll);
   for (let h = 0; h < heads; h++) {
     const queryRows = (data: Floats) => ({ data, start: h * Tq * D, stride: D });
     const keyRows = (data: Floats) => ({ data, start: h * Tk * D, stride: D });
@@ -49,7 +52,10 @@ export function attentionBackward(
   p: number,
 ): void {
   if (heads * (Tq + Tk) * D === 0) return;
-  const settings = { Tq, Tk, D, causal, lse, dropout: { rngState, site, p } };
+  const { round, roundAll } = getRounding(q, Tq);
+  const settings = { Tq, Tk, D, causal, lse, dropout: { rngState, site, p }, round };
+  const dyOperand = roundAll(dy);
+  [q, k, v] = [q, k, v].map(roundAll);
   dq.fill(0, 0, heads * Tq * D);
   dk.fill(0, 0, heads * Tk * D);
   dv.fill(0, 0, heads * Tk * D);
@@ -62,6 +68,7 @@ export function attentionBackward(
       v: keyRows(v),
       y: queryRows(y),
       dy: queryRows(dy),
+      dyOperand: queryRows(dyOperand),
       dq: queryRows(dq),
       dk: keyRows(dk),
       dv: keyRows(dv),
@@ -84,7 +91,9 @@ export function selfAttention(
   p: number,
 ): void {
   if (B * T * H === 0) return;
-  const settings = { Tq: T, Tk: T, D, causal, lse, dropout: { rngState, site, p } };
+  const { round, roundAll } = getRounding(qkv, T);
+  const settings = { Tq: T, Tk: T, D, causal, lse, dropout: { rngState, site, p }, round };
+  qkv = roundAll(qkv);
   for (let bh = 0; bh < B * H; bh++) {
     const [q, k, v] = splitProjection(qkv, bh, T, H, D);
     attendHead(settings, bh, q, k, v, getHeadRows(y, bh, T, H, D));
@@ -108,14 +117,19 @@ export function selfAttentionBackward(
   p: number,
 ): void {
   if (B * T * H * D === 0) return;
-  const settings = { Tq: T, Tk: T, D, causal, lse, dropout: { rngState, site, p } };
+  const { round, roundAll } = getRounding(qkv, T);
+  const settings = { Tq: T, Tk: T, D, causal, lse, dropout: { rngState, site, p }, round };
+  const dyOperand = roundAll(dy);
+  qkv = roundAll(qkv);
   dqkv.fill(0, 0, B * T * 3 * H * D);
   for (let bh = 0; bh < B * H; bh++) {
     const [q, k, v] = splitProjection(qkv, bh, T, H, D);
     const [dq, dk, dv] = splitProjection(dqkv, bh, T, H, D);
     const yRows = getHeadRows(y, bh, T, H, D);
     const dyRows = getHeadRows(dy, bh, T, H, D);
-    differentiateHead(settings, bh, { q, k, v, y: yRows, dy: dyRows, dq, dk, dv });
+    const dyOperandRows = getHeadRows(dyOperand, bh, T, H, D);
+    const inputs = { q, k, v, y: yRows, dy: dyRows, dyOperand: dyOperandRows };
+    differentiateHead(settings, bh, { ...inputs, dq, dk, dv });
   }
 }
 
@@ -148,7 +162,10 @@ export function cachedAttention(
   }
   const dropout = { rngState: length, site: 0, p: 0 };
   const lse = new Float64Array(B * H * T);
-  const settings = { Tq: T, Tk: past + T, D, causal: true, lse, dropout };
+  const { round, roundAll } = getRounding(qkv, T);
+  const settings = { Tq: T, Tk: past + T, D, causal: true, lse, dropout, round };
+  qkv = roundAll(qkv);
+  cache = roundAll(cache);
   for (let bh = 0; bh < B * H; bh++) {
     const [q] = splitProjection(qkv, bh, T, H, D);
     const start = Math.floor(bh / H) * capacity * 2 * C + (bh % H) * D;
@@ -156,6 +173,15 @@ export function cachedAttention(
     const v = { data: cache, start: start + C, stride: 2 * C };
     attendHead(settings, bh, q, k, v, getHeadRows(y, bh, T, H, D));
   }
+}
+
+/** Returns how the operands of products of T queries are rounded: to bf16, or not at all. */
+function getRounding(x: Floats, T: number) {
+  const isBf16 = usesBf16(x, T);
+  return {
+    round: isBf16 ? roundNumberToBf16 : (x: number) => x,
+    roundAll: isBf16 ? roundToBf16 : (x: Floats) => x,
+  };
 }
 
 /** The query, key and value rows of head bh in a projection [B, T, 3, H, D]. */

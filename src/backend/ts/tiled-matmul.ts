@@ -2,6 +2,7 @@
 // eight loads serve sixteen multiply-adds, where the triple loop of matmul.ts needs two for each.
 
 import type { Floats } from "../kernels.ts";
+import { roundToBf16, usesBf16 } from "./bf16.ts";
 
 /** The same function as matmulReference(), several times faster: the kernel that devices run. */
 export function matmul(
@@ -19,6 +20,10 @@ export function matmul(
   accumulate: boolean,
 ): void {
   if (batch * M * N === 0) return;
+  if (usesBf16(a, M)) {
+    a = roundToBf16(a);
+    b = roundToBf16(b);
+  }
   // strides: the distance in memory between neighbors along m and k in a, along k and n in b
   const am = transA ? 1 : K;
   const ak = transA ? M : 1;

@@ -86,6 +86,14 @@ export function instantiate(
       const handle = graphs.handleToReplay(graph);
       run(() => native.replay(handle));
     },
+    timeCalls(graph: CapturedGraph) {
+      const handle = graphs.handleToReplay(graph);
+      return Float64Array.from({ length: native.callCount(handle) }, (_, i) => {
+        const start = performance.now();
+        run(() => native.replayCall(handle, i));
+        return performance.now() - start;
+      });
+    },
     releaseGraph: (graph) => graphs.release(graph),
     threads: (count) => pool.threads(count),
     startThreads: () => pool.startThreads(),

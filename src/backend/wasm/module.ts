@@ -25,6 +25,8 @@ export interface ModuleExports {
   beginCapture(): void;
   endCapture(): number;
   replay(graph: number): number;
+  callCount(graph: number): number;
+  replayCall(graph: number, index: number): number;
   releaseGraph(graph: number): void;
   kernelCount(): number;
   kernelName(kernel: number): number;

@@ -6,16 +6,14 @@ import { UsageError } from "#src/errors.js";
 import { median } from "./command.ts";
 import { createCeiling } from "./measure.ts";
 import { type Call, F } from "./row.ts";
+import { countWork, type Work } from "./work.ts";
 
 type KernelName = keyof Kernels;
 type Args = readonly unknown[];
 
-/** A kernel call of the step, and the sizes by which the profile lists it. */
-interface StepCall {
+/** A kernel call of the step. */
+interface StepCall extends Work {
   kernel: KernelName;
-  sizes: string;
-  flops: number;
-  bytes: number;
 }
 
 /** A line of the profile: all calls of a kernel with the same sizes. */
@@ -143,10 +141,14 @@ export class Profiler {
   /** Replaces each kernel of the device: `around` gets a function that describes the call. */
   #wrapKernels(around: (call: () => StepCall, run: () => void) => void): void {
     const table = this.#device.kernels as unknown as Record<string, (...args: Args) => void>;
+    const signatures: Record<string, string> = this.#device.addon?.signatures ?? {};
     for (const [name, kernel] of Object.entries(table)) {
       table[name] = (...args) =>
         around(
-          () => describeCall(name as KernelName, args),
+          () => ({
+            kernel: name as KernelName,
+            ...countWork(name as KernelName, args, signatures[name]),
+          }),
           () => kernel(...args),
         );
     }
@@ -157,75 +159,6 @@ export class Profiler {
 function toCeilingCall({ kernel, flops, bytes }: StepCall): Call {
   return flops ? { kernel, args: [], flops } : { kernel, args: [F(bytes / 4)] };
 }
-
-/** Describes a call by its arguments: buffers, then numbers and flags. */
-function describeCall(kernel: KernelName, args: Args): StepCall {
-  const numbers = args.filter((x): x is number => typeof x === "number");
-  const count = flopCounts[kernel];
-  let bytes = 0;
-  for (const buffer of args.flat()) if (ArrayBuffer.isView(buffer)) bytes += buffer.byteLength;
-  const first = args.findIndex((x) => typeof x === "number");
-  const isCausal = args[first + 4] === true;
-  return {
-    kernel,
-    sizes: count ? numbers.slice(0, count.sizes).join(" x ") : "",
-    flops: count ? count.flops(numbers, { args, isCausal }) : 0,
-    bytes,
-  };
-}
-
-interface Details {
-  args: Args;
-  isCausal: boolean;
-}
-
-/** The floating-point operations of a kernel, and how many of its numbers describe its size. */
-interface FlopCount {
-  sizes: number;
-  flops(numbers: number[], details: Details): number;
-}
-
-/** Returns how many of two results are computed: those that are not null. */
-const countResults = (args: Args, first: number) =>
-  Number(args[first] !== null) + Number(args[first + 1] !== null);
-
-/** Returns the number of pairs of a query and a key that it attends to. */
-function countPairs(heads: number, Tq: number, Tk: number, isCausal: boolean): number {
-  const hidden = isCausal ? (Math.min(Tq, Tk) * (Math.min(Tq, Tk) - 1)) / 2 : 0;
-  return heads * (Tq * Tk - hidden);
-}
-
-// A matmul takes 2 FLOPs per multiply-add; attention has two per pair and channel forward, and five
-// backward, one of which recomputes the scores.
-const flopCounts: Partial<Record<KernelName, FlopCount>> = {
-  matmul: { sizes: 4, flops: ([batch, M, N, K]) => 2 * batch * M * N * K },
-  linear: { sizes: 3, flops: ([M, N, K]) => 2 * M * N * K },
-  linearBackward: {
-    sizes: 3,
-    flops: ([M, N, K], { args }) => 2 * M * N * K * countResults(args, 4),
-  },
-  linearCrossEntropy: { sizes: 3, flops: ([rows, n, K]) => 2 * rows * n * K },
-  linearCrossEntropyBackward: {
-    sizes: 3,
-    flops: ([rows, n, K], { args }) => 2 * rows * n * K * countResults(args, 4),
-  },
-  attention: {
-    sizes: 4,
-    flops: ([heads, Tq, Tk, D], { isCausal }) => 4 * D * countPairs(heads, Tq, Tk, isCausal),
-  },
-  attentionBackward: {
-    sizes: 4,
-    flops: ([heads, Tq, Tk, D], { isCausal }) => 10 * D * countPairs(heads, Tq, Tk, isCausal),
-  },
-  selfAttention: {
-    sizes: 4,
-    flops: ([B, T, H, D], { isCausal }) => 4 * D * countPairs(B * H, T, T, isCausal),
-  },
-  selfAttentionBackward: {
-    sizes: 4,
-    flops: ([B, T, H, D], { isCausal }) => 10 * D * countPairs(B * H, T, T, isCausal),
-  },
-};
 
 /** Formats a profile as a table. */
 export function formatProfile({ rows, kernelMs, restMs }: Profile): string {

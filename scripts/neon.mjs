@@ -20,9 +20,10 @@ if (missing.length > 0) {
     arch: "arm64",
     flags: ["-O2", "-Wall", "-Wextra", "-Inative"],
     isWanted: () => false,
-    extraSources: ["test/native/neon.cpp"],
+    extraSources: ["test/native/neon.cpp", "test/native/scalar_bf16.cpp"],
   });
-  const isTested = /linux-arm64.(?:scalar|neon|cpu.native-(?:kernel|cpu-parallel|cpu-precision)\.o)/;
+  const isTested =
+    /linux-arm64.(?:scalar|neon|cpu.native-(?:kernel|cpu-parallel|cpu-precision)\.o)/; // neon_bf16 too
   const kernels = (await compileTarget("linux-arm64")).filter((object) => isTested.test(object));
   const program = join(folder, "test");
   await link(program, [cxx, ...kernels, ...test, "-pthread"]);

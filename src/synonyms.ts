@@ -94,7 +94,7 @@ const flagSynonyms: Readonly<Record<string, readonly string[]>> = {
   fp16: ["dtype bf16"],
   amp: ["dtype bf16"],
   "mixed-precision": ["dtype bf16"],
-  precision: ["dtype"],
+  precision: ["matmul-precision", "dtype"],
   rope: ["positions rotary"],
   "qk-layernorm": ["qk-norm"],
   "use-qk-norm": ["qk-norm"],

@@ -17,11 +17,11 @@ const byArch = { x64: ["avx512", "avx2", "scalar"], arm64: ["neon", "scalar"] };
 const instructionSets = byArch[process.arch as "x64"] ?? ["scalar"];
 
 /** Runs Node in the repository root with an instruction set; returns its output. */
-function runNode(simd: string, ...args: string[]): string {
+function runNode(simd: string, args: string[], env: NodeJS.ProcessEnv = {}): string {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     encoding: "utf8",
     cwd: join(here, "../.."),
-    env: { ...process.env, TINYBARD_SIMD: simd, TINYBARD_CUDA_ADDON: "none" },
+    env: { ...process.env, TINYBARD_SIMD: simd, TINYBARD_CUDA_ADDON: "none", ...env },
   });
   assert.is(status, 0, `${simd}: ${stdout}${stderr}`);
   return stdout;
@@ -59,7 +59,7 @@ const reportScript = `
 `;
 
 function getReport(simd: string): Report {
-  return JSON.parse(runNode(simd, "--input-type=module", "-e", reportScript));
+  return JSON.parse(runNode(simd, ["--input-type=module", "-e", reportScript]));
 }
 
 function define(chosen: string): void {
@@ -92,9 +92,16 @@ function define(chosen: string): void {
         const all = ["backend/kernels", "backend/threads", "backend/vecmath", "ops/causality"];
         const names = isWine ? all.slice(0, 1) : [...all, "ops/special-values"]; // Wine takes long
         const files = names.map((name) => `${name}.test`);
-        const output = runNode(simd, join(here, "../run.js"), ...files, "--device", "cpu");
+        const output = runNode(simd, [join(here, "../run.js"), ...files, "--device", "cpu"]);
         assert.match(output, /^[1-9]\d* passed, 0 failed, 0 skipped$/m);
       });
+
+  test("the tests of bf16 matmuls pass on avx2, which has bf16 in software", () => {
+    if (!available.includes("avx2")) return console.log("skipped: simd: no avx2");
+    const args = [join(here, "../run.js"), "ops/matmul-precision.test", "--device", "cpu"];
+    const output = runNode("avx2", args, { TINYBARD_BF16: "emulated" });
+    assert.match(output, /^[1-9]\d* passed, 0 failed, 0 skipped$/m);
+  });
 
   test("matmul with vectors is at least twice as fast as without", () => {
     if (available.length < 2) return console.log("skipped: simd: this processor has no vectors");

@@ -207,6 +207,24 @@ eachDevice("train", (test, on) => {
     assert.equal(readResults(out), before);
   });
 
+  test("matmulPrecision medium is recorded, resumes bit for bit, and ends with the run", async () => {
+    const warnings: string[] = [];
+    const hooks = { warning: (message: string) => void warnings.push(message) };
+    const medium = { matmulPrecision: "medium", maxIters: 12 } as const;
+    const whole = readResults((await run(medium, hooks)).out);
+    assert.equal(warnings, on.precisionFallback ? [on.precisionFallback] : []);
+    assert.is(on.matmulPrecision, "highest");
+    const { out } = await run({ ...medium, maxIters: 6 }, hooks);
+    await resume(out, 12);
+    assert.equal(readResults(out), whole);
+    assert.match(readFileSync(join(out, "config.json"), "utf8"), /"matmulPrecision": "medium"/);
+    const highest = readResults((await run({ maxIters: 12 })).out);
+    if (on.precisionFallback) assert.equal(highest, whole);
+    else assert.not.equal(highest.rows, whole.rows);
+    const other = await train({ resume: out, matmulPrecision: "highest" }).catch((error) => error);
+    assert.match(other.message, /resume: matmulPrecision is medium in .* and cannot change/);
+  });
+
   test("equal seeds give bit-equal runs; other seeds do not", async () => {
     const losses = async (seed: number) =>
       readRows((await run({ maxIters: 4, seed, dropout: 0.1 })).out).map((row) => row.loss);

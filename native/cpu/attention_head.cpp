@@ -62,17 +62,20 @@ class Products {
     return format.packRight(x.from(0), T, D, D, to);
   }
 
-  /** c [M, N] = init + a b, of which b is a right operand. a [M, K] */
+  /** c [M, N] = init + a b, of which b is a right operand. a [M, K]; extents as multiplyTiles()
+   *  takes them. */
+  template <class F>
   void multiply(Matrix a, Matrix b, int64_t K, float* c, int64_t ldc, int64_t M, int64_t N,
-                Init init = Init::zero) const {
+                Init init, const F& extentOf) const {
     const Matrix packed = format.packLeft(a, M, K, left);
-    multiplyTiles(format, packed, b.data, b.ld, c, ldc, M, N, format.steps(K), init);
+    multiplyTiles(format, packed, b.data, b.ld, c, ldc, M, N, init, nullptr, extentOf);
   }
 
   /** The same for b = x [K, D]. */
-  void multiplyRows(Matrix a, HeadRows x, int64_t K, float* c, int64_t ldc, int64_t M,
-                    Init init = Init::zero) const {
-    multiply(a, pack(x, K, right), K, c, ldc, M, D, init);
+  template <class F>
+  void multiplyRows(Matrix a, HeadRows x, int64_t K, float* c, int64_t ldc, int64_t M, Init init,
+                    const F& extentOf) const {
+    multiply(a, pack(x, K, right), K, c, ldc, M, D, init, extentOf);
   }
 
   /** Returns a copy of x [rows, D] with zeros in the first `hidden` rows. rows <= BLOCK */
@@ -94,9 +97,9 @@ class Products {
 
 /**
  * A block of queries against the keys that they attend to. Probabilities and their gradients are 0
- * where a key is hidden from a query. The two products with such a matrix also multiply the zeros,
- * which adds nothing unless the other factor is NaN or infinite: then they leave the zeros out, row
- * by row, with the same bits in the other results.
+ * where a key is hidden from a query. The two products with such a matrix leave out most of the
+ * zeros, but not those within a tile, which add nothing unless the other factor is NaN or infinite:
+ * then they leave all zeros out, row by row, with the same bits in the other results.
  */
 struct MaskedBlock {
   const Products& products;
@@ -108,16 +111,34 @@ struct MaskedBlock {
   /** Returns the number of keys that any query attends to: those of the last one. */
   int64_t keys() const { return mask.visibleKeys(last - 1); }
 
+  /** scores [queries, keys] = x keysT for the block's rows of x [Tq, D], for visible keys. keysT [D,
+   *  Tk] is a right operand. */
+  void multiplyByKeys(HeadRows x, const float* keysT, float* scores, int64_t ld) const {
+    const auto visible = [=](int64_t, int64_t end) {
+      return Extent{0, D, mask.visibleKeys(first + end - 1)};
+    };
+    products.multiply(x.from(first), {keysT, ld}, D, scores, ld, last - first, keys(), Init::zero,
+                      visible);
+  }
+
   /** y = weights x for the block's rows of y. weights [queries, keys], x [Tk, D]; `packed` is x as
    *  a right operand. */
   void sumOverKeys(const float* weights, int64_t ld, HeadRows x, Matrix packed, HeadRows y) const {
     int64_t read = keys();
     if (products.format.isBf16() && read % 2 == 1 && read < mask.Tk) read++; // in the last pair
-    if (!hasNonFinite(x, mask.visibleKeys(first), read, D))
-      return products.multiply({weights, ld}, packed, keys(), y[first], y.ld, last - first, D);
+    if (!hasNonFinite(x, mask.visibleKeys(first), read, D)) {
+      const auto visible = [=](int64_t, int64_t end) {
+        return Extent{0, mask.visibleKeys(first + end - 1), D};
+      };
+      products.multiply({weights, ld}, packed, keys(), y[first], y.ld, last - first, D, Init::zero,
+                        visible);
+      return;
+    }
     for (int64_t i = first; i < last; i++) {
       const float* row = weights + (i - first) * ld;
-      products.multiplyRows({row, ld}, x, mask.visibleKeys(i), y[i], y.ld, 1);
+      const int64_t visible = mask.visibleKeys(i);
+      const auto all = [=](int64_t, int64_t) { return Extent{0, visible, D}; };
+      products.multiplyRows({row, ld}, x, visible, y[i], y.ld, 1, Init::zero, all);
     }
   }
 
@@ -128,9 +149,8 @@ struct MaskedBlock {
       whole = mask.visibleKeys(first);
     addColumns(weights, ld, x, y, 0, whole, first);
     for (int64_t j = whole; j < keys(); j++) {
-      int64_t query = first; // the first one that attends to key j
-      while (mask.visibleKeys(query) <= j) query++;
-      addColumns(weights, ld, x, y, j, j + 1, query);
+      const int64_t query = mask.firstQuery(j);
+      addColumns(weights, ld, x, y, j, j + 1, query > first ? query : first);
     }
   }
 
@@ -144,8 +164,13 @@ struct MaskedBlock {
       query = first;
     }
     const Matrix transposed = {weights + (query - first) * ld + begin, ld, true};
-    products.multiplyRows(transposed, rows, last - query, y[begin], y.ld, end - begin,
-                          Init::accumulate);
+    const int64_t count = last - query;
+    const auto attending = [=](int64_t m, int64_t) {
+      const int64_t hidden = mask.firstQuery(begin + m) - query;
+      return Extent{hidden > 0 ? hidden : 0, count, D};
+    };
+    products.multiplyRows(transposed, rows, count, y[begin], y.ld, end - begin, Init::accumulate,
+                          attending);
   }
 };
 
@@ -168,10 +193,9 @@ void attendHead(const Head& head, HeadRows q, HeadRows k, HeadRows v, HeadRows y
 
   for (int64_t first = 0; first < Tq; first += BLOCK) {
     const int64_t last = first + BLOCK < Tq ? first + BLOCK : Tq;
-    const int64_t rows = last - first;
     const MaskedBlock block = {products, head.mask, first, last, D};
     const int64_t blockKeys = block.keys();
-    products.multiply(q.from(first), {keys, ld}, D, scores, ld, rows, blockKeys);
+    block.multiplyByKeys(q, keys, scores, ld);
 
     float maxima[BLOCK];
     float sums[BLOCK];
@@ -201,7 +225,7 @@ void attendHead(const Head& head, HeadRows q, HeadRows k, HeadRows v, HeadRows y
       });
       for (int64_t j = visible; j < blockKeys; j++) row[j] = 0;
     }
-    forEachVector(rows, [&](int64_t i, int64_t lanes) {
+    forEachVector(last - first, [&](int64_t i, int64_t lanes) {
       const Vec lse = Vec::load(maxima + i, lanes) + log(Vec::load(sums + i, lanes));
       lse.store(head.lse + first + i, lanes);
     });
@@ -242,11 +266,10 @@ void attendHeadBackward(const Head& head, const HeadInputs& inputs, const HeadGr
 
   for (int64_t first = 0; first < Tq; first += BLOCK) {
     const int64_t last = first + BLOCK < Tq ? first + BLOCK : Tq;
-    const int64_t rows = last - first;
     const MaskedBlock block = {products, head.mask, first, last, D};
     const int64_t blockKeys = block.keys();
-    products.multiply(q.from(first), {keys, ld}, D, weights, ld, rows, blockKeys);
-    products.multiply(dy.from(first), {values, ld}, D, dScores, ld, rows, blockKeys);
+    block.multiplyByKeys(q, keys, weights, ld);
+    block.multiplyByKeys(dy, values, dScores, ld);
 
     for (int64_t i = first; i < last; i++) {
       const int64_t visible = head.mask.visibleKeys(i);

@@ -31,6 +31,12 @@ struct CausalMask {
     const int64_t keys = query + 1 + Tk - Tq;
     return keys < 0 ? 0 : keys < Tk ? keys : Tk;
   }
+
+  /** Returns the first query that attends to a key. */
+  int64_t firstQuery(int64_t key) const {
+    const int64_t query = key + Tq - Tk;
+    return isCausal && query > 0 ? query : 0;
+  }
 };
 
 /** The parameters of one head. */

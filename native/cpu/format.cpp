@@ -1,4 +1,4 @@
-// The formats of operands: how they are packed, and small products in tiles of them.
+// The formats of operands: how they are packed.
 
 #include "format.h"
 
@@ -30,30 +30,6 @@ void Format::packTransposed(const float* b, int64_t ldb, int64_t N, int64_t K, f
   if (!bf16) return transposeInto(b, ldb, to, ldTo, N, K);
   bf16->pairColumns(b, ldb, memory, steps(K), N, K);
   transposeInto(memory, steps(K), to, ldTo, N, steps(K));
-}
-
-void multiplyTiles(const Format& format, Matrix a, const float* b, int64_t ldb, float* c,
-                   int64_t ldc, int64_t M, int64_t N, int64_t K, Init init, const float* bias) {
-  const int64_t tiles = tileCount(M);
-  for (int64_t n = 0; n < N; n += PANEL) {
-    const int64_t columns = N - n < PANEL ? N - n : PANEL;
-    const int64_t lanes = (columns - 1) % Vec::width + 1;
-    for (int64_t t = 0; t < tiles; t++) {
-      const int64_t m = partBegin(M, tiles, t);
-      const int64_t rows = partBegin(M, tiles, t + 1) - m;
-      const TileFunction compute = format.getTile((int)rows, columns, a.isTransposed);
-      compute(a.from(m, 0).data,
-              a.ld,
-              b + n,
-              ldb,
-              c + m * ldc + n,
-              ldc,
-              K,
-              lanes,
-              init,
-              bias ? bias + n : nullptr);
-    }
-  }
 }
 
 void transposeInto(const float* x, int64_t ldx, float* y, int64_t ldy, int64_t rows,

@@ -30,18 +30,26 @@ constexpr int64_t PREFETCH_DISTANCE = 1024;   // elements
 /** Applies the activation to rows x columns finished elements of c, from `offset` on. */
 void applyEpilogue(const Gemm& g, int64_t offset, int64_t rows, int64_t columns) {
   if (g.activation == Activation::none) return;
+  const auto f = [&](Vec x) {
+    return g.activation == Activation::relu    ? max(Vec(0.0f), x)
+           : g.activation == Activation::relu2 ? relu2(x)
+           : g.activation == Activation::gelu  ? gelu(x)
+                                               : geluTanh(x);
+  };
   for (int64_t r = 0; r < rows; r++) {
-    for (int64_t j = 0; j < columns; j += Vec::width) {
-      const int64_t i = offset + r * g.N + j;
-      const int64_t lanes = lanesLeft(j, columns);
-      const Vec x = Vec::load(g.c + i, lanes);
-      if (g.h) x.store(g.h + i, lanes);
-      const Vec y = g.activation == Activation::relu    ? max(Vec(0.0f), x)
-                    : g.activation == Activation::relu2 ? relu2(x)
-                    : g.activation == Activation::gelu  ? gelu(x)
-                                                        : geluTanh(x);
-      y.store(g.c + i, lanes);
+    float* c = g.c + offset + r * g.N;
+    float* h = g.h ? g.h + offset + r * g.N : nullptr;
+    int64_t j = 0;
+    for (; j + Vec::width <= columns; j += Vec::width) {
+      const Vec x = Vec::load(c + j);
+      if (h) x.store(h + j);
+      f(x).store(c + j);
     }
+    if (j == columns) continue;
+    const int64_t lanes = columns - j;
+    const Vec x = Vec::load(c + j, lanes);
+    if (h) x.store(h + j, lanes);
+    f(x).store(c + j, lanes);
   }
 }
 

@@ -16,13 +16,13 @@ static inline void normalizeRow(const float* r, const float* w, const float* b, 
                                 float* mean, float* rstd, int64_t n, double eps,
                                 bool subtractMean) {
   const auto loadR = [&](int64_t i, int64_t lanes) { return Vec::load(r + i, lanes); };
-  const Vec m = subtractMean ? (float)rowSum(n, loadR) / n : 0.0f;
+  *mean = subtractMean ? (float)rowSum(n, loadR) / n : 0.0f;
+  const Vec m = *mean;
   const double squares = rowSum(n, [&](int64_t i, int64_t lanes) {
     const Vec d = select(Vec::firstLanes(lanes), Vec::load(r + i, lanes) - m, Vec(0.0f));
     return d * d;
   });
   *rstd = (float)(1 / std::sqrt(squares / n + eps));
-  m.store(mean, 1);
   const Vec s = *rstd;
   forEachVector(n, [&](int64_t i, int64_t lanes) {
     const Vec xHat = (Vec::load(r + i, lanes) - m) * s;

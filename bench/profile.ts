@@ -72,9 +72,10 @@ export class Profiler {
     this.#steps.push(performance.now() - start);
   }
 
-  /** Ends the profile, and returns that of the steps so far. `time` milliseconds measure each ceiling. */
+  /** Ends and returns the profile. A ceiling is measured for `time` milliseconds. */
   finish(time: number): Profile {
-    Object.assign(this.#device.kernels, this.#kernels);
+    const table = this.#device.kernels as unknown as Record<string, unknown>;
+    for (const [name, kernel] of Object.entries(this.#kernels)) table[name] = kernel;
     const steps = this.#times.slice(-this.#steps.length);
     const calls = this.#calls;
     if (steps.length === 0 || steps.some((times) => times.length !== calls.length))

@@ -4,7 +4,7 @@ import type { Kernels } from "#src/backend/device.js";
 
 type Args = readonly unknown[];
 
-/** What a call computes, and the sizes that it is listed by. */
+/** The work of a call, and the sizes that it is listed by. */
 export interface Work {
   sizes: string;
   /** 0 for kernels that move more than they compute. */

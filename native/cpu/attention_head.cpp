@@ -20,6 +20,20 @@ constexpr int64_t BLOCK = 32; // queries
 /** Rounds up to whole cache lines. */
 inline int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
+// A row of scores, [Tk], has room for whole vectors. So its last one is also read and written as a
+// whole, without a mask, and what follows the visible keys is ignored and then set to 0.
+
+/** Stores x with 0 in all but the first `lanes` lanes. */
+inline void storeVisible(Vec x, float* p, int64_t lanes) {
+  select(Vec::firstLanes(lanes), x, Vec(0.0f)).store(p);
+}
+
+/** Sets a row to 0 from `visible` to keys - 1, after the vector that storeVisible() has stored. */
+inline void hideKeys(float* row, int64_t visible, int64_t keys) {
+  for (int64_t j = (visible + Vec::width - 1) / Vec::width * Vec::width; j < keys; j += Vec::width)
+    Vec(0.0f).store(row + j);
+}
+
 /** Returns true if rows `first` to `last` - 1 of x have a NaN or infinity, or overflow. */
 bool hasNonFinite(HeadRows x, int64_t first, int64_t last, int64_t D) {
   Vec total = 0.0f;
@@ -111,9 +125,9 @@ struct MaskedBlock {
   /** Returns the number of keys that any query attends to: those of the last one. */
   int64_t keys() const { return mask.visibleKeys(last - 1); }
 
-  /** scores [queries, keys] = x keysT for the block's rows of x [Tq, D], for visible keys. keysT [D,
-   *  Tk] is a right operand. */
-  void multiplyByKeys(HeadRows x, const float* keysT, float* scores, int64_t ld) const {
+  /** scores [queries, keys] = x keysT for the block's rows of x [Tq, D] and their visible keys.
+   *  keysT [D, Tk] is a right operand. */
+  void computeScores(HeadRows x, const float* keysT, float* scores, int64_t ld) const {
     const auto visible = [=](int64_t, int64_t end) {
       return Extent{0, D, mask.visibleKeys(first + end - 1)};
     };
@@ -195,7 +209,7 @@ void attendHead(const Head& head, HeadRows q, HeadRows k, HeadRows v, HeadRows y
     const int64_t last = first + BLOCK < Tq ? first + BLOCK : Tq;
     const MaskedBlock block = {products, head.mask, first, last, D};
     const int64_t blockKeys = block.keys();
-    block.multiplyByKeys(q, keys, scores, ld);
+    block.computeScores(q, keys, scores, ld);
 
     float maxima[BLOCK];
     float sums[BLOCK];
@@ -204,15 +218,15 @@ void attendHead(const Head& head, HeadRows q, HeadRows k, HeadRows v, HeadRows y
       float* row = scores + (i - first) * ld;
       Vec top = -INFINITY;
       forEachVector(visible, [&](int64_t j, int64_t lanes) {
-        const Vec s = Vec::load(row + j, lanes) * scale;
+        const Vec s = Vec::load(row + j) * scale;
         top = max(select(Vec::firstLanes(lanes), s, Vec(-INFINITY)), top);
       });
       maxima[i - first] = visible > 0 ? reduceMax(top) : 0;
       const Vec shift = maxima[i - first];
       Vec total = 0.0f;
       forEachVector(visible, [&](int64_t j, int64_t lanes) {
-        const Vec e = exp(fma(Vec::load(row + j, lanes), scale, -shift));
-        e.store(row + j, lanes);
+        const Vec e = exp(fma(Vec::load(row + j), scale, -shift));
+        e.store(row + j);
         total = total + select(Vec::firstLanes(lanes), e, Vec(0.0f));
       });
       sums[i - first] = visible > 0 ? reduceAdd(total) : 1;
@@ -220,10 +234,10 @@ void attendHead(const Head& head, HeadRows q, HeadRows k, HeadRows v, HeadRows y
         dropoutScales(head.rng, dropoutScale, head.firstElement + i * Tk, visible);
       const Vec inverseSum = 1 / sums[i - first];
       forEachVector(visible, [&](int64_t j, int64_t lanes) {
-        const Vec p = Vec::load(row + j, lanes) * inverseSum;
-        (head.hasDropout ? p * Vec::load(dropoutScale + j, lanes) : p).store(row + j, lanes);
+        const Vec p = Vec::load(row + j) * inverseSum;
+        storeVisible(head.hasDropout ? p * Vec::load(dropoutScale + j) : p, row + j, lanes);
       });
-      for (int64_t j = visible; j < blockKeys; j++) row[j] = 0;
+      hideKeys(row, visible, blockKeys);
     }
     forEachVector(last - first, [&](int64_t i, int64_t lanes) {
       const Vec lse = Vec::load(maxima + i, lanes) + log(Vec::load(sums + i, lanes));
@@ -268,8 +282,8 @@ void attendHeadBackward(const Head& head, const HeadInputs& inputs, const HeadGr
     const int64_t last = first + BLOCK < Tq ? first + BLOCK : Tq;
     const MaskedBlock block = {products, head.mask, first, last, D};
     const int64_t blockKeys = block.keys();
-    block.multiplyByKeys(q, keys, weights, ld);
-    block.multiplyByKeys(dy, values, dScores, ld);
+    block.computeScores(q, keys, weights, ld);
+    block.computeScores(dy, values, dScores, ld);
 
     for (int64_t i = first; i < last; i++) {
       const int64_t visible = head.mask.visibleKeys(i);
@@ -286,16 +300,14 @@ void attendHeadBackward(const Head& head, const HeadInputs& inputs, const HeadGr
       const bool hasDropout = head.hasDropout;
       if (hasDropout) dropoutScales(head.rng, dropoutScale, head.firstElement + i * Tk, visible);
       forEachVector(visible, [&](int64_t j, int64_t lanes) {
-        const Vec p = exp(fma(Vec::load(weight + j, lanes), scale, -lse));
-        const Vec factor = hasDropout ? Vec::load(dropoutScale + j, lanes) : Vec(1.0f);
-        const Vec dP = Vec::load(dScore + j, lanes) * factor;
-        (p * (dP - delta) * scale).store(dScore + j, lanes);
-        (p * factor).store(weight + j, lanes);
+        const Vec p = exp(fma(Vec::load(weight + j), scale, -lse));
+        const Vec factor = hasDropout ? Vec::load(dropoutScale + j) : Vec(1.0f);
+        const Vec dP = Vec::load(dScore + j) * factor;
+        storeVisible(p * (dP - delta) * scale, dScore + j, lanes);
+        storeVisible(p * factor, weight + j, lanes);
       });
-      for (int64_t j = visible; j < blockKeys; j++) {
-        weight[j] = 0;
-        dScore[j] = 0;
-      }
+      hideKeys(weight, visible, blockKeys);
+      hideKeys(dScore, visible, blockKeys);
     }
     block.addSumOverQueries(weights, ld, dy, dv);
     block.addSumOverQueries(dScores, ld, q, dk);

@@ -49,7 +49,7 @@ static bool hasAvx2() { return hasAvx(false); }
 static bool hasAvx512Bf16() {
   int leaf7[4];
   __cpuidex(leaf7, 7, 0);
-  if (leaf7[0] < 1) return false; // there is no subleaf 1
+  if (leaf7[0] < 1) return false; // subleaf 1 does not exist
   __cpuidex(leaf7, 7, 1);
   return leaf7[0] & (1 << 5);
 }

@@ -58,10 +58,9 @@ static void mapRepeated(const char* kernel, Repeated a, Repeated b, float* y, in
       if (b.left(i) < length) length = b.left(i);
       const int64_t aOffset = a.offset(i);
       const int64_t bOffset = b.offset(i);
-      for (int64_t j = 0; j < length; j += Vec::width) {
-        const int64_t lanes = lanesLeft(j, length);
+      forEachVector(length, [&](int64_t j, int64_t lanes) {
         f(a.load(aOffset + j, lanes), b.load(bOffset + j, lanes)).store(y + i + j, lanes);
-      }
+      });
       i += length;
     }
   });

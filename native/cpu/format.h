@@ -47,7 +47,7 @@ class Format {
   const Bf16Kernels* bf16 = nullptr;
 };
 
-/** The part of a product that some rows need: k from kBegin to kEnd - 1, and columns to nEnd - 1. */
+/** The part of a product that some rows need: k from kBegin to kEnd - 1, columns to nEnd - 1. */
 struct Extent {
   int64_t kBegin;
   int64_t kEnd;

@@ -14,7 +14,7 @@ export interface CaptureDevice {
   readonly memory: Memory;
   readonly pool: Pool;
   readonly kernels: Pick<Kernels, "copy">;
-  /** What a replay must have as the capture had it. */
+  /** A replay needs the precision of its capture. */
   readonly matmulPrecision: string;
   captureLog: CaptureLog | null;
   isInsideStep: boolean;

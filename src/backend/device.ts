@@ -129,10 +129,10 @@ export class Device {
    * Returns a function that runs `step`, and replays its kernel calls from the third call on: as a
    * CUDA graph on cuda, in one native call on cpu and wasm; on ts it just calls `step`. It is
    * captured again when a shape, dtype, mode, the matmul precision or the set of gradients has
-   * changed, and not captured if it needs over 256 MB on a host device. The step takes and returns tensors; the next call
-   * overwrites results. Whatever else the step reads is frozen, except for the learning rate, the
-   * RNG state and the modules' train/eval mode. Reading a tensor or making one from host data
-   * inside the step throws.
+   * changed, and not captured if it needs over 256 MB on a host device. The step takes and returns
+   * tensors; the next call overwrites results. Whatever else the step reads is frozen, except for
+   * the learning rate, the RNG state and the modules' train/eval mode. Reading a tensor or making
+   * one from host data inside the step throws.
    */
   capture<I extends unknown[], R>(step: (...inputs: I) => R, _inputs?: I): (...inputs: I) => R {
     return captureStep(this, step);

@@ -32,7 +32,11 @@ test("all versions compute the same product, and tiles and vectors are faster", 
   assert.is(cpu !== undefined, available.has("cpu"));
   if (cpu !== undefined) assert.ok(cpu > 2 * rates["device ts"], `cpu: ${cpu}`);
   if (!available.has("cuda")) assert.match(output, /not measured: .*(CUDA|GPU)/);
-  for (const line of ["c00 += a0 * b0;", "multiplyAdd(x, row[v], sums[r][v])", "__global__ void naive"])
+  for (const line of [
+    "c00 += a0 * b0;",
+    "multiplyAdd(x, row[v], sums[r][v])",
+    "__global__ void naive",
+  ])
     assert.ok(output.includes(line), line);
 });
 

@@ -22,8 +22,8 @@ if (missing.length > 0) {
     isWanted: () => false,
     extraSources: ["test/native/neon.cpp", "test/native/scalar_bf16.cpp"],
   });
-  const isTested =
-    /linux-arm64.(?:scalar|neon|cpu.native-(?:kernel|cpu-parallel|cpu-precision)\.o)/; // neon_bf16 too
+  const isTested = // with neon_bf16
+    /linux-arm64.(?:scalar|neon|cpu.native-(?:kernel|cpu-parallel|cpu-precision)\.o)/;
   const kernels = (await compileTarget("linux-arm64")).filter((object) => isTested.test(object));
   const program = join(folder, "test");
   await link(program, [cxx, ...kernels, ...test, "-pthread"]);

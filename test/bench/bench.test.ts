@@ -57,6 +57,30 @@ test("run: all rows that match a filter, on every available device, as JSON and 
   assert.is(bars, requested ? 0 : 5 * (names.length - 1));
 });
 
+test("step: --profile lists the kernels of a step; with the rest they make up the step", () => {
+  const available = devices().flatMap(({ name, available }) => (available ? name : []));
+  const on = requested ?? ["cpu", "wasm", "ts"].find((name) => available.includes(name as "ts"));
+  const args = ["lecture-0.2m", "2", "--device", String(on), "--profile", "--json"];
+  const { code, out, err } = run("step.bench", ...args);
+  if (on === "cuda" || on === "cuda-emulator") {
+    assert.is(code, 2);
+    assert.match(err, /--profile is not available on cuda/);
+    return;
+  }
+  assert.is(code, 0, err);
+  const { rows, kernelMs, restMs } = JSON.parse(out).profile;
+  const names = new Set(rows.map(({ kernel }: { kernel: string }) => kernel));
+  for (const kernel of ["linear", "linearBackward", "selfAttentionBackward", "adamw"])
+    assert.ok(names.has(kernel), kernel);
+  for (const { kernel, calls, ms, rate, ceiling } of rows)
+    for (const x of [calls, ms, rate, ceiling]) assert.ok(isPositive(x), `${kernel}: ${x}`);
+  const { calls, sizes } = rows.find(
+    ({ kernel }: { kernel: string }) => kernel === "selfAttention",
+  );
+  assert.equal([calls, sizes], [4, "16 x 32 x 4 x 16"]);
+  assert.ok(isPositive(restMs) && kernelMs > restMs, `${kernelMs} and ${restMs} ms`);
+});
+
 test("step: a line of text, or one of JSON", () => {
   const device = requested ?? "auto";
   const { code, out, err } = run("step.bench", "lecture-0.2m", "2", "--device", device);

@@ -4,11 +4,10 @@
   "variables": {
     "families": [
       # takes longest, so it comes first
-      "native/cpu/tile.cpp",
+      "native/cpu/format.cpp",
       "native/cpu/attention.cpp",
       "native/cpu/attention_head.cpp",
       "native/cpu/elementwise.cpp",
-      "native/cpu/format.cpp",
       "native/cpu/linear.cpp",
       "native/cpu/loss.cpp",
       "native/cpu/matmul.cpp",

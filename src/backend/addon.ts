@@ -105,7 +105,7 @@ export type CapturedGraph = { readonly calls: unique symbol };
  * The version of the kernel interface: an addon with other kernels or parameters is not loaded.
  * After a change of kernels.def, the new hash is in the reason that `addonOf` returns.
  */
-const KERNELS_HASH = "293cec4b";
+const KERNELS_HASH = "977c3fa0";
 
 /** The version of the other functions, as in native/napi/binding.cpp. */
 export const INTERFACE_VERSION = 3;

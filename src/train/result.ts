@@ -81,6 +81,6 @@ function computeFigures(run: Run, seconds: number, valLoss: number | null) {
     steps: state.step,
     tokens,
     tokensPerSecond,
-    mfu: tokensPerSecond === null ? null : flops / measureMatmulFlops(device, config.dtype),
+    mfu: tokensPerSecond === null ? null : flops / measureMatmulFlops(device, config),
   };
 }

@@ -49,7 +49,7 @@ export async function buildSite(folder) {
   );
   const html = fs
     .readFileSync(join(source, "index.html"), "utf8")
-    .replace("<script", preloads.join("") + "<script")
+    .replace("<script", `${preloads.join("")}<script`)
     .replaceAll("VERSION/", `${version}/`);
   fs.writeFileSync(join(work, "index.html"), html);
   fs.cpSync(join(source, "icon.svg"), join(work, "icon.svg"));

@@ -234,14 +234,6 @@ export function resolveConfig(source: string, values: Partial<TrainConfig>): Tra
   return config;
 }
 
-/** Returns the precision of a run's f32 matmuls. Its older name on cuda is dtype tf32. */
-export function getMatmulPrecision({
-  dtype,
-  matmulPrecision,
-}: Pick<TrainConfig, "dtype" | "matmulPrecision">): TrainConfig["matmulPrecision"] {
-  return dtype === "tf32" ? "medium" : (matmulPrecision ?? "highest");
-}
-
 function checkVocabSize(source: string, { tokenizer, vocabSize }: TrainConfig): void {
   if (vocabSize === undefined) return;
   const limits = vocabSizes[tokenizer];

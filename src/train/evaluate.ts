@@ -15,7 +15,8 @@ import type { EMA } from "../optim/index.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { getMatmulPrecision, type TrainConfig } from "./config.ts";
+import type { TrainConfig } from "./config.ts";
+import { getMatmulPrecision } from "./precision.ts";
 import { ScalarBuffer } from "./scalar-buffer.ts";
 
 /** The fields of a run that an evaluation uses. */

@@ -4,7 +4,8 @@ import type { Device } from "../backend/device.ts";
 import { tensor } from "../ops/creation.ts";
 import { matmul } from "../ops/matmul.ts";
 import { scope } from "../scope.ts";
-import { getMatmulPrecision, type TrainConfig } from "./config.ts";
+import type { TrainConfig } from "./config.ts";
+import { getMatmulPrecision } from "./precision.ts";
 
 /** An addon that can time captured work on the device. */
 type TimedAddon = Extract<Device["addon"], { timeReplays: unknown }>;

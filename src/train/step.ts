@@ -8,8 +8,9 @@ import { beginStep, Generator, useGenerator } from "../random.ts";
 import type { Run } from "../runs/run.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { getMatmulPrecision, type TrainConfig } from "./config.ts";
+import type { TrainConfig } from "./config.ts";
 import { describeDivergence } from "./divergence.ts";
+import { getMatmulPrecision } from "./precision.ts";
 import { ScalarBuffer } from "./scalar-buffer.ts";
 
 /** The fields of a run that a step uses. */

@@ -16,7 +16,7 @@ import { run } from "./program.js";
 const hosts = tinybard.devices().filter(({ name }) => ["ts", "wasm"].includes(name));
 const modules = candidateFiles("wasm").filter((file) => basename(file).startsWith("kernels"));
 const files = new Map<string, string | Uint8Array>([
-  // in Wine, esbuild is the program for Linux, and there is no browser either
+  // in Wine there is neither a browser nor esbuild, whose program is that for Linux
   ...(isWine ? [] : await bundle({ page: "browser/page.js", worker: "browser/worker.js" })),
   ...modules.map((file): [string, Uint8Array] => [basename(file), readFileSync(file)]),
 ]);

@@ -117,6 +117,7 @@ function applyPrecision(on: Device): void {
  * @example
  * setFloat32MatmulPrecision("medium");
  * console.log(getFloat32MatmulPrecision()); // medium
+ * setFloat32MatmulPrecision("highest"); // the default
  */
 export function setFloat32MatmulPrecision(precision: MatmulPrecision): void {
   if (precision !== "highest" && precision !== "medium")

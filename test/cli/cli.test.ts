@@ -368,7 +368,7 @@ test("--help lists all options, doctor all devices", () => {
   const forTs = run("train", "--help", "--device", "ts").out;
   assert.match(forTs, /defaults are those of lecture-0\.2m on ts/);
   assert.match(forTs, /--max-iters N .*\(default: 200\)/);
-  assert.match(forTs, /--activation NAME .*\(default:\s+relu\)/);
+  assert.match(forTs, /--activation NAME .*\s+\(default:\s+relu\)/);
   const bench = run("bench", "--help");
   assert.is(bench.code, 0, bench.err);
   assert.match(bench.out, /bench/);

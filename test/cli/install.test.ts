@@ -260,7 +260,10 @@ if (missing) {
     assert.is(none.code, 0);
     assert.match(none.err, /was not built \(no node-gyp: npm install node-gyp\);/);
 
-    const withoutHeaders = copied.install({ npm_config_disturl: "http://127.0.0.1:9/" });
+    const withoutHeaders = copied.install({
+      npm_config_disturl: "http://127.0.0.1:9/",
+      npm_config_devdir: copied.path("headers"), // none is there yet
+    });
     assert.match(
       withoutHeaders.err,
       /was not built \(cannot download the headers of Node, http:\/\/127\.0\.0\.1:9\/\S+\);/,

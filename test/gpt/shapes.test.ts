@@ -44,7 +44,7 @@ test("the shapes of a GPT are those of its state dict", () => {
     assert.equal([...gptShapes(config)], expected, JSON.stringify(config));
     count++;
   }
-  assert.is(count, 4 * 2 * 6 * 4);
+  assert.is(count, 4 * 2 * 7 * 4);
 });
 
 const found = (dict: StateDict) =>

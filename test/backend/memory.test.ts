@@ -4,7 +4,7 @@ import { crossEntropy, nn, OutOfMemoryError, optim, scope, tensor, zeros } from 
 import * as assert from "uvu/assert";
 import { Linear, Sequential } from "#src/nn/layers.js";
 import { eachDevice } from "../support/harness.js";
-import { isWine } from "../support/wine.js";
+import { isWine } from "../support/platform.js";
 
 const collect = globalThis.gc ?? assert.unreachable.bind(null, "run with --expose-gc");
 

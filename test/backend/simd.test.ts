@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { addonOf } from "#src/backend/platform/node.js";
-import { isWine } from "../support/wine.js";
+import { isWine } from "../support/platform.js";
 
 const test = suite("simd");
 const addon = addonOf("cpu");

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import type { Tensor } from "tinybard";
 import { workAlone } from "#src/backend/devices.js";
-import { isWine } from "./wine.js";
+import { isWine } from "./platform.js";
 
 const width = 128;
 

@@ -1,21 +1,8 @@
 // Linear layers: matmul with a weight, bias and activation.
 
 import type { Floats } from "../kernels.ts";
-import {
-  gelu,
-  geluBackward,
-  geluTanh,
-  geluTanhBackward,
-  relu,
-  relu2,
-  relu2Backward,
-  reluBackward,
-} from "./elementwise.ts";
+import { activations, derivatives } from "./activations.ts";
 import { matmul } from "./tiled-matmul.ts";
-
-/** Activations and their derivatives, by the codes of the kernel interface. */
-const activations = [null, relu, gelu, geluTanh, relu2];
-const derivatives = [null, reluBackward, geluBackward, geluTanhBackward, relu2Backward];
 
 /**
  * y = f(h), h = x w^T + b. x [M, K], w [N, K], b [N], h, y [M, N]; h is stored if it is not null

@@ -1,10 +1,7 @@
 // Kernels on quantized weights: one row at a time is converted to floats.
 
 import type { Floats } from "../kernels.ts";
-import { gelu, geluTanh, relu, relu2 } from "./elementwise.ts";
-
-/** Activations by the codes of the kernel interface. */
-const activations = [null, relu, gelu, geluTanh, relu2];
+import { activations } from "./activations.ts";
 
 /**
  * y = f(x W^T + b), W = scale w of 8 or 4 bits. x [M, K], w [N, K bits / 32], scale [N, groups],

@@ -27,11 +27,9 @@ export function rotary(
   if (B * T * parts * H * D === 0) return;
   const past = getPast("rotary", length, T, capacity);
   const sign = inverse ? -1 : 1;
-  for (let head = 0, o = 0; head < B * T * parts * H; head++, o += D) {
-    const isRotated = Math.floor(head / H) % parts < rotatedParts;
-    const position = past + (Math.floor(head / (parts * H)) % T);
-    rotateHead(x, isRotated ? table : null, y, o, D, position, sign);
-  }
+  forEachHead({ B, T, parts, H, D, past }, (o, part, position) => {
+    rotateHead(x, part < rotatedParts ? table : null, y, o, D, position, sign);
+  });
 }
 
 /**
@@ -55,14 +53,13 @@ export function qkNorm(
 ): void {
   if (B * T * parts * H * D === 0) return;
   const past = table ? getPast("qkNorm", length, T, capacity) : 0;
-  for (let head = 0, o = 0; head < B * T * parts * H; head++, o += D) {
-    const isNormalized = Math.floor(head / H) % parts < normalizedParts;
-    const position = past + (Math.floor(head / (parts * H)) % T);
+  forEachHead({ B, T, parts, H, D, past }, (o, part, position) => {
+    const isNormalized = part < normalizedParts;
     rotateHead(x, isNormalized ? table : null, y, o, D, position, 1);
-    if (!isNormalized) continue;
+    if (!isNormalized) return;
     const rstd = 1 / Math.sqrt(dot(x, x, o, D) / D + eps);
     for (let i = o; i < o + D; i++) y[i] *= rstd;
-  }
+  });
 }
 
 /** With g = R^-1 dy: dx = rstd (g - x rstd^2 mean(g x)). dy, dx [B, T, parts, H, D] */
@@ -83,14 +80,27 @@ export function qkNormBackward(
 ): void {
   if (B * T * parts * H * D === 0) return;
   const past = table ? getPast("qkNormBackward", length, T, capacity) : 0;
-  for (let head = 0, o = 0; head < B * T * parts * H; head++, o += D) {
-    const isNormalized = Math.floor(head / H) % parts < normalizedParts;
-    const position = past + (Math.floor(head / (parts * H)) % T);
+  forEachHead({ B, T, parts, H, D, past }, (o, part, position) => {
+    const isNormalized = part < normalizedParts;
     rotateHead(dy, isNormalized ? table : null, dx, o, D, position, -1);
-    if (!isNormalized) continue;
+    if (!isNormalized) return;
     const rstd = 1 / Math.sqrt(dot(x, x, o, D) / D + eps);
     const factor = (rstd * rstd * dot(x, dx, o, D)) / D;
     for (let i = o; i < o + D; i++) dx[i] = rstd * (dx[i] - x[i] * factor);
+  });
+}
+
+/** The sizes of a tensor of heads [B, T, parts, H, D], and the position of the first token. */
+type Heads = Record<"B" | "T" | "parts" | "H" | "D" | "past", number>;
+
+/** Calls f for each head: with the index of its first element, its part and its position. */
+function forEachHead(
+  { B, T, parts, H, D, past }: Heads,
+  f: (o: number, part: number, position: number) => void,
+): void {
+  for (let head = 0; head < B * T * parts * H; head++) {
+    const part = Math.floor(head / H);
+    f(head * D, part % parts, past + (Math.floor(part / parts) % T));
   }
 }
 

@@ -5,12 +5,6 @@
 
 namespace tinybard::SIMD {
 
-static bool checkActivation(const char* kernel, int64_t activation) {
-  if (activation >= 0 && activation <= 4) return true;
-  kernelError("%s: activation is %lld, expected 0 to 4", kernel, (long long)activation);
-  return false;
-}
-
 /**
  * y = f(h), h = x w^T + b. x [M, K], w [N, K], b [N] or null, h [M, N] or null, y [M, N]. Bias and
  * activation are applied to each tile of y while it is in the cache.

@@ -2,6 +2,7 @@
 // kernels describe their products as a Gemm and call gemm().
 #pragma once
 
+#include "../activation.h"
 #include "format.h"
 #include "rows.h"
 
@@ -10,8 +11,6 @@ namespace tinybard::SIMD {
 constexpr int64_t K_BLOCK = 384;                 // of k per tile: 48 KB of a panel with 16 lanes
 constexpr int64_t LONG_K = SUM_LENGTH * K_BLOCK; // of k whose blocks are added in f32
 constexpr int64_t GEMV_BLOCK = 4 * SUM_BLOCK;    // of k of a dot product, in up to four sums
-
-enum class Activation { none, relu, gelu, geluTanh, relu2 }; // numbered as in the kernel interface
 
 /** c = f(init + a b), with f the activation. */
 struct Gemm {

@@ -198,9 +198,7 @@ void linearQuantized(const f32* x, const i32* w, const f32* scale, const f32* b,
                      int64_t N, int64_t K, int64_t groups, int64_t bits, int64_t activation) {
   const QuantizedMatrix q = {w, scale, K, groups, bits};
   if (!checkQuantized("linearQuantized", K, groups, bits)) return;
-  if (activation < 0 || activation > 4)
-    return kernelError("linearQuantized: activation is %lld, expected 0 to 4",
-                       (long long)activation);
+  if (!checkActivation("linearQuantized", activation)) return;
   if (M * N == 0) return;
   if (M <= 4) {
     if (bits == 8) gemvQuantized<8>(q, x, b, y, M, N);

@@ -2,11 +2,10 @@
 // and the fused linear cross-entropy describe their products as a Gemm and call gemm().
 #pragma once
 
+#include "../activation.h"
 #include "device.cuh"
 
 namespace tinybard::cuda {
-
-enum class Activation { none, relu, gelu, geluTanh, relu2 }; // numbered as in the kernel interface
 
 /**
  * A batched matrix multiplication with an epilogue. For each matrix of the batch, one of

@@ -128,9 +128,7 @@ template <class F>
 void linearQuantized(const F* x, const i32* w, const f32* scale, const F* b, F* y, int64_t M,
                      int64_t N, int64_t K, int64_t groups, int64_t bits, int64_t activation) {
   if (!checkQuantized("linearQuantized", K, groups, bits)) return;
-  if (activation < 0 || activation > 4)
-    return kernelError("linearQuantized: activation is %lld, expected 0 to 4",
-                       (long long)activation);
+  if (!checkActivation("linearQuantized", activation)) return;
   if (M * N == 0) return;
   Gemm<F> problem = {};
   problem.a = x;

@@ -109,8 +109,7 @@ void matmul(const F* a, const F* b, F* c, int64_t batch, int64_t M, int64_t N, i
 template <class F>
 void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N, int64_t K,
             int64_t activation) {
-  if (activation < 0 || activation > 4)
-    return kernelError("linear: activation is %lld, expected 0 to 4", (long long)activation);
+  if (!checkActivation("linear", activation)) return;
   Gemm<F> p{};
   p.a = x;
   p.b = w;
@@ -137,9 +136,7 @@ void linear(const F* x, const F* w, const F* b, F* h, F* y, int64_t M, int64_t N
 template <class F>
 void linearBackward(const F* x, const F* w, const F* h, const F* dy, F* dx, f32* dw, f32* db,
                     int64_t M, int64_t N, int64_t K, int64_t activation) {
-  if (activation < 0 || activation > 4)
-    return kernelError("linearBackward: activation is %lld, expected 0 to 4",
-                       (long long)activation);
+  if (!checkActivation("linearBackward", activation)) return;
   if (dx) {
     Gemm<F> p{};
     p.a = dy;

@@ -26,6 +26,12 @@ const prefix = join(dirname(process.execPath), "..");
 const nodeModules = fileURLToPath(new URL("../../node_modules", import.meta.url));
 const nowhere = join(folder, "nowhere");
 
+// npm passes its configuration to scripts, and node-gyp reads it: where the headers of Node are, for
+// example. These tests set their own.
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^npm_config_|_proxy$/i.test(name)),
+);
+
 /** C++ source of an addon that exports the value of the expression `answer`. */
 const source = (answer: string) => `
 #include <node_api.h>
@@ -72,8 +78,7 @@ function project(name: string, code = source("42")) {
         encoding: "utf8",
         cwd: folder, // the script does not depend on the working directory
         env: {
-          ...process.env,
-          npm_config_node_gyp: undefined,
+          ...environment,
           NODE_PATH: nodeModules, // where the script finds node-gyp
           TINYBARD_NATIVE: undefined,
           ...env,

@@ -99,7 +99,7 @@ test("manifests", () => {
     [{ tokenizerSha256: "x" }, /tokenizerSha256 is "x", expected a SHA-256/],
     [{ dtype: "int8" }, /dtype is "int8", expected uint16 or uint32/],
     [{ separator: 9 }, /separator is 9, expected a token below vocabSize, or null/],
-    [{ separator: undefined }, /separator is undefined/],
+    [{ separator: undefined }, /separator is missing, expected a token/],
     [{ shards: {} }, /shards is .*, expected a list/],
     [{ shards: [1] }, /shards\[0\] is not an object/],
     [{ shards: [shard, shard] }, /shards\[1\]\.file is "a\.bin" for the second time/],

@@ -19,17 +19,16 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, run } from "./compile.mjs";
-import { defaultModules, moduleFiles } from "./wasm.mjs";
+import { modules, readArguments } from "./wasm.mjs";
 
-const requested = process.argv.slice(2);
-const names = requested.length > 0 ? requested : defaultModules;
+const names = readArguments(process.argv.slice(2));
 // the real path, because on macOS tmpdir() is a link, and wasm.mjs compares its path with its URL
 const copy = realpathSync(mkdtempSync(join(tmpdir(), "tinybard-wasm-")));
 let compared = 0;
 
 /** Compares a module with its second build. */
 function compare(folder, name) {
-  const file = moduleFiles[name];
+  const { file } = modules[name];
   const path = join(root, folder, file);
   if (!existsSync(path)) return;
   const hash = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");

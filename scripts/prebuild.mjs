@@ -21,7 +21,8 @@ const mingw = "x86_64-w64-mingw32";
 /** The newest versions of symbols that the libraries on the oldest systems have. */
 const newestSymbols = { GLIBC: "2.28", GLIBCXX: "3.4.25", CXXABI: "1.3.11", GCC: "8.0" };
 
-const targets = {
+/** The platforms whose addons are compiled on Linux. */
+export const targets = {
   "linux-x64": {
     arch: "x64",
     cxx: "g++",

@@ -17,12 +17,11 @@ const path = require("node:path");
 const root = path.join(__dirname, "..");
 const inRoot = (...parts) => path.join(root, ...parts);
 const compiler = inRoot("node_modules", "typescript", "bin", "tsc");
-const platforms = ["linux-x64", "linux-arm64", "win32-x64"];
 const optionalPlatforms = ["darwin-x64", "darwin-arm64"]; // cannot be cross-compiled
 
 main(process.argv[2]);
 
-function main(flag) {
+async function main(flag) {
   if (![undefined, "--pack", "--publish"].includes(flag)) {
     return fail(`unknown argument ${flag}, expected --pack, --publish or nothing`);
   }
@@ -41,21 +40,26 @@ function main(flag) {
     else console.error(`tinybard: ${message}`);
   }
   if (!packs) return;
-  buildModules();
-  buildAddons(flag === "--publish");
+  await buildModules();
+  await buildAddons(flag === "--publish");
   if (flag === "--publish" && !process.exitCode) run(process.execPath, ["scripts/check-wasm.mjs"]);
 }
 
 /** Builds the WebAssembly modules, unless they are those of the sources, into the package. */
-function buildModules() {
-  run(process.execPath, ["scripts/wasm.mjs"]);
+async function buildModules() {
+  const { modules, packagedModules } = await import("./wasm.mjs");
+  run(process.execPath, ["scripts/wasm.mjs", ...packagedModules]);
   fs.mkdirSync(inRoot("prebuilds", "wasm"), { recursive: true });
-  for (const name of ["kernels.wasm", "kernels-relaxed.wasm"])
-    fs.copyFileSync(inRoot("build-wasm", name), inRoot("prebuilds", "wasm", name));
+  for (const name of packagedModules) {
+    const { file } = modules[name];
+    fs.copyFileSync(inRoot("build-wasm", file), inRoot("prebuilds", "wasm", file));
+  }
 }
 
 /** Builds the addons, and reports those that the package lacks. */
-function buildAddons(isPublished) {
+async function buildAddons(isPublished) {
+  const { targets } = await import("./prebuild.mjs");
+  const platforms = Object.keys(targets);
   run(process.execPath, ["scripts/prebuild.mjs"]);
   const isMissing = (name) => !fs.existsSync(inRoot("prebuilds", name, "cpu.node"));
   const missing = [...platforms, ...optionalPlatforms].filter(isMissing);

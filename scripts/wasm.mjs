@@ -24,14 +24,18 @@ const folder = join(root, "build-wasm");
 if (process.versions.node.startsWith("20.")) setFlagsFromString("--experimental-wasm-relaxed-simd");
 
 /**
- * The modules. Multiply-adds that round once (relaxed) are not in every browser; neither are 64-bit
- * addresses, for more than 4 GiB of memory, which take longer because each access is checked.
+ * The modules, by the names that the command line takes. Multiply-adds that round once (relaxed)
+ * are not in every browser; neither are 64-bit addresses, for more than 4 GiB of memory, which take
+ * longer because each access is checked.
  */
 export const modules = {
-  "kernels.wasm": { bits: 32, flags: [] },
-  "kernels-relaxed.wasm": { bits: 32, flags: ["-mrelaxed-simd"] },
-  "kernels-relaxed64.wasm": { bits: 64, flags: ["-mrelaxed-simd"] },
+  plain: { file: "kernels.wasm", bits: 32, flags: [] },
+  relaxed: { file: "kernels-relaxed.wasm", bits: 32, flags: ["-mrelaxed-simd"] },
+  relaxed64: { file: "kernels-relaxed64.wasm", bits: 64, flags: ["-mrelaxed-simd"] },
 };
+
+/** The modules that the package contains. */
+export const packagedModules = ["plain", "relaxed"];
 
 /** The most memory: what 32-bit addresses reach, and what V8 allows with 64. */
 const maxMemory = { 32: 4 * 2 ** 30, 64: 16 * 2 ** 30 };
@@ -124,23 +128,24 @@ async function compile(name, sources) {
     if (bytes) output += new TextDecoder().decode(bytes);
   };
   const options = { stdout: collect, stderr: collect, fetchProgress() {} };
-  const { bits } = modules[name];
+  const { file, bits, flags } = modules[name];
   const target = `--target=wasm${bits}-unknown-unknown`;
-  const flags = [target, ...compileFlags, ...modules[name].flags];
+  const allFlags = [target, ...compileFlags, ...flags];
   const tree = makeTree(sources);
   const objects = {};
   try {
     await runClang(null, {}, options); // loads the compiler: without this, it prints its progress
     for (const unit of listUnits(sources)) {
       const object = unit.replaceAll("/", "_").replace(/cpp$/, "o");
-      const result = await runClang(["clang++", ...flags, "-c", unit, "-o", object], tree, options);
+      const args = ["clang++", ...allFlags, "-c", unit, "-o", object];
+      const result = await runClang(args, tree, options);
       objects[object] = result[object];
     }
     const limit = `-Wl,--max-memory=${maxMemory[bits]}`;
-    const args = [target, ...linkFlags, limit, ...Object.keys(objects), "-o", name];
+    const args = [target, ...linkFlags, limit, ...Object.keys(objects), "-o", file];
     const result = await runClang(["clang++", ...args], objects, options);
-    checkImports(result[name]);
-    return result[name];
+    checkImports(result[file]);
+    return result[file];
   } catch (error) {
     throw new Error(`${error.message}\n${output}`);
   } finally {
@@ -164,7 +169,7 @@ function checkImports(bytes) {
 export async function buildModule(name) {
   const sources = readSources();
   const hash = hashInputs(name, sources);
-  const file = join(folder, name);
+  const file = join(folder, modules[name].file);
   const hashFile = `${file}.sources`;
   const isCurrent = existsSync(hashFile) && readFileSync(hashFile, "utf8") === hash;
   if (isCurrent && existsSync(file)) return false;
@@ -177,28 +182,21 @@ export async function buildModule(name) {
   return true;
 }
 
-/** The files of the modules, by the names that the command line takes. */
-export const moduleFiles = {
-  plain: "kernels.wasm",
-  relaxed: "kernels-relaxed.wasm",
-  relaxed64: "kernels-relaxed64.wasm",
-};
-export const defaultModules = ["plain", "relaxed"];
-
-/** Returns the files of the modules that the command line names, by default all for 32 bits. */
-function readArguments(args) {
-  const unknown = args.find((arg) => !Object.hasOwn(moduleFiles, arg));
+/** Returns the modules that the command line names, by default those of the package. */
+export function readArguments(args) {
+  const unknown = args.find((arg) => !Object.hasOwn(modules, arg));
   if (unknown !== undefined)
     throw new Error(`unknown module ${unknown}, expected plain, relaxed or relaxed64`);
-  return (args.length > 0 ? args : defaultModules).map((arg) => moduleFiles[arg]);
+  return args.length > 0 ? args : packagedModules;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   for (const name of readArguments(process.argv.slice(2))) {
     const start = performance.now();
     const isNew = await buildModule(name);
-    const bytes = readFileSync(join(folder, name)).length;
+    const { file } = modules[name];
+    const bytes = readFileSync(join(folder, file)).length;
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    console.log(`build-wasm/${name}: ${bytes} bytes${isNew ? `, built in ${seconds} s` : ""}`);
+    console.log(`build-wasm/${file}: ${bytes} bytes${isNew ? `, built in ${seconds} s` : ""}`);
   }
 }

@@ -24,11 +24,12 @@ const logName = isDependency ? logFile : "build/install.log";
 const retry = isDependency ? `node "${__filename}" --require` : "npm run build:native";
 const builtAddon = "build/Release/cpu.node";
 const prebuiltAddon = `prebuilds/${process.platform}-${process.arch}/cpu.node`;
+const moduleWithSpeed = "the WebAssembly module, which is 1.4 to 2 times slower.";
 let log; // file descriptor of the log, opened before the first command runs
 
 main(process.argv.slice(2));
 
-function main(args) {
+async function main(args) {
   const unknown = args.find((arg) => arg !== "--require");
   if (unknown !== undefined) {
     return fail(`unknown argument ${JSON.stringify(unknown)}, expected --require or nothing`);
@@ -51,7 +52,7 @@ function main(args) {
     // npm prepares a dependency from a git repository in a temporary clone, packs it, and installs
     // the package, where this script runs again. An addon in the clone would be thrown away.
     if (process.env._PACOTE_NO_PREPARE_ && !isExplicit) return prepareForPacking();
-    if (isDependency && !isExplicit && hasPrebuiltAddon()) return;
+    if (isDependency && !isExplicit && (await hasPrebuiltAddon())) return;
     build(findTools());
     problem = "was built but does not load";
     const error = findLoadError(builtAddon);
@@ -70,8 +71,10 @@ function main(args) {
 }
 
 /** Returns true if the package contains an addon that works on this machine. */
-function hasPrebuiltAddon() {
-  return fs.existsSync(path.join(root, prebuiltAddon)) && !findLoadError(prebuiltAddon);
+async function hasPrebuiltAddon() {
+  if (!fs.existsSync(path.join(root, prebuiltAddon))) return false;
+  const { usesMusl } = await import("../dist/backend/platform/files.js");
+  return !usesMusl() && !findLoadError(prebuiltAddon);
 }
 
 /** In the temporary clone of a git dependency: adds the WebAssembly module where it is needed. */
@@ -91,7 +94,7 @@ function prepareForPacking() {
 function findSubstitute() {
   if (isDependency || log === undefined) return describeSubstitute();
   const problem = buildModule();
-  if (problem === null) return "built the WebAssembly module, which is about half as fast.";
+  if (problem === null) return `built ${moduleWithSpeed}`;
   return `the WebAssembly module was not built either (${problem}); ${describeSubstitute()}`;
 }
 
@@ -101,8 +104,8 @@ function describeSubstitute() {
     fs.existsSync(path.join(root, folder, "kernels-relaxed.wasm")),
   );
   return hasModule
-    ? "tinybard uses the WebAssembly module, which is about half as fast."
-    : "tinybard uses the TypeScript backend, which is about 40 times slower.";
+    ? `tinybard uses ${moduleWithSpeed}`
+    : "tinybard uses the TypeScript backend, which is 15 to 45 times slower.";
 }
 
 /** Builds the WebAssembly module for all versions of Node. Returns null, or the problem. */
@@ -127,6 +130,9 @@ function fail(message, code = 1) {
 function findTools() {
   const { env, platform } = process;
   if (platform === "win32") return {}; // node-gyp finds Visual Studio
+  // Without Apple's tools, /usr/bin has stand-ins for them, which open a window when they are run.
+  if (platform === "darwin" && !run("xcode-select", ["-p"]).ok)
+    throw new Error("no compiler tools: xcode-select --install installs them");
   const pythons = [
     env.NODE_GYP_FORCE_PYTHON,
     env.npm_config_python,
@@ -154,7 +160,6 @@ function findTools() {
     missing.push(`no C++ compiler: ${fix}`);
   }
   if (missing.length === 0) return { CXX: cxx }; // make's default is g++, even if it is missing
-  if (platform === "darwin") missing.push("xcode-select --install installs these tools");
   throw new Error(missing.join("; "));
 }
 

@@ -11,6 +11,8 @@ export class ZipError extends Error {
 const LOCAL_HEADER = 0x04034b50;
 const CENTRAL_HEADER = 0x02014b50;
 const END_RECORD = 0x06054b50;
+const END_RECORD_BYTES = 22; // without the comment
+const MAX_COMMENT_BYTES = 2 ** 16 - 1;
 const UTF8_NAMES = 0x0800;
 /** The largest total size of the files of an archive that is read. */
 const MAX_BYTES = 2 ** 30;
@@ -107,9 +109,10 @@ async function readEntries(archive: Uint8Array<ArrayBuffer>): Promise<RunFiles> 
   return files;
 }
 
-/** Returns the position of the record at the end, before which there may be a comment. */
+/** Returns the position of the record at the end, which contains a comment. */
 function findEndRecord(view: DataView): number {
-  for (let i = view.byteLength - 22; i >= Math.max(0, view.byteLength - 2 ** 16); i--)
+  const last = view.byteLength - END_RECORD_BYTES;
+  for (let i = last; i >= Math.max(0, last - MAX_COMMENT_BYTES); i--)
     if (view.getUint32(i, true) === END_RECORD) return i;
   throw new ZipError("zip: not a zip archive");
 }

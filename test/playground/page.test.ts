@@ -164,6 +164,16 @@ inBrowser("playground/page", (test, open) => {
       buffer: archive.subarray(0, 5000),
     });
     await page.locator(".files .message.error").getByText("zip").waitFor();
+    await page.evaluate(() => {
+      type Fail = (error: Error) => void;
+      const file = (_: unknown, fail: Fail) => fail(new Error("it was removed"));
+      const entry = { isFile: true, name: "gone.txt", file };
+      const dataTransfer = { items: [{ webkitGetAsEntry: () => entry }], getData: () => "" };
+      document.body.dispatchEvent(
+        Object.assign(new Event("drop", { bubbles: true, cancelable: true }), { dataTransfer }),
+      );
+    });
+    await page.getByText("cannot read gone.txt: it was removed").waitFor();
     assert.equal(errors, []);
   });
 

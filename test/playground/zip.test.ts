@@ -40,6 +40,14 @@ test("files are the same after a round trip, and equal files make equal archives
   assert.equal(await readZip(writeZip(new Map())), new Map());
 });
 
+test("the archive may end with a comment, up to the longest one", async () => {
+  for (const length of [1, 65_514, 65_515, 65_535]) {
+    const archive = new Uint8Array([...writeZip(files), ...new Uint8Array(length).fill(32)]);
+    new DataView(archive.buffer).setUint16(archive.length - length - 2, length, true);
+    assert.equal(await readZip(archive), files, `${length} bytes`);
+  }
+});
+
 test("compressed files are read, and a size that is not theirs is an error", async () => {
   const content = encoder.encode("to be, or not to be ".repeat(100));
   assert.equal(await readZip(compress("a.txt", content)), new Map([["a.txt", content]]));

@@ -6,6 +6,8 @@ export interface DropActions {
   /** Receives a file, or text that was dragged from elsewhere. */
   openText(text: File | string): Promise<void> | void;
   openRun(files: Iterable<File>): Promise<void>;
+  /** Reports that a file could not be read. */
+  fail(error: Error): void;
 }
 
 /** The largest number of files of a dropped folder. */
@@ -19,24 +21,28 @@ export function listenToDrops(actions: DropActions): void {
     mark(true);
   });
   document.addEventListener("dragleave", ({ relatedTarget }) => mark(relatedTarget !== null));
-  document.addEventListener("drop", async (event) => {
+  document.addEventListener("drop", (event) => {
     if (isForField(event)) return;
     event.preventDefault();
     mark(false);
-    // the entries must be taken now: afterwards the list is empty
-    const items = [...(event.dataTransfer?.items ?? [])];
-    const text = event.dataTransfer?.getData("text/plain");
-    const entries = items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-    const files: File[] = [];
-    for (const entry of entries) await collect(entry, files);
-    const [first] = files;
-    if (!first) {
-      if (text) await actions.openText(text);
-      return;
-    }
-    const isRun = files.length > 1 || isRunFile(first);
-    await (isRun ? actions.openRun(files) : actions.openText(first));
+    open(event.dataTransfer, actions).catch(actions.fail);
   });
+}
+
+/** Opens what was dropped. It is called by the event: afterwards the list of items is empty. */
+async function open(dropped: DataTransfer | null, actions: DropActions): Promise<void> {
+  const items = [...(dropped?.items ?? [])];
+  const text = dropped?.getData("text/plain");
+  const entries = items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  const files: File[] = [];
+  for (const entry of entries) await collect(entry, files);
+  const [first] = files;
+  if (!first) {
+    if (text) await actions.openText(text);
+    return;
+  }
+  const isRun = files.length > 1 || isRunFile(first);
+  await (isRun ? actions.openRun(files) : actions.openText(first));
 }
 
 /** Returns true for text over a field, which the browser itself inserts. */
@@ -50,7 +56,9 @@ async function collect(entry: FileSystemEntry, files: File[], folder = ""): Prom
   if (files.length >= MAX_FILES) return;
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => {
-      (entry as FileSystemFileEntry).file(resolve, reject);
+      const fail = ({ message }: Error) =>
+        reject(new Error(`cannot read ${entry.name}: ${message}`));
+      (entry as FileSystemFileEntry).file(resolve, fail);
     });
     files.push(folder ? new File([file], `${folder}/${file.name}`) : file);
     return;

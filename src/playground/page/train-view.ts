@@ -65,8 +65,8 @@ export class TrainView {
     listenToDrops({
       openText: (text) =>
         typeof text === "string" ? this.#texts.openText(text) : this.#texts.open(text),
-      openRun: (files) =>
-        this.openFiles(files).catch((error) => this.#files.show(error.message, true)),
+      openRun: (files) => this.openFiles(files),
+      fail: (error) => this.#files.show(error.message, true),
     });
   }
 

@@ -102,11 +102,16 @@ async function collectOptions(
   const defaults = chooseDefaults(selected.name);
   const chosen = override<ConfigFlags>(defaults, options);
   const { maxIters, maxSeconds } = chosen;
-  const steps = maxIters === undefined ? "" : ` for ${maxIters} iterations`;
-  const length = maxSeconds === undefined ? steps : ` for ${maxSeconds} seconds`;
+  const steps = maxIters === undefined ? "" : ` for ${formatCount(maxIters, "iteration")}`;
+  const length = maxSeconds === undefined ? steps : ` for ${formatCount(maxSeconds, "second")}`;
   const why = `the default on ${selected}; choose one with --preset`;
   print(`preset: ${defaults.preset}${length} (${why})`);
   return chosen;
+}
+
+/** Formats `1 iteration`, `2 iterations`. */
+function formatCount(count: number, unit: string): string {
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }
 
 /** Formats `device: ts (no C++ addon: REASON)`, with the reasons why faster devices are missing. */

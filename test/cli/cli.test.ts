@@ -52,6 +52,18 @@ test("help works without the device and for an unknown preset", () => {
   }
 });
 
+test("without a preset: a line names the one that is used, and how long it trains", () => {
+  for (const [option, count, length] of [
+    ["--max-iters", "1", "1 iteration"],
+    ["--max-iters", "2", "2 iterations"],
+    ["--max-seconds", "1", "1 second"],
+  ]) {
+    const missing = join(folder, "missing.txt");
+    const { out } = run("train", "--device", "ts", "--data", missing, option, count);
+    assert.match(out, `preset: lecture-0.2m for ${length} (`);
+  }
+});
+
 test("a run that another process trains is not resumed; before its first checkpoint this succeeds", () => {
   const out = join(folder, "busy");
   assert.is(run("train", ...small, "--max-iters", "1", "--out", out).code, 0);

@@ -1,13 +1,13 @@
 // Loads the training text: a file, Tiny Shakespeare (downloaded once), or Moby-Dick, which a clone
 // of the repository installs as a development dependency.
 
-import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { cacheFile } from "../cache.ts";
 import { renameFile } from "../files/durable.ts";
 import { createFolder } from "../files/folder.ts";
+import { sha256 } from "../files/sha256.ts";
 import { decodeText, MAX_TEXT_BYTES, readBytes } from "../files/text.ts";
 import { findNearest } from "../options.ts";
 
@@ -136,8 +136,4 @@ function mobyDickFile(): string | null {
 
 function cachedShakespeare(): string {
   return cacheFile("tinyshakespeare.txt");
-}
-
-function sha256(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
 }

@@ -8,10 +8,10 @@ import { UsageError } from "../errors.ts";
 import { replaceFile, writeJSON } from "../files/durable.ts";
 import { partialName, writeFolder } from "../files/output.ts";
 import { encodeSafetensors, readTensorInfo } from "../files/safetensors.ts";
+import { sha256, sha256OfFiles } from "../files/sha256.ts";
 import { GPT } from "../gpt/model.ts";
 import { quantize } from "../gpt/quantize.ts";
 import type { Bits } from "../ops/quantized.ts";
-import { sha256, weightsSha256 } from "./checksums.ts";
 import type { CheckpointName } from "./choose.ts";
 import { writeConfig } from "./config-file.ts";
 import { checkOutside } from "./folder.ts";
@@ -42,7 +42,7 @@ export function quantizeRun(run: string, options: QuantizeOptions): void {
   }
   if (reuse && isQuantizedRun(out, bits)) {
     const file = join(out, "best", "model.safetensors");
-    if (sha256(encodeQuantized(run, options).weights) === weightsSha256([file])) return;
+    if (sha256(encodeQuantized(run, options).weights) === sha256OfFiles([file])) return;
   }
   throw new UsageError(`out: ${out} holds a run already; choose another folder`);
 }

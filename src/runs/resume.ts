@@ -8,6 +8,7 @@ import { type Corpus, loadCorpus } from "../data/corpus.ts";
 import { defined, UsageError } from "../errors.ts";
 import { FileError } from "../files/file-error.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
+import { sha256 } from "../files/sha256.ts";
 import { loadTokenizer } from "../tokenizers/io.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { makePlan, StepPlan } from "../train/step-plan.ts";
@@ -19,7 +20,6 @@ import {
   type RunState,
   recover,
 } from "./checkpoint.ts";
-import { sha256 } from "./checksums.ts";
 import { checkpointNames } from "./choose.ts";
 import { writeConfig } from "./config-file.ts";
 import { hasStarted, lockRunFolder, type RunFolder } from "./folder.ts";

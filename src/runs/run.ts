@@ -8,9 +8,11 @@ import { checkLengths, splitTokens } from "../data/batches.ts";
 import { loadCorpus } from "../data/corpus.ts";
 import { UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
+import { sha256, sha256OfFiles } from "../files/sha256.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import type { AnyOptimizer, EMA } from "../optim/index.ts";
 import { loadGPT2Tokenizer } from "../tokenizers/bpe/gpt2.ts";
+import { tokenizerSha256 } from "../tokenizers/io.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { resolveConfig, type TrainConfig } from "../train/config.ts";
 import {
@@ -22,7 +24,6 @@ import {
 import { makePlan, type StepPlan } from "../train/step-plan.ts";
 import { buildEMA, buildModel, buildOptimizer, buildTokenizer } from "./build.ts";
 import type { RunState } from "./checkpoint.ts";
-import { sha256, tokenizerSha256, weightsSha256 } from "./checksums.ts";
 import { writeConfig } from "./config-file.ts";
 import { createNumberedFolder, createRunFolder, type RunFolder } from "./folder.ts";
 import { loadPretrained } from "./load.ts";
@@ -101,7 +102,7 @@ export function assembleRun(
   const ema = buildEMA(config, model);
   const plan = makePlan(config);
   const state = initialState(sha256(text), tokenizerSha256(tokenizer));
-  if (pretrained && config.loraRank) state.baseSha256 = weightsSha256(pretrained.files);
+  if (pretrained && config.loraRank) state.baseSha256 = sha256OfFiles(pretrained.files);
   const out = folder.path;
   const inputs = { corpus: name, text, tokens, tokenizer };
   return { out, folder, config, ...inputs, device, model, optimizer, ema, plan, state };

@@ -5,6 +5,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createFolder } from "../files/folder.ts";
 import { MAX_TABLE_BYTES, readJSON } from "../files/json.ts";
+import { sha256 } from "../files/sha256.ts";
 import { FileError, readText } from "../files/text.ts";
 import { BPETokenizer } from "./bpe/bpe.ts";
 import { fromVocabAndMerges, toVocabAndMerges } from "./bpe/huggingface.ts";
@@ -18,6 +19,11 @@ export function loadTokenizer(file: string): Tokenizer {
     if (tokenizer.vocabSize === 0) throw new TokenizerError("the vocabulary has no tokens");
     return tokenizer;
   });
+}
+
+/** Returns the SHA-256 of a tokenizer's JSON. */
+export function tokenizerSha256(tokenizer: Tokenizer): string {
+  return sha256(JSON.stringify(tokenizer));
 }
 
 /**

@@ -20,7 +20,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { device } from "#src/backend/devices.js";
 import { loadCorpus } from "#src/data/corpus.js";
-import { weightsSha256 } from "#src/runs/checksums.js";
+import { sha256OfFiles } from "#src/files/sha256.js";
 import { importGPT2 } from "#src/runs/import.js";
 import { loadRun } from "#src/runs/load.js";
 import { resumeRun } from "#src/runs/resume.js";
@@ -56,7 +56,7 @@ function copyWith(source: string, change: Partial<TrainConfig>): string {
 
 test("a run that is its own base model, directly or through others", () => {
   // the checksum of the base model is right: all these runs have the same weights
-  const baseSha256 = weightsSha256([join(adapted, "last", "model.safetensors")]);
+  const baseSha256 = sha256OfFiles([join(adapted, "last", "model.safetensors")]);
   const claim = (run: string) => {
     const file = join(run, "last", "state.json");
     const state = JSON.parse(readFileSync(file, "utf8"));
@@ -154,7 +154,7 @@ test("files of more than 2 GiB are hashed", () => {
   const zeros = new Uint8Array(2 ** 20);
   for (let left = size - 1; left > 0; left -= zeros.length)
     hash.update(zeros.subarray(0, Math.min(left, zeros.length)));
-  assert.is(weightsSha256([file]), hash.digest("hex"));
+  assert.is(sha256OfFiles([file]), hash.digest("hex"));
 });
 
 test("a tensor that is longer than an array is refused in words", () => {

@@ -35,6 +35,12 @@ export const arbitraryText = fc.oneof(
   fc.string({ unit: fc.constantFrom(...new Set(unusualTexts.join("")), "\ud83d", "\ude00") }),
 );
 
+/** Generates texts of letters, numbers, marks and white space of 1 to 4 bytes, and contractions. */
+export const mixedCharacters = fc.string({
+  unit: fc.constantFrom(..."aelmrstvé漢𝒳1½𝟘  \n\u00a0\u3000''!—😀"),
+  maxLength: 30,
+});
+
 /** Replaces each lone surrogate with U+FFFD, like String.prototype.toWellFormed() of Node 20. */
 export function toWellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, "\ufffd");

@@ -5,17 +5,50 @@ import fc from "fast-check";
 import { BPETokenizer, loadCorpus, tokenizerFromJSON } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { byteAlphabet, encodeUtf8 } from "#src/tokenizers/bpe/alphabet.js";
 import { MergeTable } from "#src/tokenizers/bpe/encode.js";
-import { byteAlphabet, encodeUtf8, preTokenize } from "#src/tokenizers/bpe/pretokenize.js";
+import { forEachWord } from "#src/tokenizers/bpe/pretokenize.js";
 import { learnMerges } from "#src/tokenizers/bpe/train.js";
+import { WordCounts } from "#src/tokenizers/bpe/word-counts.js";
 import { decodeStream, defaultPrompt } from "#src/tokenizers/tokenizer.js";
 import { hasMessage } from "../support/harness.js";
-import { arbitraryText, toWellFormed, unusualTexts } from "../support/unusual-texts.ts";
+import {
+  arbitraryText,
+  mixedCharacters,
+  toWellFormed,
+  unusualTexts,
+} from "../support/unusual-texts.ts";
 
 const test = suite("tokenizers/bpe");
 const END = "<|endoftext|>";
 const toByteId = (byte: string) => byteAlphabet.indexOf(byte);
 const toByteIds = (word: string) => Array.from(encodeUtf8(word), toByteId);
+
+/** GPT-2's pattern, with Unicode's white space instead of JavaScript's. */
+const space = "\\p{White_Space}";
+const wordPattern = new RegExp(
+  "'(?:s|t|re|ve|m|ll|d)| ?\\p{L}+| ?\\p{N}+" +
+    `| ?[^${space}\\p{L}\\p{N}]+|${space}+(?!\\P{White_Space})|${space}+`,
+  "gu",
+);
+
+/** Returns the words of a text. */
+function preTokenize(text: string): string[] {
+  const words: string[] = [];
+  forEachWord("test", text, (bytes, begin, end) => {
+    words.push(Buffer.from(bytes.subarray(begin, end)).toString());
+  });
+  return words;
+}
+
+function toWordCounts(words: ReadonlyMap<string, number>): WordCounts {
+  const counts = new WordCounts();
+  for (const [word, count] of words) {
+    const bytes = Buffer.from(word);
+    counts.add(bytes, 0, bytes.length, count);
+  }
+  return counts;
+}
 
 type Pair = [left: number, right: number];
 
@@ -92,7 +125,7 @@ const wordCounts = fc
 test("property: training equals recounting all pairs for each merge", () => {
   fc.assert(
     fc.property(wordCounts, fc.integer({ min: 0, max: 30 }), (words, maxMerges) => {
-      const { tokens, merges } = learnMerges(words, maxMerges);
+      const { tokens, merges } = learnMerges(toWordCounts(words), maxMerges);
       assert.equal(merges, learnNaively(words, maxMerges));
       for (const [i, [left, right]] of merges.entries())
         assert.is(tokens[byteAlphabet.length + i], tokens[left] + tokens[right]);
@@ -103,7 +136,7 @@ test("property: training equals recounting all pairs for each merge", () => {
 test("property: encoding with a queue equals searching the word for each merge", () => {
   fc.assert(
     fc.property(wordCounts, word, (words, other) => {
-      const { merges } = learnMerges(words, 30);
+      const { merges } = learnMerges(toWordCounts(words), 30);
       const table = new MergeTable();
       for (const [i, [left, right]] of merges.entries())
         table.add(left, right, byteAlphabet.length + i);
@@ -126,7 +159,39 @@ test("pre-tokenization separates words, numbers, punctuation and white space", (
     ["a\u2028 b", ["a", "\u2028", " b"]],
     ["e\u0301", ["e", "\u0301"]],
   ];
-  for (const [text, words] of cases) assert.equal([...preTokenize(text)], words, text);
+  for (const [text, words] of cases) assert.equal(preTokenize(text), words, text);
+});
+
+test("property: the words are the matches of GPT-2's pattern, also in texts of several buffers", () => {
+  const agrees = (text: string) =>
+    assert.equal(preTokenize(text), toWellFormed(text).match(wordPattern) ?? [], text.slice(-99));
+  for (const text of unusualTexts) agrees(text);
+  fc.assert(fc.property(arbitraryText, agrees));
+  fc.assert(fc.property(mixedCharacters, agrees), { numRuns: 1000 });
+  // the words at the end of the buffer of 2^16 bytes
+  const length = fc.integer({ min: 2 ** 16 - 40, max: 2 ** 16 + 10 });
+  const long = fc.tuple(
+    mixedCharacters,
+    length,
+    fc.constantFrom("a", "a ", " ", "'re", "漢", "😀"),
+  );
+  fc.assert(
+    fc.property(long, ([text, length, filler]) => {
+      const bytes = Buffer.byteLength(filler);
+      agrees(filler.repeat(Math.floor(length / bytes)) + text + filler.repeat(3));
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test("every character has the kind of the pattern", () => {
+  for (let plane = 0; plane <= 0x10; plane++) {
+    // each character is a word of its own, or part of one of the words beside it
+    let text = "";
+    for (let code = plane << 16; code < (plane + 1) << 16; code++)
+      text += `a${String.fromCodePoint(code)}1`;
+    assert.ok(preTokenize(text).join("|") === toWellFormed(text).match(wordPattern)?.join("|"));
+  }
 });
 
 const learned = BPETokenizer.train("the cat — café 😀😀 said: “thé” ".repeat(3), {
@@ -141,7 +206,7 @@ test("property: every text survives a round trip; a lone surrogate becomes U+FFF
     const decoder = learned.decoder();
     const parts = ids.map((id) => decoder.write(id));
     assert.is(parts.join("") + decoder.end(), toWellFormed(text));
-    assert.is([...preTokenize(text)].join(""), text);
+    assert.is(preTokenize(text).join(""), toWellFormed(text));
   };
   for (const text of unusualTexts) checkRoundTrip(text);
   fc.assert(fc.property(arbitraryText, checkRoundTrip));

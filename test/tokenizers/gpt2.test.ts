@@ -9,10 +9,16 @@ import { type BPETokenizer, loadBPE, loadGPT2Tokenizer, saveBPE, TokenizerError 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { splitTokens } from "#src/data/batches.js";
+import { byteAlphabet } from "#src/tokenizers/bpe/alphabet.js";
 import { fromTiktoken } from "#src/tokenizers/bpe/gpt2.js";
-import { byteAlphabet } from "#src/tokenizers/bpe/pretokenize.js";
+import { findCut } from "#src/tokenizers/bpe/pretokenize.js";
 import { loadShakespeare } from "../support/harness.ts";
-import { arbitraryText, toWellFormed, unusualTexts } from "../support/unusual-texts.ts";
+import {
+  arbitraryText,
+  mixedCharacters,
+  toWellFormed,
+  unusualTexts,
+} from "../support/unusual-texts.ts";
 
 const test = suite("tokenizers/gpt2");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-gpt2-"));
@@ -74,6 +80,25 @@ test("Tiny Shakespeare is 301,966 and 36,059 tokens, the same as gpt-tokenizer's
   const cut = Math.floor(0.9 * text.length);
   assert.equal([...train], encodeReference(text.slice(0, cut)));
   assert.equal([...val], encodeReference(text.slice(cut)));
+});
+
+test("property: the bytes of a text encode like the text, and a text like its parts at cuts", () => {
+  const agrees = (text: string, share: number) => {
+    const bytes = Buffer.from(text);
+    const ids = tokenizer.encode(text);
+    assert.equal([...tokenizer.encodeUtf8(bytes)], ids, JSON.stringify(text));
+    const cut = findCut(bytes, Math.round(share * bytes.length));
+    const parts = [bytes.subarray(0, cut), bytes.subarray(cut)];
+    assert.equal(
+      parts.flatMap((part) => [...tokenizer.encodeUtf8(part)]),
+      ids,
+      `${JSON.stringify(text)} cut at byte ${cut}`,
+    );
+  };
+  const share = fc.double({ min: 0, max: 1, noNaN: true });
+  for (const text of unusualTexts) agrees(text, 0.5);
+  fc.assert(fc.property(arbitraryText, share, agrees), { numRuns: 300 });
+  fc.assert(fc.property(mixedCharacters, share, agrees), { numRuns: 1000 });
 });
 
 test("file round trip", () => {

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { BPETokenizer, loadBPE, saveBPE, TokenizerError, tokenizerFromJSON } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { byteAlphabet, bytesToUnicode, unicodeToBytes } from "#src/tokenizers/bpe/pretokenize.js";
+import { byteAlphabet, bytesToUnicode, unicodeToBytes } from "#src/tokenizers/bpe/alphabet.js";
 import { unusualTexts } from "../support/unusual-texts.ts";
 
 const test = suite("tokenizers/io");

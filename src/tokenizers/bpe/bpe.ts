@@ -2,19 +2,15 @@
 // every text can be encoded. train.ts learns the merges, encode.ts applies them.
 
 import { checkOptions, quote } from "../../errors.ts";
-import { countWords, TokenList } from "../token-list.ts";
+import { TokenList } from "../token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "../tokenizer.ts";
+import { byteAlphabet, decodeUtf8, encodeUtf8, toBytes, unicodeToBytes } from "./alphabet.ts";
 import { MergeTable } from "./encode.ts";
 import { fromHuggingFace, toHuggingFace, type Vocabulary } from "./huggingface.ts";
-import {
-  byteAlphabet,
-  decodeUtf8,
-  encodeUtf8,
-  preTokenize,
-  toBytes,
-  unicodeToBytes,
-} from "./pretokenize.ts";
+import { checkWordLength, findWordEnd, forEachWord } from "./pretokenize.ts";
 import { learnMerges } from "./train.ts";
+import { WordCounts } from "./word-counts.ts";
+import { WordEncoder } from "./word-encoder.ts";
 
 export interface BPETrainingOptions {
   /** The maximum vocabulary size, including the 256 bytes and the special tokens. */
@@ -29,15 +25,6 @@ interface EncodeOptions {
   allowedSpecial?: "all" | readonly string[];
 }
 
-/** The maximum number of words whose ids are cached. */
-const MAX_CACHED_WORDS = 1 << 16;
-
-/** The maximum length of a word. Merging the tokens of one takes memory and seconds. */
-const MAX_WORD_BYTES = 2 ** 24;
-
-/** The maximum length of a cached word. */
-const MAX_CACHED_LENGTH = 64;
-
 /**
  * Encodes and decodes every text without loss, except that a lone surrogate becomes U+FFFD.
  * @example
@@ -46,9 +33,7 @@ const MAX_CACHED_LENGTH = 64;
  */
 export class BPETokenizer implements Tokenizer {
   readonly vocabulary: Vocabulary;
-  readonly #byteIds: Map<string, number>;
-  readonly #mergeTable = new MergeTable();
-  readonly #cache = new Map<string, readonly number[]>();
+  readonly #encoder: WordEncoder;
 
   /**
    * Throws a TokenizerError if the vocabulary lacks a byte or the result of a merge, if a merge is
@@ -73,11 +58,14 @@ export class BPETokenizer implements Tokenizer {
       const token = `special token ${quote(name)}`;
       throw new TokenizerError(`BPETokenizer: ${token} is spelled like an ordinary token`);
     }
-    this.#byteIds = new Map(byteAlphabet.map((byte) => [byte, getId(byte)]));
+    const byteIds = new Int32Array(256);
+    for (const byte of byteAlphabet) byteIds[byte.charCodeAt(0)] = getId(byte);
+    const mergeTable = new MergeTable();
     for (const [i, [left, right]] of merges.entries()) {
-      const isNew = this.#mergeTable.add(left, right, getId(tokens[left] + tokens[right]));
+      const isNew = mergeTable.add(left, right, getId(tokens[left] + tokens[right]));
       if (!isNew) throw new TokenizerError(`BPETokenizer: merge ${i + 1} is a duplicate`);
     }
+    this.#encoder = new WordEncoder(byteIds, mergeTable);
   }
 
   /**
@@ -95,8 +83,11 @@ export class BPETokenizer implements Tokenizer {
     }
     if (specialTokens.includes("") || new Set(specialTokens).size < specialTokens.length)
       throw new TypeError("BPETokenizer.train: specialTokens must be distinct and not empty");
-    const wordCounts = countWords("BPETokenizer.train", wordsOf(text, specialTokens));
-    const { tokens, merges } = learnMerges(wordCounts, vocabSize - minSize);
+    const words = new WordCounts();
+    for (const { part, isSpecial } of splitAtSpecialTokens(text, specialTokens)) {
+      if (!isSpecial) words.addText(part);
+    }
+    const { tokens, merges } = learnMerges(words, vocabSize - minSize);
     return new BPETokenizer({
       tokens: [...tokens, ...specialTokens.map(encodeUtf8)],
       merges,
@@ -147,26 +138,23 @@ export class BPETokenizer implements Tokenizer {
         ids.push(special.get(part) as number);
         continue;
       }
-      for (const word of preTokenize(part)) {
-        for (const id of this.#encodeWord(word)) ids.push(id);
-      }
+      forEachWord("encode", part, (bytes, begin, end) => {
+        this.#encoder.encode(bytes, begin, end, ids);
+      });
     }
     return ids;
   }
 
-  #encodeWord(word: string): readonly number[] {
-    const cached = this.#cache.get(word);
-    if (cached) return cached;
-    const text = encodeUtf8(word);
-    if (text.length > MAX_WORD_BYTES) {
-      const sizes = `${text.length} bytes, expected at most ${MAX_WORD_BYTES}`;
-      throw new RangeError(`encode: the text has a word, or a run of spaces or marks, of ${sizes}`);
+  /** Returns the ids of a text in valid UTF-8, as encodeToInt32() does. */
+  encodeUtf8(bytes: Uint8Array): Int32Array {
+    const ids = new TokenList();
+    for (let begin = 0; begin < bytes.length; ) {
+      const end = findWordEnd(bytes, begin, bytes.length);
+      checkWordLength("encode", end - begin);
+      this.#encoder.encode(bytes, begin, end, ids);
+      begin = end;
     }
-    const bytes = Array.from(text, (byte) => this.#byteIds.get(byte) as number);
-    const ids = this.#mergeTable.apply(bytes);
-    if (this.#cache.size >= MAX_CACHED_WORDS) this.#cache.clear();
-    if (word.length <= MAX_CACHED_LENGTH) this.#cache.set(word, ids);
-    return ids;
+    return ids.toInt32Array();
   }
 
   /** Returns the text of token ids. Invalid UTF-8 sequences become U+FFFD. */
@@ -187,13 +175,6 @@ export class BPETokenizer implements Tokenizer {
     const token = this.vocabulary.tokens[id];
     if (token === undefined) throw unknownIdError(id, this.vocabSize);
     return token;
-  }
-}
-
-/** Yields the words of a text outside of special tokens. */
-function* wordsOf(text: string, specialTokens: readonly string[]): Generator<string> {
-  for (const { part, isSpecial } of splitAtSpecialTokens(text, specialTokens)) {
-    if (!isSpecial) yield* preTokenize(part);
   }
 }
 

@@ -5,9 +5,9 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { TokenizerError } from "../tokenizer.ts";
+import { byteAlphabet, encodeUtf8 } from "./alphabet.ts";
 import { BPETokenizer } from "./bpe.ts";
 import { MergeTable } from "./encode.ts";
-import { byteAlphabet, encodeUtf8 } from "./pretokenize.ts";
 
 const SOURCE = {
   package: "gpt-tokenizer@4.0.0",

@@ -4,7 +4,7 @@
 
 import { quote } from "../../errors.ts";
 import { TokenizerError } from "../tokenizer.ts";
-import { bytesToUnicode, decodeUtf8, encodeUtf8, unicodeToBytes } from "./pretokenize.ts";
+import { bytesToUnicode, decodeUtf8, encodeUtf8, unicodeToBytes } from "./alphabet.ts";
 
 export interface Vocabulary {
   /** The tokens as binary strings, indexed by id. */

@@ -2,8 +2,9 @@
 // Gage (1994) introduced the algorithm for compression; Sennrich, Haddow and Birch (2016) split
 // words into subwords with it; Radford et al. (2019) start from bytes, so that no text is unknown.
 
+import { byteAlphabet } from "./alphabet.ts";
 import { Heap } from "./heap.ts";
-import { byteAlphabet, encodeUtf8 } from "./pretokenize.ts";
+import type { WordCounts } from "./word-counts.ts";
 
 /** A pair of adjacent tokens with its occurrences. */
 interface Pair {
@@ -29,16 +30,15 @@ function isBefore(a: QueuedPair, b: QueuedPair): boolean {
 }
 
 /**
- * Learns at most `maxMerges` merges, fewer if no pair occurs twice anymore. `words` maps each
- * distinct word of the text to its number of occurrences; pairs do not cross word boundaries.
- * Returns the tokens as binary strings (the 256 bytes, then one per merge), and the merges as pairs
+ * Learns at most `maxMerges` merges, fewer if no pair occurs twice anymore. `words` are those
+ * of the text; pairs do not cross word boundaries. Returns the tokens as binary strings (the 256 bytes, then one per merge), and the merges as pairs
  * of ids.
  *
  * A merge updates only the counts next to its occurrences, so the time is not proportional to the
  * text length times the number of merges.
  */
 export function learnMerges(
-  words: ReadonlyMap<string, number>,
+  words: WordCounts,
   maxMerges: number,
 ): { tokens: string[]; merges: [left: number, right: number][] } {
   const tokens = [...byteAlphabet];
@@ -117,26 +117,25 @@ const MAX_WORDS_BYTES = 2 ** 25;
  * Returns all words as one doubly linked list of ids, with a GAP before and after each word. Throws
  * a RangeError if they are too long.
  */
-function toLinkedList(words: ReadonlyMap<string, number>) {
-  const byteIds = new Map(byteAlphabet.map((byte, id) => [byte, id]));
-  let length = 1;
-  for (const word of words.keys()) length += encodeUtf8(word).length + 1;
-  const bytes = length - words.size - 1;
-  if (bytes > MAX_WORDS_BYTES) {
-    const size = `${bytes.toLocaleString("en-US")} bytes`;
+function toLinkedList(words: WordCounts) {
+  if (words.bytes > MAX_WORDS_BYTES) {
+    const size = `${words.bytes.toLocaleString("en-US")} bytes`;
     const limit = `expected at most ${MAX_WORDS_BYTES.toLocaleString("en-US")}`;
     throw new RangeError(
       `BPETokenizer.train: the distinct words of the text have ${size}, ${limit}; ` +
         "train on a part of it",
     );
   }
+  const byteIds = new Int32Array(256);
+  for (const [id, byte] of byteAlphabet.entries()) byteIds[byte.charCodeAt(0)] = id;
+  const length = 1 + words.bytes + words.size;
   const ids = new Int32Array(length).fill(GAP);
-  const wordCounts = new Int32Array(length);
+  const wordCounts = new Float64Array(length);
   let position = 1;
-  for (const [word, count] of words) {
-    for (const byte of encodeUtf8(word)) {
-      ids[position] = byteIds.get(byte) as number;
-      wordCounts[position] = count;
+  for (let word = 0; word < words.size; word++) {
+    for (const byte of words.getWord(word)) {
+      ids[position] = byteIds[byte];
+      wordCounts[position] = words.getCount(word);
       position++;
     }
     position++; // the GAP

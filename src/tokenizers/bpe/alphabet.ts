@@ -1,5 +1,5 @@
-// GPT-2's byte alphabet (Radford et al. 2019), the basis of byte-level BPE. Byte strings are held as
-// binary strings: JavaScript strings of the characters U+0000 to U+00FF.
+// GPT-2's byte alphabet (Radford et al. 2019), the basis of byte-level BPE. Byte strings are held
+// as binary strings: JavaScript strings of the characters U+0000 to U+00FF.
 
 const utf8Encoder = new TextEncoder();
 

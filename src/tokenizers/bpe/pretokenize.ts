@@ -13,9 +13,9 @@ const APOSTROPHE = 0x27;
 
 /** The kind of each character (code point); 0 until it is first seen. */
 const kinds = new Uint8Array(0x110000);
-for (let character = 0; character < 0x80; character++) kinds[character] = classify(character);
+for (let character = 0; character < 0x80; character++) kinds[character] = findKind(character);
 
-function classify(character: number): number {
+function findKind(character: number): number {
   const text = String.fromCodePoint(character);
   if (/\p{L}/u.test(text)) return LETTER;
   if (/\p{N}/u.test(text)) return NUMBER;
@@ -30,7 +30,7 @@ function kindAt(bytes: Uint8Array, index: number): number {
   if (first >= 0xe0) character = ((character & 0x3ff) << 6) | (bytes[index + 2] & 0x3f);
   if (first >= 0xf0) character = ((character & 0x7fff) << 6) | (bytes[index + 3] & 0x3f);
   if (character > 0x10ffff) return OTHER; // not UTF-8
-  kinds[character] ||= classify(character);
+  kinds[character] ||= findKind(character);
   return kinds[character];
 }
 
@@ -156,14 +156,18 @@ export function forEachWord(
   }
 }
 
-/** Returns up to `length` UTF-16 code units of a text, without half of a surrogate pair at the end. */
+/**
+ * Returns up to `length` UTF-16 code units of a text, without half of a surrogate pair at the end.
+ */
 function sliceCharacters(text: string, position: number, length: number): string {
   const end = position + length;
   const isPairCut = end < text.length && (text.codePointAt(end - 1) as number) > 0xffff;
   return text.slice(position, isPairCut ? end - 1 : end);
 }
 
-/** Throws a RangeError that begins with `op` if a word has too many bytes, perhaps more than these. */
+/**
+ * Throws a RangeError that begins with `op` if a word has too many bytes, perhaps more than these.
+ */
 export function checkWordLength(op: string, length: number, hasMore = false): void {
   if (length <= MAX_WORD_BYTES) return;
   const sizes = `${length}${hasMore ? " or more" : ""} bytes, expected at most ${MAX_WORD_BYTES}`;

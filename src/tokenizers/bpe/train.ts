@@ -30,9 +30,9 @@ function isBefore(a: QueuedPair, b: QueuedPair): boolean {
 }
 
 /**
- * Learns at most `maxMerges` merges, fewer if no pair occurs twice anymore. `words` are those
- * of the text; pairs do not cross word boundaries. Returns the tokens as binary strings (the 256 bytes, then one per merge), and the merges as pairs
- * of ids.
+ * Learns at most `maxMerges` merges, fewer if no pair occurs twice anymore. `words` are those of
+ * the text; pairs do not cross word boundaries. Returns the tokens as binary strings (the 256
+ * bytes, then one per merge), and the merges as pairs of ids.
  *
  * A merge updates only the counts next to its occurrences, so the time is not proportional to the
  * text length times the number of merges.

@@ -3,7 +3,14 @@
 // needed. Salmon, Moraes, Dror and Shaw: "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 
 /** The purposes of random numbers. Numbers of different streams are independent. */
-export const streams = { init: 0, batch: 1, dropout: 2, evaluation: 3, sample: 4 } as const;
+export const streams = {
+  init: 0,
+  batch: 1,
+  dropout: 2,
+  evaluation: 3,
+  sample: 4,
+  order: 5,
+} as const;
 
 /** A counter of the generator, and its key. */
 export interface RngCounter {
@@ -97,7 +104,8 @@ export function philoxCounter(counter: Omit<RngCounter, "stream">): Int32Array {
   return Int32Array.of(...toKey(seed), step, site);
 }
 
-function toKey(seed: number): [number, number] {
+/** Returns a seed as the key of Philox: its low and its high 32 bits. */
+export function toKey(seed: number): [number, number] {
   return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 }
 

@@ -4,11 +4,12 @@ import type { TrainResult } from "../train/loop.ts";
 
 /** Returns a line for each figure that is known, such as `steps: 5000`. */
 export function listFigures({ figures }: TrainResult): string[] {
-  const { valLoss, bitsPerCharacter, seconds, steps, tokens, tokensPerSecond, mfu } = figures;
-  const { peakMemory, peakDeviceMemory } = figures;
+  const { valLoss, bitsPerCharacter, bitsPerByte, seconds, steps, tokens } = figures;
+  const { tokensPerSecond, mfu, peakMemory, peakDeviceMemory } = figures;
   const lines: [label: string, value: number | null, format: (x: number) => string][] = [
     ["val loss", valLoss, (x) => x.toFixed(4)],
     ["bits per character", bitsPerCharacter, (x) => x.toFixed(4)],
+    ["bits per byte", bitsPerByte, (x) => x.toFixed(4)],
     ["training seconds", seconds, (x) => x.toFixed(3)],
     ["steps", steps, String],
     ["tokens", tokens, String],

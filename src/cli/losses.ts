@@ -24,10 +24,12 @@ export function formatTextLoss(
   const { tokenizer, tokens } = run;
   if (valLoss === null || tokenizer instanceof CharTokenizer) return [];
   const { perCharacter, bitsPerByte } = lossOfText(valLoss, run);
+  const { val } = tokens;
+  if (!(val instanceof Int32Array)) return [`val loss in bits per byte: ${bitsPerByte.toFixed(4)}`];
   const losses = `${perCharacter.toFixed(4)}, ${bitsPerByte.toFixed(4)} bits per byte`;
   if (!(tokenizer instanceof WordTokenizer)) return [`val loss per character: ${losses}`];
-  const unknown = tokens.val.filter((id) => id === WordTokenizer.unknown).length;
-  const percent = ((100 * unknown) / tokens.val.length).toFixed(1);
+  const unknown = val.filter((id) => id === WordTokenizer.unknown).length;
+  const percent = ((100 * unknown) / val.length).toFixed(1);
   const note = `${percent} % of the tokens are <unk>, whose spelling is not counted`;
   return [`val loss per character: ${losses} (${note})`];
 }

@@ -92,7 +92,8 @@ export class TrainReporter {
     if (isResumed) print(`device: ${device}, step ${state.step}`);
     if (config.matmulPrecision === "medium" && !device.precisionFallback)
       print(`matmul precision: medium (${device.name === "cuda" ? "tf32" : "bf16"})`);
-    print(`text: ${run.corpus}, ${tokens.train.length} + ${tokens.val.length} tokens`);
+    const counts = `${tokens.train.length} + ${tokens.val.length} tokens`;
+    print(`${run.shards ? "shards" : "text"}: ${run.corpus}, ${counts}`);
     if (config.initFrom) print(`pretrained: ${config.initFrom}, ${formatTrainable(run)}`);
     print(`run: ${run.out}`);
     if (isResumed && state.step >= total)

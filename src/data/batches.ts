@@ -7,6 +7,7 @@ import { tensor } from "../ops/creation.ts";
 import { philoxCounter, type RngCounter, streams } from "../random.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+import type { SplitTokens } from "./tokens.ts";
 
 /**
  * Splits a text into 90 % for training and 10 % for validation. Like nanoGPT, it counts characters
@@ -56,13 +57,10 @@ export function splitTokens(
   };
 }
 
-/** Throws a UsageError if a split of the text `name` is too short for sequences of T tokens. */
-export function checkLengths(
-  tokens: { train: Int32Array; val: Int32Array },
-  name: string,
-  T: number,
-): void {
-  for (const [split, { length }] of Object.entries(tokens)) {
+/** Throws a UsageError if a split of the data `name` is too short for sequences of T tokens. */
+export function checkLengths(tokens: SplitTokens, name: string, T: number): void {
+  for (const split of ["train", "val"] as const) {
+    const { length } = tokens[split];
     if (length > T) continue;
     const found = `the ${split} split of ${name} has ${length} tokens`;
     throw new UsageError(`data: ${found}, expected more than blockSize, ${T}`);

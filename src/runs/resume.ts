@@ -4,11 +4,10 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
-import { type Corpus, loadCorpus } from "../data/corpus.ts";
+import { dataSha256, isText, loadData, type TrainingData } from "../data/load.ts";
 import { defined, UsageError } from "../errors.ts";
 import { FileError } from "../files/file-error.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
-import { sha256 } from "../files/sha256.ts";
 import { loadTokenizer } from "../tokenizers/io.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { makePlan, StepPlan } from "../train/step-plan.ts";
@@ -117,13 +116,13 @@ async function loadSaved(
   );
   const places =
     data === undefined ? [config.data, ...(saved.formerData ? [saved.formerData] : [])] : [data];
-  const corpus = await findText(out, places, saved.textSha256);
-  if (corpus.source !== config.data) saved.formerData = config.data;
-  config.data = corpus.source;
+  const found = await findData(out, places, saved.textSha256);
+  if (found.source !== config.data) saved.formerData = config.data;
+  config.data = found.source;
   const base = loadBase(out, config, saved, getDevice(config.device), { base: initFrom });
   if (base) checkBase(out, config, tokenizer, base);
   if (base) config.initFrom = resolve(base.folder);
-  const run = assembleRun(config, folder, corpus, tokenizer, base);
+  const run = assembleRun(config, folder, found, tokenizer, base);
   loadCheckpoint(checkpoint, run.model, run.optimizer, run.ema);
   // a longer run has no evaluation at the step where the shorter one ended
   const isLast = saved.step >= totalSteps({ config, plan });
@@ -155,7 +154,7 @@ async function startAgain(folder: RunFolder, config: TrainConfig): Promise<Run> 
     throw new UsageError(`resume: the checkpoint of ${folder.path} has no state.json`);
   const tokenizer = loadTokenizer(join(folder.path, "tokenizer.json"));
   const pretrained = initFrom ? loadPretrained(initFrom, getDevice(config.device)) : null;
-  return assembleRun(config, folder, await loadCorpus(config.data), tokenizer, pretrained);
+  return assembleRun(config, folder, await loadData(config.data), tokenizer, pretrained);
 }
 
 /** Throws a UsageError if an option differs from the recorded one and cannot change. */
@@ -210,18 +209,19 @@ function findDevice(recorded: TrainConfig, options: Partial<TrainConfig>): Devic
   return device;
 }
 
-/** Loads the text of a run from the first place where it has the recorded checksum. */
-async function findText(
+/** Loads the text or the shards of a run from the first place with the recorded checksum. */
+async function findData(
   out: string,
   places: (string | undefined)[],
   checksum: string,
-): Promise<Corpus> {
+): Promise<TrainingData> {
   const problems: string[] = [];
   for (const place of new Set(places)) {
     try {
-      const corpus = await loadCorpus(place);
-      if (sha256(corpus.text) === checksum) return corpus;
-      problems.push(`${corpus.name} is not the text that ${out} was trained on`);
+      const data = await loadData(place);
+      if (dataSha256(data) === checksum) return data;
+      const found = isText(data) ? `${data.name} is not the text` : `${data.name}: not the shards`;
+      problems.push(`${found} that ${out} was trained on`);
     } catch (error) {
       problems.push((error as Error).message);
     }

@@ -4,15 +4,25 @@
 import { join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
-import { checkLengths, splitTokens } from "../data/batches.ts";
-import { loadCorpus } from "../data/corpus.ts";
+import { checkLengths } from "../data/batches.ts";
+import {
+  chooseTokenizer,
+  dataSha256,
+  isText,
+  loadData,
+  type TrainingData,
+  toTokens,
+} from "../data/load.ts";
+import type { ShardData } from "../data/shards/open.ts";
+import type { SplitTokens } from "../data/tokens.ts";
 import { UsageError } from "../errors.ts";
 import { writeJSON } from "../files/durable.ts";
-import { sha256, sha256OfFiles } from "../files/sha256.ts";
+import { sha256OfFiles } from "../files/sha256.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import type { AnyOptimizer, EMA } from "../optim/index.ts";
 import { loadGPT2Tokenizer } from "../tokenizers/bpe/gpt2.ts";
 import { tokenizerSha256 } from "../tokenizers/io.ts";
+import type { TokenizerKind } from "../tokenizers/registry.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { resolveConfig, type TrainConfig } from "../train/config.ts";
 import {
@@ -37,8 +47,11 @@ export interface Run {
   config: TrainConfig;
   /** The name of the text. */
   corpus: string;
+  /** The whole text; empty for token shards. */
   text: string;
-  tokens: { train: Int32Array; val: Int32Array };
+  /** The token shards, which stay on disk; null for a text. */
+  shards: ShardData | null;
+  tokens: SplitTokens;
   tokenizer: Tokenizer;
   device: Device;
   model: LanguageModel;
@@ -67,14 +80,15 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
     ? createRunFolder(resolved.out)
     : createNumberedFolder("runs", defaultName(resolved));
   try {
-    const corpus = await loadCorpus(resolved.data);
+    const data = await loadData(resolved.data);
     // record the actual text and device: a resumed run must not depend on later defaults
-    const config = { ...resolved, data: corpus.source, device: device.name };
+    const config = { ...resolved, data: data.source, device: device.name };
     if (pretrained) config.initFrom = resolve(pretrained.folder);
-    const tokenizer = pretrained
-      ? adaptTokenizer(pretrained, corpus, config)
-      : createTokenizer(config, corpus.text);
-    const run = assembleRun(config, folder, corpus, tokenizer, pretrained);
+    const { tokenizer, kind } = pretrained
+      ? { tokenizer: inheritTokenizer(pretrained, data, config), kind: config.tokenizer }
+      : createTokenizer(config, data, options.tokenizer);
+    config.tokenizer = kind;
+    const run = assembleRun(config, folder, data, tokenizer, pretrained);
     writeJSON(join(run.out, "tokenizer.json"), tokenizer.toJSON());
     run.device.tuning?.save(join(run.out, "matmul.txt"));
     writeConfig(run.out, config); // from here on the folder is a run
@@ -89,22 +103,24 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
 export function assembleRun(
   config: TrainConfig,
   folder: RunFolder,
-  { name, text }: { name: string; text: string },
+  data: TrainingData,
   tokenizer: Tokenizer,
   pretrained: Pretrained | null,
 ): Run {
   const device = getDevice(config.device);
   checkDType(config, device);
-  const tokens = splitTokens(text, tokenizer);
-  checkLengths(tokens, name, config.blockSize);
+  const tokens = toTokens(data, tokenizer);
+  checkLengths(tokens, data.name, config.blockSize);
   const model = buildModel(config, tokenizer.vocabSize, device, pretrained);
   const optimizer = buildOptimizer(config, model);
   const ema = buildEMA(config, model);
   const plan = makePlan(config);
-  const state = initialState(sha256(text), tokenizerSha256(tokenizer));
+  const state = initialState(dataSha256(data), tokenizerSha256(tokenizer));
   if (pretrained && config.loraRank) state.baseSha256 = sha256OfFiles(pretrained.files);
   const out = folder.path;
-  const inputs = { corpus: name, text, tokens, tokenizer };
+  const text = isText(data) ? data.text : "";
+  const shards = isText(data) ? null : data;
+  const inputs = { corpus: data.name, text, shards, tokens, tokenizer };
   return { out, folder, config, ...inputs, device, model, optimizer, ema, plan, state };
 }
 
@@ -113,9 +129,28 @@ function checkDType({ dtype }: TrainConfig, device: Device): void {
     throw new UsageError(`dtype: ${dtype} is not supported on ${device} (only on cuda); use f32`);
 }
 
-function createTokenizer({ tokenizer, vocabSize }: TrainConfig, text: string): Tokenizer {
-  if (tokenizer === "gpt2") return loadGPT2Tokenizer();
-  return buildTokenizer(tokenizer, vocabSize, text);
+/** Returns the tokenizer of a run that starts from a pretrained model. */
+function inheritTokenizer(
+  pretrained: Pretrained,
+  data: TrainingData,
+  config: TrainConfig,
+): Tokenizer {
+  if (isText(data)) return adaptTokenizer(pretrained, data, config);
+  const { folder, tokenizer } = pretrained;
+  if (data.tokenizer && tokenizerSha256(data.tokenizer) !== tokenizerSha256(tokenizer))
+    throw new UsageError(`data: ${data.name} has tokens of another tokenizer than ${folder}`);
+  return tokenizer;
+}
+
+/** Returns the tokenizer of a new run, and its kind, which shards determine. */
+function createTokenizer(
+  { tokenizer: kind, vocabSize }: TrainConfig,
+  data: TrainingData,
+  requested: TokenizerKind | undefined,
+): { tokenizer: Tokenizer; kind: TokenizerKind } {
+  if (!isText(data)) return chooseTokenizer(data, kind, requested);
+  if (kind === "gpt2") return { tokenizer: loadGPT2Tokenizer(), kind };
+  return { tokenizer: buildTokenizer(kind, vocabSize, data.text), kind };
 }
 
 /** Returns a folder name such as lecture-0.2m-2026-01-31-12.30.00. */

@@ -1,5 +1,6 @@
 // The registry of tokenizer kinds: builds a tokenizer from the name of its kind, or from JSON.
 
+import { UsageError } from "../errors.ts";
 import { BPETokenizer } from "./bpe/bpe.ts";
 import { CharTokenizer } from "./char.ts";
 import { IdTokenizer } from "./ids.ts";
@@ -14,6 +15,24 @@ export const vocabSizes: Partial<Record<TokenizerKind, { min: number; default: n
   word: { min: 4, default: 4096 },
   bpe: { min: 256, default: 1024 },
 };
+
+/** Throws a UsageError, whose message begins with `source`, if a vocabulary cannot be so small. */
+export function checkVocabSize(source: string, kind: TokenizerKind, vocabSize?: number): void {
+  if (vocabSize === undefined) return;
+  const limits = vocabSizes[kind];
+  if (limits && vocabSize >= limits.min) return;
+  const expected = limits ? `${limits.min} or more` : "none: its size is fixed";
+  throw new UsageError(
+    `${source}: vocabSize is ${vocabSize} for tokenizer ${kind}, expected ${expected}`,
+  );
+}
+
+/** Returns the kind of a tokenizer; "bpe" for GPT-2's. */
+export function kindOf(tokenizer: Tokenizer): TokenizerKind {
+  if (tokenizer instanceof BPETokenizer) return "bpe";
+  if (tokenizer instanceof WordTokenizer) return "word";
+  return tokenizer instanceof IdTokenizer ? "ids" : "char";
+}
 
 /** Returns a tokenizer of a kind, trained on `text`. */
 export function trainTokenizer(

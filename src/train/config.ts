@@ -1,5 +1,6 @@
 // The options of a training run, resolved as: defaults < preset < config file < flags.
 
+import { type DataOrder, dataOrders } from "../data/order.ts";
 import { UsageError } from "../errors.ts";
 import {
   activations,
@@ -11,7 +12,7 @@ import {
 } from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
 import { checkValues, getDefaults, type OptionSpec } from "../options.ts";
-import { type TokenizerKind, tokenizerKinds, vocabSizes } from "../tokenizers/registry.ts";
+import { checkVocabSize, type TokenizerKind, tokenizerKinds } from "../tokenizers/registry.ts";
 import { type LengthOptions, override, resolveLength } from "./levels.ts";
 
 const deviceNames = ["auto", "cuda", "cpu", "wasm", "ts", "cuda-emulator"] as const;
@@ -35,6 +36,7 @@ export interface TrainConfig
     LengthOptions {
   preset?: keyof typeof presets;
   data?: string;
+  dataOrder: DataOrder;
   tokenizer: TokenizerKind;
   out?: string;
   initFrom?: string;
@@ -83,7 +85,15 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
     "known configuration to start from; other options override it",
     Object.keys(presets),
   ),
-  data: string("training text: a file, or the name of a text", "FILE|NAME"),
+  data: string(
+    "training text: a file, or the name of a text; or token shards: a folder or DIR/*.bin",
+    "FILE|NAME|DIR",
+  ),
+  dataOrder: choice(
+    "order of the data: random sequences, or epochs, which use each token once",
+    dataOrders,
+    "random",
+  ),
   tokenizer: choice("tokenizer", tokenizerKinds, "char"),
   vocabSize: {
     type: "integer",
@@ -219,7 +229,7 @@ export function resolveConfig(source: string, values: Partial<TrainConfig>): Tra
     throw new UsageError(
       `${source}: nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`,
     );
-  checkVocabSize(source, config);
+  checkVocabSize(source, config.tokenizer, config.vocabSize);
   if (config.headLrScale !== 1 && config.tieWeights && config.model === "gpt")
     throw new UsageError(
       `${source}: headLrScale is ${config.headLrScale}, but the head shares the weight of the ` +
@@ -232,14 +242,4 @@ export function resolveConfig(source: string, values: Partial<TrainConfig>): Tra
         `expected at most ${MAX_BATCH_TOKENS}`,
     );
   return config;
-}
-
-function checkVocabSize(source: string, { tokenizer, vocabSize }: TrainConfig): void {
-  if (vocabSize === undefined) return;
-  const limits = vocabSizes[tokenizer];
-  if (limits && vocabSize >= limits.min) return;
-  const expected = limits ? `${limits.min} or more` : "none: its size is fixed";
-  throw new UsageError(
-    `${source}: vocabSize is ${vocabSize} for tokenizer ${tokenizer}, expected ${expected}`,
-  );
 }

@@ -1,10 +1,9 @@
 // Detects and diagnoses a run that has diverged: a loss, a gradient or a weight is NaN or infinite.
 
-import { sampleBatch } from "../data/batches.ts";
+import type { BatchSampler } from "../data/sampler.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { TrainConfig } from "./config.ts";
 import type { Losses } from "./evaluate.ts";
 
 /** A loss, a gradient or a weight is NaN or infinite. The last checkpoint predates this. */
@@ -12,23 +11,19 @@ export class DivergedError extends Error {
   override name = "DivergedError";
 }
 
-/** The options of a run that sampling a batch depends on. */
-type BatchSize = Pick<TrainConfig, "batchSize" | "blockSize">;
-
 /**
  * Repeats the forward and backward pass of the step that diverged. Returns an error that names the
  * first tensor that is not finite: a parameter, then a gradient, then the loss or the norm.
  */
 export function describeDivergence(
-  { config, model }: { config: BatchSize; model: LanguageModel },
-  tokens: Tensor,
-  counters: Tensor[],
+  model: LanguageModel,
+  sampler: BatchSampler,
+  batches: Tensor[][],
   { step, loss, gradNorm }: { step: number; loss: number; gradNorm: number },
 ): DivergedError {
-  const { batchSize: B, blockSize: T } = config;
-  for (const counter of counters) {
+  for (const inputs of batches) {
     scope(() => {
-      const [x, y] = sampleBatch(tokens, counter, "batch", [B, T]);
+      const [x, y] = sampler.sample(...inputs);
       const { loss } = model.forward(x, y, { logits: false });
       loss?.backward();
     });

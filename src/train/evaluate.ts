@@ -3,18 +3,14 @@
 
 import { platform } from "#platform";
 import { noGrad } from "../autograd.ts";
-import {
-  countBytes,
-  countCharacters,
-  sampleBatch,
-  splitText,
-  toCounterTensor,
-} from "../data/batches.ts";
-import { tensor } from "../ops/creation.ts";
+import { countBytes, countCharacters, splitText } from "../data/batches.ts";
+import { makeEvaluationSamplers } from "../data/sampler.ts";
+import type { Tokens } from "../data/tokens.ts";
 import type { EMA } from "../optim/index.ts";
 import type { Run } from "../runs/run.ts";
-import { keep, scope } from "../scope.ts";
+import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "./config.ts";
 import { getMatmulPrecision } from "./precision.ts";
 import { ScalarBuffer } from "./scalar-buffer.ts";
@@ -51,25 +47,26 @@ export function makeEvaluator(
   run: Evaluated,
 ): (step: number, hooks?: EvaluationHooks) => Promise<Losses | null> {
   const { device, model, config, ema } = run;
-  const { evalIters, batchSize: B, blockSize: T, seed } = config;
+  const { evalIters, seed } = config;
   const losses = new ScalarBuffer(evalIters, device);
-  const lossFunctions = [run.tokens.train, run.tokens.val].map((split) => {
-    const tokens = keep(tensor(split, { device }));
-    return device.capture((counter: Tensor) =>
+  const splits = makeEvaluationSamplers(run.tokens, device, config).map((sampler) => {
+    const computeLoss = device.capture((...inputs: Tensor[]) =>
       noGrad(() => {
-        const [x, y] = sampleBatch(tokens, counter, "evaluation", [B, T]); // (B, T), (B, T)
+        const [x, y] = sampler.sample(...inputs); // (B, T), (B, T)
         return model.forward(x, y, { logits: false }).loss as Tensor;
       }),
     );
+    return { sampler, computeLoss };
   });
 
   /** Returns the mean loss over the batches of one split. */
   const evaluateSplit = async (s: number, step: number, hooks: EvaluationHooks) => {
+    const { sampler, computeLoss } = splits[s];
     losses.clear();
     for (let i = 0; i < evalIters; i++) {
       const site = s * evalIters + i;
       const addLoss = () =>
-        scope(() => losses.push(lossFunctions[s](toCounterTensor({ site, step, seed }, device))));
+        scope(() => losses.push(computeLoss(...sampler.prepare({ site, step, seed }))));
       device.withMatmulPrecision(getMatmulPrecision(config), addLoss);
       hooks.progress?.(site + 1, 2 * evalIters);
       await platform.nextTask(); // lets signal handlers run
@@ -100,12 +97,26 @@ export function makeEvaluator(
  */
 export function lossOfText(
   valLoss: number,
-  { text, tokens }: Pick<Run, "text" | "tokens">,
+  { text, tokens, tokenizer }: Pick<Run, "text" | "tokens" | "tokenizer">,
 ): { perCharacter: number; bitsPerByte: number } {
-  const { val } = splitText(text);
+  const { characters, bytes } = measureText(text, tokens.val, tokenizer);
   const total = valLoss * tokens.val.length;
-  return {
-    perCharacter: total / countCharacters(val),
-    bitsPerByte: total / Math.LN2 / countBytes(val),
-  };
+  return { perCharacter: total / characters, bitsPerByte: total / Math.LN2 / bytes };
+}
+
+/** The tokens of shards that are decoded to estimate the length of their text. */
+const MAX_DECODED_TOKENS = 2 ** 18;
+
+/** Returns the size of the validation text; for shards, whose text is unknown, an estimate. */
+function measureText(text: string, tokens: Tokens, tokenizer: Tokenizer) {
+  if (tokens instanceof Int32Array) {
+    const { val } = splitText(text);
+    return { characters: countCharacters(val), bytes: countBytes(val) };
+  }
+  const count = Math.min(tokens.length, MAX_DECODED_TOKENS);
+  const ids = new Int32Array(count);
+  tokens.read(0, count, ids, 0);
+  const decoded = tokenizer.decode(ids);
+  const ratio = tokens.length / count;
+  return { characters: ratio * countCharacters(decoded), bytes: ratio * countBytes(decoded) };
 }

@@ -1,8 +1,8 @@
 // Measures the losses of a saved run: loads its text, or another one, and evaluates the model.
 
 import type { Device } from "../backend/device.ts";
-import { checkLengths, splitTokens } from "../data/batches.ts";
-import { loadCorpus } from "../data/corpus.ts";
+import { checkLengths } from "../data/batches.ts";
+import { isText, loadData, toTokens } from "../data/load.ts";
 import { UsageError } from "../errors.ts";
 import type { CheckpointName } from "../runs/choose.ts";
 import { loadRun } from "../runs/load.ts";
@@ -18,10 +18,11 @@ export async function loadEvaluationText(
   data = config.data,
 ): Promise<Pick<Run, "text" | "tokens">> {
   try {
-    const { name, text } = await loadCorpus(data);
-    const tokens = inText(name, () => splitTokens(text, tokenizer));
+    const loaded = await loadData(data);
+    const { name } = loaded;
+    const tokens = inText(name, () => toTokens(loaded, tokenizer));
     checkLengths(tokens, name, config.blockSize);
-    return { text, tokens };
+    return { text: isText(loaded) ? loaded.text : "", tokens };
   } catch (error) {
     const { message } = error as Error;
     throw new UsageError(`${message}; --data FILE names a text to evaluate on`, { cause: error });

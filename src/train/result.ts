@@ -14,6 +14,8 @@ export interface TrainFigures {
   bestValLoss: number | null;
   /** The validation loss per character of the text in bits, for comparing tokenizers. */
   bitsPerCharacter: number | null;
+  /** The same per byte of the text in UTF-8. Of token shards, both are estimates. */
+  bitsPerByte: number | null;
   /**
    * The time of training in seconds, without evaluations, checkpoints and pauses. Of a run without
    * a time budget that was resumed, they count for the part before.
@@ -75,8 +77,10 @@ function computeFigures(run: Run, seconds: number, valLoss: number | null) {
   const tokens = state.step * config.gradAccum * config.batchSize * config.blockSize;
   const tokensPerSecond = seconds > 0 ? tokens / seconds : null;
   const flops = (tokensPerSecond ?? 0) * flopsPerToken(countParameters(model), config);
+  const textLoss = valLoss === null ? null : lossOfText(valLoss, run);
   return {
-    bitsPerCharacter: valLoss === null ? null : lossOfText(valLoss, run).perCharacter / Math.LN2,
+    bitsPerCharacter: textLoss && textLoss.perCharacter / Math.LN2,
+    bitsPerByte: textLoss && textLoss.bitsPerByte,
     seconds,
     steps: state.step,
     tokens,

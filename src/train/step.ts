@@ -1,7 +1,12 @@
 // One step of training, from sampling a batch to the optimizer's update.
 
-import { sampleBatch, toCounterTensor } from "../data/batches.ts";
-import { tensor, zeros } from "../ops/creation.ts";
+import {
+  type BatchOptions,
+  type BatchSampler,
+  makeTrainSampler,
+  splitInputs,
+} from "../data/sampler.ts";
+import { zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { clipGradients, type EMA } from "../optim/index.ts";
 import { beginStep, Generator, useGenerator } from "../random.ts";
@@ -17,23 +22,25 @@ import { ScalarBuffer } from "./scalar-buffer.ts";
 export type Trained = Pick<Run, "device" | "model" | "optimizer" | "tokens"> & {
   /** The average of the weights that follows them. */
   ema?: EMA | null;
-  config: Pick<
-    TrainConfig,
-    "batchSize" | "blockSize" | "gradAccum" | "gradClip" | "seed" | "dtype" | "matmulPrecision"
-  >;
+  config: BatchOptions & Pick<TrainConfig, "gradClip" | "seed" | "dtype" | "matmulPrecision">;
 };
 
 /**
- * Trains on gradAccum batches: forward, backward, clip, update. `tokens` is the training text on
- * the device; each of `counters` is an RNG counter [4] from which a batch is sampled. Once a loss
- * or a gradient norm is NaN or infinite, `foundInf` stays 1 and the optimizer changes nothing.
+ * Trains on gradAccum batches: forward, backward, clip, update. Each of `batches` has the inputs
+ * from which the sampler makes a batch. Once a loss or a gradient norm is NaN or infinite,
+ * `foundInf` stays 1 and the optimizer changes nothing.
  */
-export function trainStep(run: Trained, tokens: Tensor, counters: Tensor[], foundInf: Tensor) {
+export function trainStep(
+  run: Trained,
+  sampler: BatchSampler,
+  batches: Tensor[][],
+  foundInf: Tensor,
+) {
   const { model, optimizer, ema, device } = run;
-  const { batchSize: B, blockSize: T, gradAccum, gradClip } = run.config;
+  const { gradAccum, gradClip } = run.config;
   const losses: Tensor[] = [];
-  for (const counter of counters) {
-    const [x, y] = sampleBatch(tokens, counter, "batch", [B, T]); // (B, T), (B, T)
+  for (const inputs of batches) {
+    const [x, y] = sampler.sample(...inputs); // (B, T), (B, T)
     const loss = model.forward(x, y, { logits: false }).loss as Tensor; // forward
     const scaled = gradAccum > 1 ? mul(loss, 1 / gradAccum) : loss;
     scaled.backward(); // backward: adds to the gradients of the parameters
@@ -67,24 +74,25 @@ const BUFFER_SIZE = 256;
 export class TrainStep {
   readonly #run: Trained;
   readonly #generator: Generator;
-  readonly #tokens: Tensor;
-  readonly #step: (...counters: Tensor[]) => { loss: Tensor; gradNorm: Tensor | null };
+  readonly #sampler: BatchSampler;
+  readonly #step: (...inputs: Tensor[]) => { loss: Tensor; gradNorm: Tensor | null };
   readonly #losses: ScalarBuffer;
   readonly #gradNorms: ScalarBuffer;
   #pending: number[] = []; // the steps whose losses have not been read
 
   constructor(run: Trained) {
     const { device, optimizer } = run;
-    const tokens = keep(tensor(run.tokens.train, { device }));
+    const { gradAccum } = run.config;
+    const sampler = makeTrainSampler(run.tokens.train, device, run.config);
     const foundInf = keep(zeros([], { device }));
     optimizer.foundInf = foundInf;
     this.#run = run;
     this.#generator = new Generator(run.config.seed);
-    this.#tokens = tokens;
+    this.#sampler = sampler;
     this.#losses = new ScalarBuffer(BUFFER_SIZE, device);
     this.#gradNorms = new ScalarBuffer(BUFFER_SIZE, device);
-    this.#step = device.capture((...counters: Tensor[]) =>
-      scope(() => trainStep(run, tokens, counters, foundInf)),
+    this.#step = device.capture((...inputs: Tensor[]) =>
+      scope(() => trainStep(run, sampler, splitInputs(inputs, gradAccum), foundInf)),
     );
   }
 
@@ -108,6 +116,7 @@ export class TrainStep {
    * DivergedError if a loss or a gradient norm is NaN or infinite.
    */
   flush(): StepResult[] {
+    const { gradAccum } = this.#run.config;
     const losses = this.#losses.read();
     const gradNorms = this.#gradNorms.read();
     const steps = this.#pending;
@@ -116,26 +125,26 @@ export class TrainStep {
     for (const result of results) {
       const { step, loss, gradNorm = 0 } = result; // no norm if all weights are frozen
       if (Number.isFinite(loss) && Number.isFinite(gradNorm)) continue;
-      throw this.#atStep(step, (...counters) =>
-        describeDivergence(this.#run, this.#tokens, counters, result),
+      throw this.#atStep(step, (...inputs) =>
+        describeDivergence(this.#run.model, this.#sampler, splitInputs(inputs, gradAccum), result),
       );
     }
     return results;
   }
 
   /**
-   * Calls a function with the RNG counters of a step's batches. Its random numbers and its
-   * precision are those of this run, whatever else the process computes.
+   * Calls a function with the sampler's inputs for all batches of a step. Its random numbers and
+   * its precision are those of this run, whatever else the process computes.
    */
-  #atStep<T>(step: number, fn: (...counters: Tensor[]) => T): T {
+  #atStep<T>(step: number, fn: (...inputs: Tensor[]) => T): T {
     const { config, device } = this.#run;
     const { gradAccum, seed } = config;
     return useGenerator(this.#generator, () => {
       beginStep(step);
-      const counters = Array.from({ length: gradAccum }, (_, site) =>
-        toCounterTensor({ site, step, seed }, device),
+      const batches = Array.from({ length: gradAccum }, (_, site) =>
+        this.#sampler.prepare({ site, step, seed }),
       );
-      return device.withMatmulPrecision(getMatmulPrecision(config), () => fn(...counters));
+      return device.withMatmulPrecision(getMatmulPrecision(config), () => fn(...batches.flat()));
     });
   }
 }

@@ -4,10 +4,10 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
-import { sampleBatch, splitTokens, toCounterTensor } from "../data/batches.ts";
-import { loadCorpus } from "../data/corpus.ts";
+import { loadData, toTokens } from "../data/load.ts";
+import { makeTrainSampler } from "../data/sampler.ts";
+import { type Tokens, toSource } from "../data/tokens.ts";
 import { generate } from "../gpt/generate.ts";
-import { tensor } from "../ops/creation.ts";
 import { beginStep, Generator, useGenerator } from "../random.ts";
 import { loadRun } from "../runs/load.ts";
 import { scope } from "../scope.ts";
@@ -100,22 +100,22 @@ async function computeGradients(loaded: LoadedRun, device: Device): Promise<void
   useGenerator(new Generator(seed), () =>
     scope(() => {
       beginStep(step);
-      const counter = toCounterTensor({ site: 0, step, seed }, device);
-      const data = tensor(tokens, { device });
-      const [x, y] = sampleBatch(data, counter, "batch", [batchSize, blockSize]); // (B, T), (B, T)
+      const source = toSource(tokens); // not all tokens are copied to the device
+      const sampler = makeTrainSampler(source, device, { ...config, batchSize, blockSize });
+      const [x, y] = sampler.sample(...sampler.prepare({ site: 0, step, seed })); // (B, T), (B, T)
       model.forward(x, y, { logits: false }).loss?.backward();
     }),
   );
 }
 
 /** The tokens of the last run, because its next checkpoint needs them again. */
-let cachedTokens: { key: string; tokens: Int32Array } = { key: "", tokens: new Int32Array() };
+let cachedTokens: { key: string; tokens: Tokens } = { key: "", tokens: new Int32Array() };
 
-async function loadTrainingTokens({ config, tokenizer, state }: LoadedRun): Promise<Int32Array> {
+async function loadTrainingTokens({ config, tokenizer, state }: LoadedRun): Promise<Tokens> {
   const key = [config.data, state.textSha256, state.tokenizerSha256].join();
   if (key !== cachedTokens.key) {
-    const { text } = await loadCorpus(config.data);
-    cachedTokens = { key, tokens: splitTokens(text, tokenizer).train };
+    const data = await loadData(config.data);
+    cachedTokens = { key, tokens: toTokens(data, tokenizer).train };
   }
   return cachedTokens.tokens;
 }

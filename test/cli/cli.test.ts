@@ -158,6 +158,7 @@ test("--json prints the lines of metrics.jsonl and the figures, --quiet only eva
     "valLoss",
     "bestValLoss",
     "bitsPerCharacter",
+    "bitsPerByte",
     "seconds",
     "steps",
     "tokens",

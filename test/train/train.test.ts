@@ -239,7 +239,7 @@ eachDevice("train", (test, on) => {
       { maxIters: 1, gradAccum: 2 },
       {
         start({ model, tokens, device, config }: Run) {
-          const text = tensor(tokens.train, { device });
+          const text = tensor(tokens.train as Int32Array, { device });
           const batches = [0, 1].map((site) =>
             sampleBatch(
               text,

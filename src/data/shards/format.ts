@@ -10,14 +10,17 @@ export type TokenDType = "uint16" | "uint32";
 /** The bytes of a token. */
 export const tokenBytes = { uint16: 2, uint32: 4 } as const;
 
-/** What the beginning and the size of a shard tell. */
+/** The layout of a shard, which its beginning and its size determine. */
 export interface ShardFormat {
   readonly dtype: TokenDType;
-  /** Where the tokens begin, in bytes: 1024, or 0 without a header. */
+  /** The offset of the first token in bytes: 1024, or 0 without a header. */
   readonly offset: number;
   /** The number of tokens. */
   readonly tokens: number;
 }
+
+/** The bytes at the beginning of a file that show its format. */
+export const HEAD_BYTES = 4096;
 
 /** The size of the header in bytes. */
 export const HEADER_BYTES = 1024;
@@ -126,7 +129,9 @@ function describeOtherContent(head: Uint8Array, size: number): string | undefine
   for (const [signature, what] of signatures)
     if (signature.every((byte, i) => head[i] === byte)) return `${what}, expected a token shard`;
   if (head.length >= 12) {
-    const [magic, version, tokens] = [0, 4, 8].map((offset) => readInt32(head, offset));
+    const magic = readInt32(head, 0);
+    const version = readInt32(head, 4);
+    const tokens = readInt32(head, 8);
     if (magic === EVALUATION_MAGIC)
       return "questions of an evaluation such as HellaSwag, expected a token shard";
     const bigEndian = new DataView(head.buffer, head.byteOffset).getInt32(0);
@@ -143,7 +148,7 @@ function describeOtherContent(head: Uint8Array, size: number): string | undefine
 }
 
 /** Returns true for UTF-8 without control characters, which tokens have: ids below 256. */
-function looksLikeText(head: Uint8Array): boolean {
+export function looksLikeText(head: Uint8Array): boolean {
   let end = head.length; // not in the middle of a character
   while (end > 0 && (head[end - 1] & 0xc0) === 0x80) end--;
   if (end > 0 && head[end - 1] >= 0xc0) end--;

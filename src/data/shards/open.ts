@@ -1,0 +1,117 @@
+// Opens the token shards of a training: their files, their tokenizer, and what identifies them.
+
+import { existsSync, readSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { UsageError } from "../../errors.ts";
+import { FileError } from "../../files/file-error.ts";
+import { sha256, sha256OfFiles } from "../../files/sha256.ts";
+import { withRegularFile } from "../../files/text.ts";
+import { loadTokenizer, tokenizerSha256 } from "../../tokenizers/io.ts";
+import type { Tokenizer } from "../../tokenizers/tokenizer.ts";
+import { type FoundShards, findShards } from "./find.ts";
+import { type Manifest, manifestName } from "./manifest.ts";
+import { ShardFile } from "./shard-file.ts";
+import { TokenShards } from "./token-shards.ts";
+
+/** Token shards as training data. */
+export interface ShardData {
+  /** The display name. */
+  name: string;
+  /** The path that opens them again. */
+  source: string;
+  /** The tokenizer beside the shards, if there is one. */
+  tokenizer: Tokenizer | null;
+  /** Identifies the shards: a run can only be resumed with the same ones. */
+  sha256: string;
+  manifest: Manifest | null;
+  /** Returns the tokens of both splits. Ids that are not below vocabSize are errors. */
+  open(vocabSize: number): { train: TokenShards; val: TokenShards };
+}
+
+/** The size in bytes up to which the checksums of a manifest are compared at the start. */
+const MAX_CHECKED_BYTES = 256e6;
+
+/** The bytes at the beginning and at the end that identify a shard without a manifest. */
+const SAMPLE_BYTES = 2 ** 16;
+
+/** Opens the shards that `data` names. Throws a UsageError or a FileError if that fails. */
+export function openShards(data: string): ShardData {
+  const found = findShards(data);
+  const train = found.train.map((file) => new ShardFile(file));
+  const val = found.val.map((file) => new ShardFile(file));
+  const files = [...train, ...val];
+  checkDTypes(files);
+  if (found.manifest) checkManifest(found.manifest, found.folder, files);
+  return {
+    name: data,
+    source: resolve(data),
+    tokenizer: openTokenizer(found),
+    sha256: identify(found, files),
+    manifest: found.manifest,
+    open: (vocabSize) => ({
+      train: new TokenShards(train, vocabSize),
+      val: new TokenShards(val, vocabSize),
+    }),
+  };
+}
+
+/** All tokens come from one tokenizer, so all have the same width. */
+function checkDTypes(files: readonly ShardFile[]): void {
+  const [first] = files;
+  for (const { file, format } of files) {
+    if (format.dtype === first.format.dtype) continue;
+    throw new UsageError(
+      `data: ${file} has tokens of ${format.dtype}, but ${first.file} of ${first.format.dtype}: ` +
+        "they come from different tokenizers",
+    );
+  }
+}
+
+/** Compares the files with their manifest; the contents only if that takes less than a second. */
+function checkManifest(manifest: Manifest, folder: string, files: readonly ShardFile[]): void {
+  const entries = new Map(manifest.shards.map((entry) => [join(folder, entry.file), entry]));
+  const isSmall = files.reduce((sum, { size }) => sum + size, 0) <= MAX_CHECKED_BYTES;
+  for (const { file, format, tokens } of files) {
+    const entry = entries.get(file);
+    if (!entry) continue;
+    const check = (what: string, found: unknown, expected: unknown) => {
+      if (found === expected) return;
+      throw new FileError(`${file}: ${what} is ${found}, but ${expected} in ${manifestName}`);
+    };
+    check("the number of tokens", tokens, entry.tokens);
+    check("the type of tokens", format.dtype, manifest.dtype);
+    if (isSmall) check("the SHA-256", sha256OfFiles([file]), entry.sha256);
+  }
+}
+
+/** Loads the tokenizer in the folder of the shards, and compares it with their manifest. */
+function openTokenizer({ folder, manifest }: FoundShards): Tokenizer | null {
+  const file = join(folder, "tokenizer.json");
+  if (!existsSync(file)) {
+    if (!manifest) return null;
+    throw new FileError(`${file}: no such file, but ${manifestName} names its checksum`);
+  }
+  const tokenizer = loadTokenizer(file);
+  if (manifest && tokenizerSha256(tokenizer) !== manifest.tokenizerSha256)
+    throw new FileError(`${file}: not the tokenizer that ${manifestName} names: other checksum`);
+  return tokenizer;
+}
+
+/** Hashes names and contents: by the manifest, or by their sizes, beginnings and ends. */
+function identify({ manifest }: FoundShards, files: readonly ShardFile[]): string {
+  const checksums = new Map(manifest?.shards.map((entry) => [entry.file, entry.sha256]));
+  const entries = files.map((shard) => {
+    const name = basename(shard.file);
+    return [name, shard.tokens, checksums.get(name) ?? sha256(readSample(shard))];
+  });
+  return sha256(JSON.stringify(entries));
+}
+
+function readSample({ file, size }: ShardFile): Uint8Array {
+  return withRegularFile(file, (fd) => {
+    const bytes = new Uint8Array(2 * SAMPLE_BYTES);
+    readSync(fd, bytes, 0, SAMPLE_BYTES, 0);
+    readSync(fd, bytes, SAMPLE_BYTES, SAMPLE_BYTES, Math.max(0, size - SAMPLE_BYTES));
+    return bytes;
+  });
+}

@@ -1,0 +1,52 @@
+// The shards of a split as one sequence of tokens, which stays on disk.
+
+import type { TokenSource } from "../tokens.ts";
+import type { ShardFile } from "./shard-file.ts";
+
+export class TokenShards implements TokenSource {
+  readonly length: number;
+  readonly files: readonly ShardFile[];
+  readonly parts: readonly number[];
+  readonly #vocabSize: number;
+  readonly #starts: number[] = [];
+
+  /** Tokens must be below vocabSize. */
+  constructor(files: readonly ShardFile[], vocabSize: number) {
+    this.files = files;
+    this.parts = files.map(({ tokens }) => tokens);
+    this.#vocabSize = vocabSize;
+    let length = 0;
+    for (const { tokens } of files) {
+      this.#starts.push(length);
+      length += tokens;
+    }
+    this.length = length;
+  }
+
+  /** Copies tokens, which may be in several shards. Throws a FileError for a damaged shard. */
+  read(start: number, count: number, target: Int32Array, offset: number): void {
+    if (start < 0 || start + count > this.length)
+      throw new RangeError(`read: start is ${start}, expected 0 to ${this.length - count}`);
+    let position = start;
+    const end = start + count;
+    for (let i = this.#find(start); position < end; i++) {
+      const file = this.files[i];
+      const inFile = position - this.#starts[i];
+      const n = Math.min(end - position, file.tokens - inFile);
+      if (n > 0) file.read(inFile, n, target, offset + position - start, this.#vocabSize);
+      position += n;
+    }
+  }
+
+  /** Returns the index of the shard with a position, by binary search. */
+  #find(position: number): number {
+    let low = 0;
+    let high = this.#starts.length - 1;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (this.#starts[middle] <= position) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,31 @@
+// Tokens of a split, as batches see them: an array in memory, or a source such as shards on disk.
+
+/** Tokens that are read in parts. */
+export interface TokenSource {
+  readonly length: number;
+  /** The parts that epochs shuffle, in order: their numbers of tokens, which add up to `length`. */
+  readonly parts: readonly number[];
+  /** Copies `count` tokens from position `start` to `target`, from its index `offset`. */
+  read(start: number, count: number, target: Int32Array, offset: number): void;
+}
+
+/** The tokens of a split. */
+export type Tokens = Int32Array | TokenSource;
+
+/** The tokens of both splits. */
+export interface SplitTokens {
+  readonly train: Tokens;
+  readonly val: Tokens;
+}
+
+/** Returns an array as a source of one part. */
+export function toSource(tokens: Tokens): TokenSource {
+  if (!(tokens instanceof Int32Array)) return tokens;
+  return {
+    length: tokens.length,
+    parts: [tokens.length],
+    read(start, count, target, offset) {
+      target.set(tokens.subarray(start, start + count), offset);
+    },
+  };
+}

@@ -15,32 +15,37 @@ interface Argument {
 
 /**
  * Parses arguments into option values; of an option given twice, the last value counts. `operand`
- * is the option that a positional argument sets, if there is one. Throws a UsageError for unknown,
- * invalid and missing options.
+ * is the option that a positional argument sets, if there is one, and if `hasManyOperands`, its
+ * value is the list of all of them. Throws a UsageError for unknown, invalid and missing options.
  */
 export function parseArguments(
   command: string,
   table: OptionTable,
   args: readonly string[],
   operand?: string,
+  hasManyOperands = false,
 ): Record<string, unknown> {
   const keys = new Map(Object.keys(table).map((key) => [toFlag(key), key]));
   const values: Record<string, unknown> = {};
+  const operands: unknown[] = [];
   for (const { flag, value } of tokenize(keys, table, args)) {
-    if (flag !== undefined) {
-      const [key, parsed] = parseOption(command, keys, table, flag, value);
-      if (key === operand && values[key] !== undefined)
-        throw new UsageError(`${command}: ${table[key].value} is given twice`);
-      values[key] = parsed;
-    } else if (operand !== undefined && values[operand] === undefined) {
-      values[operand] = value;
-    } else {
+    const isTaken = operand !== undefined && values[operand] !== undefined && !hasManyOperands;
+    if (flag === undefined && (operand === undefined || isTaken)) {
       const hint = suggestFlag(table, value ?? "");
       throw new UsageError(`${command}: unexpected argument ${value}; ${hint}`);
     }
+    const [key, parsed] =
+      flag === undefined
+        ? [operand as string, value]
+        : parseOption(command, keys, table, flag, value);
+    if (key === operand && isTaken)
+      throw new UsageError(`${command}: ${table[key].value} is given twice`);
+    if (key === operand) operands.push(parsed);
+    values[key] = parsed;
   }
   checkValues(table, values, command);
   checkRequired(command, table, values, operand);
+  if (hasManyOperands && operand !== undefined) values[operand] = operands;
   return values;
 }
 

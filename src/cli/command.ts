@@ -10,6 +10,8 @@ export interface Command<Flags = object> {
   options: OptionTable;
   /** The option that a positional argument sets. */
   operand?: string;
+  /** True if several positional arguments set it to a list. */
+  hasManyOperands?: boolean;
   /** True if run() gets only the flags that are present and applies the defaults itself. */
   appliesDefaults?: boolean;
   /** True if the result is in files: the command goes on if nobody reads its output any more. */

@@ -18,6 +18,7 @@ import { formatHelp } from "./help.ts";
 import { importCommand } from "./import.ts";
 import { checkNpmOptions } from "./npm.ts";
 import { catchOutputErrors, ignoreClosedOutput } from "./output.ts";
+import { prepareCommand } from "./prepare.ts";
 import { quantizeCommand } from "./quantize.ts";
 import { runsCommand } from "./runs.ts";
 import { sampleCommand } from "./sample.ts";
@@ -32,6 +33,7 @@ const commands: Record<string, Command> = {
   import: importCommand,
   export: exportCommand,
   quantize: quantizeCommand,
+  prepare: prepareCommand,
   dashboard: dashboardCommand,
   tune: tuneCommand,
   doctor: doctorCommand,
@@ -49,7 +51,7 @@ const commandSynonyms: Record<string, string> = {
   info: "doctor",
   resume: "train --resume DIR",
   finetune: "train --init-from DIR",
-  prepare: "train --data FILE",
+  tokenize: "prepare",
 };
 
 /** The options of every command. */
@@ -79,7 +81,8 @@ async function main([name, ...args]: string[]): Promise<number> {
   const command = findCommand(name);
   const options = { ...command.options, ...commonOptions };
   checkNpmOptions(name, options, args);
-  const { threads, ...flags } = parseArguments(name, options, args, command.operand);
+  const { operand, hasManyOperands } = command;
+  const { threads, ...flags } = parseArguments(name, options, args, operand, hasManyOperands);
   if (typeof threads === "number") setThreads(threads);
   const defaults = command.appliesDefaults ? {} : getDefaults<object>(command.options);
   if (command.writesFiles) ignoreClosedOutput();

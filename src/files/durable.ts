@@ -63,12 +63,16 @@ export function syncFile(file: string): void {
   }
 }
 
-/** Writes a whole chunk, since fs.writeSync() may write only a part of it. */
-function writeAll(fd: number, chunk: Uint8Array): void {
+/**
+ * Writes a whole chunk, since fs.writeSync() may write only a part of it: at a position in the
+ * file, or where the last write ended.
+ */
+export function writeAll(fd: number, chunk: Uint8Array, position: number | null = null): void {
   let written = 0;
   while (written < chunk.length) {
     const length = Math.min(chunk.length - written, MAX_IO_BYTES);
-    written += fs.writeSync(fd, chunk, written, length);
+    const at = position === null ? null : position + written;
+    written += fs.writeSync(fd, chunk, written, length, at);
   }
 }
 

@@ -77,13 +77,7 @@ export function readText(file: string, maxBytes = MAX_TEXT_BYTES): string {
 
 /** Decodes the content of a text file like readText(). */
 export function decodeText(file: string, bytes: Uint8Array): string {
-  const [first, second] = bytes;
-  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
-    throw new FileError(`${file}: text in UTF-16, expected UTF-8; save it as UTF-8`);
-  if (!isUtf8(bytes)) {
-    const offset = formatCount(findInvalidByte(bytes));
-    throw new FileError(`${file}: not text in UTF-8: the byte at offset ${offset} is invalid`);
-  }
+  if (!isUtf8(bytes)) throw new FileError(`${file}: ${describeInvalidUtf8(bytes)}`);
   try {
     return new TextDecoder("utf-8").decode(bytes);
   } catch (cause) {
@@ -91,6 +85,15 @@ export function decodeText(file: string, bytes: Uint8Array): string {
     const size = `${formatCount(bytes.length)} bytes`;
     throw new FileError(`${file}: has ${size}, which is too long for a text: ${limit}`, { cause });
   }
+}
+
+/** Describes why bytes are not text in UTF-8. `offset` is that of the first one in the file. */
+export function describeInvalidUtf8(bytes: Uint8Array, offset = 0): string {
+  const [first, second] = bytes;
+  const isMark = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+  if (isMark && offset === 0) return "text in UTF-16, expected UTF-8; save it as UTF-8";
+  const position = formatCount(offset + findInvalidByte(bytes));
+  return `not text in UTF-8: the byte at offset ${position} is invalid`;
 }
 
 /** Returns the offset of the first byte that is not valid UTF-8. */

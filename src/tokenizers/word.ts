@@ -75,9 +75,7 @@ export class WordTokenizer implements Tokenizer {
         `WordTokenizer.train: vocabSize is ${vocabSize}, expected a whole number from 4 up`,
       );
     const counts = countWords("WordTokenizer.train", wordsOf(text, casing));
-    counts.delete(" "); // has a reserved id
-    const ranked = [...counts].sort(([, a], [, b]) => b - a).map(([word]) => word);
-    return new WordTokenizer(ranked.slice(0, vocabSize - RESERVED.length), { casing });
+    return trainOnCounts(counts, { vocabSize, casing });
   }
 
   /** Reads the result of toJSON(). Throws a TokenizerError if the value is invalid. */
@@ -169,7 +167,18 @@ export class WordTokenizer implements Tokenizer {
   }
 }
 
-function* wordsOf(text: string, casing: "keep" | "lower"): Generator<string> {
+/** Returns a tokenizer for the most frequent words. Ties: in the order of the map. */
+export function trainOnCounts(
+  counts: ReadonlyMap<string, number>,
+  { vocabSize = Infinity, casing = "keep" }: WordTrainingOptions,
+): WordTokenizer {
+  const words = [...counts].filter(([word]) => word !== " "); // has a reserved id
+  const ranked = words.sort(([, a], [, b]) => b - a).map(([word]) => word);
+  return new WordTokenizer(ranked.slice(0, vocabSize - RESERVED.length), { casing });
+}
+
+/** Yields the words and the marks of a text. */
+export function* wordsOf(text: string, casing: "keep" | "lower"): Generator<string> {
   for (const match of matches(text, pattern)) yield applyCasing(match, casing);
 }
 

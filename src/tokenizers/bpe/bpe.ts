@@ -74,25 +74,12 @@ export class BPETokenizer implements Tokenizer {
    * one with the lower left id merges first, then the one with the lower right id.
    */
   static train(text: string, options: BPETrainingOptions): BPETokenizer {
-    checkOptions("BPETokenizer.train", options, ["vocabSize", "specialTokens"]);
-    const { vocabSize, specialTokens = [] } = options;
-    const minSize = byteAlphabet.length + specialTokens.length;
-    if (!(Number.isInteger(vocabSize) && vocabSize >= minSize)) {
-      const expected = `expected a whole number from ${minSize} up`;
-      throw new TypeError(`BPETokenizer.train: vocabSize is ${vocabSize}, ${expected}`);
-    }
-    if (specialTokens.includes("") || new Set(specialTokens).size < specialTokens.length)
-      throw new TypeError("BPETokenizer.train: specialTokens must be distinct and not empty");
+    checkTraining(options);
     const words = new WordCounts();
-    for (const { part, isSpecial } of splitAtSpecialTokens(text, specialTokens)) {
+    for (const { part, isSpecial } of splitAtSpecialTokens(text, options.specialTokens ?? [])) {
       if (!isSpecial) words.addText(part);
     }
-    const { tokens, merges } = learnMerges(words, vocabSize - minSize);
-    return new BPETokenizer({
-      tokens: [...tokens, ...specialTokens.map(encodeUtf8)],
-      merges,
-      special: new Map(specialTokens.map((content, i) => [content, tokens.length + i])),
-    });
+    return trainBPE(words, options);
   }
 
   /** Reads the result of toJSON(), or a Hugging Face tokenizer.json with byte-level BPE. */
@@ -176,6 +163,32 @@ export class BPETokenizer implements Tokenizer {
     if (token === undefined) throw unknownIdError(id, this.vocabSize);
     return token;
   }
+}
+
+/** Learns merges from the words of a text, like BPETokenizer.train(). */
+export function trainBPE(words: WordCounts, options: BPETrainingOptions): BPETokenizer {
+  const { vocabSize, specialTokens = [] } = checkTraining(options);
+  const minSize = byteAlphabet.length + specialTokens.length;
+  const { tokens, merges } = learnMerges(words, vocabSize - minSize);
+  return new BPETokenizer({
+    tokens: [...tokens, ...specialTokens.map(encodeUtf8)],
+    merges,
+    special: new Map(specialTokens.map((content, i) => [content, tokens.length + i])),
+  });
+}
+
+/** Throws a TypeError if the options of training are not valid. */
+function checkTraining(options: BPETrainingOptions): BPETrainingOptions {
+  checkOptions("BPETokenizer.train", options, ["vocabSize", "specialTokens"]);
+  const { vocabSize, specialTokens = [] } = options;
+  const minSize = byteAlphabet.length + specialTokens.length;
+  if (!(Number.isInteger(vocabSize) && vocabSize >= minSize)) {
+    const expected = `expected a whole number from ${minSize} up`;
+    throw new TypeError(`BPETokenizer.train: vocabSize is ${vocabSize}, ${expected}`);
+  }
+  if (specialTokens.includes("") || new Set(specialTokens).size < specialTokens.length)
+    throw new TypeError("BPETokenizer.train: specialTokens must be distinct and not empty");
+  return options;
 }
 
 /** Splits a text at special tokens. Where several match, the longest one wins. */

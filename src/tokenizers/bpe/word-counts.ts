@@ -10,7 +10,7 @@ const OP = "BPETokenizer.train";
 const MAX_DISTINCT_WORDS = 2 ** 23;
 
 export class WordCounts {
-  readonly #words = new WordTable();
+  #words = new WordTable();
   #counts = new Float64Array(1024);
 
   /** Counts the words of a text. Throws a RangeError if there are too many distinct ones. */
@@ -43,6 +43,23 @@ export class WordCounts {
       this.#counts = larger;
     }
     this.#counts[number] += count;
+  }
+
+  /**
+   * Drops the rarest words if there are more than `maxWords`, or if they have more than `maxBytes`
+   * bytes: those that occur once, then twice, then up to four times.
+   */
+  dropRarest(maxWords: number, maxBytes: number): void {
+    for (let limit = 1; this.size > maxWords || this.bytes > maxBytes; limit *= 2) {
+      const words = this.#words;
+      const counts = this.#counts;
+      this.#words = new WordTable();
+      this.#counts = new Float64Array(1024);
+      for (let number = 0; number < words.size; number++) {
+        const word = words.get(number);
+        if (counts[number] > limit) this.add(word, 0, word.length, counts[number]);
+      }
+    }
   }
 
   /** The number of distinct words, which are numbered in the order of their first occurrence. */

@@ -1,0 +1,64 @@
+// The input of prepareShards(): its files as sections, and the documents in them.
+
+import { extname } from "node:path";
+import { UsageError } from "../../errors.ts";
+import { withRegularFile } from "../../files/text.ts";
+import type { Split } from "../shards/manifest.ts";
+import type { Section } from "./pieces.ts";
+import { getDocumentSplit, splitFile } from "./split.ts";
+
+export interface InputOptions {
+  readonly files: readonly string[];
+  readonly valShare: number;
+  readonly documentSeparator?: string;
+  /** The field of JSON lines that has the text. Files with other names are read as JSON lines. */
+  readonly field?: string;
+}
+
+export interface InputSections {
+  readonly sections: readonly Section[];
+  /** The sizes of all files, and of those before each section. */
+  readonly bytes: number;
+  readonly bytesBefore: readonly number[];
+  /** Returns the split of a document by its index in the input and that of its section. */
+  getSplit(document: number, section: number): Split;
+}
+
+/**
+ * Returns the sections of the input. A few files, each of which is one document, are split one by
+ * one, and every file has two sections; in any other input, whole documents are split.
+ */
+export async function findSections(options: InputOptions): Promise<InputSections> {
+  const { files, valShare, documentSeparator, field } = options;
+  const formats = files.map((file) => getFormat(file, field));
+  const isDocument = documentSeparator === undefined && !formats.includes("jsonl");
+  const splitsFiles = isDocument && valShare > 0 && files.length * valShare < 1;
+  const sections: Section[] = [];
+  const bytesBefore: number[] = [];
+  let bytes = 0;
+  for (const [i, file] of files.entries()) {
+    const whole = { file, format: formats[i], begin: 0, end: Number.POSITIVE_INFINITY };
+    for (const section of splitsFiles ? await splitFile(whole, valShare) : [whole]) {
+      sections.push(section);
+      bytesBefore.push(bytes);
+    }
+    bytes += withRegularFile(file, (_, size) => size);
+  }
+  const getSplit = (document: number, section: number): Split => {
+    if (splitsFiles) return section % 2 === 0 ? "train" : "val";
+    return getDocumentSplit(document, valShare);
+  };
+  return { sections, bytes, bytesBefore, getSplit };
+}
+
+/** Returns the format of a file by its name: .jsonl and .ndjson are JSON lines, also with .gz. */
+function getFormat(file: string, field: string | undefined): Section["format"] {
+  const name = file.toLowerCase().replace(/\.gz$/, "");
+  const extension = extname(name);
+  if (field !== undefined || [".jsonl", ".ndjson"].includes(extension)) return "jsonl";
+  if ([".parquet", ".zst", ".zip", ".bz2", ".xz"].includes(extension))
+    throw new UsageError(
+      `prepare: ${file}: ${extension} files cannot be read; convert it to text, JSON lines or gzip`,
+    );
+  return "text";
+}

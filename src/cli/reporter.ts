@@ -9,6 +9,7 @@ import type { TrainHooks, TrainResult } from "../train/loop.ts";
 import { measureMatmulFlops } from "../train/mfu.ts";
 import { totalSteps } from "../train/time-budget.ts";
 import { type Dashboard, IDLE_SECONDS, openDashboard } from "../web/dashboard.ts";
+import { getDataInfo } from "../web/data-info.ts";
 import { DEFAULT_PORT } from "./dashboard.ts";
 import { formatFigures } from "./figures.ts";
 import { formatLosses } from "./losses.ts";
@@ -112,7 +113,12 @@ export class TrainReporter {
     const peak = measureMatmulFlops(device, config);
     await dashboard.show({
       run: out,
-      live: { parameters: countParameters(model), device: device.name, peak },
+      live: {
+        parameters: countParameters(model),
+        device: device.name,
+        peak,
+        data: getDataInfo(run),
+      },
       step: state.step,
       maxIters: totalSteps(run),
     });

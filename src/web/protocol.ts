@@ -32,6 +32,19 @@ export interface RunInfo {
   flopsPerToken: number | null;
   /** The device's measured matmul throughput in FLOP/s: the denominator of MFU. */
   peak: number | null;
+  /** The training data of the live run; null for others. */
+  data: DataInfo | null;
+}
+
+/** The training data of a run. */
+export interface DataInfo {
+  name: string;
+  /** The names of the training shards; none for a text. */
+  shards: string[];
+  /** The tokens that an epoch uses. */
+  tokens: number;
+  tokensPerStep: number;
+  order: "random" | "epochs";
 }
 
 /** A position in a run's metrics.jsonl: everything before it has been read. */

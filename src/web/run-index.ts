@@ -8,13 +8,14 @@ import { findWeightsFile, readConfig } from "../runs/load.ts";
 import { numel } from "../shape.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { flopsPerToken } from "../train/mfu.ts";
-import type { RunInfo } from "./protocol.ts";
+import type { DataInfo, RunInfo } from "./protocol.ts";
 import { HttpError } from "./validate.ts";
 
 /** The run that this process is training. */
 export interface LiveRun {
   name: string;
   parameters: number;
+  data?: DataInfo;
 }
 
 /** A device's matmul throughput in FLOP/s: the denominator of MFU. */
@@ -118,6 +119,7 @@ export class RunIndex {
       parameters,
       flopsPerToken: parameters === null ? null : flopsPerToken(parameters, config),
       peak: config.device === this.#peak.device ? this.#peak.peak : null,
+      data: (isLive && this.live?.data) || null,
     };
   }
 

@@ -67,7 +67,7 @@ inBrowser("web/curves", (test, open) => {
     const training = ["--batch-size", "4", "--max-iters", "900000", "--log-interval", "1"];
     const evaluations = ["--eval-interval", "500", "--eval-iters", "1"];
     const dashboard = ["--dashboard", "--port", "17900"];
-    const run = ["--data", data, "--device", "ts", "--out", out];
+    const run = ["--data", data, "--data-order", "epochs", "--device", "ts", "--out", out];
     const args = [...run, ...model, ...training, ...evaluations, ...dashboard];
     const { url, getOutput } = await start("train", ...args);
     const { page, errors } = await open(url);
@@ -81,6 +81,8 @@ inBrowser("web/curves", (test, open) => {
     await until(async () => (await getStepCount(page)) > firstCount + 50, "more rows arrive");
     assert.is(await state.textContent(), "training");
     assert.match(String(await page.locator(".step").textContent()), /^step [\d,]+ of 900,000$/);
+    const seen = /text\.txt · epoch [\d,]+ · \d+\.\d % of [\d,]+ tokens seen$/;
+    assert.match(String(await page.locator(".control .data").textContent()), seen);
     assert.is(await page.locator("#connection").textContent(), "connected");
     assert.ok(await getCheckbox(page, "a").isChecked());
 

@@ -88,7 +88,7 @@ export function createCurvesView(root: HTMLElement, stream: EventStream): void {
     errorMessage.textContent = infos.length > 0 ? "" : "There are no runs yet.";
     const previous = getSelectedNames();
     runList.update(infos);
-    runControl.setLiveRun(infos.find(({ isLive }) => isLive)?.name);
+    runControl.setLiveRun(infos.find(({ isLive }) => isLive));
     if (getSelectedNames().join("/") === previous.join("/")) showSelected();
     else subscribe();
   }

@@ -1,7 +1,7 @@
 // The state of the live run, and buttons to pause, save and stop it. An action counts as done when
 // the training process confirms it with a status event.
 
-import type { Control, Status } from "../protocol.ts";
+import type { Control, DataInfo, RunInfo, Status } from "../protocol.ts";
 import { fetchJson } from "./api.ts";
 import { element } from "./element.ts";
 import { formatDuration, formatInteger } from "./format.ts";
@@ -17,6 +17,7 @@ export class RunControl {
   readonly #step = element("output", { class: "step" });
   readonly #timeLeft = element("output", { class: "left soft" });
   readonly #progress = element("progress", { "aria-label": "training progress", max: 1, value: 0 });
+  readonly #data = element("p", { class: "soft small data" });
   readonly #message = element("p", { class: "message soft", role: "status" });
   readonly #pause = createButton("Pause");
   readonly #save = createButton("Save now");
@@ -24,6 +25,7 @@ export class RunControl {
   /** The actions that have been sent but not confirmed. */
   readonly #pending = new Set<Action>();
   #status: Status | null = null;
+  #info: DataInfo | null = null;
   #isConnected = false;
   /** The times of recent steps, from which the remaining time is estimated. */
   #history: { time: number; step: number }[] = [];
@@ -42,6 +44,7 @@ export class RunControl {
       { class: "card control", "aria-label": "live run", hidden: true },
       element("div", { class: "row run-name" }, this.#state, this.#name),
       element("div", { class: "row progress-text" }, this.#step, this.#timeLeft),
+      this.#data,
       this.#message,
       element("div", { class: "row buttons" }, ...buttons),
       this.#progress,
@@ -56,9 +59,11 @@ export class RunControl {
   }
 
   /** Shows the name of the live run before its first status event. Hides the card without one. */
-  setLiveRun(run: string | undefined): void {
+  setLiveRun(run: RunInfo | undefined): void {
     this.root.hidden = run === undefined;
-    this.#name.textContent = run ?? "";
+    this.#name.textContent = run?.name ?? "";
+    this.#info = run?.data ?? null;
+    this.#data.title = this.#info?.shards.join("\n") ?? "";
     if (run === undefined) this.#status = null;
     this.#update();
   }
@@ -111,6 +116,7 @@ export class RunControl {
     this.#step.textContent = `step ${formatInteger(step)}${total}`;
     this.#progress.value = maxIters ? step / maxIters : 0;
     this.#timeLeft.textContent = this.#estimateTimeLeft();
+    this.#data.textContent = this.#info ? describeData(this.#info, step) : "";
     const isEnabled = this.#isConnected && (state === "training" || state === "paused");
     const isPausePending = this.#pending.has("pause") || this.#pending.has("resume");
     const pauseName = state === "paused" ? "Resume" : "Pause";
@@ -138,6 +144,17 @@ export class RunControl {
     const secondsPerStep = (last.time - first.time) / (last.step - first.step) / 1000;
     return `${formatDuration((maxIters - step) * secondsPerStep)} left`;
   }
+}
+
+/** Describes the data, and how much of it the steps so far have used. */
+function describeData({ name, shards, tokens, tokensPerStep, order }: DataInfo, step: number) {
+  const used = (step * tokensPerStep) / tokens;
+  const parts = [name];
+  if (shards.length > 0) parts.push(`${formatInteger(shards.length)} shards`);
+  if (order === "epochs") parts.push(`epoch ${formatInteger(Math.floor(used) + 1)}`);
+  const share = order === "epochs" ? used % 1 : used;
+  parts.push(`${(100 * share).toFixed(1)} % of ${formatInteger(tokens)} tokens seen`);
+  return parts.join(" · ");
 }
 
 function createButton(name: string): HTMLButtonElement {

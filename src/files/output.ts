@@ -73,7 +73,7 @@ function checkNewFolder(out: string): boolean {
 export function listFolder(out: string): string[] | null {
   const problem = describeInvalidPath(out);
   if (problem) throw new UsageError(`out: ${out} ${problem}; choose another name`);
-  if (fs.lstatSync(out, { throwIfNoEntry: false })?.isSymbolicLink() && !fs.existsSync(out))
+  if (isBrokenLink(out))
     throw new UsageError(`out: ${out} is a link to a file or folder that does not exist`);
   try {
     return fs.readdirSync(out);
@@ -83,6 +83,15 @@ export function listFolder(out: string): string[] | null {
     if (code === "ENOTDIR")
       throw new UsageError(`out: ${out} is a file or inside of one, expected a folder`);
     throw toFileError(out, error);
+  }
+}
+
+/** Returns true for a link whose target does not exist. */
+function isBrokenLink(path: string): boolean {
+  try {
+    return fs.lstatSync(path).isSymbolicLink() && !fs.existsSync(path);
+  } catch {
+    return false; // it does not exist, or is inside of a file
   }
 }
 

@@ -89,8 +89,9 @@ function readRequest(file: string): Request | null {
 /** Describes how the request that a folder was begun with differs; "" if it does not. */
 function findDifference(found: Request, request: Request): string {
   for (const [key, value] of Object.entries(request.options)) {
-    if (found.options[key] !== value)
-      return `with ${key} ${quote(found.options[key])} instead of ${quote(value)}`;
+    if (found.options[key] === value) continue;
+    if (key === "tokenizer") return "with another tokenizer"; // its checksum would tell nothing
+    return `with ${key} ${quote(found.options[key])} instead of ${quote(value)}`;
   }
   if (found.inputs.length !== request.inputs.length)
     return `with ${found.inputs.length} files instead of ${request.inputs.length}`;

@@ -2,11 +2,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type PrepareOptions,
-  type PrepareProgress,
-  prepareShards,
-} from "../data/prepare/prepare.ts";
+import { type PrepareOptions, prepareShards } from "../data/prepare/prepare.ts";
 import type { ShardEntry, Split } from "../data/shards/manifest.ts";
 import { UsageError } from "../errors.ts";
 import { formatCommand, quoteArgument } from "../installation.ts";
@@ -16,7 +12,7 @@ import { loadBPE, loadTokenizer } from "../tokenizers/io.ts";
 import { vocabSizes } from "../tokenizers/registry.ts";
 import type { Command } from "./command.ts";
 import { ignoreClosedOutput } from "./output.ts";
-import { formatDuration } from "./progress.ts";
+import { PrepareLine } from "./prepare-line.ts";
 import { catchSignals } from "./signals.ts";
 
 interface PrepareFlags {
@@ -106,7 +102,7 @@ export const prepareCommand: Command<PrepareFlags> = {
     ignoreClosedOutput();
     const abort = new AbortController();
     signals.received.then(() => abort.abort());
-    const line = new ProgressLine(process.stdout.isTTY);
+    const line = new PrepareLine(process.stdout);
     try {
       const { shards } = await prepareShards({
         ...flags,
@@ -178,44 +174,4 @@ function describeSplit(shards: readonly ShardEntry[], split: Split): string {
 
 function formatCount(count: number, noun: string): string {
   return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-/** One line that is rewritten on a terminal; elsewhere a line now and then. */
-class ProgressLine {
-  readonly #isTerminal: boolean;
-  #phase = "";
-  #phaseStart = 0;
-  #firstDone = 0;
-  #lastUpdate = performance.now();
-
-  constructor(isTerminal: boolean) {
-    this.#isTerminal = isTerminal;
-  }
-
-  show({ phase, done, total, tokens }: PrepareProgress): void {
-    const now = performance.now();
-    if (phase !== this.#phase) {
-      this.#phase = phase;
-      this.#phaseStart = now;
-      this.#firstDone = done;
-    } else if (now - this.#lastUpdate < (this.#isTerminal ? 100 : 10_000)) {
-      return;
-    }
-    this.#lastUpdate = now;
-    const seconds = (now - this.#phaseStart) / 1000;
-    const bytesPerSecond = (done - this.#firstDone) / seconds;
-    const megabytes = `${(done / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB`;
-    const speed = `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
-    const left = formatDuration((1000 * (total - done)) / bytesPerSecond);
-    const hasSpeed = seconds > 0.5 && bytesPerSecond > 0 && done < total;
-    const written = tokens > 0 ? `, ${(tokens / 1e6).toFixed(1)} M tokens` : "";
-    const text = `${phase}: ${megabytes}${written}${hasSpeed ? `, ${speed}, ${left} left` : ""}`;
-    if (this.#isTerminal) process.stdout.write(`\r\x1b[K${text}`);
-    else if (seconds > 0) console.log(text);
-  }
-
-  /** Removes the line from the terminal. */
-  clear(): void {
-    if (this.#isTerminal) process.stdout.write("\r\x1b[K");
-  }
 }

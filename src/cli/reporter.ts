@@ -13,6 +13,7 @@ import { getDataInfo } from "../web/data-info.ts";
 import { DEFAULT_PORT } from "./dashboard.ts";
 import { formatFigures } from "./figures.ts";
 import { formatLosses } from "./losses.ts";
+import { PrepareLine } from "./prepare-line.ts";
 import { Progress } from "./progress.ts";
 import { catchSignals } from "./signals.ts";
 import { formatLonger, formatResume, printSummary } from "./summary.ts";
@@ -32,12 +33,16 @@ export interface ReporterOptions {
   print: (line: string) => void;
 }
 
+/** Ends the preparation of a large text after a signal. */
+class Interruption extends Error {}
+
 export class TrainReporter {
   readonly hooks: TrainHooks;
   readonly #options: ReporterOptions;
   readonly #signals = catchSignals();
   /** Null if only evaluations or JSON are printed. */
   readonly #progress: Progress | null;
+  readonly #prepareLine = new PrepareLine(process.stderr);
   #run: Run | null = null;
   #dashboard: Dashboard | null = null;
   #events: EventFile | null = null;
@@ -47,6 +52,10 @@ export class TrainReporter {
     const isSilent = options.quiet || options.json;
     this.#progress = isSilent ? null : new Progress(process.stdout.isTTY);
     this.hooks = {
+      preparing: (progress) => {
+        if (this.#signals.code !== 0) throw new Interruption();
+        if (!isSilent) this.#prepareLine.show(progress);
+      },
       start: (run) => this.#start(run),
       evaluating: (progress) => this.#progress?.showEvaluation(progress),
       evaluation: (losses) => {
@@ -80,6 +89,14 @@ export class TrainReporter {
     });
   }
 
+  /** Returns the exit code after an error; throws it again unless a signal is its cause. */
+  toExitCode(error: unknown): number {
+    this.#prepareLine.clear();
+    if (!(error instanceof Interruption)) throw error;
+    console.error("interrupted; the same command continues to encode the text");
+    return this.#signals.code;
+  }
+
   /** Closes the dashboard's server, which would keep the process alive. */
   async close(): Promise<void> {
     await this.#dashboard?.close();
@@ -90,6 +107,7 @@ export class TrainReporter {
     const { device, config, state, tokens } = run;
     const total = totalSteps(run);
     this.#run = run;
+    this.#prepareLine.clear();
     if (isResumed) print(`device: ${device}, step ${state.step}`);
     if (config.matmulPrecision === "medium" && !device.precisionFallback)
       print(`matmul precision: medium (${device.name === "cuda" ? "tf32" : "bf16"})`);

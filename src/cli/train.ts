@@ -77,6 +77,8 @@ export const trainCommand: Command<TrainFlags> = {
       await reporter.open();
       const result = await train(options, reporter.hooks);
       return await reporter.finish(result);
+    } catch (error) {
+      return reporter.toExitCode(error);
     } finally {
       await reporter.close();
     }

@@ -3,21 +3,49 @@
 import { UsageError } from "../errors.ts";
 import { sha256 } from "../files/sha256.ts";
 import { loadGPT2Tokenizer } from "../tokenizers/bpe/gpt2.ts";
+import { IdTokenizer } from "../tokenizers/ids.ts";
 import { tokenizerSha256 } from "../tokenizers/io.ts";
-import { kindOf, type TokenizerKind } from "../tokenizers/registry.ts";
+import { kindOf, type TokenizerKind, vocabSizes } from "../tokenizers/registry.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { splitTokens } from "./batches.ts";
 import { type Corpus, loadCorpus } from "./corpus.ts";
+import { isLargeText, openLargeText, type TokenizerChoice } from "./large-text.ts";
+import type { PrepareProgress } from "./prepare/prepare.ts";
 import { areShards } from "./shards/find.ts";
 import { openShards, type ShardData } from "./shards/open.ts";
 import type { SplitTokens } from "./tokens.ts";
 
+/** The kind of a tokenizer that is trained on the data, or loaded. */
+export interface RequestedTokenizer {
+  kind: TokenizerKind;
+  vocabSize?: number;
+}
+
 export type TrainingData = Corpus | ShardData;
 
-/** Loads a text like loadCorpus(), or opens token shards: a folder, a file, or a pattern. */
-export async function loadData(data?: string): Promise<TrainingData> {
+/**
+ * Loads a text like loadCorpus(), or opens token shards: a folder, a file, or a pattern. A large
+ * text becomes shards in the cache folder; `onProgress` is called while they are written.
+ */
+export async function loadData(
+  data: string | undefined,
+  tokenizer: Tokenizer | RequestedTokenizer,
+  onProgress?: (progress: PrepareProgress) => void,
+): Promise<TrainingData> {
   const place = data ?? process.env.TINYBARD_DATA;
-  return place && areShards(place) ? openShards(place) : loadCorpus(data);
+  if (place && areShards(place)) return openShards(place);
+  const choice = toChoice(tokenizer);
+  if (place && choice && isLargeText(place)) return openLargeText(place, choice, onProgress);
+  return loadCorpus(data);
+}
+
+/** Returns null for the tokenizer of numbers, which only exists for texts in memory. */
+function toChoice(tokenizer: Tokenizer | RequestedTokenizer): TokenizerChoice | null {
+  if (!("kind" in tokenizer)) return tokenizer instanceof IdTokenizer ? null : tokenizer;
+  const { kind, vocabSize = vocabSizes[kind]?.default ?? 0 } = tokenizer;
+  if (kind === "gpt2") return loadGPT2Tokenizer();
+  if (kind === "char") return { kind };
+  return kind === "ids" ? null : { kind, vocabSize };
 }
 
 /** Returns true for a text. */

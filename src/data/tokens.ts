@@ -5,6 +5,8 @@ export interface TokenSource {
   readonly length: number;
   /** The parts that epochs shuffle, in order: their numbers of tokens, which add up to `length`. */
   readonly parts: readonly number[];
+  /** The bytes of the text in UTF-8, if they are known. */
+  readonly textBytes?: number | null;
   /** Copies `count` tokens from position `start` to `target`, from its index `offset`. */
   read(start: number, count: number, target: Int32Array, offset: number): void;
 }

@@ -1,5 +1,6 @@
 // Opens the folder of a run for training: a new one, or one to continue.
 
+import type { PrepareProgress } from "../data/prepare/prepare.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { resumeRun } from "./resume.ts";
 import { type Run, startRun } from "./run.ts";
@@ -12,8 +13,11 @@ import { type Run, startRun } from "./run.ts";
 export async function withRun<T>(
   { resume, ...options }: Partial<TrainConfig> & { resume?: string },
   use: (run: Run) => Promise<T>,
+  onProgress?: (progress: PrepareProgress) => void,
 ): Promise<T> {
-  const run = await (resume === undefined ? startRun(options) : resumeRun(resume, options));
+  const run = await (resume === undefined
+    ? startRun(options, onProgress)
+    : resumeRun(resume, options, onProgress));
   const { folder, device } = run;
   const releaseTuning = device.tuning?.hold();
   try {

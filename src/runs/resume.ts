@@ -5,10 +5,12 @@ import { join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
 import { dataSha256, isText, loadData, type TrainingData } from "../data/load.ts";
+import type { PrepareProgress } from "../data/prepare/prepare.ts";
 import { defined, UsageError } from "../errors.ts";
 import { FileError } from "../files/file-error.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
 import { loadTokenizer } from "../tokenizers/io.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { makePlan, StepPlan } from "../train/step-plan.ts";
 import { totalSteps } from "../train/time-budget.ts";
@@ -26,6 +28,8 @@ import { checkBase, loadBase, loadPretrained, readConfig, readTokenizer } from "
 import { assembleRun, type Run } from "./run.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
+type OnProgress = (progress: PrepareProgress) => void;
+
 /** Options that may change: what was moved is verified by its checksum, and a device may differ. */
 const changeable: readonly string[] = [
   "maxIters",
@@ -42,11 +46,15 @@ const changeable: readonly string[] = [
  * places of the same text and of the same base model, verified by their SHA-256; device another
  * device, and with it dtype. Other options may be passed if their values equal the recorded ones.
  */
-export async function resumeRun(out: string, options: Partial<TrainConfig> = {}): Promise<Run> {
+export async function resumeRun(
+  out: string,
+  options: Partial<TrainConfig> = {},
+  onProgress?: OnProgress,
+): Promise<Run> {
   readConfig(out); // throws if the folder is not a run
   const folder = lockRunFolder(out);
   try {
-    return await restore(folder, readConfig(out), defined(options));
+    return await restore(folder, readConfig(out), defined(options), onProgress);
   } catch (error) {
     folder.release();
     throw error;
@@ -57,6 +65,7 @@ async function restore(
   folder: RunFolder,
   recorded: TrainConfig,
   options: Partial<TrainConfig>,
+  onProgress: OnProgress | undefined,
 ): Promise<Run> {
   const out = folder.path;
   for (const name of checkpointNames) recover(join(out, name));
@@ -67,8 +76,8 @@ async function restore(
   const config = { ...recorded, maxIters, dtype, device: device.name };
   if (maxSeconds !== undefined) config.maxSeconds = maxSeconds;
   const run = checkpoint
-    ? await loadSaved(folder, checkpoint, config, options, recorded.maxSeconds)
-    : await startAgain(folder, config);
+    ? await loadSaved(folder, checkpoint, config, options, recorded.maxSeconds, onProgress)
+    : await startAgain(folder, config, onProgress);
   run.device.tuning?.load(join(out, "matmul.txt"));
   if (JSON.stringify(config) !== JSON.stringify(recorded)) writeConfig(out, config);
   return run;
@@ -97,6 +106,7 @@ async function loadSaved(
   config: TrainConfig,
   { data, initFrom }: Partial<TrainConfig>,
   recordedSeconds: number | undefined,
+  onProgress: OnProgress | undefined,
 ): Promise<Run> {
   const out = folder.path;
   const saved = loadConsistentState(checkpoint) as RunState;
@@ -116,7 +126,7 @@ async function loadSaved(
   );
   const places =
     data === undefined ? [config.data, ...(saved.formerData ? [saved.formerData] : [])] : [data];
-  const found = await findData(out, places, saved.textSha256);
+  const found = await findData(out, places, saved.textSha256, tokenizer, onProgress);
   if (found.source !== config.data) saved.formerData = config.data;
   config.data = found.source;
   const base = loadBase(out, config, saved, getDevice(config.device), { base: initFrom });
@@ -148,13 +158,18 @@ function continuePlan(
 }
 
 /** Builds a run that was killed before its first checkpoint. */
-async function startAgain(folder: RunFolder, config: TrainConfig): Promise<Run> {
+async function startAgain(
+  folder: RunFolder,
+  config: TrainConfig,
+  onProgress: OnProgress | undefined,
+): Promise<Run> {
   const { initFrom } = config;
   if (hasStarted(folder.path))
     throw new UsageError(`resume: the checkpoint of ${folder.path} has no state.json`);
   const tokenizer = loadTokenizer(join(folder.path, "tokenizer.json"));
   const pretrained = initFrom ? loadPretrained(initFrom, getDevice(config.device)) : null;
-  return assembleRun(config, folder, await loadData(config.data), tokenizer, pretrained);
+  const data = await loadData(config.data, tokenizer, onProgress);
+  return assembleRun(config, folder, data, tokenizer, pretrained);
 }
 
 /** Throws a UsageError if an option differs from the recorded one and cannot change. */
@@ -214,11 +229,13 @@ async function findData(
   out: string,
   places: (string | undefined)[],
   checksum: string,
+  tokenizer: Tokenizer,
+  onProgress: OnProgress | undefined,
 ): Promise<TrainingData> {
   const problems: string[] = [];
   for (const place of new Set(places)) {
     try {
-      const data = await loadData(place);
+      const data = await loadData(place, tokenizer, onProgress);
       if (dataSha256(data) === checksum) return data;
       const found = isText(data) ? `${data.name} is not the text` : `${data.name}: not the shards`;
       problems.push(`${found} that ${out} was trained on`);

@@ -13,6 +13,7 @@ import {
   type TrainingData,
   toTokens,
 } from "../data/load.ts";
+import type { PrepareProgress } from "../data/prepare/prepare.ts";
 import type { ShardData } from "../data/shards/open.ts";
 import type { SplitTokens } from "../data/tokens.ts";
 import { UsageError } from "../errors.ts";
@@ -64,7 +65,10 @@ export interface Run {
 }
 
 /** Creates a new run and its folder. */
-export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
+export async function startRun(
+  options: Partial<TrainConfig>,
+  onProgress?: (progress: PrepareProgress) => void,
+): Promise<Run> {
   const { initFrom } = options;
   const pretrained =
     initFrom === undefined ? null : loadPretrained(initFrom, getDevice(options.device ?? "auto"));
@@ -80,14 +84,17 @@ export async function startRun(options: Partial<TrainConfig>): Promise<Run> {
     ? createRunFolder(resolved.out)
     : createNumberedFolder("runs", defaultName(resolved));
   try {
-    const data = await loadData(resolved.data);
+    const { tokenizer: kind, vocabSize } = resolved;
+    const choice = pretrained?.tokenizer ?? { kind, vocabSize };
+    const data = await loadData(resolved.data, choice, onProgress);
     // record the actual text and device: a resumed run must not depend on later defaults
     const config = { ...resolved, data: data.source, device: device.name };
     if (pretrained) config.initFrom = resolve(pretrained.folder);
-    const { tokenizer, kind } = pretrained
-      ? { tokenizer: inheritTokenizer(pretrained, data, config), kind: config.tokenizer }
+    const chosen = pretrained
+      ? { tokenizer: inheritTokenizer(pretrained, data, config), kind }
       : createTokenizer(config, data, options.tokenizer);
-    config.tokenizer = kind;
+    config.tokenizer = chosen.kind;
+    const { tokenizer } = chosen;
     const run = assembleRun(config, folder, data, tokenizer, pretrained);
     writeJSON(join(run.out, "tokenizer.json"), tokenizer.toJSON());
     run.device.tuning?.save(join(run.out, "matmul.txt"));
@@ -137,6 +144,8 @@ function inheritTokenizer(
 ): Tokenizer {
   if (isText(data)) return adaptTokenizer(pretrained, data, config);
   const { folder, tokenizer } = pretrained;
+  if (config.extendVocab)
+    throw new UsageError(`extendVocab: ${data.name} is not a text in memory, but token shards`);
   if (data.tokenizer && tokenizerSha256(data.tokenizer) !== tokenizerSha256(tokenizer))
     throw new UsageError(`data: ${data.name} has tokens of another tokenizer than ${folder}`);
   return tokenizer;

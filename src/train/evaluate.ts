@@ -107,7 +107,7 @@ export function lossOfText(
 /** The tokens of shards that are decoded to estimate the length of their text. */
 const MAX_DECODED_TOKENS = 2 ** 18;
 
-/** Returns the size of the validation text; for shards, whose text is unknown, an estimate. */
+/** Returns the size of the validation text; for shards, whose text is not there, an estimate. */
 function measureText(text: string, tokens: Tokens, tokenizer: Tokenizer) {
   if (tokens instanceof Int32Array) {
     const { val } = splitText(text);
@@ -117,6 +117,6 @@ function measureText(text: string, tokens: Tokens, tokenizer: Tokenizer) {
   const ids = new Int32Array(count);
   tokens.read(0, count, ids, 0);
   const decoded = tokenizer.decode(ids);
-  const ratio = tokens.length / count;
-  return { characters: ratio * countCharacters(decoded), bytes: ratio * countBytes(decoded) };
+  const bytes = tokens.textBytes ?? (tokens.length / count) * countBytes(decoded);
+  return { characters: (bytes * countCharacters(decoded)) / countBytes(decoded), bytes };
 }

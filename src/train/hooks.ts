@@ -1,5 +1,6 @@
 // The callbacks of train().
 
+import type { PrepareProgress } from "../data/prepare/prepare.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 
@@ -16,6 +17,8 @@ export interface EvaluationProgress {
  * the batches of an evaluation, and once it has returned true it must continue to.
  */
 export interface TrainHooks {
+  /** While a text that is too large for the memory is encoded, before start(). */
+  preparing?(progress: PrepareProgress): void;
   /** Before the first step. */
   start?(run: Run): void | Promise<void>;
   /** After each batch of an evaluation. */

@@ -39,7 +39,7 @@ export async function train(
   hooks: TrainHooks = {},
 ): Promise<TrainResult> {
   if (typeof options !== "object") throw new UsageError(`train: options are ${options}`);
-  return withRun(options, async (run) => {
+  const start = async (run: Run) => {
     const warn = (message: string) =>
       hooks.warning ? hooks.warning(message) : process.emitWarning(message);
     const metrics = new MetricsLog(run.out, run.state.step, warn);
@@ -47,7 +47,8 @@ export async function train(
     const { precisionFallback } = run.device;
     if (run.config.matmulPrecision === "medium" && precisionFallback) warn(precisionFallback);
     return new TrainLoop(run, hooks, metrics).run();
-  });
+  };
+  return withRun(options, start, hooks.preparing);
 }
 
 /** The state of a training run between two steps. */

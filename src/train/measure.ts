@@ -18,7 +18,7 @@ export async function loadEvaluationText(
   data = config.data,
 ): Promise<Pick<Run, "text" | "tokens">> {
   try {
-    const loaded = await loadData(data);
+    const loaded = await loadData(data, tokenizer);
     const { name } = loaded;
     const tokens = inText(name, () => toTokens(loaded, tokenizer));
     checkLengths(tokens, name, config.blockSize);

@@ -56,7 +56,7 @@ export class PieceError extends Error {
   }
 }
 
-/** Throws the error of a piece with its file, and the line or the byte. Others are thrown as are. */
+/** Throws the error of a piece with its file, and the line or the byte; others as they are. */
 export function throwPieceError({ section, position, ranges }: Piece, error: unknown): never {
   if (!(error instanceof PieceError)) throw error;
   const { message, range } = error;

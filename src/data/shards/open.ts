@@ -9,7 +9,7 @@ import { withRegularFile } from "../../files/text.ts";
 import { loadTokenizer, tokenizerSha256 } from "../../tokenizers/io.ts";
 import type { Tokenizer } from "../../tokenizers/tokenizer.ts";
 import { type FoundShards, findShards } from "./find.ts";
-import { type Manifest, manifestName } from "./manifest.ts";
+import { type Manifest, manifestName, type Split } from "./manifest.ts";
 import { ShardFile } from "./shard-file.ts";
 import { TokenShards } from "./token-shards.ts";
 
@@ -49,10 +49,16 @@ export function openShards(data: string): ShardData {
     sha256: identify(found, files),
     manifest: found.manifest,
     open: (vocabSize) => ({
-      train: new TokenShards(train, vocabSize),
-      val: new TokenShards(val, vocabSize),
+      train: new TokenShards(train, vocabSize, countBytes(found.manifest, "train")),
+      val: new TokenShards(val, vocabSize, countBytes(found.manifest, "val")),
     }),
   };
+}
+
+/** Returns the bytes of the text of a split, or null if they are not known. */
+function countBytes(manifest: Manifest | null, split: Split): number | null {
+  if (!manifest) return null;
+  return manifest.shards.reduce((sum, shard) => sum + (shard.split === split ? shard.bytes : 0), 0);
 }
 
 /** All tokens come from one tokenizer, so all have the same width. */

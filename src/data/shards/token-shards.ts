@@ -7,13 +7,16 @@ export class TokenShards implements TokenSource {
   readonly length: number;
   readonly files: readonly ShardFile[];
   readonly parts: readonly number[];
+  /** The bytes of the text in UTF-8, or null if they are not known. */
+  readonly textBytes: number | null;
   readonly #vocabSize: number;
   readonly #starts: number[] = [];
 
   /** Tokens must be below vocabSize. */
-  constructor(files: readonly ShardFile[], vocabSize: number) {
+  constructor(files: readonly ShardFile[], vocabSize: number, textBytes: number | null = null) {
     this.files = files;
     this.parts = files.map(({ tokens }) => tokens);
+    this.textBytes = textBytes;
     this.#vocabSize = vocabSize;
     let length = 0;
     for (const { tokens } of files) {

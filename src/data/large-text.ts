@@ -1,0 +1,72 @@
+// Texts that are too large for the memory: they are encoded once, into token shards in the user's
+// cache folder, which later runs, evaluations and resumed runs find by the checksum of the text.
+
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { cacheFile } from "../cache.ts";
+import { createFolder } from "../files/folder.ts";
+import { tokenizerSha256 } from "../tokenizers/io.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
+import { readContent } from "./prepare/content.ts";
+import { type PrepareProgress, prepareShards, type TrainingRequest } from "./prepare/prepare.ts";
+import { readManifest } from "./shards/manifest.ts";
+import { openShards, type ShardData } from "./shards/open.ts";
+
+/** The size in bytes above which a text does not stay in memory. */
+export const MAX_TEXT_IN_MEMORY = 2 ** 26;
+
+/** The tokens of a text: a tokenizer, or how to train one on it. */
+export type TokenizerChoice = Tokenizer | TrainingRequest;
+
+/** Returns true for a text file above that size. */
+export function isLargeText(file: string): boolean {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat !== undefined && stat.isFile() && stat.size > MAX_TEXT_IN_MEMORY;
+}
+
+/**
+ * Returns the token shards of a text file. They have the same tokens as the text in memory, in the
+ * same splits. Throws a FileError if the text is not valid UTF-8.
+ */
+export async function openLargeText(
+  file: string,
+  tokenizer: TokenizerChoice,
+  onProgress?: (progress: PrepareProgress) => void,
+): Promise<ShardData> {
+  const sha256 = await hashText(file);
+  const folder = findPrepared(sha256, tokenizer) ?? cacheFolder(sha256, describe(tokenizer));
+  if (!readManifest(folder)) {
+    createFolder(folder);
+    await prepareShards({ files: [file], out: folder, tokenizer, onProgress });
+  }
+  return { ...openShards(folder), name: file, source: resolve(file), sha256 };
+}
+
+/** Returns the SHA-256 of a text without its byte order mark. */
+async function hashText(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const { bytes } of readContent(file)) hash.update(bytes);
+  return hash.digest("hex");
+}
+
+function cacheFolder(sha256: string, tokenizer: string): string {
+  return cacheFile(join("shards", `${sha256.slice(0, 16)}-${tokenizer}`));
+}
+
+/** Names a tokenizer by its checksum, or by what determines the one that is trained. */
+function describe(tokenizer: TokenizerChoice): string {
+  if (!("kind" in tokenizer)) return tokenizerSha256(tokenizer).slice(0, 16);
+  return "vocabSize" in tokenizer ? `${tokenizer.kind}-${tokenizer.vocabSize}` : tokenizer.kind;
+}
+
+/** Returns the folder of a text that another call has prepared with the same tokenizer. */
+function findPrepared(sha256: string, tokenizer: TokenizerChoice): string | undefined {
+  const parent = cacheFile("shards");
+  if ("kind" in tokenizer || !existsSync(parent)) return undefined;
+  const checksum = tokenizerSha256(tokenizer);
+  return readdirSync(parent)
+    .filter((name) => name.startsWith(`${sha256.slice(0, 16)}-`))
+    .map((name) => join(parent, name))
+    .find((folder) => readManifest(folder)?.tokenizerSha256 === checksum);
+}

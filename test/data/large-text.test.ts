@@ -1,0 +1,92 @@
+// Texts that are encoded into the cache folder instead of the memory.
+
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BPETokenizer, CharTokenizer } from "tinybard";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { splitTokens } from "#src/data/batches.js";
+import { isLargeText, openLargeText } from "#src/data/large-text.js";
+import { isText, loadData } from "#src/data/load.js";
+import type { TokenSource } from "#src/data/tokens.js";
+import { sha256 } from "#src/files/sha256.js";
+
+const test = suite("large-text");
+const root = mkdtempSync(join(tmpdir(), "tinybard-large-text-"));
+const variable = process.platform === "win32" ? "LOCALAPPDATA" : "XDG_CACHE_HOME";
+const previous = process.env[variable];
+const cache = join(root, "cache");
+process.env[variable] = cache;
+test.after(() => {
+  rmSync(root, { recursive: true, force: true });
+  if (previous === undefined) delete process.env[variable];
+  else process.env[variable] = previous;
+});
+
+const text = "Où est le chat? 😀 It sat on the mat, and the mat was flat.\n".repeat(300);
+const file = join(root, "text.txt");
+writeFileSync(file, text);
+
+/** Returns all tokens of a split. */
+function readAll(split: TokenSource): Int32Array {
+  const ids = new Int32Array(split.length);
+  split.read(0, ids.length, ids, 0);
+  return ids;
+}
+
+test("the tokens are those of the text in memory, and are found again", async () => {
+  const char = CharTokenizer.train(text);
+  const bpe = BPETokenizer.train(text, { vocabSize: 300 });
+  for (const tokenizer of [char, bpe]) {
+    let calls = 0;
+    const opened = await openLargeText(file, tokenizer, () => calls++);
+    assert.ok(calls > 0);
+    assert.is(opened.sha256, sha256(text));
+    assert.is(opened.name, file);
+    const { train, val } = opened.open(tokenizer.vocabSize);
+    const expected = splitTokens(text, tokenizer);
+    assert.equal(readAll(train), expected.train);
+    assert.equal(readAll(val), expected.val);
+    await openLargeText(file, tokenizer, () => assert.unreachable("it is encoded again"));
+  }
+  const copy = join(root, "copy.txt");
+  writeFileSync(copy, `\ufeff${text}`); // another file with the same text
+  const moved = await openLargeText(copy, char, () => assert.unreachable("it is encoded again"));
+  assert.is(moved.sha256, sha256(text));
+});
+
+test("a tokenizer that was trained on the text finds its shards", async () => {
+  const request = { kind: "word", vocabSize: 12 } as const;
+  const { tokenizer } = await openLargeText(file, request);
+  if (!tokenizer) return assert.unreachable("no tokenizer");
+  assert.is(tokenizer.vocabSize, 12);
+  await openLargeText(file, tokenizer, () => assert.unreachable("it is encoded again"));
+  const folders = readdirSync(join(cache, "tinybard", "shards"));
+  assert.ok(folders.some((name) => name.endsWith("-word-12")));
+});
+
+test("an invalid text", async () => {
+  const invalid = join(root, "invalid.txt");
+  writeFileSync(invalid, Uint8Array.of(65, 0xff, 65));
+  const error = await openLargeText(invalid, { kind: "char" }).then(
+    () => null,
+    (error: Error) => error,
+  );
+  assert.match(String(error?.message), /invalid\.txt: .*offset 1/);
+});
+
+test("files of more than 64 MiB are large", async () => {
+  const large = join(root, "large.txt");
+  writeFileSync(large, "x");
+  truncateSync(large, 2 ** 26); // sparse
+  assert.not.ok(isLargeText(large));
+  truncateSync(large, 2 ** 26 + 1);
+  assert.ok(isLargeText(large));
+  mkdirSync(join(root, "folder"));
+  assert.not.ok(isLargeText(join(root, "folder")));
+  const data = await loadData(file, { kind: "char" });
+  assert.ok(isText(data));
+});
+
+test.run();

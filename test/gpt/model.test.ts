@@ -44,6 +44,7 @@ eachDevice("GPT", (test, on) => {
     assert.is(count("nanogpt-char", 65)[0], 10_745_088);
     assert.is(count("nanogpt-char", 65)[1], 10_646_784);
     assert.is((count("nanogpt-cpu", 65)[1] / 1e6).toFixed(2), "0.80");
+    assert.is((count("gpt2-tiny", 50257)[1] / 1e6).toFixed(1), "7.2");
   });
 
   test("parameter names are nanoGPT's, and a tied head is wte.weight", () => {

@@ -17,6 +17,7 @@ export function checkNpmOptions(
   table: OptionTable,
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
+  platform = process.platform,
 ): void {
   const script = env.npm_lifecycle_script ?? "";
   const program = new RegExp(`(tinybard|cli[/\\\\]index\\.js)["']?\\s+["']?${command}\\b`);
@@ -36,7 +37,9 @@ export function checkNpmOptions(
   if (missing.length === 1 && values.length === 1)
     options[options.indexOf(missing[0])] = missing[0].replace("VALUE", values[0]);
   const isExec = env.npm_command === "exec";
-  const start = isExec ? `npx tinybard ${command}` : `npm run ${env.npm_lifecycle_event} --`;
+  const separator = platform === "win32" ? '"--"' : "--"; // npm.ps1 loses it without the quotes
+  const run = `npm run ${env.npm_lifecycle_event} ${separator}`;
+  const start = isExec ? `npx tinybard ${command}` : run;
   const kept = args.filter((arg) => missing.length === 0 || !values.includes(arg));
   const line = [start, ...kept, ...options].join(" ");
   throw new UsageError(`${command}: npm kept an option for itself; write: ${line}`);

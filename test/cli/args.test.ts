@@ -172,7 +172,7 @@ test("options that npm has kept are an error with the right command line", () =>
     npm_config_yes: "true",
   };
   const check = (env: Record<string, string>, ...args: string[]) =>
-    errorOf(() => checkNpmOptions("train", table, args, { ...npm, ...env }));
+    errorOf(() => checkNpmOptions("train", table, args, { ...npm, ...env }, "linux"));
   checkNpmOptions("train", table, [], npm);
   for (const [env, args, expected] of [
     [{ npm_config_max_iters: "2" }, [], "npm run train -- --max-iters 2"],
@@ -187,6 +187,10 @@ test("options that npm has kept are an error with the right command line", () =>
     ],
   ] as const)
     assert.ok(check(env, ...args).endsWith(`write: ${expected}`), check(env, ...args));
+  assert.throws(
+    () => checkNpmOptions("train", table, [], { ...npm, npm_config_seed: "1" }, "win32"),
+    /write: npm run train "--" --seed 1$/,
+  );
   // through npx, and through a script of the user's project
   assert.match(
     check({

@@ -48,6 +48,9 @@ const compileFlags = [
   "-fvisibility=hidden",
   "-Wall",
   "-Wextra",
+  // The stack of a worker has no guard page. Its 256 KB are enough, because no kernel recurses.
+  "-Wframe-larger-than=4096",
+  "-Werror=frame-larger-than",
   "-Inative",
   // The C library exists for 32-bit addresses only, but its headers fit.
   "-idirafter",

@@ -1,7 +1,7 @@
 // The thread pool of native/cpu/parallel.cpp in WebAssembly. JavaScript starts the workers, each an
-// instance of the module on the same memory. The caller never sleeps, because the main thread of a
-// page may not: when it has finished its own part it takes those that no worker has claimed, and
-// then it waits in a loop.
+// instance of the module on the same memory. When the caller has finished its own part it takes
+// those that no worker has claimed, and then it waits for the others: in a loop, in which it sleeps
+// after a while, unless it is the main thread of a page, which may not.
 
 #include "../cpu/parallel.h"
 
@@ -14,7 +14,8 @@ namespace tinybard {
 namespace {
 
 constexpr int MAX_THREADS = 256;
-constexpr int SPINS = 300000; // about 100 microseconds, before a worker sleeps
+constexpr int SPINS = 300000;  // about 100 microseconds, before a thread sleeps
+constexpr int64_t NAP = 50000; // nanoseconds
 
 std::atomic<bool> isRunning{false}; // there is one run at a time
 std::atomic<int> threads{1};        // including the caller
@@ -31,6 +32,7 @@ std::atomic<bool> isOutOfMemory{false}; // in some part; the caller throws after
 std::atomic<int> sleepers{0};
 
 thread_local bool isAlone = false;
+thread_local bool maySleep = false; // of the calling thread
 thread_local bool isCaller = false; // of the current run
 thread_local bool isInsidePart = false;
 
@@ -57,8 +59,17 @@ void runPart(int i, uint32_t current) {
   unfinished.fetch_sub(1, std::memory_order_release);
 }
 
+/** Sleeps for a short time, because the processor may have other work than to run a worker. */
+void nap(int left) {
+  __builtin_wasm_memory_atomic_wait32(reinterpret_cast<int*>(&unfinished), left, NAP);
+}
+
 void endRun() {
-  while (unfinished.load(std::memory_order_acquire) > 0) {}
+  int spins = 0;
+  while (const int left = unfinished.load(std::memory_order_acquire)) {
+    if (spins < SPINS) spins++;
+    else if (maySleep) nap(left);
+  }
   isCaller = false;
   isRunning.store(false, std::memory_order_release);
 }
@@ -73,6 +84,8 @@ EXPORT(setThreads) void setThreadCount(int count) {
 }
 
 EXPORT(workAlone) void workAlone() { isAlone = true; }
+
+EXPORT(allowSleep) void allowSleep() { maySleep = true; }
 
 float* scratch(int slot, int64_t floats) {
   Scratch& memory = slots[slot];

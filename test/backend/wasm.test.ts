@@ -25,6 +25,7 @@ import {
 const test = suite("wasm");
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const MB = 2 ** 20;
+const collect = globalThis.gc ?? assert.unreachable.bind(null, "run with --expose-gc");
 
 type Kernel = (...args: unknown[]) => unknown;
 
@@ -184,6 +185,21 @@ function define(wasm: WasmAddon): void {
       wasm.free(block);
     }
     assert.equal(zeros([2048, 2048]).sum().item(), 0);
+  });
+
+  test("what counts buffers for the garbage collector takes no memory", () => {
+    const before = process.memoryUsage.rss();
+    const buffers: DeviceBuffer[] = [];
+    for (let i = 0; i < 5000; i++) {
+      const previous = buffers[i % 100];
+      if (previous) wasm.free(previous);
+      const length = (MB / 64) * (1 + ((i * 7919) % 37)); // 64 KB to 2.3 MB, which stay untouched
+      buffers[i % 100] = make(length) as DeviceBuffer;
+      if (i % 500 === 0) collect();
+    }
+    const growth = process.memoryUsage.rss() - before;
+    assert.ok(growth < 64 * MB, `${growth} bytes more`);
+    for (const buffer of buffers) wasm.free(buffer);
   });
 
   for (const count of [1, 2])

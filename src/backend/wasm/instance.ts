@@ -46,6 +46,7 @@ export function instantiate(
 ): WasmAddon {
   const memory = makeMemory(addressBits);
   const native = makeInstance(module, memory);
+  if (maySleep()) native.allowSleep();
   const buffers: ModuleMemory = new ModuleMemory(native, memory, () => {
     host.collectGarbage();
     if (graphs.sweep()) host.collectGarbage(); // they referred to buffers
@@ -121,6 +122,16 @@ function makeMemory(addressBits: 32 | 64): SharedMemory {
     } catch (error) {
       if (maximum <= MIN_PAGES) throw error;
     }
+  }
+}
+
+/** Returns true if this thread may sleep: any but the main thread of a page. */
+function maySleep(): boolean {
+  try {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1); // returns at once, or throws
+    return true;
+  } catch {
+    return false;
   }
 }
 

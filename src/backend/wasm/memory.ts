@@ -9,6 +9,12 @@ const MIN_GROWTH = 128 * 2 ** 20;
 /** From this size on, the garbage collector is told how much memory a buffer holds. */
 const MIN_VISIBLE_BYTES = 2 ** 16;
 
+/** ArrayBuffer in ES2024, which TypeScript declares only for that target. */
+const ResizableBuffer = ArrayBuffer as unknown as new (
+  bytes: number,
+  options: { maxByteLength: number },
+) => ArrayBuffer;
+
 /** The place of a buffer in the memory. */
 export interface Place {
   readonly dtype: keyof typeof arrays;
@@ -28,9 +34,9 @@ export class ModuleMemory {
   readonly #collector: FinalizationRegistry<Place>;
   readonly #collectGarbage: () => void;
   /**
-   * An untouched array buffer of the size of each large buffer. The system gives it little memory,
-   * none if it is larger than what malloc() recycles, but V8 counts it: else it would see only
-   * small objects, and not collect them.
+   * An untouched array buffer of the size of each large buffer. It takes no memory, but V8 counts
+   * it: else it would see only small objects, and not collect them. It is resizable, because the
+   * memory of others comes from malloc(), which recycles memory that has been touched.
    */
   readonly #visible = new WeakMap<object, ArrayBuffer>();
   #whole: ArrayBuffer;
@@ -111,8 +117,9 @@ export class ModuleMemory {
 
 /** Returns an array buffer that V8 counts; null if V8 allows no more memory. */
 function makeVisible(bytes: number): ArrayBuffer | null {
+  const size = bytes >= MIN_VISIBLE_BYTES ? bytes : 0;
   try {
-    return new ArrayBuffer(bytes >= MIN_VISIBLE_BYTES ? bytes : 0);
+    return new ResizableBuffer(size, { maxByteLength: size });
   } catch {
     return null;
   }

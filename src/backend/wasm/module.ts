@@ -33,6 +33,8 @@ export interface ModuleExports {
   kernelSignature(kernel: number): number;
   setThreads(count: number): void;
   workAlone(): void;
+  /** Lets the calling thread sleep while it waits for workers. */
+  allowSleep(): void;
   serve(index: number): void;
   recover(): void;
   __wasm_init_tls(address: Pointer): void;

@@ -14,7 +14,7 @@ export class InputError extends FileError {}
 /** A part of the content of a file. */
 export interface Chunk {
   readonly bytes: Buffer;
-  /** Where it begins in the content. */
+  /** Its beginning in the content. */
   readonly offset: number;
   /** The number of bytes of the file, perhaps compressed, that have been read so far. */
   readonly read: number;

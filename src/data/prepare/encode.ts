@@ -10,7 +10,7 @@ import type { TokenDType } from "../shards/format.ts";
 import { InputError } from "./content.ts";
 import type { Piece } from "./pieces.ts";
 
-/** What a worker needs to know before the first piece. */
+/** The options of a worker. */
 export interface EncoderOptions {
   /** The JSON of the tokenizer. */
   readonly tokenizer: object;
@@ -56,7 +56,7 @@ export class PieceError extends Error {
   }
 }
 
-/** Throws the error of a piece with its file, and the line or the byte; others as they are. */
+/** Throws the error of a piece, with its file and the line or byte. Throws others unchanged. */
 export function throwPieceError({ section, position, ranges }: Piece, error: unknown): never {
   if (!(error instanceof PieceError)) throw error;
   const { message, range } = error;

@@ -25,15 +25,15 @@ interface Input {
   readonly modified: number;
 }
 
-/** What determines the content of a folder. */
+/** The input and the options that determine the content of a folder. */
 export interface Request {
   readonly inputs: readonly Input[];
   readonly options: Readonly<Record<string, string | number | null>>;
 }
 
-/** How much of the input is in the shards on disk. */
+/** The part of the input that is in the shards on disk. */
 export interface Progress {
-  /** Where the next piece begins. */
+  /** The beginning of the next piece. */
   readonly position: Position;
   /** The number of documents that have begun. */
   readonly documents: number;

@@ -3,7 +3,7 @@
 import type { InputSections } from "./input.ts";
 import type { Piece } from "./pieces.ts";
 
-/** How far prepareShards() is. */
+/** The progress of prepareShards(). */
 export interface PrepareProgress {
   readonly phase: "reading for the tokenizer" | "training the tokenizer" | "encoding";
   /** The bytes of the files that have been read in this phase, and the sizes of all files. */

@@ -25,7 +25,7 @@ export function findSeparator(tokenizer: Tokenizer): number | null {
 export class ShardOutput {
   readonly dtype: TokenDType;
   readonly separator: number | null;
-  /** Where the first piece that is not written yet begins. */
+  /** The beginning of the first piece that is not written yet. */
   position: Position;
   /** The number of tokens that this object has written. */
   tokens = 0;

@@ -14,7 +14,7 @@ const MAX_PIECE_BYTES = 2 ** 26;
 export interface Section {
   readonly file: string;
   readonly format: "text" | "jsonl";
-  /** Where it begins and ends in the content of the file, in bytes. */
+  /** Its beginning and its end in the content of the file, in bytes. */
   readonly begin: number;
   readonly end: number;
 }
@@ -49,13 +49,13 @@ export interface Piece {
   readonly next: Position;
   /** The context and the text. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Where the documents, or parts of documents, begin and end in the bytes: begin, end, ... */
+  /** The beginning and the end of each document, or part of one, in the bytes. */
   readonly ranges: number[];
   /** The bytes of the file that have been read, for showing the progress. */
   readonly read: number;
 }
 
-/** How documents are separated and cut. */
+/** The rules by which documents are separated and cut. */
 export interface PieceOptions {
   readonly rule: CutRule;
   /** The text between documents. */
@@ -179,7 +179,7 @@ class Window {
   }
 }
 
-/** Where a piece ends in the window, and the documents in it. */
+/** The end of a piece in the window, and the documents in it. */
 interface Cut {
   readonly end: number;
   readonly ranges: number[];

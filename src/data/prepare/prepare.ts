@@ -15,7 +15,14 @@ import { MAX_SHARD_TOKENS } from "../shards/format.ts";
 import { type Manifest, readManifest } from "../shards/manifest.ts";
 import { InputError } from "./content.ts";
 import { encodeInput } from "./encode-input.ts";
-import { checkFolder, clearFolder, describeInputs, type Request, writeRequest } from "./folder.ts";
+import {
+  checkFolder,
+  clearFolder,
+  describeInputs,
+  type Request,
+  readProgress,
+  writeRequest,
+} from "./folder.ts";
 import { findSections } from "./input.ts";
 import type { Job, PrepareProgress } from "./job.ts";
 import { type TrainingRequest, trainOnInput } from "./learn.ts";
@@ -91,7 +98,9 @@ export async function prepareShards(options: PrepareOptions): Promise<Manifest> 
       checkFolder(out, describeRequest(options)); // the input is still what it was
     });
   } catch (error) {
-    if (error instanceof InputError) clearFolder(out); // corrected, it is other input
+    // corrected, it is other input; and what has no progress yet cannot be continued
+    const isUseless = !options.signal?.aborted && readProgress(out) === null;
+    if (error instanceof InputError || isUseless) clearFolder(out);
     throw error;
   } finally {
     lock.release();

@@ -16,7 +16,7 @@ interface OpenShard {
   readonly documents: number;
 }
 
-/** What has been written of a split. */
+/** The shards of a split that have been written. */
 export interface SplitState {
   readonly shards: readonly ShardEntry[];
   /** The shard after these; null if it has not been begun. */

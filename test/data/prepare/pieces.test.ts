@@ -125,7 +125,7 @@ test("property: a separator ends documents wherever pieces end, the leftmost one
   await fc.assert(fc.asyncProperty(text, separator, size, check), { numRuns: 500 });
 });
 
-test("a byte order mark is no text; a second one is", async () => {
+test("a byte order mark is dropped; a second one is text", async () => {
   const [bpe] = tokenizers;
   for (const isGzip of [false, true]) {
     const pieces = await cut("\ufeff\ufeffab", { tokenizer: bpe, size: 2, isGzip });

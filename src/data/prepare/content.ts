@@ -2,6 +2,7 @@
 
 import * as fs from "node:fs";
 import { Readable } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import { createGunzip } from "node:zlib";
 import { FileError, toFileError } from "../../files/file-error.ts";
 import { openRegularFile } from "../../files/text.ts";
@@ -29,7 +30,10 @@ export async function* readContent(file: string, start = 0): AsyncGenerator<Chun
   const fd = openRegularFile(file);
   try {
     const chunks = isGzip(fd) ? decompress(fd, start) : readPlain(fd, start);
-    for await (const chunk of chunks) yield chunk.offset === 0 ? withoutMark(chunk) : chunk;
+    for await (const chunk of chunks) {
+      yield chunk.offset === 0 ? withoutMark(chunk) : chunk;
+      await setImmediate(); // signals are handled between chunks
+    }
   } catch (error) {
     throw toContentError(file, error);
   } finally {

@@ -13,6 +13,8 @@ export interface InputOptions {
   readonly documentSeparator?: string;
   /** The field of JSON lines that has the text. Files with other names are read as JSON lines. */
   readonly field?: string;
+  /** Called with the bytes of the files that have been read and their sizes, if they are read. */
+  readonly onRead?: (done: number, total: number) => void;
 }
 
 export interface InputSections {
@@ -35,14 +37,17 @@ export async function findSections(options: InputOptions): Promise<InputSections
   const splitsFiles = isDocument && valShare > 0 && files.length * valShare < 1;
   const sections: Section[] = [];
   const bytesBefore: number[] = [];
-  let bytes = 0;
+  const sizes = files.map((file) => withRegularFile(file, (_, size) => size));
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  let before = 0;
   for (const [i, file] of files.entries()) {
     const whole = { file, format: formats[i], begin: 0, end: Number.POSITIVE_INFINITY };
-    for (const section of splitsFiles ? await splitFile(whole, valShare) : [whole]) {
+    const onRead = (read: number) => options.onRead?.(before + read, bytes);
+    for (const section of splitsFiles ? await splitFile(whole, valShare, onRead) : [whole]) {
       sections.push(section);
-      bytesBefore.push(bytes);
+      bytesBefore.push(before);
     }
-    bytes += withRegularFile(file, (_, size) => size);
+    before += sizes[i];
   }
   const getSplit = (document: number, section: number): Split => {
     if (splitsFiles) return section % 2 === 0 ? "train" : "val";

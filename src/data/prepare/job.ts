@@ -5,7 +5,11 @@ import type { Piece } from "./pieces.ts";
 
 /** The progress of prepareShards(). */
 export interface PrepareProgress {
-  readonly phase: "reading for the tokenizer" | "training the tokenizer" | "encoding";
+  readonly phase:
+    | "counting characters"
+    | "reading for the tokenizer"
+    | "training the tokenizer"
+    | "encoding";
   /** The bytes of the files that have been read in this phase, and the sizes of all files. */
   readonly done: number;
   readonly total: number;

@@ -95,7 +95,8 @@ export async function prepareShards(options: PrepareOptions): Promise<Manifest> 
     const job = await createJob(options);
     const tokenizer = await getTokenizer(options.tokenizer, job);
     return await encodeInput(job, tokenizer, () => {
-      checkFolder(out, describeRequest(options)); // the input is still what it was
+      const inputs = describeInputs(options.files);
+      checkFolder(out, { ...request, inputs }); // they are still what they were
     });
   } catch (error) {
     // corrected, it is other input; and what has no progress yet cannot be continued
@@ -149,7 +150,11 @@ function describeRequest(options: PrepareOptions): Request {
 async function createJob(options: PrepareOptions): Promise<Job> {
   const { files, out, documentSeparator, field, tokenizerSample, onProgress, signal } = options;
   const valShare = options.valShare ?? DEFAULT_VAL_SHARE;
-  const input = await findSections({ files, valShare, documentSeparator, field });
+  const onRead = (done: number, total: number) => {
+    onProgress?.({ phase: "counting characters", done, total, tokens: 0 });
+    signal?.throwIfAborted();
+  };
+  const input = await findSections({ files, valShare, documentSeparator, field, onRead });
   const defaultWorkers = input.bytes < MIN_BYTES_FOR_WORKERS ? 0 : availableParallelism();
   return {
     out,

@@ -16,16 +16,25 @@ export function getDocumentSplit(document: number, valShare: number): Split {
 
 /**
  * Cuts a file of one document in two, after the same character as splitText(): the beginning for
- * training, and the last `valShare` of the characters for validation.
+ * training, and the last `valShare` of the characters for validation. `onRead` is called now and
+ * then with the number of bytes that have been read.
  */
 export async function splitFile(
   section: Section,
   valShare: number,
+  onRead?: (bytes: number) => void,
 ): Promise<[train: Section, val: Section]> {
   const { file } = section;
+  const chunks: { offset: number; before: number }[] = []; // `before`: characters before the chunk
   let characters = 0;
-  for await (const { bytes } of readContent(file)) characters += countCharacters(bytes);
-  const cut = await findCharacter(file, Math.floor((1 - valShare) * characters));
+  for await (const { bytes, offset, read } of readContent(file)) {
+    chunks.push({ offset, before: characters });
+    characters += countCharacters(bytes);
+    onRead?.(read);
+  }
+  const target = Math.floor((1 - valShare) * characters);
+  const chunk = chunks.findLast(({ before }) => before <= target);
+  const cut = chunk ? await findCharacter(file, chunk.offset, target - chunk.before) : 0;
   return [
     { ...section, end: cut },
     { ...section, begin: cut },
@@ -41,19 +50,14 @@ function countCharacters(bytes: Uint8Array): number {
   return count;
 }
 
-/** Returns the offset of a character in the content of a file. */
-async function findCharacter(file: string, character: number): Promise<number> {
+/** Returns the offset of the n-th character after a position in a file, or that of the end. */
+async function findCharacter(file: string, start: number, n: number): Promise<number> {
   let before = 0;
-  let end = 0;
-  for await (const { bytes, offset } of readContent(file)) {
-    const count = countCharacters(bytes);
+  let end = start;
+  for await (const { bytes, offset } of readContent(file, start)) {
     end = offset + bytes.length;
-    if (before + count <= character) {
-      before += count;
-      continue;
-    }
     for (let i = 0; i < bytes.length; i++) {
-      if ((bytes[i] & 0xc0) !== 0x80 && before++ === character) return offset + i;
+      if ((bytes[i] & 0xc0) !== 0x80 && before++ === n) return offset + i;
     }
   }
   return end;

@@ -33,17 +33,21 @@ export const byteAlphabet: readonly string[] = [...printable, ...unprintable].ma
 );
 
 // GPT-2's files write each unprintable byte as a character from U+0100 up: a space is Ġ
-const byteToUnicode = new Map(
-  byteAlphabet.map((byte, i) => [
-    byte,
-    i < printable.length ? byte : String.fromCharCode(256 + i - printable.length),
-  ]),
+const byteToUnicode: string[] = Array(256);
+for (const [i, byte] of byteAlphabet.entries()) {
+  const isPrintable = i < printable.length;
+  const character = isPrintable ? byte : String.fromCharCode(256 + i - printable.length);
+  byteToUnicode[byte.charCodeAt(0)] = character;
+}
+const unicodeToByte = new Map(
+  byteToUnicode.map((character, byte) => [character, String.fromCharCode(byte)]),
 );
-const unicodeToByte = new Map([...byteToUnicode].map(([byte, character]) => [character, byte]));
 
 /** Returns a binary string in GPT-2's printable form, one character per byte. */
 export function bytesToUnicode(token: string): string {
-  return Array.from(token, (byte) => byteToUnicode.get(byte)).join("");
+  let text = "";
+  for (let i = 0; i < token.length; i++) text += byteToUnicode[token.charCodeAt(i)];
+  return text;
 }
 
 /** Inverts bytesToUnicode(). Returns undefined for text that is not in GPT-2's printable form. */

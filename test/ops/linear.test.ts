@@ -82,6 +82,8 @@ eachDevice("linear", (test, on) => {
       name: `mlp with ${activation}`,
       f: (x, w, b, v, c) => mlp(x, w, b, v, c, { activation }),
       spec: (x, w, b, v, c) => mlpSpec(x, w, b, v, c, activation),
+      // squares of sums are up to 200: in 32 bits, their sums round by more than the tolerance
+      domain: activation === "relu2" ? (x) => x / 2 : undefined,
       atol: 2e-5,
       shapes: [
         [[6, 5], [4, 5], [4], isGated ? [3, 2] : [3, 4], [3]],

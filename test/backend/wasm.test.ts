@@ -193,7 +193,7 @@ function define(wasm: WasmAddon): void {
     for (let i = 0; i < 5000; i++) {
       const previous = buffers[i % 100];
       if (previous) wasm.free(previous);
-      const length = (MB / 64) * (1 + ((i * 7919) % 37)); // 64 KB to 2.3 MB, which stay untouched
+      const length = (MB / 16) * (1 + ((i * 7919) % 13)); // 256 KB to 3.3 MB, which stay untouched
       buffers[i % 100] = make(length) as DeviceBuffer;
       if (i % 500 === 0) collect();
     }

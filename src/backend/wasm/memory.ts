@@ -9,6 +9,12 @@ const MIN_GROWTH = 128 * 2 ** 20;
 /** From this size on, the garbage collector is told how much memory a buffer holds. */
 const MIN_VISIBLE_BYTES = 2 ** 16;
 
+/**
+ * From this size on, that takes no memory but a mapping, of which Linux allows a process 65,530:
+ * V8 would crash with more.
+ */
+const MIN_MAPPED_BYTES = 2 ** 18;
+
 /** ArrayBuffer in ES2024, which TypeScript declares only for that target. */
 const ResizableBuffer = ArrayBuffer as unknown as new (
   bytes: number,
@@ -34,9 +40,8 @@ export class ModuleMemory {
   readonly #collector: FinalizationRegistry<Place>;
   readonly #collectGarbage: () => void;
   /**
-   * An untouched array buffer of the size of each large buffer. It takes no memory, but V8 counts
-   * it: else it would see only small objects, and not collect them. It is resizable, because the
-   * memory of others comes from malloc(), which recycles memory that has been touched.
+   * An untouched array buffer of the size of each large buffer. V8 counts it: else it would see
+   * only small objects, and not collect them.
    */
   readonly #visible = new WeakMap<object, ArrayBuffer>();
   #whole: ArrayBuffer;
@@ -117,9 +122,10 @@ export class ModuleMemory {
 
 /** Returns an array buffer that V8 counts; null if V8 allows no more memory. */
 function makeVisible(bytes: number): ArrayBuffer | null {
-  const size = bytes >= MIN_VISIBLE_BYTES ? bytes : 0;
   try {
-    return new ResizableBuffer(size, { maxByteLength: size });
+    // A resizable one is mapped; the memory of others may have been touched, and is cleared.
+    if (bytes >= MIN_MAPPED_BYTES) return new ResizableBuffer(bytes, { maxByteLength: bytes });
+    return new ArrayBuffer(bytes >= MIN_VISIBLE_BYTES ? bytes : 0);
   } catch {
     return null;
   }

@@ -26,9 +26,12 @@ const commandNames = [
   "import",
   "export",
   "quantize",
+  "prepare",
   "dashboard",
   "lesson",
 ];
+/** Scripts whose names differ from those of their commands. */
+const commandsOfScripts: Record<string, string> = { "prepare-data": "prepare" };
 /** Options that shorten a command; with --json, train prints no sample. */
 const shortened: Record<string, string[]> = {
   train: ["--max-iters", "2", "--json"],
@@ -47,7 +50,8 @@ interface ShellCommand {
 function getCommands(file: string): ShellCommand[] {
   const lines = getCodeBlocks(file, "sh").join("").replaceAll("\\\n", " ").split("\n");
   return lines.flatMap((line) => {
-    const [, name, rest = ""] = /^npm run (\w+)(?: (?:-- )?(.*))?$/.exec(line) ?? [];
+    const [, script, rest = ""] = /^npm run ([\w-]+)(?: (?:-- )?(.*))?$/.exec(line) ?? [];
+    const name = commandsOfScripts[script] ?? script;
     if (!commandNames.includes(name)) return [];
     const args = rest.replace(/ #.*$| -- /, " ").match(/"[^"]*"|\S+/g) ?? [];
     return { line, name, args: args.map((arg) => arg.replaceAll('"', "")) };

@@ -113,9 +113,9 @@ export const prepareCommand: Command<PrepareFlags> = {
       });
       line.clear();
       for (const split of ["train", "val"] as const) console.log(describeSplit(shards, split));
-      const isSplit = shards.some(({ split }) => split === "val");
-      if (!isSplit && flags.valShare > 0)
-        console.error("warning: the input has too few documents for a validation split");
+      const splits = new Set(shards.map(({ split }) => split));
+      if (splits.size < 2 && flags.valShare > 0)
+        console.error("warning: the input is too small for a training and a validation split");
       console.log(`try: ${formatCommand("train", `--data ${quoteArgument(flags.out)}`)}`);
       return 0;
     } catch (error) {

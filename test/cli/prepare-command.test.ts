@@ -78,7 +78,7 @@ test("a split without documents is a warning", () => {
   const { code, out, err } = run("a.txt", ...args);
   assert.is(code, 0);
   assert.match(out, /^val: 0 tokens in 0 shards, 0 documents$/m);
-  assert.is(err, "warning: the input has too few documents for a validation split\n");
+  assert.is(err, "warning: the input is too small for a training and a validation split\n");
 });
 
 test("wrong usage has exit code 2, and wrong input 1", () => {

@@ -2,10 +2,10 @@
 // cache folder, which later runs, evaluations and resumed runs find by the checksum of the text.
 
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { cacheFile } from "../cache.ts";
-import { createFolder } from "../files/folder.ts";
+import { lockFolder, lockName } from "../files/lock.ts";
 import { tokenizerSha256 } from "../tokenizers/io.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { readContent } from "./prepare/content.ts";
@@ -19,10 +19,14 @@ export const MAX_TEXT_IN_MEMORY = 2 ** 26;
 /** The tokens of a text: a tokenizer, or how to train one on it. */
 export type TokenizerChoice = Tokenizer | TrainingRequest;
 
-/** Returns true for a text file above that size. */
+/**
+ * Returns true for a text file above that size. JSON lines stay in memory, because prepareShards()
+ * would encode one of their fields instead of the text of the file.
+ */
 export function isLargeText(file: string): boolean {
-  const stat = statSync(file, { throwIfNoEntry: false });
-  return stat !== undefined && stat.isFile() && stat.size > MAX_TEXT_IN_MEMORY;
+  if (/\.(jsonl|ndjson)(\.gz)?$/i.test(file) || !existsSync(file)) return false;
+  const stat = statSync(file);
+  return stat.isFile() && stat.size > MAX_TEXT_IN_MEMORY;
 }
 
 /**
@@ -36,11 +40,34 @@ export async function openLargeText(
 ): Promise<ShardData> {
   const sha256 = await hashText(file);
   const folder = findPrepared(sha256, tokenizer) ?? cacheFolder(sha256, describe(tokenizer));
-  if (!readManifest(folder)) {
-    createFolder(folder);
-    await prepareShards({ files: [file], out: folder, tokenizer, onProgress });
+  let hasProgress = false;
+  const open = async () => {
+    const onFirstProgress = (progress: PrepareProgress) => {
+      hasProgress = true;
+      onProgress?.(progress);
+    };
+    const options = { files: [file], out: folder, tokenizer, onProgress: onFirstProgress };
+    if (!readManifest(folder)) await prepareShards(options);
+    return openShards(folder);
+  };
+  const shards = await open().catch((error) => {
+    if (hasProgress || !existsSync(folder)) throw error;
+    // it is damaged, or the beginning for a file that has been moved or touched since
+    clearFolder(folder);
+    return open();
+  });
+  return { ...shards, name: file, source: resolve(file), sha256 };
+}
+
+/** Removes the content of a folder. Throws a UsageError if another process writes to it. */
+function clearFolder(folder: string): void {
+  const lock = lockFolder(folder);
+  try {
+    for (const name of readdirSync(folder))
+      if (!name.startsWith(lockName)) rmSync(join(folder, name), { recursive: true, force: true });
+  } finally {
+    lock.release();
   }
-  return { ...openShards(folder), name: file, source: resolve(file), sha256 };
 }
 
 /** Returns the SHA-256 of a text without its byte order mark. */
@@ -68,5 +95,13 @@ function findPrepared(sha256: string, tokenizer: TokenizerChoice): string | unde
   return readdirSync(parent)
     .filter((name) => name.startsWith(`${sha256.slice(0, 16)}-`))
     .map((name) => join(parent, name))
-    .find((folder) => readManifest(folder)?.tokenizerSha256 === checksum);
+    .find((folder) => hasTokenizer(folder, checksum));
+}
+
+function hasTokenizer(folder: string, checksum: string): boolean {
+  try {
+    return readManifest(folder)?.tokenizerSha256 === checksum;
+  } catch {
+    return false; // a damaged folder
+  }
 }

@@ -1,6 +1,16 @@
 // Texts that are encoded into the cache folder instead of the memory.
 
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BPETokenizer, CharTokenizer } from "tinybard";
@@ -10,7 +20,9 @@ import { splitTokens } from "#src/data/batches.js";
 import { isLargeText, openLargeText } from "#src/data/large-text.js";
 import { isText, loadData } from "#src/data/load.js";
 import type { TokenSource } from "#src/data/tokens.js";
+import { lockFolder } from "#src/files/lock.js";
 import { sha256 } from "#src/files/sha256.js";
+import { tokenizerSha256 } from "#src/tokenizers/io.js";
 
 const test = suite("large-text");
 const root = mkdtempSync(join(tmpdir(), "tinybard-large-text-"));
@@ -66,6 +78,39 @@ test("a tokenizer that was trained on the text finds its shards", async () => {
   assert.ok(folders.some((name) => name.endsWith("-word-12")));
 });
 
+test("a folder that is damaged, or was begun for another file, is made again", async () => {
+  const tokenizer = CharTokenizer.train(text);
+  await openLargeText(file, tokenizer);
+  const parent = join(cache, "tinybard", "shards");
+  const name = `${sha256(text).slice(0, 16)}-${tokenizerSha256(tokenizer).slice(0, 16)}`;
+  const folder = join(parent, name);
+  const shard = join(folder, "val_000000.bin");
+  const good = readFileSync(shard);
+  const changes = [
+    () => truncateSync(shard, 1100),
+    () => writeFileSync(join(folder, "manifest.json"), "{"),
+    () => writeFileSync(join(folder, "prepare.json"), "garbage"),
+    () => writeFileSync(join(folder, "train_000000.bin.partial"), "x"),
+  ];
+  for (const [i, change] of changes.entries()) {
+    if (i >= 2) rmSync(join(folder, "manifest.json"));
+    if (i === 3) utimesSync(file, new Date(), new Date(Date.now() + 60_000)); // touched
+    change();
+    const { train } = (await openLargeText(file, tokenizer)).open(tokenizer.vocabSize);
+    assert.ok(train.length > 0);
+    assert.equal(readFileSync(shard), good);
+  }
+  rmSync(join(folder, "manifest.json"));
+  writeFileSync(join(folder, "prepare.json"), "garbage");
+  const lock = lockFolder(folder);
+  const error = await openLargeText(file, tokenizer).then(
+    () => null,
+    (error: Error) => error,
+  );
+  lock.release();
+  assert.match(String(error?.message), /in use by process/);
+});
+
 test("an invalid text", async () => {
   const invalid = join(root, "invalid.txt");
   writeFileSync(invalid, Uint8Array.of(65, 0xff, 65));
@@ -85,6 +130,16 @@ test("files of more than 64 MiB are large", async () => {
   assert.ok(isLargeText(large));
   mkdirSync(join(root, "folder"));
   assert.not.ok(isLargeText(join(root, "folder")));
+  assert.not.ok(isLargeText("x".repeat(300))); // too long for a name
+  const lines = join(root, "large.jsonl");
+  writeFileSync(lines, "x");
+  truncateSync(lines, 2 ** 26 + 1);
+  assert.not.ok(isLargeText(lines));
+  if (process.platform !== "win32") {
+    const loop = join(root, "loop");
+    symlinkSync(loop, loop);
+    assert.not.ok(isLargeText(loop));
+  }
   const data = await loadData(file, { kind: "char" });
   assert.ok(isText(data));
 });

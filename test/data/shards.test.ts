@@ -22,6 +22,8 @@ import { areShards, findShards } from "#src/data/shards/find.js";
 import { encodeHeader } from "#src/data/shards/format.js";
 import { writeManifest } from "#src/data/shards/manifest.js";
 import { openShards } from "#src/data/shards/open.js";
+import { ShardFile } from "#src/data/shards/shard-file.js";
+import { TokenShards } from "#src/data/shards/token-shards.js";
 import { sha256 } from "#src/files/sha256.js";
 import { tokenizerSha256 } from "#src/tokenizers/io.js";
 
@@ -115,6 +117,24 @@ test("a folder, a pattern, a file: the same shards, in the order of their number
   assert.equal(readAll(single.train), [5, 6, 7]); // not its neighbors
   assert.equal(readAll(single.val), [8, 9]);
 
+  const counterparts = [
+    ["train_0.bin", "validation_0.bin"],
+    ["training.bin", "valid.bin"],
+    ["interval_train_3.bin", "interval_val_0.bin"],
+  ];
+  for (const names of counterparts) {
+    const folder = makeFolder();
+    for (const name of names) writeFileSync(join(folder, name), makeShard([1]));
+    writeFileSync(join(folder, "tokenizer.json"), "{}");
+    for (const name of [...names, "*"]) {
+      const { train, val } = findShards(join(folder, name));
+      assert.equal(
+        [...train, ...val],
+        names.map((name) => join(folder, name)),
+      );
+    }
+  }
+
   const text = join(folder, "text.bin");
   writeFileSync(text, "To be, or not to be");
   assert.not.ok(areShards(text));
@@ -151,6 +171,7 @@ test("damaged shards, each with its own error", () => {
     [(f) => truncateSync(join(f, "x_train_1.bin"), 1027), /has 1027 bytes, expected 1028/],
     [(f) => appendFileSync(join(f, "x_val_1.bin"), "x"), /x_val_1\.bin: .* too long/],
     [(f) => writeFileSync(join(f, "x_val_1.bin"), ""), /x_val_1\.bin: empty/],
+    [(f) => writeFileSync(join(f, "x_val_1.bin"), "\x01"), /has 1 bytes, expected a header/],
     [(f) => writeFileSync(join(f, "x_val_1.bin"), "text"), /x_val_1\.bin: text, expected tokens/],
     [(f) => mkdirSync(join(f, "y_val.bin")), /y_val\.bin: a folder, expected a file/],
     [
@@ -166,8 +187,27 @@ test("damaged shards, each with its own error", () => {
   }
 });
 
+test("32-bit tokens without a header", () => {
+  const write = (tokens: { buffer: ArrayBuffer }) => {
+    const folder = makeFolder();
+    for (const split of ["train", "val"])
+      writeFileSync(join(folder, `${split}.bin`), new Uint8Array(tokens.buffer));
+    return folder;
+  };
+  const ids = Array.from({ length: 50 }, (_, i) => i);
+  const message = /train\.bin: every second 16-bit number is 0, so the tokens have 32 or 64 bits/;
+  assert.throws(() => openShards(write(Uint32Array.from(ids))), message);
+  assert.throws(() => openShards(write(BigInt64Array.from(ids.map(BigInt)))), message);
+  for (const valid of [ids, ids.fill(0)]) openShards(write(Uint16Array.from(valid)));
+});
+
 test("tokens outside the vocabulary, with file and offset", () => {
-  const { train, val } = openShards(makeShards()).open(7);
+  const folder = makeShards();
+  const anywhere = /x_train_10\.bin: the token at offset 1028 is 7, expected 0 to 6/;
+  assert.throws(() => openShards(folder).open(7), anywhere);
+  const files = (...names: string[]) => names.map((name) => new ShardFile(join(folder, name)));
+  const train = new TokenShards(files("x_train_1.bin", "x_train_2.bin", "x_train_10.bin"), 7);
+  const val = new TokenShards(files("x_val_1.bin"), 7);
   const ids = new Int32Array(9);
   const message = /x_train_10\.bin: the token at offset 1028 is 7, expected 0 to 6/;
   assert.throws(() => train.read(0, 7, ids, 0), message);
@@ -249,6 +289,7 @@ test("the manifest names the shards, and its checksums are compared", () => {
     [make({}, { file: "x_train_11.bin" }), /x_train_11\.bin: no such file/],
     [make({}, { split: "val" }), /has no shards of split train/],
     [make({ dtype: "uint32" }), /the type of tokens is uint16, but uint32/],
+    [make({ vocabSize: 11 }), /tokenizer\.json: has 10 tokens, but manifest\.json has 11/],
     [make({ tokenizerSha256: "0".repeat(64) }), /not the tokenizer that manifest\.json names/],
   ];
   for (const [folder, message] of cases) assert.throws(() => openShards(folder), message);
@@ -267,6 +308,12 @@ test("the checksum identifies the content, not the place", () => {
   assert.is(openShards(join(folder, "*.bin")).sha256, sha256);
   writeFileSync(join(folder, "x_train_1.bin"), makeShard([1, 3]));
   assert.not.equal(openShards(folder).sha256, sha256);
+  const large = Array.from({ length: 2 ** 18 }, (_, i) => i % 10);
+  writeFileSync(join(folder, "x_train_1.bin"), makeShard(large));
+  const before = openShards(folder).sha256;
+  large[2 ** 17]++; // in the middle
+  writeFileSync(join(folder, "x_train_1.bin"), makeShard(large));
+  assert.not.equal(openShards(folder).sha256, before);
 });
 
 test.run();

@@ -64,6 +64,9 @@ function splitManifest(folder: string, { shards }: Manifest): Record<Split, stri
   return found;
 }
 
+/** The words for the splits in names. */
+const anyWord = /train(ing)?|val(id(ation)?)?/g;
+
 /** Returns the split that a name tells. In a name with both words, they must stand alone. */
 function findSplit(folder: string, name: string): Split {
   const splits = ["train", "val"] as const;
@@ -98,15 +101,16 @@ function matcherOfPattern(data: string, folder: string): (name: string) => boole
   if (folder === data) return (name) => /\.bin$/i.test(name);
   const escaped = basename(data).replace(/[.+^${}()|[\]\\]/g, "\\$&");
   const pattern = new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`);
-  return (name) => pattern.test(name) && !name.startsWith(".");
+  return (name) => pattern.test(name) && !/^\.|\.json$/i.test(name);
 }
 
 /** Matches a file and its counterparts, such as x_val_000.bin for x_train_001.bin. */
 function matcherOfFile(file: string): (name: string) => boolean {
   const own = basename(file);
-  const split = findSplit(dirname(file), own);
-  const other = split === "train" ? "val" : "train";
-  const toShape = (name: string) => name.toLowerCase().replace(/\d+/g, "0");
-  const shape = toShape(own).replace(split, other);
-  return (name) => name === own || toShape(name) === shape;
+  const folder = dirname(file);
+  const other = findSplit(folder, own) === "train" ? "val" : "train";
+  const toShape = (name: string) => name.toLowerCase().replace(/\d+/g, "0").replace(anyWord, "*");
+  const isCounterpart = (name: string) =>
+    toShape(name) === toShape(own) && findSplit(folder, name) === other;
+  return (name) => name === own || isCounterpart(name);
 }

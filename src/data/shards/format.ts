@@ -78,14 +78,22 @@ export function parseFormat(
   if (problem) throw new FileError(`${file}: ${problem}`);
   if (!allowsRaw) {
     const expected = `${headers.uint16.magic} or ${headers.uint32.magic}`;
-    const found = head.length < 4 ? "has" : `is ${readInt32(head, 0)}, expected ${expected}, in`;
+    const found =
+      head.length < 4
+        ? `has ${size} bytes, expected a header of ${HEADER_BYTES}`
+        : `the number at offset 0 is ${readInt32(head, 0)}, expected ${expected}`;
     throw new FileError(
-      `${file}: not a token shard: the number at offset 0 ${found} a file of ${size} bytes; ` +
+      `${file}: not a token shard: ${found}; ` +
         "without a header, tokens must be in files named train.bin and val.bin",
     );
   }
   if (size % 2 !== 0)
     throw new FileError(`${file}: has ${size} bytes, expected 16-bit tokens: an even number`);
+  if (hasWiderTokens(head))
+    throw new FileError(
+      `${file}: every second 16-bit number is 0, so the tokens have 32 or 64 bits; ` +
+        "write them as uint16, or as uint32 with a header",
+    );
   return { dtype: "uint16", offset: 0, tokens: size / 2 };
 }
 
@@ -154,6 +162,13 @@ export function looksLikeText(head: Uint8Array): boolean {
   if (end > 0 && head[end - 1] >= 0xc0) end--;
   const isControl = (byte: number) => byte < 0x20 && ![9, 10, 12, 13].includes(byte);
   return !head.some(isControl) && isUtf8(head.subarray(0, end));
+}
+
+/** Returns true for numbers below 2^16 of 32 or 64 bits: each second 16-bit number is 0. */
+function hasWiderTokens(head: Uint8Array): boolean {
+  const numbers = new Uint16Array(head.slice(0, head.length & ~1).buffer);
+  const isZero = (parity: number) => numbers.every((n, i) => i % 2 !== parity || n === 0);
+  return numbers.length >= 16 && isZero(1) && !isZero(0);
 }
 
 function readInt32(bytes: Uint8Array, offset: number): number {

@@ -28,10 +28,10 @@ export interface ShardData {
   open(vocabSize: number): { train: TokenShards; val: TokenShards };
 }
 
-/** The size in bytes up to which the checksums of a manifest are compared at the start. */
+/** The size in bytes up to which all shards are read at the start, to check their content. */
 const MAX_CHECKED_BYTES = 256e6;
 
-/** The bytes at the beginning and at the end that identify a shard without a manifest. */
+/** The bytes at the beginning and at the end that identify a larger set without a manifest. */
 const SAMPLE_BYTES = 2 ** 16;
 
 /** Opens the shards that `data` names. Throws a UsageError or a FileError if that fails. */
@@ -41,24 +41,29 @@ export function openShards(data: string): ShardData {
   const val = found.val.map((file) => new ShardFile(file));
   const files = [...train, ...val];
   checkDTypes(files);
-  if (found.manifest) checkManifest(found.manifest, found.folder, files);
+  const isSmall = files.reduce((sum, { size }) => sum + size, 0) <= MAX_CHECKED_BYTES;
+  const checksums = isSmall ? files.map(({ file }) => sha256OfFiles([file])) : null;
+  if (found.manifest) checkManifest(found.manifest, found.folder, files, checksums);
   return {
     name: data,
     source: resolve(data),
     tokenizer: openTokenizer(found),
-    sha256: identify(found, files),
+    sha256: identify(found, files, checksums),
     manifest: found.manifest,
-    open: (vocabSize) => ({
-      train: new TokenShards(train, vocabSize, countBytes(found.manifest, "train")),
-      val: new TokenShards(val, vocabSize, countBytes(found.manifest, "val")),
-    }),
+    open(vocabSize) {
+      if (isSmall) for (const file of files) file.checkTokens(vocabSize);
+      return {
+        train: new TokenShards(train, vocabSize, countBytes(found.manifest, "train")),
+        val: new TokenShards(val, vocabSize, countBytes(found.manifest, "val")),
+      };
+    },
   };
 }
 
 /** Returns the bytes of the text of a split, or null if they are not known. */
 function countBytes(manifest: Manifest | null, split: Split): number | null {
-  if (!manifest) return null;
-  return manifest.shards.reduce((sum, shard) => sum + (shard.split === split ? shard.bytes : 0), 0);
+  const shards = manifest?.shards.filter((shard) => shard.split === split) ?? [];
+  return shards.reduce((sum, { bytes }) => sum + bytes, 0) || null;
 }
 
 /** All tokens come from one tokenizer, so all have the same width. */
@@ -73,11 +78,15 @@ function checkDTypes(files: readonly ShardFile[]): void {
   }
 }
 
-/** Compares the files with their manifest; the contents only if that takes less than a second. */
-function checkManifest(manifest: Manifest, folder: string, files: readonly ShardFile[]): void {
+/** Compares the files, and their checksums if they are known, with their manifest. */
+function checkManifest(
+  manifest: Manifest,
+  folder: string,
+  files: readonly ShardFile[],
+  checksums: readonly string[] | null,
+): void {
   const entries = new Map(manifest.shards.map((entry) => [join(folder, entry.file), entry]));
-  const isSmall = files.reduce((sum, { size }) => sum + size, 0) <= MAX_CHECKED_BYTES;
-  for (const { file, format, tokens } of files) {
+  for (const [i, { file, format, tokens }] of files.entries()) {
     const entry = entries.get(file);
     if (!entry) continue;
     const check = (what: string, found: unknown, expected: unknown) => {
@@ -86,7 +95,7 @@ function checkManifest(manifest: Manifest, folder: string, files: readonly Shard
     };
     check("the number of tokens", tokens, entry.tokens);
     check("the type of tokens", format.dtype, manifest.dtype);
-    if (isSmall) check("the SHA-256", sha256OfFiles([file]), entry.sha256);
+    if (checksums) check("the SHA-256", checksums[i], entry.sha256);
   }
 }
 
@@ -98,17 +107,30 @@ function openTokenizer({ folder, manifest }: FoundShards): Tokenizer | null {
     throw new FileError(`${file}: no such file, but ${manifestName} names its checksum`);
   }
   const tokenizer = loadTokenizer(file);
-  if (manifest && tokenizerSha256(tokenizer) !== manifest.tokenizerSha256)
+  if (!manifest) return tokenizer;
+  if (tokenizerSha256(tokenizer) !== manifest.tokenizerSha256)
     throw new FileError(`${file}: not the tokenizer that ${manifestName} names: other checksum`);
+  if (tokenizer.vocabSize !== manifest.vocabSize)
+    throw new FileError(
+      `${file}: has ${tokenizer.vocabSize} tokens, but ${manifestName} has ${manifest.vocabSize}`,
+    );
   return tokenizer;
 }
 
-/** Hashes names and contents: by the manifest, or by their sizes, beginnings and ends. */
-function identify({ manifest }: FoundShards, files: readonly ShardFile[]): string {
-  const checksums = new Map(manifest?.shards.map((entry) => [entry.file, entry.sha256]));
-  const entries = files.map((shard) => {
+/**
+ * Hashes names and contents: by their checksums, those in the manifest, or without both by their
+ * sizes, beginnings and ends.
+ */
+function identify(
+  { manifest }: FoundShards,
+  files: readonly ShardFile[],
+  checksums: readonly string[] | null,
+): string {
+  const recorded = new Map(manifest?.shards.map((entry) => [entry.file, entry.sha256]));
+  const entries = files.map((shard, i) => {
     const name = basename(shard.file);
-    return [name, shard.tokens, checksums.get(name) ?? sha256(readSample(shard))];
+    const content = checksums?.[i] ?? recorded.get(name) ?? sha256(readSample(shard));
+    return [name, shard.tokens, content];
   });
   return sha256(JSON.stringify(entries));
 }

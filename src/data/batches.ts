@@ -7,7 +7,8 @@ import { tensor } from "../ops/creation.ts";
 import { philoxCounter, type RngCounter, streams } from "../random.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
-import type { SplitTokens } from "./tokens.ts";
+import { type DataOrder, sequencesPerEpoch } from "./order.ts";
+import { type SplitTokens, toSource } from "./tokens.ts";
 
 /**
  * Splits a text into 90 % for training and 10 % for validation. Like nanoGPT, it counts characters
@@ -57,14 +58,27 @@ export function splitTokens(
   };
 }
 
-/** Throws a UsageError if a split of the data `name` is too short for sequences of T tokens. */
-export function checkLengths(tokens: SplitTokens, name: string, T: number): void {
+/**
+ * Throws a UsageError if a split of the data `name` is too short for sequences of T tokens, or for
+ * epochs, whose sequences do not cross shards, if all training shards are.
+ */
+export function checkLengths(
+  tokens: SplitTokens,
+  name: string,
+  T: number,
+  order: DataOrder = "random",
+): void {
   for (const split of ["train", "val"] as const) {
     const { length } = tokens[split];
     if (length > T) continue;
     const found = `the ${split} split of ${name} has ${length} tokens`;
     throw new UsageError(`data: ${found}, expected more than blockSize, ${T}`);
   }
+  if (order === "epochs" && sequencesPerEpoch(toSource(tokens.train).parts, T) === 0)
+    throw new UsageError(
+      `data: no training shard of ${name} has more tokens than blockSize, ${T}; ` +
+        "use a smaller one, or --data-order random",
+    );
 }
 
 /** Returns an RNG counter as a tensor: [4] of i32. */

@@ -88,7 +88,10 @@ function isGPT2(tokenizer: Tokenizer): boolean {
   return tokenizerSha256(tokenizer) === tokenizerSha256(loadGPT2Tokenizer());
 }
 
-/** Returns the tokens of both splits. */
+/** Returns the tokens of both splits. Throws a UsageError if they come from another tokenizer. */
 export function toTokens(data: TrainingData, tokenizer: Tokenizer): SplitTokens {
-  return isText(data) ? splitTokens(data.text, tokenizer) : data.open(tokenizer.vocabSize);
+  if (isText(data)) return splitTokens(data.text, tokenizer);
+  if (data.tokenizer && tokenizerSha256(data.tokenizer) !== tokenizerSha256(tokenizer))
+    throw new UsageError(`data: ${data.name} has tokens of another tokenizer than the model`);
+  return data.open(tokenizer.vocabSize);
 }

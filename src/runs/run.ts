@@ -117,7 +117,7 @@ export function assembleRun(
   const device = getDevice(config.device);
   checkDType(config, device);
   const tokens = toTokens(data, tokenizer);
-  checkLengths(tokens, data.name, config.blockSize);
+  checkLengths(tokens, data.name, config.blockSize, config.dataOrder);
   const model = buildModel(config, tokenizer.vocabSize, device, pretrained);
   const optimizer = buildOptimizer(config, model);
   const ema = buildEMA(config, model);
@@ -143,12 +143,9 @@ function inheritTokenizer(
   config: TrainConfig,
 ): Tokenizer {
   if (isText(data)) return adaptTokenizer(pretrained, data, config);
-  const { folder, tokenizer } = pretrained;
   if (config.extendVocab)
     throw new UsageError(`extendVocab: ${data.name} is not a text in memory, but token shards`);
-  if (data.tokenizer && tokenizerSha256(data.tokenizer) !== tokenizerSha256(tokenizer))
-    throw new UsageError(`data: ${data.name} has tokens of another tokenizer than ${folder}`);
-  return tokenizer;
+  return pretrained.tokenizer;
 }
 
 /** Returns the tokenizer of a new run, and its kind, which shards determine. */

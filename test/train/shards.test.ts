@@ -154,8 +154,34 @@ eachDevice("shards that do not fit", (test, on) => {
     await fail(small, {}, /text_train_\d\.bin: the token at offset \d+ is \d+, expected 0 to/);
   });
 
+  test("evaluation on tokens of another tokenizer", async () => {
+    const { out } = await train({ ...tiny, device: "ts", data: text, out: newFolder() });
+    const other = makeShards("other-tokenizer", false);
+    const lines = CharTokenizer.train(`${content}0123`); // with a larger vocabulary
+    writeFileSync(join(other, "tokenizer.json"), JSON.stringify(lines));
+    const message = await measureRun(out, { iters: 2, data: other, device: on }).then(
+      () => "",
+      (error: Error) => error.message,
+    );
+    assert.match(message, /other-tokenizer has tokens of another tokenizer than the model/);
+  });
+
   test("lengths", async () => {
     await fail(shards, { blockSize: 300 }, /the val split of .* has 258 tokens, expected more/);
+    const short = join(folder, "short");
+    mkdirSync(short);
+    for (const name of ["train_0", "train_1", "train_2", "val"])
+      writeFileSync(
+        join(short, `${name}.bin`),
+        Buffer.concat([encodeHeader("uint16", 8), new Uint8Array(16)]),
+      );
+    writeFileSync(
+      join(short, "val.bin"),
+      Buffer.concat([encodeHeader("uint16", 99), new Uint8Array(198)]),
+    );
+    writeFileSync(join(short, "tokenizer.json"), JSON.stringify(tokenizer));
+    const message = /no training shard of .*short has more tokens than blockSize, 8/;
+    await fail(short, { dataOrder: "epochs" }, message);
   });
 
   test("other shards than those of the run", async () => {

@@ -14,7 +14,6 @@ export type WorkerReply =
   | { problem: { message: string; range: number | null } };
 
 interface Task {
-  readonly input: EncoderInput;
   resolve(result: EncodedPiece): void;
   reject(error: Error): void;
 }
@@ -33,10 +32,8 @@ export function createPool(workers: number, options: EncoderOptions): EncoderPoo
 }
 
 class WorkerPool implements EncoderPool {
-  readonly #idle: Worker[] = [];
-  readonly #workers: Worker[] = [];
-  readonly #running = new Map<Worker, Task>();
-  readonly #waiting: Task[] = [];
+  /** The pieces that each worker has not encoded yet, in the order in which it replies. */
+  readonly #tasks = new Map<Worker, Task[]>();
   #failure: Error | null = null;
 
   constructor(count: number, workerData: EncoderOptions) {
@@ -47,37 +44,29 @@ class WorkerPool implements EncoderPool {
       });
       worker.on("message", (reply: WorkerReply) => this.#finish(worker, reply));
       worker.on("error", (error) => this.#fail(error));
-      this.#workers.push(worker);
-      this.#idle.push(worker);
+      this.#tasks.set(worker, []);
     }
   }
 
   encode(input: EncoderInput): Promise<EncodedPiece> {
     return new Promise((resolve, reject) => {
-      if (this.#failure) reject(this.#failure);
-      this.#waiting.push({ input, resolve, reject });
-      this.#assign();
+      if (this.#failure) {
+        reject(this.#failure);
+        return;
+      }
+      // the worker with the fewest pieces has the next one before it has to wait
+      const [[worker, tasks]] = [...this.#tasks].sort(([, a], [, b]) => a.length - b.length);
+      tasks.push({ resolve, reject });
+      worker.postMessage(input, [input.bytes.buffer]);
     });
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
-  }
-
-  #assign(): void {
-    while (this.#idle.length > 0 && this.#waiting.length > 0) {
-      const worker = this.#idle.pop() as Worker;
-      const task = this.#waiting.shift() as Task;
-      this.#running.set(worker, task);
-      worker.postMessage(task.input, [task.input.bytes.buffer]);
-    }
+    await Promise.all([...this.#tasks.keys()].map((worker) => worker.terminate()));
   }
 
   #finish(worker: Worker, reply: WorkerReply): void {
-    const task = this.#running.get(worker);
-    this.#running.delete(worker);
-    this.#idle.push(worker);
-    this.#assign();
+    const task = this.#tasks.get(worker)?.shift();
     if ("result" in reply) task?.resolve(reply.result);
     else task?.reject(new PieceError(reply.problem.message, reply.problem.range));
   }
@@ -85,8 +74,9 @@ class WorkerPool implements EncoderPool {
   /** A worker has ended, for lack of memory for example. */
   #fail(error: Error): void {
     this.#failure = error;
-    for (const { reject } of [...this.#running.values(), ...this.#waiting]) reject(error);
-    this.#running.clear();
-    this.#waiting.length = 0;
+    for (const tasks of this.#tasks.values()) {
+      for (const { reject } of tasks) reject(error);
+      tasks.length = 0;
+    }
   }
 }

@@ -7,6 +7,7 @@ import { device, devices } from "../backend/devices.ts";
 import { fileOf } from "../backend/platform/node.ts";
 import { root } from "../installation.ts";
 import type { Command } from "./command.ts";
+import { formatCount } from "./count.ts";
 import { findGPU, findNvccVersion } from "./cuda.ts";
 
 export const doctorCommand: Command = {
@@ -16,8 +17,8 @@ export const doctorCommand: Command = {
   async run() {
     const { platform, arch, version } = process;
     const processor = cpus()[0]?.model ?? "unknown processor";
-    const cores = availableParallelism();
-    console.log(`node ${version} on ${platform}-${arch}, ${cores} cores, ${processor}`);
+    const cores = formatCount(availableParallelism(), "core");
+    console.log(`node ${version} on ${platform}-${arch}, ${cores}, ${processor}`);
     const defaultName = device("auto").name;
     for (const entry of devices())
       console.log(`${entry.name.padEnd(14)}${describe(entry, entry.name === defaultName)}`);

@@ -9,6 +9,7 @@ import { writeCSV } from "../runs/csv.ts";
 import { exportRun } from "../runs/export.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { type Command, deviceOption } from "./command.ts";
+import { formatCount } from "./count.ts";
 import { findRun, type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";
 
 interface ExportFlags extends RunFlags {
@@ -34,7 +35,7 @@ export const exportCommand: Command<ExportFlags> = {
       if (!existsSync(join(run, "metrics.jsonl")))
         throw new UsageError(`run: ${run} has no metrics.jsonl`);
       const { count, damaged } = writeCSV(csv, run);
-      console.log(`${csv}: ${count} rows`);
+      console.log(`${csv}: ${formatCount(count, "row")}`);
       if (damaged > 0)
         console.error(
           `damaged lines in ${join(run, "metrics.jsonl")} that were left out: ${damaged}`,

@@ -7,6 +7,7 @@ import { chooseCheckpoint } from "../runs/choose.ts";
 import type { Run } from "../runs/run.ts";
 import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainResult } from "../train/loop.ts";
+import { formatCount } from "./count.ts";
 import { listFigures } from "./figures.ts";
 import { formatTextLoss } from "./losses.ts";
 import { formatDuration } from "./progress.ts";
@@ -24,7 +25,7 @@ export async function printSummary(result: TrainResult): Promise<void> {
   const megabytes = ((4 * count) / 1e6).toFixed(2);
   console.log(`\n\n${millions} M parameters, model size ${megabytes} MB`);
   const time = formatDuration(1000 * state.elapsedSeconds);
-  console.log(`trained ${state.step} steps in ${time}; ${describeBest(result)}`);
+  console.log(`trained ${formatCount(state.step, "step")} in ${time}; ${describeBest(result)}`);
   for (const line of listFigures(result)) console.log(line);
   console.log(`files in ${out}: best/ and last/ (checkpoints), metrics.jsonl, loss.svg`);
   console.log(`try: ${formatCommand("sample", `--run ${quoteArgument(out)}`)}`);

@@ -11,6 +11,7 @@ import { resolveConfig, type TrainConfig, trainOptions } from "../train/config.t
 import { override } from "../train/levels.ts";
 import { train } from "../train/loop.ts";
 import { type Command, trainingDataOption } from "./command.ts";
+import { formatCount } from "./count.ts";
 import { buildCudaOnce } from "./cuda.ts";
 import { portOption, tokenOption } from "./dashboard.ts";
 import { TrainReporter } from "./reporter.ts";
@@ -109,11 +110,6 @@ async function collectOptions(
   const why = `the default on ${selected}; choose one with --preset`;
   print(`preset: ${defaults.preset}${length} (${why})`);
   return chosen;
-}
-
-/** Formats `1 iteration`, `2 iterations`. */
-function formatCount(count: number, unit: string): string {
-  return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }
 
 /** Formats `device: ts (no C++ addon: REASON)`, with the reasons why faster devices are missing. */

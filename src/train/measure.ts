@@ -20,7 +20,8 @@ export async function loadEvaluationText(
   try {
     const loaded = await loadData(data, tokenizer);
     const { name } = loaded;
-    const tokens = inText(name, () => toTokens(loaded, tokenizer));
+    const encode = () => toTokens(loaded, tokenizer);
+    const tokens = isText(loaded) ? inText(name, encode) : encode();
     checkLengths(tokens, name, config.blockSize);
     return { text: isText(loaded) ? loaded.text : "", tokens };
   } catch (error) {

@@ -234,6 +234,9 @@ test("shards that shrink, change or vanish while they are in use", () => {
   truncateSync(join(folder, "x_train_1.bin"), 1026);
   const message = /x_train_1\.bin: (ends at offset 1026, expected 1028|has 1026 bytes)/;
   assert.throws(() => train.read(0, 2, new Int32Array(2), 0), message);
+  truncateSync(join(folder, "x_train_1.bin"), 1000); // before the tokens that are read
+  const beforeTokens = /x_train_1\.bin: (ends at offset 1000, expected 1028|has 1000 bytes)/;
+  assert.throws(() => train.read(1, 1, new Int32Array(1), 0), beforeTokens);
 });
 
 test("more shards than files that may be open", () => {

@@ -51,12 +51,7 @@ export class ShardFile {
     const width = tokenBytes[dtype];
     const bytes = getBuffer(count * width);
     const position = this.format.offset + start * width;
-    const found = this.#readBytes(bytes, position);
-    if (found < bytes.length)
-      throw new FileError(
-        `${this.file}: ends at offset ${position + found}, expected ${this.size} bytes: ` +
-          "it was cut off while it was in use",
-      );
+    this.#readBytes(bytes, position);
     const tokens =
       dtype === "uint16"
         ? new Uint16Array(bytes.buffer, 0, count)
@@ -80,17 +75,20 @@ export class ShardFile {
     this.close();
   }
 
-  /** Fills `bytes` from a position in the file; returns their number, less at the end. */
-  #readBytes(bytes: Uint8Array, position: number): number {
+  /** Fills `bytes` from a position in the file. Throws a FileError if they are not there. */
+  #readBytes(bytes: Uint8Array, position: number): void {
     try {
       const fd = this.#open();
       let done = 0;
       while (done < bytes.length) {
         const count = fs.readSync(fd, bytes, done, bytes.length - done, position + done);
-        if (count === 0) break;
+        if (count === 0)
+          throw new FileError(
+            `${this.file}: ends at offset ${fs.fstatSync(fd).size}, expected ${this.size} bytes: ` +
+              "it was cut off while it was in use",
+          );
         done += count;
       }
-      return done;
     } catch (cause) {
       if (cause instanceof FileError) throw cause;
       const { message } = cause as Error;

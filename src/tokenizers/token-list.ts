@@ -11,10 +11,12 @@ export class TokenList {
   readonly #full: Int32Array[] = [];
   #chunk = new Int32Array(256);
   #used = 0; // the number of ids in the current chunk
+  #before = 0; // and in the full ones
 
   push(id: number): void {
     if (this.#used === this.#chunk.length) {
       this.#full.push(this.#chunk);
+      this.#before += this.#chunk.length;
       this.#chunk = new Int32Array(Math.min(2 * this.#chunk.length, MAX_CHUNK));
       this.#used = 0;
     }
@@ -22,7 +24,7 @@ export class TokenList {
   }
 
   get length(): number {
-    return this.#full.reduce((length, chunk) => length + chunk.length, this.#used);
+    return this.#before + this.#used;
   }
 
   toInt32Array(): Int32Array {

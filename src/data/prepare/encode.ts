@@ -5,6 +5,7 @@ import { quote } from "../../errors.ts";
 import { describeInvalidUtf8 } from "../../files/text.ts";
 import { BPETokenizer } from "../../tokenizers/bpe/bpe.ts";
 import { tokenizerFromJSON } from "../../tokenizers/registry.ts";
+import { TokenList } from "../../tokenizers/token-list.ts";
 import type { Tokenizer } from "../../tokenizers/tokenizer.ts";
 import type { TokenDType } from "../shards/format.ts";
 import { InputError } from "./content.ts";
@@ -73,26 +74,33 @@ export function makeEncoder(options: EncoderOptions): (input: EncoderInput) => E
   const tokenizer = tokenizerFromJSON(options.tokenizer);
   return (input) => {
     const texts = getTexts(input, options);
-    const context = input.context > 0 ? 1 : 0; // tokens
-    const parts = texts.map((text, i) => {
-      if (text.length === 0) return new Int32Array(0);
+    const ids = new TokenList();
+    const counts = texts.map((text, i) => {
+      const before = ids.length;
       try {
-        return encodeBytes(tokenizer, text).subarray(i === 0 ? context : 0);
+        append(tokenizer, text, i === 0 && input.context > 0, ids);
       } catch (cause) {
         throw new PieceError((cause as Error).message, i);
       }
+      return ids.length - before;
     });
-    const counts = parts.map((part) => part.length);
-    const total = counts.reduce((sum, count) => sum + count, 0);
-    const tokens = options.dtype === "uint16" ? new Uint16Array(total) : new Uint32Array(total);
-    let position = 0;
-    for (const part of parts) {
-      tokens.set(part, position);
-      position += part.length;
-    }
+    const List = options.dtype === "uint16" ? Uint16Array : Uint32Array;
+    const tokens = new List(ids.toInt32Array());
     const bytes = texts.map((text, i) => text.length - (i === 0 ? input.context : 0));
     return { tokens, counts, bytes };
   };
+}
+
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Appends the tokens of a text, without the first one if the text begins with a context. */
+function append(tokenizer: Tokenizer, text: Uint8Array, hasContext: boolean, ids: TokenList): void {
+  if (tokenizer instanceof BPETokenizer) {
+    tokenizer.appendUtf8(text, ids); // its texts need no context
+    return;
+  }
+  const tokens = text.length > 0 ? tokenizer.encodeToInt32(utf8.decode(text)) : [];
+  for (let i = hasContext ? 1 : 0; i < tokens.length; i++) ids.push(tokens[i]);
 }
 
 /** Returns the text of each range in UTF-8, the first one with the context before it. */
@@ -111,7 +119,7 @@ export function getTexts(
 
 /** Returns the text in a line of JSON; nothing for a blank line. */
 function parseLine(bytes: Uint8Array, field: string, lineEnd: string, range: number): Uint8Array {
-  const line = new TextDecoder().decode(bytes);
+  const line = utf8.decode(bytes);
   if (line.trim() === "") return new Uint8Array(0);
   let value: unknown;
   try {
@@ -136,9 +144,4 @@ function parseLine(bytes: Uint8Array, field: string, lineEnd: string, range: num
       range,
     );
   return text === "" ? new Uint8Array(0) : Buffer.from(text + lineEnd);
-}
-
-function encodeBytes(tokenizer: Tokenizer, text: Uint8Array): Int32Array {
-  if (tokenizer instanceof BPETokenizer) return tokenizer.encodeUtf8(text);
-  return tokenizer.encodeToInt32(new TextDecoder("utf-8", { ignoreBOM: true }).decode(text));
 }

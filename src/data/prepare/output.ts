@@ -29,6 +29,7 @@ export class ShardOutput {
   position: Position;
   /** The number of tokens that this object has written. */
   tokens = 0;
+  readonly #separatorTokens: Tokens;
   readonly #out: string;
   readonly #documents: DocumentCounter;
   readonly #writers: Record<Split, ShardWriter>;
@@ -39,6 +40,8 @@ export class ShardOutput {
     this.dtype = tokenDType(tokenizer.vocabSize);
     this.separator = findSeparator(tokenizer);
     this.position = progress?.position ?? start;
+    const List = this.dtype === "uint16" ? Uint16Array : Uint32Array;
+    this.#separatorTokens = List.from(this.separator === null ? [] : [this.separator]);
     this.#out = out;
     this.#documents = new DocumentCounter(input, progress?.documents ?? 0);
     const countBytes = makeByteCount(tokenizer);
@@ -58,16 +61,11 @@ export class ShardOutput {
     }
     for (const { range, split, beginsDocument } of this.#documents.parts(piece, bytes)) {
       const writer = this.#writers[split];
-      if (beginsDocument && !writer.isEmpty) writer.append(this.#separatorTokens(), 0, false);
+      if (beginsDocument && !writer.isEmpty) writer.append(this.#separatorTokens, 0, false);
       writer.append(parts[range], bytes[range], beginsDocument);
     }
     this.position = piece.next;
     this.tokens += tokens.length;
-  }
-
-  #separatorTokens(): Tokens {
-    const ids = this.separator === null ? [] : [this.separator];
-    return this.dtype === "uint16" ? Uint16Array.from(ids) : Uint32Array.from(ids);
   }
 
   /** Records what has been written, when it is on disk. */

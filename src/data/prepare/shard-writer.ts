@@ -11,16 +11,16 @@ import type { ShardEntry, Split } from "../shards/manifest.ts";
 
 /** The length of a shard that is being written. */
 interface OpenShard {
-  readonly tokens: number;
-  readonly bytes: number;
-  readonly documents: number;
+  tokens: number;
+  bytes: number;
+  documents: number;
 }
 
 /** The shards of a split that have been written. */
 export interface SplitState {
   readonly shards: readonly ShardEntry[];
   /** The shard after these; null if it has not been begun. */
-  readonly open: OpenShard | null;
+  readonly open: Readonly<OpenShard> | null;
 }
 
 export const emptyState: SplitState = { shards: [], open: null };
@@ -53,7 +53,7 @@ export class ShardWriter {
   constructor(options: ShardOptions, state: SplitState) {
     this.#options = options;
     this.#shards = [...state.shards];
-    this.#open = state.open;
+    this.#open = state.open && { ...state.open };
     for (const { file, tokens } of state.shards)
       checkSize(join(options.folder, file), this.#fileSize(tokens));
     if (state.open) this.#reopen(state.open.tokens);
@@ -71,20 +71,19 @@ export class ShardWriter {
     let documents = beginsDocument ? 1 : 0;
     while (begin < tokens.length) {
       this.#open ??= this.#create();
-      const room = this.#options.shardTokens - this.#open.tokens;
+      const open = this.#open;
+      const room = this.#options.shardTokens - open.tokens;
       const part = tokens.subarray(begin, begin + room);
       begin += part.length;
       const isRest = begin === tokens.length;
       const partBytes = isRest ? bytesLeft : Math.min(bytesLeft, this.#options.countBytes(part));
       this.#write(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
-      this.#open = {
-        tokens: this.#open.tokens + part.length,
-        bytes: this.#open.bytes + partBytes,
-        documents: this.#open.documents + documents,
-      };
+      open.tokens += part.length;
+      open.bytes += partBytes;
+      open.documents += documents;
       bytesLeft -= partBytes;
       documents = 0;
-      if (this.#open.tokens === this.#options.shardTokens) this.#complete();
+      if (open.tokens === this.#options.shardTokens) this.#complete();
     }
   }
 
@@ -92,7 +91,7 @@ export class ShardWriter {
   sync(): SplitState {
     this.#flush();
     this.#withFile((fd) => fs.fsyncSync(fd));
-    return { shards: [...this.#shards], open: this.#open };
+    return { shards: [...this.#shards], open: this.#open && { ...this.#open } };
   }
 
   /** Closes the last shard, and returns all of them. */

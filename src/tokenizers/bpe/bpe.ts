@@ -135,13 +135,18 @@ export class BPETokenizer implements Tokenizer {
   /** Returns the ids of a text in valid UTF-8, as encodeToInt32() does. */
   encodeUtf8(bytes: Uint8Array): Int32Array {
     const ids = new TokenList();
+    this.appendUtf8(bytes, ids);
+    return ids.toInt32Array();
+  }
+
+  /** Appends the ids of a text in valid UTF-8 to a list. @internal */
+  appendUtf8(bytes: Uint8Array, ids: TokenList): void {
     for (let begin = 0; begin < bytes.length; ) {
       const end = findWordEnd(bytes, begin, bytes.length);
       checkWordLength("encode", end - begin);
       this.#encoder.encode(bytes, begin, end, ids);
       begin = end;
     }
-    return ids.toInt32Array();
   }
 
   /** Returns the text of token ids. Invalid UTF-8 sequences become U+FFFD. */

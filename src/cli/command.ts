@@ -26,16 +26,20 @@ export const deviceOption = trainOptions.device;
 
 const hasMobyDick = listTextNames().includes("moby-dick"); // not in an installed package
 
+const SHARDS = "token shards: a folder or 'DIR/*.bin'";
+
 export const trainingDataOption: OptionSpec = {
   ...trainOptions.data,
   help:
-    `training text: a file, ${listTextNames().join(" or ")} (default: $TINYBARD_DATA, ` +
-    `then shakespeare if cached${hasMobyDick ? ", then moby-dick" : ""})`,
+    `training text: a file, ${listTextNames().join(" or ")}; or ${SHARDS} ` +
+    `(default: $TINYBARD_DATA, then shakespeare if cached${hasMobyDick ? ", then moby-dick" : ""})`,
 };
 
-/** The text to evaluate on; by default that of the run. */
+/** The data to evaluate on; by default those of the run. */
 export const dataOption = {
   type: "string",
-  help: `evaluation text: a file, ${listTextNames().join(" or ")} (default: the run's own)`,
-  value: "FILE|NAME",
+  help:
+    `evaluation text: a file, ${listTextNames().join(" or ")}; or ${SHARDS} ` +
+    "(default: the run's own)",
+  value: "FILE|NAME|DIR",
 } as const;

@@ -14,8 +14,8 @@ const temporary = join(tmpdir(), `tinybard-emulator-${process.pid}`);
 const builds = { fast: "build-emulator", checked: "build-checked" };
 const addonPath = (mode) => join(root, builds[mode], "Release", "cuda.node");
 const flags = {
-  fast: ["-O2", "-g"],
-  checked: ["-fsanitize=thread", "-g", "-O1"], // inserts calls that the emulator implements
+  fast: ["-O2", "-g1"],
+  checked: ["-fsanitize=thread", "-g1", "-O1"], // inserts calls that the emulator implements
 };
 const common = ["-std=c++17", "-fPIC", "-Wno-unknown-pragmas", "-fno-strict-aliasing"];
 const kernels = ["-x", "c++", "-DTINYBARD_EMULATOR"];
@@ -81,7 +81,7 @@ const listFiles = (folder, ending) =>
 /** Tests the emulator and the steps of the matmul ladder as stand-alone programs. */
 async function testPrograms() {
   const sources = [...listFiles("native/emulator", ".cpp"), "native/kernel.cpp"];
-  const hostFlags = ["-DTINYBARD_EMULATOR", "-O2", "-g"];
+  const hostFlags = ["-DTINYBARD_EMULATOR", "-O2", "-g1"];
   const library = await compile(
     [...sources, "native/cuda/resources.cpp"],
     join(temporary, "library"),

@@ -3,7 +3,7 @@
 import type { Run } from "../runs/run.ts";
 import { CharTokenizer } from "../tokenizers/char.ts";
 import { WordTokenizer } from "../tokenizers/word.ts";
-import { lossOfText } from "../train/evaluate.ts";
+import { lossOfText, readSample } from "../train/evaluate.ts";
 
 /** Formats an evaluation. Programs may parse this line. */
 export function formatLosses(result: { step: number; trainLoss: number; valLoss: number }): string {
@@ -25,11 +25,14 @@ export function formatTextLoss(
   if (valLoss === null || tokenizer instanceof CharTokenizer) return [];
   const { perCharacter, bitsPerByte } = lossOfText(valLoss, run);
   const { val } = tokens;
-  if (!(val instanceof Int32Array)) return [`val loss in bits per byte: ${bitsPerByte.toFixed(4)}`];
-  const losses = `${perCharacter.toFixed(4)}, ${bitsPerByte.toFixed(4)} bits per byte`;
-  if (!(tokenizer instanceof WordTokenizer)) return [`val loss per character: ${losses}`];
-  const unknown = val.filter((id) => id === WordTokenizer.unknown).length;
-  const percent = ((100 * unknown) / val.length).toFixed(1);
+  const losses =
+    val instanceof Int32Array
+      ? `per character: ${perCharacter.toFixed(4)}, ${bitsPerByte.toFixed(4)} bits per byte`
+      : `in bits per byte: ${bitsPerByte.toFixed(4)}`;
+  if (!(tokenizer instanceof WordTokenizer)) return [`val loss ${losses}`];
+  const sample = readSample(val);
+  const unknown = sample.filter((id) => id === WordTokenizer.unknown).length;
+  const percent = ((100 * unknown) / sample.length).toFixed(1);
   const note = `${percent} % of the tokens are <unk>, whose spelling is not counted`;
-  return [`val loss per character: ${losses} (${note})`];
+  return [`val loss ${losses} (${note})`];
 }

@@ -104,8 +104,16 @@ export function lossOfText(
   return { perCharacter: total / characters, bitsPerByte: total / Math.LN2 / bytes };
 }
 
-/** The tokens of shards that are decoded to estimate the length of their text. */
-const MAX_DECODED_TOKENS = 2 ** 18;
+/** The tokens of shards from which the properties of their text are estimated. */
+const MAX_SAMPLE_TOKENS = 2 ** 18;
+
+/** Returns all tokens in memory, or the first ones of shards. */
+export function readSample(tokens: Tokens): Int32Array {
+  if (tokens instanceof Int32Array) return tokens;
+  const sample = new Int32Array(Math.min(tokens.length, MAX_SAMPLE_TOKENS));
+  tokens.read(0, sample.length, sample, 0);
+  return sample;
+}
 
 /** Returns the size of the validation text; for shards, whose text is not there, an estimate. */
 function measureText(text: string, tokens: Tokens, tokenizer: Tokenizer) {
@@ -113,10 +121,8 @@ function measureText(text: string, tokens: Tokens, tokenizer: Tokenizer) {
     const { val } = splitText(text);
     return { characters: countCharacters(val), bytes: countBytes(val) };
   }
-  const count = Math.min(tokens.length, MAX_DECODED_TOKENS);
-  const ids = new Int32Array(count);
-  tokens.read(0, count, ids, 0);
-  const decoded = tokenizer.decode(ids);
-  const bytes = tokens.textBytes ?? (tokens.length / count) * countBytes(decoded);
+  const sample = readSample(tokens);
+  const decoded = tokenizer.decode(sample);
+  const bytes = tokens.textBytes ?? (tokens.length / sample.length) * countBytes(decoded);
   return { characters: (bytes * countCharacters(decoded)) / countBytes(decoded), bytes };
 }

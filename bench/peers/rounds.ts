@@ -39,7 +39,7 @@ export interface Outcome {
   highest: number;
 }
 
-/** After the first round, variants that took longer than the fastest one by this factor are left out. */
+/** After the first round, variants slower than the fastest one by this factor are left out. */
 const MAX_SLOWDOWN = 1.1;
 
 /** Runs the rounds. In each, the fastest variant of PyTorch counts. */

@@ -9,6 +9,8 @@ export interface TokenSource {
   readonly textBytes?: number | null;
   /** Copies `count` tokens from position `start` to `target`, from its index `offset`. */
   read(start: number, count: number, target: Int32Array, offset: number): void;
+  /** Begins to read tokens in the background, so that read() need not wait for the disk. */
+  prefetch?(start: number, count: number): void;
 }
 
 /** The tokens of a split. */

@@ -4,7 +4,7 @@ import { device, manualSeed } from "tinybard";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { epochStarts, fixedStarts, permutation, randomStarts } from "#src/data/order.js";
-import { makeTrainSampler } from "#src/data/sampler.js";
+import { makeEvaluationSamplers, makeTrainSampler } from "#src/data/sampler.js";
 import { type TokenSource, toSource } from "#src/data/tokens.js";
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
@@ -121,6 +121,65 @@ test("epochs as batches", () => {
     y.toArray(),
     starts.map((start) => range(4).map((t) => start + t + 1)),
   );
+});
+
+test("batches are read ahead, and those of a slow source prefetched", () => {
+  const fast = countingSource([1000]);
+  const prefetched: number[] = [];
+  let isSlow = true;
+  const slow: TokenSource = {
+    ...fast,
+    read(...args) {
+      const end = performance.now() + 0.1;
+      while (isSlow && performance.now() < end);
+      fast.read(...args);
+    },
+    prefetch(start, count) {
+      assert.is(count, 5);
+      prefetched.push(start);
+    },
+  };
+  const options = { batchSize: 2, blockSize: 4, gradAccum: 3, dataOrder: "random" } as const;
+  const findStarts = randomStarts(1000, 4, "batch");
+  const counters = range(200).map((i) => ({ site: i % 3, step: 5 + Math.floor(i / 3), seed: 1 }));
+  const starts = counters.map((counter) => findStarts(counter, 2));
+  const sampler = makeTrainSampler(slow, device("auto"), options);
+  for (let i = 1; i < 100; i++) {
+    const [x] = sampler.sample(...sampler.prepare(counters[i]));
+    assert.equal(
+      x.toArray(),
+      starts[i].map((start) => range(4).map((t) => start + t)),
+    );
+  }
+  assert.equal(prefetched.splice(0, 64), starts.slice(33, 65).flat());
+  isSlow = false;
+  prefetched.length = 0;
+  for (let step = 0; step < 2000; step++) sampler.prepare({ site: 0, step, seed: 1 });
+  const share = prefetched.length / (2000 * 64); // the machine may pause now and then
+  assert.ok(share < 0.3, `${share} of a fast source is prefetched`);
+});
+
+test("an error of a later batch is thrown when it is that batch's turn", () => {
+  const source = countingSource([1000]);
+  const starts = range(20).map((step) =>
+    fixedStarts(1000, 4, 0)({ site: step, step: 0, seed: 1 }, 1),
+  );
+  const failing: TokenSource = {
+    ...source,
+    read(start, ...rest) {
+      if (start === starts[5][0]) throw new Error("damaged");
+      source.read(start, ...rest);
+    },
+  };
+  const samplers = makeEvaluationSamplers({ train: failing, val: failing }, device("auto"), {
+    batchSize: 1,
+    blockSize: 4,
+    evalIters: 0,
+  });
+  const prepare = (site: number) => samplers[1].prepare({ site, step: 0, seed: 1 });
+  for (let site = 0; site < 5; site++) prepare(site);
+  assert.throws(() => prepare(5), /damaged/);
+  prepare(6);
 });
 
 test("the fixed sequences of an evaluation", () => {

@@ -67,6 +67,18 @@ export class ShardFile {
     }
   }
 
+  /**
+   * Makes the system read tokens into its memory in the background. An error is left to read(),
+   * which then meets it.
+   */
+  prefetch(start: number, count: number): void {
+    const width = tokenBytes[this.format.dtype];
+    const bytes = new Uint8Array(count * width);
+    try {
+      fs.read(this.#open(), bytes, 0, bytes.length, this.format.offset + start * width, () => {});
+    } catch {}
+  }
+
   /** Reads all tokens. Throws a FileError if one is not below vocabSize. */
   checkTokens(vocabSize: number): void {
     const target = new Int32Array(Math.min(this.tokens, 2 ** 18));

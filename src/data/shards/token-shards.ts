@@ -30,14 +30,26 @@ export class TokenShards implements TokenSource {
   read(start: number, count: number, target: Int32Array, offset: number): void {
     if (start < 0 || start + count > this.length)
       throw new RangeError(`read: start is ${start}, expected 0 to ${this.length - count}`);
-    let position = start;
-    const end = start + count;
-    for (let i = this.#find(start); position < end; i++) {
+    let done = 0;
+    for (const { file, position, n } of this.#ranges(start, count)) {
+      file.read(position, n, target, offset + done, this.#vocabSize);
+      done += n;
+    }
+  }
+
+  prefetch(start: number, count: number): void {
+    for (const { file, position, n } of this.#ranges(start, count)) file.prefetch(position, n);
+  }
+
+  /** Yields the shards that have a range of tokens, and the n tokens from a position in each. */
+  *#ranges(start: number, count: number) {
+    let done = 0;
+    for (let i = this.#find(start); done < count; i++) {
       const file = this.files[i];
-      const inFile = position - this.#starts[i];
-      const n = Math.min(end - position, file.tokens - inFile);
-      if (n > 0) file.read(inFile, n, target, offset + position - start, this.#vocabSize);
-      position += n;
+      const position = start + done - this.#starts[i];
+      const n = Math.min(count - done, file.tokens - position);
+      if (n > 0) yield { file, position, n };
+      done += n;
     }
   }
 

@@ -103,8 +103,8 @@ const PREFETCHES = 8;
 /**
  * Reads batches on the host. On a GPU this overlaps with the step before, which still runs. Small
  * batches are read many at once, so that before most steps the threads of the kernels do not fall
- * asleep. While the disk is slow, the next ones are prefetched. A step has `batches`, by default any
- * number.
+ * asleep. While the disk is slow, the next ones are prefetched. A step has `batches` of them, by
+ * default any number.
  */
 function readBatches(
   source: TokenSource,

@@ -101,7 +101,7 @@ const loops: Record<string, Loop> = {
 
 export const loopNames = Object.keys(loops);
 
-/** Runs a loop; prints by how many MB the memory has grown after the first twentieth. */
+/** Runs a loop; prints by how many MB the memory has grown after the first tenth. */
 function measure(device: DeviceName, name: string): void {
   setDefaultDevice(device);
   const { iterations, start } = loops[name];
@@ -110,7 +110,7 @@ function measure(device: DeviceName, name: string): void {
   let peak = 0;
   for (let i = 0; i < iterations; i++) {
     body(i);
-    if (i === Math.floor(iterations / 20)) base = process.memoryUsage.rss();
+    if (i === Math.floor(iterations / 10)) base = process.memoryUsage.rss();
     if (i % Math.ceil(iterations / 100) === 0) peak = Math.max(peak, process.memoryUsage.rss());
   }
   console.log((peak - base) / MB);

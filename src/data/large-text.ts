@@ -9,7 +9,8 @@ import { lockFolder, lockName } from "../files/lock.ts";
 import { tokenizerSha256 } from "../tokenizers/io.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { readContent } from "./prepare/content.ts";
-import { type PrepareProgress, prepareShards, type TrainingRequest } from "./prepare/prepare.ts";
+import type { OnPrepareProgress, PrepareProgress } from "./prepare/job.ts";
+import { prepareShards, type TrainingRequest } from "./prepare/prepare.ts";
 import { readManifest } from "./shards/manifest.ts";
 import { openShards, type ShardData } from "./shards/open.ts";
 
@@ -36,7 +37,7 @@ export function isLargeText(file: string): boolean {
 export async function openLargeText(
   file: string,
   tokenizer: TokenizerChoice,
-  onProgress?: (progress: PrepareProgress) => void,
+  onProgress?: OnPrepareProgress,
 ): Promise<ShardData> {
   const sha256 = await hashText(file);
   const folder = findPrepared(sha256, tokenizer) ?? cacheFolder(sha256, describe(tokenizer));

@@ -10,7 +10,7 @@ import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { splitTokens } from "./batches.ts";
 import { type Corpus, loadCorpus } from "./corpus.ts";
 import { isLargeText, openLargeText, type TokenizerChoice } from "./large-text.ts";
-import type { PrepareProgress } from "./prepare/prepare.ts";
+import type { OnPrepareProgress } from "./prepare/job.ts";
 import { areShards } from "./shards/find.ts";
 import { openShards, type ShardData } from "./shards/open.ts";
 import type { SplitTokens } from "./tokens.ts";
@@ -30,7 +30,7 @@ export type TrainingData = Corpus | ShardData;
 export async function loadData(
   data: string | undefined,
   tokenizer: Tokenizer | RequestedTokenizer,
-  onProgress?: (progress: PrepareProgress) => void,
+  onProgress?: OnPrepareProgress,
 ): Promise<TrainingData> {
   const place = data ?? process.env.TINYBARD_DATA;
   if (place && areShards(place)) return openShards(place);

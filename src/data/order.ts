@@ -2,6 +2,7 @@
 // counters, so the order of a resumed run needs no state.
 
 import { mulHigh, philox, type RngCounter, streams, toKey } from "../random.ts";
+import { findPart } from "./tokens.ts";
 
 /** The orders of the training data. */
 export const dataOrders = ["random", "epochs"] as const;
@@ -73,9 +74,6 @@ function countSequences(tokens: number, T: number): number {
 
 /** A part of the data in an epoch. */
 interface ShuffledPart {
-  /** The number of sequences in the parts before it. */
-  readonly before: number;
-  readonly count: number;
   /** The position of its first sequence. */
   readonly position: number;
   readonly permute: (index: number) => number;
@@ -89,6 +87,7 @@ class EpochOrder {
   #epoch = -1;
   #seed = -1;
   #shuffled: ShuffledPart[] = [];
+  #starts: number[] = []; // of each part: the number of sequences before it
 
   constructor(parts: readonly number[], T: number) {
     this.#parts = parts;
@@ -101,8 +100,9 @@ class EpochOrder {
     const epoch = Math.floor(n / this.#count);
     if (epoch !== this.#epoch || seed !== this.#seed) this.#shuffle(epoch, seed);
     const index = n % this.#count;
-    const { before, position, permute } = this.#find(index);
-    return position + permute(index - before) * this.#T;
+    const part = findPart(this.#starts, index);
+    const { position, permute } = this.#shuffled[part];
+    return position + permute(index - this.#starts[part]) * this.#T;
   }
 
   #shuffle(epoch: number, seed: number): void {
@@ -116,15 +116,15 @@ class EpochOrder {
     const permuteParts = permutation(parts.length, drawKeys(epoch, 0, seed));
     let before = 0;
     this.#shuffled = [];
+    this.#starts = [];
     for (let i = 0; i < parts.length; i++) {
       const part = permuteParts(i);
       const count = countSequences(parts[part], this.#T);
       if (count === 0) continue;
       const [offsetBits, ...keys] = drawKeys(epoch, part + 1, seed);
       const remainder = (parts[part] - 1) % this.#T;
+      this.#starts.push(before);
       this.#shuffled.push({
-        before,
-        count,
         position: positions[part] + (offsetBits % (remainder + 1)),
         permute: permutation(count, keys),
       });
@@ -132,18 +132,6 @@ class EpochOrder {
     }
     this.#epoch = epoch;
     this.#seed = seed;
-  }
-
-  /** Returns the part with a sequence of the epoch, by binary search. */
-  #find(index: number): ShuffledPart {
-    let low = 0;
-    let high = this.#shuffled.length - 1;
-    while (low < high) {
-      const middle = Math.ceil((low + high) / 2);
-      if (this.#shuffled[middle].before <= index) low = middle;
-      else high = middle - 1;
-    }
-    return this.#shuffled[low];
   }
 }
 

@@ -22,6 +22,18 @@ export interface SplitTokens {
   readonly val: Tokens;
 }
 
+/** Returns the last index of ascending `starts`, the first of which is 0, at most `position`. */
+export function findPart(starts: readonly number[], position: number): number {
+  let low = 0;
+  let high = starts.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (starts[middle] <= position) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
 /** Returns an array as a source of one part. */
 export function toSource(tokens: Tokens): TokenSource {
   if (!(tokens instanceof Int32Array)) return tokens;

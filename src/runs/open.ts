@@ -1,6 +1,6 @@
 // Opens the folder of a run for training: a new one, or one to continue.
 
-import type { PrepareProgress } from "../data/prepare/prepare.ts";
+import type { OnPrepareProgress } from "../data/prepare/job.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { resumeRun } from "./resume.ts";
 import { type Run, startRun } from "./run.ts";
@@ -13,7 +13,7 @@ import { type Run, startRun } from "./run.ts";
 export async function withRun<T>(
   { resume, ...options }: Partial<TrainConfig> & { resume?: string },
   use: (run: Run) => Promise<T>,
-  onProgress?: (progress: PrepareProgress) => void,
+  onProgress?: OnPrepareProgress,
 ): Promise<T> {
   const run = await (resume === undefined
     ? startRun(options, onProgress)

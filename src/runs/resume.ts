@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
 import { dataSha256, isText, loadData, type TrainingData } from "../data/load.ts";
-import type { PrepareProgress } from "../data/prepare/prepare.ts";
+import type { OnPrepareProgress } from "../data/prepare/job.ts";
 import { defined, UsageError } from "../errors.ts";
 import { FileError } from "../files/file-error.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
@@ -28,8 +28,6 @@ import { checkBase, loadBase, loadPretrained, readConfig, readTokenizer } from "
 import { assembleRun, type Run } from "./run.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
-type OnProgress = (progress: PrepareProgress) => void;
-
 /** Options that may change: what was moved is verified by its checksum, and a device may differ. */
 const changeable: readonly string[] = [
   "maxIters",
@@ -49,7 +47,7 @@ const changeable: readonly string[] = [
 export async function resumeRun(
   out: string,
   options: Partial<TrainConfig> = {},
-  onProgress?: OnProgress,
+  onProgress?: OnPrepareProgress,
 ): Promise<Run> {
   readConfig(out); // throws if the folder is not a run
   const folder = lockRunFolder(out);
@@ -65,7 +63,7 @@ async function restore(
   folder: RunFolder,
   recorded: TrainConfig,
   options: Partial<TrainConfig>,
-  onProgress: OnProgress | undefined,
+  onProgress: OnPrepareProgress | undefined,
 ): Promise<Run> {
   const out = folder.path;
   for (const name of checkpointNames) recover(join(out, name));
@@ -106,7 +104,7 @@ async function loadSaved(
   config: TrainConfig,
   { data, initFrom }: Partial<TrainConfig>,
   recordedSeconds: number | undefined,
-  onProgress: OnProgress | undefined,
+  onProgress: OnPrepareProgress | undefined,
 ): Promise<Run> {
   const out = folder.path;
   const saved = loadConsistentState(checkpoint) as RunState;
@@ -161,7 +159,7 @@ function continuePlan(
 async function startAgain(
   folder: RunFolder,
   config: TrainConfig,
-  onProgress: OnProgress | undefined,
+  onProgress: OnPrepareProgress | undefined,
 ): Promise<Run> {
   const { initFrom } = config;
   if (hasStarted(folder.path))
@@ -230,7 +228,7 @@ async function findData(
   places: (string | undefined)[],
   checksum: string,
   tokenizer: Tokenizer,
-  onProgress: OnProgress | undefined,
+  onProgress: OnPrepareProgress | undefined,
 ): Promise<TrainingData> {
   const problems: string[] = [];
   for (const place of new Set(places)) {

@@ -13,7 +13,7 @@ import {
   type TrainingData,
   toTokens,
 } from "../data/load.ts";
-import type { PrepareProgress } from "../data/prepare/prepare.ts";
+import type { OnPrepareProgress } from "../data/prepare/job.ts";
 import type { ShardData } from "../data/shards/open.ts";
 import type { SplitTokens } from "../data/tokens.ts";
 import { UsageError } from "../errors.ts";
@@ -67,7 +67,7 @@ export interface Run {
 /** Creates a new run and its folder. */
 export async function startRun(
   options: Partial<TrainConfig>,
-  onProgress?: (progress: PrepareProgress) => void,
+  onProgress?: OnPrepareProgress,
 ): Promise<Run> {
   const { initFrom } = options;
   const pretrained =

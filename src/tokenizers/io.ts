@@ -21,9 +21,13 @@ export function loadTokenizer(file: string): Tokenizer {
   });
 }
 
-/** Returns the SHA-256 of a tokenizer's JSON. */
+const checksums = new WeakMap<Tokenizer, string>();
+
+/** Returns the SHA-256 of a tokenizer's JSON, which does not change; computed once. */
 export function tokenizerSha256(tokenizer: Tokenizer): string {
-  return sha256(JSON.stringify(tokenizer));
+  const checksum = checksums.get(tokenizer) ?? sha256(JSON.stringify(tokenizer));
+  checksums.set(tokenizer, checksum);
+  return checksum;
 }
 
 /**

@@ -17,6 +17,9 @@ export interface PrepareProgress {
   readonly tokens: number;
 }
 
+/** Called while prepareShards() works. */
+export type OnPrepareProgress = (progress: PrepareProgress) => void;
+
 /** The input and the settings of one call. */
 export interface Job {
   readonly out: string;
@@ -28,7 +31,7 @@ export interface Job {
   readonly tokenizerSample: number | undefined;
   readonly workers: number;
   readonly checkpointSeconds: number;
-  readonly onProgress?: (progress: PrepareProgress) => void;
+  readonly onProgress?: OnPrepareProgress;
   readonly signal?: AbortSignal;
 }
 

@@ -1,6 +1,6 @@
 // The shards of a split as one sequence of tokens, which stays on disk.
 
-import type { TokenSource } from "../tokens.ts";
+import { findPart, type TokenSource } from "../tokens.ts";
 import type { ShardFile } from "./shard-file.ts";
 
 export class TokenShards implements TokenSource {
@@ -44,24 +44,12 @@ export class TokenShards implements TokenSource {
   /** Yields the shards that have a range of tokens, and the n tokens from a position in each. */
   *#ranges(start: number, count: number) {
     let done = 0;
-    for (let i = this.#find(start); done < count; i++) {
+    for (let i = findPart(this.#starts, start); done < count; i++) {
       const file = this.files[i];
       const position = start + done - this.#starts[i];
       const n = Math.min(count - done, file.tokens - position);
       if (n > 0) yield { file, position, n };
       done += n;
     }
-  }
-
-  /** Returns the index of the shard with a position, by binary search. */
-  #find(position: number): number {
-    let low = 0;
-    let high = this.#starts.length - 1;
-    while (low < high) {
-      const middle = Math.ceil((low + high) / 2);
-      if (this.#starts[middle] <= position) low = middle;
-      else high = middle - 1;
-    }
-    return low;
   }
 }

@@ -23,7 +23,10 @@ const sanitizers = {
   thread: {
     flags: ["-fsanitize=thread"],
     library: "libtsan.so",
-    env: { TSAN_OPTIONS: `suppressions=${join(root, "scripts/sanitize.supp")}` },
+    env: {
+      TSAN_OPTIONS: `suppressions=${join(root, "scripts/sanitize.supp")}`,
+      TINYBARD_THREADS: "2", // the test runner starts two processes, by default with half the cores
+    },
   },
 };
 

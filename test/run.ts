@@ -40,7 +40,9 @@ const failures: string[] = [];
 const skips = new Set<string>();
 const names = findTestFiles();
 const queue = [...names];
-await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, runQueue));
+const processes = Math.min(2, availableParallelism());
+const threads = Math.floor(availableParallelism() / processes); // of the kernels of each process
+await Promise.all(Array.from({ length: processes }, runQueue));
 summarize();
 
 /** Parses the command line. Exits with code 2 if it is invalid. */
@@ -109,6 +111,7 @@ function runFile(name: string): Promise<Outcome> {
     env: {
       ...process.env,
       TINYBARD_POISON: "1", // freed memory is filled with NaN
+      TINYBARD_THREADS: process.env.TINYBARD_THREADS ?? String(threads),
       ...(options.device && { TINYBARD_TEST_DEVICE: options.device }),
       NO_COLOR: "1", // child.ts parses the output of uvu
       FORCE_COLOR: undefined,

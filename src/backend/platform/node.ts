@@ -117,12 +117,22 @@ function loadFile(name: AddonName, file: string): Addon | string {
     const mismatch = findMismatch(addon);
     if (mismatch) return mismatch;
     if ("alignment" in addon && (isMainThread || addon.threads() === 1))
-      addon.threads(Math.min(availableParallelism(), 256)); // only the first environment sets it
+      addon.threads(countThreads()); // only the first environment sets it
     if ("setMatmulTable" in addon) new MatmulTuning(addon).load();
     return addon;
   } catch (error) {
     return (error as Error).message.split(/\r?\n/)[0];
   }
+}
+
+/** Returns the number of threads of the kernels: TINYBARD_THREADS, by default one per core. */
+function countThreads(): number {
+  const maxThreads = 256;
+  const { TINYBARD_THREADS: setting } = process.env;
+  if (!setting) return Math.min(availableParallelism(), maxThreads);
+  const count = Number(setting);
+  if (Number.isInteger(count) && count >= 1 && count <= maxThreads) return count;
+  throw new Error(`TINYBARD_THREADS is ${setting}, expected an integer from 1 to ${maxThreads}`);
 }
 
 function loadAddon(name: AddonName, file: string): Addon {
@@ -143,7 +153,7 @@ function loadModule(file: string): WasmAddon {
   const module = new WebAssembly.Module(bytes);
   const simd = isRelaxed ? "relaxed" : "simd128";
   const addon = instantiate(module, simd, { startWorker, collectGarbage }, addressBits);
-  if (isMainThread) addon.threads(Math.min(availableParallelism(), 256));
+  if (isMainThread) addon.threads(countThreads());
   return addon;
 }
 

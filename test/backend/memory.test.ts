@@ -34,8 +34,8 @@ eachDevice("memory", (test, on) => {
   test("a loop without memory calls, 1,000 steps: live bytes stay flat", async () => {
     const step = createTrainStep();
     const collectAll = async () => {
-      for (let i = 0; i < (isWine ? 6 : 2); i++) {
-        // a finalizer can release objects that the next collection frees; Wine may delay it
+      for (let i = 0; i < 6; i++) {
+        // a finalizer can release objects that the next collection frees, and may be delayed
         collect();
         await new Promise((resolve) => setTimeout(resolve, 5));
       }

@@ -12,8 +12,8 @@ import { loadRun } from "#src/runs/load.js";
 import { inBrowser, until } from "../support/browser.js";
 import { buildSite, isolation, serveFolder } from "./site.js";
 
-/** Settings with which a step takes less than a millisecond on any device. */
-const FAST = "#nLayer=1&nHead=2&nEmbd=16&blockSize=8&batchSize=4";
+/** Settings with which a step takes less than a millisecond, and a test ends before the training. */
+const FAST = "#nLayer=1&nHead=2&nEmbd=16&blockSize=8&batchSize=4&maxIters=100000";
 
 /** The longest time to the first step, in ms: it is longer without WebAssembly. */
 const FIRST_STEP = { wasm: 2000, ts: 12_000 };
@@ -88,7 +88,7 @@ inBrowser("playground/page", (test, open) => {
     assert.ok(page.url().endsWith(FAST), page.url());
     await page.reload();
     await waitForStep(page, step);
-    assert.ok((await page.locator(".stats dd").first().textContent())?.includes("of 5,000"));
+    assert.ok((await page.locator(".stats dd").first().textContent())?.includes("of 100,000"));
     await page.goto(`${server.url}#nLayer=2&nHead=2&nEmbd=16&blockSize=8&batchSize=4`);
     const layers = page.getByLabel("layers");
     await until(

@@ -32,7 +32,8 @@ export class PrepareLine {
     const left = formatDuration((1000 * (total - done)) / bytesPerSecond);
     const hasSpeed = seconds > 0.5 && bytesPerSecond > 0 && done < total;
     const written = tokens > 0 ? `, ${(tokens / 1e6).toFixed(1)} M tokens` : "";
-    const text = `${phase}: ${megabytes}${written}${hasSpeed ? `, ${speed}, ${left} left` : ""}`;
+    const sizes = total > 0 ? `: ${megabytes}` : "";
+    const text = `${phase}${sizes}${written}${hasSpeed ? `, ${speed}, ${left} left` : ""}`;
     if (this.#stream.isTTY) this.#stream.write(`\r\x1b[K${text}`);
     else if (seconds > 0) this.#stream.write(`${text}\n`);
   }

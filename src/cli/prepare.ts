@@ -11,6 +11,7 @@ import { loadGPT2Tokenizer } from "../tokenizers/bpe/gpt2.ts";
 import { loadBPE, loadTokenizer } from "../tokenizers/io.ts";
 import { vocabSizes } from "../tokenizers/registry.ts";
 import type { Command } from "./command.ts";
+import { formatCount } from "./count.ts";
 import { ignoreClosedOutput } from "./output.ts";
 import { PrepareLine } from "./prepare-line.ts";
 import { catchSignals } from "./signals.ts";
@@ -114,9 +115,10 @@ export const prepareCommand: Command<PrepareFlags> = {
       line.clear();
       for (const split of ["train", "val"] as const) console.log(describeSplit(shards, split));
       const splits = new Set(shards.map(({ split }) => split));
-      if (splits.size < 2 && flags.valShare > 0)
+      if (splits.size === 2)
+        console.log(`try: ${formatCommand("train", `--data ${quoteArgument(flags.out)}`)}`);
+      else if (flags.valShare > 0)
         console.error("warning: the input is too small for a training and a validation split");
-      console.log(`try: ${formatCommand("train", `--data ${quoteArgument(flags.out)}`)}`);
       return 0;
     } catch (error) {
       line.clear();
@@ -170,8 +172,4 @@ function describeSplit(shards: readonly ShardEntry[], split: Split): string {
   const documents = formatCount(sum("documents"), "document");
   const files = formatCount(own.length, "shard");
   return `${split}: ${formatCount(tokens, "token")} in ${files}, ${documents}${ratio}`;
-}
-
-function formatCount(count: number, noun: string): string {
-  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 }

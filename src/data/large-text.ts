@@ -3,12 +3,14 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { cacheFile } from "../cache.ts";
-import { lockFolder, lockName } from "../files/lock.ts";
+import { basename, join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { cacheFile, cacheFolders } from "../cache.ts";
+import { FolderInUseError, findLocalOwner, lockFolder, lockName } from "../files/lock.ts";
 import { tokenizerSha256 } from "../tokenizers/io.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { readContent } from "./prepare/content.ts";
+import { isJSONLines } from "./prepare/input.ts";
 import type { OnPrepareProgress, PrepareProgress } from "./prepare/job.ts";
 import { prepareShards, type TrainingRequest } from "./prepare/prepare.ts";
 import { readManifest } from "./shards/manifest.ts";
@@ -25,7 +27,7 @@ export type TokenizerChoice = Tokenizer | TrainingRequest;
  * would encode one of their fields instead of the text of the file.
  */
 export function isLargeText(file: string): boolean {
-  if (/\.(jsonl|ndjson)(\.gz)?$/i.test(file) || !existsSync(file)) return false;
+  if (isJSONLines(file) || !existsSync(file)) return false;
   const stat = statSync(file);
   return stat.isFile() && stat.size > MAX_TEXT_IN_MEMORY;
 }
@@ -48,16 +50,27 @@ export async function openLargeText(
       onProgress?.(progress);
     };
     const options = { files: [file], out: folder, tokenizer, onProgress: onFirstProgress };
+    await waitForOwner(folder, onProgress);
     if (!readManifest(folder)) await prepareShards(options);
     return openShards(folder);
   };
   const shards = await open().catch((error) => {
     if (hasProgress || !existsSync(folder)) throw error;
+    if (error instanceof FolderInUseError) return open(); // it was locked since
     // it is damaged, or the beginning for a file that has been moved or touched since
     clearFolder(folder);
     return open();
   });
   return { ...shards, name: file, source: resolve(file), sha256 };
+}
+
+/** Waits while another training on this machine writes to the folder, because it may finish it. */
+async function waitForOwner(folder: string, onProgress?: OnPrepareProgress): Promise<void> {
+  const interval = 200; // milliseconds
+  while (findLocalOwner(folder) !== null) {
+    onProgress?.({ phase: "waiting for another process", done: 0, total: 0, tokens: 0 });
+    await setTimeout(interval);
+  }
 }
 
 /** Removes the content of a folder. Throws a UsageError if another process writes to it. */
@@ -90,12 +103,13 @@ function describe(tokenizer: TokenizerChoice): string {
 
 /** Returns the folder of a text that another call has prepared with the same tokenizer. */
 function findPrepared(sha256: string, tokenizer: TokenizerChoice): string | undefined {
-  const parent = cacheFile("shards");
-  if ("kind" in tokenizer || !existsSync(parent)) return undefined;
+  if ("kind" in tokenizer) return undefined;
   const checksum = tokenizerSha256(tokenizer);
-  return readdirSync(parent)
-    .filter((name) => name.startsWith(`${sha256.slice(0, 16)}-`))
-    .map((name) => join(parent, name))
+  return cacheFolders()
+    .map((cache) => join(cache, "shards"))
+    .filter(existsSync)
+    .flatMap((parent) => readdirSync(parent).map((name) => join(parent, name)))
+    .filter((folder) => basename(folder).startsWith(`${sha256.slice(0, 16)}-`))
     .find((folder) => hasTokenizer(folder, checksum));
 }
 

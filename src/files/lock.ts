@@ -21,6 +21,9 @@ export interface FolderLock {
   isLost(): boolean;
 }
 
+/** The folder is locked, by another process or by this one. */
+export class FolderInUseError extends UsageError {}
+
 /** The locks of this process. */
 const held = new Set<FolderLock>();
 process.once("exit", () => {
@@ -28,8 +31,8 @@ process.once("exit", () => {
 });
 
 /**
- * Locks a folder, which is created if it does not exist. Throws a UsageError that names the owner
- * if the folder is locked, also by this process; a FileError if it cannot be written.
+ * Locks a folder, which is created if it does not exist. Throws a FolderInUseError that names the
+ * owner if the folder is locked, also by this process; a FileError if it cannot be written.
  */
 export function lockFolder(folder: string): FolderLock {
   const file = join(folder, lockName);
@@ -68,7 +71,7 @@ function acquire(folder: string, file: string, content: string): void {
     const found = readLock(file);
     if (!found) continue; // it has been released
     if (found.owner && isAlive(found.owner))
-      throw new UsageError(describeOwner(folder, file, found.owner));
+      throw new FolderInUseError(describeOwner(folder, file, found.owner));
     const claim = `${file}.${found.id}`;
     acquire(folder, claim, content);
     if (readLock(file)?.id === found.id) {

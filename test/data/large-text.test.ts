@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BPETokenizer, CharTokenizer } from "tinybard";
+import { BPETokenizer, CharTokenizer, type Tokenizer } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { splitTokens } from "#src/data/batches.js";
@@ -45,6 +45,11 @@ function readAll(split: TokenSource): Int32Array {
   const ids = new Int32Array(split.length);
   split.read(0, ids.length, ids, 0);
   return ids;
+}
+
+/** Returns the name of the folder with the shards of the text. */
+function shardsName(tokenizer: Tokenizer): string {
+  return `${sha256(text).slice(0, 16)}-${tokenizerSha256(tokenizer).slice(0, 16)}`;
 }
 
 test("the tokens are those of the text in memory, and are found again", async () => {
@@ -81,9 +86,7 @@ test("a tokenizer that was trained on the text finds its shards", async () => {
 test("a folder that is damaged, or was begun for another file, is made again", async () => {
   const tokenizer = CharTokenizer.train(text);
   await openLargeText(file, tokenizer);
-  const parent = join(cache, "tinybard", "shards");
-  const name = `${sha256(text).slice(0, 16)}-${tokenizerSha256(tokenizer).slice(0, 16)}`;
-  const folder = join(parent, name);
+  const folder = join(cache, "tinybard", "shards", shardsName(tokenizer));
   const shard = join(folder, "val_000000.bin");
   const good = readFileSync(shard);
   const changes = [
@@ -100,15 +103,51 @@ test("a folder that is damaged, or was begun for another file, is made again", a
     assert.ok(train.length > 0);
     assert.equal(readFileSync(shard), good);
   }
+});
+
+test("a training waits while another one encodes the same text", async () => {
+  const tokenizer = CharTokenizer.train(text);
+  await openLargeText(file, tokenizer);
+  const folder = join(cache, "tinybard", "shards", shardsName(tokenizer));
   rmSync(join(folder, "manifest.json"));
-  writeFileSync(join(folder, "prepare.json"), "garbage");
   const lock = lockFolder(folder);
-  const error = await openLargeText(file, tokenizer).then(
-    () => null,
-    (error: Error) => error,
-  );
-  lock.release();
-  assert.match(String(error?.message), /in use by process/);
+  let phase = "";
+  const opened = openLargeText(file, tokenizer, (progress) => {
+    phase = progress.phase;
+    if (phase === "waiting for another process") lock.release();
+  });
+  const { val } = (await opened).open(tokenizer.vocabSize);
+  assert.is(phase, "encoding");
+  assert.equal(readAll(val), splitTokens(text, tokenizer).val);
+
+  rmSync(join(folder, "manifest.json"));
+  const both = [1, 2].map(() => openLargeText(file, tokenizer));
+  const [first, second] = await Promise.all(both);
+  assert.is(first.sha256, second.sha256);
+});
+
+test("without a writable cache folder, the shards are in the temporary one", async () => {
+  const temporary = join(root, "temporary");
+  mkdirSync(temporary);
+  const names = ["TMPDIR", "TEMP", "TMP"] as const;
+  const values = names.map((name) => process.env[name]);
+  for (const name of names) process.env[name] = temporary;
+  process.env[variable] = join(file, "cache"); // below a file: also root cannot create it
+  try {
+    const tokenizer = CharTokenizer.train(text);
+    const { train } = (await openLargeText(file, { kind: "char" })).open(tokenizer.vocabSize);
+    assert.equal(readAll(train), splitTokens(text, tokenizer).train);
+    const [folder] = readdirSync(temporary);
+    assert.match(folder, /^tinybard/);
+    assert.equal(readdirSync(join(temporary, folder)), ["shards"]);
+    await openLargeText(file, tokenizer, () => assert.unreachable("it is encoded again"));
+  } finally {
+    process.env[variable] = cache;
+    for (const [i, name] of names.entries()) {
+      if (values[i] === undefined) delete process.env[name];
+      else process.env[name] = values[i];
+    }
+  }
 });
 
 test("an invalid text", async () => {

@@ -56,11 +56,19 @@ export async function findSections(options: InputOptions): Promise<InputSections
   return { sections, bytes, bytesBefore, getSplit };
 }
 
-/** Returns the format of a file by its name: .jsonl and .ndjson are JSON lines, also with .gz. */
+/** Returns true for names of JSON lines: .jsonl and .ndjson, also with .gz. */
+export function isJSONLines(file: string): boolean {
+  return [".jsonl", ".ndjson"].includes(getExtension(file));
+}
+
+/** Returns the extension of a name without .gz. */
+function getExtension(file: string): string {
+  return extname(file.toLowerCase().replace(/\.gz$/, ""));
+}
+
 function getFormat(file: string, field: string | undefined): Section["format"] {
-  const name = file.toLowerCase().replace(/\.gz$/, "");
-  const extension = extname(name);
-  if (field !== undefined || [".jsonl", ".ndjson"].includes(extension)) return "jsonl";
+  if (field !== undefined || isJSONLines(file)) return "jsonl";
+  const extension = getExtension(file);
   if ([".parquet", ".zst", ".zip", ".bz2", ".xz"].includes(extension))
     throw new UsageError(
       `prepare: ${file}: ${extension} files cannot be read; convert it to text, JSON lines or gzip`,

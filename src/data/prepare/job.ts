@@ -6,11 +6,12 @@ import type { Piece } from "./pieces.ts";
 /** The progress of prepareShards(). */
 export interface PrepareProgress {
   readonly phase:
+    | "waiting for another process"
     | "counting characters"
     | "reading for the tokenizer"
     | "training the tokenizer"
     | "encoding";
-  /** The bytes of the files that have been read in this phase, and the sizes of all files. */
+  /** The bytes of the files that have been read in this phase, and the sizes of all files, or 0. */
   readonly done: number;
   readonly total: number;
   /** The tokens that have been written in this phase. */

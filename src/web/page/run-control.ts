@@ -153,7 +153,9 @@ function describeData({ name, shards, tokens, tokensPerStep, order }: DataInfo, 
   if (shards.length > 0) parts.push(`${formatInteger(shards.length)} shards`);
   if (order === "epochs") parts.push(`epoch ${formatInteger(Math.floor(used) + 1)}`);
   const share = order === "epochs" ? used % 1 : used;
-  parts.push(`${(100 * share).toFixed(1)} % of ${formatInteger(tokens)} tokens seen`);
+  const count = `${formatInteger(tokens)} tokens`;
+  if (share <= 1) parts.push(`${(100 * share).toFixed(1)} % of ${count} seen`);
+  else parts.push(`${count}, each seen ${share.toFixed(1)} times on average`);
   return parts.join(" · ");
 }
 

@@ -41,7 +41,6 @@ const skips = new Set<string>();
 const names = findTestFiles();
 const queue = [...names];
 const processes = Math.min(2, availableParallelism());
-const threads = Math.floor(availableParallelism() / processes); // of the kernels of each process
 await Promise.all(Array.from({ length: processes }, runQueue));
 summarize();
 
@@ -103,6 +102,15 @@ async function runQueue(): Promise<void> {
   }
 }
 
+/**
+ * Returns the number of threads of the kernels in a file's process: its share of the cores, because
+ * more threads would wait for each other; in the tests of the backends at least two.
+ */
+function countThreads(name: string): number {
+  const share = Math.floor(availableParallelism() / processes);
+  return name.startsWith("backend/") ? Math.max(2, share) : share;
+}
+
 /** Runs one file, until its process exits or its time limit is over. */
 function runFile(name: string): Promise<Outcome> {
   const child = fork(join(import.meta.dirname, "support/child.js"), [join(root, `${name}.js`)], {
@@ -111,7 +119,7 @@ function runFile(name: string): Promise<Outcome> {
     env: {
       ...process.env,
       TINYBARD_POISON: "1", // freed memory is filled with NaN
-      TINYBARD_THREADS: process.env.TINYBARD_THREADS ?? String(threads),
+      TINYBARD_THREADS: process.env.TINYBARD_THREADS ?? String(countThreads(name)),
       ...(options.device && { TINYBARD_TEST_DEVICE: options.device }),
       NO_COLOR: "1", // child.ts parses the output of uvu
       FORCE_COLOR: undefined,

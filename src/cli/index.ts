@@ -58,7 +58,7 @@ const commandSynonyms: Record<string, string> = {
 const commonOptions: OptionTable = {
   threads: {
     type: "integer",
-    help: "threads of the cpu device (default: one per core)",
+    help: "threads of the kernels (default: TINYBARD_THREADS, or one per core)",
     min: 1,
     max: 256,
     value: "N",

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { cacheFile, cacheFolders } from "../cache.ts";
 import { FolderInUseError, findLocalOwner, lockFolder, lockName } from "../files/lock.ts";
 import { tokenizerSha256 } from "../tokenizers/io.ts";
@@ -18,6 +18,9 @@ import { openShards, type ShardData } from "./shards/open.ts";
 
 /** The size in bytes above which a text does not stay in memory. */
 export const MAX_TEXT_IN_MEMORY = 2 ** 26;
+
+/** The number of times that other processes may be first to lock the folder. */
+const MAX_ATTEMPTS = 10;
 
 /** The tokens of a text: a tokenizer, or how to train one on it. */
 export type TokenizerChoice = Tokenizer | TrainingRequest;
@@ -43,33 +46,43 @@ export async function openLargeText(
 ): Promise<ShardData> {
   const sha256 = await hashText(file);
   const folder = findPrepared(sha256, tokenizer) ?? cacheFolder(sha256, describe(tokenizer));
-  let hasProgress = false;
-  const open = async () => {
-    const onFirstProgress = (progress: PrepareProgress) => {
+  let isCleared = false;
+  for (let attempt = 1; ; attempt++) {
+    await waitForOwner(folder, onProgress);
+    let hasProgress = false;
+    const onEncoding = (progress: PrepareProgress) => {
       hasProgress = true;
       onProgress?.(progress);
     };
-    const options = { files: [file], out: folder, tokenizer, onProgress: onFirstProgress };
-    await waitForOwner(folder, onProgress);
-    if (!readManifest(folder)) await prepareShards(options);
-    return openShards(folder);
-  };
-  const shards = await open().catch((error) => {
-    if (hasProgress || !existsSync(folder)) throw error;
-    if (error instanceof FolderInUseError) return open(); // it was locked since
-    // it is damaged, or the beginning for a file that has been moved or touched since
-    clearFolder(folder);
-    return open();
-  });
-  return { ...shards, name: file, source: resolve(file), sha256 };
+    try {
+      if (!readManifest(folder))
+        await prepareShards({ files: [file], out: folder, tokenizer, onProgress: onEncoding });
+      return { ...openShards(folder), name: file, source: resolve(file), sha256 };
+    } catch (error) {
+      if (error instanceof FolderInUseError && attempt < MAX_ATTEMPTS) continue;
+      if (hasProgress || isCleared || !existsSync(folder)) throw error;
+      // it is damaged, or the beginning for a file that has been moved or touched since
+      clearFolder(folder);
+      isCleared = true;
+    }
+  }
 }
 
-/** Waits while another training on this machine writes to the folder, because it may finish it. */
+/** Waits while another call, mostly of another training, encodes the same text into a folder. */
 async function waitForOwner(folder: string, onProgress?: OnPrepareProgress): Promise<void> {
   const interval = 200; // milliseconds
-  while (findLocalOwner(folder) !== null) {
-    onProgress?.({ phase: "waiting for another process", done: 0, total: 0, tokens: 0 });
-    await setTimeout(interval);
+  while (!isComplete(folder) && findLocalOwner(folder) !== null) {
+    onProgress?.({ phase: "waiting for another training", done: 0, total: 0, tokens: 0 });
+    await sleep(interval);
+  }
+}
+
+/** The manifest is written when all shards are. */
+function isComplete(folder: string): boolean {
+  try {
+    return readManifest(folder) !== null;
+  } catch {
+    return false; // it is damaged
   }
 }
 

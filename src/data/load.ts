@@ -25,7 +25,7 @@ export type TrainingData = Corpus | ShardData;
 
 /**
  * Loads a text like loadCorpus(), or opens token shards: a folder, a file, or a pattern. A large
- * text becomes shards in the cache folder; `onProgress` is called while they are written.
+ * text becomes shards in the cache folder; `onProgress` is called until they are written.
  */
 export async function loadData(
   data: string | undefined,

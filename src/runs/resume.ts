@@ -4,13 +4,12 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { device as getDevice } from "../backend/devices.ts";
-import { dataSha256, isText, loadData, type TrainingData } from "../data/load.ts";
+import { loadData } from "../data/load.ts";
 import type { OnPrepareProgress } from "../data/prepare/job.ts";
 import { defined, UsageError } from "../errors.ts";
 import { FileError } from "../files/file-error.ts";
 import { readTensorInfo } from "../files/safetensors.ts";
 import { loadTokenizer } from "../tokenizers/io.ts";
-import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { makePlan, StepPlan } from "../train/step-plan.ts";
 import { totalSteps } from "../train/time-budget.ts";
@@ -23,6 +22,7 @@ import {
 } from "./checkpoint.ts";
 import { checkpointNames } from "./choose.ts";
 import { writeConfig } from "./config-file.ts";
+import { findData } from "./find-data.ts";
 import { hasStarted, lockRunFolder, type RunFolder } from "./folder.ts";
 import { checkBase, loadBase, loadPretrained, readConfig, readTokenizer } from "./load.ts";
 import { assembleRun, type Run } from "./run.ts";
@@ -220,26 +220,4 @@ function findDevice(recorded: TrainConfig, options: Partial<TrainConfig>): Devic
       `resume: dtype is ${recorded.dtype} and cannot change on the same device, ${device}`,
     );
   return device;
-}
-
-/** Loads the text or the shards of a run from the first place with the recorded checksum. */
-async function findData(
-  out: string,
-  places: (string | undefined)[],
-  checksum: string,
-  tokenizer: Tokenizer,
-  onProgress: OnPrepareProgress | undefined,
-): Promise<TrainingData> {
-  const problems: string[] = [];
-  for (const place of new Set(places)) {
-    try {
-      const data = await loadData(place, tokenizer, onProgress);
-      if (dataSha256(data) === checksum) return data;
-      const found = isText(data) ? `${data.name} is not the text` : `${data.name}: not the shards`;
-      problems.push(`${found} that ${out} was trained on`);
-    } catch (error) {
-      problems.push((error as Error).message);
-    }
-  }
-  throw new UsageError(`resume: ${problems[0]}; --data FILE names the place of the same text`);
 }

@@ -17,7 +17,7 @@ export interface EvaluationProgress {
  * the batches of an evaluation, and once it has returned true it must continue to.
  */
 export interface TrainHooks {
-  /** While a text that is too large for the memory is encoded, before start(). */
+  /** While a text that is too large for the memory is encoded, or waited for, before start(). */
   preparing?(progress: PrepareProgress): void;
   /** Before the first step. */
   start?(run: Run): void | Promise<void>;

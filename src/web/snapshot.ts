@@ -114,7 +114,10 @@ let cachedTokens: { key: string; tokens: Tokens } = { key: "", tokens: new Int32
 async function loadTrainingTokens({ config, tokenizer, state }: LoadedRun): Promise<Tokens> {
   const key = [config.data, state.textSha256, state.tokenizerSha256].join();
   if (key !== cachedTokens.key) {
-    const data = await loadData(config.data, tokenizer);
+    const data = await loadData(config.data, tokenizer, ({ phase }) => {
+      // the other runs should not wait, too
+      if (phase === "waiting for another training") throw new Error(`${config.data} is in use`);
+    });
     cachedTokens = { key, tokens: toTokens(data, tokenizer).train };
   }
   return cachedTokens.tokens;

@@ -254,7 +254,12 @@ function define(wasm: WasmAddon): void {
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
       ["--input-type=module", "-e", script],
-      { encoding: "utf8", cwd: root, timeout: 20_000 },
+      {
+        encoding: "utf8",
+        cwd: root,
+        timeout: 20_000,
+        env: { ...process.env, TINYBARD_THREADS: "2" },
+      },
     );
     assert.equal([status, stdout.trim(), stderr], [0, "27000000", ""]);
   });

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   utimesSync,
@@ -22,6 +23,7 @@ import { isText, loadData } from "#src/data/load.js";
 import type { TokenSource } from "#src/data/tokens.js";
 import { lockFolder } from "#src/files/lock.js";
 import { sha256 } from "#src/files/sha256.js";
+import { findData } from "#src/runs/find-data.js";
 import { tokenizerSha256 } from "#src/tokenizers/io.js";
 
 const test = suite("large-text");
@@ -114,16 +116,25 @@ test("a training waits while another one encodes the same text", async () => {
   let phase = "";
   const opened = openLargeText(file, tokenizer, (progress) => {
     phase = progress.phase;
-    if (phase === "waiting for another process") lock.release();
+    if (phase === "waiting for another training") lock.release();
   });
   const { val } = (await opened).open(tokenizer.vocabSize);
   assert.is(phase, "encoding");
   assert.equal(readAll(val), splitTokens(text, tokenizer).val);
 
   rmSync(join(folder, "manifest.json"));
+  const second = lockFolder(folder);
+  const stop = new Error("stop");
+  const error = await openLargeText(file, tokenizer, () => {
+    second.release(); // nothing is damaged, so nothing may be deleted
+    throw stop;
+  }).catch((reason) => reason);
+  assert.is(error, stop);
+  assert.ok(readdirSync(folder).includes("val_000000.bin"));
+
   const both = [1, 2].map(() => openLargeText(file, tokenizer));
-  const [first, second] = await Promise.all(both);
-  assert.is(first.sha256, second.sha256);
+  const [one, other] = await Promise.all(both);
+  assert.is(one.sha256, other.sha256);
 });
 
 test("without a writable cache folder, the shards are in the temporary one", async () => {
@@ -141,6 +152,8 @@ test("without a writable cache folder, the shards are in the temporary one", asy
     assert.match(folder, /^tinybard/);
     assert.equal(readdirSync(join(temporary, folder)), ["shards"]);
     await openLargeText(file, tokenizer, () => assert.unreachable("it is encoded again"));
+    const getMode = (path: string) => statSync(path).mode & 0o077;
+    if (process.platform !== "win32") assert.is(getMode(join(temporary, folder)), 0);
   } finally {
     process.env[variable] = cache;
     for (const [i, name] of names.entries()) {
@@ -148,6 +161,19 @@ test("without a writable cache folder, the shards are in the temporary one", asy
       else process.env[name] = values[i];
     }
   }
+});
+
+test("an error of the callback ends the search for the data of a run", async () => {
+  const zeros = join(root, "zeros.txt");
+  writeFileSync(zeros, "");
+  truncateSync(zeros, 2 ** 26 + 1);
+  const tokenizer = CharTokenizer.train("\0");
+  const stop = new Error("stop");
+  const onProgress = () => {
+    throw stop;
+  };
+  const error = await findData("run", [zeros], "", tokenizer, onProgress).catch((reason) => reason);
+  assert.is(error, stop);
 });
 
 test("an invalid text", async () => {

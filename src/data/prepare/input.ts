@@ -61,7 +61,7 @@ export function isJSONLines(file: string): boolean {
   return [".jsonl", ".ndjson"].includes(getExtension(file));
 }
 
-/** Returns the extension of a name without .gz. */
+/** Returns the extension of a name in lower case, without a final .gz. */
 function getExtension(file: string): string {
   return extname(file.toLowerCase().replace(/\.gz$/, ""));
 }

@@ -6,12 +6,12 @@ import type { Piece } from "./pieces.ts";
 /** The progress of prepareShards(). */
 export interface PrepareProgress {
   readonly phase:
-    | "waiting for another process"
+    | "waiting for another training"
     | "counting characters"
     | "reading for the tokenizer"
     | "training the tokenizer"
     | "encoding";
-  /** The bytes of the files that have been read in this phase, and the sizes of all files, or 0. */
+  /** The bytes that have been read in this phase, and the sizes of all files: 0 for a wait. */
   readonly done: number;
   readonly total: number;
   /** The tokens that have been written in this phase. */

@@ -11,6 +11,8 @@ export interface TokenSource {
   read(start: number, count: number, target: Int32Array, offset: number): void;
   /** Begins to read tokens in the background, so that read() need not wait for the disk. */
   prefetch?(start: number, count: number): void;
+  /** Closes the files, until read() opens them again. Windows cannot delete open files. */
+  close?(): void;
 }
 
 /** The tokens of a split. */
@@ -20,6 +22,11 @@ export type Tokens = Int32Array | TokenSource;
 export interface SplitTokens {
   readonly train: Tokens;
   readonly val: Tokens;
+}
+
+/** Closes the files of tokens that are not used for some time. */
+export function closeTokens(...splits: Tokens[]): void {
+  for (const tokens of splits) if (!(tokens instanceof Int32Array)) tokens.close?.();
 }
 
 /** Returns the last index of ascending `starts`, the first of which is 0, at most `position`. */

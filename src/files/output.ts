@@ -79,11 +79,19 @@ export function listFolder(out: string): string[] | null {
     return fs.readdirSync(out);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return null;
-    if (code === "ENOTDIR")
+    if (code === "ENOENT" && !isInsideFile(out)) return null;
+    if (code === "ENOENT" || code === "ENOTDIR")
       throw new UsageError(`out: ${out} is a file or inside of one, expected a folder`);
     throw toFileError(out, error);
   }
+}
+
+/** Returns true if a folder of a path is a file: to Windows, it is as if it were missing. */
+function isInsideFile(path: string): boolean {
+  const parent = dirname(resolve(path));
+  if (parent === path) return false;
+  const stat = fs.statSync(parent, { throwIfNoEntry: false });
+  return stat ? !stat.isDirectory() : isInsideFile(parent);
 }
 
 /** Returns true for a link whose target does not exist. */

@@ -1,6 +1,7 @@
 // Opens the folder of a run for training: a new one, or one to continue.
 
 import type { OnPrepareProgress } from "../data/prepare/job.ts";
+import { closeTokens } from "../data/tokens.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { resumeRun } from "./resume.ts";
 import { type Run, startRun } from "./run.ts";
@@ -18,7 +19,7 @@ export async function withRun<T>(
   const run = await (resume === undefined
     ? startRun(options, onProgress)
     : resumeRun(resume, options, onProgress));
-  const { folder, device } = run;
+  const { folder, device, tokens } = run;
   const releaseTuning = device.tuning?.hold();
   try {
     return await use(run);
@@ -27,6 +28,7 @@ export async function withRun<T>(
     throw error;
   } finally {
     releaseTuning?.();
+    closeTokens(tokens.train, tokens.val);
     folder.release();
   }
 }

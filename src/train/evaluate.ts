@@ -5,7 +5,7 @@ import { platform } from "#platform";
 import { noGrad } from "../autograd.ts";
 import { countBytes, countCharacters, splitText } from "../data/batches.ts";
 import { makeEvaluationSamplers } from "../data/sampler.ts";
-import type { Tokens } from "../data/tokens.ts";
+import { closeTokens, type Tokens } from "../data/tokens.ts";
 import type { EMA } from "../optim/index.ts";
 import type { Run } from "../runs/run.ts";
 import { scope } from "../scope.ts";
@@ -112,6 +112,7 @@ export function readSample(tokens: Tokens): Int32Array {
   if (tokens instanceof Int32Array) return tokens;
   const sample = new Int32Array(Math.min(tokens.length, MAX_SAMPLE_TOKENS));
   tokens.read(0, sample.length, sample, 0);
+  closeTokens(tokens);
   return sample;
 }
 

@@ -3,6 +3,7 @@
 import type { Device } from "../backend/device.ts";
 import { checkLengths } from "../data/batches.ts";
 import { isText, loadData, toTokens } from "../data/load.ts";
+import { closeTokens } from "../data/tokens.ts";
 import { UsageError } from "../errors.ts";
 import type { CheckpointName } from "../runs/choose.ts";
 import { loadRun } from "../runs/load.ts";
@@ -55,6 +56,10 @@ export async function measureRun(
   const { config, tokenizer, model, state } = loadRun(out, device, names, { base });
   const { text, tokens } = await loadEvaluationText({ config, tokenizer }, data);
   const measured = { config: { ...config, evalIters: iters }, device, model, tokens };
-  const losses = (await makeEvaluator(measured)(state.step)) as Losses; // nothing stops it
-  return { step: state.step, ...losses, text, tokens, tokenizer };
+  try {
+    const losses = (await makeEvaluator(measured)(state.step)) as Losses; // nothing stops it
+    return { step: state.step, ...losses, text, tokens, tokenizer };
+  } finally {
+    closeTokens(tokens.train, tokens.val);
+  }
 }

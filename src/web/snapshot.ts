@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Device } from "../backend/device.ts";
 import { loadData, toTokens } from "../data/load.ts";
 import { makeTrainSampler } from "../data/sampler.ts";
-import { type Tokens, toSource } from "../data/tokens.ts";
+import { closeTokens, type Tokens, toSource } from "../data/tokens.ts";
 import { generate } from "../gpt/generate.ts";
 import { beginStep, Generator, useGenerator } from "../random.ts";
 import { loadRun } from "../runs/load.ts";
@@ -103,6 +103,7 @@ async function computeGradients(loaded: LoadedRun, device: Device): Promise<void
       const source = toSource(tokens); // not all tokens are copied to the device
       const sampler = makeTrainSampler(source, device, { ...config, batchSize, blockSize });
       const [x, y] = sampler.sample(...sampler.prepare({ site: 0, step, seed })); // (B, T), (B, T)
+      closeTokens(tokens); // until the next checkpoint
       model.forward(x, y, { logits: false }).loss?.backward();
     }),
   );

@@ -25,6 +25,7 @@ import { lockFolder } from "#src/files/lock.js";
 import { sha256 } from "#src/files/sha256.js";
 import { findData } from "#src/runs/find-data.js";
 import { tokenizerSha256 } from "#src/tokenizers/io.js";
+import { listOpenFiles } from "../support/open-files.js";
 
 const test = suite("large-text");
 const root = mkdtempSync(join(tmpdir(), "tinybard-large-text-"));
@@ -33,6 +34,7 @@ const previous = process.env[variable];
 const cache = join(root, "cache");
 process.env[variable] = cache;
 test.after(() => {
+  assert.equal(listOpenFiles(root), []);
   rmSync(root, { recursive: true, force: true });
   if (previous === undefined) delete process.env[variable];
   else process.env[variable] = previous;
@@ -46,6 +48,7 @@ writeFileSync(file, text);
 function readAll(split: TokenSource): Int32Array {
   const ids = new Int32Array(split.length);
   split.read(0, ids.length, ids, 0);
+  split.close?.();
   return ids;
 }
 

@@ -26,10 +26,16 @@ import { ShardFile } from "#src/data/shards/shard-file.js";
 import { TokenShards } from "#src/data/shards/token-shards.js";
 import { sha256 } from "#src/files/sha256.js";
 import { tokenizerSha256 } from "#src/tokenizers/io.js";
+import { listOpenFiles } from "../support/open-files.js";
 
 const test = suite("shards");
 const root = mkdtempSync(join(tmpdir(), "tinybard-shards-"));
-test.after(() => rmSync(root, { recursive: true, force: true }));
+const opened: TokenShards[] = [];
+test.after(() => {
+  for (const split of opened) split.close();
+  assert.equal(listOpenFiles(root), []);
+  rmSync(root, { recursive: true, force: true });
+});
 
 let count = 0;
 
@@ -44,6 +50,13 @@ function makeFolder(): string {
 function makeShard(ids: number[]): Uint8Array {
   const tokens = new Uint8Array(Uint16Array.from(ids).buffer);
   return Buffer.concat([encodeHeader("uint16", ids.length), tokens]);
+}
+
+/** Opens both splits of shards, which are closed at the end. */
+function openSplits(data: string, vocabSize: number): { train: TokenShards; val: TokenShards } {
+  const splits = openShards(data).open(vocabSize);
+  opened.push(splits.train, splits.val);
+  return splits;
 }
 
 /** Returns all tokens of an opened split. */
@@ -94,7 +107,7 @@ for split in ["train", "val"]:
     const python = spawnSync("python3", ["-c", program], { cwd: folder, encoding: "utf8" });
     if (python.error) return console.log("skipped: shards that Python writes: no python3");
     assert.is(python.status, 0, python.stderr);
-    const { train, val } = openShards(folder).open(isLlama ? 128256 : 50257);
+    const { train, val } = openSplits(folder, isLlama ? 128256 : 50257);
     assert.equal(readAll(train), ids);
     assert.equal(readAll(val), ids.reverse());
   });
@@ -104,7 +117,7 @@ test("a folder, a pattern, a file: the same shards, in the order of their number
   const folder = makeShards();
   for (const place of [folder, join(folder, "*.bin"), join(folder, "x_*_*.b?n")]) {
     assert.ok(areShards(place));
-    const { train, val } = openShards(place).open(10);
+    const { train, val } = openSplits(place, 10);
     assert.equal(readAll(train), [1, 2, 3, 4, 5, 6, 7]);
     assert.equal(readAll(val), [8, 9]);
     assert.equal(train.parts, [2, 2, 3]);
@@ -113,7 +126,7 @@ test("a folder, a pattern, a file: the same shards, in the order of their number
     assert.equal([...ids], [-1, 2, 3, 4, 5]);
     assert.throws(() => train.read(6, 2, ids, 0), /start is 6, expected 0 to 5/);
   }
-  const single = openShards(join(folder, "x_train_10.bin")).open(10);
+  const single = openSplits(join(folder, "x_train_10.bin"), 10);
   assert.equal(readAll(single.train), [5, 6, 7]); // not its neighbors
   assert.equal(readAll(single.val), [8, 9]);
 
@@ -204,10 +217,11 @@ test("32-bit tokens without a header", () => {
 test("tokens outside the vocabulary, with file and offset", () => {
   const folder = makeShards();
   const anywhere = /x_train_10\.bin: the token at offset 1028 is 7, expected 0 to 6/;
-  assert.throws(() => openShards(folder).open(7), anywhere);
+  assert.throws(() => openSplits(folder, 7), anywhere);
   const files = (...names: string[]) => names.map((name) => new ShardFile(join(folder, name)));
   const train = new TokenShards(files("x_train_1.bin", "x_train_2.bin", "x_train_10.bin"), 7);
   const val = new TokenShards(files("x_val_1.bin"), 7);
+  opened.push(train, val);
   const ids = new Int32Array(9);
   const message = /x_train_10\.bin: the token at offset 1028 is 7, expected 0 to 6/;
   assert.throws(() => train.read(0, 7, ids, 0), message);
@@ -224,12 +238,12 @@ test("shards that shrink, change or vanish while they are in use", () => {
   ];
   for (const [change, message] of cases) {
     const folder = makeShards();
-    const { train } = openShards(folder).open(10);
+    const { train } = openSplits(folder, 10);
     change(join(folder, "x_train_1.bin"));
     assert.throws(() => train.read(0, 2, new Int32Array(2), 0), message);
   }
   const folder = makeShards();
-  const { train } = openShards(folder).open(10);
+  const { train } = openSplits(folder, 10);
   train.read(0, 2, new Int32Array(2), 0); // open from now on
   truncateSync(join(folder, "x_train_1.bin"), 1026);
   const message = /x_train_1\.bin: (ends at offset 1026, expected 1028|has 1026 bytes)/;
@@ -243,7 +257,7 @@ test("more shards than files that may be open", () => {
   const folder = makeFolder();
   for (let i = 0; i < 100; i++) writeFileSync(join(folder, `train_${i}.bin`), makeShard([i]));
   writeFileSync(join(folder, "val.bin"), makeShard([0]));
-  const { train } = openShards(folder).open(100);
+  const { train } = openSplits(folder, 100);
   for (let pass = 0; pass < 2; pass++)
     assert.equal(
       readAll(train),
@@ -277,9 +291,9 @@ test("the manifest names the shards, and its checksums are compared", () => {
     });
     return folder;
   };
-  const opened = openShards(make());
-  assert.equal(readAll(opened.open(10).train), [5, 6, 7]); // not the files that it does not name
-  assert.is(opened.tokenizer?.vocabSize, 10);
+  const named = make();
+  assert.equal(readAll(openSplits(named, 10).train), [5, 6, 7]); // not the files it does not name
+  assert.is(openShards(named).tokenizer?.vocabSize, 10);
   const cases: [folder: string, message: RegExp][] = [
     [
       make({}, { tokens: 4 }),

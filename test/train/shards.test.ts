@@ -14,9 +14,13 @@ import { resumeRun } from "#src/runs/resume.js";
 import type { TrainHooks } from "#src/train/hooks.js";
 import { measureRun } from "#src/train/measure.js";
 import { eachDevice } from "../support/harness.js";
+import { listOpenFiles } from "../support/open-files.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tinybard-train-shards-"));
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+process.on("exit", () => {
+  assert.equal(listOpenFiles(folder), []);
+  rmSync(folder, { recursive: true, force: true });
+});
 const text = join(folder, "text.txt");
 const content = "To be, or not to be, that is the question:\n".repeat(60);
 writeFileSync(text, content);

@@ -82,9 +82,12 @@ export class ShardFile {
   /** Reads all tokens. Throws a FileError if one is not below vocabSize. */
   checkTokens(vocabSize: number): void {
     const target = new Int32Array(Math.min(this.tokens, 2 ** 18));
-    for (let start = 0; start < this.tokens; start += target.length)
-      this.read(start, Math.min(target.length, this.tokens - start), target, 0, vocabSize);
-    this.close();
+    try {
+      for (let start = 0; start < this.tokens; start += target.length)
+        this.read(start, Math.min(target.length, this.tokens - start), target, 0, vocabSize);
+    } finally {
+      this.close();
+    }
   }
 
   /** Fills `bytes` from a position in the file. Throws a FileError if they are not there. */

@@ -41,6 +41,10 @@ export class TokenShards implements TokenSource {
     for (const { file, position, n } of this.#ranges(start, count)) file.prefetch(position, n);
   }
 
+  close(): void {
+    for (const file of this.files) file.close();
+  }
+
   /** Yields the shards that have a range of tokens, and the n tokens from a position in each. */
   *#ranges(start: number, count: number) {
     let done = 0;

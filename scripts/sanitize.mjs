@@ -48,7 +48,7 @@ function mayHaveAvx512() {
   return readFileSync("/proc/cpuinfo", "utf8").includes("avx512f");
 }
 
-/** What is compiled for other processors: a third less. */
+/** The options of build() for processors without AVX-512: a third less to compile. */
 const withoutAvx512 = {
   isWanted: (target) => !target.startsWith("avx512"),
   extraSources: ["test/native/no_avx512.cpp"],

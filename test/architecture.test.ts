@@ -11,6 +11,7 @@ const test = suite("architecture");
 const layers = [
   ["cache", "errors", "installation", "options", "shape", "random", "scope", "synonyms"],
   ["backend"],
+  ["distributed"],
   ["tensor"],
   ["autograd"],
   ["ops"],

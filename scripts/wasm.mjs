@@ -97,7 +97,8 @@ function readSources() {
 /** Returns the C++ files to compile: those of the kernels and of the module, not of the addon. */
 function listUnits(sources) {
   const isUnit = (path) =>
-    path.endsWith(".cpp") && !/cpu\/(bf16|binding|buffer|dispatch|parallel)\.cpp$/.test(path);
+    path.endsWith(".cpp") &&
+    !/cpu\/(bf16|binding|buffer|dispatch|mpi|mpi_library|parallel)\.cpp$/.test(path);
   return Object.keys(sources).filter(isUnit).sort();
 }
 

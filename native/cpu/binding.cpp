@@ -9,6 +9,8 @@
 #include <string>
 
 #include "../napi/capture.h"
+#include "../napi/process_group.h"
+#include "mpi.h"
 #include "parallel.h"
 
 namespace tinybard {
@@ -74,6 +76,23 @@ Napi::Value timeCalls(const Napi::CallbackInfo& info) {
   return times;
 }
 
+/** open(library): opens an MPI library; returns its name and version. */
+Napi::Value openMPI(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString())
+    throw Napi::TypeError::New(info.Env(), "open: expected the path of a library");
+  group::check(info.Env(), mpi::open(info[0].As<Napi::String>().Utf8Value().c_str()));
+  return Napi::String::New(info.Env(), mpi::version());
+}
+
+/** join(size): joins `size` processes through the library; returns the rank. */
+Napi::Value join(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber())
+    throw Napi::TypeError::New(info.Env(), "join: expected the number of ranks");
+  int rank = 0;
+  group::check(info.Env(), mpi::join(info[0].As<Napi::Number>(), &rank));
+  return Napi::Number::New(info.Env(), rank);
+}
+
 /** Stops the threads with the last environment: the addon's code may be unloaded after it. */
 void leaveEnvironment() {
   if (--environments == 0) stopThreads();
@@ -97,6 +116,10 @@ void initializeBackend(Napi::Env env, Napi::Object cpu) {
   cpu.Set("threads", Napi::Function::New<threads>(env, "threads"));
   cpu.Set("timeCalls", Napi::Function::New<timeCalls>(env, "timeCalls"));
   cpu.Set("alone", Napi::Function::New<alone>(env, "alone"));
+  Napi::Object processGroup = group::makeExports(env);
+  processGroup.Set("open", Napi::Function::New<openMPI>(env, "open"));
+  processGroup.Set("join", Napi::Function::New<join>(env, "join"));
+  cpu.Set("processGroup", processGroup);
   cpu.Set("alignment", Napi::Function::New<alignment>(env, "alignment"));
 }
 

@@ -24,7 +24,30 @@ interface Exports {
   releaseGraph(graph?: CapturedGraph): void;
 }
 
+/** The processes that train together, as an addon connects them. Calls are collective. */
+export interface ProcessGroup {
+  /** From now on, a call that waits for longer prints the message and ends the process, code 1. */
+  watch(seconds: number, message: string): void;
+  /** Overwrites the bytes of all ranks with those of rank `root`. */
+  broadcast(bytes: Uint8Array, root: number): void;
+  /** all = the bytes of each rank, by rank. `own` has the same length on every rank. */
+  allGather(own: Uint8Array, all: Uint8Array): void;
+  /** Ends all ranks, as far as the library can. */
+  abort(exitCode: number): void;
+  /** Leaves in order: the last call of each rank. */
+  leave(): void;
+}
+
+/** A process group of MPI. */
+export interface MPIGroup extends ProcessGroup {
+  /** Opens an MPI library. Returns its name and version. */
+  open(library: string): string;
+  /** Joins through the library; throws unless it sees `size` processes. Returns the rank. */
+  join(size: number): number;
+}
+
 export interface CpuAddon extends Exports {
+  readonly processGroup: MPIGroup;
   /** The instruction set in use. */
   readonly simd: string;
   /** True if the processor multiplies bf16. */
@@ -105,10 +128,10 @@ export type CapturedGraph = { readonly calls: unique symbol };
  * The version of the kernel interface: an addon with other kernels or parameters is not loaded.
  * After a change of kernels.def, the new hash is in the reason that `addonOf` returns.
  */
-const KERNELS_HASH = "977c3fa0";
+const KERNELS_HASH = "2a81a9dd";
 
 /** The version of the other functions, as in native/napi/binding.cpp. */
-export const INTERFACE_VERSION = 3;
+export const INTERFACE_VERSION = 4;
 
 /** Returns how the addon's version differs from this package's, or null if it fits. */
 export function findMismatch({ signatures, interfaceVersion }: Exports): string | null {

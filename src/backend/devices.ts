@@ -166,6 +166,11 @@ export function setThreads(count: number): number {
   return counts[0] ?? 1;
 }
 
+/** Sets the number of threads unless setThreads() or TINYBARD_THREADS has chosen one. */
+export function limitThreads(count: number): void {
+  if (threading.count === 0 && !platform.env.TINYBARD_THREADS) setThreads(count);
+}
+
 /** Makes the calling JavaScript thread compute without other threads, which others then have. */
 export function workAlone(): void {
   threading.isAlone = true;

@@ -202,6 +202,15 @@ export interface Kernels<F = Floats, I = Int32Array> extends ElementwiseKernels<
   /** foundInf[0] = 1 if x[0] is not finite; otherwise it is unchanged */
   checkFinite(x: F, foundInf: F): void;
 
+  // ---- distributed
+
+  /**
+   * x = its sum over all ranks of the process group, in place; the lists of all ranks have the
+   * same lengths. Every rank has the same bits: on cpu the terms are added in the order of ranks,
+   * on cuda in an order that NCCL chooses. In a single process it does nothing
+   */
+  allReduce(x: List<F>): void;
+
   // ---- random
 
   /**

@@ -3,7 +3,7 @@
 
 import { UsageError } from "../errors.ts";
 
-/** What a launcher says of this process. */
+/** The place of this process among those that a launcher has started. */
 export interface Launch {
   /** The name of the launcher, for messages. */
   readonly launcher: "Open MPI" | "MPICH" | "Slurm" | "torchrun";
@@ -26,7 +26,7 @@ const MPICH = ["libmpich.so.12", "libmpi.so.12", "libmpi_abi.so.0"];
 const INSTALL = "install Open MPI or MPICH on every host, or name its library with TINYBARD_MPI";
 
 /**
- * Returns what the launcher says of this process; null if it was started alone, or if
+ * Returns the place of this process as its launcher describes it; null if it was started alone, or if
  * TINYBARD_DISTRIBUTED is "off". Throws a UsageError if a variable has a value that cannot be.
  */
 export function detectLauncher(env: Environment): Launch | null {

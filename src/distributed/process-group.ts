@@ -1,12 +1,21 @@
 // Joins the processes that a launcher has started into one communicator.
 
+import { hostname } from "node:os";
+import { isMainThread } from "node:worker_threads";
+import type { MPIGroup } from "../backend/addon.ts";
+import type { Device } from "../backend/device.ts";
+import { limitThreads } from "../backend/devices.ts";
+import { addonOf } from "../backend/platform/node.ts";
+import { UsageError } from "../errors.ts";
+import { gatherTexts, ProcessGroupCommunicator } from "./collectives.ts";
 import { type Communicator, singleProcess } from "./communicator.ts";
-import { detectLauncher } from "./launcher.ts";
+import { detectLauncher, type Launch } from "./launcher.ts";
+import { countThreads, describePlace, findLocalRank, parsePlace } from "./places.ts";
 
 export interface ProcessGroupOptions {
   /** The device to train on. torchrun's processes are joined by it: cuda, or cuda-emulator. */
   device?: string;
-  /** Seconds after which a collective call that has not returned ends the process. */
+  /** Seconds after which a call that waits for other ranks ends the process; default 600. */
   timeout?: number;
 }
 
@@ -14,16 +23,80 @@ let joined: Communicator | null = null;
 
 /**
  * Returns the communicator of the processes that mpirun, srun or torchrun has started; that of a
- * single process if there is no launcher, or if it started one process. The first call joins: all
+ * single process without a launcher, or if it started one process. The first call joins: all
  * ranks make it, before they open a device. Throws a UsageError if they cannot be connected: then
  * rank 0 (`launchedRank()`) prints it, and all exit with code 2.
  */
-export function joinProcessGroup(_options: ProcessGroupOptions = {}): Communicator {
-  joined ??= singleProcess;
+export function joinProcessGroup(options: ProcessGroupOptions = {}): Communicator {
+  joined ??= join(options);
   return joined;
 }
 
 /** Returns the rank that the launcher assigned, before or without joining; 0 without a launcher. */
 export function launchedRank(): number {
   return detectLauncher(process.env)?.rank ?? 0;
+}
+
+function join({ timeout = 600 }: ProcessGroupOptions): Communicator {
+  const launch = detectLauncher(process.env);
+  if (!launch || launch.size === 1) return singleProcess;
+  if (!isMainThread) throw new Error("joinProcessGroup: only the main thread can join");
+  return joinByMPI(launch, timeout);
+}
+
+function joinByMPI(launch: Launch, timeout: number): Communicator {
+  const { size, launcher } = launch;
+  const started = `started by ${launcher} as ${size} processes`;
+  const addon = addonOf("cpu");
+  if (typeof addon === "string")
+    throw new UsageError(`${started}, which the C++ addon connects: ${addon}`);
+  // While ranks wait for each other, they leave the processor to other programs: on a machine that
+  // is shared, steps are twice as fast. Read by MPI_Init.
+  process.env.OMPI_MCA_mpi_yield_when_idle ??= "1";
+  const group = addon.processGroup;
+  group.watch(timeout, describeTimeout(launch, timeout));
+  const engine = openLibrary(group, launch, started);
+  const rank = joinLibrary(group, launch, started);
+  const places = gatherTexts(group, size, describePlace()).map(parsePlace);
+  limitThreads(countThreads(places, rank));
+  const membership = { rank, size, engine, ...findLocalRank(launch, places, rank) };
+  return new ProcessGroupCommunicator(group, membership, prepareDevice);
+}
+
+/** Opens the first MPI library that there is. Returns its name and version. */
+function openLibrary(group: MPIGroup, launch: Launch, started: string): string {
+  const reasons: string[] = [];
+  for (const library of launch.libraries) {
+    try {
+      return group.open(library);
+    } catch (error) {
+      reasons.push((error as Error).message);
+    }
+  }
+  throw new UsageError(
+    `${started}, but no MPI library works: ${reasons.join("; ")}; ${launch.advice}`,
+  );
+}
+
+function joinLibrary(group: MPIGroup, launch: Launch, started: string): number {
+  try {
+    return group.join(launch.size);
+  } catch (error) {
+    throw new UsageError(`${started}, but ${(error as Error).message}; ${launch.advice}`);
+  }
+}
+
+function describeTimeout({ rank, size }: Launch, timeout: number): string {
+  return (
+    `tinybard: rank ${rank} of ${size} (${hostname()}): another rank has not answered within ` +
+    `${timeout} s, so the run ends; continue from the last checkpoint with --resume`
+  );
+}
+
+/** Throws a UsageError if the device cannot train with other processes. */
+function prepareDevice(communicator: Communicator, device: Device): void {
+  if (device.name === "cpu") return;
+  throw new UsageError(
+    `device ${device.name} cannot train with ${communicator.size} processes, expected cpu`,
+  );
 }

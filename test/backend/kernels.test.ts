@@ -113,7 +113,7 @@ const calls: Record<keyof Kernels, Call> = {
     0.9, 0.99, 1e-8, 0.1, 0.01,
   ],
   sumSquares: [twoBuffers, out(1)], clip: [twoBuffers, P(1), 0.5],
-  checkFinite: [F(1), F(1)],
+  checkFinite: [F(1), F(1)], allReduce: [twoBuffers],
   dropout: [F(n), out(n), rngState, n, 5, 0.3],
   sampleBatch: [I(n, 100), rngState, I(6, 1), I(6, 1), n, 2, 3, 1],
 };

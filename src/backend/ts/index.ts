@@ -2,6 +2,7 @@
 // device that always works.
 
 import type { Kernels } from "../kernels.ts";
+import { allReduce } from "./all-reduce.ts";
 import * as attention from "./attention.ts";
 import * as elementwise from "./elementwise.ts";
 import * as linear from "./linear.ts";
@@ -36,6 +37,7 @@ export const reference: Kernels = {
   qkNorm,
   qkNormBackward,
   ...optimizer,
+  allReduce,
   dropout,
   sampleBatch,
 };

@@ -1,0 +1,163 @@
+// The program of a rank, which test/distributed/ starts by mpirun: runs the task that its argument
+// names, and prints one line of JSON.
+
+import { createHash } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
+import { isMainThread, parentPort, Worker } from "node:worker_threads";
+import { device, mul, type Tensor, tensor } from "tinybard";
+import { checkSameOnAllRanks } from "#src/distributed/agreement.js";
+import { joinProcessGroup, launchedRank } from "#src/distributed/process-group.js";
+import { UsageError } from "#src/errors.js";
+import { lists, makeValues } from "./ranks.js";
+
+const { TEST_DEVICE: deviceName = "cpu", TEST_TIMEOUT = "30" } = process.env;
+const options = { device: deviceName, timeout: Number(TEST_TIMEOUT) };
+
+const tasks: Record<string, () => unknown> = {
+  sum: sumLists,
+  values: exchangeValues,
+  disagree,
+  hang,
+  leaveEarly,
+  useOtherDevice,
+  useOtherThread,
+};
+
+if (isMainThread) await runTask(process.argv[2]);
+else parentPort?.postMessage(trySum(new Float32Array(3)));
+
+async function runTask(name: string): Promise<void> {
+  try {
+    const result = await tasks[name]();
+    if (result) console.log(JSON.stringify(result));
+  } catch (error) {
+    if (launchedRank() === 0) console.error(`tinybard: ${(error as Error).message}`);
+    process.exitCode = error instanceof UsageError ? 2 : 1;
+  }
+}
+
+function digest(arrays: readonly Float32Array[]): string {
+  const hash = createHash("sha256");
+  for (const array of arrays) hash.update(new Uint8Array(array.buffer));
+  return hash.digest("hex");
+}
+
+/** Sums each of `lists`, and a captured step three times by replay. */
+function sumLists() {
+  const communicator = joinProcessGroup(options);
+  const { rank, size } = communicator;
+  const on = device(deviceName as "cpu");
+  communicator.useDevice(on);
+  const sums = lists.map((lengths) => {
+    const storages = lengths.map((n, i) => on.upload("f32", makeValues(n, i + 1000 * rank)));
+    on.kernels.allReduce(storages.map((x) => x.buffer as Float32Array));
+    return digest(storages.map((x) => on.download(x) as Float32Array));
+  });
+  const step = on.capture((x: Tensor) => {
+    const y = mul(x, 2);
+    on.kernels.allReduce([y.floats]);
+    return y;
+  });
+  const replays = Array.from({ length: 5 }, (_, i) =>
+    digest([step(tensor(makeValues(77, i + 1000 * rank), { device: on })).data() as Float32Array]),
+  );
+  const calls = on.calls.native.get("allReduce");
+  communicator.close();
+  return { rank, size, sums, replays, calls };
+}
+
+/** Uses each method of the communicator. */
+function exchangeValues() {
+  const communicator = joinProcessGroup(options);
+  const { rank, size, localRank, localSize, engine } = communicator;
+  const isFirst = rank === 0;
+  const bytes = communicator.broadcast(isFirst ? new TextEncoder().encode("é\0!") : null);
+  const empty = communicator.broadcast(isFirst ? new Uint8Array(0) : null);
+  const floats = Float32Array.of(rank, 2.5 * rank, 7);
+  communicator.broadcastInto(floats);
+  const doubles = Float64Array.of(0.1 + rank, 1e16, rank === 0 ? -1e16 : 1);
+  communicator.sum(doubles);
+  const long = new Float32Array(70_001).fill(rank + 1);
+  communicator.sum(long);
+  communicator.sum(new Float64Array(0));
+  communicator.barrier();
+  const result = {
+    rank,
+    size,
+    localRank,
+    localSize,
+    engine,
+    again: joinProcessGroup() === communicator,
+    any: [communicator.any(false), communicator.any(rank === size - 1), communicator.any(true)],
+    bytes: [...bytes],
+    empty: empty.length,
+    floats: [...floats],
+    doubles: [...doubles],
+    long: [long[0], long[65_536], long[70_000]],
+    texts: communicator.gather(rank === 1 ? "" : `rank ${rank} é`),
+  };
+  communicator.close();
+  communicator.close();
+  return result;
+}
+
+/** The last rank has another instruction set. */
+function disagree() {
+  const communicator = joinProcessGroup(options);
+  const { rank, size } = communicator;
+  const simd = rank === size - 1 ? "scalar" : "avx512";
+  try {
+    checkSameOnAllRanks(communicator, `host${rank}`, { version: "1", simd });
+  } finally {
+    communicator.close();
+  }
+}
+
+/** Rank 1 never comes to the barrier. */
+async function hang() {
+  const communicator = joinProcessGroup(options);
+  if (communicator.rank === 1) await setTimeout(60_000);
+  communicator.barrier();
+  communicator.close();
+}
+
+/** Rank 1 ends with exit code 0 while the others wait for it. */
+function leaveEarly() {
+  const communicator = joinProcessGroup(options);
+  if (communicator.rank === 1) process.exit(0);
+  communicator.barrier();
+  communicator.close();
+}
+
+/** Ranks have a device that cannot sum, or different devices. */
+function useOtherDevice() {
+  const communicator = joinProcessGroup(options);
+  const on = device(communicator.rank === 1 && process.env.TEST_MIXED ? "cpu" : "ts");
+  try {
+    communicator.useDevice(on);
+  } finally {
+    communicator.close();
+  }
+}
+
+/** A kernel of another thread must not call MPI; nor is f64 summed. */
+async function useOtherThread() {
+  const communicator = joinProcessGroup(options);
+  const thread = new Worker(new URL(import.meta.url));
+  const message = await new Promise((resolve, reject) => {
+    thread.on("message", resolve).on("error", reject);
+  });
+  const doubles = trySum(new Float64Array(3));
+  communicator.close();
+  return { rank: communicator.rank, message, doubles };
+}
+
+/** Returns the message of the error that allReduce throws. */
+function trySum(values: Float32Array | Float64Array): string {
+  try {
+    device("cpu").kernels.allReduce([values]);
+    return "no error";
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

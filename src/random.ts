@@ -78,6 +78,14 @@ export function beginStep(step: number): void {
   generator.change = ++changeCount;
 }
 
+/**
+ * Continues with a site, so that a part of a step draws the same numbers whichever process computes
+ * it, and whatever was computed before.
+ */
+export function moveToSite(site: number): void {
+  generator.site = site;
+}
+
 /** Returns the seed of the generator. */
 export function currentSeed(): number {
   return generator.seed;

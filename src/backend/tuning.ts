@@ -32,6 +32,16 @@ export class MatmulTuning {
     return () => void this.#users--;
   }
 
+  /** The algorithms in use, as text. */
+  get table(): string {
+    return this.#addon.matmulTable();
+  }
+
+  /** Uses the algorithms of a text that `table` returned, as another process does. */
+  use(table: string): void {
+    this.#addon.setMatmulTable(table);
+  }
+
   /**
    * Uses the algorithms of a file, if the file exists. Throws a UsageError if they would change
    * those that another run of this process is being trained with.

@@ -35,6 +35,12 @@ export function findGPU(): string | null {
   return matchOutput("nvidia-smi", "-L", /^GPU 0: (.*?) \(UUID/m);
 }
 
+/** Returns the number of GPUs that nvidia-smi lists. */
+export function countGPUs(): number {
+  const { stdout } = spawnSync("nvidia-smi", ["-L"], { encoding: "utf8" });
+  return stdout?.match(/^GPU \d+:/gm)?.length ?? 0;
+}
+
 /** Returns the version of nvcc on the PATH or in /usr/local/cuda; null if there is none. */
 export function findNvccVersion(): string | null {
   const getVersion = (nvcc: string) => matchOutput(nvcc, "--version", /release ([\d.]+)/);

@@ -20,6 +20,7 @@ import { checkNpmOptions } from "./npm.ts";
 import { catchOutputErrors, ignoreClosedOutput } from "./output.ts";
 import { prepareCommand } from "./prepare.ts";
 import { quantizeCommand } from "./quantize.ts";
+import { exitCodeOf, formatError, isOtherRank } from "./ranks.ts";
 import { runsCommand } from "./runs.ts";
 import { sampleCommand } from "./sample.ts";
 import { trainCommand } from "./train.ts";
@@ -66,6 +67,8 @@ const commonOptions: OptionTable = {
 };
 
 async function main([name, ...args]: string[]): Promise<number> {
+  const hasHelp = args.some((arg) => arg === "--help" || arg === "-h");
+  if (isOtherRank() && (name !== "train" || hasHelp)) return 0; // rank 0 does it
   if (name === undefined || isHelp(name)) {
     const [topic] = args;
     if (name === "help" && topic !== undefined && !topic.startsWith("-")) return help(topic, []);
@@ -76,7 +79,7 @@ async function main([name, ...args]: string[]): Promise<number> {
     console.log(readVersion());
     return 0;
   }
-  if (args.some((arg) => arg === "--help" || arg === "-h")) return help(name, args);
+  if (hasHelp) return help(name, args);
   if (name === "bench") return runBench(args);
   const command = findCommand(name);
   const options = { ...command.options, ...commonOptions };
@@ -131,11 +134,13 @@ function formatCommands(): string {
 
 catchOutputErrors();
 process.removeAllListeners("warning"); // Node's own format has the number of the process
-process.on("warning", ({ message }) => console.error(`warning: ${message}`));
+process.on("warning", ({ message }) => {
+  if (!isOtherRank()) console.error(`warning: ${message}`);
+});
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const { message, stack } = error as Error;
-  console.error(`tinybard: ${process.env.TINYBARD_DEBUG ? stack : message}`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  const isReported = isOtherRank(); // rank 0 has the same error
+  if (!isReported) console.error(`tinybard: ${formatError(error)}`);
+  process.exitCode = isReported ? 0 : exitCodeOf(error);
 }

@@ -5,7 +5,7 @@ import { countParameters } from "../gpt/language-model.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 import type { EvaluationProgress } from "../train/hooks.ts";
-import { flopsPerToken, measureMatmulFlops } from "../train/mfu.ts";
+import { flopsPerToken, measurePeak } from "../train/mfu.ts";
 import { totalSteps } from "../train/time-budget.ts";
 
 const INTERVAL = 100; // the minimum milliseconds between updates of the line on a terminal
@@ -47,7 +47,7 @@ export class Progress {
   showStep({ step, loss = 0, tokensPerSecond = 0 }: MetricsRow, run: Run): void {
     this.#lastLine = performance.now(); // an evaluation may follow
     if (!this.#isTerminal) return;
-    this.#peakFlops ||= measureMatmulFlops(run.device, run.config);
+    this.#peakFlops ||= measurePeak(run);
     this.#flopsPerToken ||= flopsPerToken(countParameters(run.model), run.config);
     const total = totalSteps(run);
     const mfu = (100 * tokensPerSecond * this.#flopsPerToken) / this.#peakFlops;

@@ -6,7 +6,7 @@ import type { MetricsRow } from "../runs/metrics.ts";
 import type { Run } from "../runs/run.ts";
 import { EventFile } from "../runs/tensorboard.ts";
 import type { TrainHooks, TrainResult } from "../train/loop.ts";
-import { measureMatmulFlops } from "../train/mfu.ts";
+import { measurePeak } from "../train/mfu.ts";
 import { totalSteps } from "../train/time-budget.ts";
 import { type Dashboard, IDLE_SECONDS, openDashboard } from "../web/dashboard.ts";
 import { getDataInfo } from "../web/data-info.ts";
@@ -50,7 +50,7 @@ export class TrainReporter {
   constructor(options: ReporterOptions) {
     this.#options = options;
     const isSilent = options.quiet || options.json;
-    this.#progress = isSilent ? null : new Progress(process.stdout.isTTY);
+    this.#progress = isSilent ? null : new Progress(isWideTerminal(process.stdout));
     this.hooks = {
       preparing: (progress) => {
         if (this.#signals.code !== 0) throw new Interruption();
@@ -87,6 +87,11 @@ export class TrainReporter {
       this.#progress?.clear();
       console.error(`${message}; training goes on without the dashboard`);
     });
+  }
+
+  /** The exit code of the signal that this process has received; 0 without one. */
+  get signalCode(): number {
+    return this.#signals.code;
   }
 
   /** Returns the exit code after an error; throws it again unless a signal is its cause. */
@@ -127,8 +132,8 @@ export class TrainReporter {
 
   async #showRun(dashboard: Dashboard, run: Run): Promise<void> {
     const { json, print } = this.#options;
-    const { out, device, model, config, state } = run;
-    const peak = measureMatmulFlops(device, config);
+    const { out, device, model, state } = run;
+    const peak = measurePeak(run);
     await dashboard.show({
       run: out,
       live: {
@@ -157,8 +162,11 @@ export class TrainReporter {
     this.#progress?.printRow(row, this.#run as Run);
   }
 
-  /** Reports the result, waits until the dashboard's page is closed, and returns the exit code. */
-  async finish(result: TrainResult): Promise<number> {
+  /**
+   * Reports the result, waits until the dashboard's page is closed, and returns the exit code:
+   * `signalCode` if a signal has stopped the run, here or on another rank.
+   */
+  async finish(result: TrainResult, signalCode = this.#signals.code): Promise<number> {
     const { json, print } = this.#options;
     const { stopped, state, out } = result;
     this.#progress?.clear();
@@ -174,8 +182,16 @@ export class TrainReporter {
       else print(`no page is open: ${url} closes in ${IDLE_SECONDS} seconds, unless it is opened`);
       await Promise.race([this.#dashboard.idle(), this.#signals.received]);
     }
-    return stopped ? this.#signals.code : 0;
+    return stopped ? signalCode : 0;
   }
+}
+
+/**
+ * Returns true for a terminal that has a line to rewrite. Ranks that Open MPI starts have a
+ * terminal without columns, even if its own output is a file.
+ */
+function isWideTerminal({ isTTY, columns }: NodeJS.WriteStream): boolean {
+  return isTTY && columns > 0;
 }
 
 /** Formats `3,072 of 209,729 parameters are trained`. */

@@ -20,8 +20,9 @@ const CLOSED_PIPE_CODE = 141;
  * Catches the first SIGINT (Ctrl-C), SIGTERM, SIGHUP (the terminal was closed) or, on Windows,
  * SIGBREAK (Ctrl-Break); a second signal exits immediately. A closed stdout counts like a first
  * signal, since in `train | head` or `train | tee log` nobody can see the progress any more.
+ * `isQuiet` prints no messages.
  */
-export function catchSignals(): SignalState {
+export function catchSignals({ isQuiet = false } = {}): SignalState {
   let resolveReceived = () => {};
   const received = new Promise<void>((resolve) => {
     resolveReceived = resolve;
@@ -30,7 +31,7 @@ export function catchSignals(): SignalState {
   const interrupt = (code: number, message: string) => {
     state.code ||= code;
     resolveReceived();
-    console.error(message);
+    if (!isQuiet) console.error(message);
   };
   let hasSignal = false; // Ctrl-C in a pipeline may end the reader first
   for (const [name, code] of Object.entries(exitCodes)) {

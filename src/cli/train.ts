@@ -2,11 +2,14 @@
 
 import type { Device } from "../backend/device.ts";
 import { device, devices } from "../backend/devices.ts";
+import type { Communicator } from "../distributed/communicator.ts";
+import { joinProcessGroup } from "../distributed/process-group.ts";
 import { UsageError } from "../errors.ts";
 import { readJSONObject } from "../files/json.ts";
 import { presets } from "../gpt/presets.ts";
 import { checkValues, type OptionTable } from "../options.ts";
 import { findStarter } from "../runs/folder.ts";
+import { prepareOnFirstRank, reportFailure } from "../runs/ranks.ts";
 import { resolveConfig, type TrainConfig, trainOptions } from "../train/config.ts";
 import { override } from "../train/levels.ts";
 import { train } from "../train/loop.ts";
@@ -14,7 +17,10 @@ import { type Command, trainingDataOption } from "./command.ts";
 import { formatCount } from "./count.ts";
 import { buildCudaOnce } from "./cuda.ts";
 import { portOption, tokenOption } from "./dashboard.ts";
+import { announceProcess, launch } from "./launch.ts";
+import { leave, runOnRank } from "./ranks.ts";
 import { TrainReporter } from "./reporter.ts";
+import { catchSignals } from "./signals.ts";
 
 /** Flags that are not part of a run's configuration. */
 const commandOptions: OptionTable = {
@@ -33,6 +39,26 @@ const commandOptions: OptionTable = {
   tensorboard: { type: "boolean", help: "write TensorBoard event files to the run's folder" },
   port: portOption,
   token: tokenOption,
+  processes: {
+    type: "integer",
+    help: "train with N processes of this machine, started by mpirun",
+    min: 1,
+    max: 4096,
+    value: "N",
+  },
+  gpus: {
+    type: "integer",
+    help: "train with one process for each of N GPUs of this machine",
+    min: 1,
+    max: 4096,
+    value: "N",
+  },
+  timeout: {
+    type: "number",
+    help: "with several processes: end all if one has not answered for X seconds (default: 600)",
+    above: 0,
+    value: "X",
+  },
 };
 
 interface ConfigFlags extends Partial<TrainConfig> {
@@ -40,6 +66,9 @@ interface ConfigFlags extends Partial<TrainConfig> {
 }
 
 interface TrainFlags extends ConfigFlags {
+  processes?: number;
+  gpus?: number;
+  timeout?: number;
   config?: string;
   quiet?: boolean;
   json?: boolean;
@@ -58,33 +87,62 @@ export const trainCommand: Command<TrainFlags> = {
   describeDefaults,
   appliesDefaults: true, // a preset overrides the defaults, and flags override the preset
 
-  async run({ config: file, quiet, json, dashboard, tensorboard, port, token, ...flags }) {
-    const print: Print = (line) => {
-      if (!json) console.log(line);
-    };
-    const starter = flags.resume === undefined ? null : findStarter(flags.resume);
-    if (starter !== null) {
-      console.error(
-        `${flags.resume}: process ${starter} has just started this run and is training it; ` +
-          "it has no checkpoint to resume yet",
-      );
-      return 0; // as for a finished run, there is nothing to do
-    }
-    const options = await collectOptions(flags, file, print);
-    const isResumed = flags.resume !== undefined;
-    const output = { isResumed, quiet, json, dashboard, tensorboard, port, token, print };
-    const reporter = new TrainReporter(output);
-    try {
-      await reporter.open();
-      const result = await train(options, reporter.hooks);
-      return await reporter.finish(result);
-    } catch (error) {
-      return reporter.toExitCode(error);
-    } finally {
-      await reporter.close();
-    }
+  async run({ processes, gpus, timeout, ...flags }) {
+    const { device } = flags;
+    const exitCode = await launch({ processes, gpus, device });
+    if (exitCode !== null) return exitCode;
+    const communicator = joinProcessGroup({ device, timeout });
+    const run = communicator.rank === 0 ? trainOnFirstRank : trainOnOtherRank;
+    return runOnRank(communicator, () => run(communicator, flags));
   },
 };
+
+/** Trains, and reports the training. */
+async function trainOnFirstRank(
+  communicator: Communicator,
+  { config: file, quiet, json, dashboard, tensorboard, port, token, ...flags }: TrainFlags,
+): Promise<number> {
+  announceProcess();
+  const print: Print = (line) => {
+    if (!json) console.log(line);
+  };
+  const starter = flags.resume === undefined ? null : findStarter(flags.resume);
+  if (starter !== null) {
+    console.error(
+      `${flags.resume}: process ${starter} has just started this run and is training it; ` +
+        "it has no checkpoint to resume yet",
+    );
+    reportFailure(communicator);
+    return 0; // as for a finished run, there is nothing to do
+  }
+  const { size, engine } = communicator;
+  if (size > 1) print(`processes: ${size}, connected by ${engine}`);
+  const isResumed = flags.resume !== undefined;
+  const output = { isResumed, quiet, json, dashboard, tensorboard, port, token, print };
+  const prepare = async () => {
+    const options = await collectOptions(flags, file, print);
+    const reporter = new TrainReporter(output);
+    await reporter.open();
+    return { options, reporter };
+  };
+  const { options, reporter } = await prepareOnFirstRank(communicator, prepare);
+  try {
+    const result = await train(options, reporter.hooks);
+    return await reporter.finish(result, leave(communicator, reporter.signalCode));
+  } catch (error) {
+    return reporter.toExitCode(error);
+  } finally {
+    await reporter.close();
+  }
+}
+
+/** Takes part in the training that rank 0 reports. */
+async function trainOnOtherRank(communicator: Communicator, { data }: TrainFlags): Promise<number> {
+  const signals = catchSignals({ isQuiet: true });
+  await train({ data }, { stop: () => signals.code !== 0 });
+  leave(communicator, signals.code);
+  return 0;
+}
 
 /**
  * Combines the flags with the config file. For a new run, also builds the CUDA addon if possible,

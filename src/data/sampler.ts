@@ -3,8 +3,9 @@
 // shards and of epochs before the step.
 
 import type { Device } from "../backend/device.ts";
+import { type Share, wholeStep } from "../distributed/share.ts";
 import { tensor } from "../ops/creation.ts";
-import { reshape } from "../ops/movement.ts";
+import { reshape, slice } from "../ops/movement.ts";
 import { keep } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { sampleBatch, toCounterTensor } from "./batches.ts";
@@ -34,22 +35,34 @@ export interface BatchOptions {
   dataOrder: DataOrder;
 }
 
-/** Returns the sampler of training: random sequences, or epochs. */
+/**
+ * Returns the sampler of training: random sequences, or epochs. `share` is the part of each step
+ * that this process computes: its batches are made one after the other, and have only its rows.
+ */
 export function makeTrainSampler(
   tokens: Tokens,
   device: Device,
-  { batchSize: B, blockSize: T, gradAccum, dataOrder }: BatchOptions,
+  options: BatchOptions,
+  share: Share = wholeStep(options),
 ): BatchSampler {
-  if (dataOrder === "random") return makeRandomSampler(tokens, device, "batch", [B, T], gradAccum);
+  const { batchSize: B, blockSize: T, gradAccum, dataOrder } = options;
+  const { batches, rows } = share;
+  const next = ({ site, step, seed }: BatchCounter): BatchCounter =>
+    site + 1 < batches.first + batches.count
+      ? { site: site + 1, step, seed }
+      : { site: batches.first, step: step + 1, seed };
+  const sequence = { next, rows };
+  if (dataOrder === "random") return makeRandomSampler(tokens, device, "batch", [B, T], sequence);
   const source = toSource(tokens);
   const findStarts = epochStarts(source.parts, T, gradAccum);
-  return readBatches(source, device, findStarts, [B, T], gradAccum);
+  return readBatches(source, device, findStarts, [B, T], sequence);
 }
 
 /**
  * Returns the samplers of evaluations of `evalIters` batches, whose sites count from 0 for the
  * training split, and go on for the validation split: random sequences that depend on the step. Of
- * validation shards, which may be too many to see a large part, always the first sequences.
+ * validation shards, which may be too many to see a large part, always the first sequences. A
+ * process that makes every n-th batch of a split passes `stride` n.
  */
 export function makeEvaluationSamplers(
   { train, val }: SplitTokens,
@@ -59,12 +72,15 @@ export function makeEvaluationSamplers(
     blockSize: T,
     evalIters,
   }: Pick<BatchOptions, "batchSize" | "blockSize"> & { evalIters: number },
+  stride = 1,
 ): BatchSampler[] {
-  const ofTrain = makeRandomSampler(train, device, "evaluation", [B, T]);
+  const next = ({ site, step, seed }: BatchCounter) => ({ site: site + stride, step, seed });
+  const sequence = { next, rows: { first: 0, count: B } };
+  const ofTrain = makeRandomSampler(train, device, "evaluation", [B, T], sequence);
   const ofVal =
     val instanceof Int32Array
-      ? makeRandomSampler(val, device, "evaluation", [B, T])
-      : readBatches(val, device, fixedStarts(val.length, T, evalIters), [B, T]);
+      ? makeRandomSampler(val, device, "evaluation", [B, T], sequence)
+      : readBatches(val, device, fixedStarts(val.length, T, evalIters), [B, T], sequence);
   return [ofTrain, ofVal];
 }
 
@@ -74,19 +90,31 @@ export function splitInputs(inputs: Tensor[], batches: number): Tensor[][] {
   return Array.from({ length: batches }, (_, i) => inputs.slice(i * count, (i + 1) * count));
 }
 
+/** The batches that a sampler makes one after the other, and the rows of each that it keeps. */
+interface BatchSequence {
+  /** Returns the counter of the batch after one. */
+  next(counter: BatchCounter): BatchCounter;
+  rows: Share["rows"];
+}
+
 function makeRandomSampler(
   tokens: Tokens,
   device: Device,
   stream: "batch" | "evaluation",
   [B, T]: readonly [B: number, T: number],
-  batches?: number,
+  sequence: BatchSequence,
 ): BatchSampler {
   if (!(tokens instanceof Int32Array))
-    return readBatches(tokens, device, randomStarts(tokens.length, T, stream), [B, T], batches);
+    return readBatches(tokens, device, randomStarts(tokens.length, T, stream), [B, T], sequence);
   const data = keep(tensor(tokens, { device }));
+  const { first, count } = sequence.rows;
+  const takeRows = (x: Tensor) => slice(x, { dim: 0, start: first, end: first + count });
   return {
     prepare: (counter) => [toCounterTensor(counter, device)],
-    sample: (counter) => sampleBatch(data, counter, stream, [B, T]),
+    sample(counter) {
+      const [x, y] = sampleBatch(data, counter, stream, [B, T]);
+      return count === B ? [x, y] : [takeRows(x), takeRows(y)];
+    },
   };
 }
 
@@ -103,53 +131,51 @@ const PREFETCHES = 8;
 /**
  * Reads batches on the host. On a GPU this overlaps with the step before, which still runs. Small
  * batches are read many at once, so that before most steps the threads of the kernels do not fall
- * asleep. While the disk is slow, the next ones are prefetched. A step has `batches` of them, by
- * default any number.
+ * asleep. While the disk is slow, the next ones are prefetched.
  */
 function readBatches(
   source: TokenSource,
   device: Device,
   findStarts: StartFunction,
   [B, T]: readonly [B: number, T: number],
-  batches = Infinity,
+  { next, rows }: BatchSequence,
 ): BatchSampler {
   const sequence = new Int32Array(T + 1);
-  const count = Math.max(1, Math.min(MAX_BATCHES, Math.floor(MAX_TOKENS / (B * T))));
+  const count = Math.max(1, Math.min(MAX_BATCHES, Math.floor(MAX_TOKENS / (rows.count * T))));
   let ahead: { counter: BatchCounter; x: Int32Array; y: Int32Array }[] = [];
   let prefetches = 0;
 
+  const startsOf = (counter: BatchCounter) =>
+    findStarts(counter, B).slice(rows.first, rows.first + rows.count);
   const readBatch = (counter: BatchCounter) => {
-    const x = new Int32Array(B * T);
-    const y = new Int32Array(B * T);
-    for (const [b, start] of findStarts(counter, B).entries()) {
+    const x = new Int32Array(rows.count * T);
+    const y = new Int32Array(rows.count * T);
+    for (const [b, start] of startsOf(counter).entries()) {
       source.read(start, T + 1, sequence, 0);
       x.set(sequence.subarray(0, T), b * T);
       y.set(sequence.subarray(1), b * T);
     }
     return { counter, x, y };
   };
-  /** Returns the counter of the i-th batch after one. */
-  const after = ({ site, step, seed }: BatchCounter, i: number): BatchCounter => {
-    const steps = Math.floor((site + i) / batches); // 0 for any number of batches
-    return { site: steps > 0 ? (site + i) % batches : site + i, step: step + steps, seed };
-  };
   const readAhead = (first: BatchCounter) => {
     const begin = performance.now();
+    const counters = [first];
+    while (counters.length < 2 * count) counters.push(next(counters[counters.length - 1]));
     ahead = [readBatch(first)];
     try {
-      for (let i = 1; i < count; i++) ahead.push(readBatch(after(first, i)));
+      for (const counter of counters.slice(1, count)) ahead.push(readBatch(counter));
     } catch {} // thrown again if the batch's turn comes
-    if (performance.now() - begin > SLOW_READ * B * ahead.length) prefetches = PREFETCHES;
+    if (performance.now() - begin > SLOW_READ * rows.count * ahead.length) prefetches = PREFETCHES;
     if (prefetches === 0) return;
     prefetches--;
-    for (let i = count; i < 2 * count; i++)
-      for (const start of findStarts(after(first, i), B)) source.prefetch?.(start, T + 1);
+    for (const counter of counters.slice(count))
+      for (const start of startsOf(counter)) source.prefetch?.(start, T + 1);
   };
   return {
     prepare(counter) {
       if (!isEqual(ahead[0]?.counter, counter)) readAhead(counter);
       const { x, y } = ahead.shift() as (typeof ahead)[number];
-      return [x, y].map((ids) => reshape(tensor(ids, { device }), [B, T]));
+      return [x, y].map((ids) => reshape(tensor(ids, { device }), [rows.count, T]));
     },
     sample: (x, y) => [x, y],
   };

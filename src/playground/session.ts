@@ -3,10 +3,10 @@
 
 import { countParameters } from "../gpt/language-model.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
+import { type StepResult, TrainStep } from "../train/captured-step.ts";
 import { checkEvaluation } from "../train/divergence.ts";
 import { makeEvaluator } from "../train/evaluate.ts";
 import { makeSchedule } from "../train/schedule.ts";
-import { type StepResult, TrainStep } from "../train/step.ts";
 import { makePlan } from "../train/step-plan.ts";
 import { describeModel } from "../web/model-inspection.ts";
 import type { Events, Progress, RunInfo, RunState, SamplingSettings } from "./protocol.ts";

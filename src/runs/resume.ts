@@ -25,6 +25,7 @@ import { writeConfig } from "./config-file.ts";
 import { findData } from "./find-data.ts";
 import { hasStarted, lockRunFolder, type RunFolder } from "./folder.ts";
 import { checkBase, loadBase, loadPretrained, readConfig, readTokenizer } from "./load.ts";
+import type { OpenCallbacks } from "./open-callbacks.ts";
 import { assembleRun, type Run } from "./run.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
@@ -47,12 +48,13 @@ const changeable: readonly string[] = [
 export async function resumeRun(
   out: string,
   options: Partial<TrainConfig> = {},
-  onProgress?: OnPrepareProgress,
+  { check, preparing }: OpenCallbacks = {},
 ): Promise<Run> {
-  readConfig(out); // throws if the folder is not a run
+  const recorded = readConfig(out); // throws if the folder is not a run
+  check?.(recorded, findDevice(recorded, defined(options)));
   const folder = lockRunFolder(out);
   try {
-    return await restore(folder, readConfig(out), defined(options), onProgress);
+    return await restore(folder, readConfig(out), defined(options), preparing);
   } catch (error) {
     folder.release();
     throw error;

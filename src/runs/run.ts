@@ -13,7 +13,6 @@ import {
   type TrainingData,
   toTokens,
 } from "../data/load.ts";
-import type { OnPrepareProgress } from "../data/prepare/job.ts";
 import type { ShardData } from "../data/shards/open.ts";
 import type { SplitTokens } from "../data/tokens.ts";
 import { UsageError } from "../errors.ts";
@@ -38,6 +37,7 @@ import type { RunState } from "./checkpoint.ts";
 import { writeConfig } from "./config-file.ts";
 import { createNumberedFolder, createRunFolder, type RunFolder } from "./folder.ts";
 import { loadPretrained } from "./load.ts";
+import type { OpenCallbacks } from "./open-callbacks.ts";
 import { initialState } from "./state.ts";
 
 export interface Run {
@@ -62,12 +62,14 @@ export interface Run {
   /** The estimated number of steps, with maxSeconds or estimates. @internal */
   plan: StepPlan | null;
   state: RunState;
+  /** The number of processes that train the run together. @internal */
+  processes: number;
 }
 
 /** Creates a new run and its folder. */
 export async function startRun(
   options: Partial<TrainConfig>,
-  onProgress?: OnPrepareProgress,
+  callbacks: OpenCallbacks = {},
 ): Promise<Run> {
   const { initFrom } = options;
   const pretrained =
@@ -79,6 +81,7 @@ export async function startRun(
   validateFinetune(resolved);
   const device = getDevice(resolved.device);
   checkDType(resolved, device);
+  callbacks.check?.(resolved, device);
   // before the work, so that it is not done for a folder that cannot be used
   const folder = resolved.out
     ? createRunFolder(resolved.out)
@@ -86,7 +89,7 @@ export async function startRun(
   try {
     const { tokenizer: kind, vocabSize } = resolved;
     const choice = pretrained?.tokenizer ?? { kind, vocabSize };
-    const data = await loadData(resolved.data, choice, onProgress);
+    const data = await loadData(resolved.data, choice, callbacks.preparing);
     // record the actual text and device: a resumed run must not depend on later defaults
     const config = { ...resolved, data: data.source, device: device.name };
     if (pretrained) config.initFrom = resolve(pretrained.folder);
@@ -128,7 +131,8 @@ export function assembleRun(
   const text = isText(data) ? data.text : "";
   const shards = isText(data) ? null : data;
   const inputs = { corpus: data.name, text, shards, tokens, tokenizer };
-  return { out, folder, config, ...inputs, device, model, optimizer, ema, plan, state };
+  const built = { device, model, optimizer, ema, plan, state };
+  return { out, folder, config, ...inputs, ...built, processes: 1 };
 }
 
 function checkDType({ dtype }: TrainConfig, device: Device): void {

@@ -1,33 +1,45 @@
 // Detects and diagnoses a run that has diverged: a loss, a gradient or a weight is NaN or infinite.
 
 import type { BatchSampler } from "../data/sampler.ts";
+import type { Share } from "../distributed/share.ts";
+import { markShared } from "../distributed/shared-errors.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Losses } from "./evaluate.ts";
+import { allReduce, beginPart } from "./step.ts";
 
 /** A loss, a gradient or a weight is NaN or infinite. The last checkpoint predates this. */
 export class DivergedError extends Error {
   override name = "DivergedError";
+
+  constructor(message?: string, options?: ErrorOptions) {
+    super(message, options);
+    markShared(this); // all ranks have the same losses, gradients and weights
+  }
 }
 
 /**
  * Repeats the forward and backward pass of the step that diverged. Returns an error that names the
- * first tensor that is not finite: a parameter, then a gradient, then the loss or the norm.
+ * first tensor that is not finite: a parameter, then a gradient, then the loss or the norm. All
+ * ranks call it, and return the same.
  */
 export function describeDivergence(
   model: LanguageModel,
   sampler: BatchSampler,
   batches: Tensor[][],
   { step, loss, gradNorm }: { step: number; loss: number; gradNorm: number },
+  share: Share,
 ): DivergedError {
-  for (const inputs of batches) {
+  for (const [i, inputs] of batches.entries()) {
+    beginPart(share, i);
     scope(() => {
       const [x, y] = sampler.sample(...inputs);
       const { loss } = model.forward(x, y, { logits: false });
       loss?.backward();
     });
   }
+  if (share.size > 1) allReduce(model);
   const hasFiniteLoss = Number.isFinite(loss);
   const what = hasFiniteLoss ? `the gradient norm is ${gradNorm}` : `the loss is ${loss}`;
   const gradient = [...model.namedParameters()].find(([, w]) => w.grad && !hasFiniteValues(w.grad));

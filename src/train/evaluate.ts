@@ -6,6 +6,7 @@ import { noGrad } from "../autograd.ts";
 import { countBytes, countCharacters, splitText } from "../data/batches.ts";
 import { makeEvaluationSamplers } from "../data/sampler.ts";
 import { closeTokens, type Tokens } from "../data/tokens.ts";
+import { type Communicator, singleProcess } from "../distributed/communicator.ts";
 import type { EMA } from "../optim/index.ts";
 import type { Run } from "../runs/run.ts";
 import { scope } from "../scope.ts";
@@ -32,7 +33,7 @@ export interface Losses {
 
 /** Callbacks of an evaluation, called after each batch. */
 export interface EvaluationHooks {
-  /** Returning true ends the evaluation early. */
+  /** Returning true ends the evaluation early, on every rank. */
   isStopped?(): boolean;
   /** The number of batches so far, and of all batches of both splits. */
   progress?(done: number, total: number): void;
@@ -41,15 +42,18 @@ export interface EvaluationHooks {
 /**
  * Returns a function that computes the mean losses over evalIters batches of both splits, without
  * dropout, or resolves to null if `isStopped` returns true before that. The batches depend on the
- * step alone, so that evaluations of the same step see the same batches.
+ * step alone, so that evaluations of the same step see the same batches. The ranks divide the
+ * batches among them, and the result is the same as that of one process.
  */
 export function makeEvaluator(
   run: Evaluated,
+  communicator: Communicator = singleProcess,
 ): (step: number, hooks?: EvaluationHooks) => Promise<Losses | null> {
   const { device, model, config, ema } = run;
   const { evalIters, seed } = config;
+  const { rank, size } = communicator;
   const losses = new ScalarBuffer(evalIters, device);
-  const splits = makeEvaluationSamplers(run.tokens, device, config).map((sampler) => {
+  const splits = makeEvaluationSamplers(run.tokens, device, config, size).map((sampler) => {
     const computeLoss = device.capture((...inputs: Tensor[]) =>
       noGrad(() => {
         const [x, y] = sampler.sample(...inputs); // (B, T), (B, T)
@@ -63,16 +67,20 @@ export function makeEvaluator(
   const evaluateSplit = async (s: number, step: number, hooks: EvaluationHooks) => {
     const { sampler, computeLoss } = splits[s];
     losses.clear();
-    for (let i = 0; i < evalIters; i++) {
+    for (let first = 0; first < evalIters; first += size) {
+      const i = first + rank; // the ranks compute `size` batches at the same time
       const site = s * evalIters + i;
       const addLoss = () =>
         scope(() => losses.push(computeLoss(...sampler.prepare({ site, step, seed }))));
-      device.withMatmulPrecision(getMatmulPrecision(config), addLoss);
-      hooks.progress?.(site + 1, 2 * evalIters);
+      if (i < evalIters) device.withMatmulPrecision(getMatmulPrecision(config), addLoss);
+      hooks.progress?.(s * evalIters + Math.min(first + size, evalIters), 2 * evalIters);
       await platform.nextTask(); // lets signal handlers run
-      if (hooks.isStopped?.()) return null;
+      if (communicator.any(hooks.isStopped?.() ?? false)) return null;
     }
-    return losses.read().reduce((sum, loss) => sum + loss, 0) / evalIters;
+    const all = new Float64Array(evalIters); // each is one rank's loss, and 0 on the others
+    for (const [n, loss] of losses.read().entries()) all[n * size + rank] = loss;
+    communicator.sum(all);
+    return all.reduce((sum, loss) => sum + loss, 0) / evalIters;
   };
 
   return async (step, hooks = {}) => {

@@ -1,24 +1,26 @@
 // The training loop: evaluate, save, take a step, log. The step itself is in step.ts. A stopped run
 // resumes bit for bit, since all its random numbers depend on the number of the step alone.
 
-import { join } from "node:path";
 import { setImmediate as nextTask, setTimeout as sleep } from "node:timers/promises";
+import type { Communicator } from "../distributed/communicator.ts";
+import { joinProcessGroup } from "../distributed/process-group.ts";
+import { shareOf } from "../distributed/share.ts";
 import { UsageError } from "../errors.ts";
-import { saveCheckpoint } from "../runs/checkpoint.ts";
 import type { CheckpointName } from "../runs/choose.ts";
-import { writeConfig } from "../runs/config-file.ts";
 import type { MetricsRow } from "../runs/metrics.ts";
-import { MetricsLog } from "../runs/metrics-log.ts";
 import { withRun } from "../runs/open.ts";
+import { RunRecorder } from "../runs/recorder.ts";
 import type { Run } from "../runs/run.ts";
+import { type StepResult, TrainStep } from "./captured-step.ts";
 import { TrainClock } from "./clock.ts";
 import type { TrainConfig } from "./config.ts";
 import { checkEvaluation, checkWeights } from "./divergence.ts";
 import { type Losses, makeEvaluator } from "./evaluate.ts";
 import type { TrainHooks } from "./hooks.ts";
+import { agreesAt, askHooks, hooksOfRank, type Requests } from "./requests.ts";
 import { makeResult, type TrainResult } from "./result.ts";
+import { checkSameWeights } from "./same-weights.ts";
 import { makeSchedule } from "./schedule.ts";
-import { type StepResult, TrainStep } from "./step.ts";
 import { totalSteps } from "./time-budget.ts";
 
 export type { TrainHooks, TrainResult };
@@ -28,6 +30,8 @@ export type { TrainHooks, TrainResult };
  * `resume` is the folder of a run to continue with its recorded options. maxIters and maxSeconds
  * may differ; data and initFrom may name other places of the same text and base model; device and
  * dtype another device. Until it ends, no other process can write to the run's folder.
+ * Processes that mpirun, srun or torchrun has started train together: rank 0 reads and writes all
+ * files and calls all hooks; the others call stop(), save() and paused(), whose answers count too.
  * Throws a UsageError for wrong options, a DivergedError if a loss, a gradient or a weight becomes
  * NaN or infinite, and a FileError if a checkpoint cannot be saved.
  * @example
@@ -39,23 +43,28 @@ export async function train(
   hooks: TrainHooks = {},
 ): Promise<TrainResult> {
   if (typeof options !== "object") throw new UsageError(`train: options are ${options}`);
+  const communicator = joinProcessGroup({ device: options.device });
+  const own = hooksOfRank(hooks, communicator);
   const start = async (run: Run) => {
     const warn = (message: string) =>
-      hooks.warning ? hooks.warning(message) : process.emitWarning(message);
-    const metrics = new MetricsLog(run.out, run.state.step, warn);
-    await hooks.start?.(run);
+      own.warning ? own.warning(message) : process.emitWarning(message);
+    const isFirst = communicator.rank === 0;
+    const recorder = new RunRecorder(run, warn, isFirst);
+    await own.start?.(run);
     const { precisionFallback } = run.device;
-    if (run.config.matmulPrecision === "medium" && precisionFallback) warn(precisionFallback);
-    return new TrainLoop(run, hooks, metrics).run();
+    const isLower = run.config.matmulPrecision === "medium" && precisionFallback !== "";
+    if (isLower && isFirst) warn(precisionFallback);
+    return new TrainLoop(run, own, recorder, communicator).run();
   };
-  return withRun(options, start, hooks.preparing);
+  return withRun(options, start, own.preparing, communicator);
 }
 
 /** The state of a training run between two steps. */
 class TrainLoop {
   readonly #run: Run;
   readonly #hooks: TrainHooks;
-  readonly #metrics: MetricsLog;
+  readonly #recorder: RunRecorder;
+  readonly #communicator: Communicator;
   readonly #trainStep: TrainStep;
   readonly #evaluate: ReturnType<typeof makeEvaluator>;
   readonly #lrAt: (step: number) => number;
@@ -72,15 +81,16 @@ class TrainLoop {
   #secondsSinceLog = 0;
   #stepsSinceLog = 0;
 
-  constructor(run: Run, hooks: TrainHooks, metrics: MetricsLog) {
+  constructor(run: Run, hooks: TrainHooks, recorder: RunRecorder, communicator: Communicator) {
     const { step, evaluation, bestValLoss } = run.state;
     this.#run = run;
     this.#hooks = hooks;
-    this.#metrics = metrics;
-    this.#trainStep = new TrainStep(run);
-    this.#evaluate = makeEvaluator(run);
+    this.#recorder = recorder;
+    this.#communicator = communicator;
+    this.#trainStep = new TrainStep(run, shareOf(run.config, communicator));
+    this.#evaluate = makeEvaluator(run, communicator);
     this.#lrAt = makeSchedule(run.config, run.plan);
-    this.#clock = new TrainClock(run);
+    this.#clock = new TrainClock(run, communicator);
     this.#step = step;
     this.#evaluation = evaluation;
     this.#bestValLoss = bestValLoss;
@@ -92,9 +102,7 @@ class TrainLoop {
     for (; ; this.#step++) {
       await this.#evaluateIfDue();
       if (this.#step >= totalSteps(this.#run) && this.#evaluation) return this.#finish();
-      this.#saveIfRequested();
-      await this.#waitWhilePaused();
-      if (this.#isStopped()) return this.#stop();
+      if ((await this.#obeyHooks()).stop) return this.#stop();
       const start = performance.now();
       optimizer.lr = this.#lrAt(this.#step);
       this.#takeStep();
@@ -104,14 +112,18 @@ class TrainLoop {
     }
   }
 
+  get #isEvaluationDue(): boolean {
+    const isRegular = this.#step % this.#run.config.evalInterval === 0;
+    return !this.#evaluation && (isRegular || this.#step >= totalSteps(this.#run));
+  }
+
   /** Evaluates and saves at step 0, at each evalInterval and at the end. */
   async #evaluateIfDue(): Promise<void> {
-    const { evalInterval } = this.#run.config;
     const step = this.#step;
-    const isRegular = step % evalInterval === 0;
-    if (this.#evaluation || !(isRegular || step >= totalSteps(this.#run))) return;
+    if (!this.#isEvaluationDue) return;
+    checkSameWeights(this.#run.model, step, this.#communicator);
     const losses = await this.#evaluate(step, {
-      isStopped: () => this.#isStopped(),
+      isStopped: () => this.#hooks.stop?.() ?? false,
       progress: (done, total) => this.#hooks.evaluating?.({ step, done, total }),
     });
     this.#evaluation = losses;
@@ -119,7 +131,7 @@ class TrainLoop {
     checkEvaluation(this.#run.model, step, losses);
     const isBest = losses.valLoss < this.#best;
     this.#best = Math.min(this.#best, losses.valLoss);
-    if (isRegular) this.#bestValLoss = this.#best;
+    if (step % this.#run.config.evalInterval === 0) this.#bestValLoss = this.#best;
     this.#hooks.evaluation?.({ step, ...losses });
     this.#save(isBest ? ["best", "last"] : ["last"]);
   }
@@ -170,30 +182,28 @@ class TrainLoop {
   }
 
   #log(row: MetricsRow): void {
-    this.#run.folder.check();
-    this.#metrics.append(row);
+    this.#recorder.log(row);
     this.#hooks.logged?.(row);
   }
 
-  #saveIfRequested(): void {
-    if (!this.#hooks.save?.()) return;
-    this.#flush(); // throws instead of saving after a NaN loss
-    this.#save(["last"]);
-    this.#hooks.saved?.(this.#step);
-  }
-
-  async #waitWhilePaused(): Promise<void> {
-    let since = performance.now();
-    while (this.#hooks.paused?.() && !this.#isStopped()) {
+  /** Saves and pauses as the hooks ask. Returns what they ask in the end: to stop, or nothing. */
+  async #obeyHooks(): Promise<Requests> {
+    const isHost = this.#run.device.memory.isHost;
+    // an evaluation that is still due has been interrupted
+    const isDue = this.#isEvaluationDue || agreesAt(this.#step, this.#communicator, isHost);
+    for (let since = performance.now(); ; since = performance.now()) {
+      const requests = askHooks(this.#hooks, this.#communicator, isDue);
+      if (requests.save) this.#saveNow();
+      if (!requests.pause || requests.stop) return requests;
       await sleep(50);
-      this.#saveIfRequested();
       this.#clock.skip(since); // a pause does not count as training time
-      since = performance.now();
     }
   }
 
-  #isStopped(): boolean {
-    return this.#hooks.stop?.() ?? false;
+  #saveNow(): void {
+    this.#flush(); // throws instead of saving after a NaN loss
+    this.#save(["last"]);
+    this.#hooks.saved?.(this.#step);
   }
 
   /** Saves checkpoints in the folders `best` or `last` of the run, or in both. */
@@ -211,28 +221,20 @@ class TrainLoop {
       run.state.trainSeconds = this.#clock.trainSeconds;
       run.state.estimates = String(run.plan);
     }
-    run.folder.check();
-    this.#metrics.sync();
-    for (const name of names)
-      saveCheckpoint(join(run.out, name), run.model, run.optimizer, run.state, run.ema);
-    this.#metrics.plot();
+    this.#recorder.save(names);
   }
 
   #stop(): TrainResult {
     this.#flush();
     this.#save(["last"]);
-    this.#metrics.plot({ isFinal: true });
+    this.#recorder.stop();
     return this.#result(true);
   }
 
   #finish(): TrainResult {
-    const { out, config, state } = this.#run;
     const { elapsedSeconds } = this.#clock;
     this.#log({ step: this.#step, elapsedSeconds, ...this.#evaluation });
-    if (config.maxSeconds !== undefined)
-      writeConfig(out, { ...config, estimates: state.estimates });
-    this.#metrics.sync();
-    this.#metrics.plot({ isFinal: true });
+    this.#recorder.finish();
     return this.#result(false);
   }
 

@@ -42,6 +42,15 @@ export function measureMatmulFlops(
   }
 }
 
+/** Returns the peak of a run's device, times the number of processes that train the run. */
+export function measurePeak(run: {
+  device: Device;
+  config: Pick<TrainConfig, "dtype" | "matmulPrecision">;
+  processes: number;
+}): number {
+  return run.processes * measureMatmulFlops(run.device, run.config);
+}
+
 /** Times an n x n matmul in milliseconds. Returns null if n is too small to time. */
 function timeMatmul(device: Device, dtype: TrainConfig["dtype"], n: number): number | null {
   const { addon } = device;

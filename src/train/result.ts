@@ -3,7 +3,7 @@
 import { countParameters } from "../gpt/language-model.ts";
 import type { Run } from "../runs/run.ts";
 import { lossOfText } from "./evaluate.ts";
-import { flopsPerToken, measureMatmulFlops } from "./mfu.ts";
+import { flopsPerToken, measurePeak } from "./mfu.ts";
 
 /** The figures of a run up to its last step. */
 export interface TrainFigures {
@@ -73,7 +73,7 @@ export function makeResult(
 }
 
 function computeFigures(run: Run, seconds: number, valLoss: number | null) {
-  const { config, device, state, model } = run;
+  const { config, state, model } = run;
   const tokens = state.step * config.gradAccum * config.batchSize * config.blockSize;
   const tokensPerSecond = seconds > 0 ? tokens / seconds : null;
   const flops = (tokensPerSecond ?? 0) * flopsPerToken(countParameters(model), config);
@@ -85,6 +85,6 @@ function computeFigures(run: Run, seconds: number, valLoss: number | null) {
     steps: state.step,
     tokens,
     tokensPerSecond,
-    mfu: tokensPerSecond === null ? null : flops / measureMatmulFlops(device, config),
+    mfu: tokensPerSecond === null ? null : flops / measurePeak(run),
   };
 }

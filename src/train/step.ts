@@ -1,22 +1,14 @@
 // One step of training, from sampling a batch to the optimizer's update.
 
-import {
-  type BatchOptions,
-  type BatchSampler,
-  makeTrainSampler,
-  splitInputs,
-} from "../data/sampler.ts";
-import { zeros } from "../ops/creation.ts";
+import type { BatchOptions, BatchSampler } from "../data/sampler.ts";
+import { type Share, wholeStep } from "../distributed/share.ts";
+import type { LanguageModel } from "../gpt/language-model.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { clipGradients, type EMA } from "../optim/index.ts";
-import { beginStep, Generator, useGenerator } from "../random.ts";
+import { moveToSite } from "../random.ts";
 import type { Run } from "../runs/run.ts";
-import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { TrainConfig } from "./config.ts";
-import { describeDivergence } from "./divergence.ts";
-import { getMatmulPrecision } from "./precision.ts";
-import { ScalarBuffer } from "./scalar-buffer.ts";
 
 /** The fields of a run that a step uses. */
 export type Trained = Pick<Run, "device" | "model" | "optimizer" | "tokens"> & {
@@ -25,28 +17,34 @@ export type Trained = Pick<Run, "device" | "model" | "optimizer" | "tokens"> & {
   config: BatchOptions & Pick<TrainConfig, "gradClip" | "seed" | "dtype" | "matmulPrecision">;
 };
 
+/** The RNG sites of each part of a step: more than any model uses in a forward pass. */
+const SITES_PER_PART = 4096;
+
 /**
- * Trains on gradAccum batches: forward, backward, clip, update. Each of `batches` has the inputs
- * from which the sampler makes a batch. Once a loss or a gradient norm is NaN or infinite,
- * `foundInf` stays 1 and the optimizer changes nothing.
+ * Trains on gradAccum batches, or on this rank's share of them: forward, backward, all-reduce,
+ * clip, update. Each of `batches` has the inputs from which the sampler makes a batch. Once a loss
+ * or a gradient norm is NaN or infinite, `foundInf` stays 1 and the optimizer changes nothing.
  */
 export function trainStep(
   run: Trained,
   sampler: BatchSampler,
   batches: Tensor[][],
   foundInf: Tensor,
+  share: Share = wholeStep(run.config),
 ) {
   const { model, optimizer, ema, device } = run;
-  const { gradAccum, gradClip } = run.config;
+  const { gradClip } = run.config;
   const losses: Tensor[] = [];
-  for (const inputs of batches) {
+  for (const [i, inputs] of batches.entries()) {
+    beginPart(share, i);
     const [x, y] = sampler.sample(...inputs); // (B, T), (B, T)
     const loss = model.forward(x, y, { logits: false }).loss as Tensor; // forward
-    const scaled = gradAccum > 1 ? mul(loss, 1 / gradAccum) : loss;
+    const scaled = share.parts > 1 ? mul(loss, 1 / share.parts) : loss;
     scaled.backward(); // backward: adds to the gradients of the parameters
     losses.push(scaled.detach());
   }
   const loss = losses.reduce((sum, scaled) => add(sum, scaled));
+  if (share.size > 1) allReduce(model, [loss]);
   const gradNorm = clipGradients(model.parameters(), gradClip || Infinity);
   for (const x of gradNorm ? [loss, gradNorm] : [loss])
     device.kernels.checkFinite(x.floats, foundInf.floats);
@@ -57,94 +55,15 @@ export function trainStep(
   return { loss, gradNorm };
 }
 
-/** The results of a step on the host; gradNorm is the norm of all gradients before clipping. */
-export interface StepResult {
-  step: number;
-  loss: number;
-  gradNorm: number;
+/** Begins the i-th part of a share: its random numbers do not depend on the parts before it. */
+export function beginPart({ firstPart }: Share, i: number): void {
+  moveToSite((firstPart + i) * SITES_PER_PART);
 }
 
-/** The most steps whose losses stay on the device before they are read. */
-const BUFFER_SIZE = 256;
-
-/**
- * Runs trainStep(), captured, so that a GPU replays it as one graph, and collects the losses on the
- * device until flush() reads them.
- */
-export class TrainStep {
-  readonly #run: Trained;
-  readonly #generator: Generator;
-  readonly #sampler: BatchSampler;
-  readonly #step: (...inputs: Tensor[]) => { loss: Tensor; gradNorm: Tensor | null };
-  readonly #losses: ScalarBuffer;
-  readonly #gradNorms: ScalarBuffer;
-  #pending: number[] = []; // the steps whose losses have not been read
-
-  constructor(run: Trained) {
-    const { device, optimizer } = run;
-    const { gradAccum } = run.config;
-    const sampler = makeTrainSampler(run.tokens.train, device, run.config);
-    const foundInf = keep(zeros([], { device }));
-    optimizer.foundInf = foundInf;
-    this.#run = run;
-    this.#generator = new Generator(run.config.seed);
-    this.#sampler = sampler;
-    this.#losses = new ScalarBuffer(BUFFER_SIZE, device);
-    this.#gradNorms = new ScalarBuffer(BUFFER_SIZE, device);
-    this.#step = device.capture((...inputs: Tensor[]) =>
-      scope(() => trainStep(run, sampler, splitInputs(inputs, gradAccum), foundInf)),
-    );
-  }
-
-  /** Takes a step without synchronizing with the device. */
-  run(step: number): void {
-    scope(() => {
-      const { loss, gradNorm } = this.#atStep(step, this.#step);
-      this.#losses.push(loss);
-      if (gradNorm) this.#gradNorms.push(gradNorm);
-    });
-    this.#pending.push(step);
-  }
-
-  /** True if flush() must be called before the next step, or costs nothing, as on a host device. */
-  get shouldFlush(): boolean {
-    return this.#run.device.memory.isHost || this.#losses.isFull;
-  }
-
-  /**
-   * Waits for the device and returns the results of all steps since the last call. Throws a
-   * DivergedError if a loss or a gradient norm is NaN or infinite.
-   */
-  flush(): StepResult[] {
-    const { gradAccum } = this.#run.config;
-    const losses = this.#losses.read();
-    const gradNorms = this.#gradNorms.read();
-    const steps = this.#pending;
-    this.#pending = [];
-    const results = steps.map((step, i) => ({ step, loss: losses[i], gradNorm: gradNorms[i] }));
-    for (const result of results) {
-      const { step, loss, gradNorm = 0 } = result; // no norm if all weights are frozen
-      if (Number.isFinite(loss) && Number.isFinite(gradNorm)) continue;
-      throw this.#atStep(step, (...inputs) =>
-        describeDivergence(this.#run.model, this.#sampler, splitInputs(inputs, gradAccum), result),
-      );
-    }
-    return results;
-  }
-
-  /**
-   * Calls a function with the sampler's inputs for all batches of a step. Its random numbers and
-   * its precision are those of this run, whatever else the process computes.
-   */
-  #atStep<T>(step: number, fn: (...inputs: Tensor[]) => T): T {
-    const { config, device } = this.#run;
-    const { gradAccum, seed } = config;
-    return useGenerator(this.#generator, () => {
-      beginStep(step);
-      const batches = Array.from({ length: gradAccum }, (_, site) =>
-        this.#sampler.prepare({ site, step, seed }),
-      );
-      return device.withMatmulPrecision(getMatmulPrecision(config), () => fn(...batches.flat()));
-    });
-  }
+/** Replaces the gradients of a model, and other tensors, by their sums over all ranks. */
+export function allReduce(model: LanguageModel, others: Tensor[] = []): void {
+  const gradients = [...model.parameters()].flatMap((w) => w.grad ?? []);
+  const tensors = [...gradients, ...others];
+  tensors[0].device.kernels.allReduce(tensors.map((x) => x.floats));
+  for (const x of tensors) x.storage.bumpVersion();
 }

@@ -41,17 +41,19 @@ export class TimeBudget {
     return step > this.#last.step && (step >= this.#next || seconds >= this.#limit.seconds);
   }
 
-  /** Estimates the number of steps that are left before a step, after `seconds` of training. */
-  estimate(step: number, seconds: number): void {
+  /** Adds and returns the number of steps that are left before a step, after `seconds`. */
+  estimate(step: number, seconds: number): number {
     const measured = Math.max(seconds - this.#last.seconds, 1e-6) / (step - this.#last.step);
     // the mean of the last and the earlier ones: the first steps of a process are slow
     this.#secondsPerStep =
       this.#secondsPerStep === null ? measured : (this.#secondsPerStep + measured) / 2;
     const secondsLeft = Math.max(0, this.#limit.seconds - seconds);
     const left = Math.floor(secondsLeft / this.#secondsPerStep);
-    this.#plan.add(step, Math.min(left, this.#limit.steps - step));
+    const estimate = Math.min(left, this.#limit.steps - step);
+    this.#plan.add(step, estimate);
     this.#last = { step, seconds };
     const interval = Math.min(step - this.#first, Math.ceil(INTERVAL * left));
     this.#next = step + Math.max(1, interval);
+    return estimate;
   }
 }

@@ -28,8 +28,8 @@ import type { LanguageModel } from "#src/gpt/language-model.js";
 import { loadState } from "#src/runs/checkpoint.js";
 import { type MetricsRow, readRows } from "#src/runs/metrics.js";
 import type { Run } from "#src/runs/run.js";
+import { TrainStep } from "#src/train/captured-step.js";
 import type { TrainHooks } from "#src/train/hooks.js";
-import { TrainStep } from "#src/train/step.js";
 import { diskErrors, makeFullDisk, makeSystemError, patchFs } from "../support/faults.js";
 import { eachDevice } from "../support/harness.js";
 

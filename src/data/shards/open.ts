@@ -17,12 +17,16 @@ import { TokenShards } from "./token-shards.ts";
 export interface ShardData {
   /** The display name. */
   name: string;
-  /** The path that opens them again. */
+  /** The path that opens them again: of a large text, that of the text. */
   source: string;
+  /** The path of the shards themselves. */
+  place: string;
   /** The tokenizer beside the shards, if there is one. */
   tokenizer: Tokenizer | null;
-  /** Identifies the shards: a run can only be resumed with the same ones. */
+  /** Identifies the data, which a resumed run must have: of a large text, the text's checksum. */
   sha256: string;
+  /** Identifies the shards themselves. */
+  shardsSha256: string;
   manifest: Manifest | null;
   /** Returns the tokens of both splits. Ids that are not below vocabSize are errors. */
   open(vocabSize: number): { train: TokenShards; val: TokenShards };
@@ -44,11 +48,14 @@ export function openShards(data: string): ShardData {
   const isSmall = files.reduce((sum, { size }) => sum + size, 0) <= MAX_CHECKED_BYTES;
   const checksums = isSmall ? files.map(({ file }) => sha256OfFiles([file])) : null;
   if (found.manifest) checkManifest(found.manifest, found.folder, files, checksums);
+  const sha256 = identify(found, files, checksums);
   return {
     name: data,
     source: resolve(data),
+    place: resolve(data),
     tokenizer: openTokenizer(found),
-    sha256: identify(found, files, checksums),
+    sha256,
+    shardsSha256: sha256,
     manifest: found.manifest,
     open(vocabSize) {
       if (isSmall) for (const file of files) file.checkTokens(vocabSize);
@@ -58,6 +65,31 @@ export function openShards(data: string): ShardData {
       };
     },
   };
+}
+
+/**
+ * Opens this host's copy of the shards that another process has opened: at `own`, or at the same
+ * path. Throws a UsageError if there are none, or others.
+ */
+export function openCopy(
+  { place, sha256: expected }: { place: string; sha256: string },
+  own?: string,
+): ShardData {
+  const problems: string[] = [];
+  for (const path of new Set([...(own === undefined ? [] : [resolve(own)]), place])) {
+    try {
+      const shards = openShards(path);
+      if (shards.shardsSha256 === expected) return shards;
+      problems.push(`${path} has other shards`);
+    } catch (error) {
+      problems.push((error as Error).message.replace(/^data: /, ""));
+    }
+  }
+  throw new UsageError(
+    `data: rank 0 reads the token shards ${place}, but this host has no copy: ` +
+      `${problems.join("; ")}; prepare a large text with tinybard prepare, and copy the folder ` +
+      "to the same path on every host",
+  );
 }
 
 /** Returns the bytes of the text of a split, or null if they are not known. */

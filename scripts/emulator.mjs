@@ -218,7 +218,7 @@ if (missing.length > 0) {
     );
     const model = ["gpt/golden", "gpt/model", "train/train"];
     const core = ["ops/", "dist-test/autograd.test", "scope", "nn/", "optim"];
-    await runSuites("fast", [...backend, ...model, ...core]);
+    await runSuites("fast", [...backend, ...model, ...core, "distributed/nccl"]);
     await runSuites("checked", ["ops/", "backend/kernels.test", "backend/capture"]);
   } finally {
     rmSync(temporary, { recursive: true, force: true });

@@ -2,12 +2,15 @@
 
 #include "binding.h"
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 
 #include "../napi/capture.h"
+#include "../napi/process_group.h"
 #include "buffer.h"
 #include "matmul/cublaslt.h"
+#include "nccl.h"
 
 namespace tinybard {
 namespace {
@@ -93,6 +96,45 @@ void setMatmulTable(const Napi::CallbackInfo& info) {
   cuda::setCublasLtTable(info[0].As<Napi::String>().Utf8Value().c_str());
 }
 
+/** open(): opens NCCL; returns its name and version. */
+Napi::Value openNCCL(const Napi::CallbackInfo& info) {
+  group::check(info.Env(), cuda::nccl::open());
+  return Napi::String::New(info.Env(), cuda::nccl::version());
+}
+
+/** createId(): returns the 128 bytes that identify a new group. */
+Napi::Value createGroupId(const Napi::CallbackInfo& info) {
+  cuda::nccl::UniqueId id{};
+  group::check(info.Env(), cuda::nccl::createId(&id));
+  Napi::Uint8Array bytes = Napi::Uint8Array::New(info.Env(), sizeof id.bytes);
+  std::copy_n(id.bytes, sizeof id.bytes, bytes.Data());
+  return bytes;
+}
+
+/** join(id, size, rank): joins the ranks with the same id. */
+void joinGroup(const Napi::CallbackInfo& info) {
+  cuda::nccl::UniqueId id{};
+  const bool isTyped = info[0].IsTypedArray() && info[1].IsNumber() && info[2].IsNumber();
+  if (!isTyped || info[0].As<Napi::TypedArray>().ByteLength() != sizeof id.bytes)
+    throw Napi::TypeError::New(info.Env(), "join: expected an id of 128 bytes, a size and a rank");
+  Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
+  std::copy_n(bytes.Data(), sizeof id.bytes, id.bytes);
+  const int size = info[1].As<Napi::Number>();
+  const int rank = info[2].As<Napi::Number>();
+  if (size < 1 || rank < 0 || rank >= size)
+    throw Napi::RangeError::New(info.Env(), "join: expected a rank below the size");
+  group::check(info.Env(), cuda::nccl::join(id, size, rank));
+}
+
+/** Makes the exports of process groups. */
+Napi::Object makeProcessGroup(Napi::Env env) {
+  Napi::Object exports = group::makeExports(env);
+  exports.Set("open", Napi::Function::New<openNCCL>(env, "open"));
+  exports.Set("createId", Napi::Function::New<createGroupId>(env, "createId"));
+  exports.Set("join", Napi::Function::New<joinGroup>(env, "join"));
+  return exports;
+}
+
 } // namespace
 
 std::unique_ptr<GraphRunner> GraphRunner::make() { return std::make_unique<CudaGraphRunner>(); }
@@ -116,6 +158,7 @@ void initializeBackend(Napi::Env env, Napi::Object cuda) {
   cuda.Set("timeReplays", Napi::Function::New<timeReplays>(env, "timeReplays"));
   cuda.Set("setTf32", Napi::Function::New<setTf32>(env, "setTf32"));
   cuda.Set("tune", Napi::Function::New<tune>(env, "tune"));
+  cuda.Set("processGroup", makeProcessGroup(env));
   cuda.Set("matmulTable", Napi::Function::New<matmulTable>(env, "matmulTable"));
   cuda.Set("setMatmulTable", Napi::Function::New<setMatmulTable>(env, "setMatmulTable"));
 }

@@ -1,11 +1,16 @@
 // Implements device.cuh with the CUDA runtime. All copies, kernels and graphs go through one stream
 // and so run in the order of their calls.
 
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
+#include <thread>
 #include <unordered_map>
 
+#include "../watchdog.h"
 #include "device.cuh"
 
 namespace tinybard::cuda {
@@ -40,6 +45,48 @@ bool failsInCapture(const char* operation) {
   capturing->isValid = false;
   kernelError("%s is not possible while a graph is captured", operation);
   return true;
+}
+
+const char* (*findErrorWhileWaiting)() = nullptr;
+
+/** A mark in the stream after each graph, to see that the device makes progress. */
+std::deque<cudaEvent_t> marks;
+
+void addMark() {
+  cudaEvent_t mark = nullptr;
+  if (!succeeded(cudaEventCreateWithFlags(&mark, cudaEventDisableTiming), "an event")) return;
+  succeeded(cudaEventRecord(mark, stream()), "an event");
+  marks.push_back(mark);
+}
+
+/** Returns true if the device has passed a mark since the last call. */
+bool hasProgress() {
+  bool hasPassed = false;
+  while (!marks.empty() && cudaEventQuery(marks.front()) != cudaErrorNotReady) {
+    cudaEventDestroy(marks.front());
+    marks.pop_front();
+    hasPassed = true;
+  }
+  return hasPassed;
+}
+
+/** Waits for the device, whose kernels may wait for other ranks: the watchdog's limit is that of one
+ *  graph. Returns false after an error. */
+bool waitForRanks() {
+  for (;;) {
+    const watchdog::Wait wait;
+    do {
+      if (cudaStreamQuery(stream()) != cudaErrorNotReady) {
+        hasProgress(); // frees the marks
+        return true;
+      }
+      if (const char* problem = findErrorWhileWaiting()) {
+        deviceError(problem);
+        return false;
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    } while (!hasProgress());
+  }
 }
 
 } // namespace
@@ -89,8 +136,17 @@ void copyToHost(void* to, const void* from, size_t bytes) {
 
 void synchronize() {
   if (failsInCapture("a synchronization")) return;
+  if (findErrorWhileWaiting && !waitForRanks()) return;
   succeeded(cudaStreamSynchronize(stream()), "waiting for the device");
 }
+
+void checkWhileWaiting(const char* (*findError)()) { findErrorWhileWaiting = findError; }
+
+void deviceError(const char* message) {
+  if (!error[0]) std::snprintf(error, sizeof error, "%s", message);
+}
+
+void enqueueLibraryCall(const std::function<void(CUstream_st*)>& call) { call(stream()); }
 
 const char* lastError() {
   static char message[sizeof error];
@@ -110,6 +166,13 @@ const char* unavailableReason() {
   if (result != cudaSuccess || count == 0) {
     const char* why = result == cudaSuccess ? "none is listed" : cudaGetErrorString(result);
     std::snprintf(reason, sizeof reason, "no NVIDIA GPU is available (%s)", why);
+    return reason;
+  }
+  // several processes on a host take a GPU each
+  const char* const number = std::getenv("TINYBARD_CUDA_DEVICE");
+  if (number && *number && cudaSetDevice(std::abs(std::atoi(number)) % count) != cudaSuccess) {
+    std::snprintf(reason, sizeof reason, "TINYBARD_CUDA_DEVICE is %.20s: %s", number,
+                  cudaGetErrorString(cudaGetLastError()));
     return reason;
   }
   int device = 0;
@@ -215,8 +278,9 @@ Graph* endCapture() {
 
 void launchGraph(Graph* graph) {
   if (failsInCapture("launching a graph")) return;
-  if (succeeded(cudaGraphLaunch(graph->executable, stream()), "launching a graph"))
-    launched += graph->kernels;
+  if (!succeeded(cudaGraphLaunch(graph->executable, stream()), "launching a graph")) return;
+  launched += graph->kernels;
+  if (findErrorWhileWaiting) addMark();
 }
 
 void destroyGraph(Graph* graph) {

@@ -23,6 +23,8 @@
   T* const name = reinterpret_cast<T*>(dynamicShared)
 #endif
 
+struct CUstream_st;
+
 namespace tinybard::cuda {
 
 // ---- memory and the stream (device.cu)
@@ -38,6 +40,11 @@ void copyToHost(void* to, const void* from, size_t bytes);
 void synchronize();
 /** Returns the first device error since the last call, or null. */
 const char* lastError();
+/** Sets the error that lastError() returns, unless there is one. */
+void deviceError(const char* message);
+/** From now on, calls `findError` again and again while the host waits for the device: it returns
+ *  null, or an error that ends the waiting. Null ends the calls. */
+void checkWhileWaiting(const char* (*findError)());
 
 /** Returns the number of kernels launched so far, those in graphs included. */
 int64_t launchCount();
@@ -50,6 +57,10 @@ int driverVersion();
 int multiprocessors();
 /** Runs `work` and returns the device time of its launches in milliseconds, after waiting. */
 float elapsedMilliseconds(const std::function<void()>& work);
+
+/** Runs the call of a library that adds work to the stream. While a graph is captured, that work
+ *  becomes part of the graph. */
+void enqueueLibraryCall(const std::function<void(CUstream_st* stream)>& call);
 
 /** A captured sequence of launches and copies that the device replays: a CUDA graph. */
 struct Graph;

@@ -296,9 +296,6 @@ void clip(List x, const f32* total, double maxNorm) {
   launch(clipByNorm, gridFor(table.chunks, 1), BLOCK_SIZE, 0, table, total, maxNorm);
 }
 
-/** Only a single process trains on cuda: x is its own sum. */
-void allReduce(List) {}
-
 void checkFinite(const f32* x, f32* foundInf) {
   launch(checkFiniteScalar, 1, 1, 0, x, foundInf);
 }

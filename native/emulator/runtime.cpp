@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -88,6 +89,7 @@ Memory& memory() {
 
 std::unique_ptr<Graph> capturing;
 int64_t launched = 0;
+std::string libraryError; // of a library that added work to the stream; empty: none
 
 /** Reports an operation that is impossible during a capture; returns false if there is none. */
 bool failsInCapture(const char* operation) {
@@ -125,7 +127,24 @@ void copyToHost(void* to, const void* from, size_t bytes) {
 
 void synchronize() { failsInCapture("a synchronization"); }
 
-const char* lastError() { return emulator::takeMessage(); }
+const char* lastError() {
+  static std::string message;
+  if (const char* const reported = emulator::takeMessage()) return reported;
+  message.swap(libraryError);
+  libraryError.clear();
+  return message.empty() ? nullptr : message.c_str();
+}
+
+void deviceError(const char* message) {
+  if (libraryError.empty()) libraryError = message;
+}
+
+void checkWhileWaiting(const char* (*)()) {} // the host never waits for the device
+
+void enqueueLibraryCall(const std::function<void(CUstream_st*)>& call) {
+  if (capturing) capturing->steps.push_back([call] { call(nullptr); });
+  else call(nullptr);
+}
 
 int64_t launchCount() { return launched; }
 

@@ -46,6 +46,16 @@ export interface MPIGroup extends ProcessGroup {
   join(size: number): number;
 }
 
+/** A process group of NCCL: one GPU for each rank. */
+export interface NCCLGroup extends ProcessGroup {
+  /** Opens NCCL. Returns its name and version. */
+  open(): string;
+  /** Returns the id of a new group; with NCCL_COMM_ID set, the same one on every rank. */
+  createId(): Uint8Array;
+  /** Joins the ranks with the same id. */
+  join(id: Uint8Array, size: number, rank: number): void;
+}
+
 export interface CpuAddon extends Exports {
   readonly processGroup: MPIGroup;
   /** The instruction set in use. */
@@ -90,6 +100,7 @@ export interface DeviceBuffer {
 }
 
 export interface CudaAddon extends Exports, MatmulTable {
+  readonly processGroup: NCCLGroup;
   /** The name of the GPU. */
   readonly processor: string;
   /** The matmul library in use, or why there is none. */

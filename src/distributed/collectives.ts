@@ -7,6 +7,14 @@ import { setWorldSize } from "../backend/ts/all-reduce.ts";
 import { UsageError } from "../errors.ts";
 import type { Communicator } from "./communicator.ts";
 
+/** A process group that this process has joined. */
+export interface Joined {
+  readonly group: ProcessGroup;
+  readonly rank: number;
+  /** The name and version of the library. */
+  readonly engine: string;
+}
+
 /** The place of this process among the others. */
 export interface Membership {
   readonly rank: number;
@@ -23,16 +31,17 @@ export class ProcessGroupCommunicator implements Communicator {
   readonly size: number;
   readonly localRank: number;
   readonly localSize: number;
-  readonly engine: string;
+  engine: string;
   readonly #group: ProcessGroup;
-  readonly #prepareDevice: (communicator: Communicator, device: Device) => void;
+  readonly #connectDevice: (communicator: Communicator, device: Device) => Joined | null;
+  #deviceGroup: ProcessGroup | null = null; // of GPUs
   #isOpen = true;
 
-  /** `prepareDevice` connects a device other than cpu, or throws a UsageError on every rank. */
+  /** `connectDevice` returns the device's own group, or throws a UsageError on every rank. */
   constructor(
     group: ProcessGroup,
     membership: Membership,
-    prepareDevice: (communicator: Communicator, device: Device) => void,
+    connectDevice: (communicator: Communicator, device: Device) => Joined | null,
   ) {
     this.#group = group;
     this.rank = membership.rank;
@@ -40,7 +49,7 @@ export class ProcessGroupCommunicator implements Communicator {
     this.localRank = membership.localRank;
     this.localSize = membership.localSize;
     this.engine = membership.engine;
-    this.#prepareDevice = prepareDevice;
+    this.#connectDevice = connectDevice;
     setWorldSize(this.size);
     process.on("exit", (code) => this.#endOthers(code));
   }
@@ -53,7 +62,11 @@ export class ProcessGroupCommunicator implements Communicator {
         `rank ${other} of ${this.size} has device ${names[other]}, rank 0 has ${names[0]}; ` +
           "all must have the same: choose one with --device",
       );
-    this.#prepareDevice(this, device);
+    if (this.#deviceGroup) return;
+    const joined = this.#connectDevice(this, device);
+    if (!joined) return;
+    this.#deviceGroup = joined.group;
+    this.engine += `, ${joined.engine}`;
   }
 
   any(value: boolean): boolean {
@@ -72,7 +85,7 @@ export class ProcessGroupCommunicator implements Communicator {
   }
 
   broadcastInto(target: Float32Array | Float64Array | Int32Array | Uint8Array): void {
-    this.#group.broadcast(bytesOf(target), 0);
+    this.#openGroup.broadcast(bytesOf(target), 0);
   }
 
   sum(values: Float64Array | Float32Array): void {
@@ -89,7 +102,7 @@ export class ProcessGroupCommunicator implements Communicator {
   }
 
   gather(text: string): string[] {
-    return gatherTexts(this.#group, this.size, text);
+    return gatherTexts(this.#openGroup, this.size, text);
   }
 
   barrier(): void {
@@ -107,12 +120,18 @@ export class ProcessGroupCommunicator implements Communicator {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#deviceGroup?.leave();
     this.#group.leave();
     setWorldSize(1);
   }
 
+  get #openGroup(): ProcessGroup {
+    if (!this.#isOpen) throw new Error("the communicator is closed");
+    return this.#group;
+  }
+
   #gatherBytes(own: Uint8Array): Uint8Array<ArrayBuffer> {
-    return gatherBytes(this.#group, this.size, own);
+    return gatherBytes(this.#openGroup, this.size, own);
   }
 
   /** At the exit of this process without close(): the others would wait for it forever. */

@@ -15,7 +15,7 @@ export interface Launch {
   readonly localSize: number | null;
   /** The MPI libraries that may fit, the most likely one first; none if NCCL is used alone. */
   readonly libraries: readonly string[];
-  /** What to change if none of the libraries works with the launcher. */
+  /** The change to make if none of the libraries works with the launcher. */
   readonly advice: string;
 }
 
@@ -26,8 +26,8 @@ const MPICH = ["libmpich.so.12", "libmpi.so.12", "libmpi_abi.so.0"];
 const INSTALL = "install Open MPI or MPICH on every host, or name its library with TINYBARD_MPI";
 
 /**
- * Returns the place of this process as its launcher describes it; null if it was started alone, or if
- * TINYBARD_DISTRIBUTED is "off". Throws a UsageError if a variable has a value that cannot be.
+ * Returns the place of this process as its launcher describes it; null if it was started alone, or
+ * if TINYBARD_DISTRIBUTED is "off". Throws a UsageError if a variable has a value that cannot be.
  */
 export function detectLauncher(env: Environment): Launch | null {
   const { TINYBARD_DISTRIBUTED: setting } = env;

@@ -2,14 +2,15 @@
 
 import { hostname } from "node:os";
 import { isMainThread } from "node:worker_threads";
-import type { MPIGroup } from "../backend/addon.ts";
+import type { MPIGroup, ProcessGroup } from "../backend/addon.ts";
 import type { Device } from "../backend/device.ts";
 import { limitThreads } from "../backend/devices.ts";
 import { addonOf } from "../backend/platform/node.ts";
 import { UsageError } from "../errors.ts";
-import { gatherTexts, ProcessGroupCommunicator } from "./collectives.ts";
+import { gatherTexts, type Joined, ProcessGroupCommunicator } from "./collectives.ts";
 import { type Communicator, singleProcess } from "./communicator.ts";
 import { detectLauncher, type Launch } from "./launcher.ts";
+import { joinByTorchrun, joinGPUs } from "./nccl.ts";
 import { countThreads, describePlace, findLocalRank, parsePlace } from "./places.ts";
 
 export interface ProcessGroupOptions {
@@ -37,14 +38,29 @@ export function launchedRank(): number {
   return detectLauncher(process.env)?.rank ?? 0;
 }
 
-function join({ timeout = 600 }: ProcessGroupOptions): Communicator {
+function join({ device = "cuda", timeout = 600 }: ProcessGroupOptions): Communicator {
   const launch = detectLauncher(process.env);
   if (!launch || launch.size === 1) return singleProcess;
   if (!isMainThread) throw new Error("joinProcessGroup: only the main thread can join");
-  return joinByMPI(launch, timeout);
+  const watch = (group: ProcessGroup) => group.watch(timeout, describeTimeout(launch, timeout));
+  if (launch.localRank !== null) chooseGPU(launch.localRank);
+  const isMPI = launch.libraries.length > 0;
+  const joined = isMPI ? joinByMPI(launch, watch) : joinByTorchrun(launch, device, watch);
+  const { group, rank } = joined;
+  const places = gatherTexts(group, launch.size, describePlace()).map(parsePlace);
+  const local = findLocalRank(launch, places, rank);
+  chooseGPU(local.localRank);
+  limitThreads(countThreads(places, rank));
+  const membership = { rank, size: launch.size, engine: joined.engine, ...local };
+  return new ProcessGroupCommunicator(group, membership, (communicator, chosen) => {
+    if (isMPI) return connectDevice(communicator, chosen, watch);
+    checkJoinedDevice(chosen, device);
+    return null;
+  });
 }
 
-function joinByMPI(launch: Launch, timeout: number): Communicator {
+/** Joins through the first MPI library that there is. */
+function joinByMPI(launch: Launch, watch: (group: ProcessGroup) => void): Joined {
   const { size, launcher } = launch;
   const started = `started by ${launcher} as ${size} processes`;
   const addon = addonOf("cpu");
@@ -54,13 +70,13 @@ function joinByMPI(launch: Launch, timeout: number): Communicator {
   // is shared, steps are twice as fast. Read by MPI_Init.
   process.env.OMPI_MCA_mpi_yield_when_idle ??= "1";
   const group = addon.processGroup;
-  group.watch(timeout, describeTimeout(launch, timeout));
+  watch(group);
   const engine = openLibrary(group, launch, started);
-  const rank = joinLibrary(group, launch, started);
-  const places = gatherTexts(group, size, describePlace()).map(parsePlace);
-  limitThreads(countThreads(places, rank));
-  const membership = { rank, size, engine, ...findLocalRank(launch, places, rank) };
-  return new ProcessGroupCommunicator(group, membership, prepareDevice);
+  try {
+    return { group, engine, rank: group.join(size) };
+  } catch (error) {
+    throw new UsageError(`${started}, but ${(error as Error).message}; ${launch.advice}`);
+  }
 }
 
 /** Opens the first MPI library that there is. Returns its name and version. */
@@ -78,12 +94,9 @@ function openLibrary(group: MPIGroup, launch: Launch, started: string): string {
   );
 }
 
-function joinLibrary(group: MPIGroup, launch: Launch, started: string): number {
-  try {
-    return group.join(launch.size);
-  } catch (error) {
-    throw new UsageError(`${started}, but ${(error as Error).message}; ${launch.advice}`);
-  }
+/** Makes the device cuda take the GPU of this number, modulo the number of GPUs that it sees. */
+function chooseGPU(localRank: number): void {
+  process.env.TINYBARD_CUDA_DEVICE ??= String(localRank);
 }
 
 function describeTimeout({ rank, size }: Launch, timeout: number): string {
@@ -93,10 +106,31 @@ function describeTimeout({ rank, size }: Launch, timeout: number): string {
   );
 }
 
-/** Throws a UsageError if the device cannot train with other processes. */
-function prepareDevice(communicator: Communicator, device: Device): void {
-  if (device.name === "cpu") return;
+/**
+ * Connects the device that the ranks train on. Returns its own process group, or null if it has
+ * none. Throws a UsageError if it cannot train with other processes.
+ */
+function connectDevice(
+  communicator: Communicator,
+  device: Device,
+  watch: (group: ProcessGroup) => void,
+): Joined | null {
+  if (device.name === "cpu") return null;
+  const { addon } = device;
+  if (addon && "allocate" in addon) {
+    watch(addon.processGroup);
+    return joinGPUs(communicator, addon.processGroup);
+  }
   throw new UsageError(
-    `device ${device.name} cannot train with ${communicator.size} processes, expected cpu`,
+    `device ${device.name} cannot train with ${communicator.size} processes, expected cpu or cuda`,
+  );
+}
+
+/** Throws a UsageError unless NCCL has joined the processes on this device. */
+function checkJoinedDevice({ name }: Device, joinedDevice: string): void {
+  if (name === joinedDevice) return;
+  throw new UsageError(
+    `device ${name} cannot train with processes of torchrun, which NCCL connects on ` +
+      `${joinedDevice}: use --device cuda, or start the processes with mpirun`,
   );
 }

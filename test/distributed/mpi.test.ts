@@ -1,17 +1,17 @@
 // Process groups of MPI: the kernel allReduce and the communicator in two and three ranks, under
 // each engine that is installed, and how groups end.
 
-import { createHash } from "node:crypto";
 import { devices } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
   findEngines,
+  hashSums,
   lists,
   makeValues,
   parseRanks,
   runRanks,
-  sumInRankOrder,
+  type Sums,
 } from "../support/ranks.js";
 
 const { TINYBARD_TEST_DEVICE: requested = "cpu" } = process.env;
@@ -20,29 +20,15 @@ const engines = requested === "cpu" && hasAddon ? findEngines() : [];
 if (requested === "cpu" && engines.length < 2)
   console.log("skipped: MPI needs the C++ addon, mpirun.openmpi and mpirun.mpich");
 
-interface Messages {
+interface Errors {
   rank: number;
-  message: string;
-  doubles: string;
+  errors: string[];
+  afterClose: string;
 }
 
 interface Exchanged {
   rank: number;
   engine: string;
-}
-
-interface Sums {
-  rank: number;
-  size: number;
-  sums: string[];
-  replays: string[];
-  calls: number;
-}
-
-function digest(arrays: readonly Float32Array[]): string {
-  const hash = createHash("sha256");
-  for (const array of arrays) hash.update(new Uint8Array(array.buffer));
-  return hash.digest("hex");
 }
 
 for (const engine of engines) {
@@ -51,18 +37,10 @@ for (const engine of engines) {
   for (const size of [2, 3]) {
     test(`allReduce in ${size} ranks has the bits of the sum in rank order`, async () => {
       const ranks = parseRanks<Sums>(await runRanks(engine, size, "sum"));
-      const sums = lists.map((lengths) =>
-        digest(lengths.map((length, i) => sumInRankOrder(length, i, size))),
-      );
-      const replays = Array.from({ length: 5 }, (_, i) =>
-        digest([sumInRankOrder(77, i, size).map((x) => 2 * x)]),
-      );
       assert.is(ranks.length, size);
       for (const [rank, result] of ranks.entries()) {
-        assert.equal([result.rank, result.size], [rank, size]);
-        assert.equal(result.sums, sums);
-        assert.equal(result.replays, replays);
-        assert.is(result.calls, lists.length + 2); // the other three are replays
+        // the other three calls are replays
+        assert.equal(result, { rank, size, ...hashSums(size), calls: lists.length + 2 });
       }
     });
   }
@@ -88,35 +66,32 @@ for (const engine of engines) {
     }
   });
 
-  test("the library of another engine, or a missing one, is a usage error of rank 0", async () => {
-    if (engines.length > 1) {
-      const other = await runRanks(engine, 2, "values", { TINYBARD_MPI: engine.otherLibrary });
-      assert.is(other.code, 2);
-      assert.match(other.stderr, new RegExp(`started by ${engine.name} as 2 processes, but `));
-      assert.match(other.stderr, /sees 1 process: it is not the library of the launcher/);
-      assert.is(other.stderr.match(/tinybard:/g)?.length, 1);
-    }
-    const missing = await runRanks(engine, 2, "values", { TINYBARD_MPI: "libnone.so" });
-    assert.is(missing.code, 2);
-    assert.match(missing.stderr, /no MPI library works: libnone.so: cannot open shared object/);
-    assert.is(missing.stderr.match(/tinybard:/g)?.length, 1);
-    const notMPI = await runRanks(engine, 2, "values", { TINYBARD_MPI: "libc.so.6" });
-    assert.match(notMPI.stderr, /libc.so.6 is not an MPI library/);
-  });
+  if (engines.length > 1) {
+    test("the library of another engine is a usage error of rank 0", async () => {
+      const other = { TINYBARD_MPI: engine.otherLibrary };
+      const { code, stderr } = await runRanks(engine, 2, "values", other);
+      assert.is(code, 2);
+      assert.match(stderr, new RegExp(`started by ${engine.name} as 2 processes, but `));
+      assert.match(stderr, /sees 1 process: it is not the library of the launcher/);
+      assert.is(stderr.match(/tinybard:/g)?.length, 1);
+    });
+  }
 
-  test("ranks that differ in a fact or in their device end with one message and code 2", async () => {
-    const disagreeing = await runRanks(engine, 2, "disagree");
-    assert.is(disagreeing.code, 2);
-    assert.match(
-      disagreeing.stderr,
-      /rank 1 of 2 \(host1\) has simd scalar, rank 0 \(host0\) has avx512; .*TINYBARD_SIMD/,
-    );
-    const slow = await runRanks(engine, 2, "useOtherDevice");
-    assert.is(slow.code, 2);
-    assert.match(slow.stderr, /device ts cannot train with 2 processes, expected cpu/);
-    const mixed = await runRanks(engine, 2, "useOtherDevice", { TEST_MIXED: "1" });
-    assert.is(mixed.code, 2);
-    assert.match(mixed.stderr, /rank 1 of 2 has device cpu, rank 0 has ts/);
+  test("ranks that differ, other devices and other threads are errors on every rank", async () => {
+    const ranks = parseRanks<Errors>(await runRanks(engine, 2, "errors"));
+    for (const { errors, afterClose } of ranks) {
+      const [simd, same, slow, mixed, doubles, thread] = errors;
+      assert.match(
+        simd,
+        /^UsageError: rank 1 of 2 \(host1\) has simd scalar, rank 0 \(host0\) has avx512; .*_SIMD/,
+      );
+      assert.is(same, "no error");
+      assert.match(slow, /^UsageError: device ts cannot train with 2 processes, expected cpu or/);
+      assert.match(mixed, /^UsageError: rank 1 of 2 has device cpu, rank 0 has ts; /);
+      assert.match(doubles, /: allReduce: kernels in TypeScript cannot sum over 2 processes/);
+      assert.match(thread, /: allReduce: only the thread that joined can call MPI/);
+      assert.match(afterClose, /^Error: the communicator is closed/);
+    }
   });
 
   test("a rank that does not come ends the run after the timeout", async () => {
@@ -132,15 +107,6 @@ for (const engine of engines) {
     assert.ok(seconds < 15, `${seconds} s`);
   });
 
-  test("another thread cannot sum, nor can kernels in TypeScript", async () => {
-    for (const { message, doubles } of parseRanks<Messages>(
-      await runRanks(engine, 2, "useOtherThread"),
-    )) {
-      assert.is(message, "allReduce: only the thread that joined can call MPI");
-      assert.is(doubles, "allReduce: kernels in TypeScript cannot sum over 2 processes");
-    }
-  });
-
   test.run();
 }
 
@@ -151,5 +117,21 @@ values("the sums of the tests are rounded, so their order matters", () => {
   const isRounded = (x: number, i: number) => Math.fround(x + others[i]) !== x + others[i];
   assert.ok(makeValues(1000, 1).filter(isRounded).length > 500);
 });
+
+const [first] = engines;
+if (first) {
+  values(
+    "a library that is missing, or of something else, is a usage error of rank 0",
+    async () => {
+      const missing = await runRanks(first, 2, "values", { TINYBARD_MPI: "libnone.so" });
+      assert.is(missing.code, 2);
+      assert.match(missing.stderr, /no MPI library works: libnone.so: cannot open shared object/);
+      assert.is(missing.stderr.match(/tinybard:/g)?.length, 1);
+      const other = await runRanks(first, 2, "values", { TINYBARD_MPI: "libc.so.6" });
+      assert.is(other.code, 2);
+      assert.match(other.stderr, /libc.so.6 is not an MPI library/);
+    },
+  );
+}
 
 values.run();

@@ -1,14 +1,13 @@
 // The program of a rank, which test/distributed/ starts by mpirun: runs the task that its argument
 // names, and prints one line of JSON.
 
-import { createHash } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { device, mul, type Tensor, tensor } from "tinybard";
 import { checkSameOnAllRanks } from "#src/distributed/agreement.js";
 import { joinProcessGroup, launchedRank } from "#src/distributed/process-group.js";
 import { UsageError } from "#src/errors.js";
-import { lists, makeValues } from "./ranks.js";
+import { hash, lists, makeValues } from "./ranks.js";
 
 const { TEST_DEVICE: deviceName = "cpu", TEST_TIMEOUT = "30" } = process.env;
 const options = { device: deviceName, timeout: Number(TEST_TIMEOUT) };
@@ -16,15 +15,13 @@ const options = { device: deviceName, timeout: Number(TEST_TIMEOUT) };
 const tasks: Record<string, () => unknown> = {
   sum: sumLists,
   values: exchangeValues,
-  disagree,
+  errors: collectErrors,
   hang,
   leaveEarly,
-  useOtherDevice,
-  useOtherThread,
 };
 
 if (isMainThread) await runTask(process.argv[2]);
-else parentPort?.postMessage(trySum(new Float32Array(3)));
+else parentPort?.postMessage(tryCall(() => device("cpu").kernels.allReduce([new Float32Array(3)])));
 
 async function runTask(name: string): Promise<void> {
   try {
@@ -36,12 +33,6 @@ async function runTask(name: string): Promise<void> {
   }
 }
 
-function digest(arrays: readonly Float32Array[]): string {
-  const hash = createHash("sha256");
-  for (const array of arrays) hash.update(new Uint8Array(array.buffer));
-  return hash.digest("hex");
-}
-
 /** Sums each of `lists`, and a captured step three times by replay. */
 function sumLists() {
   const communicator = joinProcessGroup(options);
@@ -51,7 +42,7 @@ function sumLists() {
   const sums = lists.map((lengths) => {
     const storages = lengths.map((n, i) => on.upload("f32", makeValues(n, i + 1000 * rank)));
     on.kernels.allReduce(storages.map((x) => x.buffer as Float32Array));
-    return digest(storages.map((x) => on.download(x) as Float32Array));
+    return hash(storages.map((x) => on.download(x) as Float32Array));
   });
   const step = on.capture((x: Tensor) => {
     const y = mul(x, 2);
@@ -59,7 +50,7 @@ function sumLists() {
     return y;
   });
   const replays = Array.from({ length: 5 }, (_, i) =>
-    digest([step(tensor(makeValues(77, i + 1000 * rank), { device: on })).data() as Float32Array]),
+    hash([step(tensor(makeValues(77, i + 1000 * rank), { device: on })).data() as Float32Array]),
   );
   const calls = on.calls.native.get("allReduce");
   communicator.close();
@@ -101,15 +92,38 @@ function exchangeValues() {
   return result;
 }
 
-/** The last rank has another instruction set. */
-function disagree() {
+/** Returns the messages of what cannot be: ranks that differ, other devices, other threads. */
+async function collectErrors() {
   const communicator = joinProcessGroup(options);
   const { rank, size } = communicator;
   const simd = rank === size - 1 ? "scalar" : "avx512";
+  const thread = new Worker(new URL(import.meta.url));
+  const fromThread = await new Promise((resolve, reject) => {
+    thread.on("message", resolve).on("error", reject);
+  });
+  const result = {
+    rank,
+    errors: [
+      tryCall(() => checkSameOnAllRanks(communicator, `host${rank}`, { version: "1", simd })),
+      tryCall(() => checkSameOnAllRanks(communicator, "a", { version: "1" })),
+      tryCall(() => communicator.useDevice(device("ts"))),
+      tryCall(() => communicator.useDevice(device(rank === 1 ? "cpu" : "ts"))),
+      tryCall(() => device("cpu").kernels.allReduce([new Float64Array(3)])),
+      fromThread,
+    ],
+  };
+  communicator.close();
+  return { ...result, afterClose: tryCall(() => communicator.barrier()) };
+}
+
+/** Returns the name and the message of the error that `fn` throws. */
+function tryCall(fn: () => void): string {
   try {
-    checkSameOnAllRanks(communicator, `host${rank}`, { version: "1", simd });
-  } finally {
-    communicator.close();
+    fn();
+    return "no error";
+  } catch (error) {
+    const { name, message } = error as Error;
+    return `${name}: ${message}`;
   }
 }
 
@@ -127,37 +141,4 @@ function leaveEarly() {
   if (communicator.rank === 1) process.exit(0);
   communicator.barrier();
   communicator.close();
-}
-
-/** Ranks have a device that cannot sum, or different devices. */
-function useOtherDevice() {
-  const communicator = joinProcessGroup(options);
-  const on = device(communicator.rank === 1 && process.env.TEST_MIXED ? "cpu" : "ts");
-  try {
-    communicator.useDevice(on);
-  } finally {
-    communicator.close();
-  }
-}
-
-/** A kernel of another thread must not call MPI; nor is f64 summed. */
-async function useOtherThread() {
-  const communicator = joinProcessGroup(options);
-  const thread = new Worker(new URL(import.meta.url));
-  const message = await new Promise((resolve, reject) => {
-    thread.on("message", resolve).on("error", reject);
-  });
-  const doubles = trySum(new Float64Array(3));
-  communicator.close();
-  return { rank: communicator.rank, message, doubles };
-}
-
-/** Returns the message of the error that allReduce throws. */
-function trySum(values: Float32Array | Float64Array): string {
-  try {
-    device("cpu").kernels.allReduce([values]);
-    return "no error";
-  } catch (error) {
-    return (error as Error).message;
-  }
 }

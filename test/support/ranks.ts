@@ -1,6 +1,7 @@
 // Runs a test program as several ranks, under each MPI launcher that is installed.
 
 import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 
 /** An installed MPI launcher. */
@@ -52,25 +53,74 @@ export function runRanks(
   env: NodeJS.ProcessEnv = {},
 ): Promise<Ended> {
   const args = [...flags, "-n", String(count), process.execPath, program, task];
+  return runProcess(command, args, {
+    OMPI_ALLOW_RUN_AS_ROOT: "1",
+    OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1",
+    ...env,
+  });
+}
+
+/** Runs the task in processes with the variables of torchrun; the first error ends all. */
+export async function runTorchrun(
+  count: number,
+  task: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
+  const abort = new AbortController();
+  const port = String(10_000 + (process.pid % 50_000)); // of no socket: it only names the group
+  const ranks = Array.from({ length: count }, async (_, rank) => {
+    const ended = await runProcess(
+      process.execPath,
+      [program, task],
+      {
+        RANK: String(rank),
+        WORLD_SIZE: String(count),
+        LOCAL_RANK: String(rank),
+        LOCAL_WORLD_SIZE: String(count),
+        MASTER_ADDR: "localhost",
+        MASTER_PORT: port,
+        ...env,
+      },
+      abort.signal,
+    );
+    if (ended.code !== 0) setTimeout(() => abort.abort(), 2000);
+    return ended;
+  });
+  const all = await Promise.all(ranks);
+  return {
+    code: all.find(({ code }) => code !== 0 && code !== null)?.code ?? all[0].code,
+    stdout: all.map(({ stdout }) => stdout).join(""),
+    stderr: all.map(({ stderr }) => stderr).join(""),
+    seconds: Math.max(...all.map(({ seconds }) => seconds)),
+  };
+}
+
+function runProcess(
+  command: string,
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  signal?: AbortSignal,
+): Promise<Ended> {
   const start = performance.now();
   const child = spawn(command, args, {
     timeout: 60_000,
     killSignal: "SIGKILL",
     stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      ...process.env,
-      OMPI_ALLOW_RUN_AS_ROOT: "1",
-      OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1",
-      NO_COLOR: "1",
-      ...env,
-    },
+    signal,
+    env: { ...process.env, NO_COLOR: "1", ...env },
   });
   let stdout = "";
   let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    stderr += text;
+  });
   return new Promise((resolve, reject) => {
-    child.on("error", reject);
+    child.on("error", (error) => {
+      if (error.name !== "AbortError") reject(error);
+    });
     child.on("close", (code) => {
       resolve({ code, stdout, stderr, seconds: (performance.now() - start) / 1000 });
     });
@@ -114,4 +164,30 @@ export function sumInRankOrder(length: number, seed: number, size: number): Floa
     for (let i = 0; i < length; i++) sum[i] += other[i]; // a Float32Array rounds
   }
   return sum;
+}
+
+/** The output of a rank after its sums. */
+export interface Sums {
+  rank: number;
+  size: number;
+  sums: string[];
+  replays: string[];
+  calls: number;
+}
+
+/** Returns the hashes of the sums of `lists`, and of the five calls of a captured step. */
+export function hashSums(size: number): Pick<Sums, "sums" | "replays"> {
+  return {
+    sums: lists.map((lengths) => hash(lengths.map((n, i) => sumInRankOrder(n, i, size)))),
+    replays: Array.from({ length: 5 }, (_, i) =>
+      hash([sumInRankOrder(77, i, size).map((x) => 2 * x)]),
+    ),
+  };
+}
+
+/** Returns the SHA-256 of the bytes of all arrays. */
+export function hash(arrays: readonly Float32Array[]): string {
+  const sha = createHash("sha256");
+  for (const array of arrays) sha.update(new Uint8Array(array.buffer));
+  return sha.digest("hex");
 }

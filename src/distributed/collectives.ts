@@ -51,6 +51,9 @@ export class ProcessGroupCommunicator implements Communicator {
     this.engine = membership.engine;
     this.#connectDevice = connectDevice;
     setWorldSize(this.size);
+    process.on("beforeExit", (code) => {
+      if (code === 0) this.close(); // a program of the user's has come to its end
+    });
     process.on("exit", (code) => this.#endOthers(code));
   }
 

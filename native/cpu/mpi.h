@@ -13,9 +13,9 @@ std::string open(const char* library);
 std::string version();
 
 /**
- * Joins the other processes; from then on all calls come from this thread. Returns an error message,
- * or an empty string. If MPI sees another number of them than `expectedSize`, the library is not the
- * launcher's, and the process has left again.
+ * Joins the other processes; from then on all calls come from this thread. Returns an error
+ * message, or an empty string. If MPI sees another number of them than `expectedSize`, the library
+ * is not the launcher's, and the process has left again.
  */
 std::string join(int expectedSize, int* rank);
 

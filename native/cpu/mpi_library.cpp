@@ -44,7 +44,7 @@ std::string Library::open(const char* path) {
   name = reinterpret_cast<int(*) parameters>(find("MPI_" #name)); \
   isComplete = isComplete && name;
   MPI_FUNCTIONS(FUNCTION)
-#undef FUNCTION
+#undef FUNCTION // words-ok: a parameter of MPI_FUNCTIONS
   if (!isComplete) return std::string(path) + " is not an MPI library";
   const auto getAbiVersion = reinterpret_cast<int (*)(int*, int*)>(find("MPI_Abi_get_version"));
   int major = -1;

@@ -1,7 +1,7 @@
 // MPI without mpi.h: the functions that are used, found in a library when the program runs. There
-// are three binary interfaces, of Open MPI, of MPICH and its relatives, and of MPI 5. They differ in
-// the values of handles alone, which are passed as words of pointer size: MPICH's int handles are
-// the low half of a word on x86-64 and arm64.
+// are three binary interfaces, of Open MPI, of MPICH and its relatives, and of MPI 5. They differ
+// in the values of handles alone, which are passed as words of pointer size: MPICH's int handles
+// are the low half of a word on x86-64 and arm64.
 #pragma once
 
 #include <string>
@@ -43,7 +43,7 @@ constexpr int THREAD_FUNNELED = 1; // the same in all three
 struct Library {
 #define FUNCTION(name, parameters) int(*name) parameters = nullptr;
   MPI_FUNCTIONS(FUNCTION)
-#undef FUNCTION
+#undef FUNCTION // words-ok: a parameter of MPI_FUNCTIONS
   Constants constants{};
 
   /** Opens a shared library. Returns the reason if it cannot be used, otherwise an empty string. */

@@ -70,8 +70,8 @@ bool hasProgress() {
   return hasPassed;
 }
 
-/** Waits for the device, whose kernels may wait for other ranks: the watchdog's limit is that of one
- *  graph. Returns false after an error. */
+/** Waits for the device, whose kernels may wait for other ranks: the watchdog's limit is that of
+ *  one graph. Returns false after an error. */
 bool waitForRanks() {
   for (;;) {
     const watchdog::Wait wait;

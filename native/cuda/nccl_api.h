@@ -1,5 +1,5 @@
-// The part of NCCL's C API that is used, as nccl.h has declared it since 2.4: neither the header nor
-// the library is needed to build. The library is opened with dlopen() at run time, and its
+// The part of NCCL's C API that is used, as nccl.h has declared it since 2.4: neither the header
+// nor the library is needed to build. The library is opened with dlopen() at run time, and its
 // functions become members of Functions.
 #pragma once
 

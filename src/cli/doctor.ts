@@ -4,7 +4,8 @@ import { availableParallelism, cpus } from "node:os";
 import { relative } from "node:path";
 import type { Addon } from "../backend/addon.ts";
 import { device, devices } from "../backend/devices.ts";
-import { fileOf } from "../backend/platform/node.ts";
+import { addonOf, fileOf } from "../backend/platform/node.ts";
+import { findMPI, findNCCL } from "../distributed/installed.ts";
 import { root } from "../installation.ts";
 import type { Command } from "./command.ts";
 import { formatCount } from "./count.ts";
@@ -26,9 +27,21 @@ export const doctorCommand: Command = {
     console.log(`GPU: ${gpu ?? "none found by nvidia-smi"}`);
     const nvcc = findNvccVersion() ?? (gpu && "not found; install the CUDA toolkit");
     if (nvcc) console.log(`nvcc: ${nvcc}`);
+    console.log(`MPI: ${findMPI().join(", ") || describeMissingMPI()}`);
+    const nccl = findNCCL();
+    if (nccl) console.log(`NCCL: ${nccl}`);
     return 0;
   },
 };
+
+/** Returns what training in several processes needs. */
+function describeMissingMPI(): string {
+  const found =
+    typeof addonOf("cpu") === "string"
+      ? "training in several processes needs the C++ addon"
+      : "not found; to train in several processes, install Open MPI or MPICH";
+  return process.platform === "win32" ? "not supported on Windows; use WSL" : found;
+}
 
 function describe(entry: ReturnType<typeof devices>[number], isDefault: boolean): string {
   const { name, available, reason, native, missing } = entry;

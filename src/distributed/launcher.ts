@@ -23,6 +23,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const OPEN_MPI = ["libmpi.so.40", "libmpi_abi.so.0"];
 const MPICH = ["libmpich.so.12", "libmpi.so.12", "libmpi_abi.so.0"];
+/** All names of MPI libraries. */
+export const MPI_LIBRARIES: readonly string[] = [...new Set([...OPEN_MPI, ...MPICH])];
+
 const INSTALL = "install Open MPI or MPICH on every host, or name its library with TINYBARD_MPI";
 
 /**

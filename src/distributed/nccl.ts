@@ -28,7 +28,7 @@ export function joinGPUs(communicator: Communicator, group: NCCLGroup): Joined {
 
 /**
  * Joins the processes of torchrun: NCCL itself exchanges the id, at the port after torchrun's own.
- * Throws a UsageError if there is no NCCL.
+ * Throws a UsageError if NCCL is missing.
  */
 export function joinByTorchrun(
   { rank, size, launcher, advice }: Launch,

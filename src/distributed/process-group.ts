@@ -38,10 +38,13 @@ export function launchedRank(): number {
   return detectLauncher(process.env)?.rank ?? 0;
 }
 
-function join({ device = "cuda", timeout = 600 }: ProcessGroupOptions): Communicator {
+function join(options: ProcessGroupOptions): Communicator {
   const launch = detectLauncher(process.env);
   if (!launch || launch.size === 1) return singleProcess;
   if (!isMainThread) throw new Error("joinProcessGroup: only the main thread can join");
+  const { timeout = 600 } = options;
+  const device =
+    options.device === undefined || options.device === "auto" ? "cuda" : options.device;
   const watch = (group: ProcessGroup) => group.watch(timeout, describeTimeout(launch, timeout));
   if (launch.localRank !== null) chooseGPU(launch.localRank);
   const isMPI = launch.libraries.length > 0;

@@ -390,6 +390,7 @@ test("--help lists all options, doctor all devices", () => {
   assert.is(doctor.code, 0);
   assert.match(doctor.out, /^ts +works: /m);
   assert.match(doctor.out, /^cuda +(missing|works)/m);
+  assert.match(doctor.out, /^MPI: (\w.* \d+\.\d+.* \(lib.*\)|not found|.* needs|not supp)/m);
 });
 
 for (const [signal, code] of [

@@ -3,7 +3,8 @@
 
 import { setTimeout } from "node:timers/promises";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
-import { device, mul, type Tensor, tensor } from "tinybard";
+import type { Tensor } from "tinybard";
+import { device } from "#src/backend/devices.js";
 import { checkSameOnAllRanks } from "#src/distributed/agreement.js";
 import { joinProcessGroup, launchedRank } from "#src/distributed/process-group.js";
 import { UsageError } from "#src/errors.js";
@@ -34,7 +35,8 @@ async function runTask(name: string): Promise<void> {
 }
 
 /** Sums each of `lists`, and a captured step three times by replay. */
-function sumLists() {
+async function sumLists() {
+  const { mul, tensor } = await import("tinybard"); // the other tasks load less
   const communicator = joinProcessGroup(options);
   const { rank, size } = communicator;
   const on = device(deviceName as "cpu");

@@ -9,7 +9,7 @@ export function setWorldSize(size: number): void {
   worldSize = size;
 }
 
-/** Does nothing: x is its own sum. Throws if there are other processes, which it cannot reach. */
+/** Leaves x, its own sum, unchanged. Throws if there are other processes, which it cannot reach. */
 export function allReduce(x: List<Floats>): void {
   if (worldSize > 1 && x.length > 0)
     throw new Error(`allReduce: kernels in TypeScript cannot sum over ${worldSize} processes`);

@@ -47,8 +47,8 @@ try {
   // The compiler belongs to the checkout. npm has compared it with the hash in the lock file.
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"), "junction");
   const node = process.env.NODE ?? process.execPath;
-  const builds = names.map((name) => run(node, [join(copy, "scripts", "wasm.mjs"), name]));
-  if ((await Promise.all(builds)).some((code) => code !== 0)) throw new Error("the build failed");
+  const code = await run(node, [join(copy, "scripts", "wasm.mjs"), ...names]);
+  if (code !== 0) throw new Error("the build failed");
   for (const name of names)
     for (const folder of ["build-wasm", "prebuilds/wasm"]) compare(folder, name);
 } finally {

@@ -10,34 +10,24 @@ import { findNearest, getDefaults, type OptionTable } from "../options.ts";
 import { parseArguments } from "./args.ts";
 import { runBench } from "./bench.ts";
 import type { Command } from "./command.ts";
-import { dashboardCommand } from "./dashboard.ts";
-import { doctorCommand } from "./doctor.ts";
-import { evalCommand } from "./eval.ts";
-import { exportCommand } from "./export.ts";
 import { formatHelp } from "./help.ts";
-import { importCommand } from "./import.ts";
 import { checkNpmOptions } from "./npm.ts";
 import { catchOutputErrors, ignoreClosedOutput } from "./output.ts";
-import { prepareCommand } from "./prepare.ts";
-import { quantizeCommand } from "./quantize.ts";
 import { exitCodeOf, formatError, isOtherRank } from "./ranks.ts";
-import { runsCommand } from "./runs.ts";
-import { sampleCommand } from "./sample.ts";
-import { trainCommand } from "./train.ts";
-import { tuneCommand } from "./tune.ts";
 
-const commands: Record<string, Command> = {
-  train: trainCommand,
-  sample: sampleCommand,
-  eval: evalCommand,
-  runs: runsCommand,
-  import: importCommand,
-  export: exportCommand,
-  quantize: quantizeCommand,
-  prepare: prepareCommand,
-  dashboard: dashboardCommand,
-  tune: tuneCommand,
-  doctor: doctorCommand,
+/** The commands. Only the one that runs is loaded, because the program starts faster so. */
+const commands: Record<string, () => Promise<Command>> = {
+  train: async () => (await import("./train.ts")).trainCommand,
+  sample: async () => (await import("./sample.ts")).sampleCommand,
+  eval: async () => (await import("./eval.ts")).evalCommand,
+  runs: async () => (await import("./runs.ts")).runsCommand,
+  import: async () => (await import("./import.ts")).importCommand,
+  export: async () => (await import("./export.ts")).exportCommand,
+  quantize: async () => (await import("./quantize.ts")).quantizeCommand,
+  prepare: async () => (await import("./prepare.ts")).prepareCommand,
+  dashboard: async () => (await import("./dashboard.ts")).dashboardCommand,
+  tune: async () => (await import("./tune.ts")).tuneCommand,
+  doctor: async () => (await import("./doctor.ts")).doctorCommand,
 };
 
 /** Names of commands in other programs. */
@@ -72,7 +62,7 @@ async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || isHelp(name)) {
     const [topic] = args;
     if (name === "help" && topic !== undefined && !topic.startsWith("-")) return help(topic, []);
-    console.log(formatCommands());
+    console.log(await formatCommands());
     return name === undefined ? 2 : 0;
   }
   if (["version", "--version", "-v", "-V"].includes(name)) {
@@ -81,7 +71,7 @@ async function main([name, ...args]: string[]): Promise<number> {
   }
   if (hasHelp) return help(name, args);
   if (name === "bench") return runBench(args);
-  const command = findCommand(name);
+  const command = await findCommand(name);
   const options = { ...command.options, ...commonOptions };
   checkNpmOptions(name, options, args);
   const { operand, hasManyOperands } = command;
@@ -99,7 +89,7 @@ function isHelp(name: string): boolean {
 /** Prints the help text of a command. */
 async function help(name: string, args: string[]): Promise<number> {
   if (name === "bench") return runBench(["--help"]);
-  const command = findCommand(name);
+  const command = await findCommand(name);
   const options = { ...command.options, ...commonOptions };
   const { note = "", values = {} } = command.describeDefaults?.(args) ?? {};
   const operand = command.operand ? ` [${options[command.operand].value}]` : "";
@@ -108,8 +98,8 @@ async function help(name: string, args: string[]): Promise<number> {
   return 0;
 }
 
-function findCommand(name: string): Command {
-  if (Object.hasOwn(commands, name)) return commands[name];
+async function findCommand(name: string): Promise<Command> {
+  if (Object.hasOwn(commands, name)) return commands[name]();
   const known = Object.keys(commands);
   if (name.startsWith("-"))
     throw new UsageError(`${name} comes before the command; usage: tinybard COMMAND [options]`);
@@ -118,10 +108,10 @@ function findCommand(name: string): Command {
   throw new UsageError(`unknown command ${name}; ${hint}`);
 }
 
-function formatCommands(): string {
-  const lines = Object.entries(commands).map(
-    ([name, { summary }]) => `  ${name.padEnd(11)}${summary}`,
-  );
+async function formatCommands(): Promise<string> {
+  const lines: string[] = [];
+  for (const [name, load] of Object.entries(commands))
+    lines.push(`  ${name.padEnd(11)}${(await load()).summary}`);
   return [
     "usage: tinybard COMMAND [options]",
     "",

@@ -1,6 +1,7 @@
 // The communicator of several processes: everything is built on two collective calls of an addon,
 // broadcast and allGather.
 
+import { hostname } from "node:os";
 import type { ProcessGroup } from "../backend/addon.ts";
 import type { Device } from "../backend/device.ts";
 import { setWorldSize } from "../backend/ts/all-reduce.ts";
@@ -54,6 +55,8 @@ export class ProcessGroupCommunicator implements Communicator {
     process.on("beforeExit", (code) => {
       if (code === 0) this.close(); // a program of the user's has come to its end
     });
+    // Node would print the error after the handlers of "exit", when this process has ended already
+    process.on("uncaughtExceptionMonitor", ({ stack }) => this.#report(String(stack)));
     process.on("exit", (code) => this.#endOthers(code));
   }
 
@@ -135,6 +138,11 @@ export class ProcessGroupCommunicator implements Communicator {
 
   #gatherBytes(own: Uint8Array): Uint8Array<ArrayBuffer> {
     return gatherBytes(this.#openGroup, this.size, own);
+  }
+
+  #report(message: string): void {
+    if (!this.#isOpen) return;
+    console.error(`tinybard: rank ${this.rank} of ${this.size} on ${hostname()}: ${message}`);
   }
 
   /** At the exit of this process without close(): the others would wait for it forever. */

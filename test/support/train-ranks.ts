@@ -1,7 +1,7 @@
 // Trains tiny models as several ranks, under each MPI launcher that is installed.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { devices } from "tinybard";
@@ -114,6 +114,33 @@ export function start(
 /** Returns the arguments of a launcher that starts a program as `size` ranks. */
 export function rankArgs({ flags }: Engine, size: number, args: readonly string[]): string[] {
   return [...flags, "-n", String(size), process.execPath, ...args];
+}
+
+/** Returns the process ids of the ranks below a launcher, by rank. Only on Linux. */
+export function findRankPids(launcher: number): number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    const stat = readIfPossible(`/proc/${name}/stat`);
+    parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
+  }
+  const pids: number[] = [];
+  for (const pid of parents.keys()) {
+    let ancestor: number | undefined = pid;
+    while (ancestor && ancestor !== launcher) ancestor = parents.get(ancestor);
+    const environment = readIfPossible(`/proc/${pid}/environ`);
+    const [, rank] = /\0(?:PMI_RANK|OMPI_COMM_WORLD_RANK)=(\d+)\0/.exec(environment) ?? [];
+    const isNode = readIfPossible(`/proc/${pid}/cmdline`).startsWith(process.execPath);
+    if (ancestor && rank !== undefined && isNode) pids[Number(rank)] = pid;
+  }
+  return pids;
+}
+
+function readIfPossible(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return ""; // the process has ended
+  }
 }
 
 /** Runs the jobs of train-program.ts as `size` ranks, or with null as one process. */

@@ -16,7 +16,7 @@ namespace tinybard {
 namespace mpi {
 namespace {
 
-constexpr int64_t CHUNK = 1 << 18;           // floats that are packed and summed at once
+constexpr int64_t PART = 1 << 15;               // floats that a rank adds at once
 constexpr size_t MAX_MESSAGE = (size_t)1 << 30; // bytes; counts of MPI are ints
 
 /** The connection of this process. */
@@ -138,14 +138,14 @@ std::string join(int expectedSize, int* rank) {
 void allReduce(List x) {
   Connection& c = connection();
   if (c.size == 1) return;
-  const size_t room = (size_t)(CHUNK + c.size);
-  c.packed.resize(room); // before anything is sent: if it does not fit, nothing has happened
-  c.parts.resize(room);
-  c.sums.resize(room / c.size + 1);
+  const int64_t chunk = PART * c.size;
+  c.packed.resize((size_t)chunk); // before anything is sent: if it fails, nothing has happened
+  c.parts.resize((size_t)chunk);
+  c.sums.resize(PART);
   Cursor from{x};
   Cursor to{x};
   for (;;) {
-    const int64_t n = from.advance(CHUNK, [&](const float* data, int64_t position, int64_t count) {
+    const int64_t n = from.advance(chunk, [&](const float* data, int64_t position, int64_t count) {
       std::copy_n(data, count, c.packed.data() + position);
     });
     if (n == 0) return;

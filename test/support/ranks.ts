@@ -134,15 +134,16 @@ export function parseRanks<T extends { rank: number }>({ stdout, stderr, code }:
   return lines.map((line) => JSON.parse(line) as T).sort((a, b) => a.rank - b.rank);
 }
 
-/** The lengths of lists of buffers: around the chunks of 2^18 floats, and many small ones. */
+/** The lengths of lists of buffers: around chunks of 2^15 floats a rank, and many small ones. */
 export const lists: number[][] = [
   [],
   [0],
   [1],
   [2, 0, 3],
-  [2 ** 18 - 1],
-  [2 ** 18],
-  [5, 2 ** 18, 1],
+  [65_535],
+  [65_536],
+  [65_537, 98_303],
+  [5, 98_304, 1],
   [600_001, 0, 7],
   Array.from({ length: 300 }, (_, i) => (i * i) % 1013),
 ];

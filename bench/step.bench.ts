@@ -1,9 +1,11 @@
 // Measures the training step of a preset: sample a batch, forward, backward, AdamW, zero the
-// gradients.
+// gradients. Started by mpirun, each rank computes its rows of the batch, and the gradients are
+// summed: `npm run build && mpirun -n 2 node dist/bench/step.bench.js`. Rank 0 prints.
 
 import { readFileSync } from "node:fs";
 import {
   CharTokenizer,
+  type Device,
   device,
   devices,
   keep,
@@ -15,9 +17,12 @@ import {
 } from "tinybard";
 import { setThreads } from "#src/backend/devices.js";
 import { sampleBatch, splitTokens, toCounterTensor } from "#src/data/batches.js";
+import type { Communicator } from "#src/distributed/communicator.js";
+import { joinProcessGroup } from "#src/distributed/process-group.js";
 import { UsageError } from "#src/errors.js";
 import type { OptionTable } from "#src/options.js";
 import { beginStep, uniform } from "#src/random.js";
+import { allReduce } from "#src/train/step.js";
 import { median, readOptions, run, threads } from "./command.ts";
 import { buildModel, getSizes, isGPT } from "./models.ts";
 import { formatProfile, type Profile, Profiler } from "./profile.ts";
@@ -89,7 +94,10 @@ await run(async () => {
   if (!isGPT(preset)) throw new UsageError(`bench:step: ${preset} is not a preset of a GPT`);
   if (!(Number.isInteger(Number(steps)) && Number(steps) > 0))
     throw new UsageError(`bench:step: steps is ${steps}, expected a whole number from 1 up`);
-  const result = measure(preset, Number(steps), options);
+  const communicator = joinProcessGroup({ device: options.device });
+  const result = measure(preset, Number(steps), options, communicator);
+  communicator.close();
+  if (communicator.rank > 0) return;
   const { msPerStep, msP10, tokensPerSecond, profile } = result;
   const rate = `${msPerStep.toFixed(2)} ms per step, ${tokensPerSecond} tokens/s`;
   const line = `${preset} on ${result.device}: ${rate}, 10th percentile ${msP10.toFixed(2)} ms`;
@@ -97,20 +105,29 @@ await run(async () => {
   if (profile && !options.json) console.log(formatProfile(profile));
 });
 
-function measure(preset: string, count: number, options: Options): StepResult {
+function measure(
+  preset: string,
+  count: number,
+  options: Options,
+  communicator: Communicator,
+): StepResult {
+  const { size, rank } = communicator;
   const on = device(options.device);
-  const isThreaded = on.name === "cpu" || on.name === "wasm";
-  const threads = isThreaded ? setThreads(options.threads) : 1;
+  communicator.useDevice(on);
+  const threads = chooseThreads(on, options.threads, size);
   manualSeed(1337);
   const { model, optimizer } = buildModel(preset, on);
   if (options.dtype === "bf16") model.to("bf16");
   on.matmulPrecision = options.dtype === "tf32" ? "medium" : options.matmulPrecision;
   const { B, T, M, V } = getSizes(preset);
+  if (B % size !== 0)
+    throw new UsageError(`bench:step: ${size} processes cannot share the ${B} rows of ${preset}`);
   const tokens = keep(tensor(loadTokens(V, options.data), { device: on }));
   const captured = on.capture((counter: Tensor) => {
-    const [x, y] = sampleBatch(tokens, counter, "batch", [B, T]);
+    const [x, y] = sampleBatch(tokens, counter, "batch", [B / size, T]);
     const loss = model.forward(x, y, { logits: false }).loss as Tensor;
     loss.backward();
+    if (size > 1) allReduce(model, [loss]);
     optimizer.step();
     optimizer.zeroGrad();
     return loss;
@@ -125,7 +142,7 @@ function measure(preset: string, count: number, options: Options): StepResult {
     for (let i = 1; i <= stepsPerSync; i++, step++) {
       beginStep(step);
       scope(() => {
-        const counter = toCounterTensor({ site: 0, step }, on);
+        const counter = toCounterTensor({ site: rank, step }, on);
         const run = () => {
           const result = captured(counter);
           if (i === stepsPerSync) loss = result.item();
@@ -140,7 +157,7 @@ function measure(preset: string, count: number, options: Options): StepResult {
   const end = performance.now() + 1000 * (options.seconds ?? 0);
   const ms: number[] = [];
   const isDone = () =>
-    options.seconds === undefined ? ms.length === count : performance.now() > end;
+    options.seconds === undefined ? ms.length === count : communicator.any(performance.now() > end);
   do {
     ms.push(takeSteps());
   } while (!isDone());
@@ -157,6 +174,13 @@ function measure(preset: string, count: number, options: Options): StepResult {
     ...(profiler && { profile: profiler.finish(PROFILE_TIME) }),
     peakMemoryMB: Math.round(process.resourceUsage().maxRSS / 1024),
   };
+}
+
+/** Sets the number of threads, where there are any. Ranks of a host share its cores. */
+function chooseThreads(on: Device, requested: number, size: number): number {
+  if (on.name !== "cpu" && on.name !== "wasm") return 1;
+  const addon = on.addon as { threads(): number };
+  return setThreads(size > 1 ? Math.min(requested, addon.threads()) : requested);
 }
 
 /** Returns the training split of a text, or a million random tokens. */

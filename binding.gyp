@@ -68,7 +68,8 @@
       ],
       "dependencies": ["scalar"],
       "conditions": [
-        ["OS == 'linux'", { "libraries": ["-ldl"] }], # before glibc 2.34
+        # for dlopen() before glibc 2.34
+        ["OS == 'linux'", { "libraries": ["-ldl"] }],
         ["target_arch == 'x64'", { "defines": ["HAS_X64"], "dependencies": ["avx2", "avx512", "avx512_bf16", "avx2_bf16"] }],
         ["target_arch == 'arm64'", { "defines": ["HAS_ARM64"], "dependencies": ["neon", "neon_bf16"] }],
       ],

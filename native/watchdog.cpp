@@ -33,7 +33,8 @@ struct Watch {
     std::unique_lock<std::mutex> lock(mutex);
     while (!isStopping) {
       const int64_t interval = std::clamp<int64_t>(limit / 4, 10'000'000, 1'000'000'000);
-      wake.wait_for(lock, std::chrono::nanoseconds(interval));
+      // not wait_for(), whose clock is that of glibc 2.30
+      wake.wait_until(lock, std::chrono::system_clock::now() + std::chrono::nanoseconds(interval));
       const int64_t since = waitingSince.load(std::memory_order_relaxed);
       if (isStopping || since == 0 || now() - since < limit) continue;
       std::fprintf(stderr, "%s\n", message.c_str());

@@ -9,6 +9,9 @@
 #define OLDEST_GLIBC "GLIBC_2.17"
 #endif
 
+__asm__(".symver dlerror, dlerror@" OLDEST_GLIBC);
+__asm__(".symver dlopen, dlopen@" OLDEST_GLIBC);
+__asm__(".symver dlsym, dlsym@" OLDEST_GLIBC);
 __asm__(".symver pow, pow@" OLDEST_GLIBC);
 __asm__(".symver pthread_mutex_trylock, pthread_mutex_trylock@" OLDEST_GLIBC);
 __asm__(".symver _ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE,"

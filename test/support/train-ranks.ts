@@ -80,7 +80,7 @@ export interface Started {
   readonly ended: Promise<Ended>;
 }
 
-/** Starts a command, and ends it after a minute. `onOutput` gets all output so far. */
+/** Starts a command, and ends it after some minutes: ranks that share busy cores are slow. `onOutput` gets all output so far. */
 export function start(
   command: string,
   args: readonly string[],
@@ -89,7 +89,7 @@ export function start(
 ): Started {
   const begin = performance.now();
   const child = spawn(command, args, {
-    timeout: 60_000,
+    timeout: 240_000,
     killSignal: "SIGKILL",
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...rankEnv, ...env },

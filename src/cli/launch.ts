@@ -116,10 +116,11 @@ async function launchOnGPUs(count: number, args: string[]): Promise<number> {
 /** Starts a process in a group of its own, so that Ctrl-C reaches it only through supervise(). */
 function start(command: string, args: string[], env: Record<string, string>): ChildProcess {
   const stdio = ["ignore", "inherit", "inherit"] as const;
+  const all = { ...process.env, TINYBARD_DISTRIBUTED: "auto", ...env };
   return spawn(command, args, {
     stdio: [...stdio],
     detached: true,
-    env: { ...process.env, ...env },
+    env: all,
   });
 }
 

@@ -217,8 +217,9 @@ if (missing.length > 0) {
       (part) => `backend/${part}`,
     );
     const model = ["gpt/golden", "gpt/model", "train/train"];
+    const gpus = ["distributed/nccl", "distributed/gpus"];
     const core = ["ops/", "dist-test/autograd.test", "scope", "nn/", "optim"];
-    await runSuites("fast", [...backend, ...model, ...core, "distributed/nccl"]);
+    await runSuites("fast", [...backend, ...model, ...core, ...gpus]);
     await runSuites("checked", ["ops/", "backend/kernels.test", "backend/capture"]);
   } finally {
     rmSync(temporary, { recursive: true, force: true });

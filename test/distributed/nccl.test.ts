@@ -1,13 +1,12 @@
 // Process groups of NCCL on the emulator, with a library in place of NCCL (test/native/nccl.cpp):
 // processes as torchrun starts them, and ranks of MPI whose sums go through NCCL.
 
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { buildNCCL } from "../support/nccl.js";
 import {
   type Ended,
   findEngines,
@@ -22,16 +21,11 @@ import {
 const test = suite("distributed/nccl");
 const hasEmulator = process.env.TINYBARD_TEST_DEVICE === "cuda-emulator";
 const root = mkdtempSync(join(tmpdir(), "tinybard-nccl-"));
-const source = fileURLToPath(new URL("../../test/native/nccl.cpp", import.meta.url));
 const environment = { TEST_DEVICE: "cuda-emulator", NCCL_ROOT: root };
 
 test.before(() => {
   if (!hasEmulator) return;
-  mkdirSync(join(root, "lib"));
-  const file = join(root, "lib", "libnccl.so.2");
-  const flags = ["-std=c++17", "-O2", "-shared", "-fPIC", source, "-o", file, "-lrt", "-ldl"];
-  const { status, stderr } = spawnSync("g++", flags, { encoding: "utf8" });
-  assert.is(status, 0, stderr);
+  buildNCCL(root);
 });
 test.after(() => rmSync(root, { recursive: true }));
 

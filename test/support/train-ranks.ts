@@ -118,11 +118,7 @@ export function rankArgs({ flags }: Engine, size: number, args: readonly string[
 
 /** Returns the process ids of the ranks below a launcher, by rank. Only on Linux. */
 export function findRankPids(launcher: number): number[] {
-  const parents = new Map<number, number>();
-  for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
-    const stat = readIfPossible(`/proc/${name}/stat`);
-    parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
-  }
+  const parents = findParents();
   const pids: number[] = [];
   for (const pid of parents.keys()) {
     let ancestor: number | undefined = pid;
@@ -133,6 +129,22 @@ export function findRankPids(launcher: number): number[] {
     if (ancestor && rank !== undefined && isNode) pids[Number(rank)] = pid;
   }
   return pids;
+}
+
+/** Returns the process ids of the children of a process, oldest first. Only on Linux. */
+export function findChildren(parent: number): number[] {
+  const children = [...findParents()].filter(([, other]) => other === parent);
+  return children.map(([pid]) => pid).sort((a, b) => a - b);
+}
+
+/** Returns the parent of each process. */
+function findParents(): Map<number, number> {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    const stat = readIfPossible(`/proc/${name}/stat`);
+    parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
+  }
+  return parents;
 }
 
 function readIfPossible(file: string): string {

@@ -33,6 +33,18 @@ export { quantize } from "./gpt/quantize.ts";
 export * as nn from "./nn/index.ts";
 export { gelu, relu, relu2, sigmoid, silu, softcap, tanh } from "./ops/activations.ts";
 export { attention, selfAttention } from "./ops/attention.ts";
+export {
+  type Bounds,
+  clamp,
+  eq,
+  ge,
+  gt,
+  le,
+  lt,
+  maximum,
+  minimum,
+  ne,
+} from "./ops/comparison.ts";
 export { arange, full, ones, tensor, tril, zeros } from "./ops/creation.ts";
 export {
   abs,
@@ -41,14 +53,12 @@ export {
   div,
   exp,
   log,
-  maskedFill,
   mul,
   neg,
   pow,
   sin,
   sqrt,
   sub,
-  where,
 } from "./ops/elementwise.ts";
 export { checkGradient, type GradientCheck } from "./ops/gradcheck.ts";
 export { toDot } from "./ops/graphviz.ts";
@@ -79,8 +89,22 @@ export {
   quantizeMatrix,
 } from "./ops/quantized.ts";
 export { dropout, multinomial, rand, randn } from "./ops/random.ts";
-export { argmax, max, mean, sum, variance as var } from "./ops/reductions.ts";
+export {
+  all,
+  any,
+  argmax,
+  argmin,
+  max,
+  mean,
+  min,
+  std,
+  sum,
+  variance as var,
+} from "./ops/reductions.ts";
 export { qkNorm, rotary } from "./ops/rotary.ts";
+export { ceil, floor, round, sign } from "./ops/rounding.ts";
+export { cumsum, logsumexp, type NormOptions, norm, prod } from "./ops/scans.ts";
+export { maskedFill, where } from "./ops/selection.ts";
 export { logSoftmax, softmax } from "./ops/softmax.ts";
 /** Optimizers, gradient clipping and the learning-rate schedule. */
 export * as optim from "./optim/index.ts";

@@ -2,6 +2,7 @@
 
 import * as activations from "./ops/activations.ts";
 import * as attention from "./ops/attention.ts";
+import * as comparison from "./ops/comparison.ts";
 import * as creation from "./ops/creation.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import { linear } from "./ops/linear.ts";
@@ -11,6 +12,9 @@ import * as movement from "./ops/movement.ts";
 import * as normalization from "./ops/normalization.ts";
 import * as random from "./ops/random.ts";
 import * as reductions from "./ops/reductions.ts";
+import * as rounding from "./ops/rounding.ts";
+import * as scans from "./ops/scans.ts";
+import * as selection from "./ops/selection.ts";
 import { logSoftmax, softmax } from "./ops/softmax.ts";
 import { Tensor } from "./tensor/tensor.ts";
 
@@ -27,6 +31,19 @@ const methods = {
   sin: elementwise.sin,
   cos: elementwise.cos,
   pow: elementwise.pow,
+  eq: comparison.eq,
+  ne: comparison.ne,
+  gt: comparison.gt,
+  lt: comparison.lt,
+  ge: comparison.ge,
+  le: comparison.le,
+  maximum: comparison.maximum,
+  minimum: comparison.minimum,
+  clamp: comparison.clamp,
+  round: rounding.round,
+  floor: rounding.floor,
+  ceil: rounding.ceil,
+  sign: rounding.sign,
   tanh: activations.tanh,
   relu: activations.relu,
   relu2: activations.relu2,
@@ -34,13 +51,22 @@ const methods = {
   silu: activations.silu,
   gelu: activations.gelu,
   softcap: activations.softcap,
-  maskedFill: elementwise.maskedFill,
+  maskedFill: selection.maskedFill,
   dropout: random.dropout,
   sum: reductions.sum,
   mean: reductions.mean,
   max: reductions.max,
+  min: reductions.min,
   argmax: reductions.argmax,
+  argmin: reductions.argmin,
+  any: reductions.any,
+  all: reductions.all,
   var: reductions.variance,
+  std: reductions.std,
+  prod: scans.prod,
+  cumsum: scans.cumsum,
+  logsumexp: scans.logsumexp,
+  norm: scans.norm,
   softmax,
   logSoftmax,
   layerNorm: normalization.layerNorm,
@@ -56,7 +82,7 @@ const methods = {
   slice: movement.slice,
   split: movement.split,
   to: movement.to,
-  where: elementwise.where,
+  where: selection.where,
   embedding: movement.embedding,
   tril: creation.tril,
   multinomial: random.multinomial,

@@ -7,10 +7,11 @@ import { nextSite } from "../random.ts";
 import { checkRank, checkShape, formatShape } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
-import { maskedFill, mul } from "./elementwise.ts";
+import { mul } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { permute, reshape, split, transpose } from "./movement.ts";
 import { checkProbability, dropout as drop } from "./random.ts";
+import { maskedFill } from "./selection.ts";
 import { softmax } from "./softmax.ts";
 
 /**

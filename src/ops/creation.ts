@@ -6,7 +6,7 @@ import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { checkSizes, formatShape, numel, type Shape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { maskedFill } from "./elementwise.ts";
+import { maskedFill } from "./selection.ts";
 
 /** Options of a new tensor: by default f32, on the default device, without a gradient. */
 export interface TensorOptions {

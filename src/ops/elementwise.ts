@@ -3,17 +3,16 @@
 
 import { record } from "../autograd.ts";
 import type { Floats, Kernels } from "../backend/device.ts";
-import { checkNumber, fail } from "../errors.ts";
+import { checkNumber } from "../errors.ts";
 import { broadcast } from "../shape.ts";
-import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
-import { type Backward, empty, Tensor } from "../tensor/tensor.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import { sumTo, tile } from "./broadcast.ts";
-
-/** An operand of add, sub, mul and div: a number stands for a tensor with that value. */
-export type Operand = Tensor | number;
+import { mapIntegers, type Operand, toFloats, toTensors } from "./operands.ts";
 
 /**
- * y = a + b
+ * y = a + b. As in sub and mul, the result of i32 operands and whole numbers is i32, computed on
+ * the host, and i32 with floats becomes floats.
  * @example
  * console.log(add(tensor([[1, 2], [3, 4]]), tensor([10, 20])).toArray());
  */
@@ -43,7 +42,7 @@ export function mul(a: Operand, b: Operand): Tensor {
 }
 
 /**
- * y = a / b
+ * y = a / b; of i32 too, the result is f32.
  * @example
  * console.log(div(tensor([3, 4]), 2).toArray()); // [ 1.5, 2 ]
  */
@@ -60,6 +59,7 @@ export function div(a: Operand, b: Operand): Tensor {
  * console.log(neg(tensor([1, -2])).toArray()); // [ -1, 2 ]
  */
 export function neg(x: Tensor): Tensor {
+  if (x?.dtype === "i32") return mapIntegers((n) => -n, [x]);
   return record("neg", map("neg", x), [x], (dy) => [neg(dy)]);
 }
 
@@ -98,6 +98,7 @@ export function sqrt(x: Tensor): Tensor {
  * console.log(abs(tensor([-1, 2])).toArray()); // [ 1, 2 ]
  */
 export function abs(x: Tensor): Tensor {
+  if (x?.dtype === "i32") return mapIntegers(Math.abs, [x]);
   return record("abs", map("abs", x), [x], (dy) => [mapBackward("absBackward", x, dy)]);
 }
 
@@ -127,81 +128,24 @@ export function cos(x: Tensor): Tensor {
 export function pow(x: Tensor, exponent: number): Tensor {
   checkTensor("pow", "x", x);
   checkNumber("pow", "exponent", exponent);
-  const y = empty(x);
-  x.device.kernels.pow(x.floats, y.floats, x.size, exponent);
+  const isWhole = Number.isInteger(exponent) && exponent >= 0;
+  if (x.dtype === "i32" && isWhole) return mapIntegers((n) => integerPower(n, exponent), [x]);
+  const input = toFloats(x);
+  const y = empty(input);
+  x.device.kernels.pow(input.floats, y.floats, x.size, exponent);
   return record("pow", y, [x], (dy) => [
     exponent === 0 ? empty(x).fill(0) : mul(dy, mul(pow(x, exponent - 1), exponent)),
   ]);
 }
 
-/**
- * y = a where cond is not 0, b elsewhere; cond is i32. All three broadcast.
- * @example
- * const cond = tensor([1, 0], { dtype: "i32" });
- * console.log(where(cond, tensor([1, 2]), 0).toArray()); // [ 1, 0 ]
- */
-export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
-  checkTensor("where", "cond", cond);
-  const { a, b, created } = toTensors("where", yes, no);
-  const shape = broadcast("where", broadcast("where", a.shape, b.shape), cond.shape);
-  const choose = (a: Tensor, b: Tensor) => {
-    const y = empty(a, shape);
-    const condTiled = tile(cond, shape);
-    const aTiled = tile(a, shape);
-    const bTiled = tile(b, shape);
-    a.device.kernels.where(
-      condTiled.ints,
-      aTiled.floats,
-      bTiled.floats,
-      y.floats,
-      condTiled.size,
-      aTiled.size,
-      bTiled.size,
-      y.size,
-    );
-    for (const operand of [condTiled, aTiled, bTiled]) operand.free("an operand of where");
-    return y;
-  };
-  const backward: Backward = (dy) => [
-    false,
-    a.requiresGrad && sumTo(choose(dy, scalarLike(dy, 0)), a.shape),
-    b.requiresGrad && sumTo(choose(scalarLike(dy, 0), dy), b.shape),
-  ];
-  return record("where", choose(a, b), [cond, a, b], backward, created);
-}
-
-/**
- * x, with `value` wherever the mask (i32) is not 0. Both broadcast.
- * @example
- * const mask = tensor([1, 0], { dtype: "i32" });
- * console.log(maskedFill(tensor([3, 4]), mask, -1).toArray()); // [ -1, 4 ]
- */
-export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
-  checkTensor("maskedFill", "x", x);
-  checkTensor("maskedFill", "mask", mask);
-  checkNumber("maskedFill", "value", value);
-  return where(mask, value, x);
-}
-
-/** Returns a scalar with x's dtype and device. */
-function scalarLike(x: Tensor, value: number): Tensor {
-  return empty(x, []).fill(value);
-}
-
-/** Converts operands to tensors of the same device and dtype; `created` are those of numbers. */
-function toTensors(op: string, left: Operand, right: Operand) {
-  const reference = left instanceof Tensor ? left : right;
-  if (!(reference instanceof Tensor))
-    fail(`${op}: a and b are ${typeof left}, ${typeof right}, expected a tensor`);
-  const a = typeof left === "number" ? scalarLike(reference, left) : left;
-  const b = typeof right === "number" ? scalarLike(reference, right) : right;
-  checkSameKind(op, "a", a, reference);
-  checkSameKind(op, "b", b, reference);
-  return { a, b, created: [a, b].filter((x) => x !== left && x !== right) };
-}
-
 /** Returns the gradient of one operand from that of y, in the shape of y. */
 type Derivative = (dy: Tensor, at: { a: Tensor; b: Tensor; y: Tensor }) => Tensor;
+
+const integerOps: Record<string, (a: number, b: number) => number> = {
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: Math.imul,
+};
 
 /** An op on two operands that broadcast; da and db are the derivatives. */
 function binary(
@@ -210,8 +154,10 @@ function binary(
   right: Operand,
   { da, db }: { da: Derivative; db: Derivative },
 ): Tensor {
-  const { a, b, created } = toTensors(op, left, right);
-  const y = empty(a, broadcast(op, a.shape, b.shape));
+  const { a, b, created } = toTensors(op, left, right, op === "div");
+  const shape = broadcast(op, a.shape, b.shape);
+  if (a.dtype === "i32") return mapIntegers(integerOps[op], [a, b], shape);
+  const y = empty(a, shape);
   const aTiled = tile(a, y.shape);
   const bTiled = tile(b, y.shape);
   a.device.kernels[op](aTiled.floats, bTiled.floats, y.floats, aTiled.size, bTiled.size, y.size);
@@ -224,16 +170,28 @@ function binary(
   return record(op, y, [a, b], backward, created);
 }
 
+/** Returns n^exponent modulo 2^32, by repeated squaring. */
+function integerPower(n: number, exponent: number): number {
+  let power = 1;
+  let square = n;
+  for (let rest = exponent; rest > 0; rest = Math.floor(rest / 2)) {
+    if (rest % 2 === 1) power = Math.imul(power, square);
+    square = Math.imul(square, square);
+  }
+  return power;
+}
+
 /** The names of the kernels with a given signature. */
 type KernelsLike<F> = { [K in keyof Kernels]: Kernels[K] extends F ? K : never }[keyof Kernels];
 type Unary = KernelsLike<(x: Floats, y: Floats, n: number) => void>;
 type UnaryBackward = KernelsLike<(from: Floats, dy: Floats, dx: Floats, n: number) => void>;
 
-/** Applies a kernel to each element. */
+/** Applies a kernel to each element; i32 becomes f32. */
 export function map(kernel: Unary, x: Tensor): Tensor {
   checkTensor(kernel, "x", x);
-  const y = empty(x);
-  x.device.kernels[kernel](x.floats, y.floats, x.size);
+  const input = toFloats(x);
+  const y = empty(input);
+  x.device.kernels[kernel](input.floats, y.floats, x.size);
   return y;
 }
 

@@ -1,4 +1,4 @@
-import { argmax, max, mean, ones, sum, tensor, var as variance, zeros } from "tinybard";
+import { argmax, max, mean, min, ones, sum, tensor, var as variance, zeros } from "tinybard";
 import * as assert from "uvu/assert";
 import { assertClose, eachDevice, testOp } from "../support/harness.js";
 
@@ -22,6 +22,7 @@ eachDevice("reductions", (test, on) => {
       shapes,
       domain: (x) => x * 50,
     });
+    testOp(test, on, { name: `min, dim ${dim}`, f: (x) => min(x, options), shapes: [[2, 3, 4]] });
     testOp(test, on, { name: `var, dim ${dim}`, f: (x) => variance(x, options), shapes });
   }
   testOp(test, on, {

@@ -1,0 +1,190 @@
+"""Writes torch-ops.json: results and gradients of PyTorch for the ops that are composites. The test
+test/ops/torch-ops.test.ts reads it. Everything is computed in f64 and rounded to f32.
+
+usage: python3 test/golden/torch-ops.py    (with torch 2.13.0+cpu)
+"""
+
+import json
+import math
+import os
+
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+NAN, INF = math.nan, math.inf
+SPECIAL = [NAN, INF, -INF, 0.0, -0.0, 1.0, -2.0, 0.5, 1.5, 2.5, -0.3, 8388609.0, 1e20]
+cases = []
+
+
+def number(v):
+    if isinstance(v, int):
+        return v
+    if v != v or math.isinf(v) or (v == 0 and math.copysign(1, v) < 0):
+        return str(v)
+    return float(f"{v:.9g}")
+
+
+def encode(x):
+    if isinstance(x, (tuple, list)):
+        return [encode(y) for y in x]
+    x = x.detach()
+    if x.dtype == torch.bool:
+        x = x.long()
+    values = [number(v) for v in x.flatten().tolist()]
+    return {"shape": list(x.shape), "values": values, "dtype": "f32" if x.is_floating_point() else "i32"}
+
+
+def argument(x):
+    if isinstance(x, torch.Tensor):
+        return encode(x)
+    if isinstance(x, list) and x and isinstance(x[0], torch.Tensor):
+        return {"list": encode(x)}
+    return {"value": number(x) if isinstance(x, float) else x}
+
+
+def add(op, f, *args):
+    """Records op(*args). `f` takes the tensors among the arguments, in order."""
+    flat = []
+    for x in args:
+        flat += x if isinstance(x, list) and x and isinstance(x[0], torch.Tensor) else [x]
+    tensors = [x for x in flat if isinstance(x, torch.Tensor)]
+    leaves = [
+        x.double().detach().clone().requires_grad_(True) if x.is_floating_point() else x for x in tensors
+    ]
+    y = f(*leaves)
+    case = {"op": op, "args": [argument(x) for x in args], "y": encode(y)}
+    results = [x for x in (y if isinstance(y, (tuple, list)) else [y]) if x.requires_grad]
+    if results:
+        dys = [torch.randn(x.shape, dtype=torch.float64).float() for x in results]
+        torch.autograd.backward(results, [dy.double() for dy in dys])
+        case["dys"] = encode(dys)
+        case["grads"] = [
+            None if not x.is_floating_point() else encode(torch.zeros_like(x) if x.grad is None else x.grad)
+            for x in leaves
+        ]
+    cases.append(case)
+
+
+def randn(*shape):
+    return torch.randn(*shape, dtype=torch.float64).float()
+
+
+def ints(*shape, low=-3, high=4):
+    return torch.randint(low, high, shape, dtype=torch.int64)
+
+
+def pairs(values):
+    a = torch.tensor([x for x in values for _ in values])
+    b = torch.tensor([y for _ in values for y in values])
+    return a, b
+
+
+# ---- comparisons, extrema, rounding
+special = torch.tensor(SPECIAL)
+a, b = pairs([NAN, INF, -INF, 0.0, -0.0, 1.0, -2.0])
+i, j = ints(3, 1), ints(4)
+for name in ["eq", "ne", "gt", "lt", "ge", "le"]:
+    f = getattr(torch, name)
+    add(name, f, a, b)
+    add(name, lambda x: f(x, 0.5), special, 0.5)
+    add(name, f, i, j)
+    add(name, f, torch.tensor([16777217, 2147483647]), torch.tensor([16777216, 2147483646]))
+    add(name, f, randn(3, 1), randn(2, 1, 4))
+    add(name, f, i, randn(3, 4).round())
+    add(name, f, torch.zeros(0, 3), torch.zeros(1, 3))
+for name in ["maximum", "minimum"]:
+    f = getattr(torch, name)
+    add(name, f, a, b)
+    add(name, f, randn(3, 1), randn(4))
+    add(name, f, torch.tensor(1.0), torch.tensor([0.0, 1.0, 2.0]))
+    add(name, f, i, j)
+add("clamp", lambda x: x.clamp(-1, 1.5), special, -1, 1.5)
+add("clamp", lambda x: x.clamp(min=0), special, {"min": 0})
+add("clamp", lambda x: x.clamp(max=0.5), special, None, 0.5)
+add("clamp", lambda x: x.clamp(2, 1), special, 2, 1)
+add("clamp", lambda x: x.clamp(-1, 1), ints(5), -1, 1)
+halves = torch.tensor([-2.5, -1.5, -0.5, 0.49999997, 0.5, 4194303.5, -4194304.5, 16777215.0])
+for name in ["round", "floor", "ceil", "sign"]:
+    for x in [special, halves, ints(4), torch.tensor(1.7), torch.zeros(0, 2)]:
+        add(name, getattr(torch, name), x)
+
+# ---- reductions
+x = randn(2, 3, 4)
+tied = torch.tensor([[1.0, 3.0, 3.0], [-1.0, NAN, 5.0], [0.0, -0.0, -0.0], [INF, -INF, 1.0]])
+zeros = torch.tensor([[2.0, 0.0, 3.0], [0.0, 0.0, 1.0], [1.0, -2.0, 0.5]])
+empty = torch.zeros(2, 0)
+for dim, keepdim in [(0, False), (-1, True), (1, False)]:
+    options = {"dim": dim, "keepdim": keepdim}
+    for y in [x, tied]:
+        add("min", lambda x: x.min(dim, keepdim).values, y, options)
+        add("argmin", lambda x: x.min(dim, keepdim).indices, y, options)
+    for y in [x, zeros]:
+        add("prod", lambda x: x.prod(dim, keepdim), y, options)
+    add("any", lambda x: x.any(dim, keepdim), zeros, options)
+    add("all", lambda x: x.all(dim, keepdim), zeros, options)
+    add("std", lambda x: x.std(dim, False, keepdim), x, options)
+    add("std", lambda x: x.std(dim, True, keepdim), x, {**options, "unbiased": True})
+    add("logsumexp", lambda x: x.logsumexp(dim, keepdim), x * 100, options)
+    add("logsumexp", lambda x: x.logsumexp(dim, keepdim), tied, options)
+    for p in [0, 0.5, 1, 2, 3, INF, -INF]:
+        add("norm", lambda x: x.norm(p, dim, keepdim), x, float(p), options)
+    add("cumsum", lambda x: x.cumsum(dim), x, dim)
+    add("sum", lambda x: x.sum(dim, keepdim), x, dim, keepdim)
+    add("sum", lambda x: x.sum(dim, keepdim), ints(2, 3, 4), dim, {"keepdim": keepdim})
+    add("mean", lambda x: x.mean(dim, keepdim), x, dim, {"keepdim": keepdim})
+    add("max", lambda x: x.max(dim, keepdim).values, ints(3, 3), dim, keepdim)
+    add("min", lambda x: x.min(dim, keepdim).values, ints(3, 3), dim, keepdim)
+    add("argmax", lambda x: x.argmax(dim, keepdim), x, dim, keepdim)
+    add("prod", lambda x: x.prod(dim, keepdim), ints(3, 3), dim, keepdim)
+add("sum", lambda x: x.sum([0, 2]), x, [0, 2])
+add("mean", lambda x: x.mean([0, -1], True), x, {"dim": [0, -1], "keepdim": True})
+add("var", lambda x: x.var([1, 2], False), x, {"dim": [1, 2]})
+for y in [x, zeros, torch.tensor(3.0), torch.zeros(0, 3), ints(4, low=1)]:
+    add("prod", lambda x: x.prod(), y)
+    add("any", lambda x: x.any(), y)
+    add("all", lambda x: x.all(), y)
+add("any", lambda x: x.any(1), empty, 1)
+add("all", lambda x: x.all(1), empty, 1)
+add("any", lambda x: x.any(), torch.tensor([0.0, NAN]))
+add("std", lambda x: x.std(unbiased=False), torch.tensor([1.0, 1.0]))
+add("std", lambda x: x.std(), torch.tensor([1.0]), {"unbiased": True})
+add("logsumexp", lambda x: x.logsumexp(1), empty, 1)
+add("logsumexp", lambda x: x.logsumexp([0, 1, 2]), x)
+ties = torch.tensor([0.0, 3.0, -4.0, 4.0, -4.0, 0.0])
+for p in [0, 0.5, 1, 1.5, 2, 3, INF, -INF]:
+    add("norm", lambda x: x.norm(p), ties, float(p))
+add("norm", lambda x: x.norm(), torch.zeros(3))
+add("norm", lambda x: x.norm(), torch.tensor(-2.0))
+add("norm", lambda x: x.norm(), torch.zeros(0))
+add("min", lambda x: x.min(), torch.tensor(3.0))
+for n in [0, 1, 2, 7, 8]:
+    add("cumsum", lambda x: x.cumsum(-1), randn(2, n), {"dim": -1})
+add("cumsum", lambda x: x.cumsum(0), torch.tensor(3.0), 0)
+add("cumsum", lambda x: x.cumsum(0), torch.tensor([1.0, NAN, 2.0, INF]), 0)
+add("cumsum", lambda x: x.cumsum(1), ints(3, 5), 1)
+
+# ---- i32 with floats
+whole = torch.tensor([1, -2, 3])
+for name in ["add", "sub", "mul", "div"]:
+    f = getattr(torch, name)
+    add(name, f, whole, randn(3))
+    add(name, f, randn(2, 1), whole)
+    add(name, f, whole, torch.tensor([[4], [5]]))
+    add(name, lambda x: f(x, 2), whole, 2)
+    add(name, lambda x: f(x, 0.5), whole, 0.5)
+for name in ["neg", "abs", "exp", "sqrt", "tanh"]:
+    add(name, getattr(torch, name), whole.abs() if name == "sqrt" else whole)
+add("pow", lambda x: x.pow(2), whole, 2)
+add("pow", lambda x: x.float().pow(-1), whole, -1)
+mask = torch.tensor([1, 0, 1])
+add("where", lambda c, a, b: torch.where(c != 0, a, b), mask, whole, torch.tensor([[7], [8]]))
+add("where", lambda c, a, b: torch.where(c != 0, a, b.double()), mask, randn(3), whole)
+add("maskedFill", lambda x, m: x.masked_fill(m != 0, 9), whole, mask, 9)
+
+path = os.path.join(os.path.dirname(__file__), "torch-ops.json")
+with open(path, "w") as file:
+    texts = [json.dumps(case, separators=(",", ":")) for case in cases]
+    file.write("[\n" + ",\n".join(texts) + "\n]\n")
+print(len(cases), "cases,", os.path.getsize(path), "bytes")

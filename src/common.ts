@@ -31,7 +31,19 @@ export { presets } from "./gpt/presets.ts";
 export { quantize } from "./gpt/quantize.ts";
 /** Layers, transformer blocks and adapters, built on Module. */
 export * as nn from "./nn/index.ts";
-export { gelu, relu, relu2, sigmoid, silu, softcap, tanh } from "./ops/activations.ts";
+export {
+  elu,
+  erf,
+  gelu,
+  leakyRelu,
+  relu,
+  relu2,
+  sigmoid,
+  silu,
+  softcap,
+  softplus,
+  tanh,
+} from "./ops/activations.ts";
 export { attention, selfAttention } from "./ops/attention.ts";
 export {
   type Bounds,
@@ -45,7 +57,18 @@ export {
   minimum,
   ne,
 } from "./ops/comparison.ts";
-export { arange, full, ones, tensor, tril, zeros } from "./ops/creation.ts";
+export {
+  arange,
+  full,
+  fullLike,
+  linspace,
+  ones,
+  onesLike,
+  tensor,
+  zeros,
+  zerosLike,
+} from "./ops/creation.ts";
+export { bmm, dot, einsum, outer } from "./ops/einsum.ts";
 export {
   abs,
   add,
@@ -62,9 +85,11 @@ export {
 } from "./ops/elementwise.ts";
 export { checkGradient, type GradientCheck } from "./ops/gradcheck.ts";
 export { toDot } from "./ops/graphviz.ts";
+export { gather, indexSelect, oneHot, scatter, scatterAdd } from "./ops/indexing.ts";
 export { linear, mlp, swiglu } from "./ops/linear.ts";
 export { crossEntropy, linearCrossEntropy } from "./ops/loss.ts";
 export { matmul } from "./ops/matmul.ts";
+export { diag, eye, tril, triu } from "./ops/matrices.ts";
 export {
   cat,
   embedding,
@@ -88,7 +113,7 @@ export {
   type QuantizedMatrix,
   quantizeMatrix,
 } from "./ops/quantized.ts";
-export { dropout, multinomial, rand, randn } from "./ops/random.ts";
+export { dropout, multinomial, rand, randint, randn, randperm } from "./ops/random.ts";
 export {
   all,
   any,
@@ -106,6 +131,19 @@ export { ceil, floor, round, sign } from "./ops/rounding.ts";
 export { cumsum, logsumexp, type NormOptions, norm, prod } from "./ops/scans.ts";
 export { maskedFill, where } from "./ops/selection.ts";
 export { logSoftmax, softmax } from "./ops/softmax.ts";
+export { argsort, type Sorted, sort, topk } from "./ops/sorting.ts";
+export {
+  chunk,
+  expand,
+  flatten,
+  flip,
+  repeat,
+  roll,
+  squeeze,
+  unbind,
+  unsqueeze,
+  view,
+} from "./ops/views.ts";
 /** Optimizers, gradient clipping and the learning-rate schedule. */
 export * as optim from "./optim/index.ts";
 export { manualSeed } from "./random.ts";

@@ -4,10 +4,13 @@ import * as activations from "./ops/activations.ts";
 import * as attention from "./ops/attention.ts";
 import * as comparison from "./ops/comparison.ts";
 import * as creation from "./ops/creation.ts";
+import * as einsum from "./ops/einsum.ts";
 import * as elementwise from "./ops/elementwise.ts";
+import * as indexing from "./ops/indexing.ts";
 import { linear } from "./ops/linear.ts";
 import * as loss from "./ops/loss.ts";
 import { matmul } from "./ops/matmul.ts";
+import * as matrices from "./ops/matrices.ts";
 import * as movement from "./ops/movement.ts";
 import * as normalization from "./ops/normalization.ts";
 import * as random from "./ops/random.ts";
@@ -16,6 +19,8 @@ import * as rounding from "./ops/rounding.ts";
 import * as scans from "./ops/scans.ts";
 import * as selection from "./ops/selection.ts";
 import { logSoftmax, softmax } from "./ops/softmax.ts";
+import * as sorting from "./ops/sorting.ts";
+import * as views from "./ops/views.ts";
 import { Tensor } from "./tensor/tensor.ts";
 
 const methods = {
@@ -51,6 +56,10 @@ const methods = {
   silu: activations.silu,
   gelu: activations.gelu,
   softcap: activations.softcap,
+  softplus: activations.softplus,
+  leakyRelu: activations.leakyRelu,
+  elu: activations.elu,
+  erf: activations.erf,
   maskedFill: selection.maskedFill,
   dropout: random.dropout,
   sum: reductions.sum,
@@ -84,7 +93,29 @@ const methods = {
   to: movement.to,
   where: selection.where,
   embedding: movement.embedding,
-  tril: creation.tril,
+  view: views.view,
+  flatten: views.flatten,
+  squeeze: views.squeeze,
+  unsqueeze: views.unsqueeze,
+  expand: views.expand,
+  repeat: views.repeat,
+  chunk: views.chunk,
+  unbind: views.unbind,
+  flip: views.flip,
+  roll: views.roll,
+  gather: indexing.gather,
+  scatter: indexing.scatter,
+  scatterAdd: indexing.scatterAdd,
+  indexSelect: indexing.indexSelect,
+  sort: sorting.sort,
+  argsort: sorting.argsort,
+  topk: sorting.topk,
+  tril: matrices.tril,
+  triu: matrices.triu,
+  diag: matrices.diag,
+  bmm: einsum.bmm,
+  dot: einsum.dot,
+  outer: einsum.outer,
   multinomial: random.multinomial,
   toArray: creation.toArray,
 };

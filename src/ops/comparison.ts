@@ -192,10 +192,10 @@ function extremum(op: "maximum" | "minimum", left: Operand, right: Operand): Ten
   const { isAbove, isBelow, isUnordered } = masks;
   const backward = (dy: Tensor) => {
     const zero = scalarLike(dy, 0);
-    const half = div(dy, 2);
+    const shared = div(dy, 2);
     return [
-      a.requiresGrad && sumTo(choose(masks, dy, zero, half, dy), a.shape),
-      b.requiresGrad && sumTo(choose(masks, zero, dy, half, dy), b.shape),
+      a.requiresGrad && sumTo(choose(masks, dy, zero, shared, dy), a.shape),
+      b.requiresGrad && sumTo(choose(masks, zero, dy, shared, dy), b.shape),
     ];
   };
   const saved = [isAbove, isBelow, isUnordered];

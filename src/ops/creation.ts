@@ -6,7 +6,7 @@ import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { checkSizes, formatShape, numel, type Shape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { maskedFill } from "./selection.ts";
+import { readShape, type ShapeArguments } from "./arguments.ts";
 
 /** Options of a new tensor: by default f32, on the default device, without a gradient. */
 export interface TensorOptions {
@@ -49,12 +49,13 @@ export function tensor(
 }
 
 /**
- * All elements 0.
+ * All elements 0: zeros([2, 3]) or zeros(2, 3); so for ones, rand and randn.
  * @example
  * console.log(zeros([2, 2]).toArray()); // [ [ 0, 0 ], [ 0, 0 ] ]
  */
-export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
-  return full(shape, 0, options);
+export function zeros(...args: ShapeArguments<TensorOptions>): Tensor {
+  const [shape, options] = readShape(args);
+  return createFull("zeros", shape, 0, options);
 }
 
 /**
@@ -62,8 +63,9 @@ export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
  * @example
  * console.log(ones([2, 2]).toArray()); // [ [ 1, 1 ], [ 1, 1 ] ]
  */
-export function ones(shape: Shape, options: TensorOptions = {}): Tensor {
-  return full(shape, 1, options);
+export function ones(...args: ShapeArguments<TensorOptions>): Tensor {
+  const [shape, options] = readShape(args);
+  return createFull("ones", shape, 1, options);
 }
 
 /**
@@ -72,12 +74,16 @@ export function ones(shape: Shape, options: TensorOptions = {}): Tensor {
  * console.log(full([2, 2], 7).toArray()); // [ [ 7, 7 ], [ 7, 7 ] ]
  */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
-  checkOptions("full", options, tensorOptions);
-  checkNumber("full", "value", value);
-  checkSizes("full", shape);
+  return createFull("full", shape, value, options);
+}
+
+function createFull(op: string, shape: Shape, value: number, options: TensorOptions): Tensor {
+  checkOptions(op, options, tensorOptions);
+  checkNumber(op, "value", value);
+  checkSizes(op, shape);
   const target = device(options.device ?? defaultDevice());
   const x = new Tensor(target.empty(options.dtype ?? "f32", numel(shape)), [...shape]).fill(value);
-  return withGradient("full", x, options);
+  return withGradient(op, x, options);
 }
 
 /**
@@ -106,24 +112,57 @@ export function arange(
 }
 
 /**
- * x with the elements above the given diagonal of its last two axes set to 0; 0 is the main
- * diagonal.
+ * `steps` numbers at equal distances from start to end, both included; f32.
  * @example
- * console.log(tril(ones([3, 3])).toArray()); // [ [ 1, 0, 0 ], [ 1, 1, 0 ], [ 1, 1, 1 ] ]
+ * console.log(linspace(0, 1, 5).toArray()); // [ 0, 0.25, 0.5, 0.75, 1 ]
  */
-export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
-  checkOptions("tril", options, ["diagonal"]);
-  checkTensor("tril", "x", x);
-  const { diagonal = 0 } = options;
-  checkNumber("tril", "diagonal", diagonal);
-  if (x.shape.length < 2)
-    fail(`tril: x has shape ${formatShape(x.shape)}, expected at least two axes`);
-  if (x.size === 0) return maskedFill(x, zeros([], { dtype: "i32", device: x.device }), 0);
-  const [rows, columns] = x.shape.slice(-2);
-  const isAbove = (_: unknown, i: number) =>
-    i % columns > Math.floor(i / columns) + diagonal ? 1 : 0;
-  const mask = Int32Array.from({ length: rows * columns }, isAbove);
-  return maskedFill(x, tensor(mask, { shape: [rows, columns], device: x.device }), 0);
+export function linspace(
+  start: number,
+  end: number,
+  steps: number,
+  options: TensorOptions = {},
+): Tensor {
+  checkOptions("linspace", options, tensorOptions);
+  for (const [name, value] of Object.entries({ start, end, steps }))
+    checkNumber("linspace", name, value);
+  checkSizes("linspace", [steps]);
+  const step = steps > 1 ? (end - start) / (steps - 1) : 0;
+  const at = (i: number) => (i < steps / 2 ? start + step * i : end - step * (steps - 1 - i));
+  return fromFunction("linspace", [steps], options, (n) =>
+    new Float64Array(n).map((_, i) => at(i)),
+  );
+}
+
+/**
+ * All elements 0, with x's shape, and its dtype and device unless options say otherwise.
+ * @example
+ * console.log(zerosLike(tensor([1, 2])).toArray()); // [ 0, 0 ]
+ */
+export function zerosLike(x: Tensor, options: TensorOptions = {}): Tensor {
+  return likeOf("zerosLike", x, 0, options);
+}
+
+/**
+ * All elements 1, with x's shape, and its dtype and device unless options say otherwise.
+ * @example
+ * console.log(onesLike(tensor([3, 4])).toArray()); // [ 1, 1 ]
+ */
+export function onesLike(x: Tensor, options: TensorOptions = {}): Tensor {
+  return likeOf("onesLike", x, 1, options);
+}
+
+/**
+ * All elements `value`, with x's shape, and its dtype and device unless options say otherwise.
+ * @example
+ * console.log(fullLike(tensor([1, 2]), 7).toArray()); // [ 7, 7 ]
+ */
+export function fullLike(x: Tensor, value: number, options: TensorOptions = {}): Tensor {
+  return likeOf("fullLike", x, value, options);
+}
+
+function likeOf(op: string, x: Tensor, value: number, options: TensorOptions): Tensor {
+  checkTensor(op, "x", x);
+  return createFull(op, x.shape, value, { dtype: x.dtype, device: x.device, ...options });
 }
 
 /** Allocates before it computes the values, so that a huge shape fails at once. */

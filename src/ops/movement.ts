@@ -4,25 +4,19 @@ import { record } from "../autograd.ts";
 import type { Device, DeviceName, DType } from "../backend/device.ts";
 import { device } from "../backend/devices.ts";
 import { checkOptions, fail } from "../errors.ts";
-import {
-  checkSizes,
-  formatShape,
-  normalizeAxis,
-  numel,
-  type Shape,
-  sizesAround,
-  withAxis,
-} from "../shape.ts";
+import { checkSizes, formatShape, normalizeAxis, numel, sizesAround, withAxis } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, Tensor, toDType } from "../tensor/tensor.ts";
+import { type DimArgument, readDim, readSizes, type SizeArguments } from "./arguments.ts";
 
 /**
  * Returns the same elements in the same order with another shape, on the same memory. One size may
- * be -1: it follows from the others.
+ * be -1: it follows from the others. reshape(x, [2, 3]) or reshape(x, 2, 3).
  * @example
  * console.log(reshape(arange(6), [2, -1]).shape); // [ 2, 3 ]
  */
-export function reshape(x: Tensor, shape: Shape): Tensor {
+export function reshape(x: Tensor, ...args: SizeArguments): Tensor {
+  const shape = readSizes(args);
   checkTensor("reshape", "x", x);
   const inferred = Array.isArray(shape) ? shape.filter((n) => n === -1).length : 0;
   if (inferred > 1) fail(`reshape: shape is ${formatShape(shape)}, expected at most one -1`);
@@ -57,11 +51,12 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
 }
 
 /**
- * Axis i of the result is axis dims[i] of x.
+ * Axis i of the result is axis dims[i] of x: permute(x, [2, 0, 1]) or permute(x, 2, 0, 1).
  * @example
  * console.log(permute(zeros([2, 3, 4]), [2, 0, 1]).shape); // [ 4, 2, 3 ]
  */
-export function permute(x: Tensor, dims: readonly number[]): Tensor {
+export function permute(x: Tensor, ...args: SizeArguments): Tensor {
+  const dims = readSizes(args);
   checkTensor("permute", "x", x);
   if (!Array.isArray(dims)) fail(`permute: dims are ${String(dims)}, expected a list of axes`);
   const axes = Array.from(dims, (dim) => normalizeAxis("permute", dim, x.shape.length));
@@ -99,15 +94,16 @@ export function slice(x: Tensor, options: { dim: number; start?: number; end?: n
 }
 
 /**
- * Concatenates tensors along one axis; their other sizes must be equal.
+ * Concatenates tensors along one axis; their other sizes must be equal. cat(list, dim) or cat(list,
+ * { dim }); so for stack and split.
  * @example
  * console.log(cat([tensor([1, 2]), tensor([3])]).toArray()); // [ 1, 2, 3 ]
  */
-export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
-  checkOptions("cat", options, ["dim"]);
+export function cat(list: readonly Tensor[], options: DimArgument = {}): Tensor {
+  const dim = readDim("cat", options) ?? 0;
   checkList("cat", list);
   const [first] = list;
-  const axis = normalizeAxis("cat", options.dim ?? 0, first.shape.length);
+  const axis = normalizeAxis("cat", dim, first.shape.length);
   for (const [i, x] of list.entries()) {
     checkSameKind("cat", `list[${i}]`, x, first);
     const expected = withAxis(first.shape, axis, x.shape[axis]);
@@ -134,11 +130,11 @@ export function cat(list: readonly Tensor[], options: { dim?: number } = {}): Te
  * @example
  * console.log(stack([tensor([1, 2]), tensor([3, 4])]).toArray()); // [ [ 1, 2 ], [ 3, 4 ] ]
  */
-export function stack(list: readonly Tensor[], options: { dim?: number } = {}): Tensor {
-  checkOptions("stack", options, ["dim"]);
+export function stack(list: readonly Tensor[], options: DimArgument = {}): Tensor {
+  const dim = readDim("stack", options) ?? 0;
   checkList("stack", list);
   const rank = list[0].shape.length;
-  const axis = normalizeAxis("stack", options.dim ?? 0, rank + 1);
+  const axis = normalizeAxis("stack", dim, rank + 1);
   const unsqueezed = list.map((x) =>
     reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]),
   );
@@ -150,11 +146,11 @@ export function stack(list: readonly Tensor[], options: { dim?: number } = {}): 
  * @example
  * console.log(split(arange(6), 4).map((part) => part.toArray())); // [ [ 0, 1, 2, 3 ], [ 4, 5 ] ]
  */
-export function split(x: Tensor, size: number, options: { dim?: number } = {}): Tensor[] {
-  checkOptions("split", options, ["dim"]);
+export function split(x: Tensor, size: number, options: DimArgument = {}): Tensor[] {
+  const dim = readDim("split", options) ?? 0;
   checkTensor("split", "x", x);
   if (!Number.isInteger(size) || size < 1) fail(`split: size is ${size}, expected 1 or more`);
-  const axis = normalizeAxis("split", options.dim ?? 0, x.shape.length);
+  const axis = normalizeAxis("split", dim, x.shape.length);
   const pieces = Math.max(1, Math.ceil(x.shape[axis] / size));
   return Array.from({ length: pieces }, (_, i) =>
     slice(x, { dim: axis, start: i * size, end: (i + 1) * size }),

@@ -6,6 +6,7 @@ import { nextSite, normal, type RngCounter, uniform } from "../random.ts";
 import { checkSizes, formatShape, type Shape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
+import { readShape, type ShapeArguments } from "./arguments.ts";
 import { fromFunction, type TensorOptions, tensor, tensorOptions } from "./creation.ts";
 
 /**
@@ -13,7 +14,8 @@ import { fromFunction, type TensorOptions, tensor, tensorOptions } from "./creat
  * @example
  * const x = rand([2, 3]); // uniform in [0, 1)
  */
-export function rand(shape: Shape, options: TensorOptions = {}): Tensor {
+export function rand(...args: ShapeArguments<TensorOptions>): Tensor {
+  const [shape, options] = readShape(args);
   const belowOne = (u: number) => Math.min(Math.fround(u), 1 - 2 ** -24); // where f32 rounds to 1
   return sampleTensor("rand", shape, options, (n, counter) => uniform(n, counter).map(belowOne));
 }
@@ -23,8 +25,58 @@ export function rand(shape: Shape, options: TensorOptions = {}): Tensor {
  * @example
  * const x = randn([2, 3]); // mean 0, standard deviation 1
  */
-export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
+export function randn(...args: ShapeArguments<TensorOptions>): Tensor {
+  const [shape, options] = readShape(args);
   return sampleTensor("randn", shape, options, normal);
+}
+
+/**
+ * Whole numbers from low to high - 1, each as likely, from the generator's next site: randint(high,
+ * shape) or randint(low, high, shape). i32 by default.
+ * @example
+ * const ids = randint(0, 10, [2, 3]); // numbers from 0 to 9
+ * console.log(ids.dtype); // i32
+ */
+export function randint(
+  low: number,
+  high: number | Shape,
+  shape?: Shape | TensorOptions,
+  options: TensorOptions = {},
+): Tensor {
+  if (typeof high !== "number") return randint(0, low, high, shape as TensorOptions);
+  for (const [name, bound] of Object.entries({ low, high })) {
+    if (!Number.isInteger(bound) || bound < -(2 ** 31) || bound > 2 ** 31)
+      fail(`randint: ${name} is ${bound}, expected a whole number of 32 bits`);
+  }
+  if (low >= high) fail(`randint: low is ${low}, expected one below high, ${high}`);
+  checkOptions("randint", options, tensorOptions);
+  checkSizes("randint", shape as Shape);
+  return fromFunction("randint", shape as Shape, { dtype: "i32", ...options }, (n) =>
+    uniform(n, { site: nextSite(), stream: "init" }).map((u) => low + Math.floor(u * (high - low))),
+  );
+}
+
+/**
+ * The numbers from 0 to n - 1 in a random order (Fisher and Yates), from the generator's next site.
+ * i32 by default.
+ * @example
+ * const order = randperm(5);
+ * console.log(order.sort().values.toArray()); // [ 0, 1, 2, 3, 4 ]
+ */
+export function randperm(n: number, options: TensorOptions = {}): Tensor {
+  checkOptions("randperm", options, tensorOptions);
+  checkSizes("randperm", [n]);
+  return fromFunction("randperm", [n], { dtype: "i32", ...options }, (n) => {
+    const samples = uniform(n, { site: nextSite(), stream: "init" });
+    const order = new Float64Array(n).map((_, i) => i);
+    for (let i = n - 1; i > 0; i--) {
+      const j = Math.floor(samples[i] * (i + 1));
+      const last = order[i];
+      order[i] = order[j];
+      order[j] = last;
+    }
+    return order;
+  });
 }
 
 function sampleTensor(

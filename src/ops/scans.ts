@@ -31,10 +31,10 @@ export function prod(x: Tensor, ...args: ReductionArguments): Tensor {
   if (n === 0) return record("prod", empty(x, shape).fill(1), [x], () => [empty(x)]);
   let y = reshape(x, [outer, n, inner]);
   while (y.shape[1] > 1) {
-    const half = Math.floor(y.shape[1] / 2);
-    const left = slice(y, { dim: 1, end: half });
-    const right = slice(y, { dim: 1, start: half, end: 2 * half });
-    const rest = slice(y, { dim: 1, start: 2 * half }); // the last of an odd number
+    const pairs = Math.floor(y.shape[1] / 2);
+    const left = slice(y, { dim: 1, end: pairs });
+    const right = slice(y, { dim: 1, start: pairs, end: 2 * pairs });
+    const rest = slice(y, { dim: 1, start: 2 * pairs }); // the last of an odd number
     const product = mul(left, right);
     y = rest.size === 0 ? product : cat([product, rest], { dim: 1 });
   }

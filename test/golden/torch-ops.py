@@ -41,7 +41,7 @@ def argument(x):
         return encode(x)
     if isinstance(x, list) and x and isinstance(x[0], torch.Tensor):
         return {"list": encode(x)}
-    return {"value": number(x) if isinstance(x, float) else x}
+    return {"value": number(x) if isinstance(x, float) else x}  # also a list of numbers, or options
 
 
 def add(op, f, *args):
@@ -182,6 +182,119 @@ mask = torch.tensor([1, 0, 1])
 add("where", lambda c, a, b: torch.where(c != 0, a, b), mask, whole, torch.tensor([[7], [8]]))
 add("where", lambda c, a, b: torch.where(c != 0, a, b.double()), mask, randn(3), whole)
 add("maskedFill", lambda x, m: x.masked_fill(m != 0, 9), whole, mask, 9)
+
+# ---- views and movement
+x = randn(2, 3, 4)
+n = ints(2, 3, 4)
+for y in [x, n]:
+    add("view", lambda x: x.view(6, -1), y, 6, -1)
+    add("view", lambda x: x.view([4, 6]), y, [4, 6])
+    add("reshape", lambda x: x.reshape(3, 8), y, 3, 8)
+    add("permute", lambda x: x.permute(2, 0, 1), y, 2, 0, 1)
+    add("flatten", lambda x: x.flatten(), y)
+    add("flatten", lambda x: x.flatten(1), y, 1)
+    add("flatten", lambda x: x.flatten(0, -2), y, 0, -2)
+    add("unsqueeze", lambda x: x.unsqueeze(-1), y, -1)
+    add("unsqueeze", lambda x: x.unsqueeze(1), y, 1)
+    add("expand", lambda x: x.expand(5, -1, 3, -1), y, [5, -1, 3, -1])
+    add("repeat", lambda x: x.repeat(2, 1, 3), y, 2, 1, 3)
+    add("repeat", lambda x: x.repeat(2, 1, 2, 1), y, [2, 1, 2, 1])
+    add("chunk", lambda x: x.chunk(2, 1), y, 2, 1)
+    add("chunk", lambda x: x.chunk(3, -1), y, 3, {"dim": -1})
+    add("unbind", lambda x: x.unbind(1), y, 1)
+    add("flip", lambda x: x.flip(0), y, 0)
+    add("flip", lambda x: x.flip(0, -1), y, [0, -1])
+    add("roll", lambda x: x.roll(3), y, 3)
+    add("roll", lambda x: x.roll(-1, 2), y, -1, 2)
+    add("roll", lambda x: x.roll([1, 5], [0, 1]), y, [1, 5], [0, 1])
+    add("split", lambda x: x.split(2, 1), y, 2, 1)
+    add("cat", lambda a, b: torch.cat([a, b], 1), [y, y.flip(0)], 1)
+    add("stack", lambda a, b: torch.stack([a, b], -1), [y, y.flip(0)], -1)
+    add("indexSelect", lambda x, i: x.index_select(0, i), y, 0, torch.tensor([1, 1, 0]))
+    add("indexSelect", lambda x, i: x.index_select(-1, i), y, -1, torch.tensor([3, 0, 3, 2, 1]))
+    add("tril", lambda x: x.tril(1), y, 1)
+    add("triu", lambda x: x.triu(), y)
+    add("triu", lambda x: x.triu(-1), y, {"diagonal": -1})
+    index = torch.randint(0, 3, (2, 5, 3))
+    add("gather", lambda x, i: x.gather(1, i), y, 1, index)
+    source = (randn if y is x else ints)(3, 6, 4)
+    unique = torch.stack([torch.randperm(3) for _ in range(6)]).reshape(2, 3, 3).transpose(1, 2)
+    add("scatter", lambda x, i: x.scatter(1, i, 9), y, 1, index, 9)
+    add("scatterAdd", lambda x, i, s: x.scatter_add(1, i, s), y, 1, index, source[:2, :5, :3])
+add("scatter", lambda x, i, s: x.scatter(1, i, s), x, 1, unique, randn(2, 3, 3))
+add("expand", lambda x: x.expand(3, 4), randn(3, 1), 3, 4)
+add("expand", lambda x: x.expand(2, 3), torch.tensor(5.0), 2, 3)
+add("expand", lambda x: x.expand(0, 3), randn(1, 3), 0, 3)
+ones = randn(1, 3, 1)
+add("squeeze", lambda x: x.squeeze(), ones)
+add("squeeze", lambda x: x.squeeze(0), ones, 0)
+add("squeeze", lambda x: x.squeeze(1), ones, 1)
+add("squeeze", lambda x: x.squeeze(-1), torch.tensor(1.0), -1)
+add("flatten", lambda x: x.flatten(), torch.tensor(1.0))
+add("repeat", lambda x: x.repeat(0, 2), randn(2), 0, 2)
+add("repeat", lambda x: x.repeat(3), torch.tensor(2.0), 3)
+add("chunk", lambda x: x.chunk(3), torch.zeros(0, 2), 3)
+add("chunk", lambda x: x.chunk(4), randn(5), 4)
+add("unbind", lambda x: x.unbind(), randn(2, 2))
+add("flip", lambda x: x.flip(0), torch.zeros(0, 2), 0)
+add("roll", lambda x: x.roll(1, 0), torch.zeros(0, 2), 1, 0)
+add("gather", lambda x, i: x.gather(0, i), randn(5), 0, torch.tensor([4, 0, 0]))
+add("gather", lambda x, i: x.gather(0, i), randn(3, 2), 0, torch.zeros(0, 2).long())
+add("indexSelect", lambda x, i: x.index_select(0, i), torch.tensor([NAN, 1.0]), 0, torch.tensor([0, 1, 0]))
+add("oneHot", lambda i: F.one_hot(i), torch.tensor([[0, 2], [1, 1]]))
+add("oneHot", lambda i: F.one_hot(i, 4), torch.tensor(3), 4)
+for diagonal in [0, 1, -2]:
+    add("diag", lambda x: x.diag(diagonal), randn(3), diagonal)
+    add("diag", lambda x: x.diag(diagonal), randn(3, 4), diagonal)
+    add("diag", lambda x: x.diag(diagonal), ints(3, 4), {"diagonal": diagonal})
+add("linspace", lambda: torch.linspace(-1, 2, 7), -1, 2, 7)
+add("linspace", lambda: torch.linspace(3, 4, 1), 3, 4, 1)
+add("eye", lambda: torch.eye(3), 3)
+add("eye", lambda: torch.eye(2, 4), 2, 4)
+add("zeros", lambda: torch.zeros(2, 3), 2, 3)
+add("ones", lambda: torch.ones(3), 3)
+for name, f in [("zerosLike", torch.zeros_like), ("onesLike", torch.ones_like)]:
+    add(name, lambda x: f(x).detach(), x)
+    add(name, f, n)
+add("fullLike", lambda n: torch.full_like(n, 7), n, 7)
+
+# ---- sorting
+values = torch.tensor([[3.0, NAN, -1.0, 3.0], [INF, 0.5, -INF, 0.25]])
+for y in [values, randn(3, 5), ints(2, 5), torch.tensor(2.0), torch.zeros(2, 0)]:
+    for descending in [False, True]:
+        f = lambda x: x.sort(dim=-1, descending=descending, stable=True)
+        add("sort", f, y, -1, descending)
+        add("argsort", lambda x: f(x)[1], y, {"dim": -1, "descending": descending})
+add("sort", lambda x: x.sort(0), randn(4, 2), {"dim": 0})
+for k, dim, largest in [(2, -1, True), (1, 0, False), (3, 1, False), (0, 1, True)]:
+    add("topk", lambda x: x.topk(k, dim, largest), randn(3, 4), k, {"dim": dim, "largest": largest})
+add("topk", lambda x: x.topk(2), torch.tensor([1.0, NAN, 3.0]), 2)
+
+# ---- products
+add("bmm", torch.bmm, randn(2, 3, 4), randn(2, 4, 5))
+add("dot", torch.dot, randn(5), randn(5))
+add("dot", torch.dot, torch.zeros(0), torch.zeros(0))
+add("outer", torch.outer, randn(3), randn(4))
+for equation, *shapes in [
+    ("ij,jk->ik", (2, 3), (3, 4)), ("bhid,bhjd->bhij", (2, 3, 4, 5), (2, 3, 6, 5)), ("ij->ji", (2, 3)),
+    ("ii", (3, 3)), ("ii->i", (3, 3)), ("i,i->", (4,), (4,)), ("i,j", (2,), (3,)), ("ij->j", (2, 3)),
+    ("ij,ij->ij", (2, 3), (2, 3)), ("...ij,...jk->...ik", (6, 2, 3, 4), (2, 4, 5)), ("...i->...", (2, 3)),
+    ("a,b,c->abc", (2,), (3,), (2,)), ("ij,jk,kl->il", (2, 3), (3, 4), (4, 2)), ("ji", (2, 3)),
+    ("bij,bi->bj", (2, 3, 4), (2, 3)), ("ij,k->", (2, 3), (4,)), ("ab,ab", (2, 3), (1, 3)),
+    ("bji,bjk->k i b", (2, 3, 4), (2, 3, 5)), ("ij,jk->ik", (0, 3), (3, 2)), ("ij,jk->ik", (2, 0), (0, 2)),
+]:
+    add("einsum", lambda *x: torch.einsum(equation, *x), equation, *[randn(*shape) for shape in shapes])
+
+# ---- activations
+wide = torch.tensor(SPECIAL + [-30.0, -20.0, -1e-4, 1e-4, -0.49, 0.51, 3.0, 19.9, 20.1, 100.0, -100.0])
+for y in [wide, randn(3, 5), torch.tensor(0.3), torch.zeros(0, 2)]:
+    add("softplus", F.softplus, y)
+    add("softplus", lambda x: F.softplus(x, 2, 5), y, {"beta": 2, "threshold": 5})
+    add("leakyRelu", F.leaky_relu, y)
+    add("leakyRelu", lambda x: F.leaky_relu(x, 0.5), y, 0.5)
+    add("elu", F.elu, y)
+    add("elu", lambda x: F.elu(x, 0.5), y, {"alpha": 0.5})
+    add("erf", torch.erf, y)
 
 path = os.path.join(os.path.dirname(__file__), "torch-ops.json")
 with open(path, "w") as file:

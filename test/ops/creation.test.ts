@@ -74,9 +74,9 @@ eachDevice("creation", (test, on) => {
       () => tensor([1, 2, 3], { shape: [2, 2] }),
       /tensor: values has 3 elements, expected those of \[2, 2\]/,
     );
-    assert.throws(() => zeros([-1]), /full: shape is \[-1\]/);
-    assert.throws(() => zeros([1.5]), /full: shape is \[1.5\]/);
-    assert.throws(() => zeros([2 ** 30, 2 ** 30]), /full: shape is/);
+    assert.throws(() => zeros([-1]), /zeros: shape is \[-1\]/);
+    assert.throws(() => zeros([1.5]), /zeros: shape is \[1.5\]/);
+    assert.throws(() => zeros([2 ** 30, 2 ** 30]), /zeros: shape is/);
     assert.throws(
       () => tensor([1], { requires_grad: true } as never),
       /tensor: unknown option requires_grad/,

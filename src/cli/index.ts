@@ -13,7 +13,7 @@ import type { Command } from "./command.ts";
 import { formatHelp } from "./help.ts";
 import { checkNpmOptions } from "./npm.ts";
 import { catchOutputErrors, ignoreClosedOutput } from "./output.ts";
-import { exitCodeOf, formatError, isOtherRank } from "./ranks.ts";
+import { endOtherRank, exitCodeOf, formatError, isOtherRank } from "./ranks.ts";
 
 /** The commands. Only the one that runs is loaded, because the program starts faster so. */
 const commands: Record<string, () => Promise<Command>> = {
@@ -130,7 +130,10 @@ process.on("warning", ({ message }) => {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const isReported = isOtherRank(); // rank 0 has the same error
-  if (!isReported) console.error(`tinybard: ${formatError(error)}`);
-  process.exitCode = isReported ? 0 : exitCodeOf(error);
+  if (isOtherRank()) {
+    process.exitCode = await endOtherRank(error);
+  } else {
+    console.error(`tinybard: ${formatError(error)}`);
+    process.exitCode = exitCodeOf(error);
+  }
 }

@@ -2,7 +2,9 @@
 // and its exit code is that of the job; the others end with 0, unless one of them alone has failed.
 
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Communicator } from "../distributed/communicator.ts";
+import { detectLauncher } from "../distributed/launcher.ts";
 import { launchedRank } from "../distributed/process-group.ts";
 import { isShared } from "../distributed/shared-errors.ts";
 import { UsageError } from "../errors.ts";
@@ -14,6 +16,26 @@ export function isOtherRank(): boolean {
   } catch {
     return false; // the variables of the launcher are wrong: every process says so
   }
+}
+
+/** The milliseconds that rank 0 has to report an error and to end the other ranks. */
+const GRACE = 3000;
+
+/**
+ * Ends a rank above 0 that has not joined the others because of an error, and returns its exit
+ * code. On rank 0's host, rank 0 has the same error and reports it. On another one, the first rank
+ * reports it, unless rank 0 has it too: then the launcher ends this process before.
+ */
+export async function endOtherRank(error: unknown): Promise<number> {
+  const launch = detectLauncher(process.env);
+  if (launch?.localRank !== 0) return 0;
+  await sleep(GRACE);
+  console.error(`tinybard: ${describeRank(launch)}: ${formatError(error)}`);
+  return exitCodeOf(error);
+}
+
+function describeRank({ rank, size }: { rank: number; size: number }): string {
+  return `rank ${rank} of ${size} on ${hostname()}`;
 }
 
 /** Returns the exit code of an error. */
@@ -43,7 +65,7 @@ export async function runOnRank(
   } catch (error) {
     if (size === 1) throw error;
     if (!isShared(error)) {
-      console.error(`tinybard: rank ${rank} of ${size} on ${hostname()}: ${formatError(error)}`);
+      console.error(`tinybard: ${describeRank(communicator)}: ${formatError(error)}`);
       communicator.abort(exitCodeOf(error));
     }
     communicator.close();

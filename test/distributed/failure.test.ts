@@ -147,6 +147,18 @@ function defineTests(engine: Engine): void {
     }
   });
 
+  test(`${name}: a host without the addon is named`, async () => {
+    const script = join(folder, "no-addon.sh"); // rank 1 is the first of another host
+    const isOne = '[ "$PMI_RANK$OMPI_COMM_WORLD_RANK" = 1 ]';
+    const other = "TINYBARD_ADDON=/none MPI_LOCALRANKID=0 OMPI_COMM_WORLD_LOCAL_RANK=0";
+    writeFileSync(script, `${isOne} && export ${other}\nexec "$@"\n`);
+    const run = [process.execPath, cli, "train", "--timeout", "10"];
+    const args = [...engine.flags, "-n", "2", "sh", script, ...run, ...toArguments(tiny)];
+    const { code, stderr } = await start(command, args).ended;
+    assert.is.not(code, 0);
+    assert.match(stderr, /tinybard: rank 1 of 2 on \S+: started by .*no C\+\+ addon/);
+  });
+
   test(`${name}: rank 0 does the other commands`, async () => {
     const { code, stdout } = await start(command, rankArgs(engine, 2, [cli, "--version"])).ended;
     assert.is(code, 0);

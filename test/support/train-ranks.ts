@@ -160,10 +160,12 @@ export async function runJobs(
   engine: Engine | null,
   size: number,
   jobs: readonly Job[],
+  env: NodeJS.ProcessEnv = {},
 ): Promise<Outcome[]> {
   const command = engine ? engine.command : process.execPath;
   const program = [trainProgram, JSON.stringify(jobs)];
-  const ended = await start(command, engine ? rankArgs(engine, size, program) : program).ended;
+  const args = engine ? rankArgs(engine, size, program) : program;
+  const ended = await start(command, args, env).ended;
   return parseRanks<Outcome>(ended);
 }
 

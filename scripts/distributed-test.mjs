@@ -140,8 +140,8 @@ const parts = {
       }
       const what = `${engine.name}, rank ${victim} killed at step ${killStep}`;
       console.log(
-        `${i + 1}: ${what}: code ${code} after ${seconds.toFixed(1)} s; from step ${step} on with ` +
-          `${resumedSize}${equal}`,
+        `${i + 1}: ${what}: code ${code} after ${seconds.toFixed(1)} s; ` +
+          `from step ${step} on with ${resumedSize}${equal}`,
       );
     }
   },

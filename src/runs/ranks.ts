@@ -28,7 +28,7 @@ import type { Run } from "./run.ts";
 type RunDescription = Pick<Run, "out" | "config" | "corpus" | "state"> & {
   tokenizer: unknown;
   plan: string | null;
-  shards: { source: string; place: string; sha256: string } | null;
+  shards: { place: string; sha256: string } | null;
   /** The numbers of tokens of a text. */
   lengths: { train: number; val: number };
   matmulTable: string | null;
@@ -99,7 +99,7 @@ export function sendRun(communicator: Communicator, run: Run): void {
     state,
     tokenizer: tokenizer.toJSON(),
     plan: plan && String(plan),
-    shards: shards && { source: shards.source, place: shards.place, sha256: shards.shardsSha256 },
+    shards: shards && { place: shards.place, sha256: shards.shardsSha256 },
     lengths: { train: tokens.train.length, val: tokens.val.length },
     matmulTable: device.tuning?.table ?? null,
   };

@@ -62,7 +62,7 @@ for (const { name, command } of engines) {
 }
 
 test("--processes 1 starts no other process, and refuses what it cannot start", async () => {
-  const refuse = async (message: RegExp, flags: string[], env = {}) => {
+  const expectUsageError = async (message: RegExp, flags: string[], env = {}) => {
     const out = newFolder();
     const { code, stderr } = await start(
       process.execPath,
@@ -74,19 +74,24 @@ test("--processes 1 starts no other process, and refuses what it cannot start", 
     assert.not(existsSync(out));
   };
   const noLauncher = { PATH: folder };
-  await refuse(
+  await expectUsageError(
     /train: processes needs mpirun, which is not installed/,
     ["--processes", "2"],
     noLauncher,
   );
-  await refuse(
+  await expectUsageError(
     /train: gpus is 2, but nvidia-smi lists 0/,
     ["--gpus", "2", "--device", "cuda"],
     noLauncher,
   );
-  await refuse(/train: gpus is 2, but device is cpu, expected cuda/, ["--gpus", "2"]);
-  await refuse(/processes and gpus exclude each other/, ["--gpus", "2", "--processes", "2"]);
-  await refuse(/processes is 0, expected a whole number from 1/, ["--processes", "0"]);
+  await expectUsageError(/train: gpus is 2, but device is cpu, expected cuda/, ["--gpus", "2"]);
+  await expectUsageError(/processes and gpus exclude each other/, [
+    "--gpus",
+    "2",
+    "--processes",
+    "2",
+  ]);
+  await expectUsageError(/processes is 0, expected a whole number from 1/, ["--processes", "0"]);
   const args = trainArgs({ ...tiny, out: newFolder(), maxIters: 1 }, "--processes", "1", "--quiet");
   const { code, stdout } = await start(process.execPath, args, noLauncher).ended;
   assert.is(code, 0);

@@ -5,7 +5,7 @@ import { type TrainConfig, train } from "tinybard";
 import { launchedRank } from "#src/distributed/process-group.js";
 import type { TrainHooks } from "#src/train/hooks.js";
 
-/** What the hooks of one rank request, from their call-th call on. */
+/** A request by the hooks of one rank, from their call-th call on. */
 export interface Request {
   readonly kind: "stop" | "save" | "pause" | "throw";
   readonly rank: number;

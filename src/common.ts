@@ -88,6 +88,18 @@ export { toDot } from "./ops/graphviz.ts";
 export { gather, indexSelect, oneHot, scatter, scatterAdd } from "./ops/indexing.ts";
 export { linear, mlp, swiglu } from "./ops/linear.ts";
 export { crossEntropy, linearCrossEntropy } from "./ops/loss.ts";
+export {
+  type BinaryCrossEntropyOptions,
+  binaryCrossEntropyWithLogits,
+  type KlDivOptions,
+  klDiv,
+  type LossOptions,
+  type LossReduction,
+  l1Loss,
+  mseLoss,
+  type NllOptions,
+  nllLoss,
+} from "./ops/losses.ts";
 export { matmul } from "./ops/matmul.ts";
 export { diag, eye, tril, triu } from "./ops/matrices.ts";
 export {

@@ -186,7 +186,7 @@ function compose(fn: () => Tensor): Tensor {
   return scope(() => noGrad(fn));
 }
 
-/** ln(1 + x) to full precision for small x >= 0 (Kahan): the rounding error of 1 + x divides out. */
+/** ln(1 + x), precise for small x >= 0 (Kahan): the rounding error of 1 + x divides out. */
 function log1p(x: Tensor): Tensor {
   const w = add(x, 1);
   return where(eq(w, 1), x, div(mul(x, log(w)), sub(w, 1)));

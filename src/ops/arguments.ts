@@ -1,5 +1,5 @@
-// Arguments that may be written in two ways, as in PyTorch: a list of sizes or the sizes themselves,
-// an options object or its first option.
+// Arguments that may be written in two ways, as in PyTorch: a list of sizes or the sizes one by
+// one, an options object or its first option.
 
 import { checkOptions } from "../errors.ts";
 import type { Shape } from "../shape.ts";

@@ -1,11 +1,10 @@
-// Elements by their indices. The kernels are those of embedding: a tensor is a table of elements, and
-// the derivative adds up the gradients of each. Indices are i32; which elements they name is worked
-// out on the host.
+// Elements by their indices, i32. The kernels are those of embedding: a tensor is a table of its
+// elements, and the derivative adds up the gradients of each. The host works out which are meant.
 
 import { record } from "../autograd.ts";
 import { checkNumber, fail } from "../errors.ts";
 import { formatShape, normalizeAxis, numel, type Shape, sizesAround, withAxis } from "../shape.ts";
-import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
+import { checkIntegers, checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 import { cat, embedding, reshape } from "./movement.ts";
 
@@ -13,8 +12,9 @@ import { cat, embedding, reshape } from "./movement.ts";
  * y[.., j, ..] = x[.., index[j], ..] along dim: whole rows, columns or blocks. index [n] of i32, n
  * the size of y along dim; throws if an index is not from 0 to the size of x along dim - 1.
  * @example
+ * const x = tensor([[1, 2, 3], [4, 5, 6]]);
  * const index = tensor([2, 0], { dtype: "i32" });
- * console.log(indexSelect(tensor([[1, 2, 3], [4, 5, 6]]), 1, index).toArray()); // [ [ 3, 1 ], [ 6, 4 ] ]
+ * console.log(indexSelect(x, 1, index).toArray()); // [ [ 3, 1 ], [ 6, 4 ] ]
  */
 export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
   checkTensor("indexSelect", "x", x);
@@ -108,7 +108,8 @@ export function scatterAdd(x: Tensor, dim: number, index: Tensor, src: Tensor): 
  * y[..., c] = 1 if c is idx[...], otherwise 0, as i32. numClasses is by default the largest index +
  * 1; throws if an index is not from 0 to numClasses - 1.
  * @example
- * console.log(oneHot(tensor([1, 0], { dtype: "i32" }), 3).toArray()); // [ [ 0, 1, 0 ], [ 1, 0, 0 ] ]
+ * const ids = tensor([1, 0], { dtype: "i32" });
+ * console.log(oneHot(ids, 3).toArray()); // [ [ 0, 1, 0 ], [ 1, 0, 0 ] ]
  */
 export function oneHot(idx: Tensor, numClasses?: number): Tensor {
   checkTensor("oneHot", "idx", idx);
@@ -145,6 +146,7 @@ export function upload(x: Tensor, values: Int32Array, shape: Shape): Tensor {
 }
 
 function checkIndex(op: string, x: Tensor, index: Tensor, argument = "index"): void {
+  checkIntegers(op, argument, index);
   checkSameKind(op, argument, index, x, undefined, ["i32"]);
 }
 

@@ -3,17 +3,19 @@
 import { record } from "../autograd.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { checkShape, formatShape } from "../shape.ts";
-import { checkTensor, checkWeight } from "../tensor/ndarray.ts";
+import { checkIntegers, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { mul, neg } from "./elementwise.ts";
 import { linear } from "./linear.ts";
+import { type LossReduction, nllLoss } from "./losses.ts";
 import { mean, sum } from "./reductions.ts";
 import { rowSizes } from "./rows.ts";
-import { logSoftmaxSpec } from "./softmax.ts";
+import { logSoftmax, logSoftmaxSpec } from "./softmax.ts";
 
 /**
  * y = the mean of -log softmax(x)[target] over the rows whose target is not ignoreIndex (-100).
- * x [..., V], target [...] of i32, y []; throws if a target is not from 0 to V-1.
+ * x [..., V], target [...] of i32, y []; throws if a target is not from 0 to V-1. `reduction` "sum"
+ * or "none" returns the sum or the loss of each row instead.
  * @example
  * const target = tensor([0, 0], { dtype: "i32" });
  * console.log(crossEntropy(zeros([2, 1]), target).item()); // 0
@@ -21,13 +23,14 @@ import { logSoftmaxSpec } from "./softmax.ts";
 export function crossEntropy(
   x: Tensor,
   target: Tensor,
-  options: { ignoreIndex?: number } = {},
+  options: { ignoreIndex?: number; reduction?: LossReduction } = {},
 ): Tensor {
-  checkOptions("crossEntropy", options, ["ignoreIndex"]);
-  const { ignoreIndex = -100 } = options;
+  checkOptions("crossEntropy", options, ["ignoreIndex", "reduction"]);
+  const { ignoreIndex = -100, reduction = "mean" } = options;
+  if (reduction !== "mean") return nllLoss(logSoftmax(x), target, { ignoreIndex, reduction });
   const [rows, n] = rowSizes("crossEntropy", x);
   if (n === 0) fail("crossEntropy: x has no classes, expected at least one");
-  checkTensor("crossEntropy", "target", target);
+  checkIntegers("crossEntropy", "target", target);
   checkNumber("crossEntropy", "ignoreIndex", ignoreIndex);
   checkShape("crossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
@@ -90,7 +93,7 @@ export function linearCrossEntropy(
   if (w.shape.length !== 2 || w.shape[1] !== K || n === 0)
     fail(`linearCrossEntropy: w has shape ${formatShape(w.shape)}, expected [classes, ${K}]`);
   if (b !== null) checkWeight("linearCrossEntropy", "b", b, x, [n]);
-  checkTensor("linearCrossEntropy", "target", target);
+  checkIntegers("linearCrossEntropy", "target", target);
   checkShape("linearCrossEntropy", "target", target.shape, x.shape.slice(0, -1));
   const { kernels } = x.device;
   const loss = empty(x, [], x.accumulateDType);

@@ -5,7 +5,7 @@ import type { Device, DeviceName, DType } from "../backend/device.ts";
 import { device } from "../backend/devices.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { checkSizes, formatShape, normalizeAxis, numel, sizesAround, withAxis } from "../shape.ts";
-import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
+import { checkIntegers, checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, Tensor, toDType } from "../tensor/tensor.ts";
 import { type DimArgument, readDim, readSizes, type SizeArguments } from "./arguments.ts";
 
@@ -166,9 +166,8 @@ export function split(x: Tensor, size: number, options: DimArgument = {}): Tenso
  */
 export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {}): Tensor {
   checkOptions("embedding", options, ["dtype"]);
-  checkTensor("embedding", "idx", idx);
+  checkIntegers("embedding", "idx", idx);
   checkTensor("embedding", "w", w);
-  if (idx.dtype !== "i32") fail(`embedding: idx has dtype ${idx.dtype}, expected i32`);
   if (w.shape.length !== 2) fail(`embedding: w has shape ${formatShape(w.shape)}, expected [V, C]`);
   const [V, C] = w.shape;
   const y = empty(w, [...idx.shape, C], options.dtype === "bf16" ? "bf16" : w.dtype);

@@ -3,7 +3,7 @@
 import { record } from "../autograd.ts";
 import { checkNumber } from "../errors.ts";
 import { broadcast } from "../shape.ts";
-import { checkTensor } from "../tensor/ndarray.ts";
+import { checkIntegers, checkTensor } from "../tensor/ndarray.ts";
 import { type Backward, empty, type Tensor } from "../tensor/tensor.ts";
 import { sumTo, tile } from "./broadcast.ts";
 import { mapIntegers, type Operand, scalarLike, toTensors } from "./operands.ts";
@@ -16,7 +16,7 @@ import { mapIntegers, type Operand, scalarLike, toTensors } from "./operands.ts"
  * console.log(where(cond, tensor([1, 2]), 0).toArray()); // [ 1, 0 ]
  */
 export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
-  checkTensor("where", "cond", cond);
+  checkIntegers("where", "cond", cond);
   const areNumbers = typeof yes === "number" && typeof no === "number";
   const left = areNumbers ? empty(cond, [], "f32").fill(yes) : yes;
   const { a, b, created } = toTensors("where", left, no);
@@ -56,7 +56,7 @@ export function where(cond: Tensor, yes: Operand, no: Operand): Tensor {
  */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
   checkTensor("maskedFill", "x", x);
-  checkTensor("maskedFill", "mask", mask);
+  checkIntegers("maskedFill", "mask", mask);
   checkNumber("maskedFill", "value", value);
   return where(mask, value, x);
 }

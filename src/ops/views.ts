@@ -1,5 +1,5 @@
-// The same elements in another shape, repeated, or in another order. Tensors are dense: what changes
-// only the shape shares memory, everything else copies.
+// The same elements in another shape, repeated, or in another order. Tensors are dense: an op that
+// changes only the shape shares memory, every other one copies.
 
 import { record } from "../autograd.ts";
 import { fail } from "../errors.ts";
@@ -39,7 +39,8 @@ export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
 /**
  * Removes the axis `dim` if its size is 1, by default every axis of size 1.
  * @example
- * console.log(squeeze(zeros([2, 1, 3, 1])).shape, squeeze(zeros([1, 3]), 0).shape); // [ 2, 3 ] [ 3 ]
+ * console.log(squeeze(zeros([2, 1, 3, 1])).shape); // [ 2, 3 ]
+ * console.log(squeeze(zeros([1, 1, 3]), 0).shape); // [ 1, 3 ]
  */
 export function squeeze(x: Tensor, dim?: number): Tensor {
   checkTensor("squeeze", "x", x);
@@ -135,7 +136,8 @@ export function chunk(x: Tensor, chunks: number, options: DimArgument = {}): Ten
 /**
  * Returns the parts of x along one axis, without that axis.
  * @example
- * console.log(unbind(tensor([[1, 2], [3, 4]])).map((row) => row.toArray())); // [ [ 1, 2 ], [ 3, 4 ] ]
+ * const [first, second] = unbind(tensor([[1, 2], [3, 4]]));
+ * console.log(first.toArray(), second.toArray()); // [ 1, 2 ] [ 3, 4 ]
  */
 export function unbind(x: Tensor, dim = 0): Tensor[] {
   checkTensor("unbind", "x", x);

@@ -134,6 +134,16 @@ export function checkTensor(op: string, argument: string, x: unknown): void {
   if (!(x instanceof NDArray)) fail(`${op}: ${argument} is ${kind}, expected a tensor`);
 }
 
+/** Throws unless x is a tensor of i32: indices, targets and masks are. */
+export function checkIntegers(op: string, argument: string, x: NDArray): void {
+  checkTensor(op, argument, x);
+  if (x.dtype !== "i32")
+    fail(
+      `${op}: ${argument} has dtype ${x.dtype}, expected i32; ` +
+        `make it by tensor(..., { dtype: "i32" }), or convert it by .to("i32")`,
+    );
+}
+
 /**
  * Throws unless `other` is a tensor on the device of x with one of `dtypes`, by default that of x,
  * and with `shape`, if it is passed.

@@ -296,6 +296,39 @@ for y in [wide, randn(3, 5), torch.tensor(0.3), torch.zeros(0, 2)]:
     add("elu", lambda x: F.elu(x, 0.5), y, {"alpha": 0.5})
     add("erf", torch.erf, y)
 
+# ---- losses
+x, t = randn(3, 4), randn(3, 4)
+p = torch.rand(3, 4)
+for reduction in [None, "mean", "sum", "none"]:
+    options = [] if reduction is None else [{"reduction": reduction}]
+    r = reduction or "mean"
+    add("mseLoss", lambda x, t: F.mse_loss(x, t, reduction=r), x, t, *options)
+    add("l1Loss", lambda x, t: F.l1_loss(x, t, reduction=r), x, t, *options)
+    f = F.binary_cross_entropy_with_logits
+    add("binaryCrossEntropyWithLogits", lambda x, t: f(x, t, reduction=r), x * 30, p, *options)
+    add("klDiv", lambda x, t: F.kl_div(x, t, reduction=r), x, p, *options)
+    for size in [(3,), (2, 3)]:
+        logits, target = randn(*size, 4), torch.randint(0, 4, size)
+        target.flatten()[1] = -100
+        flat = lambda x: x.reshape(-1, 4)
+        shape = size if r == "none" else []
+        add("nllLoss", lambda x, t: F.nll_loss(flat(x), t.flatten(), reduction=r).reshape(shape),
+            logits, target, *options)
+        add("crossEntropy", lambda x, t: F.cross_entropy(flat(x), t.flatten(), reduction=r).reshape(shape),
+            logits, target, *options)
+add("klDiv", lambda x, t: F.kl_div(x, t, reduction="batchmean"), x, p, {"reduction": "batchmean"})
+add("klDiv", lambda x, t: F.kl_div(x, t, log_target=True), x, t, {"logTarget": True})
+add("binaryCrossEntropyWithLogits", lambda x, t: f(x, t.double()), torch.tensor([100.0, -100.0, 0.0]),
+    torch.tensor([0, 1, 1]))
+add("binaryCrossEntropyWithLogits", lambda x, t: f(x, t, pos_weight=torch.tensor(3.0)), x, p,
+    {"posWeight": 3})
+add("nllLoss", lambda x, t: F.nll_loss(x, t, ignore_index=2), x, torch.tensor([2, 1, 2]), {"ignoreIndex": 2})
+add("nllLoss", lambda x, t: F.nll_loss(x, t), x, torch.tensor([-100, -100, -100]))
+add("nllLoss", lambda x, t: F.nll_loss(x, t), torch.tensor([1.0, 2.0]), torch.tensor(1))
+add("mseLoss", F.mse_loss, torch.zeros(0), torch.zeros(0))
+add("mseLoss", F.mse_loss, torch.tensor(1.0), torch.tensor(3.0))
+add("mseLoss", lambda x, t: F.mse_loss(x, t.double()), randn(3), ints(3))
+
 path = os.path.join(os.path.dirname(__file__), "torch-ops.json")
 with open(path, "w") as file:
     texts = [json.dumps(case, separators=(",", ":")) for case in cases]

@@ -1,10 +1,14 @@
 import {
+  elu,
+  erf,
   gelu,
+  leakyRelu,
   relu,
   relu2,
   sigmoid,
   silu,
   softcap,
+  softplus,
   type Tensor,
   tanh,
   tensor,
@@ -33,6 +37,10 @@ const rows: OpRow[] = [
     shapes: elementwiseShapes,
     domain: (x) => 2 * x,
   },
+  { name: "softplus", f: (x) => softplus(x, { beta: 2 }), shapes: [[3, 17], []] },
+  { name: "leakyRelu", f: (x) => leakyRelu(x, 0.2), shapes: [[3, 17]], domain: awayFromZero },
+  { name: "elu", f: (x) => elu(x, 0.7), shapes: [[3, 17]], domain: awayFromZero },
+  { name: "erf", f: erf, shapes: [[3, 17], [1]] },
 ];
 
 eachDevice("activations", (test, on) => {

@@ -40,7 +40,7 @@ Connection& connection() {
 template <class F>
 std::string call(const F& f) {
   Connection& c = connection();
-  if (!c.isOpen) return "the process has left its group";
+  if (!c.isOpen) return "the process is not in a group";
   if (std::this_thread::get_id() != c.thread) return "only the thread that joined can call MPI";
   const watchdog::Wait wait;
   const int code = f(c.library, c.library.constants.world);
@@ -99,8 +99,11 @@ std::string sumPacked(Connection& c, int64_t n) {
 } // namespace
 
 std::string open(const char* library) {
-  if (connection().isOpen) return "the process has already joined";
-  return connection().library.open(library);
+  Connection& c = connection();
+  if (c.isOpen) return "the process has already joined";
+  const std::string error = c.library.open(library);
+  if (!error.empty()) c.library = Library{};
+  return error;
 }
 
 std::string version() { return connection().library.version(); }
@@ -110,6 +113,7 @@ std::string join(int expectedSize, int* rank) {
   if (c.isOpen) return "the process has already joined";
   const Library& mpi = c.library;
   if (!mpi.Initialized) return "no MPI library is open";
+  if (expectedSize < 2) return "the number of ranks is below 2";
   int isInitialized = 0;
   mpi.Initialized(&isInitialized);
   if (isInitialized) return "MPI has already been initialized in this process";

@@ -67,7 +67,7 @@ template <class F>
 void enqueue(F f) {
   enqueueLibraryCall([f](CUstream_st* stream) {
     Connection& c = connection();
-    if (!c.comm) return deviceError("the process has left its group");
+    if (!c.comm) return deviceError("allReduce: the connection to the other ranks has been closed");
     const watchdog::Wait wait; // in the emulator, operations wait at once
     int result = c.library.GroupStart();
     if (result == SUCCESS) result = f(c.library, c.comm, stream);
@@ -148,7 +148,7 @@ int size() { return nccl::connection().size; }
 
 std::string broadcast(void* bytes, size_t count, int root) {
   const nccl::Connection& c = nccl::connection();
-  if (!c.comm) return "the process has left its group";
+  if (!c.comm) return "the process is not in a group";
   for (size_t begin = 0; begin < count; begin += nccl::STAGING_BYTES) {
     const size_t n = std::min(nccl::STAGING_BYTES, count - begin);
     char* const part = static_cast<char*>(bytes) + begin;

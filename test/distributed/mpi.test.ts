@@ -4,6 +4,7 @@
 import { devices } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { addonOf } from "#src/backend/platform/node.js";
 import {
   findEngines,
   hashSums,
@@ -116,6 +117,27 @@ values("the sums of the tests are rounded, so their order matters", () => {
   const others = makeValues(1000, 1001);
   const isRounded = (x: number, i: number) => Math.fround(x + others[i]) !== x + others[i];
   assert.ok(makeValues(1000, 1).filter(isRounded).length > 500);
+});
+
+values("functions of the addon reject arguments of any other kind", () => {
+  const cpu = addonOf("cpu");
+  if (typeof cpu === "string") return;
+  const { watch, open, join, broadcast, allGather, abort, leave } = cpu.processGroup;
+  const junk = [undefined, null, 0.5, -1, NaN, 2 ** 40, "", "/dev/null", {}, [], new Uint8Array(8)];
+  const others = [new Float32Array(2), new ArrayBuffer(8), () => 1, 10n, Symbol("x")];
+  type Call = (...args: unknown[]) => unknown;
+  for (const f of [open, join, broadcast, allGather, leave] as Call[]) {
+    for (const a of [...junk, ...others])
+      for (const b of [...junk, ...others]) {
+        if (f === broadcast && a instanceof Uint8Array) continue;
+        assert.throws(() => f(a, b), undefined, `${f.name}(${String(a)}, ${String(b)})`);
+      }
+  }
+  for (const seconds of [0, -1, NaN]) assert.throws(() => watch(seconds, "late"), /above 0/);
+  assert.throws(() => broadcast(new Uint8Array(8), 1), /root is not an integer from 0 to 0/);
+  assert.throws(() => broadcast(new Uint8Array(8), 0), /the process is not in a group/);
+  for (const code of [-1, 256, 0.5, "1"]) assert.throws(() => abort(code as number), /exitCode/);
+  abort(1); // without a group it does nothing
 });
 
 const [first] = engines;

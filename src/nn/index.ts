@@ -1,5 +1,18 @@
 // The namespace nn.
 
+export {
+  ELU,
+  Flatten,
+  GELU,
+  Identity,
+  LeakyReLU,
+  ReLU,
+  Sigmoid,
+  SiLU,
+  Softmax,
+  Softplus,
+  Tanh,
+} from "./activations.ts";
 export { type AttentionOptions, MultiHeadAttention, type Past } from "./attention.ts";
 export {
   type BlockOptions,
@@ -9,6 +22,9 @@ export {
   makeNorm,
   type Norm,
 } from "./blocks.ts";
+export { ModuleList, Parameter } from "./containers.ts";
+/** Functions that initialize parameters in place. */
+export * as init from "./init.ts";
 export {
   Dropout,
   Embedding,

@@ -1,4 +1,4 @@
-// Losses that are composed of other ops. Cross-entropy, which has kernels of its own, is in loss.ts.
+// Losses that are composed of other ops. Cross-entropy, which has kernels, is in loss.ts.
 
 import { checkOptions, fail } from "../errors.ts";
 import { checkShape } from "../shape.ts";
@@ -23,7 +23,7 @@ export interface LossOptions {
 }
 
 /**
- * y = the mean of (x - target)^2, or the reduction that the options name. target has the shape of x.
+ * y = the mean of (x - target)^2, or what `reduction` names. target has the shape of x.
  * @example
  * console.log(mseLoss(tensor([1, 2]), tensor([1, 4])).item()); // 2
  */
@@ -34,7 +34,7 @@ export function mseLoss(x: Tensor, target: Tensor, options: LossOptions = {}): T
 }
 
 /**
- * y = the mean of |x - target|, or the reduction that the options name. target has the shape of x.
+ * y = the mean of |x - target|, or what `reduction` names. target has the shape of x.
  * @example
  * console.log(l1Loss(tensor([1, 2]), tensor([1, 4])).item()); // 1
  */
@@ -127,8 +127,8 @@ export interface KlDivOptions {
 
 /**
  * y = the mean of target (log target - x), the Kullback-Leibler divergence of a distribution with
- * the logarithms x from the distribution target, which has the shape of x. Where target is 0 it adds
- * 0.
+ * the logarithms x from the distribution target, which has the shape of x. Where target is 0 it
+ * adds 0.
  * @example
  * const x = log(tensor([[0.5, 0.5]]));
  * const target = tensor([[1, 0]]);

@@ -2,6 +2,7 @@
 // applies to every parameter of a group; groups with different decay exempt some.
 
 import type { Floats } from "../backend/device.ts";
+import { fail } from "../errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Optimizer, type Params, type RateOptions, type Update } from "./optimizer.ts";
 
@@ -103,6 +104,68 @@ export class Adam extends AdamFamily {
 
   protected override update(update: Update<AdamOptions>): void {
     this.adam(update, 0, update.options.weightDecay);
+  }
+}
+
+/** Options of RMSprop. */
+export interface RMSpropOptions extends RateOptions {
+  /** The share of the average of squares that a step keeps. */
+  alpha: number;
+  eps: number;
+  weightDecay: number;
+}
+
+/**
+ * Divides the gradient by the root of a running average of its squares: v = alpha v + (1 - alpha)
+ * g^2; w -= lr g / (sqrt(v) + eps). weightDecay is an L2 penalty. Tieleman and Hinton (2012).
+ * @example
+ * const layer = new nn.Linear(4, 3);
+ * const optimizer = new optim.RMSprop(layer.parameters(), { lr: 1e-3 });
+ * sum(layer.forward(randn([2, 4]))).backward();
+ * optimizer.step();
+ * optimizer.zeroGrad();
+ */
+export class RMSprop extends Optimizer<RMSpropOptions> {
+  constructor(params: Params<RMSpropOptions>, options: Partial<RMSpropOptions> = {}) {
+    const defaults = { lr: 1e-2, lrScale: 1, alpha: 0.99, eps: 1e-8, weightDecay: 0 };
+    super("RMSprop", params, defaults, options, ["m", "v", "t"]);
+  }
+
+  protected override checkGroup(
+    op: string,
+    params: readonly Tensor[],
+    options: RMSpropOptions,
+  ): void {
+    super.checkGroup(op, params, options);
+    if (options.alpha >= 1) fail(`${op}: alpha is ${options.alpha}, expected a number below 1`);
+  }
+
+  protected override get updatesBf16Copy(): boolean {
+    return true;
+  }
+
+  /** Adam without momentum; at a late step t its correction of the first steps is 1. */
+  protected override update(update: Update<RMSpropOptions>): void {
+    const { kernels, w, dw, state, copies, lr, foundInf, options } = update;
+    const { alpha, eps, weightDecay } = options;
+    for (const t of state.t) t.fill(1e30);
+    const m = buffersOf(state.m);
+    const v = buffersOf(state.v);
+    kernels.adamw(
+      w,
+      dw,
+      m,
+      v,
+      copies,
+      buffersOf(state.t),
+      lr,
+      foundInf,
+      0,
+      alpha,
+      eps,
+      0,
+      weightDecay,
+    );
   }
 }
 

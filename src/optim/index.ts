@@ -1,6 +1,14 @@
 // The namespace optim.
 
-export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions } from "./algorithms.ts";
+export {
+  Adam,
+  type AdamOptions,
+  AdamW,
+  RMSprop,
+  type RMSpropOptions,
+  SGD,
+  type SGDOptions,
+} from "./algorithms.ts";
 export { clipGradients, clipGradNorm } from "./clip.ts";
 export { CombinedOptimizer } from "./combined.ts";
 export { EMA, type EMAOptions } from "./ema.ts";
@@ -14,3 +22,10 @@ export {
   type WarmupStableDecayOptions,
   warmupStableDecaySchedule,
 } from "./schedule.ts";
+export {
+  CosineAnnealingLR,
+  ExponentialLR,
+  LambdaLR,
+  LinearLR,
+  StepLR,
+} from "./schedulers.ts";

@@ -12,6 +12,12 @@
 #endif
 
 namespace tinybard::mpi {
+#ifdef _WIN32
+
+std::string Library::open(const char*) { return "MPI is not supported on Windows; use WSL"; }
+
+#else
+
 namespace {
 
 Handle word(uintptr_t value) { return reinterpret_cast<Handle>(value); }
@@ -27,12 +33,6 @@ Constants mpichConstants() {
 }
 
 } // namespace
-
-#ifdef _WIN32
-
-std::string Library::open(const char*) { return "MPI is not supported on Windows; use WSL"; }
-
-#else
 
 /** Returns an empty string, or the first reason why the library is of no use. */
 std::string Library::open(const char* path) {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { buildNCCL } from "../support/nccl.js";
+import { buildNCCL } from "../support/libraries.js";
 import {
   cli,
   findChildren,

@@ -4,10 +4,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { devices } from "tinybard";
+import { device, devices } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { addonOf } from "#src/backend/platform/node.js";
+import { singleProcess } from "#src/distributed/communicator.js";
+import { joinProcessGroup } from "#src/distributed/process-group.js";
 import { buildMPI5 } from "../support/libraries.js";
 import {
   findEngines,
@@ -142,6 +144,19 @@ values("functions of the addon reject arguments of any other kind", () => {
   assert.throws(() => broadcast(new Uint8Array(8), 0), /the process is not in a group/);
   for (const code of [-1, 256, 0.5, "1"]) assert.throws(() => abort(code as number), /exitCode/);
   abort(1); // without a group it does nothing
+});
+
+values("a process that was started alone opens no library", () => {
+  if (!hasAddon) return;
+  const communicator = joinProcessGroup();
+  assert.is(communicator, singleProcess);
+  device("cpu").kernels.allReduce([new Float32Array(3)]);
+  const { sharedObjects } = process.report.getReport() as never as { sharedObjects: string[] };
+  assert.ok(sharedObjects.some((file) => file.endsWith("cpu.node")));
+  assert.equal(
+    sharedObjects.filter((file) => /libmpi|libopen-|libnccl/.test(file)),
+    [],
+  );
 });
 
 const mpich = engines.find(({ name }) => name === "MPICH");

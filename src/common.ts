@@ -58,6 +58,13 @@ export {
   ne,
 } from "./ops/comparison.ts";
 export {
+  type ConvolutionOptions,
+  conv1d,
+  conv2d,
+  maxPool2d,
+  type Pair,
+} from "./ops/convolution.ts";
+export {
   arange,
   full,
   fullLike,

@@ -39,6 +39,8 @@ export class ModuleList<M extends Module = Module> extends Array<M> {
 
   constructor(modules: Iterable<M> = []) {
     super();
+    if (typeof modules?.[Symbol.iterator] !== "function")
+      fail(`ModuleList: modules is ${typeof modules}, expected a list of modules`);
     for (const module of modules) this.append(module);
   }
 

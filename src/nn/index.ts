@@ -23,6 +23,7 @@ export {
   type Norm,
 } from "./blocks.ts";
 export { ModuleList, Parameter } from "./containers.ts";
+export { Conv1d, Conv2d, MaxPool2d } from "./convolution.ts";
 /** Functions that initialize parameters in place. */
 export * as init from "./init.ts";
 export {

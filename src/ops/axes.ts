@@ -3,7 +3,7 @@
 import { checkOptions, fail } from "../errors.ts";
 import { formatShape, normalizeAxis, numel, sizesAround, withAxis } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 
 /** The axis to reduce, by default all of them, to shape []; `keepdim` keeps it with size 1. */
 export interface Reduction {
@@ -25,7 +25,7 @@ export type ReductionArguments<R extends AxesReduction = Reduction> =
 /** Returns the arguments of a reduction as an options object. */
 export function readReduction<R extends AxesReduction>(args: ReductionArguments<R>): R {
   const [first, second] = args;
-  if (first === undefined) return {} as R;
+  if (first === undefined || first === null) return {} as R;
   if (typeof first !== "number" && !Array.isArray(first)) return first as R;
   const others = typeof second === "boolean" ? { keepdim: second } : second;
   return { ...others, dim: first } as R;
@@ -60,10 +60,12 @@ export function checkNotEmpty(op: string, x: Tensor, options: Reduction) {
  * to reduce, the shape of the result, and its shape with that axis keptShape.
  */
 export function reductionSizes(op: string, x: Tensor, options: Reduction) {
-  checkOptions(op, options, ["dim", "keepdim"]);
   checkTensor(op, "x", x);
+  if ((options as unknown) instanceof Tensor)
+    fail(`${op}: dim is a tensor, expected a number; maximum() and minimum() compare two tensors`);
+  checkOptions(op, options, ["dim", "keepdim"]);
   const { dim, keepdim = false } = options;
-  if (dim === undefined) {
+  if (dim === undefined || dim === null) {
     const keptShape = x.shape.map(() => 1);
     return { outer: 1, n: x.size, inner: 1, keptShape, shape: keepdim ? keptShape : [] };
   }

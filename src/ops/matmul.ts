@@ -4,7 +4,7 @@
 import { record } from "../autograd.ts";
 import { fail } from "../errors.ts";
 import { broadcast, formatShape, isSameShape, numel } from "../shape.ts";
-import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
+import { checkFloats, checkSameKind } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
 import { reshape } from "./movement.ts";
@@ -17,7 +17,7 @@ import { reshape } from "./movement.ts";
  * console.log(matmul(a, a).toArray()); // [ [ 7, 10 ], [ 15, 22 ] ]
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  checkTensor("matmul", "a", a);
+  checkFloats("matmul", "a", a);
   checkSameKind("matmul", "b", b, a);
   const aRank = a.shape.length;
   const bRank = b.shape.length;

@@ -94,7 +94,7 @@ function sampleTensor(
 }
 
 /**
- * Samples `count` indices without retensorOptions from each row of weights, which need not sum to
+ * Samples `count` indices without replacement from each row of weights, which need not sum to
  * 1. probs [n] or [rows, n]; returns i32 [count] or [rows, count].
  * @example
  * const ids = multinomial(tensor([[0, 0, 1]]), 1);
@@ -115,7 +115,7 @@ export function multinomial(probs: Tensor, count: number): Tensor {
     const start = Math.floor(i / count) * n;
     const row = weights.subarray(start, start + n);
     const index = pick(row, u);
-    row[index] = 0; // without retensorOptions
+    row[index] = 0; // without replacement
     return index;
   });
   return tensor(indices, { shape: [...probs.shape.slice(0, -1), count], device: probs.device });
@@ -145,14 +145,19 @@ export function pick(weights: ArrayLike<number>, u: number): number {
 
 /**
  * Zeroes each element with probability p and multiplies the others by 1 / (1 - p), where p is
- * rounded to 1/65536. Returns x itself if `training` is false. Srivastava et al. (2014).
+ * rounded to 1/65536. Returns x itself if `training` is false. dropout(x, 0.1) or dropout(x, { p,
+ * training }). Srivastava et al. (2014).
  * @example
  * const y = dropout(ones([2, 3]), { p: 0.5 }); // each value is 0 or 2
  * console.log(y.shape); // [ 2, 3 ]
  */
-export function dropout(x: Tensor, options: { p?: number; training?: boolean } = {}): Tensor {
-  checkOptions("dropout", options, ["p", "training"]);
-  const { p = 0.5, training = true } = options;
+export function dropout(
+  x: Tensor,
+  options: number | { p?: number; training?: boolean } = {},
+): Tensor {
+  const all = typeof options === "number" ? { p: options } : options;
+  checkOptions("dropout", all, ["p", "training"]);
+  const { p = 0.5, training = true } = all;
   checkTensor("dropout", "x", x);
   checkProbability("dropout", p);
   if (!training || p === 0) return x;

@@ -1,7 +1,7 @@
 // Reductions: sums, means, variances and extrema, along one axis or over all elements.
 
 import { noGrad, record } from "../autograd.ts";
-import { checkOptions } from "../errors.ts";
+import { checkOptions, fail } from "../errors.ts";
 import { scope } from "../scope.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import {
@@ -72,6 +72,8 @@ export interface Variance extends AxesReduction {
  * console.log(tensor([1, 2, 3]).var({ unbiased: true }).item()); // 1
  */
 export function variance(x: Tensor, ...args: ReductionArguments<Variance>): Tensor {
+  if (typeof args[1] === "boolean")
+    fail(`var: the argument after dim is ${args[1]}, expected { unbiased } or { keepdim }`);
   const { unbiased = false, ...where } = readReduction(args);
   const n = countReduced("var", x, where);
   // no gradient flows through the mean: its terms cancel, or are infinity - infinity

@@ -134,6 +134,13 @@ export function checkTensor(op: string, argument: string, x: unknown): void {
   if (!(x instanceof NDArray)) fail(`${op}: ${argument} is ${kind}, expected a tensor`);
 }
 
+/** Throws unless x is a tensor of floats. */
+export function checkFloats(op: string, argument: string, x: NDArray): void {
+  checkTensor(op, argument, x);
+  if (x.dtype === "i32")
+    fail(`${op}: ${argument} has dtype i32, expected floats; convert it by .to("f32")`);
+}
+
 /** Throws unless x is a tensor of i32: indices, targets and masks are. */
 export function checkIntegers(op: string, argument: string, x: NDArray): void {
   checkTensor(op, argument, x);

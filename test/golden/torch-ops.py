@@ -329,6 +329,19 @@ add("mseLoss", F.mse_loss, torch.zeros(0), torch.zeros(0))
 add("mseLoss", F.mse_loss, torch.tensor(1.0), torch.tensor(3.0))
 add("mseLoss", lambda x, t: F.mse_loss(x, t.double()), randn(3), ints(3))
 
+# ---- convolution
+x, w, bias = randn(2, 3, 5, 6), randn(4, 3, 3, 2), randn(4)
+add("conv2d", F.conv2d, x, w)
+add("conv2d", F.conv2d, x, w, bias)
+add("conv2d", lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1), x, w, bias, {"stride": 2, "padding": 1})
+add("conv2d", lambda x, w, b: F.conv2d(x, w, b, stride=(1, 2), padding=(2, 0), dilation=(2, 1)), x, w, bias,
+    {"stride": [1, 2], "padding": [2, 0], "dilation": [2, 1]})
+add("conv1d", lambda x, w, b: F.conv1d(x, w, b, padding=1), randn(2, 3, 7), randn(4, 3, 3), bias, {"padding": 1})
+add("conv1d", lambda x, w: F.conv1d(x, w, stride=2), randn(2, 1, 7), randn(1, 1, 2), None, {"stride": 2})
+add("maxPool2d", lambda x: F.max_pool2d(x, 2), x, 2)
+add("maxPool2d", lambda x: F.max_pool2d(x, (3, 2), 1, 1), x, [3, 2], {"stride": 1, "padding": 1})
+add("maxPool2d", lambda x: F.max_pool2d(x, 2), torch.ones(1, 1, 4, 4), 2)
+
 path = os.path.join(os.path.dirname(__file__), "torch-ops.json")
 with open(path, "w") as file:
     texts = [json.dumps(case, separators=(",", ":")) for case in cases]

@@ -64,5 +64,9 @@ eachDevice("reductions", (test, on) => {
     assert.throws(() => sum(x, { dim: 2 }), /sum: dim is 2, expected -2 to 1/);
     assert.throws(() => mean(x, { axis: 0 } as never), /mean: unknown option axis/);
     assert.throws(() => max(zeros([0], { device: on })), /max: x has shape \[0\]/);
+    assert.throws(() => max(x, x as never), /max: dim is a tensor, expected a number; maximum\(\)/);
+    assert.throws(() => variance(x, 0, true), /var: the argument after dim is true, expected/);
+    assert.is(sum(x, null as never).item(), 0);
+    assert.is(sum(x, { dim: null } as never).item(), 0);
   });
 });

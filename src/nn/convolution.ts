@@ -1,0 +1,104 @@
+// Layers of networks for images and sequences.
+
+import { checkOptions } from "../errors.ts";
+import {
+  type ConvolutionOptions,
+  conv1d,
+  conv2d,
+  maxPool2d,
+  type Pair,
+} from "../ops/convolution.ts";
+import { add, mul } from "../ops/elementwise.ts";
+import { rand } from "../ops/random.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { Module, parameter } from "./module.ts";
+
+/** Returns a parameter that starts uniform in +-bound. */
+function uniformParameter(shape: number[], bound: number): Tensor {
+  return parameter(add(mul(rand(shape), 2 * bound), -bound));
+}
+
+/**
+ * conv2d() with weight [out, in, kH, kW] and bias [out], uniform in +-1 / sqrt(in kH kW) at first.
+ * @example
+ * const layer = new nn.Conv2d(1, 8, 3, { padding: 1 });
+ * console.log(layer.forward(randn([2, 1, 5, 5])).shape); // [ 2, 8, 5, 5 ]
+ */
+export class Conv2d extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+  readonly options: ConvolutionOptions;
+
+  constructor(
+    inputs: number,
+    outputs: number,
+    kernelSize: Pair,
+    options: ConvolutionOptions & { bias?: boolean } = {},
+  ) {
+    super();
+    checkOptions("Conv2d", options, ["bias", "stride", "padding", "dilation"]);
+    const { bias = true, ...others } = options;
+    const [kH, kW] = typeof kernelSize === "number" ? [kernelSize, kernelSize] : kernelSize;
+    const bound = 1 / Math.sqrt(inputs * kH * kW);
+    this.weight = uniformParameter([outputs, inputs, kH, kW], bound);
+    this.bias = bias ? uniformParameter([outputs], bound) : null;
+    this.options = others;
+  }
+
+  /** x [B, in, H, W] to [B, out, H', W']. */
+  forward(x: Tensor): Tensor {
+    return conv2d(x, this.weight, this.bias, this.options);
+  }
+}
+
+/**
+ * conv1d() with weight [out, in, k] and bias [out], uniform in +-1 / sqrt(in k) at first.
+ * @example
+ * const layer = new nn.Conv1d(4, 8, 3, { padding: 1 });
+ * console.log(layer.forward(randn([2, 4, 10])).shape); // [ 2, 8, 10 ]
+ */
+export class Conv1d extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+  readonly options: ConvolutionOptions<number>;
+
+  constructor(
+    inputs: number,
+    outputs: number,
+    kernelSize: number,
+    options: ConvolutionOptions<number> & { bias?: boolean } = {},
+  ) {
+    super();
+    checkOptions("Conv1d", options, ["bias", "stride", "padding", "dilation"]);
+    const { bias = true, ...others } = options;
+    const bound = 1 / Math.sqrt(inputs * kernelSize);
+    this.weight = uniformParameter([outputs, inputs, kernelSize], bound);
+    this.bias = bias ? uniformParameter([outputs], bound) : null;
+    this.options = others;
+  }
+
+  /** x [B, in, T] to [B, out, T']. */
+  forward(x: Tensor): Tensor {
+    return conv1d(x, this.weight, this.bias, this.options);
+  }
+}
+
+/**
+ * maxPool2d(x, kernelSize)
+ * @example
+ * console.log(new nn.MaxPool2d(2).forward(randn([1, 3, 8, 8])).shape); // [ 1, 3, 4, 4 ]
+ */
+export class MaxPool2d extends Module {
+  readonly kernelSize: Pair;
+  readonly options: { stride?: Pair; padding?: Pair };
+
+  constructor(kernelSize: Pair, options: { stride?: Pair; padding?: Pair } = {}) {
+    super();
+    this.kernelSize = kernelSize;
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return maxPool2d(x, this.kernelSize, this.options);
+  }
+}

@@ -94,6 +94,7 @@ export function nllLoss(x: Tensor, target: Tensor, options: NllOptions = {}): Te
   const { ignoreIndex = -100, weight, ...others } = options;
   checkReduction("nllLoss", others);
   const [, n] = rowSizes("nllLoss", x);
+  if (n === 0) fail("nllLoss: x has no classes, expected at least one");
   checkIntegers("nllLoss", "target", target);
   checkShape("nllLoss", "target", target.shape, x.shape.slice(0, -1));
   const classes = target.data() as Int32Array;
@@ -102,7 +103,6 @@ export function nllLoss(x: Tensor, target: Tensor, options: NllOptions = {}): Te
     if (counts[i] && (c < 0 || c >= n))
       fail(`nllLoss: target has ${c} at element ${i}, expected 0 to ${n - 1}`);
   }
-  if (n === 0) fail("nllLoss: x has no classes, expected at least one");
   const places = classes.map((c, row) => row * n + (counts[row] ? c : 0));
   const isCounted = upload(x, counts, target.shape);
   const losses = where(isCounted, neg(takeElements(x, places, target.shape)), 0);

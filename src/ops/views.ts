@@ -157,7 +157,8 @@ export function flip(x: Tensor, ...dims: SizeArguments): Tensor {
   const axes = readSizes(dims).map((dim) => normalizeAxis("flip", dim, x.shape.length));
   if (new Set(axes).size < axes.length)
     fail(`flip: dims are ${formatShape(axes)}, expected each axis once`);
-  let y = axes.length === 0 ? reshape(x, x.shape) : x;
+  if (axes.length === 0 || x.size === 0) return reshape(x, x.shape);
+  let y = x;
   for (const axis of axes) {
     const n = x.shape[axis];
     y = indexAlong(

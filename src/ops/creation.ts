@@ -87,27 +87,30 @@ function createFull(op: string, shape: Shape, value: number, options: TensorOpti
 }
 
 /**
- * start, start + 1, ... up to but not including end: arange(end) or arange(start, end). i32, or f32
- * if a bound is not an integer.
+ * start, start + step, ... up to but not including end: arange(end), arange(start, end) or
+ * arange(start, end, step). i32, or f32 if one of them is not an integer.
  * @example
- * console.log(arange(4).toArray()); // [ 0, 1, 2, 3 ]
+ * console.log(arange(4).toArray(), arange(6, 0, -2).toArray()); // [ 0, 1, 2, 3 ] [ 6, 4, 2 ]
  */
 export function arange(
   start: number,
   end?: number | TensorOptions,
+  step: number | TensorOptions = 1,
   options: TensorOptions = {},
 ): Tensor {
   if (typeof end !== "number") {
     checkNumber("arange", "end", start);
-    return arange(0, start, end);
+    return arange(0, start, 1, end);
   }
+  if (typeof step !== "number") return arange(start, end, 1, step);
   checkOptions("arange", options, tensorOptions);
-  checkNumber("arange", "start", start);
-  checkNumber("arange", "end", end);
-  const n = Math.max(0, Math.ceil(end - start));
+  for (const [name, value] of Object.entries({ start, end, step }))
+    checkNumber("arange", name, value);
+  if (step === 0) fail("arange: step is 0, expected another number");
+  const n = Math.max(0, Math.ceil((end - start) / step));
   checkSizes("arange", [n]);
-  const dtype = options.dtype ?? (Number.isInteger(start) && Number.isInteger(end) ? "i32" : "f32");
-  const count = (n: number) => new Float64Array(n).map((_, i) => start + i);
+  const dtype = options.dtype ?? ([start, end, step].every(Number.isInteger) ? "i32" : "f32");
+  const count = (n: number) => new Float64Array(n).map((_, i) => start + i * step);
   return fromFunction("arange", [n], { ...options, dtype }, count);
 }
 

@@ -46,6 +46,9 @@ eachDevice("creation", (test, on) => {
     assert.equal(arange(3, { device: on }).toArray(), [0, 1, 2]);
     assert.equal(arange(2, 5, { device: on, dtype: "f32" }).toArray(), [2, 3, 4]);
     assert.is(arange(3).dtype, "i32");
+    assert.equal(arange(0, 7, 3, { device: on }).toArray(), [0, 3, 6]);
+    assert.equal(arange(1, 0, -0.25, { device: on }).toArray(), [1, 0.75, 0.5, 0.25]);
+    assert.throws(() => arange(0, 3, 0), /arange: step is 0, expected another number/);
     assert.equal(tril(ones([2, 3], { device: on })).toArray(), [
       [1, 0, 0],
       [1, 1, 0],

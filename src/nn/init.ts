@@ -89,7 +89,7 @@ export interface KaimingOptions {
   mode?: "fanIn" | "fanOut";
   /** The function after the layer; "leakyRelu" uses the factor `a`, by default 0. */
   nonlinearity?: "relu" | "leakyRelu" | "linear" | "tanh";
-  /** What leakyRelu multiplies negative numbers by. */
+  /** The factor of leakyRelu for negative numbers. */
   a?: number;
 }
 

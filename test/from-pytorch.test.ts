@@ -16,7 +16,7 @@ const rows = [...text.matchAll(/^\| (.*) \| (.*) \|(.*)\|$/gm)]
   .filter(({ theirs }) => theirs.startsWith("`"));
 const codes = rows.flatMap(({ ours }) => [...ours.matchAll(/`([^`]+)`/g)].map(([, code]) => code));
 
-/** The meaning of the first word of a code is in: "nn.ReLU", "x.sum(0)", "sum(x, 0)". */
+/** Returns true if the names that begin a code exist: "nn.ReLU", "x.sum(0)", "sum(x, 0)". */
 function isDefined(code: string): boolean {
   const [path] = /^[\w.]+/.exec(code) ?? [""];
   const [first, ...fields] = path.split(".");

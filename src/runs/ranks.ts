@@ -15,9 +15,9 @@ import { type StepSize, shareOf } from "../distributed/share.ts";
 import { isShared, markShared, withSharedErrors } from "../distributed/shared-errors.ts";
 import { UsageError } from "../errors.ts";
 import { readVersion } from "../installation.ts";
-import type { StateDict } from "../nn/index.ts";
 import { tensor } from "../ops/creation.ts";
 import { scope } from "../scope.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { tokenizerFromJSON } from "../tokenizers/registry.ts";
 import { StepPlan } from "../train/step-plan.ts";
 import { buildEMA, buildModel, buildOptimizer } from "./build.ts";
@@ -174,19 +174,23 @@ function broadcastTokens(communicator: Communicator, { train, val }: SplitTokens
   communicator.broadcastInto(val as Int32Array);
 }
 
-/** Replaces weights, optimizer state and averages by those of rank 0. */
+/**
+ * Replaces weights, optimizer state and averages by those of rank 0, one tensor at a time: a copy
+ * of all of them might not fit into the memory of the device.
+ */
 function broadcastState(communicator: Communicator, { model, optimizer, ema }: Run): void {
-  for (const part of [model, optimizer, ...(ema ? [ema] : [])]) {
-    scope(() => {
-      const dict: StateDict = Object.create(null);
-      for (const [name, x] of Object.entries(part.stateDict())) {
-        const values = x.data();
-        communicator.broadcastInto(values);
-        dict[name] = tensor(values, { shape: x.shape, device: x.device });
-      }
-      if (communicator.rank > 0) part.loadStateDict(dict);
-    });
-  }
+  scope(() => {
+    for (const part of [model, optimizer, ...(ema ? [ema] : [])])
+      for (const x of Object.values(part.stateDict())) broadcastTensor(communicator, x);
+  });
+}
+
+function broadcastTensor(communicator: Communicator, x: Tensor): void {
+  scope(() => {
+    const values = x.data();
+    communicator.broadcastInto(values);
+    if (communicator.rank > 0) x.assign(tensor(values, { shape: x.shape, device: x.device }));
+  });
 }
 
 function encode(message: Message): Uint8Array {

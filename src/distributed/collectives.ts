@@ -149,7 +149,7 @@ export class ProcessGroupCommunicator implements Communicator {
   #endOthers(exitCode: number): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#group.abort(exitCode || 1);
+    this.#group.abort(exitCode & 255 || 1); // process.exit(-1) ends with code 255
   }
 }
 

@@ -114,6 +114,12 @@ for (const engine of engines) {
     assert.ok(seconds < 15, `${seconds} s`);
   });
 
+  test("process.exit(-1) on one rank ends all with code 255, and no error of ours", async () => {
+    const { code, stderr } = await runRanks(engine, 2, "exitWithMinusOne");
+    assert.not.match(stderr, "RangeError");
+    assert.is(code, 255);
+  });
+
   test.run();
 }
 

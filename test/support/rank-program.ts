@@ -19,6 +19,7 @@ const tasks: Record<string, () => unknown> = {
   errors: collectErrors,
   hang,
   leaveEarly,
+  exitWithMinusOne,
 };
 
 if (isMainThread) await runTask(process.argv[2]);
@@ -143,4 +144,11 @@ function leaveEarly() {
   if (communicator.rank === 1) process.exit(0);
   communicator.barrier();
   communicator.close();
+}
+
+/** Rank 1 ends with a code that is not an exit status while the others wait for it. */
+function exitWithMinusOne() {
+  const communicator = joinProcessGroup(options);
+  if (communicator.rank === 1) process.exit(-1);
+  communicator.barrier();
 }

@@ -125,14 +125,21 @@ function start(command: string, args: string[], env: Record<string, string>): Ch
 }
 
 /**
- * Waits until all processes have ended, and passes signals on. If one fails, ends the others.
- * Returns the exit code: that of the first process if it has failed, or of the one that did.
+ * Waits until all processes have ended, and passes signals on. If one fails, ends the others; so
+ * does a second signal. Returns the exit code of the first process that has failed.
  */
 async function supervise(children: ChildProcess[], pidFile: string): Promise<number> {
+  let quitCode = 0; // of a second signal
+  let hasSignal = false;
   const relay = (signal: NodeJS.Signals) => {
     const pid = readPid(pidFile);
-    if (pid === null) for (const child of children) child.kill(signal);
-    else send(pid, signal);
+    if (pid !== null) send(pid, signal);
+    if (pid === null || hasSignal) for (const child of children) child.kill(signal);
+    if (hasSignal && quitCode === 0) {
+      quitCode = 128 + constants.signals[signal];
+      void endSoon(children); // ranks that wait for another one do not notice signals
+    }
+    hasSignal = true;
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, relay);
@@ -142,10 +149,9 @@ async function supervise(children: ChildProcess[], pidFile: string): Promise<num
       const code = await waitForExit(child);
       if (code !== 0 && failed === 0 && children.length > 1) void endSoon(children);
       failed ||= code;
-      return code;
     });
-    const [first] = await Promise.all(endings);
-    return first || failed;
+    await Promise.all(endings);
+    return quitCode || failed;
   } finally {
     for (const signal of signals) process.off(signal, relay);
   }

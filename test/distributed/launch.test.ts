@@ -4,9 +4,18 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { cli, findTrainingEngines, start, tinyRun, toArguments } from "../support/train-ranks.js";
+import {
+  cli,
+  findRankPids,
+  findTrainingEngines,
+  start,
+  tinyRun,
+  toArguments,
+} from "../support/train-ranks.js";
 
 const engines = findTrainingEngines("--processes");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-launch-"));
@@ -59,7 +68,29 @@ for (const { name, command } of engines) {
       /^\nSIGINT: saving a checkpoint.*\nstopped at step \d+, saved a checkpoint\nresume: /,
     );
   });
+
+  test(`${name}: a second SIGINT ends ranks that wait for one that does not answer`, async () => {
+    const options = { ...tiny, out: newFolder(), maxIters: 100_000, evalInterval: 1000 };
+    const args = trainArgs(options, "--processes", "2", "--timeout", "60");
+    let isSent = false;
+    const { child, ended } = start(process.execPath, args, env, async (text) => {
+      if (isSent || !text.includes("iter 20/")) return;
+      isSent = true;
+      process.kill(findRankPids(child.pid as number)[1], "SIGSTOP");
+      await setTimeout(500);
+      child.kill("SIGINT");
+      await setTimeout(500);
+      child.kill("SIGINT");
+    });
+    assert.is((await ended).code, 130); // not that of the timeout
+  });
 }
+
+test("--gpus returns the exit code of the process that failed first", async () => {
+  const program = fileURLToPath(new URL("../support/launch-program.js", import.meta.url));
+  const { code, stderr } = await start(process.execPath, [program]).ended;
+  assert.is(code, 3, stderr); // not that of rank 0, which was ended thereupon
+});
 
 test("--processes 1 starts no other process, and refuses what it cannot start", async () => {
   const expectUsageError = async (message: RegExp, flags: string[], env = {}) => {

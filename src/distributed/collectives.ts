@@ -126,9 +126,12 @@ export class ProcessGroupCommunicator implements Communicator {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#deviceGroup?.leave();
-    this.#group.leave();
-    setWorldSize(1);
+    try {
+      this.#deviceGroup?.leave();
+    } finally {
+      this.#group.leave();
+      setWorldSize(1);
+    }
   }
 
   get #openGroup(): ProcessGroup {

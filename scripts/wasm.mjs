@@ -6,6 +6,7 @@
 // MODULE: plain, relaxed or relaxed64; by default the first two.
 
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -14,9 +15,11 @@ import {
   renameSync,
   writeFileSync,
 } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
+import { Worker } from "node:worker_threads";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = join(root, "build-wasm");
@@ -124,37 +127,81 @@ function hashInputs(name, sources) {
   return createHash("sha256").update(JSON.stringify(inputs)).digest("hex");
 }
 
-/** Compiles and links a module; returns its bytes. Throws with the compiler's messages. */
-async function compile(name, sources) {
-  const { runClang } = await import("@yowasp/clang");
-  let output = "";
-  const collect = (bytes) => {
-    if (bytes) output += new TextDecoder().decode(bytes);
-  };
-  const options = { stdout: collect, stderr: collect, fetchProgress() {} };
-  const { file, bits, flags } = modules[name];
-  const target = `--target=wasm${bits}-unknown-unknown`;
-  const allFlags = [target, ...compileFlags, ...flags];
-  const tree = makeTree(sources);
-  const objects = {};
-  try {
-    await runClang(null, {}, options); // loads the compiler: without this, it prints its progress
-    for (const unit of listUnits(sources)) {
-      const object = unit.replaceAll("/", "_").replace(/cpp$/, "o");
-      const args = ["clang++", ...allFlags, "-c", unit, "-o", object];
-      const result = await runClang(args, tree, options);
-      objects[object] = result[object];
-    }
-    const limit = `-Wl,--max-memory=${maxMemory[bits]}`;
-    const args = [target, ...linkFlags, limit, ...Object.keys(objects), "-o", file];
-    const result = await runClang(["clang++", ...args], objects, options);
-    checkImports(result[file]);
-    return result[file];
-  } catch (error) {
-    throw new Error(`${error.message}\n${output}`);
-  } finally {
-    if (output.includes("warning:")) console.error(output);
+/** A thread that runs the compiler, one command at a time. */
+class Compiler {
+  #worker;
+
+  constructor() {
+    this.#worker = new Worker(new URL("wasm-compiler.mjs", import.meta.url));
   }
+
+  /** Runs the command on a tree of files; returns the file that it writes. */
+  async run(args, tree, result) {
+    this.#worker.postMessage({ args, tree, result });
+    const [{ bytes, output }] = await once(this.#worker, "message");
+    if (!bytes) throw new Error(output);
+    if (output.includes("warning:")) console.error(output);
+    return bytes;
+  }
+
+  close() {
+    return this.#worker.terminate();
+  }
+}
+
+/** Calls `work(compiler, item)` for each item, with a compiler for each core. */
+async function forEach(compilers, items, work) {
+  const queue = [...items];
+  await Promise.all(
+    compilers.map(async (compiler) => {
+      while (queue.length > 0) await work(compiler, queue.shift());
+    }),
+  );
+}
+
+/** Returns the flags with which a unit of a module is compiled. Only kernels use relaxed SIMD. */
+function getFlags({ bits, flags }, unit) {
+  const target = `--target=wasm${bits}-unknown-unknown`;
+  return [target, ...compileFlags, ...(unit.startsWith("native/cpu/") ? flags : [])];
+}
+
+/** Compiles and links modules; returns their bytes by name. Throws with the compiler's messages. */
+async function compile(names, sources) {
+  const tree = makeTree(sources);
+  const tasks = new Map(); // the modules whose unit has the same flags share an object
+  for (const unit of listUnits(sources)) {
+    const object = unit.replaceAll("/", "_").replace(/cpp$/, "o");
+    for (const name of names) {
+      const flags = getFlags(modules[name], unit);
+      const key = [unit, ...flags].join(" ");
+      const task = tasks.get(key) ?? { unit, object, flags, names: [] };
+      tasks.set(key, task);
+      task.names.push(name);
+    }
+  }
+  const count = Math.min(availableParallelism(), tasks.size);
+  const compilers = Array.from({ length: count }, () => new Compiler());
+  const objects = Object.fromEntries(names.map((name) => [name, {}]));
+  const linked = {};
+  try {
+    await forEach(compilers, tasks.values(), async (compiler, { unit, object, flags, names }) => {
+      const args = ["clang++", ...flags, "-c", unit, "-o", object];
+      const bytes = await compiler.run(args, tree, object);
+      for (const name of names) objects[name][object] = bytes;
+    });
+    await forEach(compilers, names, async (compiler, name) => {
+      const { file, bits } = modules[name];
+      const limit = `-Wl,--max-memory=${maxMemory[bits]}`;
+      const inputs = Object.keys(objects[name]).sort();
+      const target = `--target=wasm${bits}-unknown-unknown`;
+      const args = ["clang++", target, ...linkFlags, limit, ...inputs, "-o", file];
+      linked[name] = await compiler.run(args, objects[name], file);
+      checkImports(linked[name]);
+    });
+  } finally {
+    await Promise.all(compilers.map((compiler) => compiler.close()));
+  }
+  return linked;
 }
 
 /** Throws if a module needs more than its memory and the function that reports a full memory. */
@@ -167,23 +214,29 @@ function checkImports(bytes) {
 }
 
 /**
- * Builds a module into build-wasm/, unless it is there and its sources have not changed. Returns
- * true if it was built.
+ * Builds modules into build-wasm/, except those that are there and whose sources have not changed.
+ * Returns the names of those that it has built.
  */
-export async function buildModule(name) {
+export async function buildModules(names) {
   const sources = readSources();
-  const hash = hashInputs(name, sources);
-  const file = join(folder, modules[name].file);
-  const hashFile = `${file}.sources`;
-  const isCurrent = existsSync(hashFile) && readFileSync(hashFile, "utf8") === hash;
-  if (isCurrent && existsSync(file)) return false;
-  const bytes = await compile(name, sources);
+  const hashes = Object.fromEntries(names.map((name) => [name, hashInputs(name, sources)]));
+  const pathOf = (name) => join(folder, modules[name].file);
+  const isCurrent = (name) => {
+    const hashFile = `${pathOf(name)}.sources`;
+    const isSame = existsSync(hashFile) && readFileSync(hashFile, "utf8") === hashes[name];
+    return isSame && existsSync(pathOf(name));
+  };
+  const changed = names.filter((name) => !isCurrent(name));
+  if (changed.length === 0) return changed;
   mkdirSync(folder, { recursive: true });
-  const temporary = `${file}.${process.pid}.tmp`; // of this process: there may be several builds
-  writeFileSync(temporary, bytes);
-  renameSync(temporary, file);
-  writeFileSync(hashFile, hash);
-  return true;
+  for (const [name, bytes] of Object.entries(await compile(changed, sources))) {
+    const file = pathOf(name);
+    const temporary = `${file}.${process.pid}.tmp`; // of this process: there may be several builds
+    writeFileSync(temporary, bytes);
+    renameSync(temporary, file);
+    writeFileSync(`${file}.sources`, hashes[name]);
+  }
+  return changed;
 }
 
 /** Returns the modules that the command line names, by default those of the package. */
@@ -195,12 +248,14 @@ export function readArguments(args) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const name of readArguments(process.argv.slice(2))) {
-    const start = performance.now();
-    const isNew = await buildModule(name);
+  const names = readArguments(process.argv.slice(2));
+  const start = performance.now();
+  const built = await buildModules(names);
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  for (const name of names) {
     const { file } = modules[name];
     const bytes = readFileSync(join(folder, file)).length;
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    console.log(`build-wasm/${file}: ${bytes} bytes${isNew ? `, built in ${seconds} s` : ""}`);
+    console.log(`build-wasm/${file}: ${bytes} bytes${built.includes(name) ? ", built" : ""}`);
   }
+  if (built.length > 0) console.log(`built in ${seconds} s`);
 }

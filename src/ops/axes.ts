@@ -23,10 +23,14 @@ export type ReductionArguments<R extends AxesReduction = Reduction> =
   | [dim: NonNullable<R["dim"]>, keepdim?: boolean | Omit<R, "dim">];
 
 /** Returns the arguments of a reduction as an options object. */
-export function readReduction<R extends AxesReduction>(args: ReductionArguments<R>): R {
+export function readReduction<R extends AxesReduction>(op: string, args: ReductionArguments<R>): R {
   const [first, second] = args;
   if (first === undefined || first === null) return {} as R;
-  if (typeof first !== "number" && !Array.isArray(first)) return first as R;
+  if (typeof first !== "number" && !Array.isArray(first)) {
+    if (typeof first !== "object") checkOptions(op, first, ["dim"]); // throws
+    if (second !== undefined) fail(`${op}: an argument follows the options, expected none`);
+    return first as R;
+  }
   const others = typeof second === "boolean" ? { keepdim: second } : second;
   return { ...others, dim: first } as R;
 }

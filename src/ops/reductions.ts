@@ -28,7 +28,7 @@ import { where as select } from "./selection.ts";
  * console.log(sum(tensor([[1, 2], [3, 4]]), { dim: 0 }).toArray()); // [ 4, 6 ]
  */
 export function sum(x: Tensor, ...args: ReductionArguments<AxesReduction>): Tensor {
-  const { dim, ...others } = readReduction(args);
+  const { dim, ...others } = readReduction("sum", args);
   if (dim && typeof dim === "object") return sumAxes(x, dim, others);
   const sizes = reductionSizes("sum", x, { dim, ...others });
   const { outer, n, inner, shape, keptShape } = sizes;
@@ -55,7 +55,7 @@ function sumAxes(x: Tensor, dims: readonly number[], options: { keepdim?: boolea
  * console.log(mean(tensor([1, 2, 3])).item()); // 2
  */
 export function mean(x: Tensor, ...args: ReductionArguments<AxesReduction>): Tensor {
-  const options = readReduction(args);
+  const options = readReduction("mean", args);
   const n = countReduced("mean", x, options);
   return div(sum(toFloats(x), options), n);
 }
@@ -74,7 +74,7 @@ export interface Variance extends AxesReduction {
 export function variance(x: Tensor, ...args: ReductionArguments<Variance>): Tensor {
   if (typeof args[1] === "boolean")
     fail(`var: the argument after dim is ${args[1]}, expected { unbiased } or { keepdim }`);
-  const { unbiased = false, ...where } = readReduction(args);
+  const { unbiased = false, ...where } = readReduction("var", args);
   const n = countReduced("var", x, where);
   // no gradient flows through the mean: its terms cancel, or are infinity - infinity
   const center = noGrad(() => mean(x, { ...where, keepdim: true }));
@@ -102,7 +102,7 @@ export function std(x: Tensor, ...args: ReductionArguments<Variance>): Tensor {
  * console.log(max(tensor([[1, 3], [5, 2]]), { dim: 1 }).toArray()); // [ 3, 5 ]
  */
 export function max(x: Tensor, ...args: ReductionArguments): Tensor {
-  const options = readReduction(args);
+  const options = readReduction("max", args);
   const { outer, n, inner } = reductionSizes("max", x, options);
   const [y, index] = findMax("max", x, options);
   return record(
@@ -125,7 +125,7 @@ export function max(x: Tensor, ...args: ReductionArguments): Tensor {
  * console.log(min(tensor([[1, 3], [5, 2]]), { dim: 1 }).toArray()); // [ 1, 2 ]
  */
 export function min(x: Tensor, ...args: ReductionArguments): Tensor {
-  const options = readReduction(args);
+  const options = readReduction("min", args);
   const sizes = checkNotEmpty("min", x, options);
   if (x.dtype === "i32") return mapIntegerRuns(x, sizes, sizes.shape, (run) => [smallest(run)]);
   return neg(max(neg(x), options));
@@ -137,7 +137,7 @@ export function min(x: Tensor, ...args: ReductionArguments): Tensor {
  * console.log(argmax(tensor([[1, 3, 2]]), { dim: 1 }).toArray()); // [ 1 ]
  */
 export function argmax(x: Tensor, ...args: ReductionArguments): Tensor {
-  const [y, index] = findMax("argmax", x, readReduction(args));
+  const [y, index] = findMax("argmax", x, readReduction("argmax", args));
   y.free("only the index was requested");
   return index;
 }
@@ -148,7 +148,7 @@ export function argmax(x: Tensor, ...args: ReductionArguments): Tensor {
  * console.log(argmin(tensor([[4, 3, 5]]), { dim: 1 }).toArray()); // [ 1 ]
  */
 export function argmin(x: Tensor, ...args: ReductionArguments): Tensor {
-  const options = readReduction(args);
+  const options = readReduction("argmin", args);
   const sizes = checkNotEmpty("argmin", x, options);
   if (x.dtype === "i32")
     return mapIntegerRuns(x, sizes, sizes.shape, (run) => [run.indexOf(smallest(run))]);
@@ -161,7 +161,7 @@ export function argmin(x: Tensor, ...args: ReductionArguments): Tensor {
  * console.log(any(tensor([[0, 3], [0, 0]]), { dim: 1 }).toArray()); // [ 1, 0 ]
  */
 export function any(x: Tensor, ...args: ReductionArguments<AxesReduction>): Tensor {
-  const options = readReduction(args);
+  const options = readReduction("any", args);
   countReduced("any", x, options);
   return scope(() => gt(sum(to(ne(x, 0), "f32"), options), 0));
 }
@@ -172,7 +172,7 @@ export function any(x: Tensor, ...args: ReductionArguments<AxesReduction>): Tens
  * console.log(all(tensor([[1, 3], [0, 2]]), { dim: 1 }).toArray()); // [ 1, 0 ]
  */
 export function all(x: Tensor, ...args: ReductionArguments<AxesReduction>): Tensor {
-  const options = readReduction(args);
+  const options = readReduction("all", args);
   countReduced("all", x, options);
   return scope(() => eq(sum(to(eq(x, 0), "f32"), options), 0));
 }

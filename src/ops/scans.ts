@@ -23,7 +23,7 @@ import { where } from "./selection.ts";
  * console.log(prod(tensor([[1, 2], [3, 4]]), { dim: 1 }).toArray()); // [ 2, 12 ]
  */
 export function prod(x: Tensor, ...args: ReductionArguments): Tensor {
-  const options = readReduction(args);
+  const options = readReduction("prod", args);
   const sizes = reductionSizes("prod", x, options);
   const { outer, n, inner, shape } = sizes;
   if (x.dtype === "i32")
@@ -88,7 +88,7 @@ function accumulateAlong(x: Tensor, axis: number, isReversed: boolean): Tensor {
  * console.log(logsumexp(tensor([[1000, 1000]]), 1).item().toFixed(3)); // 1000.693
  */
 export function logsumexp(x: Tensor, ...args: ReductionArguments): Tensor {
-  const options = readReduction(args);
+  const options = readReduction("logsumexp", args);
   const { n, shape, keptShape } = reductionSizes("logsumexp", x, options);
   const input = toFloats(x);
   if (n === 0)

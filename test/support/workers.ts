@@ -1,23 +1,29 @@
 // A program for addon.test.ts: in each round, worker threads load the addon, train on it, and are
 // terminated in the middle of a step. One of them does not use the thread pool. With the argument
-// `main`, the main thread trains too.
+// `main`, the main thread trains too. It imports modules of the library rather than all of it,
+// because a hundred workers load them.
 
 import { once } from "node:events";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import type { Tensor } from "tinybard";
-import { workAlone } from "#src/backend/devices.js";
+import { device, setDefaultDevice, workAlone } from "#src/backend/devices.js";
+import { Linear } from "#src/nn/layers.js";
+import { gelu } from "#src/ops/activations.js";
+import { ones } from "#src/ops/creation.js";
+import { sum } from "#src/ops/reductions.js";
+import { AdamW } from "#src/optim/algorithms.js";
+import { scope } from "#src/scope.js";
+import type { Tensor } from "#src/tensor/tensor.js";
 import { isWine } from "./platform.js";
 
 const width = 128;
 
 /** Returns a training step, which its second call captures and later calls replay. */
-async function createTrainer(): Promise<() => void> {
-  const { device, nn, optim, ones, scope, setDefaultDevice } = await import("tinybard");
+function createTrainer(): () => void {
   setDefaultDevice("cpu");
-  const layer = new nn.Linear(width, width);
-  const optimizer = new optim.AdamW(layer.parameters());
+  const layer = new Linear(width, width);
+  const optimizer = new AdamW(layer.parameters());
   const step = device("cpu").capture((x: Tensor) => {
-    layer.forward(x).gelu().sum().backward();
+    sum(gelu(layer.forward(x))).backward();
     optimizer.step();
     optimizer.zeroGrad();
   });
@@ -26,7 +32,7 @@ async function createTrainer(): Promise<() => void> {
 }
 
 if (isMainThread) {
-  const step = process.argv[2] === "main" ? await createTrainer() : () => {};
+  const step = process.argv[2] === "main" ? createTrainer() : () => {};
   const rounds = isWine ? 4 : 20; // a worker takes seconds to start in Wine
   for (let round = 0; round < rounds; round++) {
     const workers = [1, 2, 3].map((i) => new Worker(new URL(import.meta.url), { workerData: i }));
@@ -39,7 +45,7 @@ if (isMainThread) {
   }
 } else {
   if (workerData === 1) workAlone();
-  const step = await createTrainer();
+  const step = createTrainer();
   for (let i = 0; ; i++) {
     step();
     if (i === 5) parentPort?.postMessage("trained");

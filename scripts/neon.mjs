@@ -20,7 +20,7 @@ if (missing.length > 0) {
     arch: "arm64",
     flags: ["-O2", "-Wall", "-Wextra", "-Inative"],
     isWanted: () => false,
-    extraSources: ["test/native/neon.cpp", "test/native/scalar_bf16.cpp"],
+    extraSources: ["neon", "no_mpi", "scalar_bf16"].map((name) => `test/native/${name}.cpp`),
   });
   const isTested = // with neon_bf16
     /linux-arm64.(?:scalar|neon|cpu.native-(?:kernel|cpu-parallel|cpu-precision)\.o)/;

@@ -1,16 +1,15 @@
 // Attention maps for inspection. The model's fused attention never stores its T x T weights; this
 // recomputes them layer by layer.
 
-import { noGrad } from "../autograd.ts";
 import { fail } from "../errors.ts";
 import { inEvalMode, type MultiHeadAttention, ResidualStream } from "../nn/index.ts";
+import { compose } from "../ops/compose.ts";
 import { tensor } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
 import { permute, reshape, split, to, transpose } from "../ops/movement.ts";
 import { maskedFill } from "../ops/selection.ts";
 import { softmax } from "../ops/softmax.ts";
-import { scope } from "../scope.ts";
 import { checkRank } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GPT } from "./model.ts";
@@ -26,7 +25,7 @@ export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
   const T = idx.shape[1];
   const { blockSize } = model.config;
   if (T > blockSize) fail(`attentionMaps: idx has ${T} tokens, expected at most ${blockSize}`);
-  const compute = <R>(fn: () => R): R => scope(() => noGrad(() => inEvalMode(model, fn)));
+  const compute = <R>(fn: () => R): R => compose(() => inEvalMode(model, fn));
   let x = compute(() => {
     const token = model.wte.forward(idx); // (B, T, C)
     return model.wpe ? add(token, positionRows(model.wpe, 0, T)) : token;

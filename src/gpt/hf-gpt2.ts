@@ -12,9 +12,9 @@ import {
   saveSafetensors,
   type TensorDict,
 } from "../files/safetensors.ts";
+import { compose } from "../ops/compose.ts";
 import { tensor, zeros } from "../ops/creation.ts";
 import { transpose } from "../ops/movement.ts";
-import { scope } from "../scope.ts";
 import type { Shape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { foldHeadBias } from "./head-bias.ts";
@@ -44,7 +44,7 @@ export function readGPT2(folder: string): GPT {
   const dict = readWeights(files, options.tieWeights);
   const model = new GPT(options, { initWeights: false });
   for (const [name, w] of model.namedParameters()) {
-    scope(() => noGrad(() => w.assign(isConv1D(name) ? transpose(dict[name], 0, 1) : dict[name])));
+    compose(() => w.assign(isConv1D(name) ? transpose(dict[name], 0, 1) : dict[name]));
     dict[name].free("loaded into the model");
   }
   return model;

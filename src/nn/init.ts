@@ -1,10 +1,9 @@
 // The namespace nn.init: functions that set a parameter to new values in place, and return it.
 
-import { noGrad } from "../autograd.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { compose } from "../ops/compose.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { rand, randn } from "../ops/random.ts";
-import { scope } from "../scope.ts";
 import { formatShape, numel } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -140,5 +139,5 @@ function fans(op: string, x: Tensor): { fanIn: number; fanOut: number } {
 
 function set(op: string, x: Tensor, values: () => Tensor): Tensor {
   checkTensor(op, "x", x);
-  return scope(() => noGrad(() => x.assign(values())));
+  return compose(() => x.assign(values()));
 }

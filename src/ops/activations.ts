@@ -1,11 +1,11 @@
 // Activation functions, elementwise, each with its derivative.
 
-import { noGrad, record } from "../autograd.ts";
+import { record } from "../autograd.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
-import { scope } from "../scope.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { clamp, eq, gt, lt } from "./comparison.ts";
+import { compose } from "./compose.ts";
 import { abs, add, div, exp, log, map, mapBackward, mul, neg, pow, sub } from "./elementwise.ts";
 import { toFloats } from "./operands.ts";
 import { where } from "./selection.ts";
@@ -179,11 +179,6 @@ export function erf(x: Tensor): Tensor {
   return record("erf", y, [x], (dy) => [
     mul(mul(dy, exp(neg(pow(x, 2)))), 2 / Math.sqrt(Math.PI)), //
   ]);
-}
-
-/** Runs a composite without recording its parts, which it frees. */
-function compose(fn: () => Tensor): Tensor {
-  return scope(() => noGrad(fn));
 }
 
 /** ln(1 + x), precise for small x >= 0 (Kahan): the rounding error of 1 + x divides out. */

@@ -61,7 +61,7 @@ export function checkNotEmpty(op: string, x: Tensor, options: Reduction) {
 
 /**
  * Checks the arguments of a reduction. Returns the sizes of x as [outer, n, inner] around the axis
- * to reduce, the shape of the result, and its shape with that axis keptShape.
+ * to reduce, the shape of the result, and keptShape, where that axis is kept with size 1.
  */
 export function reductionSizes(op: string, x: Tensor, options: Reduction) {
   checkTensor(op, "x", x);

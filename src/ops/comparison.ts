@@ -1,13 +1,13 @@
 // Comparisons, elementwise. Their results are i32, 1 for true and 0 for false, and carry no
 // gradient. Two operands broadcast; NaN is not equal to, above or below anything.
 
-import { noGrad, record } from "../autograd.ts";
+import { record } from "../autograd.ts";
 import { checkNumber, fail } from "../errors.ts";
-import { scope } from "../scope.ts";
 import { broadcast, type Shape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor, toDType } from "../tensor/tensor.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
+import { compose } from "./compose.ts";
 import { add, div } from "./elementwise.ts";
 import { stack } from "./movement.ts";
 import { mapIntegers, type Operand, scalarLike, toTensors } from "./operands.ts";
@@ -111,7 +111,7 @@ export function clamp(x: Tensor, min: number | Bounds | null, max?: number | nul
   const { min: lower = -Infinity, max: upper = Infinity } = bounds;
   if (x.dtype === "i32")
     return mapIntegers((n) => Math.min(Math.max(n, Math.ceil(lower)), Math.floor(upper)), [x]);
-  const y = scope(() => noGrad(() => minimum(maximum(x, lower), upper)));
+  const y = compose(() => minimum(maximum(x, lower), upper));
   return record("clamp", y, [x], (dy) => [
     where(ge(x, lower), where(le(x, upper), dy, 0), 0), //
   ]);
@@ -127,17 +127,15 @@ function compare(op: string, left: Operand, right: Operand, outcomes: Outcomes<n
   const { less, equal, greater } = outcomes;
   if (a.dtype === "i32")
     return mapIntegers((a, b) => (a < b ? less : a > b ? greater : equal), [a, b], shape);
-  return scope(() =>
-    noGrad(() => {
-      const constants = {
-        less: scalarLike(a, less),
-        equal: scalarLike(a, equal),
-        greater: scalarLike(a, greater),
-        unordered: scalarLike(a, outcomes.unordered),
-      };
-      return toDType(select(order(a, b, shape), constants), "i32");
-    }),
-  );
+  return compose(() => {
+    const constants = {
+      less: scalarLike(a, less),
+      equal: scalarLike(a, equal),
+      greater: scalarLike(a, greater),
+      unordered: scalarLike(a, outcomes.unordered),
+    };
+    return toDType(select(order(a, b, shape), constants), "i32");
+  });
 }
 
 /**
@@ -183,12 +181,10 @@ function extremum(op: "maximum" | "minimum", left: Operand, right: Operand): Ten
     const [greater, less] = isMaximum ? [ofA, ofB] : [ofB, ofA];
     return select(masks, { greater, less, equal, unordered });
   };
-  const { y, masks } = scope(() =>
-    noGrad(() => {
-      const masks = order(a, b, shape);
-      return { y: choose(masks, a, b, a, add(a, b)), masks };
-    }),
-  );
+  const { y, masks } = compose(() => {
+    const masks = order(a, b, shape);
+    return { y: choose(masks, a, b, a, add(a, b)), masks };
+  });
   const { isAbove, isBelow, isUnordered } = masks;
   const backward = (dy: Tensor) => {
     const zero = scalarLike(dy, 0);

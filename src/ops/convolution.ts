@@ -7,9 +7,9 @@ import { formatShape, numel, type Shape } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { add } from "./elementwise.ts";
-import { upload } from "./indexing.ts";
 import { matmul } from "./matmul.ts";
 import { cat, embedding, permute, reshape, transpose } from "./movement.ts";
+import { uploadIntegers } from "./operands.ts";
 import { max } from "./reductions.ts";
 
 /** A size for both axes of an image, or [height, width]. */
@@ -163,7 +163,7 @@ function gatherWindows(x: Tensor, { image, size, counts, ...grid }: Grid, outsid
   });
   const table = permute(reshape(x, [B, C, H * W]), [2, 1, 0]); // [position, C, B]
   const rows = cat([reshape(table, [H * W, C * B]), empty(x, [1, C * B]).fill(outside)]);
-  const gathered = embedding(upload(x, places, [places.length]), rows);
+  const gathered = embedding(uploadIntegers(x, places, [places.length]), rows);
   return { windows: reshape(gathered, [height * width, perWindow, C, B]), height, width };
 }
 

@@ -5,8 +5,9 @@ import { record } from "../autograd.ts";
 import { checkNumber, fail } from "../errors.ts";
 import { formatShape, normalizeAxis, numel, type Shape, sizesAround, withAxis } from "../shape.ts";
 import { checkIntegers, checkSameKind, checkTensor } from "../tensor/ndarray.ts";
-import { empty, Tensor } from "../tensor/tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import { cat, embedding, reshape } from "./movement.ts";
+import { uploadIntegers } from "./operands.ts";
 
 /**
  * y[.., j, ..] = x[.., index[j], ..] along dim: whole rows, columns or blocks. index [n] of i32, n
@@ -32,7 +33,7 @@ export function indexAlong(x: Tensor, axis: number, indices: Int32Array): Tensor
   const shape = withAxis(x.shape, axis, indices.length);
   const { n, inner } = sizesAround(x.shape, axis);
   if (axis === 0 && x.dtype !== "i32" && x.size > 0) {
-    const index = upload(x, indices, [indices.length]);
+    const index = uploadIntegers(x, indices, [indices.length]);
     return reshape(embedding(index, reshape(x, [n, inner])), shape);
   }
   const places = new Int32Array(numel(shape));
@@ -93,10 +94,10 @@ export function scatterAdd(x: Tensor, dim: number, index: Tensor, src: Tensor): 
     const values = x.data() as Int32Array;
     const added = src.data();
     for (const [i, place] of places.entries()) values[place] += added[positions[i]];
-    return upload(x, values, x.shape);
+    return uploadIntegers(x, values, x.shape);
   }
   const added = takeElements(src, positions, [places.length]);
-  const at = upload(x, places, [places.length]);
+  const at = uploadIntegers(x, places, [places.length]);
   const y = empty(x);
   x.device.kernels.embeddingBackward(at.ints, added.floats, y.floats, places.length, x.size, 1);
   x.device.kernels.accumulate(x.floats, y.floats, x.size);
@@ -123,26 +124,21 @@ export function oneHot(idx: Tensor, numClasses?: number): Tensor {
   const shape = [...idx.shape, classes];
   const y = new Int32Array(numel(shape));
   for (const [i, index] of indices.entries()) y[i * classes + index] = 1;
-  return upload(idx, y, shape);
+  return uploadIntegers(idx, y, shape);
 }
 
 /** Returns the elements at `places` of the flattened x, in a shape. */
 export function takeElements(x: Tensor, places: Int32Array, shape: Shape): Tensor {
   if (x.dtype === "i32") {
     const values = x.data();
-    return upload(
+    return uploadIntegers(
       x,
       Int32Array.from(places, (place) => values[place]),
       shape,
     );
   }
   const table = reshape(x, [x.size, 1]);
-  return reshape(embedding(upload(x, places, [places.length]), table), shape);
-}
-
-/** Returns an i32 tensor on the device of x. */
-export function upload(x: Tensor, values: Int32Array, shape: Shape): Tensor {
-  return new Tensor(x.device.upload("i32", values), shape);
+  return reshape(embedding(uploadIntegers(x, places, [places.length]), table), shape);
 }
 
 function checkIndex(op: string, x: Tensor, index: Tensor, argument = "index"): void {

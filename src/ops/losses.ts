@@ -7,9 +7,9 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { softplus } from "./activations.ts";
 import { eq } from "./comparison.ts";
 import { abs, add, div, exp, log, mul, neg, sub } from "./elementwise.ts";
-import { takeElements, upload } from "./indexing.ts";
+import { takeElements } from "./indexing.ts";
 import { to } from "./movement.ts";
-import { type Operand, toFloats } from "./operands.ts";
+import { type Operand, toFloats, uploadIntegers } from "./operands.ts";
 import { mean, sum } from "./reductions.ts";
 import { rowSizes } from "./rows.ts";
 import { where } from "./selection.ts";
@@ -104,7 +104,7 @@ export function nllLoss(x: Tensor, target: Tensor, options: NllOptions = {}): Te
       fail(`nllLoss: target has ${c} at element ${i}, expected 0 to ${n - 1}`);
   }
   const places = classes.map((c, row) => row * n + (counts[row] ? c : 0));
-  const isCounted = upload(x, counts, target.shape);
+  const isCounted = uploadIntegers(x, counts, target.shape);
   const losses = where(isCounted, neg(takeElements(x, places, target.shape)), 0);
   let factors = to(isCounted, x.dtype);
   if (weight !== undefined) {

@@ -5,8 +5,9 @@ import { formatShape, numel } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type TensorOptions, tensor, tensorOptions, zeros } from "./creation.ts";
-import { scatter, takeElements, upload } from "./indexing.ts";
+import { scatter, takeElements } from "./indexing.ts";
 import { reshape } from "./movement.ts";
+import { uploadIntegers } from "./operands.ts";
 import { maskedFill } from "./selection.ts";
 
 /** The diagonal: 0 is the main one, positive numbers are above it. */
@@ -72,7 +73,7 @@ export function diag(x: Tensor, options: Diagonal = {}): Tensor {
   );
   if (!isVector) return takeElements(x, places, [n]);
   const matrix = zeros([numel([rows, columns])], { dtype: x.dtype, device: x.device });
-  return reshape(scatter(matrix, 0, upload(x, places, [n]), x), [rows, columns]);
+  return reshape(scatter(matrix, 0, uploadIntegers(x, places, [n]), x), [rows, columns]);
 }
 
 function readDiagonal(op: string, x: Tensor, options: Diagonal): number {
@@ -98,7 +99,7 @@ export function eye(n: number, m: number | TensorOptions = n, options: TensorOpt
   const { requiresGrad = false, ...others } = options;
   const x = zeros([n, m], others);
   const places = Int32Array.from({ length: Math.min(n, m) }, (_, i) => i * m + i);
-  const y = scatter(reshape(x, [-1]), 0, upload(x, places, [places.length]), 1);
+  const y = scatter(reshape(x, [-1]), 0, uploadIntegers(x, places, [places.length]), 1);
   const matrix = reshape(y, [n, m]);
   matrix.requiresGrad = requiresGrad;
   return matrix;

@@ -60,7 +60,7 @@ export function mapIntegers(
 ): Tensor {
   const values = operands.map((x) => expandTo(x, shape).data());
   const result = Int32Array.from(values[0], (_, i) => fn(...values.map((list) => list[i])));
-  return new Tensor(operands[0].device.upload("i32", result), shape);
+  return uploadIntegers(operands[0], result, shape);
 }
 
 /**
@@ -84,5 +84,10 @@ export function mapIntegerRuns(
       for (let j = 0; j < count; j++) result[(o * count + j) * inner + i] = y[j];
     }
   }
-  return new Tensor(x.device.upload("i32", result), shape);
+  return uploadIntegers(x, result, shape);
+}
+
+/** Returns an i32 tensor on the device of x. */
+export function uploadIntegers(x: Tensor, values: Int32Array, shape: Shape): Tensor {
+  return new Tensor(x.device.upload("i32", values), shape);
 }

@@ -16,6 +16,7 @@ import {
 } from "./axes.ts";
 import { expandTo } from "./broadcast.ts";
 import { eq, gt, ne } from "./comparison.ts";
+import { compose } from "./compose.ts";
 import { div, mul, neg, sqrt, sub } from "./elementwise.ts";
 import { reshape, to } from "./movement.ts";
 import { mapIntegerRuns, toFloats } from "./operands.ts";
@@ -90,7 +91,7 @@ export function variance(x: Tensor, ...args: ReductionArguments<Variance>): Tens
  */
 export function std(x: Tensor, ...args: ReductionArguments<Variance>): Tensor {
   const y2 = variance(x, ...args);
-  const y = scope(() => noGrad(() => sqrt(y2)));
+  const y = compose(() => sqrt(y2));
   return record("std", y, [y2], (dy) => [
     select(eq(y, 0), 0, div(dy, mul(y, 2))), //
   ]);
@@ -102,9 +103,8 @@ export function std(x: Tensor, ...args: ReductionArguments<Variance>): Tensor {
  * console.log(max(tensor([[1, 3], [5, 2]]), { dim: 1 }).toArray()); // [ 3, 5 ]
  */
 export function max(x: Tensor, ...args: ReductionArguments): Tensor {
-  const options = readReduction("max", args);
-  const { outer, n, inner } = reductionSizes("max", x, options);
-  const [y, index] = findMax("max", x, options);
+  const { y, index, sizes } = findMax("max", x, readReduction("max", args));
+  const { outer, n, inner } = sizes;
   return record(
     "max",
     y,
@@ -137,7 +137,7 @@ export function min(x: Tensor, ...args: ReductionArguments): Tensor {
  * console.log(argmax(tensor([[1, 3, 2]]), { dim: 1 }).toArray()); // [ 1 ]
  */
 export function argmax(x: Tensor, ...args: ReductionArguments): Tensor {
-  const [y, index] = findMax("argmax", x, readReduction("argmax", args));
+  const { y, index } = findMax("argmax", x, readReduction("argmax", args));
   y.free("only the index was requested");
   return index;
 }
@@ -180,15 +180,17 @@ export function all(x: Tensor, ...args: ReductionArguments<AxesReduction>): Tens
 const largest = (run: Int32Array) => run.reduce((a, b) => Math.max(a, b));
 const smallest = (run: Int32Array) => run.reduce((a, b) => Math.min(a, b));
 
-function findMax(op: string, x: Tensor, options: Reduction): [Tensor, Tensor] {
+/** Returns the maxima, their indices, and the sizes of the reduction. */
+function findMax(op: string, x: Tensor, options: Reduction) {
   const sizes = checkNotEmpty(op, x, options);
   const { outer, n, inner, shape } = sizes;
   if (x.dtype === "i32") {
     const y = mapIntegerRuns(x, sizes, shape, (run) => [largest(run)]);
-    return [y, mapIntegerRuns(x, sizes, shape, (run) => [run.indexOf(largest(run))])];
+    const index = mapIntegerRuns(x, sizes, shape, (run) => [run.indexOf(largest(run))]);
+    return { y, index, sizes };
   }
   const y = empty(x, shape);
   const index = empty(x, shape, "i32");
   x.device.kernels.max(x.floats, y.floats, index.ints, outer, n, inner);
-  return [y, index];
+  return { y, index, sizes };
 }

@@ -1,10 +1,10 @@
 // Rounding and signs, elementwise. The derivatives are 0 everywhere. i32 stays as it is.
 
-import { noGrad, record } from "../autograd.ts";
-import { scope } from "../scope.ts";
+import { record } from "../autograd.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { eq, ge, gt, lt } from "./comparison.ts";
+import { compose } from "./compose.ts";
 import { abs, add, neg, sub } from "./elementwise.ts";
 import { mapIntegers, scalarLike } from "./operands.ts";
 import { where } from "./selection.ts";
@@ -56,7 +56,7 @@ export function sign(x: Tensor): Tensor {
 function step(op: string, x: Tensor, fn: (x: Tensor) => Tensor): Tensor {
   checkTensor(op, "x", x);
   if (x.dtype === "i32") return x;
-  const y = scope(() => noGrad(() => fn(x)));
+  const y = compose(() => fn(x));
   return record(op, y, [x], () => [empty(x).fill(0)]);
 }
 

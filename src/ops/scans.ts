@@ -1,14 +1,14 @@
 // Products and cumulative sums along an axis, in a logarithmic number of elementwise passes, and
 // norms and log-sum-exp, which are composed of other reductions.
 
-import { noGrad, record } from "../autograd.ts";
+import { record } from "../autograd.ts";
 import { checkOptions, fail } from "../errors.ts";
-import { scope } from "../scope.ts";
 import { normalizeAxis, sizesAround } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { type Reduction, type ReductionArguments, readReduction, reductionSizes } from "./axes.ts";
 import { eq, ne } from "./comparison.ts";
+import { compose } from "./compose.ts";
 import { add, div, exp, log, abs as magnitude, mul, pow, sqrt, sub } from "./elementwise.ts";
 import { cat, reshape, slice, to } from "./movement.ts";
 import { mapIntegerRuns, toFloats } from "./operands.ts";
@@ -69,17 +69,15 @@ export function cumsum(x: Tensor, dim: number | { dim: number }): Tensor {
 function accumulateAlong(x: Tensor, axis: number, isReversed: boolean): Tensor {
   const n = x.shape[axis];
   const part = (y: Tensor, start: number, end: number) => slice(y, { dim: axis, start, end });
-  return scope(() =>
-    noGrad(() => {
-      let y = add(x, 0);
-      for (let shift = 1; shift < n; shift *= 2) {
-        const sums = add(part(y, shift, n), part(y, 0, n - shift));
-        const rest = isReversed ? part(y, n - shift, n) : part(y, 0, shift);
-        y = cat(isReversed ? [sums, rest] : [rest, sums], { dim: axis });
-      }
-      return y;
-    }),
-  );
+  return compose(() => {
+    let y = add(x, 0);
+    for (let shift = 1; shift < n; shift *= 2) {
+      const sums = add(part(y, shift, n), part(y, 0, n - shift));
+      const rest = isReversed ? part(y, n - shift, n) : part(y, 0, shift);
+      y = cat(isReversed ? [sums, rest] : [rest, sums], { dim: axis });
+    }
+    return y;
+  });
 }
 
 /**
@@ -93,15 +91,13 @@ export function logsumexp(x: Tensor, ...args: ReductionArguments): Tensor {
   const input = toFloats(x);
   if (n === 0)
     return record("logsumexp", empty(input, shape).fill(-Infinity), [x], () => [empty(x)]);
-  const y = scope(() =>
-    noGrad(() => {
-      const largest = max(input, { ...options, keepdim: true });
-      const isInfinite = eq(magnitude(largest), Infinity);
-      const center = where(isInfinite, 0, largest);
-      const total = sum(exp(sub(input, center)), { ...options, keepdim: true });
-      return add(log(total), center).detach(shape);
-    }),
-  );
+  const y = compose(() => {
+    const largest = max(input, { ...options, keepdim: true });
+    const isInfinite = eq(magnitude(largest), Infinity);
+    const center = where(isInfinite, 0, largest);
+    const total = sum(exp(sub(input, center)), { ...options, keepdim: true });
+    return add(log(total), center).detach(shape);
+  });
   return record("logsumexp", y, [x], (dy) => [
     mul(dy.detach(keptShape), exp(sub(x, y.detach(keptShape)))),
   ]);
@@ -132,7 +128,7 @@ export function norm(
   const input = toFloats(x);
   if (n === 0 && Math.abs(power) === Infinity)
     fail(`norm: x has no elements, expected at least one with p = ${power}`);
-  const y = scope(() => noGrad(() => powerSum(input, power, where)));
+  const y = compose(() => powerSum(input, power, where));
   return record("norm", y, [x], (dy) => [
     mul(normDerivative(x, y.detach(keptShape), power, where), dy.detach(keptShape)),
   ]);

@@ -4,7 +4,8 @@ import { checkOptions, fail } from "../errors.ts";
 import { formatShape, normalizeAxis, sizesAround, withAxis } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { takeElements, upload } from "./indexing.ts";
+import { takeElements } from "./indexing.ts";
+import { uploadIntegers } from "./operands.ts";
 
 /** The elements of sort() or topk(), and their indices along the axis as i32. */
 export interface Sorted {
@@ -90,7 +91,7 @@ function order(
   const resultShape = x.shape.length === 0 ? [] : withAxis(shape, axis, count);
   return {
     values: takeElements(x, places, resultShape),
-    indices: upload(x, indices, resultShape),
+    indices: uploadIntegers(x, indices, resultShape),
   };
 }
 

@@ -8,14 +8,13 @@ import {
   maxPool2d,
   type Pair,
 } from "../ops/convolution.ts";
-import { add, mul } from "../ops/elementwise.ts";
-import { rand } from "../ops/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { randBetween } from "./layers.ts";
 import { Module, parameter } from "./module.ts";
 
 /** Returns a parameter that starts uniform in +-bound. */
 function uniformParameter(shape: number[], bound: number): Tensor {
-  return parameter(add(mul(rand(shape), 2 * bound), -bound));
+  return parameter(randBetween(shape, -bound, bound));
 }
 
 /**

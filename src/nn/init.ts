@@ -3,10 +3,11 @@
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { compose } from "../ops/compose.ts";
 import { add, mul } from "../ops/elementwise.ts";
-import { rand, randn } from "../ops/random.ts";
+import { randn } from "../ops/random.ts";
 import { formatShape, numel } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { randBetween } from "./layers.ts";
 
 /**
  * Uniform from a to b, by default from 0 to 1.
@@ -17,7 +18,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 export function uniform(x: Tensor, a = 0, b = 1): Tensor {
   checkNumber("uniform", "a", a);
   checkNumber("uniform", "b", b);
-  return set("uniform", x, () => add(mul(rand(x.shape, { device: x.device }), b - a), a));
+  return set("uniform", x, () => randBetween(x.shape, a, b, { device: x.device }));
 }
 
 /**

@@ -1,5 +1,6 @@
 // Layers: ops with their parameters, initialized as PyTorch initializes them.
 
+import type { Device } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { ones, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
@@ -9,13 +10,23 @@ import { embedding } from "../ops/movement.ts";
 import { layerNorm, residualLayerNorm, residualRMSNorm, rmsNorm } from "../ops/normalization.ts";
 import { checkProbability, dropout, rand, randn } from "../ops/random.ts";
 import { keep } from "../scope.ts";
-import { checkShape } from "../shape.ts";
+import { checkShape, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Module, parameter } from "./module.ts";
 import { ResidualStream } from "./residual.ts";
 
 /** Returns initial values for a parameter of the given shape. */
 export type Init = (shape: number[]) => Tensor;
+
+/** Returns numbers that are uniform from low to high, on the default device or another. */
+export function randBetween(
+  shape: Shape,
+  low: number,
+  high: number,
+  options: { device?: Device } = {},
+): Tensor {
+  return add(mul(rand(shape, options), high - low), low);
+}
 
 /**
  * y = x w^T + b. weight [out, in] and bias [out] start uniform in +-1 / sqrt(in).
@@ -36,7 +47,7 @@ export class Linear extends Module {
     super();
     checkOptions("Linear", options, ["bias", "weight", "init"]);
     const bound = 1 / Math.sqrt(inputs);
-    const init = options.init ?? ((shape) => add(mul(rand(shape), 2 * bound), -bound));
+    const init = options.init ?? ((shape) => randBetween(shape, -bound, bound));
     this.weight = options.weight ?? parameter(init([outputs, inputs]));
     checkShape("Linear", "weight", this.weight.shape, [outputs, inputs]);
     this.bias = (options.bias ?? true) ? parameter(init([outputs])) : null;

@@ -9,11 +9,10 @@ import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, activate, linear } from "../ops/linear.ts";
 import { crossEntropy } from "../ops/loss.ts";
 import { matmul } from "../ops/matmul.ts";
-import { rand } from "../ops/random.ts";
 import { scope } from "../scope.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { Linear } from "./layers.ts";
+import { Linear, randBetween } from "./layers.ts";
 import { Module, parameter, type StateDict } from "./module.ts";
 
 /** Options of LoRALinear and adapt(). */
@@ -50,7 +49,7 @@ export class LoRALinear extends Linear {
     const { device } = base.weight;
     const bound = 1 / Math.sqrt(inputs);
     this.bias = base.bias;
-    this.lora_A = parameter(add(mul(rand([rank, inputs], { device }), 2 * bound), -bound));
+    this.lora_A = parameter(randBetween([rank, inputs], -bound, bound, { device }));
     this.lora_B = parameter(zeros([outputs, rank], { device }));
     this.scale = alpha / rank;
     this.dtype = base.dtype;

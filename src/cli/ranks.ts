@@ -1,10 +1,10 @@
 // Commands in a process that mpirun, srun or torchrun has started as one of several. Rank 0 prints,
 // and its exit code is that of the job; the others end with 0, unless one of them alone has failed.
 
-import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Communicator } from "../distributed/communicator.ts";
 import { detectLauncher } from "../distributed/launcher.ts";
+import { describeRank } from "../distributed/places.ts";
 import { launchedRank } from "../distributed/process-group.ts";
 import { isShared } from "../distributed/shared-errors.ts";
 import { UsageError } from "../errors.ts";
@@ -32,10 +32,6 @@ export async function endOtherRank(error: unknown): Promise<number> {
   await sleep(GRACE);
   console.error(`tinybard: ${describeRank(launch)}: ${formatError(error)}`);
   return exitCodeOf(error);
-}
-
-function describeRank({ rank, size }: { rank: number; size: number }): string {
-  return `rank ${rank} of ${size} on ${hostname()}`;
 }
 
 /** Returns the exit code of an error. */

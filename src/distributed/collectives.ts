@@ -1,12 +1,12 @@
 // The communicator of several processes: everything is built on two collective calls of an addon,
 // broadcast and allGather.
 
-import { hostname } from "node:os";
 import type { ProcessGroup } from "../backend/addon.ts";
 import type { Device } from "../backend/device.ts";
 import { setWorldSize } from "../backend/ts/all-reduce.ts";
 import { UsageError } from "../errors.ts";
 import type { Communicator } from "./communicator.ts";
+import { describeRank } from "./places.ts";
 
 /** A process group that this process has joined. */
 export interface Joined {
@@ -145,7 +145,7 @@ export class ProcessGroupCommunicator implements Communicator {
 
   #report(message: string): void {
     if (!this.#isOpen) return;
-    console.error(`tinybard: rank ${this.rank} of ${this.size} on ${hostname()}: ${message}`);
+    console.error(`tinybard: ${describeRank(this)}: ${message}`);
   }
 
   /** At the exit of this process without close(): the others would wait for it forever. */

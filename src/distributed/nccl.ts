@@ -5,6 +5,7 @@ import { addonOf } from "../backend/platform/node.ts";
 import { UsageError } from "../errors.ts";
 import type { Joined } from "./collectives.ts";
 import type { Communicator } from "./communicator.ts";
+import { runOnEveryRank } from "./every-rank.ts";
 import type { Launch } from "./launcher.ts";
 
 /** NCCL's sums in network switches have other bits from call to call; read when it is opened. */
@@ -19,10 +20,10 @@ function requestSameBits(): void {
 export function joinGPUs(communicator: Communicator, group: NCCLGroup): Joined {
   const { rank, size } = communicator;
   requestSameBits();
-  const engine = onEveryRank(communicator, () => group.open());
-  const ownId = onEveryRank(communicator, () => (rank === 0 ? group.createId() : null));
+  const engine = useOnEveryRank(communicator, () => group.open());
+  const ownId = useOnEveryRank(communicator, () => (rank === 0 ? group.createId() : null));
   const id = communicator.broadcast(ownId);
-  onEveryRank(communicator, () => group.join(id, size, rank));
+  useOnEveryRank(communicator, () => group.join(id, size, rank));
   return { group, rank, engine };
 }
 
@@ -57,16 +58,11 @@ export function joinByTorchrun(
 }
 
 /** Calls `fn` on every rank. Throws the same UsageError on all if it throws on one. */
-function onEveryRank<T>(communicator: Communicator, fn: () => T): T {
-  let result: T | undefined;
-  let message = "";
-  try {
-    result = fn();
-  } catch (error) {
-    message = (error as Error).message;
-  }
-  const messages = communicator.gather(message);
-  const rank = messages.findIndex((text) => text !== "");
-  if (rank < 0) return result as T;
-  throw new UsageError(`rank ${rank} of ${communicator.size} cannot use NCCL: ${messages[rank]}`);
+function useOnEveryRank<T>(communicator: Communicator, fn: () => T): T {
+  return runOnEveryRank(
+    communicator,
+    fn,
+    ({ rank, message }) =>
+      new UsageError(`rank ${rank} of ${communicator.size} cannot use NCCL: ${message}`),
+  );
 }

@@ -13,6 +13,14 @@ export interface Place {
   readonly count: number;
 }
 
+/** Names a rank in messages: by default one of this host. */
+export function describeRank(
+  { rank, size }: { rank: number; size: number },
+  host = hostname(),
+): string {
+  return `rank ${rank} of ${size} on ${host}`;
+}
+
 /** Returns the place of this process as text, for the other ranks. */
 export function describePlace(): string {
   const place: Place = {

@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import type { Communicator } from "../distributed/communicator.ts";
+import { describeRank } from "../distributed/places.ts";
 import { markShared } from "../distributed/shared-errors.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 
@@ -19,11 +20,12 @@ export function checkSameWeights(
   const wrong = others.findIndex(([hash]) => hash !== expected);
   if (wrong < 0) return;
   const [, host] = others[wrong];
+  const other = describeRank({ rank: wrong + 1, size: communicator.size }, host);
   throw markShared(
     new Error(
-      `step ${step}: rank ${wrong + 1} of ${communicator.size} on ${host} has other weights than ` +
-        "rank 0: its processor, memory or libraries compute differently. The last checkpoint " +
-        "predates this; resume from it without that host",
+      `step ${step}: ${other} has other weights than rank 0: its processor, memory or ` +
+        "libraries compute differently. The last checkpoint predates this; resume from it " +
+        "without that host",
     ),
   );
 }

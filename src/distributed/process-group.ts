@@ -1,5 +1,6 @@
 // Joins the processes that a launcher has started into one communicator.
 
+import { fstatSync } from "node:fs";
 import { hostname } from "node:os";
 import { isMainThread } from "node:worker_threads";
 import type { MPIGroup, ProcessGroup } from "../backend/addon.ts";
@@ -69,6 +70,7 @@ function joinByMPI(launch: Launch, watch: (group: ProcessGroup) => void): Joined
   const addon = addonOf("cpu");
   if (typeof addon === "string")
     throw new UsageError(`${started}, which the C++ addon connects: ${addon}`);
+  checkConnection(started);
   // While ranks wait for each other, they leave the processor to other programs: on a machine that
   // is shared, steps are twice as fast. Read by MPI_Init.
   process.env.OMPI_MCA_mpi_yield_when_idle ??= "1";
@@ -79,6 +81,27 @@ function joinByMPI(launch: Launch, watch: (group: ProcessGroup) => void): Joined
     return { group, engine, rank: group.join(size) };
   } catch (error) {
     throw new UsageError(`${started}, but ${(error as Error).message}; ${launch.advice}`);
+  }
+}
+
+/**
+ * MPICH's mpirun, and srun with pmi2, connect to a process by an open file, which programs between
+ * them may close. Throws a UsageError then, because MPI would wait for an answer forever.
+ */
+function checkConnection(started: string): void {
+  const { PMI_FD: file } = process.env;
+  if (file === undefined || isSocket(Number(file))) return;
+  throw new UsageError(
+    `${started}, but a program in between, such as npx, has closed the launcher's connection; ` +
+      `start node itself: node ${process.argv[1]}`,
+  );
+}
+
+function isSocket(file: number): boolean {
+  try {
+    return fstatSync(file).isSocket();
+  } catch {
+    return false; // it is not open
   }
 }
 

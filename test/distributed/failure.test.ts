@@ -162,6 +162,22 @@ function defineTests(engine: Engine): void {
     assert.match(stderr, /tinybard: rank 1 of 2 on \S+: started by .*no C\+\+ addon/);
   });
 
+  if (name === "MPICH") {
+    test("MPICH: a program that closes the launcher's connection is an error", async () => {
+      const out = newFolder();
+      const script = join(folder, "close.sh"); // as npx does
+      writeFileSync(script, 'eval "exec $PMI_FD>&-"\nexec "$@"\n');
+      const run = [process.execPath, cli, "train", "--timeout", "10"];
+      const options = toArguments({ ...tiny, out });
+      const args = [...engine.flags, "-n", "2", "sh", script, ...run, ...options];
+      const { code, stderr } = await start(command, args).ended;
+      assert.is(code, 2, stderr);
+      assert.match(stderr, /^tinybard: started by MPICH as 2 processes, but a program in between/);
+      assert.is(stderr.trim().split("\n").length, 1);
+      assert.not(existsSync(out));
+    });
+  }
+
   testOnce(`${name}: rank 0 does the other commands`, async () => {
     const { code, stdout } = await start(command, rankArgs(engine, 2, [cli, "--version"])).ended;
     assert.is(code, 0);

@@ -6,8 +6,9 @@
 #include <dlfcn.h>
 
 #include <cstddef>
-#include <cstdlib>
 #include <string>
+
+#include "library_folders.h"
 
 struct CUstream_st;
 
@@ -62,14 +63,7 @@ struct Functions {
   /** Opens the library: below NCCL_ROOT, on the loader's search path, or in /usr/local/cuda.
    *  Returns the reason if that is not possible, otherwise an empty string. */
   std::string open() {
-    const char* const root = std::getenv("NCCL_ROOT");
-    const std::string folders[] = {
-        root ? std::string(root) + "/lib/" : "",
-        root ? std::string(root) + "/lib64/" : "",
-        "",
-        "/usr/local/cuda/lib64/",
-    };
-    for (const std::string& folder : folders) {
+    for (const std::string& folder : libraryFolders("NCCL_ROOT")) {
       if (openFile(folder + "libnccl.so.2")) return "";
     }
     return "libnccl.so.2 was not found; install NCCL (pip install nvidia-nccl-cu13, Debian: "

@@ -7,8 +7,9 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
+
+#include "../library_folders.h"
 
 struct CUstream_st;
 
@@ -111,14 +112,7 @@ struct Functions {
    * Returns false if no library with all functions was found.
    */
   bool open() {
-    const char* const root = std::getenv("CUBLAS_ROOT");
-    const std::string folders[] = {
-        root ? std::string(root) + "/lib/" : "",
-        root ? std::string(root) + "/lib64/" : "",
-        "",
-        "/usr/local/cuda/lib64/",
-    };
-    for (const std::string& folder : folders) {
+    for (const std::string& folder : libraryFolders("CUBLAS_ROOT")) {
       for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"}) {
         if (openFile(folder + name)) return true;
       }

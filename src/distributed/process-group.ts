@@ -74,6 +74,9 @@ function joinByMPI(launch: Launch, watch: (group: ProcessGroup) => void): Joined
   // While ranks wait for each other, they leave the processor to other programs: on a machine that
   // is shared, steps are twice as fast. Read by MPI_Init.
   process.env.OMPI_MCA_mpi_yield_when_idle ??= "1";
+  // UCX, which MPICH sends by, tests its memory hooks by moving the end of the heap forth and back.
+  // A thread that allocates meanwhile loses its memory. Read when the library is opened.
+  process.env.UCX_MEM_EVENTS ??= "no";
   const group = addon.processGroup;
   watch(group);
   const engine = openLibrary(group, launch, started);

@@ -179,10 +179,14 @@ if (mpich) {
 
   values("UCX installs no memory hooks, unless its variable asks for them", async () => {
     const UCX_MEM_LOG_LEVEL = "debug"; // prints each hook
-    const asked = await runRanks(mpich, 2, "values", { UCX_MEM_LOG_LEVEL, UCX_MEM_EVENTS: "yes" });
+    const requested = await runRanks(mpich, 2, "values", {
+      UCX_MEM_LOG_LEVEL,
+      UCX_MEM_EVENTS: "yes",
+    });
     const ended = await runRanks(mpich, 2, "values", { UCX_MEM_LOG_LEVEL });
-    assert.is(ended.code, 0, ended.stderr); // not of `asked`, which can crash
-    if (!asked.stdout.includes("installing")) console.log("skipped: this MPICH does not use UCX");
+    assert.is(ended.code, 0, ended.stderr); // not of `requested`, which can crash
+    if (!requested.stdout.includes("installing"))
+      console.log("skipped: this MPICH does not use UCX");
     assert.not.match(ended.stdout, /installing/);
   });
 }

@@ -17,6 +17,12 @@ export {
   setDefaultDevice,
   setFloat32MatmulPrecision,
 } from "./backend/devices.ts";
+export {
+  DataLoader,
+  type DataLoaderOptions,
+  type Dataset,
+  TensorDataset,
+} from "./data/loader.ts";
 export { BigramLanguageModel } from "./gpt/bigram.ts";
 export type { GPTConfig, GPTOptions } from "./gpt/config.ts";
 export {

@@ -14,6 +14,7 @@ export {
   Tanh,
 } from "./activations.ts";
 export { type AttentionOptions, MultiHeadAttention, type Past } from "./attention.ts";
+export { BatchNorm1d, type BatchNormOptions } from "./batch-norm.ts";
 export {
   type BlockOptions,
   DecoderBlock,
@@ -46,4 +47,5 @@ export {
 export { inEvalMode, Module, type StateDict } from "./module.ts";
 export { rotaryTable, sinusoidalTable } from "./positions.ts";
 export { QuantizedEmbedding, QuantizedLinear } from "./quantized.ts";
+export { GRU, LSTM, type RecurrentOptions, RNN } from "./recurrent.ts";
 export { ResidualStream } from "./residual.ts";

@@ -1,0 +1,141 @@
+// Datasets and their batches, by PyTorch's names.
+
+import { checkOptions, fail } from "../errors.ts";
+import { indexAlong } from "../ops/indexing.ts";
+import { reshape, stack } from "../ops/movement.ts";
+import { randperm } from "../ops/random.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
+import { Tensor } from "../tensor/tensor.ts";
+
+/** Samples by number, from 0 to length - 1. An object of one's own can read them from anywhere. */
+export interface Dataset<Sample> {
+  readonly length: number;
+  get(i: number): Sample | Promise<Sample>;
+}
+
+/**
+ * The rows of one or more tensors: sample i has row i of each.
+ * @example
+ * const dataset = new TensorDataset(randn([10, 3]), arange(10));
+ * console.log(dataset.length, dataset.get(2)[1].item()); // 10 2
+ */
+export class TensorDataset implements Dataset<Tensor[]> {
+  readonly tensors: readonly Tensor[];
+  readonly length: number;
+
+  /** All tensors have the same number of rows. */
+  constructor(...tensors: Tensor[]) {
+    if (tensors.length === 0) fail("TensorDataset: no tensors, expected at least one");
+    for (const [i, x] of tensors.entries()) {
+      checkTensor("TensorDataset", `tensor ${i}`, x);
+      if (x.shape.length === 0) fail(`TensorDataset: tensor ${i} is a scalar, expected rows`);
+      if (x.shape[0] !== tensors[0].shape[0])
+        fail(`TensorDataset: tensor ${i} has ${x.shape[0]} rows, expected ${tensors[0].shape[0]}`);
+    }
+    this.tensors = tensors;
+    this.length = tensors[0].shape[0];
+  }
+
+  get(i: number): Tensor[] {
+    if (!Number.isInteger(i) || i < 0 || i >= this.length)
+      fail(`TensorDataset: sample ${i} does not exist, the length is ${this.length}`);
+    return this.select([i]).map((rows) => reshape(rows, rows.shape.slice(1)));
+  }
+
+  /** Returns these rows of each tensor. */
+  select(indices: readonly number[]): Tensor[] {
+    return this.tensors.map((x) => indexAlong(x, 0, Int32Array.from(indices)));
+  }
+}
+
+/** Options of DataLoader: PyTorch's. */
+export interface DataLoaderOptions<Sample, Batch> {
+  /** Samples per batch; default 1. */
+  batchSize?: number;
+  /** A new random order in each epoch, by the generator that manualSeed() sets. Default false. */
+  shuffle?: boolean;
+  /** Leaves out a last batch that is smaller than the others; default false. */
+  dropLast?: boolean;
+  /** Makes a batch. By default, tensors are stacked, and lists of tensors by position. */
+  collate?: (samples: Sample[]) => Batch;
+}
+
+/**
+ * The batches of a dataset. Each loop over them is an epoch: `for (const [x, y] of loader)`, or
+ * `for await` if the dataset returns promises.
+ * @example
+ * const dataset = new TensorDataset(randn([10, 3]), arange(10));
+ * for (const [x, y] of new DataLoader(dataset, { batchSize: 4, shuffle: true }))
+ *   console.log(x.shape, y.shape); // [ 4, 3 ] [ 4 ] twice, then [ 2, 3 ] [ 2 ]
+ */
+export class DataLoader<Sample, Batch = Sample> implements Iterable<Batch>, AsyncIterable<Batch> {
+  readonly dataset: Dataset<Sample>;
+  readonly batchSize: number;
+  readonly #options: DataLoaderOptions<Sample, Batch>;
+
+  constructor(dataset: Dataset<Sample>, options: DataLoaderOptions<Sample, Batch> = {}) {
+    checkOptions("DataLoader", options, ["batchSize", "shuffle", "dropLast", "collate"]);
+    const { batchSize = 1 } = options;
+    if (!Number.isInteger(batchSize) || batchSize < 1)
+      fail(`DataLoader: batchSize is ${batchSize}, expected a whole number from 1 up`);
+    if (!Number.isInteger(dataset?.length) || typeof dataset.get !== "function")
+      fail("DataLoader: dataset has no length or no get(i)");
+    this.dataset = dataset;
+    this.batchSize = batchSize;
+    this.#options = options;
+  }
+
+  /** The number of batches in an epoch. */
+  get length(): number {
+    const count = this.dataset.length / this.batchSize;
+    return this.#options.dropLast ? Math.floor(count) : Math.ceil(count);
+  }
+
+  *[Symbol.iterator](): Generator<Batch> {
+    for (const indices of this.#batches()) {
+      const samples = this.#read(indices);
+      const isPending = samples?.some((sample) => sample instanceof Promise);
+      if (isPending) fail("DataLoader: the dataset returns promises; use for await");
+      yield this.#collate(indices, samples as Sample[] | null);
+    }
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
+    for (const indices of this.#batches()) {
+      const samples = this.#read(indices);
+      yield this.#collate(indices, samples && (await Promise.all(samples)));
+    }
+  }
+
+  /** The indices of each batch of an epoch. */
+  *#batches(): Generator<number[]> {
+    const { length } = this.dataset;
+    const order = this.#options.shuffle
+      ? Array.from(randperm(length).data())
+      : Array.from({ length }, (_, i) => i);
+    for (let batch = 0; batch < this.length; batch++)
+      yield order.slice(batch * this.batchSize, (batch + 1) * this.batchSize);
+  }
+
+  /** Reads samples; null for a TensorDataset, whose rows are selected at once. */
+  #read(indices: readonly number[]): (Sample | Promise<Sample>)[] | null {
+    const { dataset } = this;
+    if (dataset instanceof TensorDataset && !this.#options.collate) return null;
+    return indices.map((i) => dataset.get(i));
+  }
+
+  #collate(indices: readonly number[], samples: Sample[] | null): Batch {
+    if (!samples) return (this.dataset as unknown as TensorDataset).select(indices) as Batch;
+    const { collate = stackSamples } = this.#options;
+    return collate(samples as never) as Batch;
+  }
+}
+
+/** Stacks tensors, or lists of tensors by position. */
+function stackSamples(samples: readonly (Tensor | Tensor[])[]): Tensor | Tensor[] {
+  const [first] = samples;
+  if (first instanceof Tensor) return stack(samples as Tensor[]);
+  const isList = Array.isArray(first) && first.every((x) => x instanceof Tensor);
+  if (!isList) fail("DataLoader: samples are neither tensors nor lists of them; use collate");
+  return first.map((_, i) => stack(samples.map((sample) => (sample as Tensor[])[i])));
+}

@@ -1,0 +1,139 @@
+// Outputs, gradients and buffers of recurrent layers and batch normalization, as PyTorch computes
+// them. test/golden/torch-layers.py has computed the values.
+
+import { readFileSync } from "node:fs";
+import { type Device, nn, randn, sum, type Tensor, tensor, zeros } from "tinybard";
+import * as assert from "uvu/assert";
+import { assertClose, eachDevice, fixturePath, hasMessage } from "../support/harness.js";
+
+interface Values {
+  shape: number[];
+  values: number[];
+}
+
+interface Case {
+  layer: "BatchNorm1d" | "RNN" | "LSTM" | "GRU";
+  args: [number, number];
+  options: object;
+  training: boolean;
+  steps: number;
+  state: Record<string, Values>;
+  inputs: Values[];
+  outputs: Values[];
+  dys: Values[];
+  inputGrads: Values[];
+  grads: Record<string, Values>;
+  buffers: Record<string, Values>;
+}
+
+const cases: Case[] = JSON.parse(readFileSync(fixturePath("torch-layers.json"), "utf8"));
+
+function call(layer: nn.Module, inputs: Tensor[]): Tensor[] {
+  const [x, h, c] = inputs;
+  if (layer instanceof nn.LSTM) {
+    const [y, state] = layer.forward(x, h && [h, c]);
+    return [y, ...state];
+  }
+  if (layer instanceof nn.RNN || layer instanceof nn.GRU) return layer.forward(x, h);
+  return [(layer as nn.BatchNorm1d).forward(x)];
+}
+
+eachDevice("layers as PyTorch computes them", (test, on) => {
+  for (const [i, expected] of cases.entries()) {
+    const { layer: name, options } = expected;
+    test(`${i}: ${name} ${JSON.stringify(options)}`, () => check(expected, on));
+  }
+
+  test("a captured step moves the running mean and variance", () => {
+    const layers = [0, 1].map(() => new nn.BatchNorm1d(3).to(on));
+    const step = on.capture((x: Tensor) => layers[0].forward(x));
+    for (let i = 0; i < 3; i++) {
+      const x = randn([4, 3], { device: on });
+      assert.equal(step(x).toArray(), layers[1].forward(x).toArray());
+    }
+    const [captured, eager] = layers.map(({ running_var }) => running_var?.toArray());
+    assert.equal(captured, eager);
+    assert.not.equal(captured, [1, 1, 1]);
+  });
+
+  test("a sequence is learned", () => {
+    // The output at each position is the sum of the inputs so far, so the state has to be used.
+    const lstm = new nn.GRU(1, 8).to(on);
+    const head = new nn.Linear(8, 1).to(on);
+    const x = randn([6, 16, 1], { device: on });
+    const y = x.cumsum(0);
+    const loss = () => head.forward(lstm.forward(x)[0]).sub(y).pow(2).mean();
+    const parameters = [...lstm.parameters(), ...head.parameters()];
+    const start = loss().item();
+    for (let i = 0; i < 60; i++) {
+      for (const p of parameters) p.grad = null;
+      loss().backward();
+      for (const p of parameters) p.assign(p.detach().sub((p.grad as Tensor).mul(0.1)));
+    }
+    assert.ok(loss().item() < start / 2, `${loss().item()}, at first ${start}`);
+  });
+});
+
+function check(expected: Case, on: Device): void {
+  const make = ({ values, shape }: Values, requiresGrad = false) =>
+    tensor(values, { shape, device: on, requiresGrad });
+  const Layer = nn[expected.layer] as new (...args: unknown[]) => nn.Module;
+  const args = expected.args.slice(0, expected.layer === "BatchNorm1d" ? 1 : 2);
+  const layer = new Layer(...args, expected.options).to(on).train(expected.training);
+  const state = Object.entries(expected.state).map(([name, values]) => [name, make(values)]);
+  layer.loadStateDict(Object.fromEntries(state));
+  assert.equal(Object.keys(layer.stateDict()), Object.keys(expected.state));
+  const inputs = expected.inputs.map((values) => make(values, true));
+  let outputs: Tensor[] = [];
+  for (let i = 0; i < expected.steps; i++) outputs = call(layer, inputs);
+  const near = (x: Tensor | null, { values, shape }: Values, what: string) => {
+    assert.equal(x?.shape, shape, what);
+    assertClose(x as Tensor, values, { rtol: 1e-5, atol: 3e-6, what });
+  };
+  assert.is(outputs.length, expected.outputs.length);
+  for (const [i, y] of outputs.entries()) near(y, expected.outputs[i], `output ${i}`);
+  const loss = outputs.map((y, i) => sum(y.mul(make(expected.dys[i]))));
+  loss.reduce((total, term) => total.add(term), zeros([], { device: on })).backward();
+  for (const [i, x] of inputs.entries()) near(x.grad, expected.inputGrads[i], `gradient ${i}`);
+  for (const [name, p] of layer.namedParameters()) near(p.grad, expected.grads[name], name);
+  for (const [name, b] of layer.namedBuffers()) near(b, expected.buffers[name], name);
+}
+
+eachDevice("layers refuse", (test, on) => {
+  test("what does not fit", () => {
+    const x = (...shape: number[]) => zeros(shape, { device: on });
+    const refuse = (f: () => unknown, message: string) => assert.throws(f, hasMessage(message));
+    const norm = new nn.BatchNorm1d(3).to(on);
+    refuse(
+      () => norm.forward(x(1, 3)),
+      "BatchNorm1d: x has 1 values per channel, expected at least 2 in train mode",
+    );
+    refuse(
+      () => norm.forward(x(3, 2)),
+      "BatchNorm1d: x has shape [3, 2], expected [B, 3] or [B, 3, T]",
+    );
+    const rnn = new nn.RNN(3, 4).to(on);
+    refuse(
+      () => rnn.forward(x(2, 5)),
+      "RNN: x has shape [2, 5], expected [T, B, 3] or [T, 3], not empty",
+    );
+    refuse(
+      () => rnn.forward(x(0, 2, 3)),
+      "RNN: x has shape [0, 2, 3], expected [T, B, 3] or [T, 3], not empty",
+    );
+    refuse(
+      () => rnn.forward(x(5, 2, 3), x(2, 2, 4)),
+      "RNN: h has shape [2, 2, 4], expected [1, 2, 4]",
+    );
+    const lstm = new nn.LSTM(3, 4, { batchFirst: true }).to(on);
+    refuse(
+      () => lstm.forward(x(2, 5, 3), [x(1, 2, 4), x(1, 5, 4)]),
+      "LSTM: c has shape [1, 5, 4], expected [1, 2, 4]",
+    );
+    refuse(() => new nn.GRU(3, 4, { numLayers: 0 }), "GRU: numLayers is 0, expected at least 1");
+    refuse(
+      () => new nn.RNN(3, 4, { nonlinearity: "gelu" as never }),
+      "RNN: nonlinearity is gelu, expected tanh or relu",
+    );
+  });
+});

@@ -35,17 +35,17 @@ const y = x
   .add(randn([200]).mul(0.1))
   .add(outliers);
 
-/** Returns the slope and the offset of the line with the lowest loss. */
+/** Returns the equation of the line with the lowest loss. */
 function fit(loss: (error: Tensor) => Tensor): string {
-  const slope = tensor(0, { requiresGrad: true });
-  const offset = tensor(0, { requiresGrad: true });
-  const optimizer = new optim.SGD([slope, offset], { lr: 0.2 });
+  const weight = tensor(0, { requiresGrad: true });
+  const bias = tensor(0, { requiresGrad: true });
+  const optimizer = new optim.SGD([weight, bias], { lr: 0.2 });
   for (let step = 0; step < 200; step++) {
-    loss(x.mul(slope).add(offset).sub(y)).backward();
+    loss(x.mul(weight).add(bias).sub(y)).backward();
     optimizer.step();
     optimizer.zeroGrad();
   }
-  return `y = ${slope.item().toFixed(2)} x + ${offset.item().toFixed(2)}`;
+  return `y = ${weight.item().toFixed(2)} x + ${bias.item().toFixed(2)}`;
 }
 
 console.log(`squared error: ${fit((error) => error.pow(2).mean())}`);

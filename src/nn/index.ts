@@ -47,5 +47,6 @@ export {
 export { inEvalMode, Module, type StateDict } from "./module.ts";
 export { rotaryTable, sinusoidalTable } from "./positions.ts";
 export { QuantizedEmbedding, QuantizedLinear } from "./quantized.ts";
-export { GRU, LSTM, type RecurrentOptions, RNN } from "./recurrent.ts";
+export type { RecurrentOptions } from "./recurrent.ts";
 export { ResidualStream } from "./residual.ts";
+export { GRU, LSTM, RNN } from "./rnn.ts";

@@ -100,19 +100,25 @@ test("gradients flow to the rows", () => {
 });
 
 test("what does not fit is refused", () => {
-  const refuse = (f: () => unknown, message: string) => assert.throws(f, hasMessage(message));
-  refuse(() => new TensorDataset(), "TensorDataset: no tensors, expected at least one");
-  refuse(
+  const expectError = (f: () => unknown, message: string) => assert.throws(f, hasMessage(message));
+  expectError(() => new TensorDataset(), "TensorDataset: no tensors, expected at least one");
+  expectError(
     () => new TensorDataset(randn([3]), randn([2, 3])),
     "TensorDataset: tensor 1 has 2 rows, expected 3",
   );
-  refuse(() => new TensorDataset(tensor(1)), "TensorDataset: tensor 0 is a scalar, expected rows");
-  refuse(() => rows(2).get(2), "TensorDataset: sample 2 does not exist, the length is 2");
-  refuse(
+  expectError(
+    () => new TensorDataset(tensor(1)),
+    "TensorDataset: tensor 0 is a scalar, expected rows",
+  );
+  expectError(() => rows(2).get(2), "TensorDataset: sample 2 does not exist, the length is 2");
+  expectError(
     () => new DataLoader(rows(2), { batchSize: 0 }),
     "DataLoader: batchSize is 0, expected a whole number from 1 up",
   );
-  refuse(() => new DataLoader([1, 2] as never), "DataLoader: dataset has no length or no get(i)");
+  expectError(
+    () => new DataLoader([1, 2] as never),
+    "DataLoader: dataset has no length or no get(i)",
+  );
 });
 
 test.run();

@@ -82,39 +82,43 @@ function check(expected: Case, on: Device): void {
   for (const [name, b] of layer.namedBuffers()) near(b, expected.buffers[name], name);
 }
 
-eachDevice("layers refuse", (test, on) => {
+eachDevice("layers reject", (test, on) => {
   test("what does not fit", () => {
     const x = (...shape: number[]) => zeros(shape, { device: on });
-    const refuse = (f: () => unknown, message: string) => assert.throws(f, hasMessage(message));
+    const expectError = (f: () => unknown, message: string) =>
+      assert.throws(f, hasMessage(message));
     const norm = new nn.BatchNorm1d(3).to(on);
-    refuse(
+    expectError(
       () => norm.forward(x(1, 3)),
       "BatchNorm1d: x has 1 values per channel, expected at least 2 in train mode",
     );
-    refuse(
+    expectError(
       () => norm.forward(x(3, 2)),
       "BatchNorm1d: x has shape [3, 2], expected [B, 3] or [B, 3, T]",
     );
     const rnn = new nn.RNN(3, 4).to(on);
-    refuse(
+    expectError(
       () => rnn.forward(x(2, 5)),
       "RNN: x has shape [2, 5], expected [T, B, 3] or [T, 3], not empty",
     );
-    refuse(
+    expectError(
       () => rnn.forward(x(0, 2, 3)),
       "RNN: x has shape [0, 2, 3], expected [T, B, 3] or [T, 3], not empty",
     );
-    refuse(
+    expectError(
       () => rnn.forward(x(5, 2, 3), x(2, 2, 4)),
       "RNN: h has shape [2, 2, 4], expected [1, 2, 4]",
     );
     const lstm = new nn.LSTM(3, 4, { batchFirst: true }).to(on);
-    refuse(
+    expectError(
       () => lstm.forward(x(2, 5, 3), [x(1, 2, 4), x(1, 5, 4)]),
       "LSTM: c has shape [1, 5, 4], expected [1, 2, 4]",
     );
-    refuse(() => new nn.GRU(3, 4, { numLayers: 0 }), "GRU: numLayers is 0, expected at least 1");
-    refuse(
+    expectError(
+      () => new nn.GRU(3, 4, { numLayers: 0 }),
+      "GRU: numLayers is 0, expected at least 1",
+    );
+    expectError(
       () => new nn.RNN(3, 4, { nonlinearity: "gelu" as never }),
       "RNN: nonlinearity is gelu, expected tanh or relu",
     );

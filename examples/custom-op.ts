@@ -1,5 +1,5 @@
 // An op of one's own: the Huber loss, which is a square near 0 and a line far from it, so a few wrong
-// values do not bend a fit. Its derivative is the difference, cut off at +-1.
+// values change a fit less. Its derivative is the difference, cut off at +-1.
 
 import {
   checkGradient,

@@ -1,14 +1,22 @@
 // An LSTM that keeps the parity of the bits it has read: 1 if the number of ones so far is odd. One
 // wrong position makes all later ones wrong, so the state has to be exact.
 
-import { binaryCrossEntropyWithLogits, manualSeed, nn, noGrad, optim, randint } from "tinybard";
+import {
+  binaryCrossEntropyWithLogits,
+  manualSeed,
+  nn,
+  noGrad,
+  optim,
+  randint,
+  type Tensor,
+} from "tinybard";
 
 class Parity extends nn.Module {
   lstm = new nn.LSTM(1, 16);
   head = new nn.Linear(16, 1);
 
   /** bits [T, B, 1] to logits of the parity [T, B, 1]. */
-  forward(bits: ReturnType<typeof randint>) {
+  forward(bits: Tensor) {
     const [y] = this.lstm.forward(bits);
     return this.head.forward(y);
   }

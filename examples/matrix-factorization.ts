@@ -1,7 +1,17 @@
 // Recommendations by matrix factorization: users and films are vectors, and a rating is the dot
 // product of two of them. Half of the ratings are known; the others are predicted.
 
-import { dropout, manualSeed, mseLoss, nn, noGrad, ones, optim, randn } from "tinybard";
+import {
+  dropout,
+  manualSeed,
+  mseLoss,
+  nn,
+  noGrad,
+  ones,
+  optim,
+  randn,
+  type Tensor,
+} from "tinybard";
 
 const users = 60;
 const films = 40;
@@ -27,7 +37,7 @@ const unknown = known.neg().add(1);
 const model = new Factors();
 const optimizer = new optim.AdamW(model.parameters(), { lr: 0.05, weightDecay: 0 });
 /** The root of the mean squared error of the ratings that `mask` selects. */
-const rootError = (mask: typeof known) =>
+const rootError = (mask: Tensor) =>
   noGrad(() => model.forward().sub(ratings).pow(2).mul(mask).sum().div(mask.sum()).sqrt().item());
 
 for (let step = 0; step <= 300; step++) {

@@ -37,13 +37,15 @@ export class TensorDataset implements Dataset<Tensor[]> {
   }
 
   get(i: number): Tensor[] {
-    if (!Number.isInteger(i) || i < 0 || i >= this.length)
-      fail(`TensorDataset: sample ${i} does not exist, the length is ${this.length}`);
     return this.select([i]).map((rows) => reshape(rows, rows.shape.slice(1)));
   }
 
   /** Returns these rows of each tensor. */
   select(indices: readonly number[]): Tensor[] {
+    for (const i of indices) {
+      if (!Number.isInteger(i) || i < 0 || i >= this.length)
+        fail(`TensorDataset: sample ${i} does not exist, the length is ${this.length}`);
+    }
     return this.tensors.map((x) => indexAlong(x, 0, Int32Array.from(indices)));
   }
 }
@@ -75,11 +77,14 @@ export class DataLoader<Sample, Batch = Sample> implements Iterable<Batch>, Asyn
 
   constructor(dataset: Dataset<Sample>, options: DataLoaderOptions<Sample, Batch> = {}) {
     checkOptions("DataLoader", options, ["batchSize", "shuffle", "dropLast", "collate"]);
-    const { batchSize = 1 } = options;
+    const { batchSize = 1, collate } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
       fail(`DataLoader: batchSize is ${batchSize}, expected a whole number from 1 up`);
-    if (!Number.isInteger(dataset?.length) || typeof dataset.get !== "function")
-      fail("DataLoader: dataset has no length or no get(i)");
+    if (!(Number.isInteger(dataset?.length) && dataset.length >= 0))
+      fail("DataLoader: dataset has no length");
+    if (typeof dataset.get !== "function") fail("DataLoader: dataset has no get(i)");
+    if (collate !== undefined && typeof collate !== "function")
+      fail(`DataLoader: collate is ${collate}, expected a function`);
     this.dataset = dataset;
     this.batchSize = batchSize;
     this.#options = options;
@@ -93,35 +98,39 @@ export class DataLoader<Sample, Batch = Sample> implements Iterable<Batch>, Asyn
 
   *[Symbol.iterator](): Generator<Batch> {
     for (const indices of this.#batches()) {
-      const samples = this.#read(indices);
+      const samples = this.#selectsRows ? null : indices.map((i) => this.dataset.get(i));
       const isPending = samples?.some((sample) => sample instanceof Promise);
-      if (isPending) fail("DataLoader: the dataset returns promises; use for await");
+      if (isPending) {
+        Promise.allSettled(samples as Promise<Sample>[]); // none of them may end the process
+        fail("DataLoader: the dataset returns promises; use for await");
+      }
       yield this.#collate(indices, samples as Sample[] | null);
     }
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     for (const indices of this.#batches()) {
-      const samples = this.#read(indices);
-      yield this.#collate(indices, samples && (await Promise.all(samples)));
+      const reads = this.#selectsRows ? null : indices.map(async (i) => this.dataset.get(i));
+      yield this.#collate(indices, reads && (await Promise.all(reads)));
     }
   }
 
   /** The indices of each batch of an epoch. */
   *#batches(): Generator<number[]> {
     const { length } = this.dataset;
+    const count = this.length; // of this epoch, whatever the dataset's length becomes
     const order = this.#options.shuffle
       ? Array.from(randperm(length).data())
       : Array.from({ length }, (_, i) => i);
-    for (let batch = 0; batch < this.length; batch++)
+    for (let batch = 0; batch < count; batch++)
       yield order.slice(batch * this.batchSize, (batch + 1) * this.batchSize);
   }
 
-  /** Reads samples; null for a TensorDataset, whose rows are selected at once. */
-  #read(indices: readonly number[]): (Sample | Promise<Sample>)[] | null {
+  /** Whether a batch is rows of tensors, which are selected at once instead of one by one. */
+  get #selectsRows(): boolean {
     const { dataset } = this;
-    if (dataset instanceof TensorDataset && !this.#options.collate) return null;
-    return indices.map((i) => dataset.get(i));
+    const { get } = TensorDataset.prototype;
+    return dataset instanceof TensorDataset && dataset.get === get && !this.#options.collate;
   }
 
   #collate(indices: readonly number[], samples: Sample[] | null): Batch {
@@ -137,5 +146,9 @@ function stackSamples(samples: readonly (Tensor | Tensor[])[]): Tensor | Tensor[
   if (first instanceof Tensor) return stack(samples as Tensor[]);
   const isList = Array.isArray(first) && first.every((x) => x instanceof Tensor);
   if (!isList) fail("DataLoader: samples are neither tensors nor lists of them; use collate");
+  for (const [i, sample] of samples.entries()) {
+    if (!Array.isArray(sample) || sample.length !== first.length)
+      fail(`DataLoader: sample ${i} of a batch is no list of ${first.length} tensors; use collate`);
+  }
   return first.map((_, i) => stack(samples.map((sample) => (sample as Tensor[])[i])));
 }

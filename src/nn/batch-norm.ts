@@ -5,6 +5,7 @@ import { add, div, mul, sqrt, sub } from "../ops/elementwise.ts";
 import { reshape } from "../ops/movement.ts";
 import { mean, variance } from "../ops/reductions.ts";
 import { formatShape } from "../shape.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { buffer, Module, parameter } from "./module.ts";
 
@@ -16,14 +17,16 @@ export interface BatchNormOptions {
   momentum?: number;
   /** With weight (1) and bias (0); default true. */
   affine?: boolean;
-  /** With a running mean (0) and variance (1), which eval mode uses; default true. */
+  /** With a running mean (0) and variance (1), which eval mode uses; default true. Without them,
+   *  eval mode uses those of the batch. */
   trackRunningStats?: boolean;
 }
 
 /**
  * y = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and the biased variance of each
  * channel over the batch, or in eval mode their running averages (of the unbiased variance). The
- * buffers have PyTorch's names; num_batches_tracked is left out. Ioffe and Szegedy (2015).
+ * buffers have PyTorch's names, without num_batches_tracked: delete it from a state dict of PyTorch
+ * before loading that. Ioffe and Szegedy (2015).
  * @example
  * const layer = new nn.BatchNorm1d(4);
  * console.log(layer.forward(randn([8, 4])).shape); // [ 8, 4 ]
@@ -41,8 +44,14 @@ export class BatchNorm1d extends Module {
     super();
     checkOptions("BatchNorm1d", options, ["eps", "momentum", "affine", "trackRunningStats"]);
     const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options;
-    if (!(momentum >= 0 && momentum <= 1))
-      fail(`BatchNorm1d: momentum is ${momentum}, expected a number in [0, 1]`);
+    if (!Number.isSafeInteger(channels) || channels < 1)
+      fail(`BatchNorm1d: channels is ${channels}, expected a whole number from 1 up`);
+    const check = (name: string, x: unknown, isValid: boolean, expected: string) => {
+      if (typeof x !== "number" || !isValid)
+        fail(`BatchNorm1d: ${name} is ${x}, expected a number ${expected}`);
+    };
+    check("eps", eps, eps >= 0, "from 0 up");
+    check("momentum", momentum, momentum >= 0 && momentum <= 1, "in [0, 1]");
     this.channels = channels;
     this.eps = eps;
     this.momentum = momentum;
@@ -55,6 +64,7 @@ export class BatchNorm1d extends Module {
   /** x [B, C] or [B, C, T], of the same shape as the result. */
   forward(x: Tensor): Tensor {
     const { weight, bias, running_mean, running_var, channels, eps, training } = this;
+    checkTensor("BatchNorm1d", "x", x);
     const { shape } = x;
     if (![2, 3].includes(shape.length) || shape[1] !== channels)
       fail(
@@ -70,12 +80,11 @@ export class BatchNorm1d extends Module {
     return bias ? add(y, align(bias)) : y;
   }
 
-  /** Returns the mean and variance [C] of a batch, and moves the running ones in train mode. */
+  /** Returns the mean and variance [C] of a batch, and updates the running ones in train mode. */
   private measure(x: Tensor): [mean: Tensor, variance: Tensor] {
     const { running_mean, running_var, channels, momentum, training } = this;
     const count = x.size / channels;
-    if (training && count < 2)
-      fail(`BatchNorm1d: x has ${count} values per channel, expected at least 2 in train mode`);
+    if (count < 2) fail(`BatchNorm1d: x has ${count} values per channel, expected at least 2`);
     const dim = x.shape.length === 2 ? [0] : [0, 2];
     const center = mean(x, { dim });
     const spread = variance(x, { dim });

@@ -23,7 +23,7 @@ export type StateDict = Record<string, Tensor>;
  * console.log([...new Net().namedParameters()].map(([name]) => name));
  */
 export abstract class Module {
-  /** True in train mode: dropout is active. */
+  /** True in train mode: dropout is active, and batches are normalized by their own statistics. */
   training = true;
   /** The dtype of the computation; with bf16 the parameters stay f32. */
   dtype: "f32" | "f64" | "bf16" = "f32";
@@ -107,7 +107,8 @@ export abstract class Module {
     return this;
   }
 
-  /** Sets this module and those inside of it to eval mode: dropout is inactive. */
+  /** Sets this module and those inside of it to eval mode: no dropout, and running averages in
+   *  batch normalization. */
   eval(): this {
     return this.train(false);
   }

@@ -4,9 +4,10 @@ import { fail } from "../errors.ts";
 import { zeros } from "../ops/creation.ts";
 import { linear } from "../ops/linear.ts";
 import { cat, reshape, stack, transpose } from "../ops/movement.ts";
-import { checkProbability, dropout } from "../ops/random.ts";
+import { dropout } from "../ops/random.ts";
 import { squeeze, unbind, unsqueeze } from "../ops/views.ts";
-import { checkShape, checkSizes, formatShape } from "../shape.ts";
+import { formatShape } from "../shape.ts";
+import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { randBetween } from "./layers.ts";
 import { Module, parameter } from "./module.ts";
@@ -21,7 +22,7 @@ export interface RecurrentOptions {
   batchFirst?: boolean;
   /** Dropout of the outputs of all layers but the last one, in train mode; default 0. */
   dropout?: number;
-  /** Each layer also reads from the end; these outputs follow the others. Default false. */
+  /** Each layer also runs from the last position; its outputs are concatenated. Default false. */
   bidirectional?: boolean;
 }
 
@@ -45,13 +46,16 @@ export abstract class Recurrent extends Module {
   ) {
     super();
     const { numLayers = 1, bias = true, batchFirst = false, bidirectional = false } = options;
-    checkSizes(op, [inputSize, hiddenSize, numLayers]);
-    if (numLayers < 1) fail(`${op}: numLayers is 0, expected at least 1`);
-    checkProbability(op, options.dropout ?? 0);
+    for (const [name, n] of Object.entries({ inputSize, hiddenSize, numLayers })) {
+      if (!Number.isSafeInteger(n) || n < 1)
+        fail(`${op}: ${name} is ${n}, expected a whole number from 1 up`);
+    }
+    const { dropout = 0 } = options;
+    if (!(dropout >= 0 && dropout <= 1)) fail(`${op}: dropout is ${dropout}, expected 0 to 1`);
     this.#op = op;
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;
-    this.options = { numLayers, bias, batchFirst, dropout: options.dropout ?? 0, bidirectional };
+    this.options = { numLayers, bias, batchFirst, dropout, bidirectional };
     const bound = 1 / Math.sqrt(hiddenSize);
     const init = (shape: number[]) => parameter(randBetween(shape, -bound, bound));
     const rows = gates * hiddenSize;
@@ -98,7 +102,7 @@ export abstract class Recurrent extends Module {
     const cells = numLayers * directions.length;
     const stateShape = isBatch ? [cells, batch, hiddenSize] : [cells, hiddenSize];
     for (const [i, state] of initial.entries())
-      checkShape(this.#op, ["h", "c"][i], state.shape, stateShape);
+      checkSameKind(this.#op, ["h", "c"][i], state, x, stateShape);
     const none = zeros([cells, batch, hiddenSize], { device: x.device, dtype: x.dtype });
     const starts = Array.from({ length: count }, (_, i) =>
       unbind(initial[i] ? reshape(initial[i], none.shape) : none),
@@ -121,7 +125,9 @@ export abstract class Recurrent extends Module {
   }
 
   /** Throws unless x is a sequence, or a batch of sequences. */
-  private checkInput({ shape, size }: Tensor): void {
+  private checkInput(x: Tensor): void {
+    checkTensor(this.#op, "x", x);
+    const { shape, size } = x;
     const rank = shape.length;
     if ((rank === 2 || rank === 3) && shape[rank - 1] === this.inputSize && size > 0) return;
     const axes = this.options.batchFirst ? "B, T" : "T, B";

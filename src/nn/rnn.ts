@@ -32,10 +32,11 @@ export class RNN extends Recurrent {
 
   /**
    * x [T, B, in] or [T, in], and h [layers, B, hidden] (default 0), twice as many layers if it is
-   * bidirectional. Returns the outputs [T, B, hidden] and the last h.
+   * bidirectional. Returns the outputs [T, B, hidden], 2 hidden if it is bidirectional, and the
+   * last h. With `batchFirst`, x and the outputs begin with B, but not h.
    */
   forward(x: Tensor, h?: Tensor): [y: Tensor, h: Tensor] {
-    const { y, states } = this.run(x, h ? [h] : [], 1);
+    const { y, states } = this.run(x, h === undefined ? [] : [h], 1);
     return [y, states[0]];
   }
 
@@ -61,6 +62,8 @@ export class LSTM extends Recurrent {
 
   /** As RNN's, with the state [h, c] in place of h. */
   forward(x: Tensor, state?: [h: Tensor, c: Tensor]): [y: Tensor, state: [h: Tensor, c: Tensor]] {
+    if (state !== undefined && !(Array.isArray(state) && state.length === 2))
+      fail("LSTM: state is no list of two tensors [h, c]");
     const { y, states } = this.run(x, state ?? [], 2);
     return [y, states as [Tensor, Tensor]];
   }
@@ -87,7 +90,7 @@ export class GRU extends Recurrent {
 
   /** As RNN's. */
   forward(x: Tensor, h?: Tensor): [y: Tensor, h: Tensor] {
-    const { y, states } = this.run(x, h ? [h] : [], 1);
+    const { y, states } = this.run(x, h === undefined ? [] : [h], 1);
     return [y, states[0]];
   }
 

@@ -87,6 +87,39 @@ test("a dataset of one's own may be slow, and collate makes its batches", async 
   assert.equal([first.shape, second.shape], [[2], [2, 1]]);
 });
 
+test("a subclass, failures and changing lengths", async () => {
+  class Doubled extends TensorDataset {
+    override get(i: number) {
+      return super.get(i).map((x) => x.mul(2));
+    }
+  }
+  const [[doubled]] = [...new DataLoader(new Doubled(arange(3)), { batchSize: 3 })];
+  assert.equal(doubled.toArray(), [0, 2, 4]);
+  const failing = {
+    length: 2,
+    async get(i: number): Promise<Tensor> {
+      throw new Error(`sample ${i} is damaged`);
+    },
+  };
+  assert.throws(() => [...new DataLoader(failing, { batchSize: 2 })], /use for await/);
+  const all = async () => {
+    for await (const _ of new DataLoader(failing, { batchSize: 2 }));
+  };
+  await all().then(
+    () => assert.unreachable(),
+    (error) => assert.match(error.message, /sample 0 is damaged/),
+  );
+  const growing = { length: 2, get: (i: number) => tensor([i, growing.length++]) };
+  assert.is([...new DataLoader(growing)].length, 2);
+  const uneven = { length: 2, get: (i: number) => Array.from({ length: i + 1 }, () => tensor(i)) };
+  assert.throws(
+    () => [...new DataLoader(uneven, { batchSize: 2 })],
+    hasMessage("DataLoader: sample 1 of a batch is no list of 1 tensors; use collate"),
+  );
+  for (const i of [-1, 3, 0.5])
+    assert.throws(() => new TensorDataset(arange(3)).select([i]), /does not exist/);
+});
+
 test("gradients flow to the rows", () => {
   const x = randn([4, 2], { requiresGrad: true });
   const [[batch]] = [...new DataLoader(new TensorDataset(x), { batchSize: 3 })];
@@ -115,10 +148,7 @@ test("what does not fit is refused", () => {
     () => new DataLoader(rows(2), { batchSize: 0 }),
     "DataLoader: batchSize is 0, expected a whole number from 1 up",
   );
-  expectError(
-    () => new DataLoader([1, 2] as never),
-    "DataLoader: dataset has no length or no get(i)",
-  );
+  expectError(() => new DataLoader([1, 2] as never), "DataLoader: dataset has no get(i)");
 });
 
 test.run();

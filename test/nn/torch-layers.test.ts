@@ -90,7 +90,7 @@ eachDevice("layers reject", (test, on) => {
     const norm = new nn.BatchNorm1d(3).to(on);
     expectError(
       () => norm.forward(x(1, 3)),
-      "BatchNorm1d: x has 1 values per channel, expected at least 2 in train mode",
+      "BatchNorm1d: x has 1 values per channel, expected at least 2",
     );
     expectError(
       () => norm.forward(x(3, 2)),
@@ -116,7 +116,22 @@ eachDevice("layers reject", (test, on) => {
     );
     expectError(
       () => new nn.GRU(3, 4, { numLayers: 0 }),
-      "GRU: numLayers is 0, expected at least 1",
+      "GRU: numLayers is 0, expected a whole number from 1 up",
+    );
+    for (const state of [[x(1, 2, 4)], x(1, 2, 4)])
+      expectError(
+        () => lstm.forward(x(2, 5, 3), state as never),
+        "LSTM: state is no list of two tensors [h, c]",
+      );
+    expectError(() => rnn.forward(undefined as never), "RNN: x is undefined, expected a tensor");
+    expectError(() => new nn.LSTM(3, 4, { dropout: 2 }), "LSTM: dropout is 2, expected 0 to 1");
+    expectError(
+      () => new nn.BatchNorm1d(3, { eps: NaN }),
+      "BatchNorm1d: eps is NaN, expected a number from 0 up",
+    );
+    expectError(
+      () => new nn.BatchNorm1d(3, { momentum: null as never }),
+      "BatchNorm1d: momentum is null, expected a number in [0, 1]",
     );
     expectError(
       () => new nn.RNN(3, 4, { nonlinearity: "gelu" as never }),

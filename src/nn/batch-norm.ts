@@ -2,7 +2,7 @@ import { checkOptions, fail } from "../errors.ts";
 import { compose } from "../ops/compose.ts";
 import { ones, zeros } from "../ops/creation.ts";
 import { add, div, mul, sqrt, sub } from "../ops/elementwise.ts";
-import { reshape } from "../ops/movement.ts";
+import { reshape, to } from "../ops/movement.ts";
 import { mean, variance } from "../ops/reductions.ts";
 import { formatShape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
@@ -65,6 +65,7 @@ export class BatchNorm1d extends Module {
   forward(x: Tensor): Tensor {
     const { weight, bias, running_mean, running_var, channels, eps, training } = this;
     checkTensor("BatchNorm1d", "x", x);
+    if (x.dtype === "bf16") return to(this.forward(to(x, "f32")), "bf16");
     const { shape } = x;
     if (![2, 3].includes(shape.length) || shape[1] !== channels)
       fail(

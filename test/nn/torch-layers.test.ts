@@ -44,6 +44,23 @@ eachDevice("layers as PyTorch computes them", (test, on) => {
     test(`${i}: ${name} ${JSON.stringify(options)}`, () => check(expected, on));
   }
 
+  if (on.name.startsWith("cuda")) {
+    test("bf16 inputs are normalized in f32", () => {
+      const x = randn([6, 3], { device: on });
+      const [exact, rounded] = ["f32", "bf16"].map((dtype) => {
+        const layer = new nn.BatchNorm1d(3).to(on);
+        const input = x.to(dtype as "f32").detach();
+        input.requiresGrad = true;
+        const y = layer.forward(input);
+        assert.is(y.dtype, dtype);
+        const values = y.to("f32").data();
+        y.to("f32").mul(x).sum().backward();
+        return [...values, ...(input.grad as Tensor).to("f32").data()];
+      });
+      assertClose(rounded, exact, { rtol: 0.02, atol: 0.02 });
+    });
+  }
+
   test("a captured step moves the running mean and variance", () => {
     const layers = [0, 1].map(() => new nn.BatchNorm1d(3).to(on));
     const step = on.capture((x: Tensor) => layers[0].forward(x));

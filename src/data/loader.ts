@@ -126,7 +126,7 @@ export class DataLoader<Sample, Batch = Sample> implements Iterable<Batch>, Asyn
       yield order.slice(batch * this.batchSize, (batch + 1) * this.batchSize);
   }
 
-  /** Whether a batch is rows of tensors, which are selected at once instead of one by one. */
+  /** True if batches are rows of tensors, which are selected at once instead of one by one. */
   get #selectsRows(): boolean {
     const { dataset } = this;
     const { get } = TensorDataset.prototype;
@@ -148,7 +148,9 @@ function stackSamples(samples: readonly (Tensor | Tensor[])[]): Tensor | Tensor[
   if (!isList) fail("DataLoader: samples are neither tensors nor lists of them; use collate");
   for (const [i, sample] of samples.entries()) {
     if (!Array.isArray(sample) || sample.length !== first.length)
-      fail(`DataLoader: sample ${i} of a batch is no list of ${first.length} tensors; use collate`);
+      fail(
+        `DataLoader: sample ${i} of a batch is not a list of ${first.length} tensors; use collate`,
+      );
   }
   return first.map((_, i) => stack(samples.map((sample) => (sample as Tensor[])[i])));
 }

@@ -63,7 +63,7 @@ export class LSTM extends Recurrent {
   /** As RNN's, with the state [h, c] in place of h. */
   forward(x: Tensor, state?: [h: Tensor, c: Tensor]): [y: Tensor, state: [h: Tensor, c: Tensor]] {
     if (state !== undefined && !(Array.isArray(state) && state.length === 2))
-      fail("LSTM: state is no list of two tensors [h, c]");
+      fail("LSTM: state is not a list of two tensors [h, c]");
     const { y, states } = this.run(x, state ?? [], 2);
     return [y, states as [Tensor, Tensor]];
   }

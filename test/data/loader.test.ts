@@ -114,7 +114,7 @@ test("a subclass, failures and changing lengths", async () => {
   const uneven = { length: 2, get: (i: number) => Array.from({ length: i + 1 }, () => tensor(i)) };
   assert.throws(
     () => [...new DataLoader(uneven, { batchSize: 2 })],
-    hasMessage("DataLoader: sample 1 of a batch is no list of 1 tensors; use collate"),
+    hasMessage("DataLoader: sample 1 of a batch is not a list of 1 tensors; use collate"),
   );
   for (const i of [-1, 3, 0.5])
     assert.throws(() => new TensorDataset(arange(3)).select([i]), /does not exist/);

@@ -138,7 +138,7 @@ eachDevice("layers reject", (test, on) => {
     for (const state of [[x(1, 2, 4)], x(1, 2, 4)])
       expectError(
         () => lstm.forward(x(2, 5, 3), state as never),
-        "LSTM: state is no list of two tensors [h, c]",
+        "LSTM: state is not a list of two tensors [h, c]",
       );
     expectError(() => rnn.forward(undefined as never), "RNN: x is undefined, expected a tensor");
     expectError(() => new nn.LSTM(3, 4, { dropout: 2 }), "LSTM: dropout is 2, expected 0 to 1");

@@ -1,4 +1,4 @@
-// Runs an example: npm run example -- NAME. Without a name it lists them.
+// Runs an example: npm run example NAME. Without a name it lists them.
 
 import { readdirSync } from "node:fs";
 

@@ -36,6 +36,12 @@ export function checkNumber(op: string, argument: string, value: number, min = -
   fail(`${op}: ${argument} is ${String(value)}, expected a number${range}`);
 }
 
+/** Throws unless `value` is a whole number from 1 up. */
+export function checkCount(op: string, argument: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return;
+  fail(`${op}: ${argument} is ${value}, expected a whole number from 1 up`);
+}
+
 /** Throws if `options` is not an object, or has a key that is not in `known`. */
 export function checkOptions(op: string, options: object, known: readonly string[]): void {
   if (typeof options !== "object" || options === null) {

@@ -1,6 +1,6 @@
 // Datasets and their batches, by PyTorch's names.
 
-import { checkOptions, fail } from "../errors.ts";
+import { checkCount, checkOptions, fail } from "../errors.ts";
 import { indexAlong } from "../ops/indexing.ts";
 import { reshape, stack } from "../ops/movement.ts";
 import { randperm } from "../ops/random.ts";
@@ -78,8 +78,7 @@ export class DataLoader<Sample, Batch = Sample> implements Iterable<Batch>, Asyn
   constructor(dataset: Dataset<Sample>, options: DataLoaderOptions<Sample, Batch> = {}) {
     checkOptions("DataLoader", options, ["batchSize", "shuffle", "dropLast", "collate"]);
     const { batchSize = 1, collate } = options;
-    if (!Number.isInteger(batchSize) || batchSize < 1)
-      fail(`DataLoader: batchSize is ${batchSize}, expected a whole number from 1 up`);
+    checkCount("DataLoader", "batchSize", batchSize);
     if (!(Number.isInteger(dataset?.length) && dataset.length >= 0))
       fail("DataLoader: dataset has no length");
     if (typeof dataset.get !== "function") fail("DataLoader: dataset has no get(i)");

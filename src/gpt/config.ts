@@ -1,6 +1,6 @@
 // The options of a GPT: types, defaults and validation.
 
-import { checkOptions, defined, fail } from "../errors.ts";
+import { checkCount, checkOptions, defined, fail } from "../errors.ts";
 
 /** Activations of the MLP. */
 export const activations = [
@@ -102,9 +102,7 @@ export function configure(options: GPTOptions): GPTConfig {
   checkOptions("GPT", options, gptOptionNames);
   const qkvBias = options.bias ?? defaults.bias;
   const config: GPTConfig = { ...defaults, qkvBias, ...defined(options) };
-  for (const key of sizeNames)
-    if (!Number.isInteger(config[key]) || config[key] < 1)
-      fail(`GPT: ${key} is ${config[key]}, expected a whole number from 1 up`);
+  for (const key of sizeNames) checkCount("GPT", key, config[key]);
   if (config.blockSize > MAX_BLOCK_SIZE)
     fail(`GPT: blockSize is ${config.blockSize}, expected at most ${MAX_BLOCK_SIZE}`);
   if (config.nEmbd % config.nHead !== 0)

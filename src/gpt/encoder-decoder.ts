@@ -2,7 +2,7 @@
 // while attending to both. Vaswani et al. (2017), with pre-normalization.
 
 import { noGrad } from "../autograd.ts";
-import { checkOptions, defined, fail } from "../errors.ts";
+import { checkCount, checkOptions, defined, fail } from "../errors.ts";
 import {
   type BlockOptions,
   DecoderBlock,
@@ -112,8 +112,7 @@ export class EncoderDecoder extends Module {
     checkOptions("EncoderDecoder", options, optionNames);
     const config: EncoderDecoderConfig = { ...defaults, ...defined(options) };
     for (const key of [...sizes, "blockSize"] as const)
-      if (!(Number.isInteger(config[key]) && config[key] > 0))
-        fail(`EncoderDecoder: ${key} is ${config[key]}, expected a whole number from 1 up`);
+      checkCount("EncoderDecoder", key, config[key]);
     checkSoftcap("EncoderDecoder", config.logitSoftcap);
     this.config = config;
     const { nEmbd, nHead, dropout, bias, activation, norm, qkNorm, positions, blockSize } = config;

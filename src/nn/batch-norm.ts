@@ -1,4 +1,6 @@
-import { checkOptions, fail } from "../errors.ts";
+// Normalization over the batch.
+
+import { checkCount, checkNumber, checkOptions, fail } from "../errors.ts";
 import { compose } from "../ops/compose.ts";
 import { ones, zeros } from "../ops/creation.ts";
 import { add, div, mul, sqrt, sub } from "../ops/elementwise.ts";
@@ -44,14 +46,10 @@ export class BatchNorm1d extends Module {
     super();
     checkOptions("BatchNorm1d", options, ["eps", "momentum", "affine", "trackRunningStats"]);
     const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options;
-    if (!Number.isSafeInteger(channels) || channels < 1)
-      fail(`BatchNorm1d: channels is ${channels}, expected a whole number from 1 up`);
-    const check = (name: string, x: unknown, isValid: boolean, expected: string) => {
-      if (typeof x !== "number" || !isValid)
-        fail(`BatchNorm1d: ${name} is ${x}, expected a number ${expected}`);
-    };
-    check("eps", eps, eps >= 0, "from 0 up");
-    check("momentum", momentum, momentum >= 0 && momentum <= 1, "in [0, 1]");
+    checkCount("BatchNorm1d", "channels", channels);
+    checkNumber("BatchNorm1d", "eps", eps, 0);
+    if (typeof momentum !== "number" || !(momentum >= 0 && momentum <= 1))
+      fail(`BatchNorm1d: momentum is ${momentum}, expected a number in [0, 1]`);
     this.channels = channels;
     this.eps = eps;
     this.momentum = momentum;
@@ -91,10 +89,10 @@ export class BatchNorm1d extends Module {
     const spread = variance(x, { dim });
     if (training && running_mean && running_var) {
       compose(() => {
-        const move = (running: Tensor, value: Tensor) =>
+        const update = (running: Tensor, value: Tensor) =>
           running.assign(add(mul(running, 1 - momentum), mul(value, momentum)));
-        move(running_mean, center);
-        move(running_var, mul(spread, count / (count - 1)));
+        update(running_mean, center);
+        update(running_var, mul(spread, count / (count - 1)));
       });
     }
     return [center, spread];

@@ -9,13 +9,8 @@ import {
   type Pair,
 } from "../ops/convolution.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { randBetween } from "./layers.ts";
-import { Module, parameter } from "./module.ts";
-
-/** Returns a parameter that starts uniform in +-bound. */
-function uniformParameter(shape: number[], bound: number): Tensor {
-  return parameter(randBetween(shape, -bound, bound));
-}
+import { uniformParameter } from "./layers.ts";
+import { Module } from "./module.ts";
 
 /**
  * conv2d() with weight [out, in, kH, kW] and bias [out], uniform in +-1 / sqrt(in kH kW) at first.

@@ -28,6 +28,11 @@ export function randBetween(
   return add(mul(rand(shape, options), high - low), low);
 }
 
+/** Returns a parameter that starts uniform in +-bound. */
+export function uniformParameter(shape: number[], bound: number): Tensor {
+  return parameter(randBetween(shape, -bound, bound));
+}
+
 /**
  * y = x w^T + b. weight [out, in] and bias [out] start uniform in +-1 / sqrt(in).
  * @example

@@ -3,7 +3,7 @@
 
 import { noGrad } from "../autograd.ts";
 import { invalidateCaptures } from "../backend/capture.ts";
-import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { checkCount, checkNumber, checkOptions, fail } from "../errors.ts";
 import { zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, activate, linear } from "../ops/linear.ts";
@@ -42,8 +42,7 @@ export class LoRALinear extends Linear {
     super(inputs, outputs, { weight: base.weight, bias: false });
     checkOptions("LoRALinear", options, ["rank", "alpha"]);
     const { rank, alpha = rank } = options;
-    if (!Number.isInteger(rank) || rank < 1)
-      fail(`LoRALinear: rank is ${rank}, expected a whole number from 1 up`);
+    checkCount("LoRALinear", "rank", rank);
     checkNumber("LoRALinear", "alpha", alpha);
     if (!(alpha > 0)) fail(`LoRALinear: alpha is ${alpha}, expected a number above 0`);
     const { device } = base.weight;

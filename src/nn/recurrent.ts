@@ -1,16 +1,16 @@
 // The base class of RNN, LSTM and GRU, which read a sequence one position after the other.
 
-import { fail } from "../errors.ts";
+import { checkCount, fail } from "../errors.ts";
 import { zeros } from "../ops/creation.ts";
 import { linear } from "../ops/linear.ts";
 import { cat, reshape, stack, transpose } from "../ops/movement.ts";
-import { dropout } from "../ops/random.ts";
+import { checkProbability, dropout } from "../ops/random.ts";
 import { squeeze, unbind, unsqueeze } from "../ops/views.ts";
 import { formatShape } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { randBetween } from "./layers.ts";
-import { Module, parameter } from "./module.ts";
+import { uniformParameter } from "./layers.ts";
+import { Module } from "./module.ts";
 
 /** Options of recurrent layers: PyTorch's. */
 export interface RecurrentOptions {
@@ -46,18 +46,17 @@ export abstract class Recurrent extends Module {
   ) {
     super();
     const { numLayers = 1, bias = true, batchFirst = false, bidirectional = false } = options;
-    for (const [name, n] of Object.entries({ inputSize, hiddenSize, numLayers })) {
-      if (!Number.isSafeInteger(n) || n < 1)
-        fail(`${op}: ${name} is ${n}, expected a whole number from 1 up`);
-    }
     const { dropout = 0 } = options;
-    if (!(dropout >= 0 && dropout <= 1)) fail(`${op}: dropout is ${dropout}, expected 0 to 1`);
+    checkCount(op, "inputSize", inputSize);
+    checkCount(op, "hiddenSize", hiddenSize);
+    checkCount(op, "numLayers", numLayers);
+    checkProbability(op, dropout, "dropout");
     this.#op = op;
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;
     this.options = { numLayers, bias, batchFirst, dropout, bidirectional };
     const bound = 1 / Math.sqrt(hiddenSize);
-    const init = (shape: number[]) => parameter(randBetween(shape, -bound, bound));
+    const init = (shape: number[]) => uniformParameter(shape, bound);
     const rows = gates * hiddenSize;
     for (let layer = 0; layer < numLayers; layer++) {
       for (const direction of this.directions) {
@@ -103,9 +102,13 @@ export abstract class Recurrent extends Module {
     const stateShape = isBatch ? [cells, batch, hiddenSize] : [cells, hiddenSize];
     for (const [i, state] of initial.entries())
       checkSameKind(this.#op, ["h", "c"][i], state, x, stateShape);
-    const none = zeros([cells, batch, hiddenSize], { device: x.device, dtype: x.dtype });
+    const shape = [cells, batch, hiddenSize];
     const starts = Array.from({ length: count }, (_, i) =>
-      unbind(initial[i] ? reshape(initial[i], none.shape) : none),
+      unbind(
+        initial[i]
+          ? reshape(initial[i], shape)
+          : zeros(shape, { device: x.device, dtype: x.dtype }),
+      ),
     );
     const ends: Tensor[][] = [];
     for (let layer = 0; layer < numLayers; layer++) {

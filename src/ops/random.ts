@@ -171,6 +171,7 @@ export function dropout(
   return record("dropout", mask(x), [x], (dy) => [mask(dy)]); // the same rngState, so the same mask
 }
 
-export function checkProbability(op: string, p: number): void {
-  if (typeof p !== "number" || !(p >= 0 && p <= 1)) fail(`${op}: p is ${p}, expected 0 to 1`);
+export function checkProbability(op: string, p: number, argument = "p"): void {
+  if (typeof p !== "number" || !(p >= 0 && p <= 1))
+    fail(`${op}: ${argument} is ${p}, expected 0 to 1`);
 }

@@ -160,7 +160,7 @@ void tanhBackward(const f32* y, const f32* dy, f32* dx, int64_t n) {
 
 /** y = max(x, 0); NaN stays NaN */
 void relu(const f32* x, f32* y, int64_t n) {
-  map(n, y, [](Vec x) { return max(Vec(0.0f), x); }, x);
+  map(n, y, [](Vec x) { return relu(x); }, x);
 }
 
 /** dx = y <= 0 ? 0 : dy */

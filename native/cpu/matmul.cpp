@@ -27,29 +27,27 @@ constexpr int64_t GRAIN = 1 << 16;            // multiply-adds that are not wort
 constexpr int64_t PACK_GRAIN = 8192;          // elements that are not worth a second thread
 constexpr int64_t PREFETCH_DISTANCE = 1024;   // elements
 
-/** Applies the activation to rows x columns finished elements of c, from `offset` on. */
-void applyEpilogue(const Gemm& g, int64_t offset, int64_t rows, int64_t columns) {
-  if (g.activation == Activation::none) return;
-  const auto f = [&](Vec x) {
-    return g.activation == Activation::relu    ? max(Vec(0.0f), x)
-           : g.activation == Activation::relu2 ? relu2(x)
-           : g.activation == Activation::gelu  ? gelu(x)
-                                               : geluTanh(x);
-  };
+/** c = f(c) for rows x columns finished elements of c, from `offset` on; h gets the c before it. */
+template <Vec (*f)(Vec)>
+void activate(const Gemm& g, int64_t offset, int64_t rows, int64_t columns) {
   for (int64_t r = 0; r < rows; r++) {
     float* c = g.c + offset + r * g.N;
     float* h = g.h ? g.h + offset + r * g.N : nullptr;
-    int64_t j = 0;
-    for (; j + Vec::width <= columns; j += Vec::width) {
-      const Vec x = Vec::load(c + j);
-      if (h) x.store(h + j);
-      f(x).store(c + j);
-    }
-    if (j == columns) continue;
-    const int64_t lanes = columns - j;
-    const Vec x = Vec::load(c + j, lanes);
-    if (h) x.store(h + j, lanes);
-    f(x).store(c + j, lanes);
+    if (h) std::memcpy(h, c, (size_t)columns * sizeof(float));
+    forEachVector(columns, [&](int64_t j, int64_t lanes) {
+      f(Vec::load(c + j, lanes)).store(c + j, lanes);
+    });
+  }
+}
+
+/** Applies the activation to rows x columns finished elements of c, from `offset` on. */
+void applyEpilogue(const Gemm& g, int64_t offset, int64_t rows, int64_t columns) {
+  switch (g.activation) {
+    case Activation::none: return;
+    case Activation::relu: return activate<relu>(g, offset, rows, columns);
+    case Activation::relu2: return activate<relu2>(g, offset, rows, columns);
+    case Activation::gelu: return activate<gelu>(g, offset, rows, columns);
+    case Activation::geluTanh: return activate<geluTanh>(g, offset, rows, columns);
   }
 }
 

@@ -207,7 +207,8 @@ void linearQuantized(const f32* x, const i32* w, const f32* scale, const f32* b,
     if (bits == 8) gemmDequantized<8>(q, x, b, y, M, N);
     else gemmDequantized<4>(q, x, b, y, M, N);
   }
-  constexpr decltype(&relu) activations[] = {nullptr, relu, gelu, geluTanh, relu2};
+  using Elementwise = void (*)(const f32*, f32*, int64_t);
+  constexpr Elementwise activations[] = {nullptr, relu, gelu, geluTanh, relu2};
   if (activation > 0) activations[activation](y, y, M * N);
 }
 

@@ -85,6 +85,8 @@ inline Vec normalCdf(Vec x, Vec g) {
   return select(Vec(0.0f) < x, Vec(1.0f) - tail, select(z == z, tail, x));
 }
 
+/** max(x, 0). NaN stays NaN. */
+inline Vec relu(Vec x) { return max(Vec(0.0f), x); }
 /** max(x, 0)^2 */
 inline Vec relu2(Vec x) {
   const Vec positive = max(Vec(0.0f), x); // NaN stays NaN

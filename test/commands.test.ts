@@ -82,7 +82,8 @@ for (const file of executedDocuments) {
         await runDashboard(line, command, { cwd, env });
         continue;
       }
-      const run = spawnSync(process.execPath, command, { cwd, env, encoding: "utf8" });
+      const input = "To be\n"; // a prompt, for the commands that read stdin
+      const run = spawnSync(process.execPath, command, { cwd, env, encoding: "utf8", input });
       assert.is(run.status, 0, `${line}: ${run.signal} ${run.error} ${run.stderr}`);
       assert.ok(run.stdout.length > 0, line);
     }

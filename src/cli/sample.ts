@@ -1,17 +1,27 @@
 // tinybard sample: generates text with a trained model.
 
+import { text as readAll } from "node:stream/consumers";
+import { setImmediate } from "node:timers/promises";
 import { device } from "../backend/devices.ts";
+import { UsageError } from "../errors.ts";
 import { generate, type Sampling } from "../gpt/generate.ts";
 import { loadRun } from "../runs/load.ts";
 import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
+import type { Pretrained } from "../train/finetune.ts";
 import { type Command, deviceOption } from "./command.ts";
+import { answerPrompts } from "./interactive.ts";
 import { type RunFlags, runOptions, selectCheckpoint } from "./run-folder.ts";
 
-interface SampleFlags extends Sampling, RunFlags {
-  prompt?: string;
+interface Samples extends Sampling {
+  numSamples: number;
   tokens: number;
   seed: number;
+}
+
+interface SampleFlags extends Samples, RunFlags {
+  prompt?: string;
+  interactive: boolean;
   device: TrainConfig["device"];
 }
 
@@ -19,7 +29,23 @@ export const sampleCommand: Command<SampleFlags> = {
   summary: "generate text with a trained model",
   options: {
     ...runOptions,
-    prompt: { type: "string", help: "text to continue (default: a line break)", value: "TEXT" },
+    prompt: {
+      type: "string",
+      help: "text to continue, or - to read it from stdin (default: a line break)",
+      value: "TEXT|-",
+    },
+    interactive: {
+      type: "boolean",
+      help: "continue each line of stdin; Ctrl-C stops a sample, Ctrl-D quits",
+      default: false,
+    },
+    numSamples: {
+      type: "integer",
+      help: "number of samples for each prompt, with the seeds S, S + 1, ...",
+      default: 1,
+      min: 1,
+      value: "N",
+    },
     tokens: {
       type: "integer",
       help: "number of tokens to generate",
@@ -50,16 +76,55 @@ export const sampleCommand: Command<SampleFlags> = {
     device: deviceOption,
   },
 
-  async run({ run, checkpoint, base, prompt, tokens, device: deviceName, ...sampling }) {
+  async run({ run, checkpoint, base, prompt, interactive, device: deviceName, ...options }) {
+    if (interactive && prompt !== undefined)
+      throw new UsageError("sample: --interactive reads prompts from stdin, so omit --prompt");
     const chosen = selectCheckpoint("sample", { run, checkpoint });
-    const { model, tokenizer } = loadRun(chosen.run, device(deviceName), [chosen.checkpoint], {
-      base,
-    });
-    const promptIds = prompt === undefined ? defaultPrompt(tokenizer) : tokenizer.encode(prompt);
-    if (prompt?.trim()) process.stdout.write(prompt);
-    const ids = generate(model, { prompt: promptIds, maxNewTokens: tokens, ...sampling });
-    for await (const text of decodeStream(tokenizer, ids, promptIds)) process.stdout.write(text);
-    process.stdout.write("\n");
-    return 0;
+    const sources = [chosen.checkpoint];
+    const loaded = loadRun(chosen.run, device(deviceName), sources, { base });
+    if (!interactive) {
+      const text = prompt === "-" ? (await readAll(process.stdin)).replace(/\r?\n$/, "") : prompt;
+      await printSamples(loaded, text, options);
+      return 0;
+    }
+    let seed = options.seed;
+    const answer = async (line: string, signal: AbortSignal) => {
+      try {
+        await printSamples(loaded, line, { ...options, seed }, signal);
+      } catch (error) {
+        // such as a character that the tokenizer does not know; the next prompt may be valid
+        if (!(error instanceof RangeError)) throw error;
+        console.error(`tinybard: ${error.message}`);
+      }
+      seed += options.numSamples; // the same prompt again is continued differently
+    };
+    const { stdin, stdout } = process;
+    const isTerminal = Boolean(stdin.isTTY && stdout.isTTY);
+    return answerPrompts(answer, { input: stdin, output: stdout, isTerminal });
   },
 };
+
+/** Printed between the samples of a prompt, as nanoGPT does. */
+const SEPARATOR = "---------------";
+
+/** Prints continuations of a prompt, until the signal is aborted. */
+async function printSamples(
+  { model, tokenizer }: Pretrained,
+  prompt: string | undefined,
+  { tokens, numSamples, seed: firstSeed, ...sampling }: Samples,
+  signal?: AbortSignal,
+): Promise<void> {
+  const promptIds = prompt ? tokenizer.encode(prompt) : defaultPrompt(tokenizer);
+  for (let i = 0; i < numSamples && !signal?.aborted; i++) {
+    if (i > 0) process.stdout.write(`${SEPARATOR}\n`);
+    if (prompt?.trim()) process.stdout.write(prompt);
+    const seed = firstSeed + i;
+    const ids = generate(model, { prompt: promptIds, maxNewTokens: tokens, seed, ...sampling });
+    for await (const text of decodeStream(tokenizer, ids, promptIds)) {
+      process.stdout.write(text);
+      if (signal) await setImmediate(); // lets Ctrl-C arrive
+      if (signal?.aborted) break;
+    }
+    process.stdout.write("\n");
+  }
+}

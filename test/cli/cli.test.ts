@@ -133,8 +133,30 @@ test("train, sample and eval: output lines, files, and reproducible samples", ()
     text.out,
   );
   assert.is.not(sample("--seed", "6").out, text.out);
+  const two = sample("--seed", "5", "--num-samples", "2").out;
+  const separate = [sample("--seed", "5").out, sample("--seed", "6").out];
+  assert.is(two, separate.join("---------------\n"));
   const again = run("eval", "--run", out, "--iters", "3", "--device", device);
   assert.match(again.out, /^step \d+: train loss \d\.\d{4}, val loss \d\.\d{4}\n$/);
+});
+
+test("sample reads prompts from stdin: one of all lines, or with --interactive one a line", () => {
+  const args = ["sample", "--run", join(folder, "first"), "--tokens", "8", "--device", device];
+  const sample = (input: string, ...more: string[]) =>
+    spawnSync(process.execPath, [program, ...args, ...more], { encoding: "utf8", input });
+  const expected = run(...args, "--prompt", "To be,\nor not", "--seed", "3").out;
+  assert.ok(expected.startsWith("To be,\nor not"), expected);
+  assert.is(sample("To be,\nor not\n", "--prompt", "-", "--seed", "3").stdout, expected);
+
+  const { status, stdout, stderr } = sample("To be\n\u00e9\n\nor not\n", "--interactive");
+  assert.is(status, 0, stderr);
+  const first = run(...args, "--prompt", "To be", "--seed", "1").out;
+  const third = run(...args, "--prompt", "or not", "--seed", "3").out;
+  assert.is(stdout, first + third);
+  assert.match(stderr, /^tinybard: .*\u00e9.*$/m, "an unknown character ends only its own sample");
+  const both = sample("", "--interactive", "--prompt", "a");
+  assert.is(both.status, 2);
+  assert.match(both.stderr, /--interactive reads prompts from stdin, so omit --prompt/);
 });
 
 test("--json prints the lines of metrics.jsonl and the figures, --quiet only evaluations", () => {

@@ -3,6 +3,7 @@
 import type { Device } from "../backend/device.ts";
 import { tensor } from "../ops/creation.ts";
 import { matmul } from "../ops/matmul.ts";
+import { to } from "../ops/movement.ts";
 import { scope } from "../scope.ts";
 import type { TrainConfig } from "./config.ts";
 import { getMatmulPrecision } from "./precision.ts";
@@ -58,7 +59,7 @@ function timeMatmul(device: Device, dtype: TrainConfig["dtype"], n: number): num
   const values = new Float32Array(n * n); // not zeros, which some devices multiply faster
   for (let i = 0; i < values.length; i++) values[i] = (i % 1009) / 1009 - 0.5;
   const x = tensor(values, { shape: [n, n], device });
-  const a = dtype === "bf16" ? x.to("bf16") : x;
+  const a = dtype === "bf16" ? to(x, "bf16") : x;
   const multiply = () => scope(() => void matmul(a, a));
   const time = () => (timedAddon ? timeOnDevice(timedAddon, multiply) : timeOnHost(multiply));
   time(); // warm-up

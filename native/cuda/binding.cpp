@@ -75,7 +75,7 @@ Napi::Value timeReplays(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, ms);
 }
 
-/** setTf32(isOn): chooses whether f32 matmuls may round their inputs to tf32. */
+/** setTf32(isOn): chooses whether f32 matmuls may round their inputs to tf32, if it has bf16. */
 void setTf32(const Napi::CallbackInfo& info) { cuda::setTf32(info[0].ToBoolean()); }
 
 /** tune(): times cuBLASLt's algorithms for the matmuls so far, and chooses the fastest. */
@@ -146,6 +146,7 @@ void initializeBackend(Napi::Env env, Napi::Object cuda) {
   openMemory(env);
   env.AddCleanupHook([] { isInUse = false; });
   cuda.Set("processor", cuda::deviceName());
+  cuda.Set("hasBf16", cuda::hasBf16());
   cuda.Set("matmul", cuda::cublasLtStatus());
   cuda.Set("allocate", Napi::Function::New<allocateBuffer>(env, "allocate"));
   cuda.Set("free", Napi::Function::New<freeBuffer>(env, "free"));

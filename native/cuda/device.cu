@@ -158,6 +158,17 @@ const char* lastError() {
 
 // ---- the device
 
+/** Returns the compute capability of the device in tenths: 90 for 9.0. */
+static int computeCapability() {
+  int device = 0;
+  int major = 0;
+  int minor = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+  return 10 * major + minor;
+}
+
 const char* unavailableReason() {
   static char reason[160];
   int count = 0;
@@ -175,12 +186,24 @@ const char* unavailableReason() {
                   cudaGetErrorString(cudaGetLastError()));
     return reason;
   }
-  int device = 0;
-  int major = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-  if (major >= 8) return nullptr;
-  return "the GPU is older than Ampere (compute capability 8.0), whose tensor cores are required";
+  if (computeCapability() >= 75) return nullptr;
+  return "the GPU is older than Turing (compute capability 7.5)";
+}
+
+bool hasBf16() {
+  static const bool isAmpere = computeCapability() >= 80;
+  return isAmpere;
+}
+
+size_t maxSharedBytes() {
+  static const size_t bytes = [] {
+    int device = 0;
+    int found = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&found, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    return (size_t)found;
+  }();
+  return bytes;
 }
 
 const char* deviceName() {

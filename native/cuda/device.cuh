@@ -50,6 +50,10 @@ void checkWhileWaiting(const char* (*findError)());
 int64_t launchCount();
 /** Returns the reason why no device can be used, or null if one can. */
 const char* unavailableReason();
+/** Returns true if the tensor cores multiply bf16 and tf32: since compute capability 8.0. */
+bool hasBf16();
+/** Returns the most shared memory that a block can have: 64 KB on Turing, 99 to 227 KB since. */
+size_t maxSharedBytes();
 const char* deviceName();
 /** Returns the driver's CUDA version: 13000 for CUDA 13.0. */
 int driverVersion();

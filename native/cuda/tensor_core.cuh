@@ -33,6 +33,25 @@ __device__ inline float fastExp2(float x) {
   return y;
 }
 
+/**
+ * Loads four [8, 8] matrices of bf16 from shared memory. Lane 8 i + r passes the address of row r
+ * of matrix i: 16 bytes, 16-byte aligned. Lane 4 g + t receives elements (g, 2t) and (g, 2t + 1) of
+ * each matrix. All lanes must call it.
+ */
+__device__ inline void ldmatrix(uint32_t (&x)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+               : "r"((uint32_t)__cvta_generic_to_shared(row)) : "memory");
+}
+
+/** As ldmatrix(), transposing each matrix: lane 4 g + t receives (2t, g) and (2t + 1, g). */
+__device__ inline void ldmatrixTransposed(uint32_t (&x)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+               : "r"((uint32_t)__cvta_generic_to_shared(row)) : "memory");
+}
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 /** x rounded to the nearest tf32, which has 10 explicit mantissa bits. */
 __device__ inline uint32_t toTf32(float x) {
   uint32_t y;
@@ -57,24 +76,6 @@ __device__ inline void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint
 }
 
 /**
- * Loads four [8, 8] matrices of bf16 from shared memory. Lane 8 i + r passes the address of row r
- * of matrix i: 16 bytes, 16-byte aligned. Lane 4 g + t receives elements (g, 2t) and (g, 2t + 1) of
- * each matrix. All lanes must call it.
- */
-__device__ inline void ldmatrix(uint32_t (&x)[4], const void* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
-               : "r"((uint32_t)__cvta_generic_to_shared(row)) : "memory");
-}
-
-/** As ldmatrix(), transposing each matrix: lane 4 g + t receives (2t, g) and (2t + 1, g). */
-__device__ inline void ldmatrixTransposed(uint32_t (&x)[4], const void* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
-               : "r"((uint32_t)__cvta_generic_to_shared(row)) : "memory");
-}
-
-/**
  * Starts an asynchronous copy of 16 bytes into shared memory (cp.async): the first `valid` bytes
  * come from global memory, the others are zero. Both addresses must be 16-byte aligned. The copy is
  * complete after waitForCopies(), and visible to the other threads after a barrier.
@@ -93,6 +94,19 @@ template <int pending>
 __device__ inline void waitForCopies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
+
+#else // Turing: hasBf16() is false, so no kernel with these products is launched, only compiled
+
+__device__ inline uint32_t toTf32(float) { __trap(); }
+__device__ inline void mma(float (&)[4], const uint32_t (&)[4], const uint32_t (&)[2]) { __trap(); }
+__device__ inline void mmaTf32(float (&)[4], const uint32_t (&)[4], const uint32_t (&)[2]) {
+  __trap();
+}
+__device__ inline void copyAsync(void*, const void*, int = 16) { __trap(); }
+__device__ inline void commitCopies() {}
+template <int pending>
+__device__ inline void waitForCopies() {}
+#endif
 
 } // namespace tinybard::cuda
 #endif

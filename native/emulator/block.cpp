@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "../cuda/device.cuh"
 #include "check.h"
 #include "report.h"
 
@@ -178,7 +179,8 @@ void* Block::sharedArray(const SharedDeclaration& declaration) {
   staticBytes += declaration.bytes;
   if (staticBytes > MAX_STATIC_SHARED) fail("its shared arrays exceed 48 KB");
   const size_t total = staticBytes + launch->sharedBytes;
-  if (total > MAX_SHARED) fail("its shared memory exceeds 227 KB");
+  if (total > maxSharedBytes())
+    fail("its shared memory exceeds " + std::to_string(maxSharedBytes() / 1024) + " KB");
   if (total > MAX_STATIC_SHARED && launch->sharedBytes <= 32 * 1024) { // see launch(), device.cuh
     fail("its shared arrays and DYNAMIC_SHARED memory together exceed 48 KB");
   }

@@ -13,7 +13,7 @@ namespace tinybard::cuda::emulator {
 
 constexpr int LANES = 32;
 constexpr int MAX_THREADS = 1024;
-constexpr size_t MAX_SHARED = 227 * 1024;              // bytes per block, as on the H100
+constexpr size_t MAX_SHARED = 227 * 1024;              // the largest maxSharedBytes()
 constexpr size_t MAX_STATIC_SHARED = 48 * 1024;        // the part of it available to SHARED
 constexpr size_t ARENA_SIZE = MAX_SHARED + 64 * 1024; // with red zones
 

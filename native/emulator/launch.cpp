@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "../cuda/device.cuh"
 #include "block.h"
 #include "check.h"
 #include "crash.h"
@@ -134,7 +135,7 @@ const char* launchError(const Launch& launch) {
   const uint64_t threads = (uint64_t)block.x * block.y * block.z;
   if (threads == 0 || threads > MAX_THREADS || block.z > 64) return "invalid block size";
   if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) return "invalid grid size";
-  if (launch.sharedBytes > MAX_SHARED) return "more than 227 KB of shared memory";
+  if (launch.sharedBytes > maxSharedBytes()) return "more shared memory than a block can have";
   return nullptr;
 }
 

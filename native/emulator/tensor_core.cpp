@@ -1,5 +1,6 @@
 // The instructions of tensor_core.cuh, which documents the layout of their operands.
 
+#include "../cuda/device.cuh"
 #include "block.h"
 #include "check.h"
 #include "report.h"
@@ -157,12 +158,14 @@ using emulator::SourceLine;
 void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], SourceLine line) {
   emulator::MmaOperands operands = {c, a, b};
   const emulator::EmulatorScope scope("mma");
+  if (!hasBf16()) emulator::fail("mma of bf16 requires compute capability 8.0");
   scope->warpOperation(emulator::mmaOperation, 0xffffffff, &operands, line);
 }
 
 void mmaTf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], SourceLine line) {
   emulator::MmaOperands operands = {c, a, b};
   const emulator::EmulatorScope scope("mmaTf32");
+  if (!hasBf16()) emulator::fail("mmaTf32 requires compute capability 8.0");
   scope->warpOperation(emulator::mmaTf32Operation, 0xffffffff, &operands, line);
 }
 

@@ -116,7 +116,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   }
   backend.Set("kernels", kernels);
   backend.Set("signatures", signatures);
-  backend.Set("interfaceVersion", 4); // of the functions here and in initializeBackend()
+  backend.Set("interfaceVersion", 5); // of the functions here and in initializeBackend()
   backend.Set("beginCapture", Napi::Function::New<beginCapture>(env, "beginCapture"));
   backend.Set("endCapture", Napi::Function::New<endCapture>(env, "endCapture"));
   backend.Set("replay", Napi::Function::New<replay>(env, "replay"));

@@ -103,6 +103,8 @@ export interface CudaAddon extends Exports, MatmulTable {
   readonly processGroup: NCCLGroup;
   /** The name of the GPU. */
   readonly processor: string;
+  /** True if the GPU multiplies bf16 and tf32: since Ampere, compute capability 8.0. */
+  readonly hasBf16: boolean;
   /** The matmul library in use, or why there is none. */
   readonly matmul: string;
   /** Returns null if the device is out of memory. */
@@ -124,7 +126,7 @@ export interface CudaAddon extends Exports, MatmulTable {
   counts(): { launches: number; reads: number; allocations: number };
   /** Returns the milliseconds that the device takes for `count` replays. */
   timeReplays(graph: CapturedGraph, count: number): number;
-  /** Chooses whether f32 matmuls may round their inputs to tf32. */
+  /** Chooses whether f32 matmuls may round their inputs to tf32, where the GPU can. */
   setTf32(on: boolean): void;
   /** Times the library's algorithms for the matmuls so far, and chooses the fastest. */
   tune(): void;
@@ -142,7 +144,7 @@ export type CapturedGraph = { readonly calls: unique symbol };
 const KERNELS_HASH = "2a81a9dd";
 
 /** The version of the other functions, as in native/napi/binding.cpp. */
-export const INTERFACE_VERSION = 4;
+export const INTERFACE_VERSION = 5;
 
 /** Returns how the addon's version differs from this package's, or null if it fits. */
 export function findMismatch({ signatures, interfaceVersion }: Exports): string | null {

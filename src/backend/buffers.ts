@@ -96,6 +96,8 @@ export function deviceMemory(addon: CudaAddon): Allocator {
         fail("dtype f64 is not supported on this device (only on ts and cpu); use f32");
       if (!["f32", "i32", "bf16"].includes(dtype))
         fail(`dtype is ${dtype}, expected f32, i32 or bf16`);
+      if (dtype === "bf16" && !addon.hasBf16)
+        fail(`dtype bf16 is not supported by ${addon.processor} (only since Ampere); use f32`);
       return addon.allocate(dtype, length) as Buffer | null;
     },
     free: (buffer) => addon.free(buffer),

@@ -167,8 +167,9 @@ export class Device {
   /** Why "medium" computes in f32 on this device; empty if it does not. @internal */
   get precisionFallback(): string {
     const { addon } = this;
-    if (!addon || "setTf32" in addon || ("hasBf16" in addon && addon.hasBf16)) return "";
-    const what = this.name === "wasm" ? "WebAssembly" : addon.simd;
+    if (!addon || ("hasBf16" in addon && addon.hasBf16)) return "";
+    const processor = "simd" in addon ? addon.simd : addon.processor;
+    const what = this.name === "wasm" ? "WebAssembly" : processor;
     return (
       `matmul precision medium: device ${this.name} computes in f32, ` +
       `because ${what} has no bf16 instructions`

@@ -3,7 +3,7 @@
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 
-/** Where prompts come from, and where a terminal shows what is typed. */
+/** The input of prompts, and the output on which a terminal shows what is typed. */
 export interface PromptStreams {
   input: Readable;
   output: Writable;

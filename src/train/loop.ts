@@ -17,6 +17,7 @@ import type { TrainConfig } from "./config.ts";
 import { checkEvaluation, checkWeights } from "./divergence.ts";
 import { type Losses, makeEvaluator } from "./evaluate.ts";
 import type { TrainHooks } from "./hooks.ts";
+import { getMatmulPrecision } from "./precision.ts";
 import { agreesAt, askHooks, hooksOfRank, type Requests } from "./requests.ts";
 import { makeResult, type TrainResult } from "./result.ts";
 import { checkSameWeights } from "./same-weights.ts";
@@ -52,7 +53,7 @@ export async function train(
     const recorder = new RunRecorder(run, warn, isFirst);
     await own.start?.(run);
     const { precisionFallback } = run.device;
-    const isLower = run.config.matmulPrecision === "medium" && precisionFallback !== "";
+    const isLower = getMatmulPrecision(run.config) === "medium" && precisionFallback !== "";
     if (isLower && isFirst) warn(precisionFallback);
     return new TrainLoop(run, own, recorder, communicator).run();
   };

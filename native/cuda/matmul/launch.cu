@@ -55,7 +55,7 @@ bool gemmSplitAligned(const Gemm<F, C>& p) {
 
 } // namespace
 
-void setTf32(bool on) { tf32 = on; }
+void setTf32(bool on) { tf32 = on && hasBf16(); }
 bool usesTf32() { return tf32; }
 
 template <class F, class C>

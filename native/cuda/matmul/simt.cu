@@ -190,8 +190,11 @@ void launchTiles(TiledGemm<f32, f32>& problem, const TilePlan& plan) {
 } // namespace
 
 void gemmSimt(TiledGemm<f32, f32> problem) {
-  const TilePlan plan = chooseTilePlan({{128, 128, 110}, {64, 64, 80}}, 16, problem.M, problem.N,
-                                       problem.K, problem.batch);
+  const auto choose = [&](std::initializer_list<TileShape> shapes) {
+    return chooseTilePlan(shapes, 16, problem.M, problem.N, problem.K, problem.batch);
+  };
+  const bool hasRoom = simtSharedFloats<128>(problem.K) * sizeof(float) <= maxSharedBytes();
+  const TilePlan plan = hasRoom ? choose({{128, 128, 110}, {64, 64, 80}}) : choose({{64, 64, 80}});
   if (plan.tileM == 64) launchTiles<64>(problem, plan);
   else launchTiles<128>(problem, plan);
 }

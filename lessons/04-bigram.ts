@@ -76,9 +76,24 @@ export async function lesson() {
   const [batch] = getBatch(train, budget.batchSize, blockSize); // (B, T)
   console.log(`a batch has shape (${batch.shape.join(", ")}): B blocks of T tokens\n`);
 
-  // The loss is the mean of -ln p(target). A table of zeros assigns the same probability to all V
-  // characters, so its loss is ln V. Random logits are worse: confident and wrong. Logits of
-  // variance 1 cost half a nat more, because they raise the log of the sum of exponentials by 1/2.
+  // A model outputs a number for each token of the vocabulary, its logit. Softmax turns logits into
+  // probabilities: p[i] = exp(logit[i]) / sum of exp(logit[j]) over all j. They are positive and
+  // sum to 1, and a logit that is larger by 1 makes its token e = 2.718 times as likely. The loss
+  // is the cross-entropy, -ln p(target): 0 if the model was certain and right, large if it was
+  // certain and wrong. Of many predictions we take the mean. Its unit is the nat, which is 1 / ln 2
+  // bits.
+  const example = tensor([[2, 1, 0]]); // (1, 3): logits of three tokens
+  const exampleProbabilities = Array.from(softmax(example, { dim: -1 }).data());
+  const exampleLosses = [0, 1, 2].map((target) =>
+    crossEntropy(example, tensor([target], { dtype: "i32" })).item(),
+  );
+  console.log(`logits         2      1      0`);
+  console.log(`softmax    ${exampleProbabilities.map((p) => p.toFixed(3)).join("  ")}`);
+  console.log(`loss       ${exampleLosses.map((loss) => loss.toFixed(3)).join("  ")}\n`);
+
+  // A table of zeros assigns the same probability to all V characters, so its loss is ln V. Random
+  // logits are worse: confident and wrong. Logits of variance 1 cost half a nat more, because they
+  // raise the log of the sum of exponentials by 1/2.
   const randomLoss = estimateLoss(new BigramLanguageModel(V), val, 256);
   const model = new BigramLanguageModel(V, { init: zeros });
   const initialLoss = estimateLoss(model, val, 256);
@@ -87,7 +102,11 @@ export async function lesson() {
   console.log(`loss of a table of random normal logits: ${randomLoss.toFixed(4)}\n`);
   console.log(`before training: ${JSON.stringify(generateText(model, tokenizer, 40))}`);
 
-  // A training step: sample a batch, compute its loss and gradients, and update the weights.
+  // A training step: sample a batch, compute its loss and gradients, and update the weights. Plain
+  // gradient descent subtracts lr * gradient. AdamW divides the gradient by its typical size: for
+  // each weight it keeps a running mean m of the gradient and v of its square, and subtracts
+  // lr * m / sqrt(v). So every weight moves by about lr, even in rows of rare characters, whose
+  // gradients are tiny. The W stands for weight decay: each step also shrinks the weights slightly.
   const optimizer = new optim.AdamW(model.parameters(), { lr: 0.1 });
   const trainStep = () => {
     const [x, y] = getBatch(train, budget.batchSize, blockSize); // (B, T), (B, T)
@@ -116,6 +135,12 @@ export async function lesson() {
   console.log(`loss of the trained table ${trainedLoss.toFixed(4)}`);
   console.log(`loss of the counted table ${countedLoss.toFixed(4)}`);
   console.log(`after training:  ${JSON.stringify(generateText(model, tokenizer, 40))}`);
+
+  // Losses are often reported as the perplexity, the exponential of the loss. A model that chooses
+  // among k equally likely tokens has perplexity k, so it says how many tokens are left to guess
+  // from.
+  const perplexity = Math.exp(trainedLoss);
+  console.log(`perplexity: ${V} before training, ${perplexity.toFixed(1)} after`);
   const curves = [
     { name: "training", points: curve },
     {
@@ -149,6 +174,9 @@ Exercises
   return {
     vocabSize: V,
     decoded: tokenizer.decode(ids),
+    exampleProbabilities,
+    exampleLosses,
+    perplexity,
     initialLoss,
     randomLoss,
     trainedLoss,

@@ -3,6 +3,12 @@
 // In lesson 5 every past token had the same weight. Now the tokens decide. Each one computes a
 // query (what am I looking for?), a key (what do I contain?) and a value (what do I contribute?).
 // The score of a pair is query . key: the better they match, the larger the weight of that value.
+//
+// A weighted average is the same in any order of its terms, so attention alone does not know where
+// a token is. "The previous token", the most useful one of all, could not be found. So a token
+// enters the model as the sum of two vectors, each a row of a table: one for what the token is, and
+// one for its position in the block, 0 to T - 1. Both tables are learned. Lesson 12 compares other
+// ways.
 
 import { crossEntropy, loadCorpus, manualSeed, nn, noGrad, randn, type Tensor } from "tinybard";
 import { causalSoftmax } from "./05-averages.ts";

@@ -46,8 +46,11 @@ export async function lesson() {
   const model = new LanguageModel(tokenizer.vocabSize, 32, blockSize, sa);
 
   // One head of size 32 has three matrices of 32 x 32. Four heads of size 8 have twelve matrices of
-  // 32 x 8, which is the same number of weights. The projection is extra: without it, the model
-  // could not combine the output of one head with that of another.
+  // 32 x 8, which is the same number of weights. The projection is extra, and here it is redundant:
+  // lm_head follows it directly, and two linear maps in a row are one, so lm_head alone can combine
+  // the heads just as well. The projection is useful from lesson 9 on, where the output of
+  // attention is added to its input: it lets each head write to all channels instead of its own
+  // eight.
   const oneHead = countParameters(new Head(32, 32));
   const fourHeads = sa.heads.reduce((sum, head) => sum + countParameters(head), 0);
   console.log(`one head of size 32:  ${oneHead} weights`);
@@ -99,7 +102,7 @@ export async function lesson() {
   console.log(`
 Exercises
 1. Try 2 heads of size 16 and 16 heads of size 2. At which size does a head become too narrow?
-2. Remove proj. How much does the loss rise, and why can lm_head not fully make up for it?
+2. Remove proj. Does the loss rise, compared with the differences between seeds? Why not?
 3. Ablate two heads at once. Is the increase in loss the sum of the two increases?`);
   return { oneHead, fourHeads, loss, meanWeights, ablations };
 }

@@ -1,10 +1,10 @@
 // Lesson 9: Residual connections, layer normalization, dropout
 //
-// Three stacked blocks learned nothing in lesson 8. Three small changes make deep stacks trainable:
-// a block adds to its input instead of replacing it, each layer reads its input at the same scale,
-// and no layer can rely on a single activation. We measure each change separately: the first lets a
-// stack learn at all, the second makes training less sensitive to the learning rate, and the third
-// pays off when there is little text.
+// Three stacked blocks learned almost nothing in lesson 8. Three small changes make deep stacks
+// trainable: a block adds to its input instead of replacing it, each layer reads its input at the
+// same scale, and no layer can rely on a single activation. We measure each change separately: the
+// first lets a stack learn at all, the second makes training less sensitive to the learning rate,
+// and the third pays off when there is little text.
 
 import { loadCorpus, manualSeed, nn, type Tensor } from "tinybard";
 import { LanguageModel, type Layer } from "./06-head.ts";

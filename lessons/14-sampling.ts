@@ -150,6 +150,26 @@ export async function lesson() {
   console.log(`  total variation distance   ${percent(totalVariation)}`);
   console.log(`  samples outside the top 5  ${outsideTopK}`);
 
+  // Generation repeats work. With a causal mask, a new token does not change the keys and values of
+  // the tokens before it, so they can be kept: this is the KV cache. Then only the new token passes
+  // through the model, and its query is compared with all cached keys. Without a cache, the whole
+  // context is computed again for each token.
+  const newTokens = model.config.blockSize - prompt.length; // while the context is not full
+  let start = performance.now();
+  const uncached = [...prompt];
+  for (let i = 0; i < newTokens; i++) uncached.push(argmax(nextTokenLogits(model, uncached)));
+  const uncachedTime = performance.now() - start;
+  start = performance.now();
+  const cached = [...prompt];
+  const greedy = generate(model, { prompt, maxNewTokens: newTokens, temperature: 0 });
+  for await (const id of greedy) cached.push(id);
+  const cachedTime = performance.now() - start;
+  const isSameText = cached.join() === uncached.join();
+  const passed = sum(uncached.slice(prompt.length).map((_, i) => prompt.length + i));
+  console.log(`\n${newTokens} tokens without a KV cache: ${passed} tokens pass through the model`);
+  console.log(`  (${uncachedTime.toFixed(0)} ms); with one: ${cached.length - 1} tokens`);
+  console.log(`  (${cachedTime.toFixed(0)} ms), and ${isSameText ? "the same" : "another"} text`);
+
   // Whole texts. Repeated 4-grams measure how little variety there is. Known words, of three or
   // more letters that occur in the corpus, measure how much sense the text makes.
   const findWords = (text: string) => text.match(/[a-z]{3,}/gi) ?? [];
@@ -208,9 +228,15 @@ Exercises
     kept,
     totalVariation,
     outsideTopK,
+    isSameText,
+    passed,
     results,
     corpusRepetition: reference.repeated,
   };
+}
+
+function argmax(values: Float32Array): number {
+  return values.indexOf(Math.max(...values));
 }
 
 function sum(values: readonly number[]): number {

@@ -20,14 +20,16 @@ test("temperature, top-k and top-p change a distribution as defined", () => {
 const corpus = await loadText("lesson 14");
 if (corpus)
   test("entropy rises and sense falls with temperature; the library samples alike", async () => {
-    const { loss, kept, totalVariation, outsideTopK, results, corpusRepetition, output } =
-      await runLesson(lesson);
+    const { loss, kept, totalVariation, outsideTopK, results, ...rest } = await runLesson(lesson);
+    const { isSameText, passed, corpusRepetition, output } = rest;
     assert.ok(loss > 1.9 && loss < 2.6, `loss ${loss}`);
     const [unsure, sure] = kept;
     assert.equal([unsure.topK, sure.topK], [5, 5]);
     assert.ok(unsure.topP > sure.topP + 3, `top-p keeps ${unsure.topP} and ${sure.topP}`);
     assert.ok(totalVariation < 0.12, `total variation distance ${totalVariation}`);
     assert.is(outsideTopK, 0);
+    assert.ok(isSameText, "the KV cache does not change the text");
+    assert.is(passed, ((5 + 31) * 27) / 2); // contexts of 5 to 31 tokens
     const byTemperature = results.slice(0, 7);
     assert.is(byTemperature[0].bits, 0);
     for (let i = 1; i < 7; i++) {

@@ -4,11 +4,14 @@
 // loss rise or fall, and how fast? The answer is the parameter's gradient. Backpropagation finds
 // all gradients in one pass backward through the computation. The class Value does this for single
 // numbers; it follows Karpathy's micrograd.
+//
+// Time: 2 seconds.
 
 import { manualSeed, randn } from "tinybard";
 import { show } from "./figure.ts";
 import { drawGraph, toDot } from "./graph.ts";
 import { heatmap } from "./heatmap.ts";
+import { say } from "./print.ts";
 
 let created = 0;
 
@@ -124,7 +127,8 @@ export class MLP {
 export async function lesson() {
   manualSeed(1337);
 
-  // A neuron with two inputs. The bias is chosen so that the derivative of tanh is exactly 0.5.
+  say(`A neuron with two inputs. The bias is chosen so that the derivative of tanh is exactly
+    0.5.`);
   const x1 = namedValue("x1", 2);
   const x2 = namedValue("x2", 0);
   const w1 = namedValue("w1", -3);
@@ -138,13 +142,13 @@ export async function lesson() {
     op: (value: Value) => value.op,
     label: ({ name, data, grad }: Value) => `${name} ${format(data)} | grad ${format(grad)}`.trim(),
   };
-  console.log("A neuron, with the gradient of its output with respect to each value:");
+  console.log("A neuron, with the gradient of its output with respect to each value:\n");
   show(drawGraph(output, view), "lesson-01-neuron");
   const dot = toDot(output, view);
   console.log(`The same graph for Graphviz, ${dot.split("\n").length} lines that start with`);
-  console.log(`${dot.slice(0, 71)}...\n`);
+  console.log(`${dot.slice(0, 71)}...`);
 
-  // A gradient is a prediction that we can test: move a value slightly and measure the output.
+  say(`A gradient is a prediction that we can test: move a value slightly and measure the output.`);
   const h = 1e-6;
   const checks = [x1, x2, w1, w2, b].map((value) => {
     const original = value.data;
@@ -157,21 +161,21 @@ export async function lesson() {
     return { gradient: value.grad, numerical };
   });
 
-  // tanh can be a single op or a composite, (e^2n - 1) / (e^2n + 1). The gradient is the same.
+  say(`tanh can be a single op or a composite, (e^2n - 1) / (e^2n + 1). The gradient is the same.`);
   const n = namedValue("n", output.inputs[0].data);
   const e = n.mul(2).exp();
   e.add(-1).mul(e.add(1).pow(-1)).backward();
   console.log(`gradient of tanh composed of five ops: ${format(n.grad)}`);
   console.log(`gradient of tanh as a single op:       ${output.localGrads[0]}`);
 
-  // A value that is used twice. Overwriting gradients instead of adding them would return 1.
+  say(`A value that is used twice. Overwriting gradients instead of adding them would return 1.`);
   const a = new Value(3);
   a.add(a).backward();
   console.log(`gradient of a + a with respect to a:   ${a.grad}`);
 
-  // Many neurons: a classifier for two interleaved half moons. The score should be at least 1 for
-  // points on the upper moon and at most -1 on the lower one. The loss is the mean shortfall, known
-  // as the hinge loss: max(0, 1 - label * score).
+  say(`Many neurons: a classifier for two interleaved half moons. The score should be at least 1 for
+    points on the upper moon and at most -1 on the lower one. The loss is the mean shortfall, known
+    as the hinge loss: max(0, 1 - label * score).`);
   const points = makeMoons();
   const model = new MLP(2, 8, 8, 1);
   const parameters = model.parameters();
@@ -197,7 +201,7 @@ export async function lesson() {
   const correct = points.filter(({ position: [x, y], label }) => scoreAt(x, y) * label > 0).length;
   console.log(`${parameters.length} parameters get ${correct} of ${points.length} points right`);
 
-  // The decision boundary: the score at each position, over [-1.4, 2.4] x [-1, 1.5].
+  say(`The decision boundary: the score at each position, over [-1.4, 2.4] x [-1, 1.5].`);
   const columns = 36;
   const rows = 20;
   const cellText = Array.from({ length: rows }, () => new Array<string>(columns).fill(""));
@@ -214,7 +218,8 @@ export async function lesson() {
   const title = "the model's score at each position";
   show(heatmap(scores, { title, low: -1, high: 1, cellText }), "lesson-01");
 
-  console.log(`Exercises
+  console.log(`
+Exercises
 1. Remove the line that sets gradients to 0. What happens to the loss, and why not right away?
 2. Add sigmoid() to Value, with its derivative, and check it with a finite difference.
 3. Change backward() to overwrite gradients instead of adding to them. What breaks first?`);

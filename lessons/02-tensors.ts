@@ -4,11 +4,14 @@
 // them for a single loss. A tensor holds many numbers in one node of the graph, with one op and one
 // gradient of its own shape. Nothing else changes: backward() in src/autograd.ts works like that of
 // lesson 1, with ids as the topological order, newest first, and gradients that add up.
+//
+// Time: 1 second.
 
 import { manualSeed, randn, type Tensor, tensor } from "tinybard";
 import { MLP, Value } from "./01-value.ts";
 import { show } from "./figure.ts";
 import { drawGraph } from "./graph.ts";
+import { say } from "./print.ts";
 
 /** The MLP of lesson 1 with its weights in matrices. */
 export class TensorMLP {
@@ -39,7 +42,7 @@ export class TensorMLP {
 export async function lesson() {
   manualSeed(1337);
 
-  // The neuron of lesson 1 had five leaves and five ops. On tensors it has three and four.
+  say(`The neuron of lesson 1 had five leaves and five ops. On tensors it has three and four.`);
   const x = tensor([2, 0], { requiresGrad: true });
   const w = tensor([-3, 1], { requiresGrad: true });
   const b = tensor(6 + Math.atanh(Math.SQRT1_2), { requiresGrad: true });
@@ -55,7 +58,7 @@ export async function lesson() {
   const [dx, dw, db] = gradients.map(format);
   console.log(`gradients: x ${dx}, w ${dw}, b ${db}`);
 
-  // An MLP on 60 points, first with values and then with tensors, with the same weights.
+  say(`An MLP on 60 points, first with values and then with tensors, with the same weights.`);
   const model = new MLP(2, 16, 16, 1);
   const points = randn([60, 2]); // (60, 2)
   const rows = points.toArray() as number[][];
@@ -85,10 +88,10 @@ export async function lesson() {
   print("tensors:", withTensors);
   const difference = compareGradients(tensorModel, model);
   console.log(`The 337 gradients differ by at most ${difference.toExponential(1)}:`);
-  console.log("tensors are f32 and round, a Value is f64.\n");
+  console.log("tensors are f32 and round, a Value is f64.");
 
-  // The one new idea is broadcasting. The bias (16) was added to 60 rows, so it was used 60 times,
-  // and the gradients of all uses add up: the gradient of broadcasting is a sum.
+  say(`The one new idea is broadcasting. The bias (16) was added to 60 rows, so it was used 60
+    times, and the gradients of all uses add up: the gradient of broadcasting is a sum.`);
   const bias = tensor([1, 2, 3], { requiresGrad: true }); // (3)
   const shifted = randn([4, 3]).add(bias); // (4, 3)
   const dy = tensor([1, 10, 100, 1000].map((row) => [row, row, row])); // (4, 3)

@@ -7,6 +7,8 @@
 // This lesson computes that average three times: with loops, by multiplying with a triangular
 // matrix, and with a softmax over masked scores. All three agree. The third one is self-attention,
 // except that the scores do not depend on the tokens yet.
+//
+// Time: 1 second.
 
 import {
   manualSeed,
@@ -22,6 +24,7 @@ import {
 } from "tinybard";
 import { show } from "./figure.ts";
 import { heatmap } from "./heatmap.ts";
+import { say } from "./print.ts";
 
 /** Returns the mean of x[b][0..t] at each position t. x is (B, T, C), and so is the result. */
 export function averageWithLoops(x: Tensor): Tensor {
@@ -69,12 +72,13 @@ export async function lesson() {
     matrix: maxDifference(withLoops, withMatrix),
     softmax: maxDifference(withLoops, withSoftmax),
   };
-  console.log(`The average of the past of x, a tensor (B, T, C) = (${x.shape.join(", ")})`);
+  console.log(`\nThe average of the past of x, a tensor (B, T, C) = (${x.shape.join(", ")})`);
   console.log("  largest difference between loops and triangular matrix:", differences.matrix);
   console.log("  largest difference between loops and masked softmax:   ", differences.softmax);
 
-  // Zeros are only one choice of scores. With other scores the weights are no longer equal, and
-  // some past tokens count more than others. In lesson 6 the tokens compute the scores themselves.
+  say(`Zeros are only one choice of scores. With other scores the weights are no longer equal, and
+    some past tokens count more than others. In lesson 6 the tokens compute the scores
+    themselves.`);
   const equal = causalSoftmax(scores).toArray() as number[][];
   const random = causalSoftmax(randn([T, T]).mul(2)).toArray() as number[][];
   const positions = Array.from({ length: T }, (_, t) => String(t));
@@ -83,7 +87,7 @@ export async function lesson() {
   show(heatmap(equal, { ...options, title: equalTitle }), "lesson-05");
   show(heatmap(random, { ...options, title: "weights with random scores" }), "lesson-05-scores");
 
-  // Causality: changing a token must not change the results at earlier positions.
+  say(`Causality: changing a token must not change the results at earlier positions.`);
   const changed = x.toArray() as number[][][];
   for (const sequence of changed) sequence[T - 1] = sequence[T - 1].map((value) => value + 100);
   const after = matmul(averagingMatrix(T), tensor(changed)); // (B, T, C)

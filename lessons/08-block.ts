@@ -4,6 +4,8 @@
 // average. The processing happens in a small network that is applied to each token separately,
 // wider than the embedding and with a nonlinearity in the middle. Attention and this feed-forward
 // network together are a transformer block.
+//
+// Time: 5 seconds.
 
 import { loadCorpus, manualSeed, nn, noGrad, randn, type Tensor, tensor } from "tinybard";
 import { LanguageModel } from "./06-head.ts";
@@ -11,6 +13,7 @@ import { MultiHeadAttention } from "./07-heads.ts";
 import { show } from "./figure.ts";
 import { heatmap } from "./heatmap.ts";
 import { addLoss } from "./loss-table.ts";
+import { say } from "./print.ts";
 import { blockSize, budget, countParameters, estimateLoss, fit, tokenize } from "./training.ts";
 
 /** W2 relu(W1 x + b1) + b2 for each token separately; the hidden layer is four times as wide. */
@@ -59,8 +62,8 @@ function measureInfluence(layer: { forward(x: Tensor): Tensor }, x: Tensor, at: 
 export async function lesson() {
   manualSeed(1337);
 
-  // Which tokens does token 3 influence? Through attention, itself and all later tokens; through
-  // the feed-forward network, only itself.
+  say(`Which tokens does token 3 influence? Through attention, itself and all later tokens; through
+    the feed-forward network, only itself.`);
   const block = new Block(32, 4);
   const x = randn([1, 8, 32]);
   const influence = [measureInfluence(block.sa, x, 3), measureInfluence(block.ffwd, x, 3)];
@@ -83,10 +86,10 @@ export async function lesson() {
   const { loss, parameters } = trainBlocks(1, budget.steps, 0.02);
   console.log(`loss of one block: ${loss.toFixed(3)}, with ${parameters} parameters`);
 
-  // If one block is good, three should be better, but they are far worse. Information about a token
-  // must pass through six layers, three of which average it with other tokens, and its gradient
-  // takes the same path back. Three blocks learn little more than how frequent each character is,
-  // and twice as many steps do not help. Lesson 9 fixes this.
+  say(`If one block is good, three should be better, but they are far worse. Information about a
+    token must pass through six layers, three of which average it with other tokens, and its
+    gradient takes the same path back. Three blocks learn little more than how frequent each
+    character is, and twice as many steps do not help. Lesson 9 fixes this.`);
   const deep = trainBlocks(3, 500, 0.01);
   console.log(`loss of three stacked blocks: ${deep.loss.toFixed(3)}`);
   addLoss(name, "+ feed-forward", { lesson: 8, loss, parameters });

@@ -5,6 +5,8 @@
 // same scale, and no layer can rely on a single activation. We measure each change separately: the
 // first lets a stack learn at all, the second makes training less sensitive to the learning rate,
 // and the third pays off when there is little text.
+//
+// Time: 8 seconds.
 
 import { loadCorpus, manualSeed, nn, type Tensor } from "tinybard";
 import { LanguageModel, type Layer } from "./06-head.ts";
@@ -13,6 +15,7 @@ import { Block, FeedForward } from "./08-block.ts";
 import { show } from "./figure.ts";
 import { lineChart } from "./line-chart.ts";
 import { addLoss } from "./loss-table.ts";
+import { say } from "./print.ts";
 import {
   blockSize,
   budget,
@@ -76,9 +79,9 @@ export async function lesson() {
   const residualBlock = () => new ResidualBlock(32, 4);
   const normalizedBlock = (p = 0) => new NormalizedBlock(32, 4, p);
 
-  // How large is the gradient in each of six untrained blocks? Plain blocks shrink it layer by
-  // layer, so that almost nothing reaches the first one. With y = x + f(x) the derivative is
-  // 1 + f'(x), and the 1 passes the gradient back unchanged, whatever f does.
+  say(`How large is the gradient in each of six untrained blocks? Plain blocks shrink it layer by
+    layer, so that almost nothing reaches the first one. With y = x + f(x) the derivative is 1 +
+    f'(x), and the 1 passes the gradient back unchanged, whatever f does.`);
   const [x, y] = getBatch(train, budget.batchSize, blockSize);
   const gradientByBlock = (createBlock: () => Layer & { ffwd: FeedForward }) => {
     const blocks = Array.from({ length: 6 }, createBlock);
@@ -95,7 +98,7 @@ export async function lesson() {
   const title = "gradient of each block, from the first to the last";
   show(lineChart(curves, { title, xLabel: "block", logY: true }), "lesson-09");
 
-  // So a stack of residual blocks learns, and a single block does better than in lesson 8.
+  say(`So a stack of residual blocks learns, and a single block does better than in lesson 8.`);
   const stack = createModel(residualBlock(), residualBlock(), residualBlock());
   const stackLoss = trainModel(stack, 250, 0.01);
   console.log(`loss of three residual blocks after only 250 steps: ${stackLoss.toFixed(3)}`);
@@ -105,15 +108,15 @@ export async function lesson() {
   const residualParameters = countParameters(residual);
   addLoss(name, "+ residual", { lesson: 9, loss: residualLoss, parameters: residualParameters });
 
-  // What does normalization add? If each model uses its best learning rate, only 0.01 in the loss
-  // (the mean of six seeds on two texts). The seed alone changes the loss by twice as much, so most
-  // of the improvement in the row below is chance, and other seeds show the opposite. But normally
-  // the best learning rate is unknown. Layers that read inputs with variance 1 learn sooner when
-  // the rate is too small and suffer less when it is too large. In between, at 0.03, they gain
-  // nothing.
+  say(`What does normalization add? If each model uses its best learning rate, only 0.01 in the loss
+    (the mean of six seeds on two texts). The seed alone changes the loss by twice as much, so most
+    of the improvement in the row below is chance, and other seeds show the opposite. But normally
+    the best learning rate is unknown. Layers that read inputs with variance 1 learn sooner when the
+    rate is too small and suffer less when it is too large. In between, at 0.03, they gain
+    nothing.`);
   const normalized = createModel(normalizedBlock());
   const normalizedLoss = trainModel(normalized, budget.steps, 0.01);
-  console.log(`\nloss of one normalized block: ${normalizedLoss.toFixed(3)}`);
+  console.log(`loss of one normalized block: ${normalizedLoss.toFixed(3)}`);
   addLoss(name, "+ normalization", {
     lesson: 9,
     loss: normalizedLoss,
@@ -139,9 +142,9 @@ export async function lesson() {
     "lesson-09-rates",
   );
 
-  // Dropout zeroes a random fifth of each layer's output in every step. This only hurts a model
-  // that always sees new text. A model that sees the same text again and again memorizes it, and
-  // what it memorizes depends on few activations. Dropout makes that a little harder.
+  say(`Dropout zeroes a random fifth of each layer's output in every step. This only hurts a model
+    that always sees new text. A model that sees the same text again and again memorizes it, and
+    what it memorizes depends on few activations. Dropout makes that a little harder.`);
   const dropout = [train.subarray(0, 2000), train].map((ids) =>
     [0, 0.2].map((p) => {
       manualSeed(1337);

@@ -3,6 +3,8 @@
 // All parts are ready. Put together, they are the small GPT of Karpathy's lecture "Let's build GPT"
 // (2023). The library has the same model, built for speed. With the same weights, both must compute
 // the same logits and the same gradients. Then we train the model and let it write.
+//
+// Time: 8 seconds.
 
 import { cat, GPT, loadCorpus, manualSeed, nn, presets, scope, type Tensor } from "tinybard";
 import { LanguageModel } from "./06-head.ts";
@@ -10,6 +12,7 @@ import { NormalizedBlock } from "./09-residuals.ts";
 import { barChart } from "./bar-chart.ts";
 import { show } from "./figure.ts";
 import { addLoss, getLosses } from "./loss-table.ts";
+import { say } from "./print.ts";
 import {
   budget,
   countParameters,
@@ -84,7 +87,7 @@ export async function lesson() {
   const gpt = new GPT({ ...sizes, ...options });
   gpt.loadStateDict(lectureGPT.toStateDict((weight) => weight.detach()));
 
-  // The same batch for both: compare logits, loss and the gradient of every weight.
+  say(`The same batch for both: compare logits, loss and the gradient of every weight.`);
   const [x, y] = getBatch(train, batchSize, blockSize); // (B, T), (B, T)
   const ours = model.forward(x, y);
   const theirs = gpt.forward(x, y);
@@ -104,16 +107,15 @@ export async function lesson() {
     `  gradients of ${gradientDifferences.length} tensors: ${gradientDifference.toExponential(1)}`,
   );
 
-  // What does the library do differently? It makes fewer passes over memory.
-  console.log(`
-ours                the library
+  say(`What does the library do differently? It makes fewer passes over memory.`);
+  console.log(`ours                the library
 MultiHeadAttention  one matrix for all queries, keys and values, and one op, selfAttention, for
                     the scores, mask, softmax and weighted average of all heads
 FeedForward         relu is fused into the matmul of the first layer
 x.add(...), ln      one op, residualLayerNorm, adds and normalizes in one pass
 loss                one op, linearCrossEntropy, for the head and the loss; it stores no logits`);
 
-  // Time both models, interleaved, and take the fastest of five: other load then affects both.
+  // Interleaved, and the fastest of five, so that other load affects both.
   const timeStep = (computeLoss: () => Tensor | null) => {
     const start = performance.now();
     scope(() => {
@@ -134,7 +136,7 @@ loss                one op, linearCrossEntropy, for the head and the loss; it st
   console.log(`                   speedup ${(ourTime / theirTime).toFixed(1)}\n`);
   for (const weight of gpt.parameters()) weight.grad = null;
 
-  // Train it. That would take minutes on the device ts, so there it is only a short demonstration.
+  // Training would take minutes on the device ts, so there it is only a short demonstration.
   const isSlow = x.device.name === "ts";
   const steps = isSlow ? 40 : budget.steps;
   const initialLoss = estimateLoss(gpt, val, 256);
@@ -144,8 +146,8 @@ loss                one op, linearCrossEntropy, for the head and the loss; it st
   const sample = generateText(gpt, tokenizer, isSlow ? 60 : 300);
   console.log(`sample:\n${sample}`);
 
-  // All models so far. The last one trains for as many steps as the others, but it has ten times as
-  // many parameters and twice the context.
+  say(`All models so far. The last one trains for as many steps as the others, but it has ten times
+    as many parameters and twice the context.`);
   if (!isSlow) addLoss(name, "the whole model", { lesson: 10, loss, parameters });
   const allLosses = getLosses(name);
   const title = `validation losses on ${name} so far`;

@@ -5,6 +5,8 @@
 // classifies sentences in which the same words mean the opposite in another order. In the second
 // part an encoder reads a word and a decoder writes it backward. A decoder is a GPT that also
 // attends to the encoder's output, and a picture shows where it looks.
+//
+// Time: 2 seconds.
 
 import {
   crossEntropy,
@@ -21,6 +23,7 @@ import {
 } from "tinybard";
 import { show } from "./figure.ts";
 import { heatmap } from "./heatmap.ts";
+import { percent, say } from "./print.ts";
 
 const positive = ["lovely", "clever", "bright", "funny", "warm", "fresh"];
 const negative = ["dull", "silly", "dark", "slow", "cold", "stale"];
@@ -172,7 +175,8 @@ function crossAttentionMap(model: EncoderDecoder, word: string): number[][] {
 }
 
 export async function lesson() {
-  // The adjectives of a test review do not occur together in training: nothing can be memorized.
+  say(`Reviews like "the film was dull but the music was lovely": the end decides. The two
+    adjectives of a test review do not occur together in training, so nothing can be memorized.`);
   const isInTest = ({ text }: Review) => {
     const i = positive.findIndex((word) => text.includes(word));
     const j = negative.findIndex((word) => text.includes(word));
@@ -225,26 +229,22 @@ export async function lesson() {
   const exactMatch = outputs.filter(isExact).length / testWords.length;
   console.log(`${percent(exactMatch)} of ${testWords.length} unseen words are fully correct`);
 
-  // One row for each letter that the decoder writes, one column for each position that it can read.
+  say(`Where does the decoder look? One row for each letter that it writes, one column for each
+    position that it can read.`);
   const map = crossAttentionMap(model, "abcdefgh");
   const rowLabels = ["h", "g", "f", "e", "d", "c", "b", "a", "."];
   const columnLabels = [...rowLabels].reverse();
   const title = "cross-attention from written to read letters";
   show(heatmap(map, { title, rowLabels, columnLabels, low: 0, high: 1 }), "lesson-11");
-  console.log(`The weights show the alignment: the decoder reads from the last letter to the first.
-Attention was invented to align two languages in this way. A GPT does both jobs on one text: a
-prompt takes the place of the encoder's input, and only the causal mask is added.
+  say(`The weights show the alignment: the decoder reads from the last letter to the first.
+    Attention was invented to align two languages in this way. A GPT does both jobs on one text: a
+    prompt takes the place of the encoder's input, and only the causal mask is added.`);
 
-Exercises
+  console.log(`Exercises
 1. Add "although" to the reviews, where the part before it decides. How many more steps does it
    take to learn both, and why is that harder than "but" alone?
 2. Remove the line that enlarges the initial weights. What does the loss do, and for how long?
 3. Pad on the right in toSource(). A letter's position then no longer says how far it is from the
-   end. Does the decoder still learn to reverse words, and what must the encoder find out?
-4. Plot the weights of each head separately. Do the heads share the work?`);
+   end. Does the decoder still learn to reverse words, and what must the encoder find out?`);
   return { bagOfWords, encoder, exactMatch, map };
-}
-
-function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(1)}%`;
 }

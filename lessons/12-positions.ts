@@ -5,11 +5,14 @@
 // they are needed, and then three ways to provide them: a sinusoidal table or a learned table,
 // whose rows are added to the tokens, and rotary embeddings, which rotate queries and keys so that
 // a score depends on the distance between two tokens.
+//
+// Time: 3 seconds.
 
 import { loadCorpus, manualSeed, nn, noGrad, randn, rotary, stack, type Tensor } from "tinybard";
 import { show } from "./figure.ts";
 import { heatmap } from "./heatmap.ts";
 import { lineChart } from "./line-chart.ts";
+import { say } from "./print.ts";
 import { estimateLoss, fit, tinyGPT, tokenize } from "./training.ts";
 
 /**
@@ -68,8 +71,8 @@ function measureReordering(blocks: nn.EncoderBlock[], x: Tensor, order: readonly
 export async function lesson() {
   manualSeed(12);
 
-  // Without positions and without a mask, a block is permutation-equivariant: if the tokens are
-  // reordered, the same vectors come out in the new order.
+  say(`Without positions and without a mask, a block is permutation-equivariant: if the tokens are
+    reordered, the same vectors come out in the new order.`);
   const nEmbd = 32;
   const x = randn([1, 8, nEmbd]);
   const order = [3, 0, 6, 2, 5, 1, 4, 7]; // the last token stays last
@@ -82,12 +85,12 @@ export async function lesson() {
   console.log(`  two blocks without a mask  all tokens      ${unmasked.all.toExponential(1)}`);
   console.log(`  one causal block           the last token  ${oneCausal.last.toExponential(1)}`);
   console.log(`  two causal blocks          the last token  ${twoCausal.last.toExponential(1)}`);
-  console.log(`One causal block sees a bag of tokens. With two, the mask itself reveals the order:
-each token has averaged only the tokens before it, and the second block can see that.\n`);
+  say(`One causal block sees a bag of tokens. With two, the mask itself reveals the order: each
+    token has averaged only the tokens before it, and the second block can see that.`);
 
-  // The first way: add to each token a vector that encodes its position. Sinusoids of different
-  // frequencies work like the digits of a number: the fast ones distinguish neighbors, the slow
-  // ones distinguish near from far.
+  say(`The first way: add to each token a vector that encodes its position. Sinusoids of different
+    frequencies work like the digits of a number: the fast ones distinguish neighbors, the slow ones
+    distinguish near from far.`);
   const table = sinusoids(32, 32);
   const heatmapOptions = {
     title: "sinusoidal table: position (rows), channel (columns)",
@@ -98,8 +101,8 @@ each token has averaged only the tokens before it, and the second block can see 
   const libraryTable = nn.sinusoidalTable(32, 32).toArray() as number[][];
   const tableError = Math.max(...table.map((row, t) => maxError(row, libraryTable[t])));
 
-  // The second way: leave the tokens unchanged, but rotate queries and keys. The angle between two
-  // rotated vectors depends on the difference of their positions, and so does q . k.
+  say(`The second way: leave the tokens unchanged, but rotate queries and keys. The angle between
+    two rotated vectors depends on the difference of their positions, and so does q . k.`);
   const [q, k] = randn([2, 16]).toArray() as number[][];
   const score = (i: number, j: number) => dot(rotate(q, i), rotate(k, j));
   const pairs = [
@@ -113,8 +116,8 @@ each token has averaged only the tokens before it, and the second block can see 
   for (const [p, [i, j]] of pairs.entries())
     console.log(`  i = ${i}, j = ${j}:  ${scores[p].toFixed(4)}`);
 
-  // The score of a vector with itself at distance d is the mean of cos(d f) over the frequencies.
-  // The dot product of two rows of the sinusoidal table is the same function.
+  say(`The score of a vector with itself at distance d is the mean of cos(d f) over the frequencies.
+    The dot product of two rows of the sinusoidal table is the same function.`);
   const constant = new Array<number>(64).fill(1 / 8);
   const scoreByDistance = Array.from(
     { length: 129 },
@@ -135,9 +138,10 @@ each token has averaged only the tokens before it, and the second block can see 
   );
   console.log("largest difference from the library");
   console.log(`  sinusoidal table  ${tableError.toExponential(0)}`);
-  console.log(`  rotary()          ${rotaryError.toExponential(0)}\n`);
+  console.log(`  rotary()          ${rotaryError.toExponential(0)}`);
 
-  // What are positions worth? Four GPTs that differ in nothing else, trained on the same batches.
+  say(`What are positions worth? Four GPTs that differ in nothing else, trained on the same
+    batches.`);
   const { name, text } = await loadCorpus();
   const { tokenizer, train, val } = tokenize(text);
   console.log(`validation loss after 400 steps on ${name}`);
@@ -150,14 +154,14 @@ each token has averaged only the tokens before it, and the second block can see 
     losses[positions] = estimateLoss(model, val);
     console.log(`  ${positions.padEnd(12)}${losses[positions].toFixed(3)}`);
   }
-  console.log(`
-A GPT without positions still learns, because the mask reveals the order, as we saw. In such a short
-training the tables gain little or nothing: the model must first learn to separate a position from
-the token that it was added to. Rotary embeddings help at once: a score depends on the distance from
-the first step, and "the previous token", which matters most here, is the same at every position.
-They also need no table of limited length, but distances longer than in training are still new.
+  say(`A GPT without positions still learns, because the mask reveals the order, as we saw. In such
+    a short training the tables gain little or nothing: the model must first learn to separate a
+    position from the token that it was added to. Rotary embeddings help at once: a score depends on
+    the distance from the first step, and "the previous token", which matters most here, is the same
+    at every position. They also need no table of limited length, but distances longer than in
+    training are still new.`);
 
-Exercises
+  console.log(`Exercises
 1. Train all four with one block instead of two, or ten times longer. Which improve, and why?
 2. Plot the dot products of the rows of the learned table, model.wpe.weight, as a heat map, before
    and after training. Do nearby positions become similar?

@@ -4,10 +4,13 @@
 // tokens (bytes, characters) need a small vocabulary and can encode any text, but they make long
 // sequences. Words make short sequences, but a word that is not in the vocabulary cannot be
 // encoded. Byte-pair encoding is the compromise: it starts with bytes and merges frequent pairs.
+//
+// Time: 2 seconds.
 
 import { BPETokenizer, CharTokenizer, loadCorpus } from "tinybard";
 import { show } from "./figure.ts";
 import { lineChart } from "./line-chart.ts";
+import { percent, say } from "./print.ts";
 
 /**
  * GPT-2's pre-tokenizer: words with the space before them, numbers, and punctuation. Merges never
@@ -130,31 +133,30 @@ export async function lesson() {
   const train = text.slice(0, 100_000);
   const val = text.slice(-30_000);
 
-  // Bytes. UTF-8 encodes any text as numbers below 256: the smallest vocabulary without unknown
-  // tokens. But only ASCII characters are a single byte.
+  say(`Bytes. UTF-8 encodes any text as numbers below 256: the smallest vocabulary without unknown
+    tokens. But only ASCII characters are a single byte.`);
   const hello = [...new TextEncoder().encode("Hello")];
   console.log(`"Hello" in bytes: ${hello.join(" ")}   ("hello" begins with 104)`);
   for (const sample of ["é", "€", "🙂", "👩‍🚀"])
     console.log(`  ${sample}  characters: ${[...sample].length}, bytes: ${toBytes(sample).length}`);
 
-  // Characters. Only those in the training text have an id; any other character is an error.
+  say(`Characters. Only those in the training text have an id; any other character is an error.`);
   const charTokenizer = CharTokenizer.train(text);
   const charError = errorMessage(() => charTokenizer.encode("naïve €"));
-  console.log(`\n${name} has ${charTokenizer.vocabSize} distinct characters. Encoding "naïve €":`);
+  console.log(`${name} has ${charTokenizer.vocabSize} distinct characters. Encoding "naïve €":`);
   console.log(`  ${charError}`);
 
-  // Words. A few words make up most of the text, but most of the vocabulary occurs only once, and
-  // new text has new words.
+  say(`Words. A few words make up most of the text, but most of the vocabulary occurs only once, and
+    new text has new words.`);
   const words = train.match(PATTERN) ?? [];
   const counts = new Map<string, number>();
   for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
   const singletons = [...counts.values()].filter((count) => count === 1).length;
   const valWords = val.match(PATTERN) ?? [];
   const unknown = valWords.filter((word) => !counts.has(word)).length / valWords.length;
-  console.log(`\n${words.length} words, ${counts.size} distinct, ${singletons} of them only once.`);
+  console.log(`${words.length} words, ${counts.size} distinct, ${singletons} of them only once.`);
   console.log(`In text from the end of the corpus, ${percent(unknown)} of the words are unknown.`);
 
-  // Byte-pair encoding.
   const merges = learnMerges(train, 512);
   console.log(`\nmerges learned from ${train.length} characters (␣ is a space, ⏎ a newline):`);
   for (const [i, { left, right, count }] of merges.entries()) {
@@ -168,7 +170,7 @@ export async function lesson() {
   for (const count of [0, 64, 512])
     console.log(`\n${count} merges: ${format(encode(sentence, merges.slice(0, count)))}`);
 
-  // The library learns the same merges, without recounting all pairs for each of them.
+  say(`The library learns the same merges, without recounting all pairs for each of them.`);
   const library = BPETokenizer.train(train, { vocabSize: 256 + merges.length });
   const { tokens, merges: libraryMerges } = library.vocabulary;
   const equalMerges = merges.filter(({ left, right }, i) => {
@@ -177,11 +179,11 @@ export async function lesson() {
   }).length;
   const encoded = encode(val, merges);
   const isSame = library.encode(val).every((id, i) => tokens[id] === encoded[i]);
-  console.log(`\n${equalMerges} of ${merges.length} merges are equal to those of BPETokenizer,`);
+  console.log(`${equalMerges} of ${merges.length} merges are equal to those of BPETokenizer,`);
   console.log(`which encodes new text ${isSame ? "the same way" : "differently"}.`);
 
-  // The benefit of merges: fewer tokens for the same text, so a block covers more text, and so does
-  // each training step. The cost: each token adds a row to the embedding and to the head.
+  say(`The benefit of merges: fewer tokens for the same text, so a block covers more text, and so
+    does each training step. The cost: each token adds a row to the embedding and to the head.`);
   const mergeCounts = [0, 16, 32, 64, 128, 256, 512];
   const compression = (part: string) =>
     mergeCounts.map((count) => {
@@ -190,7 +192,7 @@ export async function lesson() {
     });
   const trainCurve = compression(train.slice(0, 30_000));
   const valCurve = compression(val);
-  console.log("\n             characters per token");
+  console.log("             characters per token");
   console.log("vocabulary   training text   new text");
   for (const [i, [vocabSize, ratio]] of trainCurve.entries()) {
     const columns = ratio.toFixed(2).padStart(16) + valCurve[i][1].toFixed(2).padStart(11);
@@ -203,8 +205,9 @@ export async function lesson() {
   const title = "characters per token";
   show(lineChart(curves, { title, xLabel: "vocabulary size" }), "lesson-13");
 
-  // Some oddities of language models start here. A word is a different token after a space, in
-  // capitals and at the start of a line. Numbers are split as the training text happens to suggest.
+  say(`Some oddities of language models start here. A word is a different token after a space, in
+    capitals and at the start of a line. Numbers are split as the training text happens to
+    suggest.`);
   const years = Array.from({ length: 126 }, (_, i) => `in ${1900 + i} `.repeat(1 + i)).join("");
   const yearMerges = learnMerges(years, 40);
   const spellings = ["the", " the", "The", " THE", "   the"].map((s) => format(encode(s, merges)));
@@ -243,8 +246,4 @@ function errorMessage(fn: () => unknown): string {
   } catch (error) {
     return (error as Error).message;
   }
-}
-
-function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(1)}%`;
 }

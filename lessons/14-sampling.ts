@@ -4,6 +4,8 @@
 // softmax turns the logits into probabilities, and the next token is sampled from them. How we
 // sample matters as much as how we trained. If we always take the most likely token, the text runs
 // in circles. If we sample as the model predicts, an unlikely token sooner or later derails it.
+//
+// Time: 3 seconds.
 
 import {
   type GPT,
@@ -18,6 +20,7 @@ import {
 import { show, visible } from "./figure.ts";
 import { heatmap } from "./heatmap.ts";
 import { lineChart } from "./line-chart.ts";
+import { percent, say } from "./print.ts";
 import { estimateLoss, fit, tinyGPT, tokenize } from "./training.ts";
 
 export interface SamplingOptions {
@@ -95,10 +98,10 @@ export async function lesson() {
   fit(model, train, { steps: 500, lr: 5e-3 });
   const loss = estimateLoss(model, val);
   const lossInBits = loss / Math.LN2;
-  console.log(`A tiny GPT after 500 steps on ${name}: the validation loss is ${loss.toFixed(2)}`);
-  console.log(`nats, which is ${lossInBits.toFixed(2)} bits per character.\n`);
+  console.log(`\nA tiny GPT after 500 steps on ${name}: the validation loss is ${loss.toFixed(2)}`);
+  console.log(`nats, which is ${lossInBits.toFixed(2)} bits per character.`);
 
-  // One distribution, and how each option changes it.
+  say(`One distribution, and how each option changes it.`);
   const prompt = tokenizer.encode("\nThe ");
   const logits = nextTokenLogits(model, prompt);
   const settings: Record<string, SamplingOptions> = {
@@ -123,7 +126,7 @@ export async function lesson() {
   );
   show(figure, "lesson-14-cuts");
 
-  // The number of tokens that are left where the model is unsure, and where it is sure.
+  say(`The number of tokens that are left where the model is unsure, and where it is sure.`);
   const countKept = (context: string, options: SamplingOptions) => {
     const probabilities = distribution(nextTokenLogits(model, tokenizer.encode(context)), options);
     return probabilities.filter((p) => p > 0).length;
@@ -136,7 +139,7 @@ export async function lesson() {
   for (const { context, topK, topP } of kept)
     console.log(`after ${context}: top-k 5 keeps ${topK} tokens, top-p 0.8 keeps ${topP}`);
 
-  // The library samples from the same distribution: compare 200 first tokens with it.
+  say(`The library samples from the same distribution: compare 200 first tokens with it.`);
   const counts = new Array<number>(tokenizer.vocabSize).fill(0);
   const options = { temperature: 0.8, topK: 5 };
   for (let seed = 0; seed < 200; seed++) {
@@ -146,14 +149,14 @@ export async function lesson() {
   const expected = distribution(logits, options);
   const totalVariation = sum(expected.map((p, i) => Math.abs(p - counts[i] / 200))) / 2;
   const outsideTopK = sum(counts.filter((_, i) => expected[i] === 0));
-  console.log("\n200 samples of generate(), compared with our distribution:");
-  console.log(`  total variation distance   ${percent(totalVariation)}`);
+  console.log("200 samples of generate(), compared with our distribution:");
+  console.log(`  total variation distance   ${percent(totalVariation, 0)}`);
   console.log(`  samples outside the top 5  ${outsideTopK}`);
 
-  // Generation repeats work. With a causal mask, a new token does not change the keys and values of
-  // the tokens before it, so they can be kept: this is the KV cache. Then only the new token passes
-  // through the model, and its query is compared with all cached keys. Without a cache, the whole
-  // context is computed again for each token.
+  say(`Generation repeats work. With a causal mask, a new token does not change the keys and values
+    of the tokens before it, so they can be kept: this is the KV cache. Then only the new token
+    passes through the model, and its query is compared with all cached keys. Without a cache, the
+    whole context is computed again for each token.`);
   const newTokens = model.config.blockSize - prompt.length; // while the context is not full
   let start = performance.now();
   const uncached = [...prompt];
@@ -166,12 +169,12 @@ export async function lesson() {
   const cachedTime = performance.now() - start;
   const isSameText = cached.join() === uncached.join();
   const passed = sum(uncached.slice(prompt.length).map((_, i) => prompt.length + i));
-  console.log(`\n${newTokens} tokens without a KV cache: ${passed} tokens pass through the model`);
+  console.log(`${newTokens} tokens without a KV cache: ${passed} tokens pass through the model`);
   console.log(`  (${uncachedTime.toFixed(0)} ms); with one: ${cached.length - 1} tokens`);
   console.log(`  (${cachedTime.toFixed(0)} ms), and ${isSameText ? "the same" : "another"} text`);
 
-  // Whole texts. Repeated 4-grams measure how little variety there is. Known words, of three or
-  // more letters that occur in the corpus, measure how much sense the text makes.
+  say(`Whole texts. Repeated 4-grams measure how little variety there is. Known words, of three or
+    more letters that occur in the corpus, measure how much sense the text makes.`);
   const findWords = (text: string) => text.match(/[a-z]{3,}/gi) ?? [];
   const corpusWords = new Set(findWords(text));
   const temperatures = [0, 0.25, 0.5, 0.75, 1, 1.5, 2];
@@ -194,12 +197,12 @@ export async function lesson() {
     repeated: repetition(excerpt),
     knownWords: 1,
   };
-  console.log("\n300 characters each   bits  repeated  known words");
+  console.log("300 characters each   bits  repeated  known words");
   for (const { name, sample, bits, repeated, knownWords } of [...results, reference]) {
     const columns = [
       bits.toFixed(2).padStart(5),
-      percent(repeated).padStart(9),
-      percent(knownWords).padStart(12),
+      percent(repeated, 0).padStart(9),
+      percent(knownWords, 0).padStart(12),
     ];
     const start = JSON.stringify(sample.slice(0, 45));
     console.log(`  ${name.padEnd(18)}${columns.join("")}  ${start}`);
@@ -215,10 +218,10 @@ export async function lesson() {
   ];
   const title = "from repetition to noise";
   show(lineChart(curves, { title, xLabel: "temperature" }), "lesson-14");
-  console.log(`At temperature 1 the entropy is close to the loss: the model is well calibrated. The
-corpus repeats what the language repeats; below temperature 0.5 the model repeats itself.
+  say(`At temperature 1 the entropy is close to the loss, as it must be for a calibrated model. The
+    corpus repeats what the language repeats; below temperature 0.5 the model repeats itself.`);
 
-Exercises
+  console.log(`Exercises
 1. At which temperature does the model repeat as much as the corpus? What does it write there?
 2. Sample with top-p 0.8 at temperature 1.5. Why does top-k 5 tolerate high temperatures better?
 3. Keep the tokens whose probability is at least a tenth of the largest one ("min-p") in
@@ -241,8 +244,4 @@ function argmax(values: Float32Array): number {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, x) => total + x, 0);
-}
-
-function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(0)}%`;
 }

@@ -5,6 +5,8 @@
 // Quantization is simple: a row of weights becomes integers q and one scale, with w = scale * q.
 // This lesson does it by hand for 8 down to 2 bits, shows what the error depends on, and then uses
 // the library.
+//
+// Time: 2 seconds.
 
 import {
   dequantize,
@@ -19,6 +21,7 @@ import {
 } from "tinybard";
 import { show } from "./figure.ts";
 import { lineChart } from "./line-chart.ts";
+import { percent, say } from "./print.ts";
 import { estimateLoss, fit, tinyGPT, tokenize } from "./training.ts";
 
 /** A group of weights as integers from -maxQ to maxQ, maxQ = 2^(bits - 1) - 1, and their scale. */
@@ -86,7 +89,6 @@ export async function lesson() {
   const { weight } = model.h[0].mlp.c_fc; // (128, 32)
   const matrix = weight.toArray() as number[][];
 
-  // Eight weights by hand.
   const weights = matrix[0].slice(0, 8);
   const quantized = quantizeGroup(weights, 4);
   console.log(`Eight weights of a GPT trained on ${name}, in 4 bits`);
@@ -97,7 +99,7 @@ export async function lesson() {
     `  scale = max |w| / 7 = ${quantized.scale.toFixed(4)}; the largest error is half of it`,
   );
 
-  // Each additional bit halves the scale, and so the error.
+  say(`Each additional bit halves the scale, and so the error.`);
   const bitWidths = [2, 3, 4, 5, 6, 7, 8];
   const errors = bitWidths.map(
     (bits) => [bits, relativeError(matrix, roundTrip(matrix, bits))] as const,
@@ -106,9 +108,9 @@ export async function lesson() {
   const errorTitle = "one quantized matrix";
   show(lineChart([errorCurve], { title: errorTitle, xLabel: "bits", logY: true }), "lesson-16");
 
-  // The largest weight determines the scale, at the expense of all others. Large models have a few
-  // outliers, weights that are far larger than the rest. The fewer weights share a scale, the fewer
-  // an outlier affects, but each scale takes another 32 bits.
+  say(`The largest weight determines the scale, at the expense of all others. Large models have a
+    few outliers, weights that are far larger than the rest. The fewer weights share a scale, the
+    fewer an outlier affects, but each scale takes another 32 bits.`);
   const normal = randn([64, 64]).toArray() as number[][];
   const withOutlier = normal.map((row) => [...row]);
   withOutlier[5][7] = 40; // one of 4096
@@ -131,7 +133,7 @@ export async function lesson() {
     return { label, error, outlierError };
   });
 
-  // How an error in the weights changes the loss is another question: models tolerate a lot.
+  say(`How an error in the weights changes the loss is another question: models tolerate a lot.`);
   const loss = estimateLoss(model, val);
   const losses = bitWidths.map((bits) => {
     return [bits, estimateLoss(roundWeights(model, bits), val)] as const;
@@ -142,8 +144,8 @@ export async function lesson() {
   ];
   show(lineChart(curves, { title: "validation loss", xLabel: "bits" }), "lesson-16-loss");
 
-  // The library packs four 8-bit or eight 4-bit integers into a 32-bit word, which the kernels
-  // unpack as they read it.
+  say(`The library packs four 8-bit or eight 4-bit integers into a 32-bit word, which the kernels
+    unpack as they read it.`);
   const packed = quantizeMatrix(weight, { bits: 8 });
   const difference = maxDifference(
     dequantize(packed).toArray() as number[][],
@@ -166,12 +168,11 @@ export async function lesson() {
     const isQuantized = quantizedModel.lm_head instanceof nn.QuantizedLinear;
     return { bits, bytes, loss, isQuantized };
   });
-  console.log(`
-Eight bits cost almost nothing, and four bits little. With two bits q is -1, 0 or 1, and the loss
-shows it. Scales, biases and position embeddings keep 32 bits: two fifths of the 4-bit size of a
-model this narrow, but almost nothing in a wide one.
+  say(`Eight bits cost almost nothing, and four bits little. With two bits q is -1, 0 or 1, and the
+    loss shows it. Scales, biases and position embeddings keep 32 bits: two fifths of the 4-bit size
+    of a model this narrow, but almost nothing in a wide one.`);
 
-Exercises
+  console.log(`Exercises
 1. Quantize one layer at a time to 2 bits. Which layer matters most for the loss?
 2. quantizeGroup() never uses -2^(bits - 1). In 2 bits that is a quarter of all values. How does
    quantizeMatrix() use it, and which scales become possible?
@@ -202,8 +203,4 @@ function maxDifference(a: number[][], b: number[][]): number {
 function printRow(label: string, values: readonly number[], digits: number): void {
   const cells = values.map((value) => value.toFixed(digits).padStart(8));
   console.log(`  ${label.padEnd(16)}${cells.join("")}`);
-}
-
-function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(1)}%`;
 }

@@ -4,11 +4,14 @@
 // takes n^3 multiply-adds for n x n matrices. All versions below compute exactly these, yet the
 // fastest is hundreds of times faster than the slowest. What differs is how often they access
 // memory. The question for each version: how many loads does it need per multiply-add?
+//
+// Time: 3 seconds.
 
 import { readFileSync } from "node:fs";
 import { type DeviceName, device, devices, manualSeed, matmul, randn, type Tensor } from "tinybard";
 import { barChart } from "./bar-chart.ts";
 import { show } from "./figure.ts";
+import { say } from "./print.ts";
 
 /** Computes c = a b (n, n): c[i, j] is the dot product of row i of a and column j of b. */
 export function naiveMatmul(a: Float32Array, b: Float32Array, n: number): Float32Array {
@@ -71,23 +74,24 @@ export async function lesson() {
   const a = aTensor.data() as Float32Array;
   const b = bTensor.data() as Float32Array;
   const flops = 2 * n ** 3;
-  console.log(`c = a b, ${n} x ${n}: ${(flops / 1e6).toFixed(0)} million operations`);
+  console.log(`\nc = a b, ${n} x ${n}: ${(flops / 1e6).toFixed(0)} million operations`);
   const tasks = new Map<string, () => unknown>();
   const results = new Map<string, ArrayLike<number>>();
 
-  // Step 1: the definition. Two loads per multiply-add, and those of b are n numbers apart: of each
-  // cache line of 64 bytes, only 4 are used.
+  say(`Step 1: the definition. Two loads per multiply-add, and those of b are n numbers apart: of
+    each cache line of 64 bytes, only 4 are used.`);
   tasks.set("naive", () => naiveMatmul(a, b, n));
   results.set("naive", naiveMatmul(a, b, n));
 
-  // Step 2: exchange two loops, so that all accesses are along rows. But c, which was in a register
-  // before, is now loaded and stored for each multiply-add: one change helps, the other hurts.
+  say(`Step 2: exchange two loops, so that all accesses are along rows. But c, which was in a
+    register before, is now loaded and stored for each multiply-add: one change helps, the other
+    hurts.`);
   tasks.set("row order", () => rowOrderMatmul(a, b, n));
   results.set("row order", rowOrderMatmul(a, b, n));
 
-  // Step 3: the kernel of the device ts. It keeps 16 elements of c in local variables, that is, in
-  // registers. Eight loads then serve 16 multiply-adds: half a load for each.
-  console.log("\nTypeScript: a tile of 4 x 4 results stays in registers while k runs");
+  say(`Step 3: the kernel of the device ts. It keeps 16 elements of c in local variables, that is,
+    in registers. Eight loads then serve 16 multiply-adds: half a load for each.`);
+  console.log("TypeScript: a tile of 4 x 4 results stays in registers while k runs");
   printLines(excerpt("src/backend/ts/tiled-matmul.ts", "for (let k = 0; k < K; k++) {", "  }"));
   const addDevice = (name: DeviceName, label: string, prepare = () => {}) => {
     const aOnDevice = aTensor.to(name);
@@ -102,9 +106,9 @@ export async function lesson() {
   };
   addDevice("ts", "device ts");
 
-  // Step 4: the same tile in C++. One instruction now multiplies and adds vectors of 8 or 16
-  // numbers, and threads split the rows of c. The tile is as large as the registers allow.
-  console.log("\nC++: the same loop, on vectors");
+  say(`Step 4: the same tile in C++. One instruction now multiplies and adds vectors of 8 or 16
+    numbers, and threads split the rows of c. The tile is as large as the registers allow.`);
+  console.log("C++: the same loop, on vectors");
   printLines(excerpt("native/cpu/tile.h", "for (int64_t k = 0; k < K; k++) {", "  }"));
   const reasons = new Map(devices().map(({ name, reason }) => [name, reason]));
   if (reasons.get("cpu")) console.log(`not measured: ${reasons.get("cpu")}`);
@@ -118,9 +122,9 @@ export async function lesson() {
     console.log(`  (this machine: ${addon.simd})`);
   }
 
-  // Step 5: on a GPU, each element of c can have its own thread. That is the first program of
-  // bench/ladder. Seven more lead to tensor cores, each with its speedup and the reason for it.
-  console.log("\nCUDA: thread indices replace the loops over i and j");
+  say(`Step 5: on a GPU, each element of c can have its own thread. That is the first program of
+    bench/ladder. Seven more lead to tensor cores, each with its speedup and the reason for it.`);
+  console.log("CUDA: thread indices replace the loops over i and j");
   printLines(excerpt("bench/ladder/1-naive.cu", "__global__ void naive", "}"));
   console.log("and again a tile, 8 x 8 per thread (bench/ladder/README.md explains every step):");
   printLines(excerpt("bench/ladder/4-registers.cu", "float left[8], right[8];", "    }"));
@@ -142,10 +146,10 @@ export async function lesson() {
     console.log(name.padEnd(24) + columns.join(""));
   }
   show(barChart(rates, { title: "GFLOP/s (logarithmic)", log: true }), "lesson-17");
-  console.log(`All versions do the same multiplications; only the rounding differs. "naive" and
-"device ts" sum in f64 and round once at the end. The others round each partial sum to f32.
+  say(`All versions do the same multiplications; only the rounding differs. "naive" and "device ts"
+    sum in f64 and round once at the end. The others round each partial sum to f32.`);
 
-Exercises
+  console.log(`Exercises
 1. Set n to 1024. Which rates drop? (b now takes 4 MB: what does reading a column do to the cache?)
 2. TINYBARD_SIMD=scalar npm run lesson 17 runs the C++ kernel without vectors. How much do they add?
 3. npm run bench matmul measures the library at other sizes and compares it with the peak rate.`);

@@ -18,7 +18,7 @@ export function show(figure: Figure, name: string): void {
   const file = join("runs", "lessons", `${name}.svg`);
   mkdirSync(join("runs", "lessons"), { recursive: true });
   writeFileSync(file, figure.svg);
-  console.log(`\n${figure.text}\n(saved as ${file})\n`);
+  console.log(`${figure.text}\n(saved as ${file})`);
 }
 
 /** Returns a visible symbol for a whitespace character, and any other character unchanged. */

@@ -1,11 +1,13 @@
-// Runs a lesson: npm run lesson -- NUMBER [--device NAME]. Without a number it lists the lessons.
-// A lesson is a file NN-name.ts in this folder that exports a function lesson().
+// Runs a lesson: npm run lesson -- NUMBER [--device NAME]. Without a number it lists the
+// lessons. A lesson is a file NN-name.ts in this folder that exports a function lesson(). It opens
+// with a comment, which is printed first: its title, an introduction and the time that it takes.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type Device, type DeviceName, device, setDefaultDevice } from "tinybard";
+import { wrap } from "./print.ts";
 
 const folder = fileURLToPath(new URL("../../lessons", import.meta.url)); // the sources
 
@@ -52,11 +54,29 @@ function findLessons(): Map<number, string> {
   return new Map(files.sort().map((file) => [Number(file.slice(0, 2)), file.slice(0, -3)]));
 }
 
-/** Returns one line per lesson: its number and its title, which is the first line of its file. */
+/** The comment at the top of a lesson. */
+interface Head {
+  title: string;
+  /** Paragraphs, separated by blank lines. */
+  introduction: string;
+  /** Such as "10 seconds". */
+  time: string;
+}
+
+/** Reads the comment at the top of a source file: the title, the introduction, the time. */
+function readHead(file: string): Head {
+  const [comment] = readFileSync(join(folder, file), "utf8").split("\n\n", 1);
+  const text = comment.replace(/^\/\/ ?/gm, "");
+  const [title, ...paragraphs] = text.split("\n\n");
+  const [, time = ""] = /^Time: (.+)\.$/.exec(paragraphs.pop() ?? "") ?? [];
+  return { title, introduction: paragraphs.join("\n\n"), time };
+}
+
+/** Returns one line per lesson: its number, title and time. */
 function listLessons(): string {
   const lines = [...findLessons()].map(([number, name]) => {
-    const [firstLine] = readFileSync(join(folder, `${name}.ts`), "utf8").split("\n", 1);
-    return `${String(number).padStart(2)}  ${firstLine.replace(/^\/\/ Lesson \d+: /, "")}`;
+    const { title, time } = readHead(`${name}.ts`);
+    return `${String(number).padStart(2)}  ${title.replace(/^Lesson \d+: /, "")} (${time})`;
   });
   return lines.join("\n");
 }
@@ -66,6 +86,8 @@ async function runLesson(number: string, deviceName: string): Promise<void> {
   if (!name)
     throw new UsageError(`lesson ${number} does not exist; choose one of\n${listLessons()}`);
   setDefaultDevice(findDevice(deviceName));
+  const { title, introduction, time } = readHead(`${name}.ts`);
+  console.log(`${title}\nlessons/${name}.ts, about ${time}\n\n${wrap(introduction)}`);
   const { lesson } = await import(new URL(`${name}.js`, import.meta.url).href);
   await lesson();
 }

@@ -9,7 +9,16 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const sources = join(root, "lessons");
 const compiled = join(root, "dist/lessons");
-const helpers = ["figure", "graph", "heatmap", "line-chart", "bar-chart", "loss-table", "training"];
+const helpers = [
+  "figure",
+  "graph",
+  "heatmap",
+  "line-chart",
+  "bar-chart",
+  "loss-table",
+  "print",
+  "training",
+];
 const needsFiles = ["15", "17"];
 
 /** Returns the names of the lessons, such as 01-value. */
@@ -35,7 +44,8 @@ export function readLessons() {
   return listLessons().map((name) => {
     const source = readFileSync(join(sources, `${name}.ts`), "utf8");
     const [head] = source.split("\n\n", 1);
-    const [title, , ...introduction] = head.split("\n").map((line) => line.replace(/^\/\/ ?/, ""));
+    const lines = head.split("\n").map((line) => line.replace(/^\/\/ ?/, ""));
+    const [title, , ...introduction] = lines.slice(0, -2); // the last line is the time in Node
     const code = readFileSync(join(compiled, `${name}.js`), "utf8")
       .replace(/\/\/# sourceMappingURL=.*\n?/, "")
       .replace(/^(\/\/.*\n)+/, ""); // the title and the introduction

@@ -1,11 +1,14 @@
 // docs/course.md lists each lesson under its own title, shows pictures that exist, and states the
 // losses that the tests expect.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { wrap } from "#lessons/print.js";
 import { expected } from "./expected-losses.ts";
 
 const test = suite("course");
@@ -24,6 +27,34 @@ test("each lesson has a row with its title and pictures", () => {
   }
   for (const [, picture] of course.matchAll(/\]\((img\/[^)]+)\)/g))
     assert.ok(existsSync(join(root, "docs", picture)), picture);
+});
+
+test("a lesson prints its title, source file, time and introduction first, and prose between", () => {
+  const run = spawnSync(process.execPath, [join(root, "dist/lessons/run.js"), "3"], {
+    encoding: "utf8",
+    cwd: mkdtempSync(join(tmpdir(), "tinybard-course-")),
+  });
+  assert.is(run.status, 0, run.stderr);
+  const [title, file, , introduction] = run.stdout.split("\n");
+  assert.is(title, "Lesson 3: Gradient checking");
+  assert.is(file, "lessons/03-check.ts, about 1 second");
+  assert.match(introduction, /^A wrong derivative does not crash\. The model still trains/);
+  assert.match(run.stdout, /\n\nThe check has a blind spot\. At a kink [^.]*right\ndiffer, and/);
+});
+
+test("each lesson states its time", () => {
+  for (const file of lessons) {
+    const [head] = readFileSync(join(root, "lessons", file), "utf8").split("\n\n", 1);
+    assert.match(head, /\n\/\/\n\/\/ Time: \d+ (seconds?|minutes?)\.$/, file);
+  }
+});
+
+test("text is wrapped to 88 columns, paragraph by paragraph", () => {
+  const words = "four ".repeat(40);
+  const lines = wrap(`${words}\n\n  ${words}`).split("\n");
+  const full = "four ".repeat(17).trim(); // 84 columns; another word would need 89
+  const rest = "four ".repeat(6).trim();
+  assert.equal(lines, [full, full, rest, "", full, full, rest]);
 });
 
 test("the loss table states the expected losses", () => {

@@ -157,7 +157,7 @@ export class LessonsView {
 
   /** Appends text to the output. A figure is shown as a picture instead of as text. */
   #print(text: string): void {
-    const figure = /^\n([\s\S]*)\n\(saved as .*\.svg\)\n\n$/.test(text);
+    const figure = /^[\s\S]*\n\(saved as .*\.svg\)\n$/.test(text);
     if (figure) return;
     const last = this.#output.lastElementChild;
     if (last instanceof HTMLPreElement) last.append(text);

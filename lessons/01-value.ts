@@ -233,7 +233,7 @@ function namedValue(name: string, data: number): Value {
 }
 
 /** Returns 60 noisy points that alternate between two half moons: label 1 above, -1 below. */
-function makeMoons(): { position: [x: number, y: number]; label: number }[] {
+export function makeMoons(): { position: [x: number, y: number]; label: number }[] {
   return Array.from({ length: 60 }, (_, i) => {
     const angle = (Math.PI * (i >> 1)) / 29;
     const [dx, dy] = Array.from(randn([2]).data(), (z) => 0.08 * z);

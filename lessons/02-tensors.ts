@@ -102,7 +102,7 @@ export async function lesson() {
 
   console.log(`
 Exercises
-1. Use 6,000 points instead of 60. How do the two times grow, and how many nodes are there?
+1. Use 600 points instead of 60. How do the two times grow, and how many nodes are there?
 2. Write the training loop of lesson 1 with tensors and train it on the moons.
 3. Read src/autograd.ts. Which line is the += of Value.backward()?`);
   return {

@@ -167,7 +167,7 @@ Exercises
 1. Normalize after the sum, ln(x + sa(x)), as in the original transformer. Does one block learn
    better? Do six?
 2. Train 1, 2 and 4 residual blocks. When is another block no longer worth its time?
-3. Train on the 2000 characters for 1000 steps and plot both losses. When would you stop?`);
+3. Train on the 2000 characters for 500 steps and plot both losses. When would you stop?`);
   const gradientRatios = curves.map(({ points }) => points[5][1] / points[0][1]);
   return { gradientRatios, stackLoss, residualLoss, normalizedLoss, byRate, dropout };
 }

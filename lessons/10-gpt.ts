@@ -27,13 +27,13 @@ const { blockSize, nEmbd, nHead, nLayer, batchSize, ...lecture } = presets["lect
 const { bias, qkvBias, tieWeights, lmHeadBias, activation, dropout } = lecture;
 
 /** The model of these lessons: blocks and a final layer normalization in a LanguageModel. */
-class LectureGPT {
+export class LectureGPT {
   readonly blocks = Array.from({ length: nLayer }, () => new NormalizedBlock(nEmbd, nHead));
   readonly ln = new nn.LayerNorm(nEmbd);
   readonly model: LanguageModel;
 
-  constructor(vocabSize: number) {
-    this.model = new LanguageModel(vocabSize, nEmbd, blockSize, ...this.blocks, this.ln);
+  constructor(vocabSize: number, T: number = blockSize) {
+    this.model = new LanguageModel(vocabSize, nEmbd, T, ...this.blocks, this.ln);
   }
 
   /**
@@ -157,9 +157,9 @@ loss                one op, linearCrossEntropy, for the head and the loss; it st
 
   console.log(`
 Exercises
-1. npm run train -- --preset lecture-0.2m trains this model like the lecture. How low is the loss?
-2. Train our own model next to gpt from the same weights and batches. When do they diverge?
-3. Which of the differences saves the most time? Undo them one at a time in src/gpt/ and src/nn/.`);
+1. Halve the context to 16 tokens, as in lessons 4 to 9. How much worse is the loss?
+2. Train our own model next to gpt from the same weights and batches. When do their losses diverge,
+   and why at all?`);
   return {
     vocabSize,
     parameters,

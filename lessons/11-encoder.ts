@@ -24,51 +24,26 @@ import {
 import { show } from "./figure.ts";
 import { heatmap } from "./heatmap.ts";
 import { percent, say } from "./print.ts";
-
-const positive = ["lovely", "clever", "bright", "funny", "warm", "fresh"];
-const negative = ["dull", "silly", "dark", "slow", "cold", "stale"];
-const nouns = ["film", "music", "cast", "story", "ending"];
-const vocabulary = ["the", "was", "but", ...nouns, ...positive, ...negative];
-
-/** A sentence of nine words. The label is 1 if it is positive overall, otherwise 0. */
-export interface Review {
-  text: string;
-  label: number;
-}
-
-/** Returns all reviews like "the film was dull but the music was lovely": the end decides. */
-export function createReviews(): Review[] {
-  const subjects = nouns.flatMap((a) => nouns.filter((b) => b !== a).map((b) => [a, b]));
-  const opinions = positive.flatMap((good) =>
-    negative.flatMap((bad) => [
-      { first: good, second: bad, label: 0 },
-      { first: bad, second: good, label: 1 },
-    ]),
-  );
-  return subjects.flatMap(([a, b]) =>
-    opinions.map(({ first, second, label }) => ({
-      text: `the ${a} was ${first} but the ${b} was ${second}`,
-      label,
-    })),
-  );
-}
+import { createReviews, isInTest, type Review, vocabulary } from "./reviews.ts";
 
 /** Word embeddings, `nLayer` encoder blocks, and a classifier on the mean over all positions. */
 class Classifier extends nn.Module {
+  readonly usesPositions: boolean;
   readonly wte = new nn.Embedding(vocabulary.length, 32);
   readonly positions = nn.sinusoidalTable(9, 32); // (T, C)
   readonly h: nn.EncoderBlock[];
   readonly mlp = new nn.MLP({ nEmbd: 32 });
   readonly head = new nn.Linear(32, 2);
 
-  constructor(nLayer: number) {
+  constructor(nLayer: number, usesPositions: boolean) {
     super();
+    this.usesPositions = usesPositions;
     this.h = Array.from({ length: nLayer }, () => new nn.EncoderBlock({ nEmbd: 32, nHead: 4 }));
   }
 
   forward(idx: Tensor): Tensor {
     let x = this.wte.forward(idx); // (B, T, C)
-    if (this.h.length > 0) x = x.add(this.positions); // (B, T, C)
+    if (this.usesPositions) x = x.add(this.positions); // (B, T, C)
     for (const block of this.h) x = block.forward(x); // (B, T, C)
     return this.head.forward(this.mlp.forward(x.mean({ dim: 1 }))); // (B, 2)
   }
@@ -101,10 +76,15 @@ function encodeReview({ text }: Review): number[] {
 }
 
 /** Trains a classifier with `nLayer` encoder blocks and returns its accuracy on the test set. */
-function testAccuracy(nLayer: number, train: Review[], test: Review[]): number {
+export function testAccuracy(
+  nLayer: number,
+  train: Review[],
+  test: Review[],
+  { steps = 150, usesPositions = nLayer > 0 } = {},
+): number {
   manualSeed(11);
-  const model = new Classifier(nLayer);
-  trainModule(model, 3e-3, 150, () => {
+  const model = new Classifier(nLayer, usesPositions);
+  trainModule(model, 3e-3, steps, () => {
     const batch = sample(train, 32);
     const logits = model.forward(toTensor(batch.map(encodeReview))); // (B, 2)
     return crossEntropy(logits, toTensor(batch.map(({ label }) => label)));
@@ -177,11 +157,6 @@ function crossAttentionMap(model: EncoderDecoder, word: string): number[][] {
 export async function lesson() {
   say(`Reviews like "the film was dull but the music was lovely": the end decides. The two
     adjectives of a test review do not occur together in training, so nothing can be memorized.`);
-  const isInTest = ({ text }: Review) => {
-    const i = positive.findIndex((word) => text.includes(word));
-    const j = negative.findIndex((word) => text.includes(word));
-    return (i + j) % 4 === 0;
-  };
   const all = createReviews();
   const train = all.filter((review) => !isInTest(review));
   const test = all.filter(isInTest);
@@ -241,10 +216,8 @@ export async function lesson() {
     prompt takes the place of the encoder's input, and only the causal mask is added.`);
 
   console.log(`Exercises
-1. Add "although" to the reviews, where the part before it decides. How many more steps does it
-   take to learn both, and why is that harder than "but" alone?
-2. Remove the line that enlarges the initial weights. What does the loss do, and for how long?
-3. Pad on the right in toSource(). A letter's position then no longer says how far it is from the
-   end. Does the decoder still learn to reverse words, and what must the encoder find out?`);
+1. Add reviews with "although", where the beginning decides: createReviews("although"). How many
+   more steps does it take to learn both, and why is that harder than "but" alone?
+2. Remove the positions from the classifier. Is it still better than a bag of words?`);
   return { bagOfWords, encoder, exactMatch, map };
 }

@@ -29,8 +29,8 @@ export interface Merge {
  * Learns byte-pair encoding: merges the most frequent pair of adjacent tokens into a new token, and
  * repeats. A token is a string of bytes. Gage (1994); Sennrich, Haddow and Birch (2016).
  */
-export function learnMerges(text: string, mergeCount: number): Merge[] {
-  const words = countWords(text);
+export function learnMerges(text: string, mergeCount: number, pattern = PATTERN): Merge[] {
+  const words = countWords(text, pattern);
   const ids = new Map(BYTES.map((byte, id) => [byte, id]));
   const merges: Merge[] = [];
   while (merges.length < mergeCount) {
@@ -48,9 +48,9 @@ interface Word {
   count: number;
 }
 
-function countWords(text: string): Word[] {
+function countWords(text: string, pattern: RegExp): Word[] {
   const words = new Map<string, Word>();
-  for (const [match] of text.matchAll(PATTERN)) {
+  for (const [match] of text.matchAll(pattern)) {
     const word = words.get(match) ?? { tokens: toBytes(match), count: 0 };
     word.count++;
     words.set(match, word);
@@ -122,7 +122,7 @@ function isPrintable(byte: string): boolean {
 }
 
 /** Formats tokens for display, separated by "|". */
-function format(tokens: readonly string[]): string {
+export function format(tokens: readonly string[]): string {
   const toByte = (character: string) => character.charCodeAt(0);
   const toText = (token: string) => new TextDecoder().decode(Uint8Array.from(token, toByte));
   return tokens.map(toText).join("|").replaceAll(" ", "␣").replaceAll("\n", "⏎");
@@ -220,8 +220,8 @@ export async function lesson() {
 
   console.log(`
 Exercises
-1. Learn without pre-tokenization: let PATTERN be /[^]+/u. Which tokens appear, and why are they
-   bad?
+1. Learn without pre-tokenization: pass the pattern /[\\s\\S]+/gu to learnMerges(). Which tokens
+   appear, and why are they bad?
 2. Encode Python or TypeScript with these merges. How many tokens are spaces? What would help?
 3. The two byte tokens of é are not valid text on their own. What must a program do that prints
    token after token, and what does decoder() of BPETokenizer do?`);

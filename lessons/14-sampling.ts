@@ -66,7 +66,7 @@ export function repetition(text: string, n = 4): number {
 }
 
 /** Returns the logits (V) of the token after ids. */
-function nextTokenLogits(model: GPT, ids: readonly number[]): Float32Array {
+export function nextTokenLogits(model: GPT, ids: readonly number[]): Float32Array {
   const { blockSize, vocabSize } = model.config;
   const idx = tensor([ids.slice(-blockSize)], { dtype: "i32" }); // (1, T)
   const logits = scope(() => noGrad(() => model.forward(idx).logits?.data())); // 1 * T * V
@@ -74,7 +74,7 @@ function nextTokenLogits(model: GPT, ids: readonly number[]): Float32Array {
 }
 
 /** Samples `count` tokens one by one. Returns them, and the mean entropy of their distributions. */
-function sampleTokens(
+export function sampleTokens(
   model: GPT,
   prompt: readonly number[],
   count: number,

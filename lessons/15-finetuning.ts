@@ -18,7 +18,7 @@ import { say } from "./print.ts";
 import { countParameters, estimateLoss, fit, tinyGPT, tokenize } from "./training.ts";
 
 /** Returns source files of this library, half as many characters as Tiny Shakespeare has. */
-function readSource(): string {
+export function readSource(): string {
   const length = 500_000;
   const folder = new URL("../../src/", import.meta.url);
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" })

@@ -53,7 +53,7 @@ export function excerpt(file: string, first: string, last: string): string[] {
 }
 
 /** Returns the shortest time of each task in seconds, over interleaved rounds. */
-function measure(tasks: Map<string, () => unknown>, rounds = 3): Map<string, number> {
+export function measure(tasks: Map<string, () => unknown>, rounds = 3): Map<string, number> {
   const best = new Map<string, number>();
   for (let round = 0; round < rounds; round++) {
     for (const [name, task] of tasks) {
@@ -152,7 +152,8 @@ export async function lesson() {
   console.log(`Exercises
 1. Set n to 1024. Which rates drop? (b now takes 4 MB: what does reading a column do to the cache?)
 2. TINYBARD_SIMD=scalar npm run lesson 17 runs the C++ kernel without vectors. How much do they add?
-3. npm run bench matmul measures the library at other sizes and compares it with the peak rate.`);
+3. The third loop order is j, k, i: both a and c are then accessed down their columns. Is it slower
+   than "naive"? Why?`);
   return { rates, errors };
 }
 

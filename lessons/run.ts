@@ -1,6 +1,7 @@
-// Runs a lesson: npm run lesson -- NUMBER [--device NAME]. Without a number it lists the
-// lessons. A lesson is a file NN-name.ts in this folder that exports a function lesson(). It opens
-// with a comment, which is printed first: its title, an introduction and the time that it takes.
+// Runs a lesson: npm run lesson -- NUMBER [solution] [--device NAME]. Without a number it lists the
+// lessons. A lesson is a file NN-name.ts in this folder that exports a function lesson(); the file
+// of the same name in solutions/ exports a function solution(). Each opens with a comment of its
+// title, an introduction and the time that it takes, which is printed first.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,9 +16,11 @@ const folder = fileURLToPath(new URL("../../lessons", import.meta.url)); // the 
 class UsageError extends Error {}
 
 try {
-  const { number, deviceName } = parseCommandLine();
-  if (number === undefined) console.log(`${listLessons()}\n\nnpm run lesson NUMBER runs one.`);
-  else await runLesson(number, deviceName);
+  const { number, isSolution, deviceName } = parseCommandLine();
+  if (number === undefined)
+    console.log(`${listLessons()}\n\nnpm run lesson NUMBER runs one of them, and
+npm run lesson NUMBER solution the solutions to its exercises.`);
+  else await runLesson(number, isSolution, deviceName);
 } catch (error) {
   const isUsage = error instanceof UsageError;
   console.error(isUsage ? `lesson: ${error.message}` : error);
@@ -30,11 +33,13 @@ function parseCommandLine() {
       allowPositionals: true,
       options: { device: { type: "string", default: "auto" } },
     });
-    if (positionals.length > 1) throw new Error(`unexpected argument ${positionals[1]}`);
-    return { number: positionals[0], deviceName: values.device };
+    const [number, part, extra] = positionals;
+    const unexpected = part === undefined || part === "solution" ? extra : part;
+    if (unexpected !== undefined) throw new Error(`unexpected argument ${unexpected}`);
+    return { number, isSolution: part === "solution", deviceName: values.device };
   } catch (error) {
     const [reason] = (error as Error).message.split(". "); // the rest is about positionals
-    throw new UsageError(`${reason}\nusage: npm run lesson -- [NUMBER] [--device NAME]`);
+    throw new UsageError(`${reason}\nusage: npm run lesson -- [NUMBER [solution]] [--device NAME]`);
   }
 }
 
@@ -54,7 +59,7 @@ function findLessons(): Map<number, string> {
   return new Map(files.sort().map((file) => [Number(file.slice(0, 2)), file.slice(0, -3)]));
 }
 
-/** The comment at the top of a lesson. */
+/** The comment at the top of a lesson, or of its solutions. */
 interface Head {
   title: string;
   /** Paragraphs, separated by blank lines. */
@@ -81,13 +86,20 @@ function listLessons(): string {
   return lines.join("\n");
 }
 
-async function runLesson(number: string, deviceName: string): Promise<void> {
+async function runLesson(number: string, isSolution: boolean, deviceName: string): Promise<void> {
   const name = findLessons().get(Number(number));
   if (!name)
     throw new UsageError(`lesson ${number} does not exist; choose one of\n${listLessons()}`);
   setDefaultDevice(findDevice(deviceName));
-  const { title, introduction, time } = readHead(`${name}.ts`);
-  console.log(`${title}\nlessons/${name}.ts, about ${time}\n\n${wrap(introduction)}`);
-  const { lesson } = await import(new URL(`${name}.js`, import.meta.url).href);
-  await lesson();
+  const path = isSolution ? `solutions/${name}` : name;
+  const { title, introduction, time } = readHead(`${path}.ts`);
+  console.log(`${title}\nlessons/${path}.ts, about ${time}\n\n${wrap(introduction)}`);
+  const module = await import(new URL(`${path}.js`, import.meta.url).href);
+  if (isSolution) {
+    await module.solution();
+    return;
+  }
+  await module.lesson();
+  const { time: solutionTime } = readHead(`solutions/${name}.ts`);
+  console.log(`Solutions: npm run lesson ${Number(number)} solution (about ${solutionTime})`);
 }

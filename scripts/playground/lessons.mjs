@@ -17,6 +17,7 @@ const helpers = [
   "bar-chart",
   "loss-table",
   "print",
+  "reviews",
   "training",
 ];
 const needsFiles = ["15", "17"];

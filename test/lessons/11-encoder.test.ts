@@ -1,7 +1,8 @@
 import { nn, randn } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { attentionMap, createReviews, lesson, toSource, toTarget } from "#lessons/11-encoder.js";
+import { attentionMap, lesson, toSource, toTarget } from "#lessons/11-encoder.js";
+import { createReviews } from "#lessons/reviews.js";
 import { runLesson } from "./run-lesson.ts";
 
 const test = suite("lesson 11");
@@ -12,6 +13,8 @@ test("order alone decides the label of a review; words are encoded as documented
   const labels = new Map(all.map(({ text, label }) => [text, label]));
   assert.is(labels.get("the film was dull but the music was lovely"), 1);
   assert.is(labels.get("the film was lovely but the music was dull"), 0);
+  const although = new Map(createReviews("although").map(({ text, label }) => [text, label]));
+  assert.is(although.get("the film was dull although the music was lovely"), 0);
   assert.equal(toSource("abc"), [8, 8, 8, 8, 8, 8, 0, 1, 2]);
   const { input, target } = toTarget("abc");
   assert.equal(input, [9, 2, 1, 0, 8, 8, 8, 8, 8]);

@@ -42,11 +42,27 @@ test("a lesson prints its title, source file, time and introduction first, and p
   assert.match(run.stdout, /\n\nThe check has a blind spot\. At a kink [^.]*right\ndiffer, and/);
 });
 
-test("each lesson states its time", () => {
-  for (const file of lessons) {
+test("each lesson and its solutions state their time", () => {
+  for (const file of lessons.flatMap((name) => [name, join("solutions", name)])) {
     const [head] = readFileSync(join(root, "lessons", file), "utf8").split("\n\n", 1);
     assert.match(head, /\n\/\/\n\/\/ Time: \d+ (seconds?|minutes?)\.$/, file);
   }
+});
+
+test("the solutions solve each exercise, and run like lessons", () => {
+  for (const file of lessons) {
+    const [lesson, solution] = [file, join("solutions", file)].map((name) =>
+      readFileSync(join(root, "lessons", name), "utf8"),
+    );
+    const exercises = lesson.slice(lesson.indexOf("Exercises")).match(/^\d\. /gm) ?? [];
+    assert.ok(exercises.length >= 2, file);
+    for (const exercise of exercises)
+      assert.match(solution, new RegExp(`(say\\([\`"]|and )${exercise}`), `${file} ${exercise}`);
+  }
+  const args = [join(root, "dist/lessons/run.js"), "5", "solution"];
+  const run = spawnSync(process.execPath, args, { encoding: "utf8" });
+  assert.match(run.stdout, /^Solutions to lesson 5\nlessons\/solutions\/05-averages\.ts, about/);
+  assert.match(run.stdout, /last row with 5: +0\.007 0\.007 0\.007 0\.980/);
 });
 
 test("text is wrapped to 88 columns, paragraph by paragraph", () => {

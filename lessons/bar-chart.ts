@@ -34,7 +34,9 @@ export function barChart(
     const bar = "█".repeat(Math.round(48 * length));
     return `${name.padStart(margin)} │${bar} ${label}`;
   });
-  if (title) lines.unshift(title);
+  const start = low === 0 ? "" : `bars start at ${format(low)}`;
+  const heading = [title, start].filter(Boolean).join("; ");
+  if (heading) lines.unshift(heading);
 
   const left = 16 + 7 * margin;
   const rowHeight = 22;
@@ -49,6 +51,9 @@ export function barChart(
     ];
   });
   const height = 40 + rowHeight * bars.length;
-  const svg = svgDocument(left + fullLength + 80, height, [svgText(left, 18, title), ...elements]);
+  const svg = svgDocument(left + fullLength + 80, height, [
+    svgText(left, 18, heading),
+    ...elements,
+  ]);
   return { text: lines.join("\n"), svg };
 }

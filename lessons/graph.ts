@@ -52,15 +52,16 @@ function toTree<T>(node: T, view: NodeView<T>, visited = new Set<T>()): string[]
   return [op ? `${view.label(node)}   (${op})` : view.label(node), ...indented];
 }
 
-/** Draws boxes in columns with the root at the right, and each op in a circle before its result. */
+/** Draws boxes in columns with the root at the right, and each op in an oval before its result. */
 function toSvg<T>(root: T, view: NodeView<T>): string {
   const { column, row, rowCount } = layOut(root, view);
   const nodes = [...column.keys()];
   const boxWidth = 16 + 6.6 * Math.max(...nodes.map((node) => view.label(node).length));
   const boxHeight = 26;
-  const gap = 62;
+  const opWidth = Math.max(26, ...nodes.map((node) => 14 + 6.6 * view.op(node).length));
+  const gap = 36 + opWidth; // room for an op and its two lines
   const lastColumn = Math.max(...column.values());
-  const left = (node: T) => 38 + (lastColumn - (column.get(node) ?? 0)) * (boxWidth + gap);
+  const left = (node: T) => 12 + (lastColumn - (column.get(node) ?? 0)) * (boxWidth + gap);
   const middle = (node: T) => 24 + (row.get(node) ?? 0) * 38;
 
   const elements = nodes.flatMap((node) => {
@@ -73,13 +74,15 @@ function toSvg<T>(root: T, view: NodeView<T>): string {
     const edges = view.inputs(node).map((input) => {
       const startX = left(input) + boxWidth;
       const startY = middle(input);
-      const curve = `M${startX} ${startY}C${startX + 16} ${startY} ${x - 44} ${y} ${x - 32} ${y}`;
+      const endX = x - 8 - opWidth;
+      const curve = `M${startX} ${startY}C${startX + 16} ${startY} ${endX - 12} ${y} ${endX} ${y}`;
       return `<path fill="none" stroke="${GREY}" d="${curve}"/>`;
     });
     const line = `<path stroke="${GREY}" d="M${x - 8} ${y}H${x}"/>`;
-    const circle = `<circle cx="${x - 20}" cy="${y}" r="13" fill="none" stroke="${COLORS[1]}"/>`;
-    const op = svgText(x - 20, y + 4, view.op(node), "middle");
-    return [...edges, line, circle, op, box, label];
+    const opBox = `x="${x - 8 - opWidth}" y="${y - 13}" width="${opWidth}" height="26" rx="13"`;
+    const outline = `<rect ${opBox} fill="none" stroke="${COLORS[1]}"/>`;
+    const op = svgText(x - 8 - opWidth / 2, y + 4, view.op(node), "middle");
+    return [...edges, line, outline, op, box, label];
   });
   return svgDocument(left(root) + boxWidth + 12, 12 + rowCount * 38, elements);
 }

@@ -1,6 +1,6 @@
 // Heat maps: a matrix as a grid of shaded cells.
 
-import { COLORS, type Figure, GREY, svgDocument, svgText } from "./figure.ts";
+import { COLORS, type Figure, GREY, INK, svgDocument, svgText } from "./figure.ts";
 
 export interface HeatmapOptions {
   title?: string;
@@ -21,7 +21,7 @@ export function heatmap(values: readonly number[][], options: HeatmapOptions = {
   const intensities = values.map((row) =>
     row.map((x) => Math.min(1, Math.max(0, (x - low) / (high - low || 1))) || 0),
   );
-  return { text: toText(intensities, options), svg: toSvg(intensities, options) };
+  return { text: toText(intensities, options), svg: toSvg(intensities, low, high, options) };
 }
 
 function toText(intensities: number[][], options: HeatmapOptions): string {
@@ -45,40 +45,67 @@ function toText(intensities: number[][], options: HeatmapOptions): string {
   return lines.join("\n");
 }
 
-function toSvg(intensities: number[][], options: HeatmapOptions): string {
+function toSvg(
+  intensities: number[][],
+  low: number,
+  high: number,
+  options: HeatmapOptions,
+): string {
   const { title = "", rowLabels = [], columnLabels = [], cellText = [] } = options;
   const columns = intensities[0].length;
   const margin = Math.max(0, ...rowLabels.map((label) => [...label].length));
-  const cell = Math.max(6, Math.min(24, Math.floor(560 / Math.max(columns, 1))));
+  const cellHeight = Math.max(6, Math.min(24, Math.floor(560 / Math.max(columns, 1))));
+  const texts = [...columnLabels, ...cellText.flat()];
+  const longest = Math.max(0, ...texts.map((text) => [...text].length));
+  const cellWidth = Math.max(cellHeight, longest > 1 ? 8 + 7 * longest : 0);
   const left = 14 + 7 * margin;
   const top = 26 + (columnLabels.length ? 16 : 0);
-  const width = cell * columns;
-  const height = cell * intensities.length;
-  const centerX = (j: number) => left + cell * (j + 0.5);
-  const centerY = (i: number) => top + cell * (i + 0.5) + 4; // the baseline of a centered text
+  const width = cellWidth * columns;
+  const height = cellHeight * intensities.length;
+  const centerX = (j: number) => left + cellWidth * (j + 0.5);
+  const centerY = (i: number) => top + cellHeight * (i + 0.5) + 4; // of the baseline
 
   const cells = intensities.flatMap((row, i) =>
     row.map((intensity, j) => {
-      const x = left + cell * j;
-      const y = top + cell * i;
-      const opacity = intensity.toFixed(3);
-      const box = `x="${x}" y="${y}" width="${cell}" height="${cell}"`;
-      return `<rect ${box} fill="${COLORS[0]}" fill-opacity="${opacity}"/>`;
+      const box = `x="${left + cellWidth * j}" y="${top + cellHeight * i}"`;
+      const size = `width="${cellWidth}" height="${cellHeight}"`;
+      return `<rect ${box} ${size} fill="${COLORS[0]}" fill-opacity="${intensity.toFixed(3)}"/>`;
     }),
   );
-  const texts = cellText.flatMap((row, i) =>
-    row.map((text, j) => text && svgText(centerX(j), centerY(i), text, "middle", COLORS[1])),
+  const labels = cellText.flatMap((row, i) =>
+    row.map((text, j) => {
+      const color = intensities[i][j] > 0.5 ? "#ffffff" : INK;
+      return text && svgText(centerX(j), centerY(i), text, "middle", color);
+    }),
   );
   const box = `x="${left}" y="${top}" width="${width}" height="${height}"`;
   const frame = `<rect ${box} fill="none" stroke="${GREY}"/>`;
   const elements = [
     ...cells,
     svgText(left, 15, title),
-    ...texts.filter(Boolean),
+    ...labels.filter(Boolean),
     ...rowLabels.map((label, i) => svgText(left - 5, centerY(i), label, "end")),
     ...columnLabels.map((label, j) => svgText(centerX(j), top - 5, label, "middle")),
     frame,
+    ...colorScale(left, top + height + 8, low, high),
   ];
-  const fullWidth = Math.max(left + width + 8, 14 + left + 7 * title.length);
-  return svgDocument(fullWidth, top + height + 8, elements);
+  const fullWidth = Math.max(left + width + 8, 14 + left + 7 * title.length, left + 250);
+  return svgDocument(fullWidth, top + height + 28, elements);
+}
+
+/** Draws the shades from low to high in ten steps, with both values. */
+function colorScale(left: number, top: number, low: number, high: number): string[] {
+  const format = (value: number) => String(Number(value.toPrecision(2)));
+  const start = left + 8 + 7 * format(low).length;
+  const steps = Array.from({ length: 11 }, (_, i) => {
+    const box = `x="${start + 12 * i}" y="${top}" width="12" height="12"`;
+    return `<rect ${box} fill="${COLORS[0]}" fill-opacity="${(i / 10).toFixed(1)}"/>`;
+  });
+  const box = `x="${start}" y="${top}" width="132" height="12"`;
+  return [
+    svgText(start - 6, top + 10, format(low), "end"),
+    ...steps,
+    `<rect ${box} fill="none" stroke="${GREY}"/>`,
+    svgText(start + 138, top + 10, format(high)),
+  ];
 }

@@ -16,11 +16,18 @@ export interface LineChartOptions {
   logY?: boolean;
 }
 
+/** An axis starts and ends at a multiple of its step, with a tick at each multiple. */
+interface Range {
+  low: number;
+  high: number;
+  step: number;
+}
+
 /** The curves in axis coordinates: log10 of the value where an axis is logarithmic. */
 interface ScaledChart {
   curves: { name: string; points: Point[] }[];
-  xRange: [low: number, high: number];
-  yRange: [low: number, high: number];
+  xRange: Range;
+  yRange: Range;
   /** Tick labels for axis coordinates. */
   formatX: (x: number) => string;
   formatY: (y: number) => string;
@@ -47,8 +54,14 @@ function scale(curves: readonly Curve[], options: LineChartOptions): ScaledChart
   const all = scaled.flatMap(({ points }) => points);
   return {
     curves: scaled,
-    xRange: range(all.map(([x]) => x)),
-    yRange: range(all.map(([, y]) => y)),
+    xRange: range(
+      all.map(([x]) => x),
+      logX,
+    ),
+    yRange: range(
+      all.map(([, y]) => y),
+      logY,
+    ),
     formatX: (x) => formatTick(x, logX),
     formatY: (y) => formatTick(y, logY),
   };
@@ -58,12 +71,12 @@ function toText(chart: ScaledChart, { title = "", xLabel = "" }: LineChartOption
   const columns = 64;
   const rows = 16;
   const margin = 9;
-  const [x0, x1] = chart.xRange;
-  const [y0, y1] = chart.yRange;
+  const { low: x0, high: x1 } = chart.xRange;
+  const { low: y0, high: y1 } = chart.yRange;
 
   const grid = Array.from({ length: rows }, () => new Array<string>(columns).fill(" "));
   for (const [c, { points }] of chart.curves.entries()) {
-    for (const [x, y] of interpolate(points, columns)) {
+    for (const [x, y] of interpolate(points, columns / (x1 - x0))) {
       const column = Math.round(((x - x0) / (x1 - x0)) * (columns - 1));
       const row = Math.round(((y1 - y) / (y1 - y0)) * (rows - 1));
       grid[row][column] = MARKERS[c % MARKERS.length];
@@ -87,47 +100,65 @@ function toText(chart: ScaledChart, { title = "", xLabel = "" }: LineChartOption
 
 function toSvg(chart: ScaledChart, { title = "", xLabel = "" }: LineChartOptions): string {
   const width = 640;
-  const height = 340;
+  const height = 360;
   const left = 60;
-  const right = 16;
-  const top = 34;
-  const bottom = 44;
-  const [x0, x1] = chart.xRange;
-  const [y0, y1] = chart.yRange;
-  const toPixelX = (x: number) => left + ((x - x0) / (x1 - x0)) * (width - left - right);
-  const toPixelY = (y: number) => top + ((y1 - y) / (y1 - y0)) * (height - top - bottom);
+  const right = width - 20;
+  const top = 54; // below the title and the legend
+  const bottom = height - 44;
+  const { low: x0, high: x1 } = chart.xRange;
+  const { low: y0, high: y1 } = chart.yRange;
+  const toPixelX = (x: number) => left + ((x - x0) / (x1 - x0)) * (right - left);
+  const toPixelY = (y: number) => top + ((y1 - y) / (y1 - y0)) * (bottom - top);
 
-  const ticks = [0, 1, 2, 3, 4].flatMap((i) => {
-    const x = x0 + ((x1 - x0) * i) / 4;
-    const y = y0 + ((y1 - y0) * i) / 4;
-    const gridLine = `M${left} ${toPixelY(y).toFixed(1)}H${width - right}`;
-    return [
-      `<path stroke="${GREY}" stroke-opacity=".35" d="${gridLine}"/>`,
-      svgText(left - 6, toPixelY(y) + 4, chart.formatY(y), "end"),
-      svgText(toPixelX(x), height - bottom + 16, chart.formatX(x), "middle"),
-    ];
-  });
+  const gridLines = ticks(chart.yRange).flatMap((y) => [
+    `<path stroke="${GREY}" stroke-opacity=".35" d="M${left} ${toPixelY(y).toFixed(1)}H${right}"/>`,
+    svgText(left - 6, toPixelY(y) + 4, chart.formatY(y), "end"),
+  ]);
+  const marks = ticks(chart.xRange).flatMap((x) => [
+    `<path stroke="${GREY}" d="M${toPixelX(x).toFixed(1)} ${bottom}v5"/>`,
+    svgText(toPixelX(x), bottom + 18, chart.formatX(x), "middle"),
+  ]);
+  const axes = `<path fill="none" stroke="${GREY}" d="M${left} ${top}V${bottom}H${right}"/>`;
+  let legendX = left;
   const lines = chart.curves.flatMap(({ name, points }, c) => {
     const color = COLORS[c % COLORS.length];
     const pixels = points.map(([x, y]) => `${toPixelX(x).toFixed(1)},${toPixelY(y).toFixed(1)}`);
     const stroke = `fill="none" stroke="${color}" stroke-width="2"`;
+    const x = legendX;
+    legendX += 40 + 7 * name.length;
     return [
       `<polyline ${stroke} points="${pixels.join(" ")}"/>`,
-      svgText(width - right, top + 16 * (c + 1), name, "end", color),
+      `<path ${stroke} d="M${x} 34h16"/>`,
+      svgText(x + 22, 38, name, "start", color),
     ];
   });
   const labels = [
     svgText(left, 18, title),
     svgText((left + width) / 2, height - 8, xLabel, "middle"),
   ];
-  return svgDocument(width, height, [...ticks, ...lines, ...labels]);
+  return svgDocument(width, height, [...gridLines, ...marks, axes, ...lines, ...labels]);
 }
 
-/** Returns the minimum and the maximum, moved apart if they are equal. */
-function range(values: readonly number[]): [low: number, high: number] {
-  const low = Math.min(...values);
-  const high = Math.max(...values);
-  return low < high ? [low, high] : [low - 0.5, low + 0.5];
+/**
+ * Returns an axis that contains all values and has at most six ticks. Its step is 1, 2 or 5 times a
+ * power of ten; on a logarithmic axis, whose values are logarithms, it is a whole number.
+ */
+function range(values: readonly number[], isLog: boolean): Range {
+  const least = Math.min(...values);
+  const most = Math.max(...values);
+  const rough = (most - least || 1) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const nice = ([1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999) as number) * power;
+  const step = isLog ? Math.max(1, Math.ceil(rough)) : nice;
+  const low = step * Math.floor(least / step + 1e-9);
+  const high = step * Math.ceil(most / step - 1e-9);
+  return low < high ? { low, high, step } : { low: low - step, high: high + step, step };
+}
+
+/** Returns the multiples of the step from the start of an axis to its end. */
+function ticks({ low, high, step }: Range): number[] {
+  const count = Math.round((high - low) / step);
+  return Array.from({ length: count + 1 }, (_, i) => low + i * step);
 }
 
 function formatTick(coordinate: number, isLog: boolean): string {
@@ -136,11 +167,10 @@ function formatTick(coordinate: number, isLog: boolean): string {
 }
 
 /** Adds points between distant neighbors, so that each column of text gets a marker. */
-function interpolate(points: readonly Point[], columns: number): Point[] {
-  const [x0, x1] = range(points.map(([x]) => x));
+function interpolate(points: readonly Point[], columnsPerUnit: number): Point[] {
   return points.flatMap(([x, y], i) => {
     const [nextX, nextY] = points[i + 1] ?? [x, y];
-    const count = Math.max(1, Math.ceil((Math.abs(nextX - x) / (x1 - x0)) * columns));
+    const count = Math.max(1, Math.ceil(Math.abs(nextX - x) * columnsPerUnit));
     return Array.from(
       { length: count },
       (_, k) => [x + ((nextX - x) * k) / count, y + ((nextY - y) * k) / count] as const,

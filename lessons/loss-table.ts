@@ -25,7 +25,7 @@ export function addLoss(corpus: string, model: string, row: Row): void {
 
   const sorted = sortRows(rows);
   const width = Math.max(...sorted.map(([name]) => name.length));
-  console.log(`\nvalidation losses on ${corpus} so far`);
+  console.log(`\nvalidation losses on ${corpus} so far (bars start at 1.8)`);
   for (const [name, { lesson, loss, parameters }] of sorted) {
     const bar = "█".repeat(Math.max(0, Math.round((loss - 1.8) * 60)));
     const count = parameters.toLocaleString("en").padStart(8);

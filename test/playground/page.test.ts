@@ -233,7 +233,7 @@ inBrowser("playground/page", (test, open) => {
       .map(String)
       .find((name) => name.endsWith("lessons.json"));
     const lessons = JSON.parse(readFileSync(join(site.folder, String(file)), "utf8"));
-    assert.is(lessons.length, 15);
+    assert.is(lessons.length, 17);
     for (const { name, code } of lessons)
       assert.not.match(code, /(?<![\w.$"'`])(process|Buffer|require|setImmediate)[.([]/, name);
   });
@@ -255,7 +255,7 @@ inBrowser("playground/page", (test, open) => {
     assert.is(await page.textContent("#autograd .note"), "dy = 1");
     await page.getByRole("tab", { name: "Lessons" }).click();
     const run = page.getByRole("button", { name: "Run", exact: true });
-    await page.locator(".lesson-list button").nth(1).click();
+    await page.locator(".lesson-list button").nth(2).click();
     await page.locator("#lessons").getByRole("button", { name: "Run" }).click();
     await page.getByText(/^Done in/).waitFor();
     assert.match((await page.textContent(".output")) as string, /gradients: x -1.5 0.5/);
@@ -357,6 +357,7 @@ inBrowser("playground/page", (test, open) => {
     await page.reload();
     await waitForStep(page, 1);
     await page.getByRole("tab", { name: "Lessons" }).click();
+    await page.locator(".lesson-list button").nth(1).click();
     await page.locator("#lessons").getByRole("button", { name: "Run" }).click();
     await page.getByText(/^Done in/).waitFor();
     assert.equal(

@@ -7,7 +7,7 @@ import { compose } from "../ops/compose.ts";
 import { tensor } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
-import { permute, reshape, split, to, transpose } from "../ops/movement.ts";
+import { cat, permute, reshape, slice, split, to, transpose } from "../ops/movement.ts";
 import { maskedFill } from "../ops/selection.ts";
 import { softmax } from "../ops/softmax.ts";
 import { checkRank } from "../shape.ts";
@@ -47,13 +47,19 @@ export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
 export function attentionWeights(layer: MultiHeadAttention, x: Tensor): Tensor {
   if (layer.q_attn)
     fail("attentionWeights: the layer has cross-attention, expected self-attention");
-  const { nHead } = layer;
-  const [B, T, C] = x.shape;
-  const projected = layer.project(x); // (B, T, 3C)
+  const { nHead, nKvHead, headDim: D } = layer;
+  const [B, T] = x.shape;
+  const projected = layer.project(x); // (B, T, (nHead + 2 nKvHead) D)
   const qkv = projected.dtype === "bf16" ? to(projected, "f32") : projected;
-  const toHeads = (y: Tensor) => permute(reshape(y, [B, T, nHead, C / nHead]), [0, 2, 1, 3]);
-  const [q, k] = split(qkv, C, { dim: 2 }).map(toHeads); // (B, H, T, D)
-  const scores = mul(matmul(q, transpose(k, -2, -1)), 1 / Math.sqrt(C / nHead)); // (B, H, T, T)
+  const heads = (first: number, count: number) => {
+    const part = slice(qkv, { dim: 2, start: first * D, end: (first + count) * D });
+    return permute(reshape(part, [B, T, count, D]), [0, 2, 1, 3]); // (B, count, T, D)
+  };
+  const q = heads(0, nHead);
+  const keys = split(heads(nHead, nKvHead), 1, { dim: 1 }); // of nKvHead heads
+  const shared = Array.from({ length: nHead }, (_, h) => keys[Math.floor((h * nKvHead) / nHead)]);
+  const k = cat(shared, { dim: 1 }); // (B, H, T, D)
+  const scores = mul(matmul(q, transpose(k, -2, -1)), 1 / Math.sqrt(D)); // (B, H, T, T)
   return softmax(layer.causal ? maskedFill(scores, futureMask(T, x), -Infinity) : scores);
 }
 

@@ -1,6 +1,8 @@
 // The options of a GPT: types, defaults and validation.
 
 import { checkCount, checkOptions, defined, fail } from "../errors.ts";
+import { type AttentionOptions, checkHeads } from "../nn/attention.ts";
+import { defaultMLPWidth } from "../nn/blocks.ts";
 
 /** Activations of the MLP. */
 export const activations = [
@@ -29,8 +31,14 @@ export interface GPTConfig {
   blockSize: number;
   nLayer: number;
   nHead: number;
+  /** The number of heads of keys and values: grouped-query attention; nHead by default. */
+  nKvHead: number;
+  /** The size of a head; nEmbd / nHead by default. */
+  headDim: number;
   /** The width of the residual stream, and of the embeddings. */
   nEmbd: number;
+  /** The width of the MLP's hidden layer; by default 4 nEmbd, or about 8/3 nEmbd with swiglu. */
+  mlpWidth: number;
   /** The dropout probability on attention weights, projections and the MLP's output. */
   dropout: number;
   /** Applies dropout to the sum of the embeddings as well. */
@@ -44,9 +52,17 @@ export interface GPTConfig {
   lmHeadBias: boolean;
   activation: (typeof activations)[number];
   positions: (typeof positionKinds)[number];
+  /** The base of the frequencies of rotary positions. */
+  ropeTheta: number;
+  /** The factor of Llama 3.1 by which slow rotary frequencies are divided; see RotaryOptions. */
+  ropeScaling: number;
   norm: (typeof norms)[number];
+  /** Added to the variance, or to the mean square, in normalizations. */
+  normEps: number;
   /** Divides the queries and keys of each head by their root mean square; see qkNorm(). */
   qkNorm: boolean;
+  /** Multiplies the normalized queries and keys by a learned weight each, as Qwen3 does. */
+  qkNormWeight: boolean;
   /** Caps the logits at cap tanh(logits / cap); 0: no cap. Gemma Team (2024). */
   logitSoftcap: number;
   /** Divides the initial weights of residual projections by sqrt(2 nLayer), as GPT-2 does. */
@@ -74,8 +90,12 @@ const defaults = {
   lmHeadBias: false,
   activation: "gelu",
   positions: "learned",
+  ropeTheta: 10_000,
+  ropeScaling: 1,
   norm: "layer",
+  normEps: 1e-5,
   qkNorm: false,
+  qkNormWeight: false,
   logitSoftcap: 0,
   scaleResidual: true,
   zeroInitProjections: false,
@@ -84,11 +104,15 @@ const defaults = {
 /** The options of a GPT: the sizes are required, all others have defaults. */
 export type GPTOptions = Pick<GPTConfig, (typeof sizeNames)[number]> & Partial<GPTConfig>;
 
+/** The options whose default depends on others; see deriveOptions(). */
+const derivedNames = ["qkvBias", "nKvHead", "headDim", "mlpWidth"] as const;
+type DerivedName = (typeof derivedNames)[number];
+
 /** The names of all options. A training configuration has options with the same names. */
 export const gptOptionNames: readonly (keyof GPTConfig)[] = [
   ...sizeNames,
   ...(Object.keys(defaults) as (keyof typeof defaults)[]),
-  "qkvBias",
+  ...derivedNames,
 ];
 
 /** Extracts the options of a GPT from a larger configuration, such as that of a run. */
@@ -97,21 +121,59 @@ export function pickGPTOptions<T extends Partial<GPTConfig>>(config: T): Pick<T,
   return Object.fromEntries(entries);
 }
 
+/** Options of a GPT that have values by default, and those that depend on them. */
+type DerivableOptions = Pick<GPTConfig, "nHead" | "nEmbd" | "bias" | "activation"> &
+  Partial<Pick<GPTConfig, DerivedName>>;
+
+/** Returns the options whose default depends on others, with their values or defaults. */
+export function deriveOptions(options: DerivableOptions): Pick<GPTConfig, DerivedName> {
+  const { nHead, nEmbd, bias, activation } = options;
+  return {
+    qkvBias: options.qkvBias ?? bias,
+    nKvHead: options.nKvHead ?? nHead,
+    headDim: options.headDim ?? nEmbd / nHead,
+    mlpWidth: options.mlpWidth ?? defaultMLPWidth(nEmbd, activation),
+  };
+}
+
+/** Returns the options of the attention layers of a GPT. */
+export function pickAttentionOptions(config: GPTConfig): AttentionOptions {
+  const { nEmbd, nHead, nKvHead, headDim, bias, qkvBias, dropout } = config;
+  const { qkNorm, qkNormWeight, normEps } = config;
+  return {
+    nEmbd,
+    nHead,
+    nKvHead,
+    headDim,
+    bias,
+    qkvBias,
+    dropout,
+    qkNorm,
+    qkNormWeight,
+    normEps,
+  };
+}
+
 /** Returns the options with defaults filled in. Throws if a value is invalid. */
 export function configure(options: GPTOptions): GPTConfig {
   checkOptions("GPT", options, gptOptionNames);
-  const qkvBias = options.bias ?? defaults.bias;
-  const config: GPTConfig = { ...defaults, qkvBias, ...defined(options) };
+  const chosen: Omit<GPTConfig, DerivedName> & GPTOptions = { ...defaults, ...defined(options) };
+  const config: GPTConfig = { ...chosen, ...deriveOptions(chosen) };
   for (const key of sizeNames) checkCount("GPT", key, config[key]);
   if (config.blockSize > MAX_BLOCK_SIZE)
     fail(`GPT: blockSize is ${config.blockSize}, expected at most ${MAX_BLOCK_SIZE}`);
-  if (config.nEmbd % config.nHead !== 0)
-    fail(`GPT: nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`);
-  for (const [key, value] of Object.entries({ ...defaults, qkvBias }))
+  checkHeads("GPT", { ...config, headDim: options.headDim });
+  checkCount("GPT", "mlpWidth", config.mlpWidth);
+  for (const [key, value] of Object.entries({ ...defaults, qkvBias: true }))
     if (typeof config[key as keyof GPTConfig] !== typeof value)
       fail(`GPT: ${key} is ${config[key as keyof GPTConfig]}, expected a ${typeof value}`);
   if (!(config.dropout >= 0 && config.dropout < 1))
     fail(`GPT: dropout is ${config.dropout}, expected a number from 0 to below 1`);
+  for (const key of ["ropeTheta", "ropeScaling", "normEps"] as const)
+    if (!(config[key] > 0 && Number.isFinite(config[key])))
+      fail(`GPT: ${key} is ${config[key]}, expected a number above 0`);
+  if (config.qkNormWeight && !config.qkNorm)
+    fail("GPT: qkNormWeight is true, expected false, or qkNorm true as well");
   checkSoftcap("GPT", config.logitSoftcap);
   const choices = { activation: activations, positions: positionKinds, norm: norms };
   for (const [key, allowed] of Object.entries(choices)) {
@@ -119,9 +181,10 @@ export function configure(options: GPTOptions): GPTConfig {
     if (!(allowed as readonly string[]).includes(value))
       fail(`GPT: ${key} is ${value}, expected ${allowed.join(", ")}`);
   }
-  const headSize = config.nEmbd / config.nHead;
-  if (config.positions === "rotary" && headSize % 2 !== 0)
-    fail(`GPT: nEmbd / nHead is ${headSize}, expected an even number for rotary positions`);
+  if (config.positions === "rotary" && config.headDim % 2 !== 0) {
+    const name = options.headDim === undefined ? "nEmbd / nHead" : "headDim";
+    fail(`GPT: ${name} is ${config.headDim}, expected an even number for rotary positions`);
+  }
   return config;
 }
 

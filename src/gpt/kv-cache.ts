@@ -15,12 +15,12 @@ export class KVCache {
   #used = 0;
 
   constructor(
-    { nLayer, nEmbd, blockSize }: GPTConfig,
+    { nLayer, nKvHead, headDim, blockSize }: GPTConfig,
     { device, dtype = "f32", batch = 1 }: { device: Device; dtype?: DType; batch?: number },
   ) {
     const length = keep(full([], 0, { dtype: "i32", device }));
     this.layers = Array.from({ length: nLayer }, () => ({
-      kv: keep(zeros([batch, blockSize, 2 * nEmbd], { device, dtype })),
+      kv: keep(zeros([batch, blockSize, 2 * nKvHead * headDim], { device, dtype })),
       length,
     }));
     this.length = length;

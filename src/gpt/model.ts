@@ -15,7 +15,6 @@ import {
   type Past,
   ResidualStream,
   type RMSNorm,
-  rotaryTable,
 } from "../nn/index.ts";
 import { softcap } from "../ops/activations.ts";
 import { zeros } from "../ops/creation.ts";
@@ -25,10 +24,10 @@ import { dropout } from "../ops/random.ts";
 import { checkRank } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { configure, type GPTConfig, type GPTOptions } from "./config.ts";
+import { configure, type GPTConfig, type GPTOptions, pickAttentionOptions } from "./config.ts";
 import { initWeights } from "./init.ts";
 import type { KVCache } from "./kv-cache.ts";
-import { positionRows, positionTable } from "./positions.ts";
+import { positionRows, positionTable, rotaryPositions } from "./positions.ts";
 
 /** Attention between tokens, then an MLP on each of them, each added to the residual stream. */
 class Block extends Module {
@@ -41,22 +40,12 @@ class Block extends Module {
   /** `rotary` is the table from rotaryTable(), if the model has rotary position embeddings. */
   constructor(config: GPTConfig, rotary: Tensor | null, init: Init) {
     super();
-    const { nEmbd, nHead, bias, qkvBias, dropout, activation, qkNorm } = config;
+    const { nEmbd, mlpWidth, bias, dropout, activation } = config;
     const causal = true; // a token sees itself and the tokens before it
     this.ln_1 = makeNorm(nEmbd, config);
-    this.attn = new MultiHeadAttention({
-      nEmbd,
-      nHead,
-      bias,
-      qkvBias,
-      dropout,
-      causal,
-      rotary,
-      qkNorm,
-      init,
-    });
+    this.attn = new MultiHeadAttention({ ...pickAttentionOptions(config), causal, rotary, init });
     this.ln_2 = makeNorm(nEmbd, config);
-    this.mlp = new MLP({ nEmbd, bias, activation, init });
+    this.mlp = new MLP({ nEmbd, mlpWidth, bias, activation, init });
     this.dropout = dropout;
   }
 
@@ -92,11 +81,11 @@ export class GPT extends Module {
   ) {
     super();
     const config = configure(options);
-    const { vocabSize, blockSize, nEmbd, nHead, nLayer, positions, tieWeights } = config;
+    const { vocabSize, nEmbd, nLayer, tieWeights } = config;
     this.config = config;
     this.wte = new Embedding(vocabSize, nEmbd, { init });
     this.wpe = positionTable(config);
-    const rotary = positions === "rotary" ? rotaryTable(blockSize, nEmbd / nHead) : null;
+    const rotary = rotaryPositions(config);
     this.h = Array.from({ length: nLayer }, () => new Block(config, rotary, init));
     this.ln_f = makeNorm(nEmbd, config);
     const weight = tieWeights ? this.wte.weight : undefined;

@@ -1,6 +1,6 @@
 // Position embeddings, which are added to the token embeddings.
 
-import { Embedding, sinusoidalTable } from "../nn/index.ts";
+import { Embedding, rotaryTable, sinusoidalTable } from "../nn/index.ts";
 import { zeros } from "../ops/creation.ts";
 import { mul } from "../ops/elementwise.ts";
 import { embedding, slice, to } from "../ops/movement.ts";
@@ -19,6 +19,12 @@ export function positionTable({ positions, blockSize, nEmbd }: PositionConfig): 
   if (positions === "sinusoidal")
     return new Embedding(blockSize, nEmbd, { init: scaledSinusoids, fixed: true });
   return null;
+}
+
+/** Creates the table of rotary positions [blockSize, headDim]; null if positions are not rotary. */
+export function rotaryPositions(config: GPTConfig): Tensor | null {
+  const { positions, blockSize, headDim, ropeTheta: theta, ropeScaling: scaling } = config;
+  return positions === "rotary" ? rotaryTable(blockSize, headDim, { theta, scaling }) : null;
 }
 
 /** Creates sinusoids with the root mean square of initial token embeddings, 0.02. */

@@ -3,14 +3,15 @@
 
 import { shorten } from "../errors.ts";
 import { formatShape, isSameShape, type Shape } from "../shape.ts";
-import type { GPTConfig } from "./config.ts";
+import { deriveOptions, type GPTConfig } from "./config.ts";
 
 /** The options that determine which weights a GPT has, and their shapes. */
 type ShapeConfig = Pick<
   GPTConfig,
   "vocabSize" | "blockSize" | "nLayer" | "nEmbd" | "bias" | "qkvBias" | "tieWeights"
 > &
-  Pick<GPTConfig, "lmHeadBias" | "activation" | "positions" | "norm">;
+  Pick<GPTConfig, "lmHeadBias" | "activation" | "positions" | "norm" | "nHead"> &
+  Partial<Pick<GPTConfig, "nKvHead" | "headDim" | "mlpWidth" | "qkNormWeight">>;
 
 /**
  * Returns the shapes of the tensors in a GPT's stateDict() by name. A config.json may claim any
@@ -24,28 +25,28 @@ export function gptShapes(config: ShapeConfig, maxBlocks = Infinity): Map<string
     if (hasBias) shapes.set(`${name}.bias`, weight.slice(0, 1));
   };
   const norm = (name: string) => layer(name, [C], bias && config.norm === "layer");
-  const hidden = hiddenSizes(config);
+  const { nKvHead, headDim, mlpWidth } = deriveOptions(config);
+  const queries = config.nHead * headDim;
+  const qkv = queries + 2 * nKvHead * headDim;
+  const hidden = config.activation === "swiglu" ? 2 * mlpWidth : mlpWidth; // swiglu: with the gate
   layer("wte", [V, C], false);
   if (config.positions === "learned") layer("wpe", [T, C], false);
   for (let i = 0; i < Math.min(nLayer, maxBlocks); i++) {
     norm(`h.${i}.ln_1`);
-    layer(`h.${i}.attn.c_attn`, [3 * C, C], qkvBias);
-    layer(`h.${i}.attn.c_proj`, [C, C], bias);
+    layer(`h.${i}.attn.c_attn`, [qkv, C], qkvBias);
+    layer(`h.${i}.attn.c_proj`, [C, queries], bias);
+    if (config.qkNormWeight) {
+      layer(`h.${i}.attn.q_norm`, [headDim], false);
+      layer(`h.${i}.attn.k_norm`, [headDim], false);
+    }
     norm(`h.${i}.ln_2`);
-    layer(`h.${i}.mlp.c_fc`, [hidden.outputs, C], bias);
-    layer(`h.${i}.mlp.c_proj`, [C, hidden.inputs], bias);
+    layer(`h.${i}.mlp.c_fc`, [hidden, C], bias);
+    layer(`h.${i}.mlp.c_proj`, [C, mlpWidth], bias);
   }
   norm("ln_f");
   if (!config.tieWeights) shapes.set("lm_head.weight", [V, C]);
   if (config.lmHeadBias) shapes.set("lm_head.bias", [V]);
   return shapes;
-}
-
-/** The outputs of an MLP's first layer, and the inputs of its second; see MLP. */
-function hiddenSizes({ nEmbd, activation }: ShapeConfig): { outputs: number; inputs: number } {
-  if (activation !== "swiglu") return { outputs: 4 * nEmbd, inputs: 4 * nEmbd };
-  const width = 8 * Math.ceil(nEmbd / 3);
-  return { outputs: 2 * width, inputs: width };
 }
 
 /** The name and the shape of a tensor in a file. */

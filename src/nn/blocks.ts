@@ -2,7 +2,7 @@
 // residual stream. GPT's own block is in gpt/model.ts; these are the encoder's and the decoder's of
 // Vaswani et al. (2017), with the norm before each branch as in later models.
 
-import { checkOptions, fail } from "../errors.ts";
+import { checkCount, checkOptions, fail } from "../errors.ts";
 import { type Activation, mlp } from "../ops/linear.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type AttentionOptions, MultiHeadAttention } from "./attention.ts";
@@ -16,6 +16,8 @@ export type Norm = "layer" | "rms";
 interface NormOptions {
   norm?: Norm;
   bias?: boolean;
+  /** Added to the variance or the mean square; 1e-5 by default. */
+  normEps?: number;
 }
 
 /**
@@ -25,13 +27,28 @@ interface NormOptions {
  * console.log(norm.forward(randn([2, 4])).shape); // [ 2, 4 ]
  */
 export function makeNorm(size: number, options: NormOptions = {}): LayerNorm | RMSNorm {
-  const { norm = "layer", bias = true } = options;
+  const { norm = "layer", bias = true, normEps: eps } = options;
   if (norm !== "layer" && norm !== "rms") fail(`makeNorm: norm is ${norm}, expected layer or rms`);
-  return norm === "rms" ? new RMSNorm(size) : new LayerNorm(size, { bias });
+  return norm === "rms" ? new RMSNorm(size, { eps }) : new LayerNorm(size, { bias, eps });
+}
+
+/** The width of the hidden layer of an MLP by default: 4C, or about 8C / 3 with swiglu. */
+export function defaultMLPWidth(nEmbd: number, activation: Activation): number {
+  return activation === "swiglu" ? 8 * Math.ceil(nEmbd / 3) : 4 * nEmbd;
+}
+
+/** Options of MLP. */
+interface MLPOptions {
+  nEmbd: number;
+  /** The width of the hidden layer; by default that of defaultMLPWidth(). */
+  mlpWidth?: number;
+  bias?: boolean;
+  activation?: Activation;
+  init?: Init;
 }
 
 /**
- * y = c_proj(activation(c_fc(x))) on each token; the hidden size is 4C.
+ * y = c_proj(activation(c_fc(x))) on each token; the hidden size is 4C by default.
  * @example
  * const layer = new nn.MLP({ nEmbd: 4, bias: true });
  * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 4 ]
@@ -42,16 +59,17 @@ export class MLP extends Module {
   readonly activation: Activation;
 
   /**
-   * With swiglu c_fc holds two matrices, the gate and the values, and the hidden layer is a third
-   * narrower, so that the number of parameters stays the same. Shazeer (2020).
+   * With swiglu c_fc holds two matrices, the gate and the values, and by default the hidden layer
+   * is a third narrower, so that the number of parameters stays the same. Shazeer (2020).
    */
-  constructor(options: { nEmbd: number; bias?: boolean; activation?: Activation; init?: Init }) {
+  constructor(options: MLPOptions) {
     super();
-    checkOptions("MLP", options, ["nEmbd", "bias", "activation", "init"]);
+    checkOptions("MLP", options, ["nEmbd", "mlpWidth", "bias", "activation", "init"]);
     const { nEmbd, bias = true, activation = "gelu", init } = options;
+    const { mlpWidth: width = defaultMLPWidth(nEmbd, activation) } = options;
+    checkCount("MLP", "mlpWidth", width);
     this.activation = activation;
     const isGated = activation === "swiglu";
-    const width = isGated ? 8 * Math.ceil(nEmbd / 3) : 4 * nEmbd;
     this.c_fc = new Linear(nEmbd, isGated ? 2 * width : width, { bias, init });
     this.c_proj = new Linear(width, nEmbd, { bias, init });
   }

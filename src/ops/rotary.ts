@@ -14,7 +14,8 @@ import { rmsNormSpec } from "./normalization.ts";
  * so that a score depends on the distance of two tokens alone. x [B, T, parts nHead D]: one part,
  * or queries, keys and values, of which the last part is not rotated. `table` [positions, D] comes
  * from rotaryTable(); token t has the position length + t, where length is a [] of i32, by default
- * 0. Su et al. (2021).
+ * 0. With nKvHead, x is a projection of grouped queries [B, T, (nHead + 2 nKvHead) D]. Su et al.
+ * (2021).
  * @example
  * const table = nn.rotaryTable(4, 8);
  * const y = rotary(randn([1, 4, 16]), table, { nHead: 2 }); // 2 heads of size 8
@@ -23,20 +24,20 @@ import { rmsNormSpec } from "./normalization.ts";
 export function rotary(
   x: Tensor,
   table: Tensor,
-  options: { nHead: number; length?: Tensor | null },
+  options: { nHead: number; nKvHead?: number; length?: Tensor | null },
 ): Tensor {
-  checkOptions("rotary", options, ["nHead", "length"]);
-  const { nHead, length } = options;
+  checkOptions("rotary", options, ["nHead", "nKvHead", "length"]);
+  const { nHead, nKvHead, length } = options;
   checkTensor("rotary", "x", x);
   checkRank("rotary", "x", x.shape, "BTC");
   checkSameKind("rotary", "table", table, x, undefined, [x.accumulateDType]);
   const [B, T, width] = x.shape;
   const [capacity, D = 0] = table.shape;
-  const parts = width / (nHead * D);
-  if (table.shape.length !== 2 || D % 2 !== 0 || !Number.isInteger(parts) || parts < 1)
+  const { parts, heads, changed } = partsOf(width, D, nHead, nKvHead);
+  if (table.shape.length !== 2 || D % 2 !== 0 || !(parts >= 1 && width === parts * heads * D))
     fail(
       `rotary: x has shape ${formatShape(x.shape)}, ` +
-        `expected [B, T, parts nHead D] with nHead ${nHead}, ` +
+        `expected ${describeHeads("parts", nHead, nKvHead)}, ` +
         `D even as in table ${formatShape(table.shape)}`,
     );
   const rotate = (input: Tensor, inverse: boolean) => {
@@ -49,15 +50,33 @@ export function rotary(
       B,
       T,
       parts,
-      nHead,
+      heads,
       D / 2,
       capacity,
-      Math.max(1, parts - 1), // how many parts are rotated
+      changed,
       inverse,
     );
     return output;
   };
   return record("rotary", rotate(x, false), [x], (dy) => [rotate(dy, true)]);
+}
+
+/**
+ * Returns how many parts of how many heads the kernels read, and how many of the parts they change:
+ * all but the values. In a projection of grouped queries each head is a part.
+ */
+function partsOf(width: number, D: number, nHead: number, nKvHead: number | undefined) {
+  if (nKvHead !== undefined && nKvHead !== nHead)
+    return { parts: nHead + 2 * nKvHead, heads: 1, changed: nHead + nKvHead };
+  const parts = nKvHead === undefined ? Math.floor(width / (nHead * D)) : 3;
+  return { parts, heads: nHead, changed: Math.max(1, parts - 1) };
+}
+
+/** Describes the shape of x in an error. */
+function describeHeads(parts: string, nHead: number, nKvHead: number | undefined): string {
+  return nKvHead === undefined
+    ? `[B, T, ${parts} nHead D] with nHead ${nHead}`
+    : `[B, T, (nHead + 2 nKvHead) D] with nHead ${nHead}, nKvHead ${nKvHead}`;
 }
 
 /** The reference for rotary() of one part from position 0, composed of small ops. */
@@ -80,7 +99,8 @@ export function rotarySpec(x: Tensor, table: Tensor, options: { nHead: number })
  * QK-norm: divides the queries and keys of each head by their root mean square, so that a score
  * cannot grow with their length; then rotates them as rotary() does if `table` is set. x [B, T,
  * parts nHead D]: one part, or several, of which the last, the values, is left as it is. Without a
- * gain; y = x / sqrt(mean(x^2) + eps). Henry et al. (2020), Dehghani et al. (2023).
+ * gain; y = x / sqrt(mean(x^2) + eps). With nKvHead, x is a projection of grouped queries
+ * [B, T, (nHead + 2 nKvHead) D]. Henry et al. (2020), Dehghani et al. (2023).
  * @example
  * const qkv = randn([1, 4, 48]); // queries, keys and values of 2 heads of size 8
  * console.log(qkNorm(qkv, { nHead: 2 }).shape); // [ 1, 4, 48 ]
@@ -89,27 +109,32 @@ export function qkNorm(
   x: Tensor,
   options: {
     nHead: number;
+    nKvHead?: number;
     parts?: number;
     table?: Tensor | null;
     length?: Tensor | null;
     eps?: number;
   },
 ): Tensor {
-  checkOptions("qkNorm", options, ["nHead", "parts", "table", "length", "eps"]);
-  const { nHead, parts = 3, table = null, length, eps = 1e-5 } = options;
+  checkOptions("qkNorm", options, ["nHead", "nKvHead", "parts", "table", "length", "eps"]);
+  const { nHead, nKvHead, table = null, length, eps = 1e-5 } = options;
   checkTensor("qkNorm", "x", x);
   checkRank("qkNorm", "x", x.shape, "BTC");
   checkNumber("qkNorm", "eps", eps, 0);
   const [B, T, width] = x.shape;
-  const D = width / (nHead * parts);
+  const isGrouped = nKvHead !== undefined && nKvHead !== nHead;
+  const parts = isGrouped ? nHead + 2 * nKvHead : (options.parts ?? 3);
+  const heads = isGrouped ? 1 : nHead;
+  const D = width / (heads * parts);
   if (!(nHead > 0 && parts > 0 && Number.isInteger(D) && Number.isInteger(nHead * D)))
     fail(
-      `qkNorm: x has shape ${formatShape(x.shape)}, ` +
-        `expected [B, T, parts nHead D] with nHead ${nHead}, parts ${parts}`,
+      `qkNorm: x has shape ${formatShape(x.shape)}, expected ` +
+        describeHeads("parts", nHead, nKvHead) +
+        (isGrouped ? "" : `, parts ${parts}`),
     );
   if (table) checkTable(x, table, D);
-  const sizes = [B, T, parts, nHead, D, table ? table.shape[0] : 0] as const;
-  const normalizedParts = Math.max(1, parts - 1);
+  const sizes = [B, T, parts, heads, D, table ? table.shape[0] : 0] as const;
+  const normalizedParts = isGrouped ? nHead + nKvHead : Math.max(1, parts - 1);
   const y = empty(x);
   x.device.kernels.qkNorm(
     x.floats,

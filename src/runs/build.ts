@@ -140,12 +140,16 @@ function getLrScale(config: TrainConfig, [name, w]: NamedParameter): number {
   return name === "lm_head.weight" ? config.headLrScale : 1;
 }
 
-/** Groups matrices by the number of matrices that each holds, such as q, k and v in c_attn. */
-function groupByParts({ activation }: TrainConfig, parameters: NamedParameter[]) {
+/**
+ * Groups matrices by the number of matrices that each holds, such as q, k and v in c_attn. Grouped
+ * queries are as many matrices of the size of k as fit into q.
+ */
+function groupByParts(config: TrainConfig, parameters: NamedParameter[]) {
+  const { activation, nHead, nKvHead = nHead } = config;
   const groups = new Map<number, { params: Tensor[]; parts: number }>();
   for (const [name, w] of parameters) {
     let parts = 1;
-    if (/\.c_attn\.(weight|lora_B)$/.test(name)) parts = 3;
+    if (/\.c_attn\.(weight|lora_B)$/.test(name)) parts = nHead / nKvHead + 2;
     if (/\.c_fc\.(weight|lora_B)$/.test(name) && activation === "swiglu") parts = 2;
     const group = groups.get(parts) ?? { params: [], parts };
     group.params.push(w);

@@ -14,6 +14,7 @@ import { presets } from "../gpt/presets.ts";
 import { checkValues, getDefaults, type OptionSpec } from "../options.ts";
 import { checkVocabSize, type TokenizerKind, tokenizerKinds } from "../tokenizers/registry.ts";
 import { type LengthOptions, override, resolveLength } from "./levels.ts";
+import { checkSizes } from "./sizes.ts";
 
 const deviceNames = ["auto", "cuda", "cpu", "wasm", "ts", "cuda-emulator"] as const;
 const dtypes = ["f32", "tf32", "bf16"] as const;
@@ -23,11 +24,8 @@ const decayKinds = ["all", "matrices"] as const;
 const optimizers = ["adamw", "muon"] as const;
 const schedules = ["cosine", "linear", "wsd"] as const;
 
-/** The most tokens in one batch. More, from a damaged config.json, would fill the memory. */
-const MAX_BATCH_TOKENS = 2 ** 24;
-
-/** GPT options whose default depends on others: the tokenizer, or `bias`. */
-type DerivedOption = "vocabSize" | "qkvBias";
+/** GPT options whose default depends on others, such as the tokenizer or `bias`. */
+type DerivedOption = "vocabSize" | "qkvBias" | "nKvHead" | "headDim" | "mlpWidth";
 
 /** The configuration of a run: the options of the model and of its training. */
 export interface TrainConfig
@@ -74,6 +72,8 @@ const integer = (help: string, value?: number, min = 1, max?: number) =>
   ({ type: "integer", help, default: value, min, max, value: "N" }) as const;
 const number = (help: string, value?: number, max?: number) =>
   ({ type: "number", help, default: value, min: 0, max, value: "X" }) as const;
+const positive = (help: string, value: number) =>
+  ({ type: "number", help, default: value, above: 0, value: "X" }) as const;
 const boolean = (help: string, value?: boolean) =>
   ({ type: "boolean", help, default: value }) as const;
 const string = (help: string, value: string) => ({ type: "string", help, value }) as const;
@@ -127,7 +127,10 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   model: choice("model architecture", modelKinds, "gpt"),
   nLayer: integer("number of transformer blocks", 4),
   nHead: integer("number of attention heads", 4),
+  nKvHead: integer("heads of keys and values, for grouped queries (default: n-head)"),
+  headDim: integer("dimension of an attention head (default: n-embd / n-head)"),
   nEmbd: integer("embedding dimension", 64),
+  mlpWidth: integer("width of the MLP's hidden layer (default: 4 n-embd; swiglu: 8/3 n-embd)"),
   blockSize: integer("maximum context length in tokens", 32, 1, MAX_BLOCK_SIZE),
   dropout: number("dropout probability", 0, 0.99),
   embeddingDropout: boolean("apply dropout to the embeddings as well", false),
@@ -137,8 +140,12 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   lmHeadBias: boolean("bias in the output head", false),
   activation: choice("activation of the MLP", activations, "gelu"),
   positions: choice("position encoding", positionKinds, "learned"),
+  ropeTheta: positive("base of the frequencies of rotary positions", 10_000),
+  ropeScaling: positive("divide low rotary frequencies by X, as Llama 3.1 does", 1),
   norm: choice("normalization", norms, "layer"),
+  normEps: positive("epsilon of the normalizations", 1e-5),
   qkNorm: boolean("normalize the queries and keys of each attention head (QK-norm)", false),
+  qkNormWeight: boolean("with --qk-norm: a learned weight for queries and one for keys", false),
   logitSoftcap: number(
     "cap logits softly at +-X: X tanh(logits / X); 0 disables it",
     0,
@@ -225,21 +232,12 @@ export function resolveConfig(source: string, values: Partial<TrainConfig>): Tra
   const config = override(override(defaults, preset ?? {}), values);
   checkValues(trainOptions, config, `preset ${config.preset}`);
   resolveLength(source, config, values);
-  if (config.nEmbd % config.nHead !== 0)
-    throw new UsageError(
-      `${source}: nEmbd is ${config.nEmbd}, expected a multiple of nHead, ${config.nHead}`,
-    );
+  checkSizes(source, config);
   checkVocabSize(source, config.tokenizer, config.vocabSize);
   if (config.headLrScale !== 1 && config.tieWeights && config.model === "gpt")
     throw new UsageError(
       `${source}: headLrScale is ${config.headLrScale}, but the head shares the weight of the ` +
         "token embedding; use --embedding-lr-scale, or --no-tie-weights",
-    );
-  const { batchSize, blockSize } = config;
-  if (batchSize * blockSize > MAX_BATCH_TOKENS)
-    throw new UsageError(
-      `${source}: batchSize is ${batchSize}: batches have ${batchSize * blockSize} tokens, ` +
-        `expected at most ${MAX_BATCH_TOKENS}`,
     );
   return config;
 }

@@ -2,7 +2,7 @@
 // trains all of its weights, its upper blocks, or LoRA adapters.
 
 import { UsageError } from "../errors.ts";
-import { gptOptionNames } from "../gpt/config.ts";
+import { deriveOptions, gptOptionNames } from "../gpt/config.ts";
 import type { LanguageModel } from "../gpt/language-model.ts";
 import { GPT } from "../gpt/model.ts";
 import { presets } from "../gpt/presets.ts";
@@ -44,7 +44,7 @@ export function inheritOptions(
   options: Partial<TrainConfig>,
   { folder, config, tokenizer, model }: Pretrained,
 ): Partial<TrainConfig> {
-  const own: Partial<TrainConfig> = { ...config, qkvBias: config.qkvBias ?? config.bias };
+  const own: Partial<TrainConfig> = { ...config, ...deriveOptions(config) };
   if (isQuantized(model))
     throw new UsageError(`initFrom: ${folder} holds a quantized model; use the original run`);
   for (const key of inherited) checkSame(key, options[key], own[key], folder);

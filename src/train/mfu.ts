@@ -1,6 +1,7 @@
 // Model FLOPs utilization (MFU): the share of the device's peak throughput that training reaches.
 
 import type { Device } from "../backend/device.ts";
+import { deriveOptions } from "../gpt/config.ts";
 import { tensor } from "../ops/creation.ts";
 import { matmul } from "../ops/matmul.ts";
 import { to } from "../ops/movement.ts";
@@ -15,13 +16,12 @@ type TimedAddon = Extract<Device["addon"], { timeReplays: unknown }>;
  * Returns the number of floating-point operations of training per token: 6 per parameter, plus
  * those of attention. PaLM (Chowdhery et al., 2022), appendix B.
  */
-export function flopsPerToken(
-  parameters: number,
-  { model, nLayer, nEmbd, blockSize, positions }: TrainConfig,
-): number {
+export function flopsPerToken(parameters: number, config: TrainConfig): number {
+  const { model, nLayer, nEmbd, blockSize, positions } = config;
   if (model !== "gpt") return 6 * parameters;
   const positionParameters = positions === "learned" ? blockSize * nEmbd : 0;
-  return 6 * (parameters - positionParameters) + 12 * nLayer * nEmbd * blockSize;
+  const width = config.nHead * deriveOptions(config).headDim;
+  return 6 * (parameters - positionParameters) + 12 * nLayer * width * blockSize;
 }
 
 /**

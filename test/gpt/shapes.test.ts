@@ -31,6 +31,11 @@ function* variants(): Generator<GPTConfig> {
               qkvBias: other,
               tieWeights: bias === other,
               lmHeadBias: other,
+              nKvHead: bias ? 1 : 2,
+              headDim: other ? 6 : 10,
+              mlpWidth: 4 + activation.length,
+              qkNorm: other,
+              qkNormWeight: other,
             };
 }
 

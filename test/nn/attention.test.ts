@@ -50,6 +50,85 @@ eachDevice("nn: attention", (test, on) => {
     assert.equal(Object.keys(layer.stateDict()).length, 4);
   });
 
+  const grouped = { nEmbd: 10, nHead: 6, nKvHead: 2, headDim: 4, causal: true };
+
+  test("MultiHeadAttention with grouped queries: heads of a group share keys and values", () => {
+    for (const qkNorm of ["none", "plain", "weighted"]) {
+      const layer = new nn.MultiHeadAttention({
+        ...grouped,
+        qkNorm: qkNorm !== "none",
+        qkNormWeight: qkNorm === "weighted",
+        normEps: 0.01,
+        rotary: nn.rotaryTable(9, 4),
+      }).to(on);
+      assert.equal(layer.c_attn.weight.shape, [(6 + 2 * 2) * 4, 10]);
+      assert.equal(layer.c_proj.weight.shape, [10, 24]);
+      for (const norm of [layer.q_norm, layer.k_norm])
+        norm?.weight.assign(tensor([1.5, -0.5, 2, 1], { device: on }));
+      const x = randn([2, 7, 10], { device: on });
+      const qkv = layer.c_attn.forward(x).reshape([2, 7, 10, 4]);
+      const head = (i: number) => qkv.slice({ dim: 2, start: i, end: i + 1 }).reshape([2, 7, 4]);
+      const prepare = (y: Tensor, norm: nn.RMSNorm | null) => {
+        const w = norm?.weight ?? ones([4], { device: on });
+        const normalized = qkNorm === "none" ? y : y.rmsNorm(w, { eps: 0.01 });
+        return rotarySpec(normalized, layer.rotary as Tensor, { nHead: 1 }).reshape([2, 1, 7, 4]);
+      };
+      const rows = Array.from({ length: 7 }, (_, i) =>
+        Array.from({ length: 7 }, (_, j) => +(j > i)),
+      );
+      const mask = tensor(rows, { dtype: "i32", device: on });
+      const heads = Array.from({ length: 6 }, (_, h) => {
+        const kv = Math.floor(h / 3);
+        const q = prepare(head(h), layer.q_norm);
+        const k = prepare(head(6 + kv), layer.k_norm);
+        return attentionSpec(q, k, head(8 + kv).reshape([2, 1, 7, 4]), mask).reshape([2, 7, 4]);
+      });
+      const expected = layer.c_proj.forward(cat(heads, { dim: 2 }));
+      assertClose(layer.forward(x), expected, tolerance);
+    }
+  });
+
+  test("MultiHeadAttention with grouped queries: gradients, and a cache of nKvHead heads", () => {
+    const rotary = nn.rotaryTable(9, 4);
+    const options = { ...grouped, rotary, qkNorm: true, qkNormWeight: true };
+    const layer = new nn.MultiHeadAttention(options).to(on);
+    const x = randn([1, 7, 10], { device: on });
+    const length = tensor(0, { dtype: "i32", device: on });
+    const past = {
+      kv: tensor(new Float32Array(9 * 16), { shape: [1, 9, 16], device: on }),
+      length,
+    };
+    const expected = layer.forward(x);
+    noGrad(() => {
+      for (const [start, end] of [
+        [0, 3],
+        [3, 4],
+        [4, 7],
+      ]) {
+        const y = layer.extend(x.slice({ dim: 1, start, end }), past);
+        assertClose(y, expected.slice({ dim: 1, start, end }), tolerance);
+        length.fill(end);
+      }
+    });
+    const names = [...layer.namedParameters()].map(([name]) => name);
+    assert.equal(names.slice(-2), ["q_norm.weight", "k_norm.weight"]);
+    if (on.name !== "ts") return; // f64 exists there only
+    const table = tensor(rotary.data(), { shape: [9, 4], dtype: "f64" });
+    const forward = (x: Tensor, attn: Tensor, proj: Tensor, q: Tensor, k: Tensor) => {
+      const f64 = new nn.MultiHeadAttention({ ...options, bias: false, rotary: table });
+      for (const [holder, weight] of [
+        [f64.c_attn, attn],
+        [f64.c_proj, proj],
+        [f64.q_norm, q],
+        [f64.k_norm, k],
+      ])
+        Object.assign(holder as object, { weight });
+      return f64.forward(x);
+    };
+    const inputs = [[2, 5, 10], [40, 10], [10, 24], [4], [4]].map((shape) => randn(shape));
+    assert.ok(checkGradient(forward, inputs).ok);
+  });
+
   test("MultiHeadAttention with QK-norm: the length of queries and keys has no effect", () => {
     for (const rotary of [null, nn.rotaryTable(9, 4)]) {
       const layer = new nn.MultiHeadAttention({

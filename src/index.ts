@@ -9,8 +9,10 @@ export {
   saveSafetensors,
   type TensorDict,
 } from "./files/safetensors.ts";
-export { GPT2Error } from "./gpt/hf-config.ts";
+export { HuggingFaceError } from "./gpt/hf-config.ts";
 export { loadGPT2, saveGPT2 } from "./gpt/hf-gpt2.ts";
+export { saveLlama } from "./gpt/hf-llama.ts";
+export { loadHuggingFace } from "./gpt/huggingface.ts";
 export { loadGPT2Tokenizer } from "./tokenizers/bpe/gpt2.ts";
 export { loadBPE, saveBPE } from "./tokenizers/io.ts";
 export type { TrainConfig } from "./train/config.ts";

@@ -1,4 +1,4 @@
-// tinybard import: converts a Hugging Face GPT-2 to the folder of a run.
+// tinybard import: converts a Hugging Face model to the folder of a run.
 
 import { device } from "../backend/devices.ts";
 import { countParameters } from "../gpt/language-model.ts";
@@ -10,35 +10,43 @@ import { type Command, deviceOption } from "./command.ts";
 interface ImportFlags {
   from: string;
   out?: string;
+  blockSize?: number;
   device: TrainConfig["device"];
 }
 
 export const importCommand: Command<ImportFlags> = {
-  summary: "import a GPT-2 from Hugging Face transformers",
+  summary: "import a GPT-2, Llama or Qwen model from Hugging Face transformers",
   writesFiles: true,
   options: {
     from: {
       type: "string",
-      help: "folder of the GPT-2, with config.json and model.safetensors",
+      help: "folder of the model, with config.json and model.safetensors",
       required: true,
       value: "DIR",
     },
     out: {
       type: "string",
-      help: "folder of the new run (default: runs/ and the name of the GPT-2's folder)",
+      help: "folder of the new run (default: runs/ and the name of the model's folder)",
       value: "DIR",
+    },
+    blockSize: {
+      type: "integer",
+      help: "shorten the context to N tokens, for models with rotary positions",
+      min: 1,
+      value: "N",
     },
     device: deviceOption,
   },
   operand: "from",
 
-  async run({ from, out = defaultImportFolder(from), device: deviceName }) {
-    const { model, config, tokenizer } = importRun(from, out, device(deviceName));
-    const { nLayer, nEmbd, blockSize } = config;
+  async run({ from, out = defaultImportFolder(from), device: deviceName, blockSize }) {
+    const imported = importRun(from, out, device(deviceName), { blockSize });
+    const { model, config, tokenizer } = imported;
+    const { nLayer, nEmbd } = config;
     const millions = (countParameters(model) / 1e6).toFixed(6);
     console.log(
       `${millions} M parameters: ${nLayer} blocks, embedding dimension ${nEmbd}, ` +
-        `context of ${blockSize} tokens`,
+        `context of ${config.blockSize} tokens`,
     );
     const hasVocabulary = config.tokenizer !== "ids";
     const tokenizerName = hasVocabulary

@@ -6,8 +6,8 @@ import { MAX_TABLE_BYTES, readJSONObject } from "../files/json.ts";
 import type { GPTConfig } from "./config.ts";
 
 /** A file is invalid or describes a model that GPT cannot represent. The message names the file. */
-export class GPT2Error extends Error {
-  override name = "GPT2Error";
+export class HuggingFaceError extends Error {
+  override name = "HuggingFaceError";
 }
 
 /** Activations by their names in config.json. The first name of an activation is written. */
@@ -31,7 +31,9 @@ export type HFOptions = Pick<
   "vocabSize" | "blockSize" | "nLayer" | "nHead" | "nEmbd" | "activation" | "tieWeights"
 >;
 
-/** Reads the config.json in a folder. Throws a GPT2Error if GPT cannot represent the model. */
+/**
+ * Reads the config.json in a folder. Throws a HuggingFaceError if GPT cannot represent the model.
+ */
 export function readHFConfig(folder: string): HFOptions {
   const file = join(folder, "config.json");
   const config = readJSON(file);
@@ -101,16 +103,16 @@ export function toHFConfig(config: GPTConfig, endOfText: number | null) {
   };
 }
 
-/** Reads a JSON object from a file. Throws a GPT2Error. */
+/** Reads a JSON object from a file. Throws a HuggingFaceError. */
 export function readJSON(file: string): Record<string, unknown> {
   try {
     return readJSONObject(file, MAX_TABLE_BYTES);
   } catch (cause) {
-    throw new GPT2Error((cause as Error).message, { cause }); // begins with the file's path
+    throw new HuggingFaceError((cause as Error).message, { cause }); // begins with the file's path
   }
 }
 
 /** Creates the error for a problem with a file. */
-export function invalid(file: string, problem: string): GPT2Error {
-  return new GPT2Error(`${file}: ${problem}`);
+export function invalid(file: string, problem: string): HuggingFaceError {
+  return new HuggingFaceError(`${file}: ${problem}`);
 }

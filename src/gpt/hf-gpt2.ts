@@ -1,33 +1,29 @@
 // Reads and writes GPT-2 in the format of Hugging Face transformers: a folder with config.json and
 // model.safetensors. Its linear layers are Conv1D, whose weights [in, out] are transposed here.
 
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { noGrad } from "../autograd.ts";
-import { fail, shorten } from "../errors.ts";
+import { fail } from "../errors.ts";
 import { createFolder } from "../files/folder.ts";
-import {
-  loadSafetensors,
-  readTensorInfo,
-  saveSafetensors,
-  type TensorDict,
-} from "../files/safetensors.ts";
+import { saveSafetensors, type TensorDict } from "../files/safetensors.ts";
 import { compose } from "../ops/compose.ts";
 import { tensor, zeros } from "../ops/creation.ts";
 import { transpose } from "../ops/movement.ts";
 import type { Shape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { foldHeadBias } from "./head-bias.ts";
-import { type HFOptions, invalid, readHFConfig, readJSON, toHFConfig } from "./hf-config.ts";
+import { type HFOptions, readHFConfig, toHFConfig } from "./hf-config.ts";
+import { findWeightFiles, readWeights } from "./hf-weights.ts";
 import { GPT } from "./model.ts";
 import { isQuantized } from "./quantize.ts";
-import { checkShapes, gptShapes, type NamedShape } from "./shapes.ts";
+import { gptShapes } from "./shapes.ts";
 
 /**
  * Loads the GPT-2 in a folder onto the default device: config.json, and model.safetensors or the
  * shards that model.safetensors.index.json lists, in f32, f16 or bf16. Names may begin with
- * `transformer.`; mask buffers and a tied head are ignored; dropout is 0. Throws a GPT2Error or a
- * SafetensorsError that names the file, before it allocates the model.
+ * `transformer.`; mask buffers and a tied head are ignored; dropout is 0. Throws a
+ * HuggingFaceError or a SafetensorsError that names the file, before it allocates the model.
  * @example
  * const model = await loadGPT2("gpt2"); // a folder with config.json and model.safetensors
  * console.log(model.config.nLayer); // 2
@@ -39,9 +35,11 @@ export async function loadGPT2(folder: string): Promise<GPT> {
 /** Like loadGPT2(), but synchronous. */
 export function readGPT2(folder: string): GPT {
   const options = readHFConfig(folder);
-  const files = findWeightFiles(folder);
-  checkHeaders(files, options);
-  const dict = readWeights(files, options.tieWeights);
+  const dict = readWeights(
+    findWeightFiles(folder),
+    (name) => toModelName(name, options.tieWeights),
+    (maxBlocks) => toFileShapes(options, maxBlocks),
+  );
   const model = new GPT(options, { initWeights: false });
   for (const [name, w] of model.namedParameters()) {
     compose(() => w.assign(isConv1D(name) ? transpose(dict[name], 0, 1) : dict[name]));
@@ -71,12 +69,6 @@ export function saveGPT2(
   createFolder(folder);
   saveSafetensors(join(folder, "model.safetensors"), dict, { format: "pt" });
   writeFileSync(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
-}
-
-/** Returns true if the config.json in a folder is that of transformers, not that of a run. */
-export function isGPT2Folder(folder: string): boolean {
-  const file = join(folder, "config.json");
-  return existsSync(file) && "model_type" in readJSON(file);
 }
 
 function toHFWeights(model: GPT): TensorDict {
@@ -109,58 +101,12 @@ function replaceHeadBias(model: GPT): Map<string, Tensor> {
   return fail("saveGPT2: lm_head.bias has values other than 0, but GPT-2's head has no bias");
 }
 
-/** Throws a GPT2Error unless the headers of the files list the tensors of the model. */
-function checkHeaders(files: string[], options: HFOptions): void {
-  const source = new Map<string, string>(); // the file of each tensor
-  const found: NamedShape[] = [];
-  for (const file of files) {
-    for (const { name: fullName, shape, dtype } of readTensorInfo(file)) {
-      const name = toModelName(fullName, options.tieWeights);
-      if (name === null) continue;
-      if (source.has(name)) throw invalid(file, `${shorten(name)} appears twice`);
-      if (!/^B?F\d/.test(dtype))
-        throw invalid(file, `${shorten(name)} has dtype ${dtype}, expected floats`);
-      source.set(name, file);
-      found.push({ name, shape });
-    }
-  }
-  // an invalid config.json may have a huge n_layer: list one block more than could exist
-  const expected = toFileShapes(options, found.length + 1);
-  checkShapes(found, expected, "config.json", (problem, tensor) => {
-    throw invalid(source.get(tensor) ?? files.slice(0, 4).join(", "), problem);
-  });
-}
-
-/** Reads all tensors of a model under their names in it. */
-function readWeights(files: string[], tieWeights: boolean): TensorDict {
-  const dict: TensorDict = Object.create(null);
-  for (const file of files) {
-    for (const [fullName, x] of Object.entries(loadSafetensors(file))) {
-      const name = toModelName(fullName, tieWeights);
-      if (name !== null) dict[name] = x;
-    }
-  }
-  return dict;
-}
-
 /** Returns a tensor's name in the model; null for a mask or a tied head, which are not loaded. */
 function toModelName(fullName: string, tieWeights: boolean): string | null {
   const name = fullName.replace(/^transformer\./, "");
   const isMask = /\.attn\.(bias|masked_bias)$/.test(name);
   const isTiedHead = tieWeights && name === "lm_head.weight";
   return isMask || isTiedHead ? null : name;
-}
-
-/** Returns the paths of the weight files in a folder: a single file, or all shards. */
-export function findWeightFiles(folder: string): string[] {
-  const single = join(folder, "model.safetensors");
-  if (existsSync(single)) return [single];
-  const index = join(folder, "model.safetensors.index.json");
-  if (!existsSync(index)) throw invalid(single, "the file does not exist");
-  const shards = Object.values(readJSON(index).weight_map ?? {}).map(String);
-  if (shards.length === 0 || !shards.every((name) => /^[^/\\]+\.safetensors$/.test(name)))
-    throw invalid(index, "weight_map must name files in the same folder");
-  return Array.from(new Set(shards), (name) => join(folder, name));
 }
 
 /** Returns the shapes in model.safetensors by name, without `transformer.`. */

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
 import { sha256OfFiles } from "../files/sha256.ts";
-import { findWeightFiles, isGPT2Folder } from "../gpt/hf-gpt2.ts";
+import { findWeightFiles, isHuggingFaceFolder } from "../gpt/hf-weights.ts";
 import { type CheckpointName, checkpointNames } from "./choose.ts";
 
 /** The folder of a model, and if it is a run, the checkpoint whose weights were verified. */
@@ -45,7 +45,7 @@ export function findBase(
 
 /** Returns the model in a folder if its weights have this checksum. */
 function verify(folder: string, sha256: string | undefined): BaseModel | null {
-  if (isGPT2Folder(folder))
+  if (isHuggingFaceFolder(folder))
     return sha256OfFiles(findWeightFiles(folder)) === sha256 ? { folder } : null;
   for (const checkpoint of checkpointNames) {
     const file = join(folder, checkpoint, "model.safetensors");

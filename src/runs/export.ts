@@ -20,7 +20,7 @@ const END_OF_TEXT = "<|endoftext|>";
 
 /**
  * Writes the model of a run, with its adapters merged, and its tokenizer: byte-pair encoding in the
- * format of transformers, other tokenizers in a file that only importGPT2() reads. Throws a
+ * format of transformers, other tokenizers in a file that only importHuggingFace() reads. Throws a
  * UsageError if GPT-2 cannot represent the model.
  */
 export function exportRun(

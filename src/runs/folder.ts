@@ -9,7 +9,7 @@ import { FileError, toFileError } from "../files/file-error.ts";
 import { createFolder } from "../files/folder.ts";
 import { type FolderLock, findLocalOwner, lockFolder } from "../files/lock.ts";
 import { listFolder, partialName, removeIfEmpty } from "../files/output.ts";
-import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
+import { isHuggingFaceFolder } from "../gpt/hf-weights.ts";
 import { checkpointNames } from "./choose.ts";
 import { readConfig } from "./load.ts";
 
@@ -117,7 +117,7 @@ function checkUnstarted(out: string): void {
       `out: ${out} holds a checkpoint but no config.json; choose another folder, or delete it`,
     );
   }
-  if (isGPT2Folder(out))
+  if (isHuggingFaceFolder(out))
     throw new UsageError(`out: ${out} holds a model already; choose another folder`);
   readConfig(out); // throws if it is not a run's
   if (hasStarted(out))

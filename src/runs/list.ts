@@ -5,7 +5,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isFolder } from "../files/folder.ts";
 import { isLocked } from "../files/lock.ts";
-import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
+import { isHuggingFaceFolder } from "../gpt/hf-weights.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { StepPlan } from "../train/step-plan.ts";
 import { totalSteps } from "../train/time-budget.ts";
@@ -91,7 +91,7 @@ export function summarizeRun({ name, folder, modified }: RunEntry): RunSummary |
     state: "no checkpoint",
   };
   try {
-    if (isGPT2Folder(folder)) return null; // a Hugging Face model, not a run
+    if (isHuggingFaceFolder(folder)) return null; // a Hugging Face model, not a run
     const config = readConfig(folder);
     summary.model = describeModel(config);
     const best = loadState(join(folder, "best"));

@@ -6,7 +6,7 @@ import type { Device } from "../backend/device.ts";
 import { defaultDevice, device as getDevice } from "../backend/devices.ts";
 import { quote, UsageError } from "../errors.ts";
 import { readJSONObject } from "../files/json.ts";
-import { isGPT2Folder } from "../gpt/hf-gpt2.ts";
+import { isHuggingFaceFolder } from "../gpt/hf-weights.ts";
 import { mergeAdapters } from "../nn/index.ts";
 import type { Bits } from "../ops/quantized.ts";
 import { scope } from "../scope.ts";
@@ -18,7 +18,7 @@ import { findBase } from "./base.ts";
 import { buildModel } from "./build.ts";
 import { loadWeights, type RunState, readCheckpoint } from "./checkpoint.ts";
 import { checkpointNames, chooseCheckpoint } from "./choose.ts";
-import { importGPT2 } from "./import.ts";
+import { importHuggingFace } from "./import.ts";
 import { checkWeightShapes } from "./shapes.ts";
 
 export interface LoadOptions {
@@ -93,9 +93,9 @@ function parseBits(bits?: string): Bits | undefined {
   return bits ? (Number(bits) as Bits) : undefined;
 }
 
-/** Loads the model in the folder of a run or of a Hugging Face GPT-2. */
+/** Loads the model in the folder of a run or of a Hugging Face model. */
 export function loadPretrained(folder: string, device: Device): Pretrained {
-  return isGPT2Folder(folder) ? importGPT2(folder, device) : loadRun(folder, device);
+  return isHuggingFaceFolder(folder) ? importHuggingFace(folder, device) : loadRun(folder, device);
 }
 
 /** The maximum number of runs with adapters, each for the model of the next one. */
@@ -149,7 +149,7 @@ export function loadBase(
   }
   const { folder, checkpoint } = findBase(out, initFrom, state.baseSha256, named);
   const options = { adapted: [...adapted, out] };
-  if (isGPT2Folder(folder)) return importGPT2(folder, device);
+  if (isHuggingFaceFolder(folder)) return importHuggingFace(folder, device);
   return loadRun(folder, device, checkpoint && [checkpoint], options);
 }
 

@@ -103,7 +103,7 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
     value: "N",
   },
   out: string("output folder of the run (default: a new folder under runs/)", "DIR"),
-  initFrom: string("fine-tune the model of a run, or of a Hugging Face GPT-2 folder", "DIR"),
+  initFrom: string("fine-tune the model of a run, or of a Hugging Face folder", "DIR"),
   extendVocab: boolean("with --init-from: add the text's new characters to the vocabulary", false),
   freeze: integer("freeze the embeddings and the first N blocks", undefined, 0),
   loraRank: integer(

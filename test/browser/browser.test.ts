@@ -23,13 +23,15 @@ const files = new Map<string, string | Uint8Array>([
 
 /** The exports of Node that need a file system or a process. */
 const NODE_ONLY = [
-  "GPT2Error",
+  "HuggingFaceError",
   "loadBPE",
   "loadCorpus",
   "loadGPT2",
   "loadGPT2Tokenizer",
+  "loadHuggingFace",
   "saveBPE",
   "saveGPT2",
+  "saveLlama",
   "train",
 ];
 

@@ -196,7 +196,7 @@ eachDevice("GPT-2 folders", (test, on) => {
       () => assert.unreachable(`${message}: loaded`),
       (error) => error,
     );
-    assert.is(error.name, "GPT2Error", error.stack);
+    assert.is(error.name, "HuggingFaceError", error.stack);
     assert.ok(error.message.startsWith(`${join(path, file)}: `), error.message);
     assert.match(error.message, message);
   };

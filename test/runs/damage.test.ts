@@ -16,7 +16,7 @@ import { BPETokenizer, GPT, saveBPE, saveGPT2, train } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { device } from "#src/backend/devices.js";
-import { importGPT2 } from "#src/runs/import.js";
+import { importHuggingFace } from "#src/runs/import.js";
 import { loadRun } from "#src/runs/load.js";
 import { quantizeRun } from "#src/runs/quantize.js";
 import { resumeRun } from "#src/runs/resume.js";
@@ -57,7 +57,7 @@ const expectedErrors = [
   "FileError",
   "SafetensorsError",
   "TokenizerError",
-  "GPT2Error",
+  "HuggingFaceError",
 ];
 
 let copies = 0;
@@ -86,7 +86,7 @@ async function assertSound(copy: string, load: () => unknown, label: string): Pr
 }
 
 const load = (copy: string) => loadRun(copy, ts);
-const importFolder = (copy: string) => importGPT2(copy, ts);
+const importFolder = (copy: string) => importHuggingFace(copy, ts);
 
 /** The files of each folder, and the function that reads them. */
 const readers: [source: string, file: string, read: (copy: string) => unknown][] = [

@@ -7,7 +7,7 @@ import { device, type GPT, softmax, type Tensor, type TrainConfig, tensor, train
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { exportRun } from "#src/runs/export.js";
-import { importGPT2 } from "#src/runs/import.js";
+import { importHuggingFace } from "#src/runs/import.js";
 
 const test = suite("export");
 const folder = mkdtempSync(join(tmpdir(), "tinybard-export-"));
@@ -35,7 +35,7 @@ test("a lecture preset is exported with the same probabilities", async () => {
   const out = join(folder, "exported");
   const { model } = exportRun(await trainRun({}), out, ts);
   assert.ok((model as GPT).lm_head.bias?.data().some((b) => b !== 0));
-  const again = importGPT2(out, ts).model as GPT;
+  const again = importHuggingFace(out, ts).model as GPT;
   assert.is(again.lm_head.bias, null);
   const difference = getProbabilities(model as GPT).sub(getProbabilities(again));
   assert.ok(difference.abs().max().item() < 1e-6);
@@ -45,7 +45,7 @@ test("relu2, and projections that started at 0, are exported", async () => {
   const out = join(folder, "relu2");
   const run = await trainRun({ activation: "relu2", zeroInitProjections: true });
   const { model } = exportRun(run, out, ts);
-  const again = importGPT2(out, ts).model as GPT;
+  const again = importHuggingFace(out, ts).model as GPT;
   assert.is(again.config.activation, "relu2");
   assert.ok((model as GPT).h[0].mlp.c_proj.weight.data().some((w) => w !== 0));
   const difference = getProbabilities(model as GPT).sub(getProbabilities(again));

@@ -21,7 +21,7 @@ import * as assert from "uvu/assert";
 import { device } from "#src/backend/devices.js";
 import { loadCorpus } from "#src/data/corpus.js";
 import { sha256OfFiles } from "#src/files/sha256.js";
-import { importGPT2 } from "#src/runs/import.js";
+import { importHuggingFace } from "#src/runs/import.js";
 import { loadRun } from "#src/runs/load.js";
 import { resumeRun } from "#src/runs/resume.js";
 import { canTestPipes } from "../support/platform.js";
@@ -118,7 +118,7 @@ test("a pipe or a device in the place of a file does not block", async () => {
   for (const [source, load] of [
     [base, (copy: string) => loadRun(copy, ts)],
     [base, (copy: string) => resumeRun(copy)],
-    [gpt2, (copy: string) => importGPT2(copy, ts)],
+    [gpt2, (copy: string) => importHuggingFace(copy, ts)],
   ] as const) {
     const files = readdirSync(source, { recursive: true, encoding: "utf8" });
     for (const name of files) {

@@ -6,6 +6,7 @@ import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { generate, type Sampling } from "../gpt/generate.ts";
 import { loadRun } from "../runs/load.ts";
+import { encodePrompt } from "../tokenizers/registry.ts";
 import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
 import type { Pretrained } from "../train/finetune.ts";
@@ -114,7 +115,7 @@ async function printSamples(
   { tokens, numSamples, seed: firstSeed, ...sampling }: Samples,
   signal?: AbortSignal,
 ): Promise<void> {
-  const promptIds = prompt ? tokenizer.encode(prompt) : defaultPrompt(tokenizer);
+  const promptIds = prompt ? encodePrompt(tokenizer, prompt) : defaultPrompt(tokenizer);
   for (let i = 0; i < numSamples && !signal?.aborted; i++) {
     if (i > 0) process.stdout.write(`${SEPARATOR}\n`);
     if (prompt?.trim()) process.stdout.write(prompt);

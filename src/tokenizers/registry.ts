@@ -34,6 +34,12 @@ export function kindOf(tokenizer: Tokenizer): TokenizerKind {
   return tokenizer instanceof IdTokenizer ? "ids" : "char";
 }
 
+/** Returns the ids of a prompt, after those that the model expects before a text, if any. */
+export function encodePrompt(tokenizer: Tokenizer, prompt: string): number[] {
+  const ids = tokenizer.encode(prompt);
+  return tokenizer instanceof BPETokenizer ? [...tokenizer.prefix, ...ids] : ids;
+}
+
 /** Returns a tokenizer of a kind, trained on `text`. */
 export function trainTokenizer(
   kind: Exclude<TokenizerKind, "gpt2">,

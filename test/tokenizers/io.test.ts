@@ -107,15 +107,14 @@ const invalidChanges: [change: (json: TokenizerJSON) => void, message: RegExp][]
   [(json) => (json.model.unk_token = "<unk>"), /model has unk_token "<unk>", expected none/],
   [(json) => (json.model.dropout = 0.1), /model has dropout 0.1, expected none/],
   [(json) => (json.model.byte_fallback = true), /model has byte_fallback/],
-  [(json) => (json.normalizer = { type: "NFC" }), /normalizer is not null/],
+  [(json) => (json.normalizer = { type: "Lowercase" }), /normalizer has type "Lowercase"/],
   [(json) => (json.pre_tokenizer = { type: "Whitespace" }), /pre_tokenizer has type "Whitespace"/],
   [(json) => (json.pre_tokenizer = null), /pre_tokenizer is not a JSON object/],
   [(json) => (json.pre_tokenizer = { type: "ByteLevel" }), /adds a prefix space/],
-  [(json) => ((json.pre_tokenizer as TokenizerJSON).use_regex = false), /does not split words/],
   [(json) => (json.post_processor = { type: "BertProcessing" }), /post_processor has type "Bert/],
   [
     (json) => (json.post_processor = { type: "TemplateProcessing" }),
-    /template is not a JSON object/,
+    /post_processor adds tokens to the text/,
   ],
   [
     (json) => {
@@ -127,8 +126,8 @@ const invalidChanges: [change: (json: TokenizerJSON) => void, message: RegExp][]
   [(json) => (json.added_tokens = {} as never), /added_tokens is not a list/],
   [(json) => (json.added_tokens[0].content = ""), /has no content or no id/],
   [(json) => (json.added_tokens[0].id = "280"), /has no content or no id/],
-  [(json) => (json.added_tokens[0].special = false), /is not a special token without options/],
-  [(json) => (json.added_tokens[0].lstrip = true), /is not a special token without options/],
+  [(json) => (json.added_tokens[0].single_word = true), /has single_word, lstrip or rstrip/],
+  [(json) => (json.added_tokens[0].lstrip = true), /has single_word, lstrip or rstrip/],
   [(json) => (json.added_tokens[0].id = 9), /has id 9, which is also the id of "\*"/],
   [(json) => (json.added_tokens[0].id = 1e9), /has id 1000000000, expected 0 to \d+/],
   [(json) => (json.model.vocab = [] as never), /vocab is not a JSON object/],

@@ -12,7 +12,12 @@ export function encodeUtf8(text: string): string {
 
 /** Decodes the UTF-8 bytes in a binary string. Invalid sequences become U+FFFD. */
 export function decodeUtf8(bytes: string): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(toBytes(bytes));
+  return decodeUtf8Bytes(toBytes(bytes));
+}
+
+/** Decodes UTF-8. Invalid sequences become U+FFFD. */
+export function decodeUtf8Bytes(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
 /** Returns the bytes of a binary string. */

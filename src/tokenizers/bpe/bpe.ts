@@ -4,10 +4,18 @@
 import { checkOptions, quote } from "../../errors.ts";
 import { TokenList } from "../token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "../tokenizer.ts";
-import { byteAlphabet, decodeUtf8, encodeUtf8, toBytes, unicodeToBytes } from "./alphabet.ts";
+import {
+  byteAlphabet,
+  decodeUtf8,
+  decodeUtf8Bytes,
+  encodeUtf8,
+  toBytes,
+  unicodeToBytes,
+} from "./alphabet.ts";
 import { MergeTable } from "./encode.ts";
 import { fromHuggingFace, toHuggingFace, type Vocabulary } from "./huggingface.ts";
 import { checkWordLength, findWordEnd, forEachWord } from "./pretokenize.ts";
+import { compileSteps, findPrefix, type Splitter } from "./steps.ts";
 import { learnMerges } from "./train.ts";
 import { WordCounts } from "./word-counts.ts";
 import { WordEncoder } from "./word-encoder.ts";
@@ -34,6 +42,9 @@ interface EncodeOptions {
 export class BPETokenizer implements Tokenizer {
   readonly vocabulary: Vocabulary;
   readonly #encoder: WordEncoder;
+  readonly #splitter: Splitter;
+  /** The ids that a model expects before a text, such as Llama 3's <|begin_of_text|>. */
+  readonly prefix: readonly number[];
 
   /**
    * Throws a TokenizerError if the vocabulary lacks a byte or the result of a merge, if a merge is
@@ -65,7 +76,14 @@ export class BPETokenizer implements Tokenizer {
       const isNew = mergeTable.add(left, right, getId(tokens[left] + tokens[right]));
       if (!isNew) throw new TokenizerError(`BPETokenizer: merge ${i + 1} is a duplicate`);
     }
-    this.#encoder = new WordEncoder(byteIds, mergeTable);
+    const { steps } = vocabulary;
+    this.#encoder = new WordEncoder(byteIds, mergeTable, steps?.ignoresMerges ? ids : undefined);
+    const prefix = findPrefix(steps?.postProcessor);
+    const prefixId = prefix === null ? undefined : special.get(prefix);
+    if (prefix !== null && prefixId === undefined)
+      throw new TokenizerError(`BPETokenizer: post_processor adds ${quote(prefix)}, not a token`);
+    this.prefix = prefixId === undefined ? [] : [prefixId];
+    this.#splitter = steps ? compileSteps(steps) : forEachWord;
   }
 
   /**
@@ -113,7 +131,8 @@ export class BPETokenizer implements Tokenizer {
     checkOptions("encode", options, ["allowedSpecial"]);
     const { special } = this.vocabulary;
     const { allowedSpecial = [] } = options;
-    const allowed = allowedSpecial === "all" ? [...special.keys()] : allowedSpecial;
+    const chosen = allowedSpecial === "all" ? [...special.keys()] : allowedSpecial;
+    const allowed = [...new Set([...(this.vocabulary.visible ?? []), ...chosen])];
     const unknown = allowed.find((name) => !special.has(name));
     if (unknown !== undefined) {
       const name = JSON.stringify(unknown);
@@ -125,7 +144,7 @@ export class BPETokenizer implements Tokenizer {
         ids.push(special.get(part) as number);
         continue;
       }
-      forEachWord("encode", part, (bytes, begin, end) => {
+      this.#splitter("encode", part, (bytes, begin, end) => {
         this.#encoder.encode(bytes, begin, end, ids);
       });
     }
@@ -141,6 +160,11 @@ export class BPETokenizer implements Tokenizer {
 
   /** Appends the ids of a text in valid UTF-8 to a list. @internal */
   appendUtf8(bytes: Uint8Array, ids: TokenList): void {
+    const { steps, visible } = this.vocabulary;
+    if (steps || visible) {
+      for (const id of this.encodeToInt32(decodeUtf8Bytes(bytes))) ids.push(id);
+      return;
+    }
     for (let begin = 0; begin < bytes.length; ) {
       const end = findWordEnd(bytes, begin, bytes.length);
       checkWordLength("encode", end - begin);

@@ -5,6 +5,7 @@
 import { quote } from "../../errors.ts";
 import { TokenizerError } from "../tokenizer.ts";
 import { bytesToUnicode, decodeUtf8, encodeUtf8, unicodeToBytes } from "./alphabet.ts";
+import { compileSteps, findPrefix, type TextSteps } from "./steps.ts";
 
 export interface Vocabulary {
   /** The tokens as binary strings, indexed by id. */
@@ -13,6 +14,10 @@ export interface Vocabulary {
   merges: readonly (readonly [left: number, right: number])[];
   /** The ids of the special tokens, which represent no text, such as <|endoftext|>. */
   special: ReadonlyMap<string, number>;
+  /** The names among `special` that do represent text, and are found in every text. */
+  visible?: ReadonlySet<string>;
+  /** The steps that split a text into words, if they are not GPT-2's. */
+  steps?: TextSteps;
 }
 
 type Fields = Record<string, unknown>;
@@ -20,7 +25,8 @@ type Fields = Record<string, unknown>;
 const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
 
 /** Returns a vocabulary as the content of tokenizer.json, the format of Hugging Face tokenizers. */
-export function toHuggingFace({ tokens, merges, special }: Vocabulary): object {
+export function toHuggingFace(vocabulary: Vocabulary): object {
+  const { tokens, merges, special, visible, steps } = vocabulary;
   const specialIds = new Set(special.values());
   const ordinary = tokens
     .map((token, id): [token: string, id: number] => [bytesToUnicode(token), id])
@@ -32,10 +38,15 @@ export function toHuggingFace({ tokens, merges, special }: Vocabulary): object {
     padding: null,
     added_tokens: [...special]
       .sort(([, a], [, b]) => a - b)
-      .map(([content, id]) => ({ id, content, ...flags, special: true })),
-    normalizer: null,
-    pre_tokenizer: { ...byteLevel, use_regex: true },
-    post_processor: null,
+      .map(([content, id]) => ({
+        id,
+        content,
+        ...flags,
+        special: !visible?.has(content),
+      })),
+    normalizer: steps?.normalizer ?? null,
+    pre_tokenizer: steps?.preTokenizer ?? { ...byteLevel, use_regex: true },
+    post_processor: steps?.postProcessor ?? null,
     decoder: { ...byteLevel, use_regex: true },
     model: {
       type: "BPE",
@@ -45,14 +56,14 @@ export function toHuggingFace({ tokens, merges, special }: Vocabulary): object {
       end_of_word_suffix: null,
       fuse_unk: false,
       byte_fallback: false,
-      ignore_merges: false,
+      ignore_merges: steps?.ignoresMerges ?? false,
       vocab: Object.fromEntries(ordinary),
       merges: merges.map((pair) => formatMerge(tokens, pair)),
     },
   };
 }
 
-/** Returns the vocabulary in a tokenizer.json. It must be byte-level BPE with GPT-2's pattern. */
+/** Returns the vocabulary in a tokenizer.json. It must be byte-level BPE; see compileSteps(). */
 export function fromHuggingFace(json: unknown): Vocabulary {
   const { model, added_tokens: added, ...steps } = checkObject("tokenizer.json", json);
   const { vocab, merges, type, ...settings } = checkObject("model", model);
@@ -61,46 +72,43 @@ export function fromHuggingFace(json: unknown): Vocabulary {
     fail(`model has type ${quote(type)}, expected "BPE"`);
   for (const key of ["unk_token", "continuing_subword_prefix", "end_of_word_suffix", "dropout"])
     if (settings[key]) fail(`model has ${key} ${quote(settings[key])}, expected none`);
-  for (const key of ["byte_fallback", "ignore_merges"])
-    if (settings[key]) fail(`model has ${key}, which is not supported`);
-  if (steps.normalizer) fail("normalizer is not null: it would change the text");
-  checkPreTokenizer(steps.pre_tokenizer);
-  if (steps.post_processor) checkPostProcessor(steps.post_processor);
+  if (settings.byte_fallback)
+    fail("model has byte_fallback, as SentencePiece has; expected byte-level BPE");
   if (!Array.isArray(merges)) fail("merges is not a list");
-  return buildVocabulary(parseVocab(vocab), merges, parseAddedTokens(added ?? []));
+  const { special, visible } = parseAddedTokens(added ?? []);
+  const vocabulary = buildVocabulary(parseVocab(vocab), merges, special);
+  const textSteps = parseSteps(steps, settings.ignore_merges === true);
+  if (textSteps) vocabulary.steps = textSteps;
+  if (visible.size > 0) vocabulary.visible = visible;
+  return vocabulary;
 }
 
-/** Throws unless the pre-tokenizer uses GPT-2's pattern and adds no prefix space. */
-function checkPreTokenizer(step: unknown): void {
-  const fields = checkObject("pre_tokenizer", step);
-  const { type, add_prefix_space: addsPrefixSpace, use_regex: usesPattern = true } = fields;
-  if (type !== "ByteLevel") fail(`pre_tokenizer has type ${quote(type)}, expected "ByteLevel"`);
-  if (addsPrefixSpace !== false) fail("pre_tokenizer adds a prefix space, expected none");
-  if (usesPattern !== true) fail("pre_tokenizer does not split words by GPT-2's pattern");
+/** Checks the steps around the merges. Returns undefined if they are GPT-2's. */
+function parseSteps(fields: Fields, ignoresMerges: boolean): TextSteps | undefined {
+  const { normalizer = null, pre_tokenizer: preTokenizer, post_processor: last = null } = fields;
+  const { type, use_regex: usesPattern = true } = checkObject("pre_tokenizer", preTokenizer);
+  const steps = { normalizer, preTokenizer, postProcessor: last, ignoresMerges };
+  compileSteps(steps); // throws if a step is not supported
+  const addsNothing = findPrefix(last) === null;
+  const isGPT2 = type === "ByteLevel" && usesPattern === true && !normalizer && !ignoresMerges;
+  return isGPT2 && addsNothing ? undefined : steps;
 }
 
-/** Throws if the post-processor adds tokens. Transformers 5 writes a template that adds none. */
-function checkPostProcessor(step: unknown): void {
-  const { type, single } = checkObject("post_processor", step);
-  if (type === "ByteLevel") return; // changes offsets only
-  if (type !== "TemplateProcessing") fail(`post_processor has type ${quote(type)}, expected none`);
-  const [first, ...others] = Array.isArray(single) ? single : [];
-  if (others.length > 0 || !("Sequence" in checkObject("post_processor's template", first)))
-    fail("post_processor adds tokens to the text, expected none");
-}
-
-function parseAddedTokens(list: unknown): Map<string, number> {
+/** Returns the ids of added tokens, and the names of those that are not marked as special. */
+function parseAddedTokens(list: unknown) {
   const special = new Map<string, number>();
+  const visible = new Set<string>();
   if (!Array.isArray(list)) fail("added_tokens is not a list");
   for (const token of list) {
     const { id, content, special: isSpecial, ...flags } = checkObject("added token", token);
     if (typeof content !== "string" || content === "" || typeof id !== "number")
       fail(`added token ${quote(token)} has no content or no id`);
-    if (isSpecial !== true || flags.single_word || flags.lstrip || flags.rstrip)
-      fail(`added token ${quote(content)} is not a special token without options`);
+    if (flags.single_word || flags.lstrip || flags.rstrip)
+      fail(`added token ${quote(content)} has single_word, lstrip or rstrip, expected none`);
     special.set(content, id);
+    if (isSpecial !== true) visible.add(content);
   }
-  return special;
+  return { special, visible };
 }
 
 /** Returns the contents of GPT-2's two files, vocab.json and merges.txt. */

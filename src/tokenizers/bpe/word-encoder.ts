@@ -12,15 +12,20 @@ const MAX_CACHED_BYTES = 64;
 export class WordEncoder {
   readonly #byteIds: Int32Array;
   readonly #merges: MergeTable;
+  readonly #wholeWords: ReadonlyMap<string, number> | undefined;
   readonly #cache = new WordTable();
   #idsEnds = new Int32Array(1024); // by number of the word: where its ids end in #ids
   #ids = new Int32Array(4096); // of all cached words
   #tokens = new Int32Array(MAX_CACHED_BYTES); // of the word that is being merged
 
-  /** `byteIds` has the id of each of the 256 bytes. */
-  constructor(byteIds: Int32Array, merges: MergeTable) {
+  /**
+   * `byteIds` has the id of each of the 256 bytes. A word that is in `wholeWords`, as a binary
+   * string, becomes that id, whatever its merges are.
+   */
+  constructor(byteIds: Int32Array, merges: MergeTable, wholeWords?: ReadonlyMap<string, number>) {
     this.#byteIds = byteIds;
     this.#merges = merges;
+    this.#wholeWords = wholeWords;
   }
 
   /** Appends the ids of the word in bytes[begin, end). */
@@ -45,6 +50,11 @@ export class WordEncoder {
   /** Leaves the ids of a word in #tokens, and returns their number. */
   #merge(bytes: Uint8Array, begin: number, end: number): number {
     if (end - begin > this.#tokens.length) this.#tokens = new Int32Array(end - begin);
+    const id = this.#wholeWords?.get(toBinary(bytes, begin, end));
+    if (id !== undefined) {
+      this.#tokens[0] = id;
+      return 1;
+    }
     for (let i = begin; i < end; i++) this.#tokens[i - begin] = this.#byteIds[bytes[i]];
     return this.#merges.merge(this.#tokens, end - begin);
   }
@@ -57,6 +67,13 @@ export class WordEncoder {
     this.#ids.set(this.#tokens.subarray(0, n), begin);
     this.#idsEnds[number] = begin + n;
   }
+}
+
+/** Returns bytes as a binary string. */
+function toBinary(bytes: Uint8Array, begin: number, end: number): string {
+  let binary = "";
+  for (let i = begin; i < end; i++) binary += String.fromCharCode(bytes[i]);
+  return binary;
 }
 
 /** Returns an array of twice the length that begins with the same values. */

@@ -5,7 +5,10 @@ import { setImmediate } from "node:timers/promises";
 import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { generate, type Sampling } from "../gpt/generate.ts";
+import { type ChatFormat, readChatFormat } from "../runs/chat-format.ts";
+import { Conversation } from "../runs/conversation.ts";
 import { loadRun } from "../runs/load.ts";
+import type { ChatMessage } from "../tokenizers/chat-template.ts";
 import { encodePrompt } from "../tokenizers/registry.ts";
 import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
@@ -23,6 +26,8 @@ interface Samples extends Sampling {
 interface SampleFlags extends Samples, RunFlags {
   prompt?: string;
   interactive: boolean;
+  chat?: boolean;
+  system?: string;
   device: TrainConfig["device"];
 }
 
@@ -40,6 +45,11 @@ export const sampleCommand: Command<SampleFlags> = {
       help: "continue each line of stdin; Ctrl-C stops a sample, Ctrl-D quits",
       default: false,
     },
+    chat: {
+      type: "boolean",
+      help: "converse by the model's chat template (default: with --interactive, if it has one)",
+    },
+    system: { type: "string", help: "system message of a chat", value: "TEXT" },
     numSamples: {
       type: "integer",
       help: "number of samples for each prompt, with the seeds S, S + 1, ...",
@@ -77,21 +87,28 @@ export const sampleCommand: Command<SampleFlags> = {
     device: deviceOption,
   },
 
-  async run({ run, checkpoint, base, prompt, interactive, device: deviceName, ...options }) {
+  async run(flags) {
+    const { run, checkpoint, base, prompt, interactive, device: deviceName, ...options } = flags;
     if (interactive && prompt !== undefined)
       throw new UsageError("sample: --interactive reads prompts from stdin, so omit --prompt");
     const chosen = selectCheckpoint("sample", { run, checkpoint });
+    const format = findChatFormat(chosen.run, flags);
     const sources = [chosen.checkpoint];
     const loaded = loadRun(chosen.run, device(deviceName), sources, { base });
+    const conversation = format && new Conversation(loaded, format, systemMessages(flags.system));
+    const respond = (text: string | undefined, seed: number, signal?: AbortSignal) =>
+      conversation
+        ? printAnswer(conversation, text ?? "", { ...options, seed }, signal)
+        : printSamples(loaded, text, { ...options, seed }, signal);
     if (!interactive) {
       const text = prompt === "-" ? (await readAll(process.stdin)).replace(/\r?\n$/, "") : prompt;
-      await printSamples(loaded, text, options);
+      await respond(text, options.seed);
       return 0;
     }
     let seed = options.seed;
     const answer = async (line: string, signal: AbortSignal) => {
       try {
-        await printSamples(loaded, line, { ...options, seed }, signal);
+        await respond(line, seed, signal);
       } catch (error) {
         // such as a character that the tokenizer does not know; the next prompt may be valid
         if (!(error instanceof RangeError)) throw error;
@@ -105,6 +122,41 @@ export const sampleCommand: Command<SampleFlags> = {
   },
 };
 
+/** Returns the chat format to use; null to continue prompts as they are. */
+function findChatFormat(
+  run: string,
+  { chat, interactive, system, numSamples }: SampleFlags,
+): ChatFormat | null {
+  const format = (chat ?? interactive) ? readChatFormat(run) : null;
+  if (chat && !format)
+    throw new UsageError(`sample: ${run} has no chat template; imported instruct models have one`);
+  if (system !== undefined && !format)
+    throw new UsageError("sample: --system needs a model with a chat template, and --chat");
+  if (format && numSamples > 1)
+    throw new UsageError(`sample: --num-samples is ${numSamples}, expected 1 in a chat`);
+  return format;
+}
+
+function systemMessages(content?: string): ChatMessage[] {
+  return content === undefined ? [] : [{ role: "system", content }];
+}
+
+/** Prints the answer to a message, until the signal is aborted. */
+async function printAnswer(
+  conversation: Conversation,
+  message: string,
+  { tokens: maxNewTokens, seed, temperature, topK, topP }: Samples,
+  signal?: AbortSignal,
+): Promise<void> {
+  const options = { maxNewTokens, seed, temperature, topK, topP };
+  for await (const text of conversation.answer(message, options)) {
+    process.stdout.write(text);
+    if (signal) await setImmediate(); // lets Ctrl-C arrive
+    if (signal?.aborted) break;
+  }
+  process.stdout.write("\n");
+}
+
 /** Printed between the samples of a prompt, as nanoGPT does. */
 const SEPARATOR = "---------------";
 
@@ -112,7 +164,7 @@ const SEPARATOR = "---------------";
 async function printSamples(
   { model, tokenizer }: Pretrained,
   prompt: string | undefined,
-  { tokens, numSamples, seed: firstSeed, ...sampling }: Samples,
+  { tokens, numSamples, seed: firstSeed, temperature, topK, topP }: Samples,
   signal?: AbortSignal,
 ): Promise<void> {
   const promptIds = prompt ? encodePrompt(tokenizer, prompt) : defaultPrompt(tokenizer);
@@ -120,6 +172,7 @@ async function printSamples(
     if (i > 0) process.stdout.write(`${SEPARATOR}\n`);
     if (prompt?.trim()) process.stdout.write(prompt);
     const seed = firstSeed + i;
+    const sampling = { temperature, topK, topP };
     const ids = generate(model, { prompt: promptIds, maxNewTokens: tokens, seed, ...sampling });
     for await (const text of decodeStream(tokenizer, ids, promptIds)) {
       process.stdout.write(text);

@@ -349,7 +349,7 @@ test("wrong usage: one line with the nearest valid name, and exit code 2", () =>
     [["train", "--config", "list.json"], /list.json: not a JSON object/],
     [["train", "--config", "text.txt"], /text.txt: not valid JSON/],
     [["sample"], /sample: no run under runs\/; train one \(npm run train\), or .* --run DIR/],
-    [["import"], /import: DIR is required: folder of the GPT-2/],
+    [["import"], /import: DIR is required: folder of the model/],
     [["sample", "--run", "nowhere"], /nowhere is not a run/],
     [["sample", "--run", "nowhere", "--top-p", "2"], /topP is 2, expected a number/],
     [["train", "--resume", "nowhere"], /nowhere is not a run/],

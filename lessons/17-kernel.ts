@@ -2,8 +2,9 @@
 //
 // A GPT spends nearly all of its time in one operation: the matrix multiplication c = a b, which
 // takes n^3 multiply-adds for n x n matrices. All versions below compute exactly these, yet the
-// fastest is hundreds of times faster than the slowest. What differs is how often they access
-// memory. The question for each version: how many loads does it need per multiply-add?
+// fastest takes a small part of the time of the slowest: a fiftieth or less with the C++ kernels,
+// and far less on a GPU. What differs is how often they access memory. The question for each
+// version: how many loads does it need per multiply-add?
 //
 // Time: 3 seconds.
 

@@ -2,7 +2,7 @@
 //
 // The whole model with half the context, and two implementations trained side by side.
 //
-// Time: 20 seconds.
+// Time: 10 seconds.
 
 import { GPT, loadCorpus, manualSeed, optim, presets, type Tensor, zeros } from "tinybard";
 import { LectureGPT } from "../10-gpt.ts";

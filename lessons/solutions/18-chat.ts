@@ -48,7 +48,7 @@ export async function solution() {
   }
 
   say(`2. The model answers with exclamation marks and not much else. The reward rises as it should;
-    it is only not what we wanted. This is known as reward hacking.`);
+    but the answers are useless. This is known as reward hacking.`);
   const model = copyBase();
   fineTune(model, tokenizer);
   const count = (text: string) => text.split("!").length - 1;

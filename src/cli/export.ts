@@ -6,7 +6,7 @@ import { device } from "../backend/devices.ts";
 import { UsageError } from "../errors.ts";
 import { countParameters } from "../gpt/language-model.ts";
 import { writeCSV } from "../runs/csv.ts";
-import { exportRun } from "../runs/export.ts";
+import { type ExportFormat, exportFormats, exportRun } from "../runs/export.ts";
 import type { TrainConfig } from "../train/config.ts";
 import { type Command, deviceOption } from "./command.ts";
 import { formatCount } from "./count.ts";
@@ -15,6 +15,7 @@ import { findRun, type RunFlags, runOptions, selectCheckpoint } from "./run-fold
 interface ExportFlags extends RunFlags {
   out?: string;
   csv?: string;
+  format?: ExportFormat;
   device: TrainConfig["device"];
 }
 
@@ -23,12 +24,18 @@ export const exportCommand: Command<ExportFlags> = {
   writesFiles: true,
   options: {
     ...runOptions,
-    out: { type: "string", help: "folder for the exported GPT-2", value: "DIR" },
+    out: { type: "string", help: "folder for the exported model", value: "DIR" },
+    format: {
+      type: "string",
+      help: "model type in transformers (default: llama for rotary positions, otherwise gpt2)",
+      choices: exportFormats,
+      value: "NAME",
+    },
     csv: { type: "string", help: "CSV file for the metrics of the run", value: "FILE" },
     device: deviceOption,
   },
 
-  async run({ out, csv, device: deviceName, ...flags }) {
+  async run({ out, csv, format, device: deviceName, ...flags }) {
     if (!out && !csv) throw new UsageError("export: --out DIR or --csv FILE is required");
     const run = findRun("export", flags.run);
     if (csv) {
@@ -43,7 +50,8 @@ export const exportCommand: Command<ExportFlags> = {
     }
     if (out) {
       const { checkpoint } = selectCheckpoint("export", { ...flags, run });
-      const { model } = exportRun(run, out, device(deviceName), checkpoint, flags.base);
+      const options = { device: device(deviceName), checkpoint, base: flags.base, format };
+      const { model } = exportRun(run, out, options);
       console.log(`${out}: ${(countParameters(model) / 1e6).toFixed(6)} M parameters`);
     }
     return 0;

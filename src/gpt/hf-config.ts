@@ -76,6 +76,14 @@ export function toHFConfig(config: GPTConfig, endOfText: number | null) {
   if (positions !== "learned") fail(`saveGPT2: positions is ${positions}, but GPT-2's are learned`);
   if (norm !== "layer") fail(`saveGPT2: norm is ${norm}, but GPT-2's is layer`);
   if (qkNorm) fail("saveGPT2: qkNorm is true, but GPT-2 has no norm of queries and keys");
+  const sizes = { nKvHead: config.nHead, headDim: config.nEmbd / config.nHead };
+  const fixed = { ...sizes, mlpWidth: 4 * config.nEmbd, normEps: 1e-5 };
+  for (const [name, expected] of Object.entries(fixed)) {
+    const value = config[name as keyof typeof fixed];
+    // swiglu, whose MLP has another width, is rejected below by its name
+    if (value !== expected && activation !== "swiglu")
+      fail(`saveGPT2: ${name} is ${value}, expected ${expected}`);
+  }
   if (logitSoftcap > 0)
     fail(`saveGPT2: logitSoftcap is ${logitSoftcap}, but GPT-2's logits have no cap`);
   const names = Object.keys(activationNames);

@@ -7,7 +7,7 @@ import { fail, quote } from "../errors.ts";
 import { configure, type GPTConfig, MAX_BLOCK_SIZE } from "./config.ts";
 import { invalid, readJSON } from "./hf-config.ts";
 
-/** Differences between the model types: defaults of missing fields, and the class in transformers. */
+/** Defaults of missing fields by model type, and the class of each in transformers. */
 const modelTypes = {
   llama: { architecture: "LlamaForCausalLM", kvHeads: null, headDim: null },
   mistral: { architecture: "MistralForCausalLM", kvHeads: 8, headDim: null },

@@ -164,7 +164,10 @@ eachDevice("quantized GPT", (test, on) => {
       hasMessage("quantize: the model is quantized already"),
     );
     assert.throws(() => saveGPT2(newFolder(), quantized), /saveGPT2: the model is quantized/);
-    assert.throws(() => exportRun(run, newFolder(), on), /export: the model of .* is quantized/);
+    assert.throws(
+      () => exportRun(run, newFolder(), { device: on }),
+      /export: the model of .* is quantized/,
+    );
     const error = await newRun({ initFrom: run }).catch((error) => error);
     assert.is(error.name, "UsageError");
     assert.match(error.message, /initFrom: .* holds a quantized model/);

@@ -33,7 +33,7 @@ function getProbabilities(model: GPT): Tensor {
 
 test("a lecture preset is exported with the same probabilities", async () => {
   const out = join(folder, "exported");
-  const { model } = exportRun(await trainRun({}), out, ts);
+  const { model } = exportRun(await trainRun({}), out, { device: ts });
   assert.ok((model as GPT).lm_head.bias?.data().some((b) => b !== 0));
   const again = importHuggingFace(out, ts).model as GPT;
   assert.is(again.lm_head.bias, null);
@@ -44,7 +44,7 @@ test("a lecture preset is exported with the same probabilities", async () => {
 test("relu2, and projections that started at 0, are exported", async () => {
   const out = join(folder, "relu2");
   const run = await trainRun({ activation: "relu2", zeroInitProjections: true });
-  const { model } = exportRun(run, out, ts);
+  const { model } = exportRun(run, out, { device: ts });
   const again = importHuggingFace(out, ts).model as GPT;
   assert.is(again.config.activation, "relu2");
   assert.ok((model as GPT).h[0].mlp.c_proj.weight.data().some((w) => w !== 0));
@@ -66,7 +66,7 @@ test("what GPT-2 does not have: the options to train with, and no folder", async
     ],
   ] as const) {
     const run = await trainRun(options);
-    assert.throws(() => exportRun(run, out, ts), message);
+    assert.throws(() => exportRun(run, out, { device: ts, format: "gpt2" }), message);
     assert.not(existsSync(out));
   }
 });

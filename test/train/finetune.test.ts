@@ -200,14 +200,17 @@ eachDevice("fine-tuning", (test, on) => {
     for (const run of [await base, lora]) {
       const out = newFolder();
       const importedOut = newFolder();
-      const { model } = exportRun(run.out, out, on);
+      const { model } = exportRun(run.out, out, { device: on });
       const imported = importRun(out, importedOut, on);
       const reloaded = loadRun(importedOut, on);
       assert.equal(getWeights(reloaded.model), getWeights(model));
       assert.equal(getLogits(reloaded.model), getLogits(model));
       assert.equal(reloaded.tokenizer.toJSON(), run.tokenizer.toJSON());
       assert.is(imported.config.tokenizer, "char");
-      assert.throws(() => exportRun(run.out, out, on), /out: .* holds a run or a model already/);
+      assert.throws(
+        () => exportRun(run.out, out, { device: on }),
+        /out: .* holds a run or a model already/,
+      );
       assert.throws(
         () => importRun(out, importedOut, on),
         /out: .* holds a run or a model already/,
@@ -222,7 +225,7 @@ eachDevice("fine-tuning", (test, on) => {
   test("export writes byte-pair encoding in the format of transformers", async () => {
     const trained = await run({ ...sizes, tokenizer: "bpe", vocabSize: 260, maxIters: 1 });
     const out = newFolder();
-    exportRun(trained.out, out, on);
+    exportRun(trained.out, out, { device: on });
     for (const file of ["tokenizer.json", "vocab.json", "merges.txt"])
       assert.ok(existsSync(join(out, file)), file);
     // otherwise transformers would add <|endoftext|> with id 260, beyond the embedding
@@ -306,7 +309,7 @@ eachDevice("fine-tuning", (test, on) => {
   test("a bigram model cannot be exported", async () => {
     const { out } = await run({ model: "bigram", maxIters: 0 });
     assert.throws(
-      () => exportRun(out, newFolder(), on),
+      () => exportRun(out, newFolder(), { device: on }),
       /is a bigram model; only a GPT is exported/,
     );
   });

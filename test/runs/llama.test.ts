@@ -92,8 +92,8 @@ eachDevice("Llama runs", (test, on) => {
       assert.is(trained.config.nKvHead, 2);
       assert.is(trained.config.headDim, 16);
 
-      const half = { initFrom, learningRate: 2e-2, blockSize: 16, ...options };
-      const stopped = await run({ ...half, maxIters: 5 });
+      const shared = { initFrom, learningRate: 2e-2, blockSize: 16, ...options };
+      const stopped = await run({ ...shared, maxIters: 5 });
       const resumed = await train({ resume: stopped.out, maxIters: 10 });
       assert.equal(getLogits(resumed.model).data(), getLogits(trained.model).data());
 

@@ -173,6 +173,7 @@ export {
 export * as optim from "./optim/index.ts";
 export { manualSeed } from "./random.ts";
 export { keep, scope } from "./scope.ts";
+export type { ArrayOfRank, NestedNumbers } from "./tensor/nested.ts";
 export { type Backward, Tensor } from "./tensor/tensor.ts";
 export { BPETokenizer } from "./tokenizers/bpe/bpe.ts";
 export { CharTokenizer } from "./tokenizers/char.ts";

@@ -3,7 +3,6 @@
 import * as activations from "./ops/activations.ts";
 import * as attention from "./ops/attention.ts";
 import * as comparison from "./ops/comparison.ts";
-import * as creation from "./ops/creation.ts";
 import * as einsum from "./ops/einsum.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import * as indexing from "./ops/indexing.ts";
@@ -117,7 +116,6 @@ const methods = {
   dot: einsum.dot,
   outer: einsum.outer,
   multinomial: random.multinomial,
-  toArray: creation.toArray,
 };
 
 type Rest<F> = F extends (x: Tensor, ...rest: infer R) => infer Y ? (...rest: R) => Y : never;
@@ -135,21 +133,3 @@ for (const [name, op] of Object.entries(methods)) {
     },
   });
 }
-
-/** util.inspect() of Node, which passes itself. */
-type Inspect = (value: unknown, options: object) => string;
-
-/** Formats a tensor for Node's console.log(): its values, shape, dtype, device and op. */
-Object.defineProperty(Tensor.prototype, Symbol.for("nodejs.util.inspect.custom"), {
-  value(this: Tensor, _depth: number, _options: object, inspect: Inspect): string {
-    let gradient = "";
-    if (this.node) gradient = `, made by ${this.node.name}`;
-    else if (this.requiresGrad) gradient = ", requiresGrad";
-    const values = this.isFreed
-      ? "freed"
-      : this.size === 0
-        ? "[]"
-        : inspect(creation.toArray(this), { depth: null, maxArrayLength: 8 });
-    return `tensor(${values}, shape [${this.shape}], ${this.dtype} on ${this.device}${gradient})`;
-  },
-});

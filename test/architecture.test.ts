@@ -9,7 +9,17 @@ import * as assert from "uvu/assert";
 
 const test = suite("architecture");
 const layers = [
-  ["cache", "errors", "installation", "options", "shape", "random", "scope", "synonyms"],
+  [
+    "cache",
+    "errors",
+    "installation",
+    "options",
+    "printing",
+    "shape",
+    "random",
+    "scope",
+    "synonyms",
+  ],
   ["backend"],
   ["distributed"],
   ["tensor"],

@@ -2,6 +2,7 @@
 
 import { platform } from "#platform";
 import { fail } from "../errors.ts";
+import { inspectSymbol } from "../printing.ts";
 import { rngState } from "../random.ts";
 import type { Addon } from "./addon.ts";
 import {
@@ -176,8 +177,14 @@ export class Device {
     );
   }
 
+  /** Returns the name. */
   toString(): string {
     return this.name;
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return `Device(${this.name})`;
   }
 
   #uploadRngState(state: Int32Array): Int32Array {

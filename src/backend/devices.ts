@@ -84,6 +84,11 @@ export function defaultDevice(): Device {
   return defaultInUse;
 }
 
+/** Returns true if new tensors are on this device; false if no default is in use yet. */
+export function isDefaultDevice(on: Device): boolean {
+  return on === defaultInUse;
+}
+
 /**
  * Sets the device of new tensors; by default auto.
  * @example

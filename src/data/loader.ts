@@ -4,6 +4,8 @@ import { checkCount, checkOptions, fail } from "../errors.ts";
 import { indexAlong } from "../ops/indexing.ts";
 import { reshape, stack } from "../ops/movement.ts";
 import { randperm } from "../ops/random.ts";
+import { formatCount, formatFields, inspectSymbol } from "../printing.ts";
+import { formatShape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
@@ -38,6 +40,17 @@ export class TensorDataset implements Dataset<Tensor[]> {
 
   get(i: number): Tensor[] {
     return this.select([i]).map((rows) => reshape(rows, rows.shape.slice(1)));
+  }
+
+  /** Returns the text that console.log() prints: the number of samples and the shapes of one. */
+  toString(): string {
+    const shapes = this.tensors.map(({ shape }) => formatShape(shape.slice(1)));
+    return `TensorDataset(${formatCount(this.length, "sample")} of ${shapes.join(", ")})`;
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   /** Returns these rows of each tensor. */
@@ -93,6 +106,20 @@ export class DataLoader<Sample, Batch = Sample> implements Iterable<Batch>, Asyn
   get length(): number {
     const count = this.dataset.length / this.batchSize;
     return this.#options.dropLast ? Math.floor(count) : Math.ceil(count);
+  }
+
+  /** Returns the text that console.log() prints: the options and the number of batches. */
+  toString(): string {
+    const { shuffle = false, dropLast = false } = this.#options;
+    const fields = formatFields({ batchSize: this.batchSize, shuffle, dropLast });
+    const samples = formatCount(this.dataset.length, "sample");
+    const batches = this.length === 1 ? "1 batch" : `${this.length} batches`;
+    return `DataLoader(${samples}, ${fields}, ${batches})`;
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   *[Symbol.iterator](): Generator<Batch> {

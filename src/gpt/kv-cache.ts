@@ -4,6 +4,7 @@ import type { Device, DType } from "../backend/device.ts";
 import { fail } from "../errors.ts";
 import type { Past } from "../nn/index.ts";
 import { full, zeros } from "../ops/creation.ts";
+import { formatCount, inspectSymbol } from "../printing.ts";
 import { keep } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
@@ -38,6 +39,20 @@ export class KVCache {
     this.length.fill(this.#used);
   }
 
+  /** Returns the text that console.log() prints: the sizes and the number of tokens. */
+  toString(): string {
+    const [{ kv }] = this.layers;
+    const [batch, capacity] = kv.shape;
+    const count = formatCount(this.layers.length, "layer");
+    return `KVCache(${count}, batch=${batch}, ${this.#used} of ${capacity} tokens, ${kv.dtype})`;
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
+  }
+
+  /** Forgets all tokens. */
   clear(): void {
     this.advance(-this.#used);
   }

@@ -8,6 +8,8 @@ import {
   maxPool2d,
   type Pair,
 } from "../ops/convolution.ts";
+import { formatFields } from "../printing.ts";
+import type { Shape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { uniformParameter } from "./layers.ts";
 import { Module } from "./module.ts";
@@ -37,6 +39,10 @@ export class Conv2d extends Module {
     this.weight = uniformParameter([outputs, inputs, kH, kW], bound);
     this.bias = bias ? uniformParameter([outputs], bound) : null;
     this.options = others;
+  }
+
+  override extraRepr(): string {
+    return formatConvolution(this.weight.shape, this.bias !== null, this.options);
   }
 
   /** x [B, in, H, W] to [B, out, H', W']. */
@@ -71,10 +77,20 @@ export class Conv1d extends Module {
     this.options = others;
   }
 
+  override extraRepr(): string {
+    return formatConvolution(this.weight.shape, this.bias !== null, this.options);
+  }
+
   /** x [B, in, T] to [B, out, T']. */
   forward(x: Tensor): Tensor {
     return conv1d(x, this.weight, this.bias, this.options);
   }
+}
+
+/** Formats the sizes and options of a convolution. */
+function formatConvolution(shape: Shape, bias: boolean, options: object): string {
+  const [outputs, inputs, ...kernelSize] = shape;
+  return `${inputs} -> ${outputs}, ${formatFields({ kernelSize, ...options, bias })}`;
 }
 
 /**

@@ -9,6 +9,7 @@ import { linearCrossEntropy } from "../ops/loss.ts";
 import { embedding } from "../ops/movement.ts";
 import { layerNorm, residualLayerNorm, residualRMSNorm, rmsNorm } from "../ops/normalization.ts";
 import { checkProbability, dropout, rand, randn } from "../ops/random.ts";
+import { formatFields } from "../printing.ts";
 import { keep } from "../scope.ts";
 import { checkShape, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -58,6 +59,11 @@ export class Linear extends Module {
     this.bias = (options.bias ?? true) ? parameter(init([outputs])) : null;
   }
 
+  override extraRepr(): string {
+    const [outputs, inputs] = this.weight.shape;
+    return `${inputs} -> ${outputs}, bias=${this.bias !== null}`;
+  }
+
   /** x [..., in] to [..., out]; `activation` is fused with the matmul where the backend can. */
   forward(x: Tensor, options: { activation?: Activation } = {}): Tensor {
     return linear(x, this.weight, this.bias, options);
@@ -86,6 +92,11 @@ export class Embedding extends Module {
     this.weight = options.fixed ? keep(weight) : parameter(weight);
   }
 
+  override extraRepr(): string {
+    return this.weight.shape.join(", ");
+  }
+
+  /** idx of i32, any shape, to [..., size]. */
   forward(idx: Tensor): Tensor {
     return embedding(idx, this.weight, { dtype: this.dtype });
   }
@@ -108,6 +119,10 @@ export class LayerNorm extends Module {
     this.weight = parameter(ones([size]));
     this.bias = (options.bias ?? true) ? parameter(zeros([size])) : null;
     this.eps = options.eps ?? 1e-5;
+  }
+
+  override extraRepr(): string {
+    return formatFields({ size: this.weight.size, eps: this.eps, bias: this.bias !== null });
   }
 
   /** x [..., size], or a residual stream, whose pending addition the same kernel computes. */
@@ -136,6 +151,10 @@ export class RMSNorm extends Module {
     checkOptions("RMSNorm", options, ["eps"]);
     this.weight = parameter(ones([size]));
     this.eps = options.eps ?? 1e-5;
+  }
+
+  override extraRepr(): string {
+    return formatFields({ size: this.weight.size, eps: this.eps });
   }
 
   /** x [..., size], or a residual stream, whose pending addition the same kernel computes. */

@@ -55,6 +55,11 @@ export class LoRALinear extends Linear {
     freeze([base]);
   }
 
+  override extraRepr(): string {
+    const rank = this.lora_A.shape[0];
+    return `${super.extraRepr()}, rank=${rank}, alpha=${this.scale * rank}`;
+  }
+
   override forward(x: Tensor, options: { activation?: Activation } = {}): Tensor {
     checkOptions("forward", options, ["activation"]);
     const low = mul(linear(x, this.lora_A), this.scale); // (..., rank)

@@ -6,10 +6,12 @@ import { invalidateCaptures } from "../backend/capture.ts";
 import type { Device, DeviceName } from "../backend/device.ts";
 import { checkOptions, fail } from "../errors.ts";
 import { to } from "../ops/movement.ts";
+import { formatFields, inspectSymbol } from "../printing.ts";
 import { keep } from "../scope.ts";
 import { formatShape, isSameShape } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { formatModule } from "./print.ts";
 
 /** Tensors by name. */
 export type StateDict = Record<string, Tensor>;
@@ -133,6 +135,33 @@ export abstract class Module {
       tensor.grad = null;
     }
     return this;
+  }
+
+  /**
+   * Returns what toString() shows between the parentheses of this module, as PyTorch's
+   * extra_repr(). By default these are the fields that are numbers, names, true or false.
+   */
+  extraRepr(): string {
+    const { training, dtype, options, ...fields } = this as this & { options?: object };
+    return formatFields({ ...fields, ...options });
+  }
+
+  /**
+   * Returns the text that console.log() prints: the tree of modules, as PyTorch prints it, and the
+   * number of parameters of each, in which a shared one counts once.
+   */
+  toString(): string {
+    for (const _ of namedTensors(this)); // makes fields that require a gradient parameters
+    return formatModule(this, {
+      isModule: (value) => value instanceof Module,
+      isParameter: (value): value is Tensor => parameters.has(value as Tensor),
+      isBuffer: (value): value is Tensor => buffers.has(value as Tensor),
+    });
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 }
 

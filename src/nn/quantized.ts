@@ -9,6 +9,7 @@ import {
   linearQuantized,
   type QuantizedMatrix,
 } from "../ops/quantized.ts";
+import { formatFields } from "../printing.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { buffer, Module } from "./module.ts";
 
@@ -25,6 +26,11 @@ abstract class Quantized extends Module implements QuantizedMatrix {
     this.scale = buffer(scale);
     this.columns = columns;
     this.bits = bits;
+  }
+
+  override extraRepr(): string {
+    const [rows] = this.weight.shape;
+    return formatFields({ rows, columns: this.columns, bits: this.bits });
   }
 }
 

@@ -1,6 +1,6 @@
 // Creates tensors from host data and constants.
 
-import type { Buffer, Device, DeviceName, DType } from "../backend/device.ts";
+import type { Device, DeviceName, DType } from "../backend/device.ts";
 import { defaultDevice, device } from "../backend/devices.ts";
 import { checkNumber, checkOptions, fail } from "../errors.ts";
 import { checkSizes, formatShape, numel, type Shape } from "../shape.ts";
@@ -230,16 +230,4 @@ function inferShape(values: unknown): number[] {
 function flatten(values: Nested): readonly number[] {
   if (typeof values === "number") return [values];
   return Array.isArray(values) ? values.flatMap(flatten) : [];
-}
-
-/** Returns the values of a tensor as nested arrays. */
-export function toArray(x: Tensor): Nested {
-  const nest = (flat: Buffer, [n, ...inner]: Shape): Nested => {
-    if (n === undefined) return flat[0];
-    const size = numel(inner);
-    return Array.from({ length: n }, (_, i) =>
-      nest(flat.subarray(i * size, (i + 1) * size), inner),
-    );
-  };
-  return nest(x.data(), x.shape);
 }

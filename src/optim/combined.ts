@@ -1,6 +1,7 @@
 // Several optimizers that take their steps together, each with parameters of its own.
 
 import { fail } from "../errors.ts";
+import { indentLines, inspectSymbol } from "../printing.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type AnyOptimizer, loadState } from "./optimizer.ts";
 
@@ -59,6 +60,17 @@ export class CombinedOptimizer implements AnyOptimizer {
   /** Sets every gradient to null. */
   zeroGrad(): void {
     for (const [, optimizer] of this.#entries) optimizer.zeroGrad();
+  }
+
+  /** Returns the text that console.log() prints: the optimizers by name. */
+  toString(): string {
+    const lines = this.#entries.map(([name, optimizer]) => indentLines(`(${name}): ${optimizer}`));
+    return ["CombinedOptimizer(", ...lines, ")"].join("\n");
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   /** Returns the state of each optimizer with its name, as in `muon.0.momentumBuffer`. */

@@ -6,6 +6,7 @@ import { checkOptions, fail } from "../errors.ts";
 import { Module } from "../nn/module.ts";
 import { relu } from "../ops/activations.ts";
 import { add, div, sub } from "../ops/elementwise.ts";
+import { formatCount, inspectSymbol } from "../printing.ts";
 import { scope } from "../scope.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { buffersOf } from "./algorithms.ts";
@@ -78,6 +79,21 @@ export class EMA {
         average.assign(copy);
       }
     });
+  }
+
+  /** Returns the text that console.log() prints: the decay and the number of parameters. */
+  toString(): string {
+    const averages = [...this.#averages.values()];
+    const count = averages.reduce((sum, x) => sum + x.size, 0);
+    return (
+      `EMA(decay=${this.#decay}, ${formatCount(averages.length, "tensor")}, ` +
+      `${formatCount(count, "parameter")})`
+    );
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   /** Returns the averages as `averages.NAME` and the number of updates t, on the same memory. */

@@ -5,6 +5,7 @@ import type { Floats, Kernels } from "../backend/device.ts";
 import { checkNumber, checkOptions, defined, fail } from "../errors.ts";
 import { checkDict } from "../nn/module.ts";
 import { to } from "../ops/movement.ts";
+import { formatCount, formatFields, inspectSymbol } from "../printing.ts";
 import { keep } from "../scope.ts";
 import { checkShape } from "../shape.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
@@ -159,6 +160,25 @@ export abstract class Optimizer<O extends RateOptions> implements AnyOptimizer {
       group.options.lr = value;
       group.lr.fill(value * group.options.lrScale);
     }
+  }
+
+  /** Returns the text that console.log() prints: options and numbers of parameters by group. */
+  toString(): string {
+    const groups = this.#groups.map(({ params, options }) => {
+      const { lrScale, ...shown } = options;
+      const fields = formatFields(lrScale === 1 ? shown : options);
+      const count = params.reduce((sum, w) => sum + w.size, 0);
+      const tensors = formatCount(params.length, "tensor");
+      return `${fields}, ${tensors}, ${formatCount(count, "parameter")}`;
+    });
+    if (groups.length === 1) return `${this.#op}(${groups[0]})`;
+    const lines = groups.map((group, i) => `  group ${i}: ${group}`);
+    return [`${this.#op}(`, ...lines, ")"].join("\n");
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   /** Returns the state of parameter i as `i.m` and so on, on the same memory. */

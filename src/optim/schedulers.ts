@@ -2,6 +2,7 @@
 // The rate is a function of the number of steps; schedule.ts has such functions for GPTs.
 
 import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { formatFields, inspectSymbol } from "../printing.ts";
 import type { AnyOptimizer } from "./optimizer.ts";
 
 /** The base of all schedulers: lr = f(number of steps, the rate at the start). */
@@ -30,6 +31,18 @@ abstract class Scheduler {
   /** Sets the rate of the next step; call it after optimizer.step(). */
   step(): void {
     this.apply(this.lastEpoch + 1);
+  }
+
+  /** Returns the text that console.log() prints: the rates and the number of steps. */
+  toString(): string {
+    const { baseLr, lastEpoch } = this;
+    const fields = formatFields({ lr: this.#optimizer.lr, baseLr, lastEpoch });
+    return `${this.constructor.name}(${fields})`;
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   /** Returns the current rate in a list, as PyTorch does. */

@@ -3,8 +3,11 @@
 import { invalidateCaptures } from "../backend/capture.ts";
 import type { Buffer, Device, DType, Floats, Storage } from "../backend/device.ts";
 import { fail } from "../errors.ts";
+import { inspectSymbol } from "../printing.ts";
 import { track } from "../scope.ts";
 import { checkShape, formatShape, type Shape } from "../shape.ts";
+import { type ArrayOfRank, type NestedNumbers, nest } from "./nested.ts";
+import { formatTensor } from "./print.ts";
 
 /** A dense, row-major array of numbers on a device. */
 export class NDArray {
@@ -85,6 +88,62 @@ export class NDArray {
   data(): Buffer {
     this.checkNotFreed();
     return this.device.download(this.storage);
+  }
+
+  /**
+   * Returns the values as nested arrays: a number for a scalar, otherwise one level of arrays an
+   * axis. The number of axes as an argument is checked, and makes the type exact: x.toArray(2) is
+   * number[][].
+   * @example
+   * const rows = tensor([[1, 2], [3, 4]]).toArray(2);
+   * console.log(rows[1][0]); // 3
+   */
+  toArray(): NestedNumbers;
+  toArray<R extends keyof ArrayOfRank>(rank: R): ArrayOfRank[R];
+  toArray(rank?: number): NestedNumbers {
+    if (rank !== undefined && rank !== this.shape.length)
+      fail(`toArray: x has shape ${formatShape(this.shape)}, expected ${rank} axes`);
+    return nest(this.data(), this.shape);
+  }
+
+  /**
+   * Returns toArray(), which JSON.stringify() then writes: nested arrays, in which JSON has null
+   * for NaN and infinities.
+   */
+  toJSON(): NestedNumbers {
+    return this.toArray();
+  }
+
+  /**
+   * Returns the text that console.log() prints: the values in PyTorch's layout, then the shape, and
+   * the dtype and device unless they are f32 and the default device. Never throws.
+   */
+  toString(): string {
+    return formatTensor(this, this.describeGradient());
+  }
+
+  /** What toString() says about the gradient. @internal */
+  protected describeGradient(): string[] {
+    return [];
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
+  }
+
+  /**
+   * Converts to text for `${x}`, and to a number for Number(x), x < 1 and arithmetic of JavaScript,
+   * which needs one element; x + y of tensors is add(x, y).
+   */
+  [Symbol.toPrimitive](hint: "number" | "string" | "default"): string | number {
+    if (hint === "string") return this.toString();
+    if (this.size !== 1)
+      fail(
+        `Number: x has shape ${formatShape(this.shape)}, expected one element; ` +
+          "operators of JavaScript do not compute with tensors: use add(x, y), mul(x, y), lt(x, y)",
+      );
+    return this.item();
   }
 
   /** Returns the only element as a number. */

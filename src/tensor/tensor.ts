@@ -114,6 +114,11 @@ export class Tensor extends NDArray {
     return this;
   }
 
+  protected override describeGradient(): string[] {
+    if (this.node) return [`gradFn=${this.node.name}`];
+    return this.requiresGrad ? ["requiresGrad=true"] : [];
+  }
+
   /** Returns a tensor without a graph on the same memory, with another shape if one is passed. */
   detach(shape: Shape = this.shape): Tensor {
     this.checkNotFreed();

@@ -1,6 +1,7 @@
 // A character tokenizer, the simplest kind: each character is a token.
 
 import { quote } from "../errors.ts";
+import { formatCount, inspectSymbol } from "../printing.ts";
 import { TokenList } from "./token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
@@ -74,6 +75,16 @@ export class CharTokenizer implements Tokenizer {
 
   decoder(): Decoder {
     return { write: (id) => this.#getCharacter(id), end: () => "" };
+  }
+
+  /** Returns the text that console.log() prints: the number of tokens. */
+  toString(): string {
+    return `CharTokenizer(${formatCount(this.vocabSize, "token")})`;
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   toJSON(): { type: "char"; characters: readonly string[] } {

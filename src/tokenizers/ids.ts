@@ -1,6 +1,7 @@
 // A tokenizer that reads and writes token ids as decimal numbers, for a model that was imported
 // without its vocabulary.
 
+import { formatCount, inspectSymbol } from "../printing.ts";
 import { TokenList } from "./token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
@@ -70,6 +71,16 @@ export class IdTokenizer implements Tokenizer {
 
   decoder(): Decoder {
     return { write: (id) => this.#toWord(id), end: () => "" };
+  }
+
+  /** Returns the text that console.log() prints: the number of tokens. */
+  toString(): string {
+    return `IdTokenizer(${formatCount(this.vocabSize, "token")})`;
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   toJSON(): { type: "ids"; vocabSize: number } {

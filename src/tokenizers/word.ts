@@ -2,6 +2,7 @@
 // read, but no vocabulary contains every word.
 
 import { checkOptions, quote } from "../errors.ts";
+import { formatCount, inspectSymbol } from "../printing.ts";
 import { countWords, matches, TokenList } from "./token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./tokenizer.ts";
 
@@ -160,6 +161,16 @@ export class WordTokenizer implements Tokenizer {
       return gap + next;
     };
     return { write, end: () => "" };
+  }
+
+  /** Returns the text that console.log() prints: the number of tokens. */
+  toString(): string {
+    return `WordTokenizer(${formatCount(this.vocabSize, "token")})`;
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   toJSON(): { type: "word"; casing: "keep" | "lower"; words: readonly string[] } {

@@ -1,6 +1,7 @@
 // The result of train(), and the figures that describe a run at its end.
 
 import { countParameters } from "../gpt/language-model.ts";
+import { formatCount, formatFields, inspectSymbol } from "../printing.ts";
 import type { Run } from "../runs/run.ts";
 import { lossOfText } from "./evaluate.ts";
 import { flopsPerToken, measurePeak } from "./mfu.ts";
@@ -56,7 +57,20 @@ export function makeResult(
   const peakMemory = 1024 * process.resourceUsage().maxRSS;
   const peakDeviceMemory = run.device.memory.isHost ? null : run.device.pool.peakBytes;
   let figures: TrainFigures | null = null;
-  return {
+  const describe = () => {
+    const { out, config, corpus, tokenizer, device, model, state } = run;
+    const parameters = formatCount(countParameters(model), "parameter");
+    return [
+      "TrainResult(",
+      `  ${formatFields({ step: state.step, stopped: end.stopped, ...losses })}`,
+      `  model: ${model.constructor.name}, ${parameters}, on ${device}`,
+      `  text: ${corpus}, ${tokenizer}, blockSize=${config.blockSize}`,
+      `  out: ${out}`,
+      "  also: config, state, optimizer, tokens, figures, ...",
+      ")",
+    ].join("\n");
+  };
+  const result = {
     ...run,
     ...losses,
     stopped: end.stopped,
@@ -70,6 +84,7 @@ export function makeResult(
       return figures;
     },
   };
+  return Object.defineProperty(result, inspectSymbol, { value: describe });
 }
 
 function computeFigures(run: Run, seconds: number, valLoss: number | null) {

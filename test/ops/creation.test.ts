@@ -1,5 +1,4 @@
-import { inspect } from "node:util";
-import { arange, exp, full, ones, rand, randn, tensor, tril, zeros } from "tinybard";
+import { arange, full, ones, rand, randn, tensor, tril, zeros } from "tinybard";
 import * as assert from "uvu/assert";
 import { eachDevice } from "../support/harness.js";
 
@@ -89,20 +88,5 @@ eachDevice("creation", (test, on) => {
       /dtype is i32, expected floats/,
     );
     assert.throws(() => tensor([1], { dtype: "bf16", device: "ts" }), /bf16/);
-  });
-
-  test("inspect() shows the values, shape, dtype, device and op of a tensor", () => {
-    const x = tensor(
-      [
-        [1, 2],
-        [3, 4],
-      ],
-      { device: on, requiresGrad: true },
-    );
-    assert.is(
-      inspect(x),
-      `tensor([ [ 1, 2 ], [ 3, 4 ] ], shape [2,2], f32 on ${on.name}, requiresGrad)`,
-    );
-    assert.match(inspect(exp(x)), /made by exp\)$/);
   });
 });

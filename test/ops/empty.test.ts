@@ -43,7 +43,7 @@ import {
 import * as assert from "uvu/assert";
 import { eachDevice } from "../support/harness.js";
 
-eachDevice("empty tensors", (test, on) => {
+eachDevice("empty tensors", (test) => {
   const huge = 2 ** 40;
   const x = (...shape: number[]) => zeros(shape, { requiresGrad: true });
   const ids = (...shape: number[]) => zeros(shape, { dtype: "i32" });
@@ -149,6 +149,6 @@ eachDevice("empty tensors", (test, on) => {
     assert.equal(randn([0, huge]).shape, [0, huge]);
     assert.equal(arange(0).shape, [0]);
     assert.equal(tensor(new Float32Array(0), { shape: [huge, 0] }).data(), new Float32Array(0));
-    assert.is(inspect(zeros([2 ** 27, 0])), `tensor([], shape [134217728,0], f32 on ${on.name})`);
+    assert.is(inspect(zeros([2 ** 27, 0])), "tensor([], shape=[134217728, 0])");
   });
 });

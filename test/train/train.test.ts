@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import {
   cat,
   DivergedError,
@@ -78,6 +79,10 @@ eachDevice("train", (test, on) => {
       },
     );
     assert.equal(seen, [0, 50, 100, 150]);
+    const [title, figures, model] = inspect(result).split("\n");
+    assert.is(title, "TrainResult(");
+    assert.match(figures, /^ {2}step=150, stopped=false, trainLoss=\d\.\d+, valLoss=\d\.\d+, best/);
+    assert.match(model, /^ {2}model: GPT, [\d,]+ parameters, on /);
     const rows = readRows(result.out);
     assert.ok(Math.abs((rows[0].loss as number) - Math.log(result.tokenizer.vocabSize)) < 0.2);
     assert.ok((result.valLoss as number) < 1.6, `${result.valLoss}`);

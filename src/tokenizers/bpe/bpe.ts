@@ -2,6 +2,7 @@
 // every text can be encoded. train.ts learns the merges, encode.ts applies them.
 
 import { checkOptions, quote } from "../../errors.ts";
+import { formatCount, inspectSymbol } from "../../printing.ts";
 import { TokenList } from "../token-list.ts";
 import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "../tokenizer.ts";
 import {
@@ -103,6 +104,16 @@ export class BPETokenizer implements Tokenizer {
   /** Reads the result of toJSON(), or a Hugging Face tokenizer.json with byte-level BPE. */
   static fromJSON(json: unknown): BPETokenizer {
     return new BPETokenizer(fromHuggingFace(json));
+  }
+
+  /** Returns the text that console.log() prints: the number of tokens. */
+  toString(): string {
+    return `BPETokenizer(${formatCount(this.vocabSize, "token")})`;
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
   }
 
   /** Returns the content of a tokenizer.json file for Hugging Face tokenizers. */

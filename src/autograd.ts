@@ -2,7 +2,7 @@
 // with record(); backward() walks the graph from the loss to the leaves and accumulates gradients
 // there. The ops are in ops/; tensor/graph.ts frees the memory of the graph on the way.
 
-import { fail } from "./errors.ts";
+import { checkFunction, describe, fail } from "./errors.ts";
 import { checkShape, formatShape } from "./shape.ts";
 import { beginNode, checkVersions, releaseNode, runDerivative } from "./tensor/graph.ts";
 import { checkSameKind } from "./tensor/ndarray.ts";
@@ -26,6 +26,7 @@ export function record<R extends Tensor | readonly Tensor[]>(
   backward: Backward,
   saved: readonly Tensor[] = [],
 ): R {
+  if (!Array.isArray(inputs)) fail(`record: inputs are ${describe(inputs)}, expected tensors`);
   const results: readonly Tensor[] = result instanceof Tensor ? [result] : result;
   if (gradEnabled && inputs.some((x) => x.requiresGrad)) {
     const versions = [...inputs, ...results].map((x) => x.storage.version);
@@ -128,11 +129,11 @@ function checkArguments(root: Tensor, dy?: Tensor): void {
 /**
  * Runs a synchronous `fn` without recording: the tensors that it makes have no graph.
  * @example
- * const w = tensor([1, 2], { requiresGrad: true });
- * const y = noGrad(() => mul(w, 2));
+ * const y = noGrad(() => mul(tensor([1, 2], { requiresGrad: true }), 2));
  * console.log(y.requiresGrad); // false
  */
 export function noGrad<T>(fn: () => T): T {
+  checkFunction("noGrad", "fn", fn);
   const before = gradEnabled;
   gradEnabled = false;
   try {

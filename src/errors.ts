@@ -29,24 +29,37 @@ function isInsideLibrary(frame: string): boolean {
   return [`${root}dist/`, `${root}src/`, "<anonymous>"].some((part) => path.includes(part));
 }
 
+/** Throws unless `fn` is a function. */
+export function checkFunction(op: string, argument: string, fn: unknown): void {
+  if (typeof fn !== "function") fail(`${op}: ${argument} is ${describe(fn)}, expected a function`);
+}
+
 /** Throws unless `value` is a number that is at least `min`. */
 export function checkNumber(op: string, argument: string, value: number, min = -Infinity): void {
   if (typeof value === "number" && (min === -Infinity || value >= min)) return;
   const range = min > -Infinity ? ` from ${min} up` : "";
-  fail(`${op}: ${argument} is ${String(value)}, expected a number${range}`);
+  fail(`${op}: ${argument} is ${describe(value)}, expected a number${range}`);
 }
 
 /** Throws unless `value` is a whole number from 1 up. */
 export function checkCount(op: string, argument: string, value: number): void {
   if (Number.isSafeInteger(value) && value >= 1) return;
-  fail(`${op}: ${argument} is ${value}, expected a whole number from 1 up`);
+  fail(`${op}: ${argument} is ${describe(value)}, expected a whole number from 1 up`);
+}
+
+/** Throws unless `value` is a whole number from 0 up: the size of an axis. */
+export function checkSize(op: string, argument: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 0) return;
+  fail(`${op}: ${argument} is ${describe(value)}, expected a whole number from 0 up`);
 }
 
 /** Throws if `options` is not an object, or has a key that is not in `known`. */
 export function checkOptions(op: string, options: object, known: readonly string[]): void {
-  if (typeof options !== "object" || options === null) {
-    fail(`${op}: options are ${String(options)}, expected an object such as { ${known[0]}: ... }`);
-  }
+  const isObject = typeof options === "object" && options !== null;
+  if (!isObject || Array.isArray(options) || "storage" in options)
+    fail(
+      `${op}: options are ${describe(options)}, expected an object such as { ${known[0]}: ... }`,
+    );
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) fail(`${op}: unknown option ${key}, expected ${known.join(", ")}`);
   }
@@ -56,6 +69,22 @@ export function checkOptions(op: string, options: object, known: readonly string
 export function defined<T extends object>(options: T): T {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as T;
+}
+
+/**
+ * Describes the value of an argument for a message: text, short lists of numbers, and the class of
+ * an object. Never throws.
+ */
+export function describe(value: unknown): string {
+  if (typeof value === "string") return shorten(value);
+  if (typeof value === "function") return "a function";
+  if (typeof value === "symbol") return "a symbol";
+  if (typeof value !== "object" || value === null) return String(value);
+  const isShort = Array.isArray(value) && value.length <= 8;
+  if (isShort && value.every((x) => typeof x === "number")) return `[${value.join(", ")}]`;
+  if (Array.isArray(value)) return "an array";
+  const name = value.constructor?.name ?? "Object";
+  return name === "Object" ? "an object" : `a ${name}`;
 }
 
 /** Formats any value for a message: as JSON if possible, without control characters, and short. */

@@ -2,6 +2,8 @@
 // hidden state, so that every device generates the same numbers, in any order and as often as
 // needed. Salmon, Moraes, Dror and Shaw: "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 
+import { describe } from "./errors.ts";
+
 /** The purposes of random numbers. Numbers of different streams are independent. */
 export const streams = {
   init: 0,
@@ -68,7 +70,7 @@ export function manualSeed(seed: number): void {
 
 export function checkSeed(op: string, seed: number): void {
   if (!Number.isSafeInteger(seed) || seed < 0)
-    throw new TypeError(`${op}: seed is ${seed}, expected a whole number from 0 up`);
+    throw new TypeError(`${op}: seed is ${describe(seed)}, expected a whole number from 0 up`);
 }
 
 /** Begins a training step: sites count from 0 again, so a step can be repeated by itself. */

@@ -2,6 +2,8 @@
 // the scope returns it or keep() was called on it. Memory returns to its pool with the last tensor
 // that shares it. Outside of all scopes tensors are left to the garbage collector.
 
+import { checkFunction, describe, fail } from "./errors.ts";
+
 /** The parts of a tensor that scopes use. */
 export interface Disposable {
   readonly storage: {
@@ -30,6 +32,7 @@ export function track(tensor: Disposable): void {
  * console.log(total); // 9
  */
 export function scope<T>(fn: () => T): T {
+  checkFunction("scope", "fn", fn);
   const outer = innermost;
   const own: Disposable[] = [];
   let survivors = new Set<unknown>();
@@ -60,6 +63,7 @@ export function scope<T>(fn: () => T): T {
  * console.log(total.toArray()); // [ 2, 3 ]
  */
 export function keep<T extends Disposable>(tensor: T): T {
+  if (!tensor?.storage) fail(`keep: x is ${describe(tensor)}, expected a tensor`);
   tensor.storage.persistent = true;
   tensor.storage.registerFinalizer();
   return tensor;

@@ -1,7 +1,7 @@
 // Shape arithmetic: sizes, axes, broadcasting, and the checks of ops' arguments. A shape is a list
 // of sizes, outermost first; [] is a scalar.
 
-import { fail } from "./errors.ts";
+import { describe, fail } from "./errors.ts";
 
 export type Shape = readonly number[];
 
@@ -12,10 +12,10 @@ export function numel(shape: Shape): number {
 
 /** Returns the axis that `dim` names; a negative `dim` counts from the end. */
 export function normalizeAxis(op: string, dim: number, rank: number): number {
-  const axis = dim < 0 ? dim + rank : dim;
+  const axis = Number.isInteger(dim) && dim < 0 ? dim + rank : dim;
   if (Number.isInteger(axis) && axis >= 0 && axis < rank) return axis;
   const range = rank > 0 ? `${-rank} to ${rank - 1}` : "none: x is a scalar";
-  fail(`${op}: dim is ${dim}, expected ${range}`);
+  fail(`${op}: dim is ${describe(dim)}, expected ${range}`);
 }
 
 /** Returns a shape as [outer, n, inner] around an axis of size n. */
@@ -38,14 +38,16 @@ export function withAxis(shape: Shape, axis: number, ...n: number[]): number[] {
 /**
  * Returns the shape that two shapes broadcast to, as in NumPy: they are aligned at their last axis,
  * and two sizes must be equal unless one of them is 1. [4, 1] and [6] broadcast to [4, 6].
+ * `argument` is the name of b in messages.
  */
-export function broadcast(op: string, a: Shape, b: Shape): number[] {
+export function broadcast(op: string, a: Shape, b: Shape, argument = "b"): number[] {
   const rank = Math.max(a.length, b.length);
   const bPadded = padTo(rank, b);
   return padTo(rank, a).map((n, i) => {
     if (n !== bPadded[i] && n !== 1 && bPadded[i] !== 1)
       fail(
-        `${op}: b has shape ${formatShape(b)}, expected one that broadcasts with ${formatShape(a)}`,
+        `${op}: ${argument} has shape ${formatShape(b)}, ` +
+          `expected one that broadcasts with ${formatShape(a)}`,
       );
     return n === 1 ? bPadded[i] : n;
   });
@@ -100,6 +102,6 @@ export function checkSizes(op: string, shape: Shape): void {
     !Array.from(shape).every(sound) ||
     !Number.isSafeInteger(numel(shape))
   ) {
-    fail(`${op}: shape is ${JSON.stringify(shape)}, expected a list of whole numbers from 0 up`);
+    fail(`${op}: shape is ${describe(shape)}, expected a list of whole numbers from 0 up`);
   }
 }

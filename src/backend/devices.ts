@@ -2,6 +2,7 @@
 // an addon, and say why if it is missing.
 
 import { platform } from "#platform";
+import { describe } from "../errors.ts";
 import type { Addon, CpuAddon, WasmAddon } from "./addon.ts";
 import { Device, type DeviceName, type MatmulPrecision } from "./device.ts";
 import { reference } from "./ts/index.ts";
@@ -23,11 +24,16 @@ function findAddon(name: DeviceName): Addon | null | string {
  * console.log(device("ts").name);
  */
 export function device(name: DeviceName | "auto" | Device): Device {
+  return findDevice("device", name);
+}
+
+/** device() under the name of the function that the caller knows. */
+export function findDevice(op: string, name: DeviceName | "auto" | Device): Device {
   if (name instanceof Device) return name;
   const chosen =
     name === "auto" ? names.find((known) => typeof findAddon(known) !== "string") : name;
   if (!chosen || !names.includes(chosen)) {
-    throw new TypeError(`device: name is ${name}, expected auto, ${names.join(", ")}`);
+    throw new TypeError(`${op}: name is ${describe(name)}, expected auto, ${names.join(", ")}`);
   }
   const addon = findAddon(chosen);
   if (typeof addon === "string") throw new Error(`device ${chosen} is not available: ${addon}`);
@@ -96,7 +102,7 @@ export function isDefaultDevice(on: Device): boolean {
  * console.log(zeros([2]).device.name); // ts
  */
 export function setDefaultDevice(name: DeviceName | "auto" | Device): void {
-  defaultInUse = device(name);
+  defaultInUse = findDevice("setDefaultDevice", name);
 }
 
 let matmulPrecision: MatmulPrecision = "highest";
@@ -127,7 +133,7 @@ function applyPrecision(on: Device): void {
 export function setFloat32MatmulPrecision(precision: MatmulPrecision): void {
   if (precision !== "highest" && precision !== "medium")
     throw new TypeError(
-      `setFloat32MatmulPrecision: precision is ${precision}, expected highest or medium`,
+      `setFloat32MatmulPrecision: precision is ${describe(precision)}, expected highest or medium`,
     );
   matmulPrecision = precision;
   for (const on of opened.values()) applyPrecision(on);

@@ -1,6 +1,6 @@
 // Datasets and their batches, by PyTorch's names.
 
-import { checkCount, checkOptions, fail } from "../errors.ts";
+import { checkCount, checkOptions, describe, fail } from "../errors.ts";
 import { indexAlong } from "../ops/indexing.ts";
 import { reshape, stack } from "../ops/movement.ts";
 import { randperm } from "../ops/random.ts";
@@ -93,10 +93,11 @@ export class DataLoader<Sample, Batch = Sample> implements Iterable<Batch>, Asyn
     const { batchSize = 1, collate } = options;
     checkCount("DataLoader", "batchSize", batchSize);
     if (!(Number.isInteger(dataset?.length) && dataset.length >= 0))
-      fail("DataLoader: dataset has no length");
-    if (typeof dataset.get !== "function") fail("DataLoader: dataset has no get(i)");
+      fail(`DataLoader: dataset is ${describe(dataset)}, expected one with length and get(i)`);
+    if (typeof dataset.get !== "function")
+      fail(`DataLoader: dataset is ${describe(dataset)}, expected one with get(i)`);
     if (collate !== undefined && typeof collate !== "function")
-      fail(`DataLoader: collate is ${collate}, expected a function`);
+      fail(`DataLoader: collate is ${describe(collate)}, expected a function`);
     this.dataset = dataset;
     this.batchSize = batchSize;
     this.#options = options;

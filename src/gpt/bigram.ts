@@ -1,6 +1,6 @@
 // The bigram model: the logits of the next token are a row of a table, chosen by the current token.
 
-import { checkOptions } from "../errors.ts";
+import { checkCount, checkOptions } from "../errors.ts";
 import { Embedding, Module } from "../nn/index.ts";
 import { crossEntropy } from "../ops/loss.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -20,6 +20,8 @@ export class BigramLanguageModel extends Module implements LanguageModel {
   /** blockSize is the length of training sequences; the model itself reads one token. */
   constructor(vocabSize: number, blockSize = 8) {
     super();
+    checkCount("BigramLanguageModel", "vocabSize", vocabSize);
+    checkCount("BigramLanguageModel", "blockSize", blockSize);
     this.config = { vocabSize, blockSize };
     this.token_embedding_table = new Embedding(vocabSize, vocabSize);
   }

@@ -4,7 +4,7 @@
 
 import type { DType } from "../backend/device.ts";
 import { defaultDevice } from "../backend/devices.ts";
-import { checkOptions, fail } from "../errors.ts";
+import { checkOptions, describe, fail } from "../errors.ts";
 import { type Embedding, QuantizedEmbedding, QuantizedLinear } from "../nn/index.ts";
 import { replaceLinear } from "../nn/lora.ts";
 import { buffer, type StateDict } from "../nn/module.ts";
@@ -33,7 +33,7 @@ import { GPT } from "./model.ts";
 export function quantize(model: GPT, options: { bits: Bits }): GPT {
   checkOptions("quantize", options, ["bits"]);
   const { bits } = options;
-  if (!(model instanceof GPT)) fail("quantize: the model is not a GPT");
+  if (!(model instanceof GPT)) fail(`quantize: model is ${describe(model)}, expected a GPT`);
   if (isQuantized(model)) fail("quantize: the model is quantized already");
   return scope(() => {
     const quantized = quantizedGPT(model.config, bits);

@@ -2,7 +2,7 @@
 // residual stream. GPT's own block is in gpt/model.ts; these are the encoder's and the decoder's of
 // Vaswani et al. (2017), with the norm before each branch as in later models.
 
-import { checkCount, checkOptions, fail } from "../errors.ts";
+import { checkCount, checkOptions, checkSize, describe, fail } from "../errors.ts";
 import { type Activation, mlp } from "../ops/linear.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type AttentionOptions, MultiHeadAttention } from "./attention.ts";
@@ -27,8 +27,12 @@ interface NormOptions {
  * console.log(norm.forward(randn([2, 4])).shape); // [ 2, 4 ]
  */
 export function makeNorm(size: number, options: NormOptions = {}): LayerNorm | RMSNorm {
+  checkSize("makeNorm", "size", size);
+  if (typeof options !== "object" || options === null)
+    fail(`makeNorm: options are ${describe(options)}, expected an object such as { norm: ... }`);
   const { norm = "layer", bias = true, normEps: eps } = options;
-  if (norm !== "layer" && norm !== "rms") fail(`makeNorm: norm is ${norm}, expected layer or rms`);
+  if (norm !== "layer" && norm !== "rms")
+    fail(`makeNorm: norm is ${describe(norm)}, expected layer or rms`);
   return norm === "rms" ? new RMSNorm(size, { eps }) : new LayerNorm(size, { bias, eps });
 }
 

@@ -1,7 +1,7 @@
 // Parameters and lists of modules by PyTorch's names. Plain tensors and arrays in the fields of a
 // module do the same; these are for those who are used to them.
 
-import { fail } from "../errors.ts";
+import { checkOptions, describe, fail } from "../errors.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { Module, parameter } from "./module.ts";
@@ -18,6 +18,7 @@ import { Module, parameter } from "./module.ts";
 export class Parameter extends Tensor {
   constructor(x: Tensor, options: { requiresGrad?: boolean } = {}) {
     checkTensor("Parameter", "x", x);
+    checkOptions("Parameter", options, ["requiresGrad"]);
     super(x.storage.retain(), x.shape);
     parameter(this);
     this.requiresGrad = options.requiresGrad ?? true;
@@ -40,14 +41,14 @@ export class ModuleList<M extends Module = Module> extends Array<M> {
   constructor(modules: Iterable<M> = []) {
     super();
     if (typeof modules?.[Symbol.iterator] !== "function")
-      fail(`ModuleList: modules is ${typeof modules}, expected a list of modules`);
+      fail(`ModuleList: modules is ${describe(modules)}, expected a list of modules`);
     for (const module of modules) this.append(module);
   }
 
   /** Adds a module at the end. */
   append(module: M): this {
     if (!(module instanceof Module))
-      fail(`ModuleList: element ${this.length} is ${typeof module}, expected a module`);
+      fail(`ModuleList: element ${this.length} is ${describe(module)}, expected a module`);
     this.push(module);
     return this;
   }

@@ -1,12 +1,13 @@
 // Layers of networks for images and sequences.
 
-import { checkOptions } from "../errors.ts";
+import { checkCount, checkOptions } from "../errors.ts";
 import {
   type ConvolutionOptions,
   conv1d,
   conv2d,
   maxPool2d,
   type Pair,
+  readPair,
 } from "../ops/convolution.ts";
 import { formatFields } from "../printing.ts";
 import type { Shape } from "../shape.ts";
@@ -34,7 +35,9 @@ export class Conv2d extends Module {
     super();
     checkOptions("Conv2d", options, ["bias", "stride", "padding", "dilation"]);
     const { bias = true, ...others } = options;
-    const [kH, kW] = typeof kernelSize === "number" ? [kernelSize, kernelSize] : kernelSize;
+    checkCount("Conv2d", "inputs", inputs);
+    checkCount("Conv2d", "outputs", outputs);
+    const [kH, kW] = readPair("Conv2d", "kernelSize", kernelSize, 1);
     const bound = 1 / Math.sqrt(inputs * kH * kW);
     this.weight = uniformParameter([outputs, inputs, kH, kW], bound);
     this.bias = bias ? uniformParameter([outputs], bound) : null;
@@ -71,6 +74,9 @@ export class Conv1d extends Module {
     super();
     checkOptions("Conv1d", options, ["bias", "stride", "padding", "dilation"]);
     const { bias = true, ...others } = options;
+    checkCount("Conv1d", "inputs", inputs);
+    checkCount("Conv1d", "outputs", outputs);
+    checkCount("Conv1d", "kernelSize", kernelSize);
     const bound = 1 / Math.sqrt(inputs * kernelSize);
     this.weight = uniformParameter([outputs, inputs, kernelSize], bound);
     this.bias = bias ? uniformParameter([outputs], bound) : null;
@@ -104,7 +110,8 @@ export class MaxPool2d extends Module {
 
   constructor(kernelSize: Pair, options: { stride?: Pair; padding?: Pair } = {}) {
     super();
-    this.kernelSize = kernelSize;
+    checkOptions("MaxPool2d", options, ["stride", "padding"]);
+    this.kernelSize = readPair("MaxPool2d", "kernelSize", kernelSize, 1);
     this.options = options;
   }
 

@@ -1,7 +1,7 @@
 // Layers: ops with their parameters, initialized as PyTorch initializes them.
 
 import type { Device } from "../backend/device.ts";
-import { checkOptions, fail } from "../errors.ts";
+import { checkOptions, checkSize, describe, fail } from "../errors.ts";
 import { ones, zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, linear } from "../ops/linear.ts";
@@ -52,6 +52,8 @@ export class Linear extends Module {
   ) {
     super();
     checkOptions("Linear", options, ["bias", "weight", "init"]);
+    checkSize("Linear", "inputs", inputs);
+    checkSize("Linear", "outputs", outputs);
     const bound = 1 / Math.sqrt(inputs);
     const init = options.init ?? ((shape) => randBetween(shape, -bound, bound));
     this.weight = options.weight ?? parameter(init([outputs, inputs]));
@@ -88,6 +90,8 @@ export class Embedding extends Module {
   constructor(count: number, size: number, options: { init?: Init; fixed?: boolean } = {}) {
     super();
     checkOptions("Embedding", options, ["init", "fixed"]);
+    checkSize("Embedding", "count", count);
+    checkSize("Embedding", "size", size);
     const weight = (options.init ?? randn)([count, size]);
     this.weight = options.fixed ? keep(weight) : parameter(weight);
   }
@@ -116,6 +120,7 @@ export class LayerNorm extends Module {
   constructor(size: number, options: { eps?: number; bias?: boolean } = {}) {
     super();
     checkOptions("LayerNorm", options, ["eps", "bias"]);
+    checkSize("LayerNorm", "size", size);
     this.weight = parameter(ones([size]));
     this.bias = (options.bias ?? true) ? parameter(zeros([size])) : null;
     this.eps = options.eps ?? 1e-5;
@@ -149,6 +154,7 @@ export class RMSNorm extends Module {
   constructor(size: number, options: { eps?: number } = {}) {
     super();
     checkOptions("RMSNorm", options, ["eps"]);
+    checkSize("RMSNorm", "size", size);
     this.weight = parameter(ones([size]));
     this.eps = options.eps ?? 1e-5;
   }
@@ -201,7 +207,7 @@ export class Sequential extends Module {
     super();
     for (const [i, layer] of layers.entries()) {
       if (!(layer instanceof Module || typeof layer === "function"))
-        fail(`Sequential: layer ${i} is neither a module nor a function`);
+        fail(`Sequential: layer ${i} is ${describe(layer)}, expected a module or a function`);
     }
     this.layers = layers;
   }

@@ -3,7 +3,7 @@
 
 import { noGrad } from "../autograd.ts";
 import { invalidateCaptures } from "../backend/capture.ts";
-import { checkCount, checkNumber, checkOptions, fail } from "../errors.ts";
+import { checkCount, checkNumber, checkOptions, describe, fail } from "../errors.ts";
 import { zeros } from "../ops/creation.ts";
 import { add, mul } from "../ops/elementwise.ts";
 import { type Activation, activate, linear } from "../ops/linear.ts";
@@ -13,7 +13,7 @@ import { scope } from "../scope.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Linear, randBetween } from "./layers.ts";
-import { Module, parameter, type StateDict } from "./module.ts";
+import { checkModule, Module, parameter, type StateDict } from "./module.ts";
 
 /** Options of LoRALinear and adapt(). */
 export interface LoRAOptions {
@@ -38,6 +38,8 @@ export class LoRALinear extends Linear {
   readonly scale: number;
 
   constructor(base: Linear, options: LoRAOptions) {
+    if (!(base instanceof Linear))
+      fail(`LoRALinear: base is ${describe(base)}, expected a Linear layer`);
     const [outputs, inputs] = base.weight.shape;
     super(inputs, outputs, { weight: base.weight, bias: false });
     checkOptions("LoRALinear", options, ["rank", "alpha"]);
@@ -97,7 +99,11 @@ export class LoRALinear extends Linear {
  * console.log([...model.parameters()].filter((w) => w.requiresGrad).length); // 2
  */
 export function freeze(modules: Iterable<Module>): void {
-  for (const module of modules) {
+  if (typeof modules?.[Symbol.iterator] !== "function")
+    fail(`freeze: modules is ${describe(modules)}, expected a list of modules`);
+  const list = [...modules];
+  for (const [i, module] of list.entries()) checkModule("freeze", `modules[${i}]`, module);
+  for (const module of list) {
     for (const w of module.parameters()) w.requiresGrad = false;
   }
 }
@@ -137,6 +143,7 @@ export function mergeAdapters(module: Module): void {
  * console.log(Object.keys(nn.adapterState(model))); // [ 'layers.0.lora_A', 'layers.0.lora_B' ]
  */
 export function adapterState(module: Module): StateDict {
+  checkModule("adapterState", "module", module);
   const own = new Set<Tensor>();
   for (const layer of module.modules()) {
     if (layer instanceof LoRALinear) own.add(layer.lora_A).add(layer.lora_B);
@@ -155,6 +162,7 @@ type Kind = abstract new (...options: never[]) => Linear;
  * change the other layer too.
  */
 function checkOwnWeights(op: string, module: Module, kind: Kind): void {
+  checkModule(op, "module", module);
   const owners = new Map<unknown, number>();
   const modules = [...module.modules()];
   for (const layer of modules) {

@@ -4,7 +4,7 @@
 
 import { invalidateCaptures } from "../backend/capture.ts";
 import type { Device, DeviceName } from "../backend/device.ts";
-import { checkOptions, fail } from "../errors.ts";
+import { checkFunction, checkOptions, describe, fail } from "../errors.ts";
 import { to } from "../ops/movement.ts";
 import { formatFields, inspectSymbol } from "../printing.ts";
 import { keep } from "../scope.ts";
@@ -172,6 +172,8 @@ export abstract class Module {
  * console.log(nn.inEvalMode(layer, () => layer.forward(ones([2])).toArray())); // [ 1, 1 ]
  */
 export function inEvalMode<T>(module: Module, fn: () => T): T {
+  checkModule("inEvalMode", "module", module);
+  checkFunction("inEvalMode", "fn", fn);
   const modes = [...module.modules()].map((inner) => ({ inner, training: inner.training }));
   module.eval();
   try {
@@ -181,9 +183,16 @@ export function inEvalMode<T>(module: Module, fn: () => T): T {
   }
 }
 
+/** Throws unless a value is a module. */
+export function checkModule(op: string, argument: string, module: unknown): void {
+  if (!(module instanceof Module))
+    fail(`${op}: ${argument} is ${describe(module)}, expected a module`);
+}
+
 /** Throws unless every value of a dictionary is a tensor that can be read. */
 export function checkDict(op: string, dict: StateDict): void {
-  if (typeof dict !== "object" || dict === null) fail(`${op}: dict is ${dict}, expected tensors`);
+  if (typeof dict !== "object" || dict === null)
+    fail(`${op}: dict is ${describe(dict)}, expected tensors by name`);
   for (const [name, x] of Object.entries(dict)) {
     checkTensor(op, name, x);
     x.checkNotFreed(`${op}: ${name}`);

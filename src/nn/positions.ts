@@ -1,6 +1,6 @@
 // Tables of position embeddings that are computed instead of learned.
 
-import { checkOptions, fail } from "../errors.ts";
+import { checkOptions, checkSize, fail } from "../errors.ts";
 import { tensor } from "../ops/creation.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -25,6 +25,8 @@ export interface RotaryOptions {
  * console.log(nn.sinusoidalTable(16, 8).shape); // [ 16, 8 ]
  */
 export function sinusoidalTable(positions: number, size: number): Tensor {
+  checkSize("sinusoidalTable", "positions", positions);
+  checkSize("sinusoidalTable", "size", size);
   const frequencies = getFrequencies(Math.ceil(size / 2), size);
   const wave = (p: number, c: number) => {
     const angle = p * frequencies[c >> 1];
@@ -45,6 +47,8 @@ export function rotaryTable(positions: number, size: number, options: RotaryOpti
   for (const [name, value] of Object.entries({ theta, scaling }))
     if (!(value > 0 && Number.isFinite(value)))
       fail(`rotaryTable: ${name} is ${value}, expected a number above 0`);
+  checkSize("rotaryTable", "positions", positions);
+  checkSize("rotaryTable", "size", size);
   if (size % 2 !== 0) fail(`rotaryTable: size is ${size}, expected an even number`);
   const pairs = size / 2;
   const frequencies = getFrequencies(pairs, size, theta).map((f) => scaleFrequency(f, scaling));

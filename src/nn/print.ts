@@ -3,12 +3,12 @@
 import { formatCount, indentLines } from "../printing.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** What a module prints of itself. */
+/** The part of a module that is printed. */
 interface PrintedModule {
   extraRepr(): string;
 }
 
-/** How to recognize modules and their tensors. */
+/** The tests for modules and their tensors. */
 interface Kinds {
   isModule(value: unknown): value is PrintedModule;
   isParameter(value: unknown): value is Tensor;

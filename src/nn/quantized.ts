@@ -5,11 +5,13 @@ import type { Activation } from "../ops/linear.ts";
 import { crossEntropy } from "../ops/loss.ts";
 import {
   type Bits,
+  checkMatrix,
   embeddingQuantized,
   linearQuantized,
   type QuantizedMatrix,
 } from "../ops/quantized.ts";
 import { formatFields } from "../printing.ts";
+import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { buffer, Module } from "./module.ts";
 
@@ -20,8 +22,10 @@ abstract class Quantized extends Module implements QuantizedMatrix {
   readonly columns: number;
   readonly bits: Bits;
 
-  constructor({ weight, scale, columns, bits }: QuantizedMatrix) {
+  constructor(matrix: QuantizedMatrix) {
     super();
+    checkMatrix(new.target.name, matrix);
+    const { weight, scale, columns, bits } = matrix;
     this.weight = buffer(weight);
     this.scale = buffer(scale);
     this.columns = columns;
@@ -45,6 +49,7 @@ export class QuantizedLinear extends Quantized {
 
   constructor(matrix: QuantizedMatrix, bias: Tensor | null = null) {
     super(matrix);
+    if (bias !== null) checkTensor("QuantizedLinear", "bias", bias);
     this.bias = bias && buffer(bias);
   }
 

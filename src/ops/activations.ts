@@ -82,6 +82,7 @@ export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {})
  * console.log(softcap(tensor([-1000, 0, 1000]), 30).toArray()); // [ -30, 0, 30 ]
  */
 export function softcap(x: Tensor, cap: number): Tensor {
+  checkTensor("softcap", "x", x);
   checkNumber("softcap", "cap", cap);
   if (!(cap > 0 && cap < Infinity)) fail(`softcap: cap is ${cap}, expected a number above 0`);
   return mul(tanh(div(x, cap)), cap);

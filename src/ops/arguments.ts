@@ -1,16 +1,20 @@
 // Arguments that may be written in two ways, as in PyTorch: a list of sizes or the sizes one by
 // one, an options object or its first option.
 
-import { checkOptions } from "../errors.ts";
+import { checkOptions, describe, fail } from "../errors.ts";
 import type { Shape } from "../shape.ts";
 
 /** A list of whole numbers, or the numbers themselves. */
 export type SizeArguments = [sizes: Shape] | number[];
 
-/** Returns the numbers as a list. */
-export function readSizes(args: SizeArguments): Shape {
+/** Returns the numbers as a list. Throws unless it is one. */
+export function readSizes(op: string, argument: string, args: SizeArguments): Shape {
   const [first] = args;
-  return args.length === 1 && typeof first !== "number" ? (first as Shape) : (args as number[]);
+  const isList = args.length === 1 && typeof first !== "number";
+  const list = isList ? (first as Shape) : (args as number[]);
+  if (!Array.isArray(list) || !list.every(Number.isInteger))
+    fail(`${op}: ${argument} is ${describe(list)}, expected a list of whole numbers`);
+  return list;
 }
 
 /** A shape, or its sizes, and then an options object. */

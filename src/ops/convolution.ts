@@ -2,7 +2,7 @@
 // gathered by the kernel of embedding: the positions of the image are rows of a table whose columns
 // are the batch, so that one list of indices serves all images.
 
-import { checkOptions, fail } from "../errors.ts";
+import { checkOptions, describe, fail } from "../errors.ts";
 import { formatShape, numel, type Shape } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
@@ -167,11 +167,11 @@ function gatherWindows(x: Tensor, { image, size, counts, ...grid }: Grid, outsid
   return { windows: reshape(gathered, [height * width, perWindow, C, B]), height, width };
 }
 
-function readPair(op: string, name: string, value: Pair, min: number): [number, number] {
-  const [a, b] = typeof value === "number" ? [value, value] : value;
-  for (const n of [a, b]) {
-    if (!Number.isInteger(n) || n < min)
-      fail(`${op}: ${name} is ${JSON.stringify(value)}, expected whole numbers from ${min} up`);
-  }
-  return [a, b];
+/** Returns one number twice, or two numbers. Throws unless they are whole numbers from min up. */
+export function readPair(op: string, name: string, value: Pair, min: number): [number, number] {
+  const pair = typeof value === "number" ? [value, value] : value;
+  const isValid = (n: number) => Number.isInteger(n) && n >= min;
+  if (!Array.isArray(pair) || pair.length !== 2 || !pair.every(isValid))
+    fail(`${op}: ${name} is ${describe(value)}, expected one or two whole numbers from ${min} up`);
+  return pair as [number, number];
 }

@@ -1,6 +1,6 @@
 // A check of derivatives against finite differences.
 
-import { checkOptions, fail } from "../errors.ts";
+import { checkFunction, checkOptions, fail } from "../errors.ts";
 import { normal, replay } from "../random.ts";
 import { numel } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
@@ -37,6 +37,7 @@ export function checkGradient(
 ): GradientCheck {
   checkOptions("checkGradient", options, ["tolerance"]);
   const { tolerance = 1e-6 } = options;
+  checkFunction("checkGradient", "fn", fn);
   if (!Array.isArray(inputs))
     fail("checkGradient: inputs is not a list, expected a list of tensors");
   for (const [i, x] of inputs.entries()) checkTensor("checkGradient", `inputs[${i}]`, x);

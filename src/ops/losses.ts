@@ -1,6 +1,6 @@
 // Losses that are composed of other ops. Cross-entropy, which has kernels, is in loss.ts.
 
-import { checkOptions, fail } from "../errors.ts";
+import { checkOptions, describe, fail } from "../errors.ts";
 import { checkShape } from "../shape.ts";
 import { checkIntegers, checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -65,6 +65,7 @@ export function binaryCrossEntropyWithLogits(
 ): Tensor {
   const op = "binaryCrossEntropyWithLogits";
   checkTarget(op, x, target);
+  checkOptions(op, options, ["weight", "posWeight", "reduction"]);
   const { weight, posWeight, ...others } = options;
   const t = to(target, x.dtype);
   const logOfOne = softplus(neg(x), { threshold: Infinity }); // -log p
@@ -91,6 +92,7 @@ export interface NllOptions extends LossOptions {
  * console.log(nllLoss(x, tensor([0, 3], { dtype: "i32" })).item().toFixed(4)); // 1.3863
  */
 export function nllLoss(x: Tensor, target: Tensor, options: NllOptions = {}): Tensor {
+  checkOptions("nllLoss", options, ["ignoreIndex", "weight", "reduction"]);
   const { ignoreIndex = -100, weight, ...others } = options;
   checkReduction("nllLoss", others);
   const [, n] = rowSizes("nllLoss", x);
@@ -156,7 +158,7 @@ function checkReduction(op: string, options: LossOptions): LossReduction {
   checkOptions(op, options, ["reduction"]);
   const { reduction = "mean" } = options;
   if (reduction !== "mean" && reduction !== "sum" && reduction !== "none")
-    fail(`${op}: reduction is ${String(reduction)}, expected mean, sum or none`);
+    fail(`${op}: reduction is ${describe(reduction)}, expected mean, sum or none`);
   return reduction;
 }
 

@@ -1,7 +1,7 @@
 // Matrices by their diagonals: triangles, the identity, and diagonals themselves.
 
-import { checkNumber, checkOptions, fail } from "../errors.ts";
-import { formatShape, numel } from "../shape.ts";
+import { checkOptions, fail } from "../errors.ts";
+import { checkSizes, formatShape, numel } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type TensorOptions, tensor, tensorOptions, zeros } from "./creation.ts";
@@ -92,10 +92,10 @@ function readDiagonal(op: string, x: Tensor, options: Diagonal): number {
  * console.log(eye(2).toArray()); // [ [ 1, 0 ], [ 0, 1 ] ]
  */
 export function eye(n: number, m: number | TensorOptions = n, options: TensorOptions = {}): Tensor {
-  if (typeof m === "object") return eye(n, n, m);
+  checkSizes("eye", [n]);
+  if (typeof m === "object" && m !== null) return eye(n, n, m);
   checkOptions("eye", options, tensorOptions);
-  checkNumber("eye", "n", n, 0);
-  checkNumber("eye", "m", m, 0);
+  checkSizes("eye", [n, m]);
   const { requiresGrad = false, ...others } = options;
   const x = zeros([n, m], others);
   const places = Int32Array.from({ length: Math.min(n, m) }, (_, i) => i * m + i);

@@ -2,10 +2,10 @@
 
 import { record } from "../autograd.ts";
 import type { Device, DeviceName, DType } from "../backend/device.ts";
-import { device } from "../backend/devices.ts";
-import { checkOptions, fail } from "../errors.ts";
+import { findDevice } from "../backend/devices.ts";
+import { checkOptions, describe, fail } from "../errors.ts";
 import { checkSizes, formatShape, normalizeAxis, numel, sizesAround, withAxis } from "../shape.ts";
-import { checkIntegers, checkSameKind, checkTensor } from "../tensor/ndarray.ts";
+import { checkFloats, checkIntegers, checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, Tensor, toDType } from "../tensor/tensor.ts";
 import { type DimArgument, readDim, readSizes, type SizeArguments } from "./arguments.ts";
 
@@ -16,19 +16,24 @@ import { type DimArgument, readDim, readSizes, type SizeArguments } from "./argu
  * console.log(reshape(arange(6), [2, -1]).shape); // [ 2, 3 ]
  */
 export function reshape(x: Tensor, ...args: SizeArguments): Tensor {
-  const shape = readSizes(args);
-  checkTensor("reshape", "x", x);
-  const inferred = Array.isArray(shape) ? shape.filter((n) => n === -1).length : 0;
-  if (inferred > 1) fail(`reshape: shape is ${formatShape(shape)}, expected at most one -1`);
+  return reshapeAs("reshape", x, args);
+}
+
+/** reshape() under the name of the op that the caller knows. */
+export function reshapeAs(op: string, x: Tensor, args: SizeArguments): Tensor {
+  checkTensor(op, "x", x);
+  const shape = readSizes(op, "shape", args);
+  const inferred = shape.filter((n) => n === -1).length;
+  if (inferred > 1) fail(`${op}: shape is ${formatShape(shape)}, expected at most one -1`);
   checkSizes(
-    "reshape",
-    Array.isArray(shape) ? Array.from(shape, (n) => (n === -1 ? 1 : n)) : shape,
+    op,
+    shape.map((n) => (n === -1 ? 1 : n)),
   );
   const known = shape.reduce((size, n) => (n === -1 ? size : size * n), 1);
   const sizes = shape.map((n) => (n === -1 ? x.size / known : n));
   if (!sizes.every(Number.isInteger) || numel(sizes) !== x.size)
     fail(
-      `reshape: x has shape ${formatShape(x.shape)}, ` +
+      `${op}: x has shape ${formatShape(x.shape)}, ` +
         `expected one of the size of ${formatShape(shape)}`,
     );
   return record("reshape", x.detach(sizes), [x], (dy) => [dy.detach(x.shape)]);
@@ -56,9 +61,8 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
  * console.log(permute(zeros([2, 3, 4]), [2, 0, 1]).shape); // [ 4, 2, 3 ]
  */
 export function permute(x: Tensor, ...args: SizeArguments): Tensor {
-  const dims = readSizes(args);
   checkTensor("permute", "x", x);
-  if (!Array.isArray(dims)) fail(`permute: dims are ${String(dims)}, expected a list of axes`);
+  const dims = readSizes("permute", "dims", args);
   const axes = Array.from(dims, (dim) => normalizeAxis("permute", dim, x.shape.length));
   if (axes.length !== x.shape.length || new Set(axes).size !== axes.length)
     fail(
@@ -149,7 +153,8 @@ export function stack(list: readonly Tensor[], options: DimArgument = {}): Tenso
 export function split(x: Tensor, size: number, options: DimArgument = {}): Tensor[] {
   const dim = readDim("split", options) ?? 0;
   checkTensor("split", "x", x);
-  if (!Number.isInteger(size) || size < 1) fail(`split: size is ${size}, expected 1 or more`);
+  if (!Number.isInteger(size) || size < 1)
+    fail(`split: size is ${describe(size)}, expected 1 or more`);
   const axis = normalizeAxis("split", dim, x.shape.length);
   const pieces = Math.max(1, Math.ceil(x.shape[axis] / size));
   return Array.from({ length: pieces }, (_, i) =>
@@ -167,7 +172,7 @@ export function split(x: Tensor, size: number, options: DimArgument = {}): Tenso
 export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {}): Tensor {
   checkOptions("embedding", options, ["dtype"]);
   checkIntegers("embedding", "idx", idx);
-  checkTensor("embedding", "w", w);
+  checkFloats("embedding", "w", w);
   if (w.shape.length !== 2) fail(`embedding: w has shape ${formatShape(w.shape)}, expected [V, C]`);
   const [V, C] = w.shape;
   const y = empty(w, [...idx.shape, C], options.dtype === "bf16" ? "bf16" : w.dtype);
@@ -184,7 +189,7 @@ export function embedding(idx: Tensor, w: Tensor, options: { dtype?: DType } = {
 export function to(x: Tensor, target: DeviceName | Device | DType): Tensor {
   const dtype = ["f32", "f64", "i32", "bf16"].find((name) => name === target) as DType | undefined;
   if (dtype) return cast(x, dtype);
-  const targetDevice = device(target as DeviceName);
+  const targetDevice = findDevice("to", target as DeviceName);
   if (targetDevice === x.device) return x;
   const y = new Tensor(targetDevice.upload(x.dtype, x.data()), x.shape);
   return record("to", y, [x], (dy) => [to(dy, x.device)]);

@@ -1,7 +1,7 @@
 // The operands of elementwise ops: numbers, and i32 tensors, which become floats next to floats, as
 // in PyTorch. No kernel computes with integers: ops on i32 alone are computed on the host, exactly.
 
-import { fail } from "../errors.ts";
+import { describe, fail } from "../errors.ts";
 import { numel, type Shape } from "../shape.ts";
 import { checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import { empty, Tensor, toDType } from "../tensor/tensor.ts";
@@ -29,7 +29,7 @@ export function toTensors(op: string, left: Operand, right: Operand, isFloat = f
   const tensors = [left, right].filter((x) => x instanceof Tensor);
   const reference = tensors.find((x) => x.dtype !== "i32") ?? tensors[0];
   if (!reference)
-    fail(`${op}: a and b are ${describe(left)}, ${describe(right)}, expected a tensor`);
+    fail(`${op}: a and b are ${describe(left)} and ${describe(right)}, expected a tensor`);
   const isFraction = [left, right].some((x) => typeof x === "number" && !isWhole(x));
   const isPromoted = reference.dtype === "i32" && (isFloat || isFraction);
   const dtype = isPromoted ? "f32" : reference.dtype;
@@ -46,10 +46,6 @@ export function toTensors(op: string, left: Operand, right: Operand, isFloat = f
 
 function isWhole(x: number): boolean {
   return (x | 0) === x;
-}
-
-function describe(x: unknown): string {
-  return Array.isArray(x) ? "an array" : typeof x;
 }
 
 /** Applies a function to each element of i32 operands that broadcast to `shape`, on the host. */

@@ -3,9 +3,9 @@
 // and a scale for each 32 columns (4 bits).
 
 import type { Buffer, DType } from "../backend/device.ts";
-import { checkOptions, fail } from "../errors.ts";
+import { checkOptions, describe, fail } from "../errors.ts";
 import { formatShape, numel, type Shape } from "../shape.ts";
-import { checkSameKind, checkTensor, checkWeight } from "../tensor/ndarray.ts";
+import { checkFloats, checkSameKind, checkTensor, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { arange, tensor } from "./creation.ts";
 import { type Activation, activate, getFusedCode, linear } from "./linear.ts";
@@ -26,7 +26,7 @@ const GROUP = 32; // the columns that share a scale in 4 bits
 
 /** Returns the shapes of the packed integers and the scales of a matrix. */
 export function quantizedShapes([rows, columns]: Shape, bits: Bits) {
-  if (bits !== 8 && bits !== 4) fail(`quantize: bits is ${bits}, expected 8 or 4`);
+  if (bits !== 8 && bits !== 4) fail(`quantize: bits is ${describe(bits)}, expected 8 or 4`);
   const groups = bits === 8 ? 1 : Math.ceil(columns / GROUP);
   return { weight: [rows, Math.ceil((columns * bits) / 32)], scale: [rows, groups] };
 }
@@ -41,18 +41,17 @@ export function quantizedShapes([rows, columns]: Shape, bits: Bits) {
  * console.log(q.bits); // 8
  */
 export function quantizeMatrix(w: Tensor, options: { bits: Bits }): QuantizedMatrix {
-  checkOptions("quantize", options, ["bits"]);
-  checkTensor("quantize", "w", w);
-  if (w.dtype === "i32") fail("quantize: w has dtype i32, expected floats");
+  checkOptions("quantizeMatrix", options, ["bits"]);
+  checkFloats("quantizeMatrix", "w", w);
   if (w.shape.length !== 2)
-    fail(`quantize: w has shape ${formatShape(w.shape)}, expected [rows, columns]`);
+    fail(`quantizeMatrix: w has shape ${formatShape(w.shape)}, expected [rows, columns]`);
   const { bits } = options;
   const shapes = quantizedShapes(w.shape, bits);
   const [rows, columns] = w.shape;
   const wordsPerRow = shapes.weight[1];
   const groups = shapes.scale[1];
   const values = w.data();
-  if (!values.every(Number.isFinite)) fail("quantize: w has numbers that are not finite");
+  if (!values.every(Number.isFinite)) fail("quantizeMatrix: w has numbers that are not finite");
   const packed = new Int32Array(rows * wordsPerRow);
   const scales = new Float32Array(rows * groups);
   const groupSize = bits === 8 ? columns : GROUP;
@@ -110,6 +109,7 @@ function smallestScale(x: Buffer): number {
  * console.log(dequantize(q).shape); // [ 64, 64 ]
  */
 export function dequantize(q: QuantizedMatrix, options: { dtype?: DType } = {}): Tensor {
+  checkMatrix("dequantize", q);
   return embeddingQuantized(arange(q.weight.shape[0], { device: q.weight.device }), q, options);
 }
 
@@ -193,10 +193,18 @@ function checkQuantized(
   q: QuantizedMatrix,
   x: Tensor,
 ): [rows: number, columns: number, groups: number] {
+  checkMatrix(op, q);
   const { weight, scale, columns, bits } = q;
-  checkTensor(op, "weight", weight);
   const shapes = quantizedShapes([weight.shape[0], columns], bits);
   checkSameKind(op, "weight", weight, x, shapes.weight, ["i32"]);
   checkSameKind(op, "scale", scale, x, shapes.scale, ["f32", "f64"]);
   return [weight.shape[0], columns, shapes.scale[1]];
+}
+
+/** Throws unless q has the fields of a quantized matrix. */
+export function checkMatrix(op: string, q: QuantizedMatrix): void {
+  if (typeof q !== "object" || q === null || !("bits" in q))
+    fail(`${op}: q is ${describe(q)}, expected a matrix; make one by quantizeMatrix(w, { bits })`);
+  checkTensor(op, "weight", q.weight);
+  checkTensor(op, "scale", q.scale);
 }

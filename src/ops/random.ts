@@ -1,10 +1,10 @@
 // Random tensors, samples from weights, and dropout.
 
 import { record } from "../autograd.ts";
-import { checkOptions, fail } from "../errors.ts";
+import { checkCount, checkOptions, describe, fail } from "../errors.ts";
 import { nextSite, normal, type RngCounter, uniform } from "../random.ts";
 import { checkSizes, formatShape, type Shape } from "../shape.ts";
-import { checkTensor } from "../tensor/ndarray.ts";
+import { checkFloats, checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { readShape, type ShapeArguments } from "./arguments.ts";
 import { fromFunction, type TensorOptions, tensor, tensorOptions } from "./creation.ts";
@@ -46,7 +46,7 @@ export function randint(
   if (typeof high !== "number") return randint(0, low, high, shape as TensorOptions);
   for (const [name, bound] of Object.entries({ low, high })) {
     if (!Number.isInteger(bound) || bound < -(2 ** 31) || bound > 2 ** 31)
-      fail(`randint: ${name} is ${bound}, expected a whole number of 32 bits`);
+      fail(`randint: ${name} is ${describe(bound)}, expected a whole number of 32 bits`);
   }
   if (low >= high) fail(`randint: low is ${low}, expected one below high, ${high}`);
   checkOptions("randint", options, tensorOptions);
@@ -103,7 +103,8 @@ function sampleTensor(
 export function multinomial(probs: Tensor, count: number): Tensor {
   checkTensor("multinomial", "probs", probs);
   const n = probs.shape.at(-1) ?? 0;
-  if (probs.shape.length > 2 || !Number.isInteger(count) || count < 1 || count > n)
+  checkCount("multinomial", "count", count);
+  if (probs.shape.length > 2 || count > n)
     fail(
       `multinomial: probs has shape ${formatShape(probs.shape)}, ` +
         `expected [n] or [rows, n], n >= ${count}`,
@@ -158,7 +159,7 @@ export function dropout(
   const all = typeof options === "number" ? { p: options } : options;
   checkOptions("dropout", all, ["p", "training"]);
   const { p = 0.5, training = true } = all;
-  checkTensor("dropout", "x", x);
+  checkFloats("dropout", "x", x);
   checkProbability("dropout", p);
   if (!training || p === 0) return x;
   const site = nextSite();
@@ -173,5 +174,5 @@ export function dropout(
 
 export function checkProbability(op: string, p: number, argument = "p"): void {
   if (typeof p !== "number" || !(p >= 0 && p <= 1))
-    fail(`${op}: ${argument} is ${p}, expected 0 to 1`);
+    fail(`${op}: ${argument} is ${describe(p)}, expected 0 to 1`);
 }

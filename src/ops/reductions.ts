@@ -73,10 +73,14 @@ export interface Variance extends AxesReduction {
  * console.log(tensor([1, 2, 3]).var({ unbiased: true }).item()); // 1
  */
 export function variance(x: Tensor, ...args: ReductionArguments<Variance>): Tensor {
+  return varianceAs("var", x, args);
+}
+
+function varianceAs(op: string, x: Tensor, args: ReductionArguments<Variance>): Tensor {
   if (typeof args[1] === "boolean")
-    fail(`var: the argument after dim is ${args[1]}, expected { unbiased } or { keepdim }`);
-  const { unbiased = false, ...where } = readReduction("var", args);
-  const n = countReduced("var", x, where);
+    fail(`${op}: the argument after dim is ${args[1]}, expected { unbiased } or { keepdim }`);
+  const { unbiased = false, ...where } = readReduction(op, args);
+  const n = countReduced(op, x, where);
   // no gradient flows through the mean: its terms cancel, or are infinity - infinity
   const center = noGrad(() => mean(x, { ...where, keepdim: true }));
   const centered = sub(x, center);
@@ -90,7 +94,7 @@ export function variance(x: Tensor, ...args: ReductionArguments<Variance>): Tens
  * console.log(std(tensor([1, 2, 3]), { unbiased: true }).item()); // 1
  */
 export function std(x: Tensor, ...args: ReductionArguments<Variance>): Tensor {
-  const y2 = variance(x, ...args);
+  const y2 = varianceAs("std", x, args);
   const y = compose(() => sqrt(y2));
   return record("std", y, [y2], (dy) => [
     select(eq(y, 0), 0, div(dy, mul(y, 2))), //

@@ -2,7 +2,7 @@
 // norms and log-sum-exp, which are composed of other reductions.
 
 import { record } from "../autograd.ts";
-import { checkOptions, fail } from "../errors.ts";
+import { checkOptions, describe, fail } from "../errors.ts";
 import { normalizeAxis, sizesAround } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
@@ -121,10 +121,10 @@ export function norm(
   options: Reduction | number = {},
 ): Tensor {
   const others = typeof options === "number" ? { dim: options } : options;
-  const { p: power = 2, ...where } = typeof p === "object" ? p : { ...others, p };
-  const { n, keptShape } = reductionSizes("norm", x, where);
+  const { p: power = 2, ...where } = typeof p === "object" && p !== null ? p : { ...others, p };
   if (typeof power !== "number" || Number.isNaN(power))
-    fail(`norm: p is ${String(power)}, expected a number`);
+    fail(`norm: p is ${describe(power)}, expected a number`);
+  const { n, keptShape } = reductionSizes("norm", x, where);
   const input = toFloats(x);
   if (n === 0 && Math.abs(power) === Infinity)
     fail(`norm: x has no elements, expected at least one with p = ${power}`);

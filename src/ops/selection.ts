@@ -58,5 +58,6 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
   checkTensor("maskedFill", "x", x);
   checkIntegers("maskedFill", "mask", mask);
   checkNumber("maskedFill", "value", value);
+  broadcast("maskedFill", x.shape, mask.shape, "mask");
   return where(mask, value, x);
 }

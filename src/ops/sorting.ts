@@ -1,6 +1,6 @@
 // Sorting. The order is found on the host; the values are gathered on the device, with a gradient.
 
-import { checkOptions, fail } from "../errors.ts";
+import { checkOptions, describe, fail } from "../errors.ts";
 import { formatShape, normalizeAxis, sizesAround, withAxis } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -25,9 +25,7 @@ export function sort(
   options: number | { dim?: number; descending?: boolean } = {},
   descending = false,
 ): Sorted {
-  const all = typeof options === "number" ? { dim: options, descending } : options;
-  checkOptions("sort", all, ["dim", "descending"]);
-  return order("sort", x, { dim: all.dim, isDescending: all.descending ?? false });
+  return sortAs("sort", x, options, descending);
 }
 
 /**
@@ -40,7 +38,19 @@ export function argsort(
   options: number | { dim?: number; descending?: boolean } = {},
   descending = false,
 ): Tensor {
-  return sort(x.detach(), options, descending).indices;
+  checkTensor("argsort", "x", x);
+  return sortAs("argsort", x.detach(), options, descending).indices;
+}
+
+function sortAs(
+  op: string,
+  x: Tensor,
+  options: number | { dim?: number; descending?: boolean },
+  descending: boolean,
+): Sorted {
+  const all = typeof options === "number" ? { dim: options, descending } : options;
+  checkOptions(op, all, ["dim", "descending"]);
+  return order(op, x, { dim: all.dim, isDescending: all.descending ?? false });
 }
 
 /**
@@ -70,7 +80,10 @@ function order(
   const { outer, n, inner } = sizesAround(shape, axis);
   const count = k ?? n;
   if (!Number.isInteger(count) || count < 0 || count > n)
-    fail(`${op}: k is ${count}, expected 0 to ${n}, the size along dim of ${formatShape(x.shape)}`);
+    fail(
+      `${op}: k is ${describe(count)}, expected 0 to ${n}, ` +
+        `the size along dim of ${formatShape(x.shape)}`,
+    );
   const data = x.data();
   const indices = new Int32Array(outer * count * inner);
   const places = new Int32Array(indices.length);

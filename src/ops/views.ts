@@ -2,14 +2,14 @@
 // changes only the shape shares memory, every other one copies.
 
 import { record } from "../autograd.ts";
-import { fail } from "../errors.ts";
+import { checkCount, describe, fail } from "../errors.ts";
 import { formatShape, normalizeAxis, numel, withAxis } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type DimArgument, readDim, readSizes, type SizeArguments } from "./arguments.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
 import { indexAlong } from "./indexing.ts";
-import { cat, reshape, slice, split } from "./movement.ts";
+import { cat, reshape, reshapeAs, slice, split } from "./movement.ts";
 
 /**
  * reshape(x, shape) by PyTorch's other name: view(x, 2, -1) or view(x, [2, -1]).
@@ -17,7 +17,7 @@ import { cat, reshape, slice, split } from "./movement.ts";
  * console.log(view(arange(6), 2, -1).shape); // [ 2, 3 ]
  */
 export function view(x: Tensor, ...shape: SizeArguments): Tensor {
-  return reshape(x, readSizes(shape));
+  return reshapeAs("view", x, shape);
 }
 
 /**
@@ -72,7 +72,7 @@ export function unsqueeze(x: Tensor, dim: number): Tensor {
  */
 export function expand(x: Tensor, ...shape: SizeArguments): Tensor {
   checkTensor("expand", "x", x);
-  const sizes = readSizes(shape);
+  const sizes = readSizes("expand", "shape", shape);
   const added = sizes.length - x.shape.length;
   const target = sizes.map((n, i) => (n === -1 && i >= added ? x.shape[i - added] : n));
   const fits = (n: number, i: number) => i < added || x.shape[i - added] === n;
@@ -95,7 +95,7 @@ export function expand(x: Tensor, ...shape: SizeArguments): Tensor {
  */
 export function repeat(x: Tensor, ...counts: SizeArguments): Tensor {
   checkTensor("repeat", "x", x);
-  const times = readSizes(counts);
+  const times = readSizes("repeat", "counts", counts);
   const added = times.length - x.shape.length;
   if (added < 0 || !times.every((n) => Number.isInteger(n) && n >= 0))
     fail(
@@ -125,8 +125,7 @@ export function repeat(x: Tensor, ...counts: SizeArguments): Tensor {
  */
 export function chunk(x: Tensor, chunks: number, options: DimArgument = {}): Tensor[] {
   checkTensor("chunk", "x", x);
-  if (!Number.isInteger(chunks) || chunks < 1)
-    fail(`chunk: chunks is ${chunks}, expected a whole number from 1 up`);
+  checkCount("chunk", "chunks", chunks);
   const axis = normalizeAxis("chunk", readDim("chunk", options) ?? 0, x.shape.length);
   const n = x.shape[axis];
   if (n === 0) return Array.from({ length: chunks }, () => reshape(x, x.shape));
@@ -154,7 +153,8 @@ export function unbind(x: Tensor, dim = 0): Tensor[] {
  */
 export function flip(x: Tensor, ...dims: SizeArguments): Tensor {
   checkTensor("flip", "x", x);
-  const axes = readSizes(dims).map((dim) => normalizeAxis("flip", dim, x.shape.length));
+  const list = readSizes("flip", "dims", dims);
+  const axes = list.map((dim) => normalizeAxis("flip", dim, x.shape.length));
   if (new Set(axes).size < axes.length)
     fail(`flip: dims are ${formatShape(axes)}, expected each axis once`);
   if (axes.length === 0 || x.size === 0) return reshape(x, x.shape);
@@ -183,7 +183,8 @@ export function roll(
 ): Tensor {
   checkTensor("roll", "x", x);
   const places = [shifts].flat() as number[];
-  if (!places.every(Number.isInteger)) fail(`roll: shifts is ${shifts}, expected whole numbers`);
+  if (!places.every(Number.isInteger))
+    fail(`roll: shifts is ${describe(shifts)}, expected whole numbers`);
   if (dims === undefined) {
     if (places.length !== 1) fail("roll: shifts is a list, expected one number without dims");
     return reshape(rollAxis(flatten(x), places[0], 0), x.shape);

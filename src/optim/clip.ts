@@ -1,7 +1,7 @@
 // Gradient clipping, which limits how far one bad batch can move the parameters.
 
 import { noGrad } from "../autograd.ts";
-import { fail } from "../errors.ts";
+import { describe, fail } from "../errors.ts";
 import { sqrt } from "../ops/elementwise.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
@@ -16,7 +16,7 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
  * console.log(optim.clipGradNorm([w], 1)); // 10
  */
 export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number): number {
-  const norm = clipGradients(params, maxNorm);
+  const norm = clip("clipGradNorm", params, maxNorm);
   return norm ? norm.item() : 0;
 }
 
@@ -28,20 +28,25 @@ export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number): number 
  * console.log(optim.clipGradients([w], 1).item()); // 10
  */
 export function clipGradients(params: Iterable<Tensor>, maxNorm: number): Tensor | null {
-  if (!(maxNorm > 0)) fail(`clipGradNorm: maxNorm is ${maxNorm}, expected a number above 0`);
+  return clip("clipGradients", params, maxNorm);
+}
+
+function clip(op: string, params: Iterable<Tensor>, maxNorm: number): Tensor | null {
+  if (typeof maxNorm !== "number" || !(maxNorm > 0))
+    fail(`${op}: maxNorm is ${describe(maxNorm)}, expected a number above 0`);
   if (typeof params?.[Symbol.iterator] !== "function")
-    fail("clipGradNorm: params is not a list, expected a list of parameters");
+    fail(`${op}: params is ${describe(params)}, expected a list of parameters`);
   const list = [...params];
-  for (const [i, w] of list.entries()) checkTensor("clipGradNorm", `params[${i}]`, w);
+  for (const [i, w] of list.entries()) checkTensor(op, `params[${i}]`, w);
   const grads = list.flatMap((w) => w.grad ?? []);
   if (grads.length === 0) return null;
   const total = empty(grads[0], []);
-  const { sumSquares, clip } = total.device.kernels;
+  const { kernels } = total.device;
   const buffers = grads.map((dw) => dw.floats);
-  sumSquares(buffers, total.floats);
+  kernels.sumSquares(buffers, total.floats);
   const norm = noGrad(() => sqrt(total));
   if (maxNorm === Infinity) return norm;
-  clip(buffers, total.floats, maxNorm);
+  kernels.clip(buffers, total.floats, maxNorm);
   for (const dw of grads) dw.storage.bumpVersion();
   return norm;
 }

@@ -73,7 +73,7 @@ function collectShown(values: ArrayLike<number>, shape: Shape, isAbridged: boole
   return collect(shape, 0);
 }
 
-/** How a value is written, and the width of a column. */
+/** The format of all values, and the width of a column. */
 interface NumberFormat {
   format(value: number): string;
   width: number;

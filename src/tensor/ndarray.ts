@@ -2,7 +2,7 @@
 
 import { invalidateCaptures } from "../backend/capture.ts";
 import type { Buffer, Device, DType, Floats, Storage } from "../backend/device.ts";
-import { fail } from "../errors.ts";
+import { describe, fail } from "../errors.ts";
 import { inspectSymbol } from "../printing.ts";
 import { track } from "../scope.ts";
 import { checkShape, formatShape, type Shape } from "../shape.ts";
@@ -102,7 +102,7 @@ export class NDArray {
   toArray<R extends keyof ArrayOfRank>(rank: R): ArrayOfRank[R];
   toArray(rank?: number): NestedNumbers {
     if (rank !== undefined && rank !== this.shape.length)
-      fail(`toArray: x has shape ${formatShape(this.shape)}, expected ${rank} axes`);
+      fail(`toArray: x has shape ${formatShape(this.shape)}, expected ${describe(rank)} axes`);
     return nest(this.data(), this.shape);
   }
 
@@ -122,7 +122,7 @@ export class NDArray {
     return formatTensor(this, this.describeGradient());
   }
 
-  /** What toString() says about the gradient. @internal */
+  /** Returns the part of toString() about the gradient. @internal */
   protected describeGradient(): string[] {
     return [];
   }
@@ -189,8 +189,11 @@ export class NDArray {
 
 /** Throws unless x is a tensor: a caller in plain JavaScript may pass anything. */
 export function checkTensor(op: string, argument: string, x: unknown): void {
-  const kind = x === null ? "null" : Array.isArray(x) ? "an array" : typeof x;
-  if (!(x instanceof NDArray)) fail(`${op}: ${argument} is ${kind}, expected a tensor`);
+  if (x instanceof NDArray) return;
+  const isNested = typeof x === "number" || Array.isArray(x) || ArrayBuffer.isView(x);
+  const hint = isNested ? `; make one by tensor(${argument})` : "";
+  const kind = Array.isArray(x) ? "an array" : describe(x);
+  fail(`${op}: ${argument} is ${kind}, expected a tensor${hint}`);
 }
 
 /** Throws unless x is a tensor of floats. */
@@ -224,9 +227,15 @@ export function checkSameKind(
 ): void {
   checkTensor(op, argument, other);
   if (other.device !== x.device)
-    fail(`${op}: ${argument} is on ${other.device}, expected ${x.device}`);
+    fail(
+      `${op}: ${argument} is on ${other.device}, expected ${x.device}; ` +
+        `move it by .to("${x.device}")`,
+    );
   if (!dtypes.includes(other.dtype))
-    fail(`${op}: ${argument} has dtype ${other.dtype}, expected ${dtypes[0]}`);
+    fail(
+      `${op}: ${argument} has dtype ${other.dtype}, expected ${dtypes[0]}; ` +
+        `convert it by .to("${dtypes[0]}")`,
+    );
   if (shape) checkShape(op, argument, other.shape, shape);
 }
 

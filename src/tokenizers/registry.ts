@@ -1,6 +1,6 @@
 // The registry of tokenizer kinds: builds a tokenizer from the name of its kind, or from JSON.
 
-import { UsageError } from "../errors.ts";
+import { describe, UsageError } from "../errors.ts";
 import { BPETokenizer } from "./bpe/bpe.ts";
 import { CharTokenizer } from "./char.ts";
 import { IdTokenizer } from "./ids.ts";
@@ -71,5 +71,7 @@ export function tokenizerFromJSON(json: unknown): Tokenizer {
   if (type === "ids") return IdTokenizer.fromJSON(json);
   if (type === "word") return WordTokenizer.fromJSON(json);
   if (type === undefined && model !== undefined) return BPETokenizer.fromJSON(json);
-  throw new TokenizerError("tokenizer: JSON does not describe a known tokenizer");
+  throw new TokenizerError(
+    `tokenizerFromJSON: json is ${describe(json)}, expected the JSON value of a tokenizer`,
+  );
 }

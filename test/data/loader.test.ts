@@ -148,7 +148,10 @@ test("what does not fit is refused", () => {
     () => new DataLoader(rows(2), { batchSize: 0 }),
     "DataLoader: batchSize is 0, expected a whole number from 1 up",
   );
-  expectError(() => new DataLoader([1, 2] as never), "DataLoader: dataset has no get(i)");
+  expectError(
+    () => new DataLoader([1, 2] as never),
+    "DataLoader: dataset is [1, 2], expected one with get(i)",
+  );
 });
 
 test.run();

@@ -178,7 +178,7 @@ eachDevice("quantized GPT", (test, on) => {
     );
     assert.throws(
       () => quantize({} as GPT, { bits: 8 }),
-      hasMessage("quantize: the model is not a GPT"),
+      hasMessage("quantize: model is an object, expected a GPT"),
     );
   });
 

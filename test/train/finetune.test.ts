@@ -286,7 +286,7 @@ eachDevice("fine-tuning", (test, on) => {
       [
         "tinybard-tokenizer.json",
         "{}",
-        /tinybard-tokenizer.json: .* does not describe a known tokenizer/,
+        /tinybard-tokenizer.json: .* expected the JSON value of a tokenizer/,
       ],
       [
         "tinybard-tokenizer.json",

@@ -31,7 +31,7 @@ export {
   type EncoderDecoderOptions,
 } from "./gpt/encoder-decoder.ts";
 export { type Generation, generate } from "./gpt/generate.ts";
-export type { LanguageModel } from "./gpt/language-model.ts";
+export type { ForwardResult, LanguageModel } from "./gpt/language-model.ts";
 export { GPT } from "./gpt/model.ts";
 export { presets } from "./gpt/presets.ts";
 export { quantize } from "./gpt/quantize.ts";

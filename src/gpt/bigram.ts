@@ -4,7 +4,7 @@ import { checkCount, checkOptions } from "../errors.ts";
 import { Embedding, Module } from "../nn/index.ts";
 import { crossEntropy } from "../ops/loss.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { LanguageModel } from "./language-model.ts";
+import type { ForwardResult, LanguageModel } from "./language-model.ts";
 
 /**
  * A lookup table: predicts the next token from the current one alone.
@@ -27,10 +27,14 @@ export class BigramLanguageModel extends Module implements LanguageModel {
   }
 
   /** idx, targets [B, T] of i32 -> logits [B, T, V], loss []. */
-  forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
+  forward<T extends Tensor | null | undefined = undefined, L extends boolean = true>(
+    idx: Tensor,
+    targets?: T,
+    options: { logits?: L } = {},
+  ): ForwardResult<T, L> {
     checkOptions("forward", options, ["logits"]);
     const logits = this.token_embedding_table.forward(idx); // (B, T, V)
     const loss = targets ? crossEntropy(logits, targets) : null;
-    return { logits: (options.logits ?? true) ? logits : null, loss };
+    return { logits: options.logits === false ? null : logits, loss } as ForwardResult<T, L>;
   }
 }

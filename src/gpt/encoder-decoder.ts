@@ -29,6 +29,7 @@ import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkSoftcap, type GPTConfig } from "./config.ts";
 import { initWeights } from "./init.ts";
+import type { ForwardResult } from "./language-model.ts";
 import { positionRows, positionTable } from "./positions.ts";
 
 type SharedSize = "blockSize" | "nHead" | "nEmbd";
@@ -151,9 +152,14 @@ export class EncoderDecoder extends Module {
    * targets[t] follows target[t], and -100 is ignored. Returns logits [B, T, V] and, with targets,
    * the loss [].
    */
-  forward(source: Tensor, target: Tensor, targets?: Tensor | null) {
+  forward<T extends Tensor | null | undefined = undefined>(
+    source: Tensor,
+    target: Tensor,
+    targets?: T,
+  ): ForwardResult<T, true> {
     const logits = this.decode(target, this.encode(source));
-    return { logits, loss: targets ? crossEntropy(logits, targets) : null };
+    const loss = targets ? crossEntropy(logits, targets) : null;
+    return { logits, loss } as ForwardResult<T, true>;
   }
 
   /**

@@ -3,8 +3,20 @@
 import type { Module } from "../nn/index.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
+/**
+ * The type of what forward() of a model returns: logits unless the option `logits` is false, and a
+ * loss if there are targets.
+ */
+export interface ForwardResult<T extends Tensor | null | undefined, L extends boolean> {
+  /** [B, T, V]. */
+  logits: L extends true ? Tensor : null;
+  /** The mean cross-entropy []. */
+  loss: T extends Tensor ? Tensor : null;
+}
+
 /** A model that train() and generate() accept: token ids in, logits of the next token out. */
 export interface LanguageModel extends Module {
+  /** The number of token ids, and the most tokens of a sequence. */
   readonly config: { vocabSize: number; blockSize: number };
   /** idx, targets [B, T] of i32 -> logits [B, T, V] and loss []; each is null if not computed. */
   forward(

@@ -27,6 +27,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { configure, type GPTConfig, type GPTOptions, pickAttentionOptions } from "./config.ts";
 import { initWeights } from "./init.ts";
 import type { KVCache } from "./kv-cache.ts";
+import type { ForwardResult } from "./language-model.ts";
 import { positionRows, positionTable, rotaryPositions } from "./positions.ts";
 
 /** Attention between tokens, then an MLP on each of them, each added to the residual stream. */
@@ -94,20 +95,21 @@ export class GPT extends Module {
     if (isRandom) initWeights(this, additions, config.zeroInitProjections);
   }
 
-  /**
-   * idx, targets [B, T] of i32. Returns the logits [B, T, V] and, with targets, the mean
-   * cross-entropy []. Training sets `logits: false`, which computes the loss without storing the
-   * logits.
-   */
-  forward(idx: Tensor, targets?: Tensor | null, options: { logits?: boolean } = {}) {
+  /** Returns the logits [B, T, V] and, with targets, the mean cross-entropy []; idx, targets [B, T]
+   *  of i32. With `logits: false`, as in training, the logits are null and not stored. */
+  forward<T extends Tensor | null | undefined = undefined, L extends boolean = true>(
+    idx: Tensor,
+    targets?: T,
+    options: { logits?: L } = {},
+  ): ForwardResult<T, L> {
     checkOptions("forward", options, ["logits"]);
     const x = this.hidden(idx); // (B, T, C)
     const needsLogits = options.logits !== false;
-    if (!needsLogits && this.config.logitSoftcap === 0)
-      return { logits: null, loss: targets ? this.lm_head.crossEntropy(x, targets) : null };
-    const logits = this.head(x); // (B, T, V)
-    const loss = targets ? crossEntropy(logits, targets) : null;
-    return { logits: needsLogits ? logits : null, loss };
+    const logits = needsLogits || this.config.logitSoftcap > 0 ? this.head(x) : null; // (B, T, V)
+    let loss: Tensor | null = null;
+    if (targets && logits) loss = crossEntropy(logits, targets);
+    else if (targets) loss = this.lm_head.crossEntropy(x, targets);
+    return { logits: needsLogits ? logits : null, loss } as ForwardResult<T, L>;
   }
 
   /** Returns the logits [B, T, V] of what hidden() returns, with the softcap if there is one. */

@@ -29,7 +29,7 @@ test("forward() has logits unless they are turned off, and a loss with targets",
     assert.equal([logits.shape, loss.shape, trainingLoss.shape], [[1, 2, 5], [], []]);
     assert.equal([noLoss, noLogits], [null, null]);
   }
-  // @ts-expect-error without targets there is no loss
+  // @ts-expect-error the loss is null without targets
   assert.throws(() => model.forward(idx).loss.item());
   // @ts-expect-error the logits are turned off
   assert.throws(() => model.forward(idx, null, { logits: false }).logits.shape);

@@ -60,7 +60,7 @@ const ops: Record<string, unknown[]> = {
   eye: [3],
   flatten: [x],
   flip: [x, [0]],
-  floor: [x],
+  [Math.floor.name]: [x],
   full: [[2], 1, {}],
   fullLike: [x, 1, {}],
   gather: [square, 0, tensor([[0, 1, 2]], { dtype: "i32" })],

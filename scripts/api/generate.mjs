@@ -3,8 +3,9 @@
 // are installed on the first use.
 //
 // usage: node scripts/api/generate.mjs [--check]
-// --check: writes nothing. Lists the problems, with exit code 1, if an export has no summary, a
-// function or a class has no @example, or docs/api/ is out of date.
+// --check: writes nothing. Lists the problems, with exit code 1, if an export of src/index.ts or
+// src/browser.ts, a member of a class, or a field of an object has no doc comment, which editors
+// show, a function or a class has no @example, or docs/api/ is out of date.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -50,7 +51,13 @@ if (args.length > 1 || (args.length === 1 && args[0] !== "--check")) {
   const temporary = mkdtempSync(join(tmpdir(), "tinybard-api-"));
   try {
     const project = await generate(temporary);
-    const problems = [...findUndocumented(project), ...findOutdated(temporary)];
+    const forBrowsers = await (await createApp("src/browser.ts", temporary)).convert();
+    const isSummary = (problem) => problem.endsWith("doc comment"); // examples run in Node
+    const undocumented = [
+      ...findUndocumented(project),
+      ...findUndocumented(forBrowsers).filter(isSummary),
+    ];
+    const problems = [...new Set(undocumented), ...findOutdated(temporary)];
     for (const problem of problems) console.error(`docs/api: ${problem}`);
     if (problems.length === 0) console.log("docs/api: complete and up to date");
     else process.exitCode = 1;
@@ -73,11 +80,11 @@ function installPackages() {
   if (status !== 0) throw new Error("docs/api: npm ci failed in scripts/api");
 }
 
-/** Writes the reference to a folder. Returns typedoc's model of the public exports. */
-async function generate(folder) {
-  const app = await typedoc.Application.bootstrapWithPlugins({
+/** Returns typedoc with the options of the reference. */
+function createApp(entryPoint, folder) {
+  return typedoc.Application.bootstrapWithPlugins({
     plugin: ["typedoc-plugin-markdown"],
-    entryPoints: [join(root, "src/index.ts")],
+    entryPoints: [join(root, entryPoint)],
     tsconfig: join(here, "tsconfig.json"),
     name: "tinybard API",
     readme: join(here, "intro.md"),
@@ -102,6 +109,11 @@ async function generate(folder) {
     useCodeBlocks: true,
     expandParameters: true,
   });
+}
+
+/** Writes the reference to a folder. Returns typedoc's model of the public exports. */
+async function generate(folder) {
+  const app = await createApp("src/index.ts", folder);
   app.renderer.defineRouter("tinybard", Router);
   app.options.setValue("router", "tinybard");
   app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
@@ -159,7 +171,10 @@ function summarizePresets(project) {
   }
 }
 
-/** Lists the exports that have no summary, and the functions and classes that have no example. */
+/**
+ * Lists the exports, members and fields that have no summary, and the functions and classes that
+ * have no example.
+ */
 function findUndocumented(container, prefix = "") {
   return (container.children ?? []).flatMap((reflection) => {
     const name = prefix + reflection.name;
@@ -176,7 +191,30 @@ function findUndocumented(container, prefix = "") {
     if (needsExample && !comments.some((comment) => comment?.getTag("@example"))) {
       problems.push(`${name} has no @example`);
     }
-    return problems;
+    return [...problems, ...findUndocumentedMembers(reflection, name)];
+  });
+}
+
+/** Lists the members of a class or interface, and the fields of an object, without a summary. */
+function findUndocumentedMembers(reflection, name) {
+  const isOwn = (member) =>
+    !member.inheritedFrom &&
+    !member.flags.isProtected &&
+    !member.name.startsWith("[") &&
+    member.name !== "constructor";
+  if (reflection.kindOf(ReflectionKind.Variable)) return [];
+  const members = (reflection.children ?? reflection.type?.declaration?.children ?? []).filter(
+    isOwn,
+  );
+  return members.flatMap((member) => {
+    const sources = [
+      member,
+      ...(member.signatures ?? []),
+      member.getSignature,
+      member.setSignature,
+    ];
+    const isDocumented = sources.some((source) => source?.comment?.summary.length > 0);
+    return isDocumented ? [] : [`${name}.${member.name} has no doc comment`];
   });
 }
 

@@ -44,6 +44,7 @@ function makeAllocator(addon: Addon | null): Allocator {
 
 /** Holds tensors and runs kernels on them. */
 export class Device {
+  /** The name, such as cpu. */
   readonly name: DeviceName;
   /** @internal */
   readonly kernels: Kernels;

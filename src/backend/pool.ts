@@ -8,6 +8,7 @@ import type { DType } from "./kernels.ts";
 
 /** The device has no memory left for a request. Nothing is lost: free something and retry. */
 export class OutOfMemoryError extends Error {
+  /** The name of the class. */
   override name = "OutOfMemoryError";
 }
 

@@ -19,6 +19,7 @@ export interface Corpus {
   name: string;
   /** The argument for loadCorpus() that loads this text again. */
   source: string;
+  /** The whole text. */
   text: string;
 }
 

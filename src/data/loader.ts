@@ -11,7 +11,9 @@ import { Tensor } from "../tensor/tensor.ts";
 
 /** Samples by number, from 0 to length - 1. An object of one's own can read them from anywhere. */
 export interface Dataset<Sample> {
+  /** The number of samples. */
   readonly length: number;
+  /** Returns sample i, or a promise of it. */
   get(i: number): Sample | Promise<Sample>;
 }
 
@@ -22,7 +24,9 @@ export interface Dataset<Sample> {
  * console.log(dataset.length, dataset.get(2)[1].item()); // 10 2
  */
 export class TensorDataset implements Dataset<Tensor[]> {
+  /** The tensors, with one row a sample. */
   readonly tensors: readonly Tensor[];
+  /** The number of samples. */
   readonly length: number;
 
   /** All tensors have the same number of rows. */
@@ -38,6 +42,7 @@ export class TensorDataset implements Dataset<Tensor[]> {
     this.length = tensors[0].shape[0];
   }
 
+  /** Returns row i of each tensor. */
   get(i: number): Tensor[] {
     return this.select([i]).map((rows) => reshape(rows, rows.shape.slice(1)));
   }
@@ -84,7 +89,9 @@ export interface DataLoaderOptions<Sample, Batch> {
  *   console.log(x.shape, y.shape); // [ 4, 3 ] [ 4 ] twice, then [ 2, 3 ] [ 2 ]
  */
 export class DataLoader<Sample, Batch = Sample> implements Iterable<Batch>, AsyncIterable<Batch> {
+  /** The samples. */
   readonly dataset: Dataset<Sample>;
+  /** The number of samples per batch. */
   readonly batchSize: number;
   readonly #options: DataLoaderOptions<Sample, Batch>;
 

@@ -7,6 +7,7 @@ import { numel, type Shape } from "../shape.ts";
 
 /** A safetensors file is invalid or not supported. The message names the file. */
 export class SafetensorsError extends Error {
+  /** The name of the class. */
   override name = "SafetensorsError";
 }
 

@@ -15,6 +15,7 @@ import type { ForwardResult, LanguageModel } from "./language-model.ts";
  */
 export class BigramLanguageModel extends Module implements LanguageModel {
   readonly config: { vocabSize: number; blockSize: number };
+  /** The logits of the next token [V, V], a row for each token. */
   readonly token_embedding_table: Embedding;
 
   /** blockSize is the length of training sequences; the model itself reads one token. */

@@ -26,10 +26,13 @@ export const norms = ["layer", "rms"] as const;
 
 /** Sizes and settings of a GPT. */
 export interface GPTConfig {
+  /** The number of token ids. */
   vocabSize: number;
   /** The maximum context length in tokens. */
   blockSize: number;
+  /** The number of blocks. */
   nLayer: number;
+  /** The number of attention heads, a divisor of nEmbd. */
   nHead: number;
   /** The number of heads of keys and values: grouped-query attention; nHead by default. */
   nKvHead: number;
@@ -49,13 +52,17 @@ export interface GPTConfig {
   qkvBias: boolean;
   /** The head shares its weight with the token embedding. */
   tieWeights: boolean;
+  /** A bias in the output layer. */
   lmHeadBias: boolean;
+  /** The activation of the MLP. */
   activation: (typeof activations)[number];
+  /** The position encoding. */
   positions: (typeof positionKinds)[number];
   /** The base of the frequencies of rotary positions. */
   ropeTheta: number;
   /** The factor of Llama 3.1 by which slow rotary frequencies are divided; see RotaryOptions. */
   ropeScaling: number;
+  /** The norm: layerNorm or rmsNorm. */
   norm: (typeof norms)[number];
   /** Added to the variance, or to the mean square, in normalizations. */
   normEps: number;

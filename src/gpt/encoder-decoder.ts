@@ -36,9 +36,13 @@ type SharedSize = "blockSize" | "nHead" | "nEmbd";
 
 /** Sizes and settings of an EncoderDecoder. */
 export interface EncoderDecoderConfig extends Pick<GPTConfig, SharedSize | keyof typeof defaults> {
+  /** The number of token ids of the source. */
   sourceVocabSize: number;
+  /** The number of token ids of the target. */
   targetVocabSize: number;
+  /** The number of blocks of the encoder. */
   nEncoderLayer: number;
+  /** The number of blocks of the decoder. */
   nDecoderLayer: number;
 }
 
@@ -103,9 +107,13 @@ class TransformerStack<Block extends Module> extends Module {
  * console.log(model.forward(ids, ids).logits.shape); // [ 1, 3, 12 ]
  */
 export class EncoderDecoder extends Module {
+  /** The sizes and settings. */
   readonly config: EncoderDecoderConfig;
+  /** The embeddings and blocks of the source. */
   readonly encoder: TransformerStack<EncoderBlock>;
+  /** The embeddings and blocks of the target. */
   readonly decoder: TransformerStack<DecoderBlock>;
+  /** The output layer [V, C]. */
   readonly lm_head: Linear;
 
   constructor(options: EncoderDecoderOptions) {

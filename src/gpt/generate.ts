@@ -27,6 +27,7 @@ export interface Sampling {
 export interface Generation extends Sampling {
   /** The token ids to continue, at least one. */
   prompt: ArrayLike<number>;
+  /** The number of tokens to generate. */
   maxNewTokens: number;
   /** Makes the tokens reproducible. Without it, each call samples different ones. */
   seed?: number;

@@ -7,6 +7,7 @@ import type { GPTConfig } from "./config.ts";
 
 /** A file is invalid or describes a model that GPT cannot represent. The message names the file. */
 export class HuggingFaceError extends Error {
+  /** The name of the class. */
   override name = "HuggingFaceError";
 }
 

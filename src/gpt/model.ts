@@ -68,12 +68,12 @@ class Block extends Module {
  * console.log(logits.shape); // [ 1, 3, 65 ]
  */
 export class GPT extends Module {
-  readonly config: GPTConfig;
-  readonly wte: Embedding; // token embeddings
-  readonly wpe: Embedding | null; // position embeddings, unless attention encodes the positions
-  readonly h: Block[];
-  readonly ln_f: LayerNorm | RMSNorm;
-  readonly lm_head: Linear;
+  /** The sizes and settings. */ readonly config: GPTConfig;
+  /** Token embeddings [V, C]. */ readonly wte: Embedding;
+  /** Position embeddings; null if attention encodes them. */ readonly wpe: Embedding | null;
+  /** The blocks. */ readonly h: Block[];
+  /** The final norm. */ readonly ln_f: LayerNorm | RMSNorm;
+  /** The output layer; a tied weight is that of wte. */ readonly lm_head: Linear;
 
   /** With `initWeights: false`, matrices keep the values of `init` until loadStateDict(). */
   constructor(

@@ -12,6 +12,7 @@ import { Module } from "./module.ts";
  * console.log(new nn.Identity().forward(tensor([1, 2])).toArray()); // [ 1, 2 ]
  */
 export class Identity extends Module {
+  /** Returns x itself. */
   forward(x: Tensor): Tensor {
     return x;
   }
@@ -23,6 +24,7 @@ export class Identity extends Module {
  * console.log(new nn.ReLU().forward(tensor([-1, 2])).toArray()); // [ 0, 2 ]
  */
 export class ReLU extends Module {
+  /** relu(x), of any shape. */
   forward(x: Tensor): Tensor {
     return relu(x);
   }
@@ -34,6 +36,7 @@ export class ReLU extends Module {
  * console.log(new nn.LeakyReLU(0.5).forward(tensor([-2, 2])).toArray()); // [ -1, 2 ]
  */
 export class LeakyReLU extends Module {
+  /** The factor of x where x < 0. */
   readonly negativeSlope: number;
 
   constructor(negativeSlope = 0.01) {
@@ -41,6 +44,7 @@ export class LeakyReLU extends Module {
     this.negativeSlope = negativeSlope;
   }
 
+  /** leakyRelu(x), of any shape. */
   forward(x: Tensor): Tensor {
     return leakyRelu(x, this.negativeSlope);
   }
@@ -52,6 +56,7 @@ export class LeakyReLU extends Module {
  * console.log(new nn.ELU().forward(tensor([0, 2])).toArray()); // [ 0, 2 ]
  */
 export class ELU extends Module {
+  /** The limit of -y for x to -Infinity. */
   readonly alpha: number;
 
   constructor(alpha = 1) {
@@ -59,6 +64,7 @@ export class ELU extends Module {
     this.alpha = alpha;
   }
 
+  /** elu(x), of any shape. */
   forward(x: Tensor): Tensor {
     return elu(x, this.alpha);
   }
@@ -70,6 +76,7 @@ export class ELU extends Module {
  * console.log(new nn.GELU({ approximate: "tanh" }).forward(tensor([0])).toArray()); // [ 0 ]
  */
 export class GELU extends Module {
+  /** "tanh" for the approximation of GPT-2, otherwise "none". */
   readonly approximate: "none" | "tanh";
 
   constructor(options: { approximate?: "none" | "tanh" } = {}) {
@@ -77,6 +84,7 @@ export class GELU extends Module {
     this.approximate = options.approximate ?? "none";
   }
 
+  /** gelu(x), of any shape. */
   forward(x: Tensor): Tensor {
     return gelu(x, { approximate: this.approximate });
   }
@@ -88,6 +96,7 @@ export class GELU extends Module {
  * console.log(new nn.SiLU().forward(tensor([0])).toArray()); // [ 0 ]
  */
 export class SiLU extends Module {
+  /** silu(x), of any shape. */
   forward(x: Tensor): Tensor {
     return silu(x);
   }
@@ -99,6 +108,7 @@ export class SiLU extends Module {
  * console.log(new nn.Tanh().forward(tensor([0])).toArray()); // [ 0 ]
  */
 export class Tanh extends Module {
+  /** tanh(x), of any shape. */
   forward(x: Tensor): Tensor {
     return tanh(x);
   }
@@ -110,6 +120,7 @@ export class Tanh extends Module {
  * console.log(new nn.Sigmoid().forward(tensor([0])).toArray()); // [ 0.5 ]
  */
 export class Sigmoid extends Module {
+  /** sigmoid(x), of any shape. */
   forward(x: Tensor): Tensor {
     return sigmoid(x);
   }
@@ -121,6 +132,7 @@ export class Sigmoid extends Module {
  * console.log(new nn.Softplus().forward(tensor([100])).toArray()); // [ 100 ]
  */
 export class Softplus extends Module {
+  /** softplus(x), of any shape. */
   forward(x: Tensor): Tensor {
     return softplus(x);
   }
@@ -132,6 +144,7 @@ export class Softplus extends Module {
  * console.log(new nn.Softmax().forward(tensor([[1, 1]])).toArray()); // [ [ 0.5, 0.5 ] ]
  */
 export class Softmax extends Module {
+  /** The axis along which the results add up to 1. */
   readonly dim: number;
 
   constructor(options: number | { dim?: number } = {}) {
@@ -139,6 +152,7 @@ export class Softmax extends Module {
     this.dim = typeof options === "number" ? options : (options.dim ?? -1);
   }
 
+  /** softmax(x, { dim }), of any shape. */
   forward(x: Tensor): Tensor {
     return softmax(x, { dim: this.dim });
   }
@@ -150,7 +164,9 @@ export class Softmax extends Module {
  * console.log(new nn.Flatten().forward(zeros([2, 3, 4])).shape); // [ 2, 12 ]
  */
 export class Flatten extends Module {
+  /** The first axis that is merged. */
   readonly startDim: number;
+  /** The last axis that is merged. */
   readonly endDim: number;
 
   constructor(startDim = 1, endDim = -1) {
@@ -159,6 +175,7 @@ export class Flatten extends Module {
     this.endDim = endDim;
   }
 
+  /** flatten(x, startDim, endDim). */
   forward(x: Tensor): Tensor {
     return flatten(x, this.startDim, this.endDim);
   }

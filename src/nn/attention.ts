@@ -13,19 +13,23 @@ import { Module } from "./module.ts";
 
 /** The keys and values of earlier tokens. */
 export interface Past {
-  readonly kv: Tensor; // [B, capacity, 2 nKvHead headDim]
-  readonly length: Tensor; // [] of i32: the number of earlier tokens
+  /** The keys and values [B, capacity, 2 nKvHead headDim]. */
+  readonly kv: Tensor;
+  /** [] of i32: the number of earlier tokens. */
+  readonly length: Tensor;
 }
 
 /** Options of MultiHeadAttention. */
 export interface AttentionOptions {
   /** The number of channels, C. */
   nEmbd: number;
+  /** The number of heads, a divisor of nEmbd. */
   nHead: number;
   /** The number of heads of keys and values, each shared by nHead / nKvHead heads of queries. */
   nKvHead?: number;
   /** The size D of a head; C / nHead by default. */
   headDim?: number;
+  /** Biases in the projections; default true. */
   bias?: boolean;
   /** A bias in the projections to queries, keys and values; defaults to `bias`. */
   qkvBias?: boolean;
@@ -43,6 +47,7 @@ export interface AttentionOptions {
   qkNormWeight?: boolean;
   /** The eps of qkNorm; 1e-5 by default. */
   normEps?: number;
+  /** Returns the initial values of the weights. */
   init?: Init;
 }
 
@@ -72,18 +77,34 @@ const optionNames = [
  * console.log(layer.forward(randn([1, 4, 8])).shape); // [ 1, 4, 8 ]
  */
 export class MultiHeadAttention extends Module {
-  readonly c_attn: Linear; // to queries, keys and values [(nHead + 2 nKvHead) D, C]; cross: to k, v
-  readonly q_attn: Linear | null; // cross: to queries
+  /**
+   * The projection to queries, keys and values [(nHead + 2 nKvHead) D, C]; of cross-attention, to
+   * keys and values.
+   */
+  readonly c_attn: Linear;
+  /** The projection to queries of cross-attention; otherwise null. */
+  readonly q_attn: Linear | null;
+  /** The projection of the concatenated heads [C, nHead D]. */
   readonly c_proj: Linear;
+  /** The norm of the queries of each head, with a weight; null without qkNormWeight. */
   readonly q_norm: RMSNorm | null;
+  /** The norm of the keys of each head, with a weight; null without qkNormWeight. */
   readonly k_norm: RMSNorm | null;
+  /** The number of heads. */
   readonly nHead: number;
+  /** The number of heads of keys and values. */
   readonly nKvHead: number;
+  /** The size D of a head. */
   readonly headDim: number;
+  /** True if a token attends only to itself and earlier tokens. */
   readonly causal: boolean;
+  /** The dropout probability of the attention weights. */
   readonly dropout: number;
+  /** The table of rotary position embeddings; null if there are none. */
   readonly rotary: Tensor | null;
+  /** True if the queries and keys of each head are normalized. */
   readonly qkNorm: boolean;
+  /** The eps of qkNorm. */
   readonly normEps: number | undefined;
 
   constructor(options: AttentionOptions) {

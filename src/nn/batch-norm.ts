@@ -34,12 +34,19 @@ export interface BatchNormOptions {
  * console.log(layer.forward(randn([8, 4])).shape); // [ 8, 4 ]
  */
 export class BatchNorm1d extends Module {
+  /** [C], 1 at first; null if `affine` is false. */
   readonly weight: Tensor | null;
+  /** [C], 0 at first; null if `affine` is false. */
   readonly bias: Tensor | null;
+  /** The running mean [C], a buffer; null if it is not tracked. */
   readonly running_mean: Tensor | null;
+  /** The running variance [C], a buffer; null if it is not tracked. */
   readonly running_var: Tensor | null;
+  /** The number of channels, C. */
   readonly channels: number;
+  /** The number that is added to the variance. */
   readonly eps: number;
+  /** The weight of a batch in the running mean and variance. */
   readonly momentum: number;
 
   constructor(channels: number, options: BatchNormOptions = {}) {

@@ -14,7 +14,9 @@ import { ResidualStream } from "./residual.ts";
 export type Norm = "layer" | "rms";
 
 interface NormOptions {
+  /** "layer" (default) or "rms". */
   norm?: Norm;
+  /** A bias in layer norms; default true. */
   bias?: boolean;
   /** Added to the variance or the mean square; 1e-5 by default. */
   normEps?: number;
@@ -58,8 +60,11 @@ interface MLPOptions {
  * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 4 ]
  */
 export class MLP extends Module {
+  /** The first layer, from C to the hidden size. */
   readonly c_fc: Linear;
+  /** The second layer, back to C. */
   readonly c_proj: Linear;
+  /** The activation between the layers. */
   readonly activation: Activation;
 
   /**
@@ -90,6 +95,7 @@ export class MLP extends Module {
 
 /** Options of EncoderBlock and DecoderBlock. */
 export interface BlockOptions extends Omit<AttentionOptions, "cross">, NormOptions {
+  /** The activation of the MLP; default gelu. */
   activation?: Activation;
 }
 
@@ -100,10 +106,15 @@ export interface BlockOptions extends Omit<AttentionOptions, "cross">, NormOptio
  * console.log(block.forward(randn([1, 4, 8])).shape); // [ 1, 4, 8 ]
  */
 export class EncoderBlock extends Module {
+  /** The norm before attention. */
   readonly ln_1: LayerNorm | RMSNorm;
+  /** Self-attention. */
   readonly attn: MultiHeadAttention;
+  /** The norm before the MLP. */
   readonly ln_2: LayerNorm | RMSNorm;
+  /** The MLP. */
   readonly mlp: MLP;
+  /** The dropout probability of the branches. */
   readonly dropout: number;
 
   constructor({ activation, norm, ...options }: BlockOptions) {
@@ -134,12 +145,19 @@ export class EncoderBlock extends Module {
  * console.log(block.forward(randn([1, 4, 8]), memory).shape); // [ 1, 4, 8 ]
  */
 export class DecoderBlock extends Module {
+  /** The norm before self-attention. */
   readonly ln_1: LayerNorm | RMSNorm;
+  /** Causal self-attention. */
   readonly attn: MultiHeadAttention;
+  /** The norm before cross-attention. */
   readonly ln_x: LayerNorm | RMSNorm;
+  /** Attention to the encoder's output. */
   readonly cross: MultiHeadAttention;
+  /** The norm before the MLP. */
   readonly ln_2: LayerNorm | RMSNorm;
+  /** The MLP. */
   readonly mlp: MLP;
+  /** The dropout probability of the branches. */
   readonly dropout: number;
 
   constructor({ activation, norm, rotary, causal = true, ...options }: BlockOptions) {

@@ -22,8 +22,11 @@ import { Module } from "./module.ts";
  * console.log(layer.forward(randn([2, 1, 5, 5])).shape); // [ 2, 8, 5, 5 ]
  */
 export class Conv2d extends Module {
+  /** [out, in, kH, kW]. */
   readonly weight: Tensor;
+  /** [out]; null if there is none. */
   readonly bias: Tensor | null;
+  /** Stride, padding and dilation. */
   readonly options: ConvolutionOptions;
 
   constructor(
@@ -61,8 +64,11 @@ export class Conv2d extends Module {
  * console.log(layer.forward(randn([2, 4, 10])).shape); // [ 2, 8, 10 ]
  */
 export class Conv1d extends Module {
+  /** [out, in, k]. */
   readonly weight: Tensor;
+  /** [out]; null if there is none. */
   readonly bias: Tensor | null;
+  /** Stride, padding and dilation. */
   readonly options: ConvolutionOptions<number>;
 
   constructor(
@@ -105,7 +111,9 @@ function formatConvolution(shape: Shape, bias: boolean, options: object): string
  * console.log(new nn.MaxPool2d(2).forward(randn([1, 3, 8, 8])).shape); // [ 1, 3, 4, 4 ]
  */
 export class MaxPool2d extends Module {
+  /** The size of a window. */
   readonly kernelSize: Pair;
+  /** Stride and padding. */
   readonly options: { stride?: Pair; padding?: Pair };
 
   constructor(kernelSize: Pair, options: { stride?: Pair; padding?: Pair } = {}) {
@@ -115,6 +123,7 @@ export class MaxPool2d extends Module {
     this.options = options;
   }
 
+  /** x [B, C, H, W] to [B, C, H', W']. */
   forward(x: Tensor): Tensor {
     return maxPool2d(x, this.kernelSize, this.options);
   }

@@ -41,7 +41,9 @@ export function uniformParameter(shape: number[], bound: number): Tensor {
  * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 3 ]
  */
 export class Linear extends Module {
+  /** [out, in]. */
   readonly weight: Tensor;
+  /** [out]; null if there is none. */
   readonly bias: Tensor | null;
 
   /** `weight` shares the weight of another layer; `init` replaces the initialization. */
@@ -84,6 +86,7 @@ export class Linear extends Module {
  * console.log(layer.forward(tensor([[1, 2, 3]], { dtype: "i32" })).shape); // [ 1, 3, 4 ]
  */
 export class Embedding extends Module {
+  /** The rows of the table [count, size]. */
   readonly weight: Tensor;
 
   /** A `fixed` table is not a parameter: it is not trained, and not part of a checkpoint. */
@@ -113,8 +116,11 @@ export class Embedding extends Module {
  * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 4 ]
  */
 export class LayerNorm extends Module {
+  /** [size], 1 at first. */
   readonly weight: Tensor;
+  /** [size], 0 at first; null if there is none. */
   readonly bias: Tensor | null;
+  /** The number that is added to the variance. */
   readonly eps: number;
 
   constructor(size: number, options: { eps?: number; bias?: boolean } = {}) {
@@ -148,7 +154,9 @@ export class LayerNorm extends Module {
  * console.log(layer.forward(randn([2, 4])).shape); // [ 2, 4 ]
  */
 export class RMSNorm extends Module {
+  /** [size], 1 at first. */
   readonly weight: Tensor;
+  /** The number that is added to the mean square. */
   readonly eps: number;
 
   constructor(size: number, options: { eps?: number } = {}) {
@@ -181,6 +189,7 @@ export class RMSNorm extends Module {
  * console.log(layer.eval().forward(ones([2])).toArray()); // [ 1, 1 ]
  */
 export class Dropout extends Module {
+  /** The probability that an element becomes 0. */
   readonly p: number;
 
   constructor(p = 0.5) {
@@ -189,6 +198,7 @@ export class Dropout extends Module {
     this.p = p;
   }
 
+  /** x of any shape; returns x itself in eval mode. */
   forward(x: Tensor): Tensor {
     return dropout(x, { p: this.p, training: this.training });
   }
@@ -201,6 +211,7 @@ export class Dropout extends Module {
  * console.log(model.forward(randn([3, 4])).shape); // [ 3, 2 ]
  */
 export class Sequential extends Module {
+  /** The modules and functions, in order. */
   readonly layers: (Layer | ((x: Tensor) => Tensor))[];
 
   constructor(...layers: (Layer | ((x: Tensor) => Tensor))[]) {
@@ -212,6 +223,7 @@ export class Sequential extends Module {
     this.layers = layers;
   }
 
+  /** Returns the result of the last layer. */
   forward(x: Tensor): Tensor {
     return this.layers.reduce((y, f) => (typeof f === "function" ? f(y) : f.forward(y)), x);
   }

@@ -32,9 +32,13 @@ export interface LoRAOptions {
  * console.log([...layer.parameters()].filter((w) => w.requiresGrad).length); // 2
  */
 export class LoRALinear extends Linear {
+  /** The bias of the base layer [out], frozen. */
   override readonly bias: Tensor | null;
+  /** [rank, in], trained. */
   readonly lora_A: Tensor;
+  /** [out, rank], trained, 0 at first. */
   readonly lora_B: Tensor;
+  /** alpha / rank. */
   readonly scale: number;
 
   constructor(base: Linear, options: LoRAOptions) {

@@ -45,6 +45,7 @@ abstract class Quantized extends Module implements QuantizedMatrix {
  * console.log(layer.forward(randn([2, 64])).shape); // [ 2, 64 ]
  */
 export class QuantizedLinear extends Quantized {
+  /** [out], a buffer; null if there is none. */
   readonly bias: Tensor | null;
 
   constructor(matrix: QuantizedMatrix, bias: Tensor | null = null) {
@@ -71,6 +72,7 @@ export class QuantizedLinear extends Quantized {
  * console.log(layer.forward(tensor([[1, 2]], { dtype: "i32" })).shape); // [ 1, 2, 64 ]
  */
 export class QuantizedEmbedding extends Quantized {
+  /** idx of i32, any shape, to [..., size]. */
   forward(idx: Tensor): Tensor {
     return embeddingQuantized(idx, this, { dtype: this.dtype });
   }

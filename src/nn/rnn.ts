@@ -15,6 +15,7 @@ import { optionNames, Recurrent, type RecurrentOptions } from "./recurrent.ts";
  * console.log(y.shape, h.shape); // [ 5, 2, 8 ] [ 1, 2, 8 ]
  */
 export class RNN extends Recurrent {
+  /** The function of the sums: tanh or relu. */
   readonly nonlinearity: "tanh" | "relu";
 
   constructor(

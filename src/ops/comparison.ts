@@ -87,7 +87,9 @@ export function minimum(a: Operand, b: Operand): Tensor {
 
 /** Bounds of clamp(); one that is left out does not apply. */
 export interface Bounds {
+  /** The lower bound. */
   min?: number;
+  /** The upper bound. */
   max?: number;
 }
 

@@ -19,6 +19,7 @@ export type LossReduction = "mean" | "sum" | "none";
 
 /** Options of a loss. */
 export interface LossOptions {
+  /** The mean (default), the sum, or the loss of each element. */
   reduction?: LossReduction;
 }
 

@@ -18,7 +18,9 @@ export interface QuantizedMatrix {
   readonly weight: Tensor;
   /** The scales: f32 [rows, groups]. */
   readonly scale: Tensor;
+  /** The number of columns. */
   readonly columns: number;
+  /** The bits of an element: 8 or 4. */
   readonly bits: Bits;
 }
 

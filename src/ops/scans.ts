@@ -105,6 +105,7 @@ export function logsumexp(x: Tensor, ...args: ReductionArguments): Tensor {
 
 /** Options of norm(): the exponent p, by default 2. */
 export interface NormOptions extends Reduction {
+  /** The exponent; default 2, Infinity for the largest |x|. */
   p?: number;
 }
 

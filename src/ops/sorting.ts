@@ -9,7 +9,9 @@ import { uploadIntegers } from "./operands.ts";
 
 /** The elements of sort() or topk(), and their indices along the axis as i32. */
 export interface Sorted {
+  /** The elements in order. */
   values: Tensor;
+  /** Their places along the axis, i32. */
   indices: Tensor;
 }
 

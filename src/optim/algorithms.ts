@@ -8,7 +8,9 @@ import { Optimizer, type Params, type RateOptions, type Update } from "./optimiz
 
 /** Options of SGD. */
 export interface SGDOptions extends RateOptions {
+  /** The share of the last update that is added; default 0. */
   momentum: number;
+  /** The factor of an L2 penalty; default 0. */
   weightDecay: number;
 }
 
@@ -36,8 +38,11 @@ export class SGD extends Optimizer<SGDOptions> {
 
 /** Options of Adam and AdamW. */
 export interface AdamOptions extends RateOptions {
+  /** The decay rates of the averages of gradients and of their squares; default [0.9, 0.999]. */
   betas: readonly [number, number];
+  /** Added to the root of the average square; default 1e-8. */
   eps: number;
+  /** The decay of weights; default 0.01 for AdamW, 0 for Adam. */
   weightDecay: number;
 }
 
@@ -111,7 +116,9 @@ export class Adam extends AdamFamily {
 export interface RMSpropOptions extends RateOptions {
   /** The share of the average of squares that a step keeps. */
   alpha: number;
+  /** Added to the root of the average square; default 1e-8. */
   eps: number;
+  /** The factor of an L2 penalty; default 0. */
   weightDecay: number;
 }
 

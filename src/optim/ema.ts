@@ -14,6 +14,7 @@ import { loadState, makePersistent } from "./optimizer.ts";
 
 /** Options of EMA. */
 export interface EMAOptions {
+  /** The share of an average that each update keeps, from 0 up to 1. */
   decay: number;
 }
 

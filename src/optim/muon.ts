@@ -16,8 +16,11 @@ import { checkValues, Optimizer, type Params, type RateOptions, type Update } fr
 
 /** Options of Muon: PyTorch's, and `parts`. */
 export interface MuonOptions extends RateOptions {
+  /** The decoupled decay of weights; default 0.1. */
   weightDecay: number;
+  /** The decay rate of the average of gradients; default 0.95. */
   momentum: number;
+  /** Nesterov momentum; default true. */
   nesterov: boolean;
   /** The coefficients a, b, c of the Newton-Schulz iteration. */
   nsCoefficients: readonly [number, number, number];

@@ -25,11 +25,17 @@ export interface RateOptions {
 
 /** The interface of an optimizer, and of several that are combined. */
 export interface AnyOptimizer {
+  /** The base rate; it may be set at any time. */
   lr: number;
+  /** A scalar on the device; nothing is changed while it is not 0. */
   foundInf: Tensor | null;
+  /** Updates every parameter that has a gradient, in place. */
   step(): void;
+  /** Sets every gradient to null. */
   zeroGrad(): void;
+  /** Returns the state by name, on the same memory. */
   stateDict(): Record<string, Tensor>;
+  /** Copies a state dict into the state. Throws before anything is changed if it does not fit. */
   loadStateDict(dict: Record<string, Tensor>): void;
 }
 

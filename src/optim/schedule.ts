@@ -5,9 +5,13 @@ import { checkNumber, checkOptions, fail } from "../errors.ts";
 
 /** Options of linearSchedule(). */
 export interface ScheduleOptions {
+  /** The rate after the warmup. */
   lr: number;
+  /** The rate at the end; default 0. */
   minLr?: number;
+  /** The steps during which the rate grows linearly; default 0. */
   warmupIters?: number;
+  /** The step at which the rate has reached minLr. */
   decayIters: number;
 }
 

@@ -43,6 +43,7 @@ export class Tensor extends NDArray {
    * @internal
    */
   readonly id = created++;
+  /** True if backward() computes d loss / d this; set it on leaves only. */
   requiresGrad = false;
   /** @internal */
   retainsGrad = false;

@@ -12,6 +12,7 @@ import { type Decoder, type Tokenizer, TokenizerError, unknownIdError } from "./
  * console.log(tokenizer.encode("hole")); // [ 1, 3, 2, 0 ]
  */
 export class CharTokenizer implements Tokenizer {
+  /** The characters by id. */
   readonly characters: readonly string[];
   readonly #ids: Map<string, number>;
 

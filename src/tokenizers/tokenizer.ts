@@ -27,6 +27,7 @@ export interface Decoder {
 
 /** An invalid tokenizer file or JSON value; the message says what is wrong and where. */
 export class TokenizerError extends Error {
+  /** The name of the class. */
   override name = "TokenizerError";
 }
 

@@ -44,6 +44,7 @@ export class WordTokenizer implements Tokenizer {
   static readonly unknown = UNKNOWN;
   /** The tokens with ids from 3 up, most frequent first. */
   readonly words: readonly string[];
+  /** The encoding of upper-case letters. */
   readonly casing: "keep" | "lower";
   readonly #ids: Map<string, number>;
 

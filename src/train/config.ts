@@ -1,72 +1,25 @@
 // The options of a training run, resolved as: defaults < preset < config file < flags.
 
-import { type DataOrder, dataOrders } from "../data/order.ts";
+import { dataOrders } from "../data/order.ts";
 import { UsageError } from "../errors.ts";
-import {
-  activations,
-  type GPTConfig,
-  MAX_BLOCK_SIZE,
-  MAX_SOFTCAP,
-  norms,
-  positionKinds,
-} from "../gpt/config.ts";
+import { activations, MAX_BLOCK_SIZE, MAX_SOFTCAP, norms, positionKinds } from "../gpt/config.ts";
 import { presets } from "../gpt/presets.ts";
 import { checkValues, getDefaults, type OptionSpec } from "../options.ts";
-import { checkVocabSize, type TokenizerKind, tokenizerKinds } from "../tokenizers/registry.ts";
-import { type LengthOptions, override, resolveLength } from "./levels.ts";
+import { checkVocabSize, tokenizerKinds } from "../tokenizers/registry.ts";
+import { override, resolveLength } from "./levels.ts";
 import { checkSizes } from "./sizes.ts";
+import {
+  decayKinds,
+  deviceNames,
+  dtypes,
+  modelKinds,
+  optimizers,
+  precisions,
+  schedules,
+  type TrainConfig,
+} from "./train-config.ts";
 
-const deviceNames = ["auto", "cuda", "cpu", "wasm", "ts", "cuda-emulator"] as const;
-const dtypes = ["f32", "tf32", "bf16"] as const;
-const precisions = ["highest", "medium"] as const;
-const modelKinds = ["gpt", "bigram"] as const;
-const decayKinds = ["all", "matrices"] as const;
-const optimizers = ["adamw", "muon"] as const;
-const schedules = ["cosine", "linear", "wsd"] as const;
-
-/** GPT options whose default depends on others, such as the tokenizer or `bias`. */
-type DerivedOption = "vocabSize" | "qkvBias" | "nKvHead" | "headDim" | "mlpWidth";
-
-/** The configuration of a run: the options of the model and of its training. */
-export interface TrainConfig
-  extends Omit<GPTConfig, DerivedOption>,
-    Partial<Pick<GPTConfig, DerivedOption>>,
-    LengthOptions {
-  preset?: keyof typeof presets;
-  data?: string;
-  dataOrder: DataOrder;
-  tokenizer: TokenizerKind;
-  out?: string;
-  initFrom?: string;
-  extendVocab: boolean;
-  freeze?: number;
-  loraRank?: number;
-  loraAlpha?: number;
-  device: (typeof deviceNames)[number];
-  dtype: (typeof dtypes)[number];
-  matmulPrecision: (typeof precisions)[number];
-  seed: number;
-  model: (typeof modelKinds)[number];
-  batchSize: number;
-  gradAccum: number;
-  evalInterval: number;
-  evalIters: number;
-  logInterval: number;
-  optimizer: (typeof optimizers)[number];
-  learningRate: number;
-  minLr: number;
-  embeddingLrScale: number;
-  headLrScale: number;
-  vectorLrScale: number;
-  weightDecay: number;
-  decay: (typeof decayKinds)[number];
-  beta1: number;
-  beta2: number;
-  muonMomentum: number;
-  muonNsSteps: number;
-  gradClip: number;
-  emaDecay: number;
-}
+export type { TrainConfig } from "./train-config.ts";
 
 const integer = (help: string, value?: number, min = 1, max?: number) =>
   ({ type: "integer", help, default: value, min, max, value: "N" }) as const;

@@ -11,6 +11,7 @@ import { allReduce, beginPart } from "./step.ts";
 
 /** A loss, a gradient or a weight is NaN or infinite. The last checkpoint predates this. */
 export class DivergedError extends Error {
+  /** The name of the class. */
   override name = "DivergedError";
 
   constructor(message?: string, options?: ErrorOptions) {

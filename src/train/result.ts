@@ -10,6 +10,7 @@ import { flopsPerToken, measurePeak } from "./mfu.ts";
 export interface TrainFigures {
   /** The losses at the last step; null if they have not been evaluated. */
   trainLoss: number | null;
+  /** The validation loss at the last step; null if it has not been evaluated. */
   valLoss: number | null;
   /** The lowest validation loss of all evaluations. */
   bestValLoss: number | null;
@@ -26,6 +27,7 @@ export interface TrainFigures {
   steps: number;
   /** The number of tokens in the batches of all steps. */
   tokens: number;
+  /** The speed of training; null if no step was taken. */
   tokensPerSecond: number | null;
   /** Model FLOPs utilization from 0 to 1. */
   mfu: number | null;
@@ -39,8 +41,11 @@ export interface TrainFigures {
 export interface TrainResult extends Run {
   /** True if hooks.stop() ended the run before its last step; it can be resumed. */
   stopped: boolean;
+  /** The training loss at the last step; null if it has not been evaluated. */
   trainLoss: number | null;
+  /** The validation loss at the last step; null if it has not been evaluated. */
   valLoss: number | null;
+  /** The lowest validation loss of all evaluations. */
   bestValLoss: number | null;
   /** The line that `train --json` prints at the end. The first read measures the peak of MFU. */
   readonly figures: TrainFigures;

@@ -10,6 +10,7 @@ import { platform, setWasmAddon } from "./browser.ts";
 /** A module: its URL, or its bytes. */
 export type WasmSource = string | URL | ArrayBuffer | Uint8Array;
 
+/** The modules that loadWasm() loads. */
 export interface WasmOptions {
   /** kernels-relaxed.wasm, for browsers with relaxed SIMD: all but WebKit. */
   relaxed?: WasmSource;

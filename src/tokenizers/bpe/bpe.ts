@@ -41,6 +41,7 @@ interface EncodeOptions {
  * console.log(tokenizer.decode(tokenizer.encode("lower"))); // lower
  */
 export class BPETokenizer implements Tokenizer {
+  /** The bytes of each token, by id. */
   readonly vocabulary: Vocabulary;
   readonly #encoder: WordEncoder;
   readonly #splitter: Splitter;

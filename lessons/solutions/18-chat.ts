@@ -47,7 +47,7 @@ export async function solution() {
     results.push({ whole, right });
   }
 
-  say(`2. The model answers with exclamation marks and not much else. The reward rises as it should;
+  say(`2. The model answers with exclamation marks and not much else. The reward rises as it should,
     but the answers are useless. This is known as reward hacking.`);
   const model = copyBase();
   fineTune(model, tokenizer);

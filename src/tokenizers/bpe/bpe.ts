@@ -16,7 +16,7 @@ import {
 import { MergeTable } from "./encode.ts";
 import { fromHuggingFace, toHuggingFace, type Vocabulary } from "./huggingface.ts";
 import { checkWordLength, findWordEnd, forEachWord } from "./pretokenize.ts";
-import { compileSteps, findPrefix, type Splitter } from "./steps.ts";
+import { compileSteps, type Splitter } from "./steps.ts";
 import { learnMerges } from "./train.ts";
 import { WordCounts } from "./word-counts.ts";
 import { WordEncoder } from "./word-encoder.ts";
@@ -80,7 +80,7 @@ export class BPETokenizer implements Tokenizer {
     }
     const { steps } = vocabulary;
     this.#encoder = new WordEncoder(byteIds, mergeTable, steps?.ignoresMerges ? ids : undefined);
-    const prefix = findPrefix(steps?.postProcessor);
+    const prefix = steps?.prefix ?? null;
     const prefixId = prefix === null ? undefined : special.get(prefix);
     if (prefix !== null && prefixId === undefined)
       throw new TokenizerError(`BPETokenizer: post_processor adds ${quote(prefix)}, not a token`);

@@ -5,7 +5,7 @@
 import { quote } from "../../errors.ts";
 import { TokenizerError } from "../tokenizer.ts";
 import { bytesToUnicode, decodeUtf8, encodeUtf8, unicodeToBytes } from "./alphabet.ts";
-import { compileSteps, findPrefix, type TextSteps } from "./steps.ts";
+import { formatSteps, isDefault, parseSteps, type TextSteps } from "./steps.ts";
 
 export interface Vocabulary {
   /** The tokens as binary strings, indexed by id. */
@@ -23,6 +23,11 @@ export interface Vocabulary {
 type Fields = Record<string, unknown>;
 
 const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
+const defaultSteps = {
+  normalizer: null,
+  pre_tokenizer: { ...byteLevel, use_regex: true },
+  post_processor: null,
+};
 
 /** Returns a vocabulary as the content of tokenizer.json, the format of Hugging Face tokenizers. */
 export function toHuggingFace(vocabulary: Vocabulary): object {
@@ -44,9 +49,7 @@ export function toHuggingFace(vocabulary: Vocabulary): object {
         ...flags,
         special: !visible?.has(content),
       })),
-    normalizer: steps?.normalizer ?? null,
-    pre_tokenizer: steps?.preTokenizer ?? { ...byteLevel, use_regex: true },
-    post_processor: steps?.postProcessor ?? null,
+    ...(steps ? formatSteps(steps, special) : defaultSteps),
     decoder: { ...byteLevel, use_regex: true },
     model: {
       type: "BPE",
@@ -78,20 +81,9 @@ export function fromHuggingFace(json: unknown): Vocabulary {
   const { special, visible } = parseAddedTokens(added ?? []);
   const vocabulary = buildVocabulary(parseVocab(vocab), merges, special);
   const textSteps = parseSteps(steps, settings.ignore_merges === true);
-  if (textSteps) vocabulary.steps = textSteps;
+  if (!isDefault(textSteps)) vocabulary.steps = textSteps;
   if (visible.size > 0) vocabulary.visible = visible;
   return vocabulary;
-}
-
-/** Checks the steps around the merges. Returns undefined if they are GPT-2's. */
-function parseSteps(fields: Fields, ignoresMerges: boolean): TextSteps | undefined {
-  const { normalizer = null, pre_tokenizer: preTokenizer, post_processor: last = null } = fields;
-  const { type, use_regex: usesPattern = true } = checkObject("pre_tokenizer", preTokenizer);
-  const steps = { normalizer, preTokenizer, postProcessor: last, ignoresMerges };
-  compileSteps(steps); // throws if a step is not supported
-  const addsNothing = findPrefix(last) === null;
-  const isGPT2 = type === "ByteLevel" && usesPattern === true && !normalizer && !ignoresMerges;
-  return isGPT2 && addsNothing ? undefined : steps;
 }
 
 /** Returns the ids of added tokens, and the names of those that are not marked as special. */

@@ -6,14 +6,21 @@ import { TokenizerError } from "../tokenizer.ts";
 import { checkWordLength, forEachWord } from "./pretokenize.ts";
 import { translateRegex } from "./regex.ts";
 
-/** The steps as they are in tokenizer.json. */
+/** The steps of a tokenizer.json, checked. */
 export interface TextSteps {
-  normalizer: unknown;
-  preTokenizer: unknown;
-  postProcessor: unknown;
+  /** The Unicode normalization forms that are applied to a text. */
+  normalizers: readonly string[];
+  /** The steps that split a text: at matches of a pattern, or at digits. */
+  splits: readonly SplitStep[];
+  /** Splits what is left by GPT-2's pattern. */
+  usesGPT2Pattern: boolean;
+  /** The special token that a model expects before a text; null if there is none. */
+  prefix: string | null;
   /** A word that is a token is not split, even if no merges lead to it. */
   ignoresMerges: boolean;
 }
+
+type SplitStep = { regex: string } | { individualDigits: boolean };
 
 type VisitWord = (bytes: Uint8Array, begin: number, end: number) => void;
 type Fields = Record<string, unknown>;
@@ -26,47 +33,95 @@ type Split = (text: string) => Iterable<string>;
 
 const forms = ["NFC", "NFD", "NFKC", "NFKD"];
 
-/** Compiles steps to a function. Throws a TokenizerError that names a step if it is unsupported. */
-export function compileSteps({ normalizer, preTokenizer }: TextSteps): Splitter {
-  const normalize = compileNormalizer(normalizer);
-  const splits: Split[] = [];
-  let usesGPT2Pattern = false;
-  let isByteLevel = false;
-  for (const step of toList(preTokenizer, "pretokenizers")) {
-    if (isByteLevel) fail(`pre_tokenizer has ${quote(step.type)} after ByteLevel, expected none`);
-    if (step.type === "ByteLevel") {
-      if (step.add_prefix_space !== false) fail("pre_tokenizer adds a prefix space, expected none");
-      usesGPT2Pattern = step.use_regex !== false;
-      isByteLevel = true;
-    } else {
-      splits.push(compileSplit(step));
-    }
-  }
-  if (!isByteLevel) fail("pre_tokenizer has no step of type ByteLevel");
-  const visitText = usesGPT2Pattern ? forEachWord : visitWhole;
-  const splitFrom = (op: string, text: string, visit: VisitWord, first: number): void => {
-    if (first === splits.length) visitText(op, text, visit);
-    else for (const part of splits[first](text)) splitFrom(op, part, visit, first + 1);
+/** Checks the steps in a tokenizer.json. Throws a TokenizerError that names what is unsupported. */
+export function parseSteps(
+  fields: { normalizer?: unknown; pre_tokenizer?: unknown; post_processor?: unknown },
+  ignoresMerges: boolean,
+): TextSteps {
+  const { normalizer, pre_tokenizer: preTokenizer, post_processor: postProcessor } = fields;
+  const normalizers = normalizer ? toList("normalizer", normalizer, "normalizers") : [];
+  const steps = toList("pre_tokenizer", preTokenizer, "pretokenizers");
+  const byteLevel = steps.findIndex(({ type }) => type === "ByteLevel");
+  const splits = steps.slice(0, byteLevel < 0 ? undefined : byteLevel).map(parseSplit);
+  if (byteLevel < 0) fail("pre_tokenizer has no step of type ByteLevel");
+  if (byteLevel < steps.length - 1) fail("pre_tokenizer has steps after ByteLevel, expected none");
+  const { add_prefix_space: addsSpace, use_regex: usesPattern = true } = steps[byteLevel];
+  if (addsSpace !== false) fail("pre_tokenizer adds a prefix space, expected none");
+  if (typeof usesPattern !== "boolean")
+    fail("pre_tokenizer has a use_regex that is neither true nor false");
+  return {
+    normalizers: normalizers.map(({ type }) => parseForm(type)),
+    splits,
+    usesGPT2Pattern: usesPattern,
+    prefix: postProcessor ? parsePrefix(postProcessor) : null,
+    ignoresMerges,
   };
-  return (op, text, visit) => splitFrom(op, normalize(text), visit, 0);
 }
 
-/** Returns the token that a post-processor puts before a text, if it does. */
-export function findPrefix(postProcessor: unknown): string | null {
-  if (!postProcessor) return null;
+/** Returns true if the steps are GPT-2's, which every vocabulary has by default. */
+export function isDefault(steps: TextSteps): boolean {
+  const { normalizers, splits, usesGPT2Pattern, prefix, ignoresMerges } = steps;
+  const changesText = normalizers.length > 0 || splits.length > 0 || prefix !== null;
+  return usesGPT2Pattern && !changesText && !ignoresMerges;
+}
+
+/** Returns the fields of tokenizer.json for steps. `special` has the ids of special tokens. */
+export function formatSteps(steps: TextSteps, special: ReadonlyMap<string, number>) {
+  const { normalizers, splits, usesGPT2Pattern, prefix } = steps;
+  const forms = normalizers.map((type) => ({ type }));
+  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
+  const last = { ...byteLevel, use_regex: usesGPT2Pattern };
+  return {
+    normalizer: forms.length > 0 ? { type: "Sequence", normalizers: forms } : null,
+    pre_tokenizer: { type: "Sequence", pretokenizers: [...splits.map(formatSplit), last] },
+    post_processor: prefix === null ? null : formatPrefix(prefix, special.get(prefix) as number),
+  };
+}
+
+/** Compiles steps to a function. */
+export function compileSteps({ normalizers, splits, usesGPT2Pattern }: TextSteps): Splitter {
+  const visitText = usesGPT2Pattern ? forEachWord : visitWhole;
+  const compiled = splits.map(compileSplit);
+  const splitFrom = (op: string, text: string, visit: VisitWord, first: number): void => {
+    if (first === compiled.length) visitText(op, text, visit);
+    else for (const part of compiled[first](text)) splitFrom(op, part, visit, first + 1);
+  };
+  return (op, text, visit) => {
+    const normalized = normalizers.reduce((result, form) => result.normalize(form), text);
+    splitFrom(op, normalized, visit, 0);
+  };
+}
+
+/** Returns the token that a post-processor puts before a text; null if it adds none. */
+function parsePrefix(postProcessor: unknown): string | null {
   let prefix: string | null = null;
-  for (const { type, single } of toList(postProcessor, "processors")) {
+  for (const { type, single } of toList("post_processor", postProcessor, "processors")) {
     if (type === "ByteLevel") continue; // changes offsets only
     if (type !== "TemplateProcessing")
       fail(`post_processor has type ${quote(type)}, expected none`);
-    const items: Fields[] = Array.isArray(single) ? single.map(checkStep) : [];
+    const items = Array.isArray(single)
+      ? single.map((item) => checkStep("post_processor", item))
+      : [];
     const text = items.pop();
-    const token = items.pop()?.SpecialToken as Fields | undefined;
-    if (!text || !("Sequence" in text) || items.length > 0 || token === null)
+    const token = items.pop()?.SpecialToken as Fields | null | undefined;
+    const id = token?.id;
+    const isPrefix = token === undefined || typeof id === "string";
+    if (!text || !("Sequence" in text) || items.length > 0 || !isPrefix)
       fail("post_processor adds tokens to the text, expected none or one before it");
-    if (token) prefix = String(token.id);
+    if (typeof id === "string") prefix = id;
   }
   return prefix;
+}
+
+function formatPrefix(prefix: string, id: number) {
+  const token = (type_id: number) => ({ SpecialToken: { id: prefix, type_id } });
+  const text = (id: string, type_id: number) => ({ Sequence: { id, type_id } });
+  return {
+    type: "TemplateProcessing",
+    single: [token(0), text("A", 0)],
+    pair: [token(0), text("A", 0), token(1), text("B", 1)],
+    special_tokens: { [prefix]: { id: prefix, ids: [id], tokens: [prefix] } },
+  };
 }
 
 const utf8Encoder = new TextEncoder();
@@ -80,17 +135,13 @@ function visitWhole(op: string, text: string, visit: VisitWord): void {
   visit(bytes, 0, bytes.length);
 }
 
-function compileNormalizer(normalizer: unknown): (text: string) => string {
-  const found = normalizer ? toList(normalizer, "normalizers") : [];
-  for (const { type } of found)
-    if (!forms.includes(type as string))
-      fail(`normalizer has type ${quote(type)}, expected ${forms.join(", ")}`);
-  return (text) => found.reduce((result, { type }) => result.normalize(type as string), text);
+function parseForm(type: unknown): string {
+  if (forms.includes(type as string)) return type as string;
+  return fail(`normalizer has type ${quote(type)}, expected ${forms.join(", ")}`);
 }
 
-function compileSplit(step: Fields): Split {
-  if (step.type === "Digits")
-    return isolate(step.individual_digits === true ? /\p{N}/gu : /\p{N}+/gu);
+function parseSplit(step: Fields): SplitStep {
+  if (step.type === "Digits") return { individualDigits: step.individual_digits === true };
   if (step.type !== "Split")
     fail(`pre_tokenizer has type ${quote(step.type)}, expected ByteLevel, Split, Digits, Sequence`);
   if (step.behavior !== "Isolated" || step.invert)
@@ -98,7 +149,20 @@ function compileSplit(step: Fields): Split {
   const { Regex: regex } = (step.pattern ?? {}) as Fields;
   if (typeof regex !== "string")
     fail(`pre_tokenizer has the pattern ${quote(step.pattern)}, expected a Regex`);
-  return isolate(translateRegex(regex));
+  translateRegex(regex); // throws if it is not supported
+  return { regex };
+}
+
+function formatSplit(step: SplitStep): object {
+  if ("individualDigits" in step)
+    return { type: "Digits", individual_digits: step.individualDigits };
+  const pattern = { Regex: step.regex };
+  return { type: "Split", pattern, behavior: "Isolated", invert: false };
+}
+
+function compileSplit(step: SplitStep): Split {
+  if ("regex" in step) return isolate(translateRegex(step.regex));
+  return isolate(step.individualDigits ? /\p{N}/gu : /\p{N}+/gu);
 }
 
 /** Splits a text into matches and what lies between them. */
@@ -116,22 +180,16 @@ function isolate(pattern: RegExp): Split {
 }
 
 /** Returns the steps of a Sequence, or the step itself as a list. */
-function toList(step: unknown, key: string): Fields[] {
-  const { type, [key]: list } = checkStep(step);
+function toList(name: string, step: unknown, key: string): Fields[] {
+  const { type, [key]: list } = checkStep(name, step);
   if (type !== "Sequence") return [step as Fields];
   if (!Array.isArray(list)) fail(`${key} is not a list`);
-  return list.flatMap((item) => toList(checkNested(item), key));
+  return list.map((item) => checkStep(name, item));
 }
 
-/** Throws for a Sequence in a Sequence, whose depth a file could choose. */
-function checkNested(step: unknown): Fields {
-  if (checkStep(step).type === "Sequence") fail("a Sequence contains a Sequence, expected steps");
-  return step as Fields;
-}
-
-function checkStep(step: unknown): Fields {
+function checkStep(name: string, step: unknown): Fields {
   if (typeof step !== "object" || step === null || Array.isArray(step))
-    fail(`step ${quote(step)} is not a JSON object`);
+    fail(`${name} is not a JSON object`);
   return step as Fields;
 }
 

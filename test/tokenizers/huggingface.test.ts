@@ -56,12 +56,23 @@ test("a prompt begins with the token that the post-processor adds", () => {
   }
 });
 
+test("with ignore_merges, a word that is a token has its id, even without merges", () => {
+  const json = readJSON("llama", "tokenizer.json");
+  json.model.vocab["\u0120qzx"] = 301;
+  const encode = () => BPETokenizer.fromJSON(json).encode(" qzx qzxy");
+  const bytes = (text: string) =>
+    Array.from(text, (c) => json.model.vocab[c.replace(" ", "\u0120")]);
+  assert.equal(encode(), [301, ...bytes(" qzxy")]);
+  json.model.ignore_merges = false;
+  assert.equal(encode(), bytes(" qzx qzxy"));
+});
+
 test("pieces of a text have the ids of the whole text", () => {
   for (const name of names) {
     const tokenizer = load(name);
     const text = readTexts(name)
       .map(({ text }) => `${text}\nword  \n  next line.\n\nA1 (b)\nc`)
-      .join("\n");
+      .join("\nlines\nend in  \nSpaces  \nAnd more  \nOf them\n");
     const bytes = Buffer.from(text);
     const rule = getCutRule(tokenizer);
     const pieces: number[] = [];
@@ -76,6 +87,11 @@ test("pieces of a text have the ids of the whole text", () => {
       cuts++;
     }
     assert.ok(cuts > 3, `${name}: ${cuts}`);
+    const find = (text: string) => rule.find(Buffer.from(text), text.length - 1);
+    assert.equal(
+      ["ab\nCd", "ab  \nCd", "ab\n\nCd", "ab\n Cd", "ab\n(d"].map(find),
+      [3, 0, 0, 0, 0],
+    );
     assert.equal(pieces, tokenizer.encode(text), name);
   }
 });

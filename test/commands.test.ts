@@ -69,6 +69,7 @@ for (const file of executedDocuments) {
     writeFileSync(text, "To be, or not to be, that is the question:\n".repeat(200));
     writeFileSync(other, "Call me Ishmael. Some years ago, to be sure,\n".repeat(200));
     cpSync(fixturePath("gpt2"), join(cwd, "gpt2"), { recursive: true });
+    cpSync(fixturePath("llama/smollm2"), join(cwd, "SmolLM2-135M"), { recursive: true });
     const env = { ...process.env, TINYBARD_DATA: text };
     for (const { line, name, args } of commands) {
       const command =

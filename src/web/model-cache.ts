@@ -14,6 +14,8 @@ import { HttpError } from "./validate.ts";
 const MAX_REQUESTS = 16;
 
 export interface LoadedModel {
+  /** The folder of the run. */
+  readonly folder: string;
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
   /** The step of the checkpoint. */
@@ -68,7 +70,8 @@ export class ModelCache {
     if (this.#latest?.key === key) return this.#latest;
     const { model, tokenizer, state } = this.#load(folder, checkpoints);
     const previous = this.#latest;
-    this.#latest = { model: model.eval(), tokenizer, step: state.step, key, users: 0 };
+    const { step } = state;
+    this.#latest = { folder, model: model.eval(), tokenizer, step, key, users: 0 };
     if (previous) this.#freeIfUnused(previous);
     return this.#latest;
   }

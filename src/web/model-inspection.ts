@@ -20,8 +20,10 @@ const MAX_ATTENTION_WEIGHTS = 2 ** 25;
 const MAX_TABLE_ROWS = 1024;
 
 /** Returns the properties of a model, its vocabulary and the sizes of its tables. */
-export function describeModel(loaded: LoadedModel): ModelInfo {
-  const { model, tokenizer, step } = loaded;
+export function describeModel(
+  { model, tokenizer, step }: Pick<LoadedModel, "model" | "tokenizer" | "step">,
+  hasChat = false,
+): ModelInfo {
   const vocabulary: string[] = [];
   for (let id = 0; id < tokenizer.vocabSize; id++) vocabulary.push(tokenizer.decode([id]));
   const tables: ModelInfo["tables"] = {};
@@ -32,6 +34,7 @@ export function describeModel(loaded: LoadedModel): ModelInfo {
     heads: model instanceof GPT ? model.config.nHead : 0,
     window: getWindowSize(model),
     vocabulary,
+    hasChat,
     tables,
   };
 }

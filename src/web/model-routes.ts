@@ -10,6 +10,7 @@ import { arange, tensor } from "../ops/creation.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { defaultPrompt } from "../tokenizers/tokenizer.ts";
+import { readChat, streamAnswer } from "./chat-route.ts";
 import { ModelCache } from "./model-cache.ts";
 import {
   computeNextLogits,
@@ -30,7 +31,7 @@ import type {
 import { sendFloats, sendJSON, toBytes, writeChunk } from "./responses.ts";
 import type { RouteContext, Routes } from "./router.ts";
 import type { RunIndex } from "./run-index.ts";
-import { checkFields, HttpError, type Schema } from "./validate.ts";
+import { checkFields, HttpError, type Schema, samplingSchema } from "./validate.ts";
 
 const textSchema: Schema = {
   run: { type: "string" },
@@ -42,26 +43,22 @@ const logitsSchema: Schema = {
   position: { type: "integer", min: 0, max: MAX_TOKENS - 1 },
 };
 
-const generateSchema: Schema = {
-  ...textSchema,
-  tokens: { type: "integer", min: 1, max: 10_000 },
-  temperature: { type: "number", min: 0, max: 100, optional: true },
-  topK: { type: "integer", min: 1, optional: true },
-  topP: { type: "number", min: 1e-9, max: 1, optional: true },
-  seed: { type: "integer", min: 0, max: 2 ** 32 - 1, optional: true },
-};
+const generateSchema: Schema = { ...textSchema, ...samplingSchema };
 
 /** Returns the routes that inspect models. The models run on `device`. */
 export function createModelRoutes(runs: RunIndex, device: Device): Routes {
   const models = new ModelCache(runs, device);
   return {
     "GET /runs/:run/model": ({ response, params }) =>
-      models.use(params.run, (loaded) => sendJSON(response, describeModel(loaded))),
+      models.use(params.run, (loaded) =>
+        sendJSON(response, describeModel(loaded, readChat(loaded) !== null)),
+      ),
     "GET /runs/:run/table/:name": (context) => sendTable(models, context),
     "POST /tokens": (context) => sendTokens(models, context),
     "POST /attention": (context) => sendAttentionMaps(models, context),
     "POST /logits": (context) => sendLogits(models, context),
     "POST /generate": (context) => streamGeneration(models, context),
+    "POST /chat": (context) => streamAnswer(models, context),
   };
 }
 

@@ -13,6 +13,7 @@
 //                                   the number of tokens in TokenizedText
 //   POST /logits                    LogitsRequest -> binary f32, (V)
 //   POST /generate                  GenerateRequest -> a line of JSON per GeneratedToken, streamed
+//   POST /chat                      ChatRequest -> a line of JSON per ChatText, streamed
 //   POST /graph                     GraphRequest -> Graph
 //
 // An error has a status of 400 or above and the body { error }.
@@ -108,6 +109,8 @@ export interface ModelInfo {
   window: number;
   /** The text of each token, by id. */
   vocabulary: string[];
+  /** True if the model has a chat template. */
+  hasChat: boolean;
   /** The embedding tables by name. Only the first `rows` of `total` rows are available. */
   tables: Record<string, { rows: number; columns: number; total: number }>;
 }
@@ -136,6 +139,16 @@ export interface GenerateRequest extends TextRequest {
   topK?: number;
   topP?: number;
   seed?: number;
+}
+
+/** Requests the answer to the last message, which is the user's. */
+export interface ChatRequest extends Omit<GenerateRequest, "text"> {
+  messages: { role: "system" | "user" | "assistant"; content: string }[];
+}
+
+/** Text that is added to an answer. */
+export interface ChatText {
+  text: string;
 }
 
 /** A generated token, and its probability according to the model, before any sampling option. */

@@ -66,6 +66,15 @@ export type Schema = Record<
   { type: FieldType; min?: number; max?: number; optional?: boolean }
 >;
 
+/** The fields of requests that sample tokens. */
+export const samplingSchema: Schema = {
+  tokens: { type: "integer", min: 1, max: 10_000 },
+  temperature: { type: "number", min: 0, max: 100, optional: true },
+  topK: { type: "integer", min: 1, optional: true },
+  topP: { type: "number", min: 1e-9, max: 1, optional: true },
+  seed: { type: "integer", min: 0, max: 2 ** 32 - 1, optional: true },
+};
+
 /** Checks a request body against a schema. Throws an HttpError that names the invalid field. */
 export function checkFields<T>(body: Record<string, unknown>, schema: Schema): T {
   const unknown = Object.keys(body).find((name) => !Object.hasOwn(schema, name));

@@ -22,7 +22,7 @@ import { attentionMaps } from "#src/gpt/attention-maps.js";
 import { loadRun } from "#src/runs/load.js";
 import { quantizeRun } from "#src/runs/quantize.js";
 import { createModelRoutes } from "#src/web/model-routes.js";
-import type { GeneratedToken, ModelInfo, TokenizedText } from "#src/web/protocol.js";
+import type { ChatText, GeneratedToken, ModelInfo, TokenizedText } from "#src/web/protocol.js";
 import { writeChunk } from "#src/web/responses.js";
 import { RunIndex } from "#src/web/run-index.js";
 import { serve } from "#src/web/server.js";
@@ -113,6 +113,51 @@ test.after(() => close());
 
 const text = "to be, or not";
 
+async function fetchAnswer(body: object): Promise<string> {
+  const response = await send("/chat", body);
+  const lines = (await response.text()).split("\n").filter((line) => line !== "");
+  return lines.map((line) => (JSON.parse(line) as ChatText).text).join("");
+}
+
+test("/chat streams the answer to a conversation, in a model's chat format", async () => {
+  cpSync(inFolder("char"), inFolder("chat"), { recursive: true });
+  const template = "{% for m in messages %}{{ m.content }}\n{% endfor %}";
+  const format = { template, tokens: { bos_token: "", eos_token: "" }, stop: [] };
+  writeFileSync(join(inFolder("chat"), "chat.json"), JSON.stringify(format));
+  const messages = [{ role: "user", content: "to be" }];
+  const request = { run: "chat", messages, tokens: 5, temperature: 0 };
+  const answer = await fetchAnswer(request);
+  const prompt = { run: "char", text: "to be\n", tokens: 5, temperature: 0 };
+  const expected = (await fetchGeneration(prompt)).map((token) => token.text).join("");
+  assert.is(answer, expected);
+  const contents = ["t", "o", "b"];
+  const longer = contents.map((content, i) => ({ role: i === 1 ? "assistant" : "user", content }));
+  const second = await fetchAnswer({ ...request, messages: longer, tokens: 2 });
+  const longPrompt = { ...prompt, text: "t\no\nb\n", tokens: 2 };
+  assert.is(second, (await fetchGeneration(longPrompt)).map((token) => token.text).join(""));
+
+  assert.is((await fetchJSON<ModelInfo>("/runs/chat/model")).hasChat, true);
+  assert.is((await fetchJSON<ModelInfo>("/runs/char/model")).hasChat, false);
+  const user = (content: unknown) => [{ role: "user", content }];
+  const cases: [change: object, pattern: RegExp][] = [
+    [{ run: "char" }, /^the model has no chat template$/],
+    [{ messages: "to be" }, /^messages is not a list$/],
+    [{ messages: [] }, /^the last message is not of the user$/],
+    [{ messages: [...messages, { role: "assistant", content: "or" }] }, /is not of the user$/],
+    [{ messages: user(3) }, /^messages\[0\]: content is number, expected string$/],
+    [{ messages: [null] }, /^messages\[0\]: role is not system, user, assistant$/],
+    [{ messages: user("{") }, /character "\{"/],
+    [{ tokens: 0 }, /^tokens is 0, expected 1 to 10000$/],
+  ];
+  for (const [change, pattern] of cases) {
+    const response = await send("/chat", { ...request, ...change });
+    assert.is(response.status, 400);
+    assert.match((await response.json()).error, pattern);
+  }
+  writeFileSync(join(inFolder("chat"), "chat.json"), "{");
+  assert.is((await send("/chat", request)).status, 409);
+});
+
 test("a small folder that describes a huge or another model is refused without much memory", async () => {
   const weights = readFileSync(join(inFolder("char"), "last", "model.safetensors"));
   const config = JSON.parse(readFileSync(join(inFolder("char"), "config.json"), "utf8"));
@@ -174,7 +219,7 @@ test("model: layers, heads, window, vocabulary and tables", async () => {
   assert.ok([10, 20].includes(model.step), `${model.step}`);
   assert.equal(
     { ...model, step: 0 },
-    { step: 0, layers: 2, heads: 2, window: 8, vocabulary, tables },
+    { step: 0, layers: 2, heads: 2, window: 8, vocabulary, hasChat: false, tables },
   );
   const bigram = await fetchJSON<ModelInfo>("/runs/bigram/model");
   assert.equal([bigram.layers, bigram.heads, bigram.window], [0, 0, 512]);

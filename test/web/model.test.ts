@@ -1,6 +1,6 @@
 // The Model view in Chromium, compared with the server's responses and the library's results.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Locator, Page } from "playwright-core";
@@ -76,6 +76,10 @@ inBrowser("web/model", (test, opens) => {
     setDefaultDevice("ts");
     await train({ ...options, device: "ts", model: "bigram", out: join(folder, "bigram") });
     await train({ ...options, device: "ts", out: run });
+    cpSync(run, join(folder, "talk"), { recursive: true });
+    const template = "{% for m in messages %}{{ m.content }}\n{% endfor %}";
+    const chat = { template, tokens: { bos_token: "", eos_token: "" }, stop: [] };
+    writeFileSync(join(folder, "talk", "chat.json"), JSON.stringify(chat));
     dashboard = await openDashboard({ port: 18500, token: false });
     await dashboard.show({ run, live: null });
   });
@@ -98,6 +102,28 @@ inBrowser("web/model", (test, opens) => {
     await until(async () => (await getTokens()).length === 32, "the last 32 tokens are shown");
     await page.locator("#model .token[aria-selected=true]").press("ArrowLeft");
     await page.getByRole("heading", { name: "Next token after “o”" }).waitFor();
+    assert.equal(errors, []);
+  });
+
+  test("a chat: hidden without a template; an answer, an error, a new chat", async () => {
+    await openView("not to be");
+    assert.is(await page.locator("#model .chat").isVisible(), false);
+    await page.getByRole("combobox", { name: "run", exact: true }).selectOption("talk");
+    const message = page.getByLabel("message", { exact: true });
+    await message.fill("to be");
+    await page.locator("#model .chat").getByLabel("tokens").fill("6");
+    await message.press("Enter");
+    const answers = page.locator("#model .message.assistant");
+    await until(async () => (await answers.first().textContent())?.length === 6, "an answer");
+    assert.is(await page.locator("#model .message.user").textContent(), "to be");
+    await message.fill("{");
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.getByText('character "{" (U+007B)').waitFor();
+    assert.is(await message.inputValue(), "{", "the message can be corrected");
+    assert.is(await answers.count(), 1);
+    assert.ok(errors.splice(0).every((error) => error.includes("400 (Bad Request)")));
+    await page.getByRole("button", { name: "New chat" }).click();
+    assert.is(await answers.count(), 0);
     assert.equal(errors, []);
   });
 

@@ -4,6 +4,7 @@
 import type { ModelInfo, RunInfo, TokenizedText } from "../protocol.ts";
 import { fetchFloats, fetchJson } from "./api.ts";
 import { AttentionView } from "./attention.ts";
+import { Chat } from "./chat.ts";
 import { element } from "./element.ts";
 import { Generation } from "./generation.ts";
 import { NextToken } from "./next-token.ts";
@@ -57,12 +58,14 @@ export function createModelView(root: HTMLElement): void {
   const generation = new Generation(
     () => model && { run, text: textArea.value, sampling: nextToken.sampling },
   );
+  const chat = new Chat(() => model && { run, sampling: nextToken.sampling });
   const tables = new Tables();
   const analysis = element(
     "div",
     { class: "analysis", hidden: true }, // until it is loaded, to avoid a layout shift
     attentionCard,
     element("div", { class: "pair" }, nextToken.root, generation.root),
+    chat.root,
     tables.root,
   );
   const input = element(
@@ -100,12 +103,16 @@ export function createModelView(root: HTMLElement): void {
   }
 
   async function selectRun(name: string): Promise<void> {
-    if (name !== run) generation.stop();
+    if (name !== run) {
+      generation.stop();
+      chat.clear();
+    }
     run = name;
     runSelect.value = name;
     const info = await fetchJson<ModelInfo>(`/runs/${encodeURIComponent(name)}/model`);
     if (run !== name) return; // another run was selected in the meantime
     model = info;
+    chat.show(info.hasChat);
     if (textArea.value === "") textArea.value = chooseText(info);
     const positions = runs.find((other) => other.name === name)?.config.positions;
     await Promise.all([analyzeText(), tables.show(name, info, positions)]);

@@ -36,7 +36,7 @@ test("a GPT is a tree in which equal blocks are one entry and a shared weight co
       dropout=0
       (ln_1): LayerNorm(size=32, eps=1e-5, bias=true)  // 64 parameters
       (attn): MultiHeadAttention(  // 4,224 parameters
-        nHead=2, causal=true, dropout=0, qkNorm=false
+        nHead=2, nKvHead=2, headDim=16, causal=true, dropout=0, qkNorm=false, normEps=1e-5
         (c_attn): Linear(32 -> 96, bias=true)  // 3,168 parameters
         (c_proj): Linear(32 -> 32, bias=true)  // 1,056 parameters
       )

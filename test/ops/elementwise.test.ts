@@ -121,6 +121,6 @@ eachDevice("elementwise", (test, on) => {
       on.name === "ts" ? /mul: b has dtype f64, expected f32/ : /mul: b is on ts, expected/,
     );
     assert.throws(() => ops.add(1, 2), /expected a tensor/);
-    assert.throws(() => maskedFill(x, even([4]), 0), /where: b has shape/);
+    assert.throws(() => maskedFill(x, even([4]), 0), /maskedFill: mask has shape \[4\], expected/);
   });
 });

@@ -1,9 +1,11 @@
 // The chat format of a run, chat.json: the template of its conversations and the tokens that end an
-// answer. An import takes it from the files of transformers; runs that fine-tune the model use it.
+// answer. An import takes it from the files of transformers; runs that fine-tune or quantize the
+// model have a copy.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { quote } from "../errors.ts";
+import { writeJSON } from "../files/durable.ts";
 import { isObject, readJSONObject } from "../files/json.ts";
 import { FileError, readText } from "../files/text.ts";
 import type { ChatTokens } from "../tokenizers/chat-template.ts";
@@ -12,7 +14,6 @@ import type { ChatTokens } from "../tokenizers/chat-template.ts";
 export const chatFile = "chat.json";
 
 const MAX_TEMPLATE_BYTES = 2 ** 20;
-const MAX_BASES = 16;
 
 /** The format of the conversations that a model was trained on. */
 export interface ChatFormat {
@@ -23,8 +24,8 @@ export interface ChatFormat {
   stop: number[];
 }
 
-/** Reads the chat format of the model in a folder of transformers; null if it has none. */
-export function readHuggingFaceChat(folder: string): ChatFormat | null {
+/** Reads the chat format of a model of transformers; null if it has none. */
+function readHuggingFaceChat(folder: string): ChatFormat | null {
   const tokenizer = readOptional(join(folder, "tokenizer_config.json"));
   const template = findTemplate(folder, tokenizer.chat_template);
   if (template === null) return null;
@@ -39,19 +40,19 @@ export function readHuggingFaceChat(folder: string): ChatFormat | null {
 }
 
 /**
- * Reads the chat format of a run, or of the model that it fine-tunes; null if it has none. Throws a
+ * Reads the chat format of a run, or of a model of transformers; null if it has none. Throws a
  * FileError if chat.json is invalid.
  */
-export function readChatFormat(run: string): ChatFormat | null {
-  let folder: string | undefined = run;
-  for (let i = 0; folder !== undefined && i <= MAX_BASES; i++) {
-    const file = join(folder, chatFile);
-    if (existsSync(file)) return check(file, readJSONObject(file, 2 * MAX_TEMPLATE_BYTES));
-    if (existsSync(join(folder, "tokenizer_config.json"))) return readHuggingFaceChat(folder);
-    const { initFrom } = readOptional(join(folder, "config.json"));
-    folder = typeof initFrom === "string" ? initFrom : undefined;
-  }
-  return null;
+export function readChatFormat(folder: string): ChatFormat | null {
+  const file = join(folder, chatFile);
+  if (!existsSync(file)) return readHuggingFaceChat(folder);
+  return check(file, readJSONObject(file, 2 * MAX_TEMPLATE_BYTES));
+}
+
+/** Writes the chat format of a folder, if it has one, to the folder of a run. */
+export function copyChatFormat(from: string, out: string): void {
+  const format = readChatFormat(from);
+  if (format) writeJSON(join(out, chatFile), format);
 }
 
 /** Returns the template of a field of tokenizer_config.json, or of the newer file of its own. */

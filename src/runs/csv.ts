@@ -8,7 +8,14 @@ import { writeFile } from "../files/output.ts";
 import { checkpointNames } from "./choose.ts";
 import { columns, iterateRows, type MetricsRow } from "./metrics.ts";
 
-const ownFiles = ["config.json", "tokenizer.json", "metrics.jsonl", "matmul.txt", lockName];
+const ownFiles = [
+  "config.json",
+  "tokenizer.json",
+  "chat.json",
+  "metrics.jsonl",
+  "matmul.txt",
+  lockName,
+];
 const CHUNK_LENGTH = 2 ** 16;
 
 /** Yields a table with the rows, in chunks of many lines. Missing values are empty. */

@@ -156,6 +156,7 @@ function removeRun(out: string): void {
     "metrics.jsonl",
     "matmul.txt",
     "tokenizer.json",
+    "chat.json",
     "config.json",
   ];
   for (const name of [partialName, ...names]) {

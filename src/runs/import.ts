@@ -17,7 +17,7 @@ import { loadBPE, loadTokenizer } from "../tokenizers/io.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { resolveConfig, type TrainConfig } from "../train/config.ts";
 import { type Pretrained, resizeRows } from "../train/finetune.ts";
-import { chatFile, readHuggingFaceChat } from "./chat-format.ts";
+import { copyChatFormat } from "./chat-format.ts";
 import { saveCheckpoint } from "./checkpoint.ts";
 
 /** The file name for tokenizers that have no format in transformers. */
@@ -74,8 +74,7 @@ export function importRun(
     });
     writeJSON(join(path, "tokenizer.json"), imported.tokenizer);
     writeJSON(join(path, "config.json"), { ...imported.config, out });
-    const chat = readHuggingFaceChat(folder);
-    if (chat) writeJSON(join(path, chatFile), chat);
+    copyChatFormat(folder, path);
     return imported;
   });
 }

@@ -12,7 +12,7 @@ import { sha256, sha256OfFiles } from "../files/sha256.ts";
 import { GPT } from "../gpt/model.ts";
 import { quantize } from "../gpt/quantize.ts";
 import type { Bits } from "../ops/quantized.ts";
-import { chatFile, readChatFormat } from "./chat-format.ts";
+import { copyChatFormat } from "./chat-format.ts";
 import type { CheckpointName } from "./choose.ts";
 import { writeConfig } from "./config-file.ts";
 import { checkOutside } from "./folder.ts";
@@ -59,8 +59,7 @@ function writeQuantized(run: string, options: QuantizeOptions): void {
     writeConfig(folder, ownConfig);
     // not copyFileSync(), which would copy a read-only mode
     replaceFile(join(folder, "tokenizer.json"), [readFileSync(join(run, "tokenizer.json"))]);
-    const chat = readChatFormat(run);
-    if (chat) writeJSON(join(folder, chatFile), chat);
+    copyChatFormat(run, folder);
   });
 }
 

@@ -33,6 +33,7 @@ import {
 } from "../train/finetune.ts";
 import { makePlan, type StepPlan } from "../train/step-plan.ts";
 import { buildEMA, buildModel, buildOptimizer, buildTokenizer } from "./build.ts";
+import { copyChatFormat } from "./chat-format.ts";
 import type { RunState } from "./checkpoint.ts";
 import { writeConfig } from "./config-file.ts";
 import { createNumberedFolder, createRunFolder, type RunFolder } from "./folder.ts";
@@ -100,6 +101,7 @@ export async function startRun(
     const { tokenizer } = chosen;
     const run = assembleRun(config, folder, data, tokenizer, pretrained);
     writeJSON(join(run.out, "tokenizer.json"), tokenizer.toJSON());
+    if (pretrained) copyChatFormat(pretrained.folder, run.out);
     run.device.tuning?.save(join(run.out, "matmul.txt"));
     writeConfig(run.out, config); // from here on the folder is a run
     return run;

@@ -3,7 +3,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BPETokenizer, device, GPT, generate, manualSeed } from "tinybard";
+import { BPETokenizer, device, GPT, generate, manualSeed, train } from "tinybard";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type ChatFormat, readChatFormat } from "#src/runs/chat-format.js";
@@ -108,7 +108,7 @@ function makeFolder(name: string, files: Record<string, unknown>): string {
   return copy;
 }
 
-test("chat.json: from the files of transformers, also in quantized runs", () => {
+test("chat.json: from the files of transformers, also in other runs of the model", async () => {
   const { template } = format;
   const tokens = { bos_token: null, eos_token: { content: "<|im_end|>" } };
   const named = [
@@ -139,6 +139,14 @@ test("chat.json: from the files of transformers, also in quantized runs", () => 
   const out = join(folder, "quantized");
   quantizeRun(join(folder, "run-field"), { out, bits: 8, device: device("ts") });
   assert.equal(readChatFormat(out), expected);
+  const text = join(folder, "text.txt");
+  writeFileSync(text, "The king said to be brief. ".repeat(200));
+  for (const [i, initFrom] of [join(folder, "run-field"), join(folder, "field")].entries()) {
+    const tuned = join(folder, `tuned-${i}`);
+    const lengths = { maxIters: 1, evalIters: 1, batchSize: 1, blockSize: 16 };
+    await train({ data: text, initFrom, device: "ts", out: tuned, ...lengths });
+    assert.equal(JSON.parse(readFileSync(join(tuned, "chat.json"), "utf8")), expected);
+  }
 
   importRun(makeFolder("plain", {}), join(folder, "run-plain"), device("ts"));
   assert.is(readChatFormat(join(folder, "run-plain")), null);

@@ -10,7 +10,7 @@ import { Conversation } from "../runs/conversation.ts";
 import { loadRun } from "../runs/load.ts";
 import type { ChatMessage } from "../tokenizers/chat-template.ts";
 import { encodePrompt } from "../tokenizers/registry.ts";
-import { decodeStream, defaultPrompt } from "../tokenizers/tokenizer.ts";
+import { decodeStream, defaultPrompt, TokenizerError } from "../tokenizers/tokenizer.ts";
 import type { TrainConfig } from "../train/config.ts";
 import type { Pretrained } from "../train/finetune.ts";
 import { type Command, deviceOption } from "./command.ts";
@@ -111,7 +111,7 @@ export const sampleCommand: Command<SampleFlags> = {
         await respond(line, seed, signal);
       } catch (error) {
         // such as a character that the tokenizer does not know; the next prompt may be valid
-        if (!(error instanceof RangeError)) throw error;
+        if (!(error instanceof RangeError || error instanceof TokenizerError)) throw error;
         console.error(`tinybard: ${error.message}`);
       }
       seed += options.numSamples; // the same prompt again is continued differently

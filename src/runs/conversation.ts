@@ -42,13 +42,13 @@ export class Conversation {
 
   /**
    * Yields the answer to a message of the user. Both are then part of the conversation, an answer
-   * that is not read to its end as far as it was read.
+   * that is not read to its end as far as it was read. Throws a TokenizerError or RangeError, and
+   * keeps the conversation as it was, if the template or the tokenizer rejects the message.
    */
   async *answer(content: string, options: AnswerOptions): AsyncGenerator<string> {
-    this.#messages.push({ role: "user", content });
+    const prompt = this.#ask(content, options.maxNewTokens);
     const answer: ChatMessage = { role: "assistant", content: "" };
     try {
-      const prompt = this.#encode(options.maxNewTokens);
       const ids = generate(this.#model, { ...options, prompt, stop: this.#stop });
       for await (const text of decodeStream(this.#tokenizer, ids, prompt)) {
         answer.content += text;
@@ -56,6 +56,17 @@ export class Conversation {
       }
     } finally {
       this.#messages.push(answer);
+    }
+  }
+
+  /** Adds a message of the user, unless it cannot be encoded. Returns the ids of the prompt. */
+  #ask(content: string, maxNewTokens: number): number[] {
+    this.#messages.push({ role: "user", content });
+    try {
+      return this.#encode(maxNewTokens);
+    } catch (error) {
+      this.#messages.pop();
+      throw error;
     }
   }
 

@@ -86,6 +86,17 @@ test("the oldest messages are forgotten when the context is full, the system's i
   assert.equal(kept, questions.slice(-kept.length));
 });
 
+test("a message that the template rejects is not part of the conversation", async () => {
+  const template = `{% if messages[-1].content == "bad" %}{{ raise_exception("no") }}{% endif %}`;
+  const rejecting = { ...format, template: template + format.template };
+  const conversation = new Conversation({ model: makeModel(64), tokenizer }, rejecting);
+  const options = { maxNewTokens: 1, temperature: 0 };
+  await collect(conversation.answer("good", options));
+  const error = await collect(conversation.answer("bad", options)).catch((e: Error) => e);
+  assert.match(String(error), /TokenizerError: chat template: no/);
+  assert.is(conversation.messages.length, 2);
+});
+
 test("an answer that is not read to its end is kept as far as it was read", async () => {
   const conversation = new Conversation({ model: makeModel(128), tokenizer }, format);
   let text = "";

@@ -74,8 +74,9 @@ inBrowser("web/hostile-runs", (test, open) => {
       await checkbox.check();
       await until(async () => (await getPosition(page)) === "1 logged steps", `rows of ${name}`);
       assert.is(await page.locator(".large th[scope=row]").textContent(), name);
-      const [loss] = await page.locator(".large .readout tr td.number").allTextContents();
-      assert.is(loss, (i + 1).toFixed(4), name);
+      const losses = page.locator(".large .readout tr td.number");
+      const expected = (i + 1).toFixed(4); // drawn in the frame after the rows have arrived
+      await until(async () => (await losses.allTextContents())[0] === expected, `loss of ${name}`);
       const link = await page.getByLabel(`metrics of ${name} as CSV`, { exact: true });
       const href = String(await link.first().getAttribute("href"));
       const csv = await page.request.get(new URL(href, dashboard.url).href);

@@ -29,7 +29,8 @@ const views: Record<string, { dark: boolean; prepare(page: Page): Promise<void> 
   model: {
     dark: true,
     async prepare(page) {
-      await page.locator("#model textarea").fill("there she blows! the white whale");
+      const text = page.getByLabel("text", { exact: true });
+      await text.fill("there she blows! the white whale");
       await page.getByRole("button", { name: "layer 2, head 2" }).click();
     },
   },

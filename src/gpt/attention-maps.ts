@@ -32,7 +32,7 @@ export function* attentionMaps(model: GPT, idx: Tensor): Generator<Tensor> {
   });
   for (const block of model.h) {
     const { map, next } = compute(() => ({
-      map: attentionWeights(block.attn, block.ln_1.forward(x)),
+      map: attentionWeights(block.attn, block.attentionInput(x)),
       next: block.forward(new ResidualStream(x)).sum(),
     }));
     yield map;

@@ -70,6 +70,8 @@ export interface GPTConfig {
   qkNorm: boolean;
   /** Multiplies the normalized queries and keys by a learned weight each, as Qwen3 does. */
   qkNormWeight: boolean;
+  /** Adds a part of the previous token to the inputs of attention and MLP; see nn.TokenShift. */
+  tokenShift: boolean;
   /** Caps the logits at cap tanh(logits / cap); 0: no cap. Gemma Team (2024). */
   logitSoftcap: number;
   /** Divides the initial weights of residual projections by sqrt(2 nLayer), as GPT-2 does. */
@@ -103,6 +105,7 @@ const defaults = {
   normEps: 1e-5,
   qkNorm: false,
   qkNormWeight: false,
+  tokenShift: false,
   logitSoftcap: 0,
   scaleResidual: true,
   zeroInitProjections: false,

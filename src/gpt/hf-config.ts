@@ -73,10 +73,11 @@ export function readHFConfig(folder: string): HFOptions {
 
 /** Returns the contents of config.json for a GPT. Throws if GPT-2 cannot represent it. */
 export function toHFConfig(config: GPTConfig, endOfText: number | null) {
-  const { activation, positions, norm, qkNorm, logitSoftcap, dropout, embeddingDropout } = config;
+  const { activation, positions, norm, qkNorm, tokenShift, logitSoftcap } = config;
   if (positions !== "learned") fail(`saveGPT2: positions is ${positions}, but GPT-2's are learned`);
   if (norm !== "layer") fail(`saveGPT2: norm is ${norm}, but GPT-2's is layer`);
   if (qkNorm) fail("saveGPT2: qkNorm is true, but GPT-2 has no norm of queries and keys");
+  if (tokenShift) fail("saveGPT2: tokenShift is true, but GPT-2 has no token shift");
   const sizes = { nKvHead: config.nHead, headDim: config.nEmbd / config.nHead };
   const fixed = { ...sizes, mlpWidth: 4 * config.nEmbd, normEps: 1e-5 };
   for (const [name, expected] of Object.entries(fixed)) {
@@ -101,9 +102,9 @@ export function toHFConfig(config: GPTConfig, endOfText: number | null) {
     n_inner: null,
     layer_norm_epsilon: 1e-5,
     initializer_range: 0.02,
-    attn_pdrop: dropout,
-    resid_pdrop: dropout,
-    embd_pdrop: embeddingDropout ? dropout : 0,
+    attn_pdrop: config.dropout,
+    resid_pdrop: config.dropout,
+    embd_pdrop: config.embeddingDropout ? config.dropout : 0,
     scale_attn_weights: true,
     tie_word_embeddings: config.tieWeights,
     bos_token_id: endOfText,

@@ -145,6 +145,7 @@ export function findLlamaType(op: string, config: GPTConfig): LlamaType {
     positions: "rotary",
     norm: "rms",
     activation: "swiglu",
+    tokenShift: false,
     logitSoftcap: 0,
     lmHeadBias: false,
   })) {

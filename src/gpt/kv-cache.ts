@@ -9,20 +9,29 @@ import { keep } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
 
+/** What a block keeps of earlier tokens. */
+export interface BlockPast extends Past {
+  /** With tokenShift, the inputs of attention and MLP for the last token [B, 1, C] each. */
+  readonly inputs?: readonly [attention: Tensor, mlp: Tensor];
+}
+
 /** A cache with a fixed capacity of blockSize tokens. Appending a token copies no others. */
 export class KVCache {
-  readonly layers: readonly Past[]; // one per block; all share `length`
+  readonly layers: readonly BlockPast[]; // one per block; all share `length`
   readonly length: Tensor; // [] of i32, on the device: the position of the next token
   #used = 0;
 
   constructor(
-    { nLayer, nKvHead, headDim, blockSize }: GPTConfig,
+    { nLayer, nKvHead, headDim, nEmbd, blockSize, tokenShift }: GPTConfig,
     { device, dtype = "f32", batch = 1 }: { device: Device; dtype?: DType; batch?: number },
   ) {
     const length = keep(full([], 0, { dtype: "i32", device }));
+    const rows = (count: number, size: number) =>
+      keep(zeros([batch, count, size], { device, dtype }));
     this.layers = Array.from({ length: nLayer }, () => ({
-      kv: keep(zeros([batch, blockSize, 2 * nKvHead * headDim], { device, dtype })),
+      kv: rows(blockSize, 2 * nKvHead * headDim),
       length,
+      inputs: tokenShift ? ([rows(1, nEmbd), rows(1, nEmbd)] as const) : undefined,
     }));
     this.length = length;
   }
@@ -55,5 +64,6 @@ export class KVCache {
   /** Forgets all tokens. */
   clear(): void {
     this.advance(-this.#used);
+    for (const { inputs = [] } of this.layers) for (const input of inputs) input.fill(0);
   }
 }

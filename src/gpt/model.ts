@@ -12,9 +12,9 @@ import {
   Module,
   MultiHeadAttention,
   makeNorm,
-  type Past,
   ResidualStream,
   type RMSNorm,
+  TokenShift,
 } from "../nn/index.ts";
 import { softcap } from "../ops/activations.ts";
 import { zeros } from "../ops/creation.ts";
@@ -26,7 +26,7 @@ import { checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { configure, type GPTConfig, type GPTOptions, pickAttentionOptions } from "./config.ts";
 import { initWeights } from "./init.ts";
-import type { KVCache } from "./kv-cache.ts";
+import type { BlockPast, KVCache } from "./kv-cache.ts";
 import type { ForwardResult } from "./language-model.ts";
 import { positionRows, positionTable, rotaryPositions } from "./positions.ts";
 
@@ -36,27 +36,38 @@ class Block extends Module {
   readonly attn: MultiHeadAttention;
   readonly ln_2: LayerNorm | RMSNorm;
   readonly mlp: MLP;
+  readonly shift_1: TokenShift | null;
+  readonly shift_2: TokenShift | null;
   readonly dropout: number;
 
   /** `rotary` is the table from rotaryTable(), if the model has rotary position embeddings. */
   constructor(config: GPTConfig, rotary: Tensor | null, init: Init) {
     super();
-    const { nEmbd, mlpWidth, bias, dropout, activation } = config;
+    const { nEmbd, mlpWidth, bias, dropout, activation, tokenShift } = config;
     const causal = true; // a token sees itself and the tokens before it
     this.ln_1 = makeNorm(nEmbd, config);
     this.attn = new MultiHeadAttention({ ...pickAttentionOptions(config), causal, rotary, init });
     this.ln_2 = makeNorm(nEmbd, config);
     this.mlp = new MLP({ nEmbd, mlpWidth, bias, activation, init });
+    this.shift_1 = tokenShift ? new TokenShift(nEmbd) : null;
+    this.shift_2 = tokenShift ? new TokenShift(nEmbd) : null;
     this.dropout = dropout;
   }
 
   /** `past` holds the keys and values of earlier tokens when a text is processed in pieces. */
-  forward(x: ResidualStream, past?: Past): ResidualStream {
+  forward(x: ResidualStream, past?: BlockPast): ResidualStream {
     const dropout = this.training && !past ? this.dropout : 0;
     const attn = (x: Tensor) => (past ? this.attn.extend(x, past) : this.attn.forward(x));
-    x = x.add(attn(this.ln_1.forward(x)), { dropout }); // x + dropout(attn(ln_1(x)))  (B, T, C)
-    x = x.add(this.mlp.forward(this.ln_2.forward(x)), { dropout }); // x + dropout(mlp(ln_2(x)))
-    return x;
+    x = x.add(attn(this.attentionInput(x, past)), { dropout }); // x + dropout(attn(ln_1(x)))
+    const y = this.ln_2.forward(x); // (B, T, C)
+    const shifted = this.shift_2?.forward(y, past?.inputs?.[1]) ?? y;
+    return x.add(this.mlp.forward(shifted), { dropout }); // x + dropout(mlp(ln_2(x)))
+  }
+
+  /** Returns ln_1(x), to which shift_1 adds a part of the previous token. */
+  attentionInput(x: Tensor | ResidualStream, past?: BlockPast): Tensor {
+    const y = this.ln_1.forward(x);
+    return this.shift_1?.forward(y, past?.inputs?.[0]) ?? y;
   }
 }
 

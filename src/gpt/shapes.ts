@@ -11,7 +11,7 @@ type ShapeConfig = Pick<
   "vocabSize" | "blockSize" | "nLayer" | "nEmbd" | "bias" | "qkvBias" | "tieWeights"
 > &
   Pick<GPTConfig, "lmHeadBias" | "activation" | "positions" | "norm" | "nHead"> &
-  Partial<Pick<GPTConfig, "nKvHead" | "headDim" | "mlpWidth" | "qkNormWeight">>;
+  Partial<Pick<GPTConfig, "nKvHead" | "headDim" | "mlpWidth" | "qkNormWeight" | "tokenShift">>;
 
 /**
  * Returns the shapes of the tensors in a GPT's stateDict() by name. A config.json may claim any
@@ -42,6 +42,10 @@ export function gptShapes(config: ShapeConfig, maxBlocks = Infinity): Map<string
     norm(`h.${i}.ln_2`);
     layer(`h.${i}.mlp.c_fc`, [hidden, C], bias);
     layer(`h.${i}.mlp.c_proj`, [C, mlpWidth], bias);
+    if (config.tokenShift) {
+      layer(`h.${i}.shift_1`, [C], false);
+      layer(`h.${i}.shift_2`, [C], false);
+    }
   }
   norm("ln_f");
   if (!config.tieWeights) shapes.set("lm_head.weight", [V, C]);

@@ -50,3 +50,4 @@ export { QuantizedEmbedding, QuantizedLinear } from "./quantized.ts";
 export type { RecurrentOptions } from "./recurrent.ts";
 export { ResidualStream } from "./residual.ts";
 export { GRU, LSTM, RNN } from "./rnn.ts";
+export { TokenShift } from "./token-shift.ts";

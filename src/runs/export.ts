@@ -103,13 +103,14 @@ class Problems {
 /** Throws a UsageError if Llama, Qwen2 and Qwen3 lack an option of the model. */
 function checkLlama({ config }: GPT): void {
   const { positions, norm, activation, qkNorm, qkNormWeight, logitSoftcap } = config;
-  const { bias, qkvBias, lmHeadBias } = config;
+  const { bias, qkvBias, lmHeadBias, tokenShift } = config;
   const problems = new Problems();
   problems.check(positions === "rotary", `${positions} positions`, "--positions rotary");
   problems.check(norm === "rms", `${norm} normalization`, "--norm rms");
   problems.check(activation === "swiglu", activation, "--activation swiglu");
   problems.check(!lmHeadBias, "a bias in the output head", "--no-lm-head-bias");
   problems.check(logitSoftcap === 0, "a softcap of the logits", "--logit-softcap 0");
+  problems.check(!tokenShift, "token shift", "--no-token-shift");
   const hasWeights = !qkNorm || qkNormWeight;
   problems.check(hasWeights, "a norm of queries and keys without weights", "--qk-norm-weight");
   problems.check(!qkNorm || !bias, "biases and a norm of queries and keys", "--no-bias");
@@ -121,12 +122,14 @@ function checkLlama({ config }: GPT): void {
 
 /** Throws a UsageError if GPT-2 lacks an option of the model. */
 function checkGPT2({ config, lm_head: { bias } }: GPT): void {
-  const { positions, norm, activation, qkNorm, logitSoftcap, vocabSize, nEmbd } = config;
+  const { positions, norm, activation, qkNorm, tokenShift, logitSoftcap } = config;
+  const { vocabSize, nEmbd } = config;
   const problems = new Problems();
   problems.check(positions === "learned", `${positions} positions`, "--positions learned");
   problems.check(norm === "layer", `${norm} normalization`, "--norm layer");
   problems.check(activation !== "swiglu", activation, "--activation gelu");
   problems.check(!qkNorm, "a norm of queries and keys", "--no-qk-norm");
+  problems.check(!tokenShift, "token shift", "--no-token-shift");
   problems.check(logitSoftcap === 0, "a softcap of the logits", "--logit-softcap 0");
   const hasBias = bias?.data().some((b) => b !== 0) ?? false;
   const canFold = vocabSize <= nEmbd + 1; // saveGPT2() moves the bias into the normalization

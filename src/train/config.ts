@@ -99,6 +99,10 @@ export const trainOptions: Record<keyof TrainConfig, OptionSpec> = {
   normEps: positive("epsilon of the normalizations", 1e-5),
   qkNorm: boolean("normalize the queries and keys of each attention head (QK-norm)", false),
   qkNormWeight: boolean("with --qk-norm: a learned weight for queries and one for keys", false),
+  tokenShift: boolean(
+    "add a learned part of the previous token to the inputs of attention and MLP (token shift)",
+    false,
+  ),
   logitSoftcap: number(
     "cap logits softly at +-X: X tanh(logits / X); 0 disables it",
     0,

@@ -30,6 +30,7 @@ const modern = {
   positions: "rotary",
   activation: "relu2",
   qkNorm: true,
+  tokenShift: true,
   logitSoftcap: 15,
 } as const;
 

@@ -15,7 +15,10 @@ eachDevice("attention maps", (test, on) => {
   const buildModel = (options: object) => {
     const model = new GPT({ ...tiny, ...options }).to(on);
     noGrad(() => {
-      for (const w of model.parameters()) if (w.shape.length === 2) w.assign(w.detach().mul(16));
+      for (const [name, w] of model.namedParameters()) {
+        if (w.shape.length === 2) w.assign(w.detach().mul(16));
+        if (name.includes("shift")) w.fill(0.5);
+      }
     });
     return model;
   };
@@ -54,6 +57,7 @@ eachDevice("attention maps", (test, on) => {
     { qkNorm: true, activation: "relu2", logitSoftcap: 15 },
     { positions: "rotary", qkNorm: true, bits: 4 },
     { bits: 4 },
+    { positions: "rotary", tokenShift: true },
   ] as const)
     test(`attentionMaps reproduces the output of each layer, ${JSON.stringify(options)}`, () => {
       const { bits, ...config } = { bits: undefined, ...options };

@@ -122,6 +122,7 @@ eachDevice("GPT-2 folders", (test, on) => {
       [{ norm: "rms" }, /saveGPT2: norm is rms, but GPT-2's is layer/],
       [{ activation: "swiglu" }, /saveGPT2: GPT-2 has no activation swiglu/],
       [{ qkNorm: true }, /saveGPT2: qkNorm is true, but GPT-2 has no norm of queries and keys/],
+      [{ tokenShift: true }, /saveGPT2: tokenShift is true, but GPT-2 has no token shift/],
       [{ logitSoftcap: 30 }, /saveGPT2: logitSoftcap is 30, but GPT-2's logits have no cap/],
     ] as [Partial<GPTOptions>, RegExp][]) {
       const path = newFolder();

@@ -3,7 +3,6 @@
 import {
   GPT,
   type GPTOptions,
-  generate,
   manualSeed,
   type nn,
   setDefaultDevice,
@@ -27,15 +26,20 @@ const variants: Partial<GPTOptions>[] = [
   { qkNorm: true, activation: "relu2" },
   { positions: "rotary", norm: "rms", activation: "relu2", qkNorm: true, logitSoftcap: 20 },
   { positions: "rotary", norm: "rms", activation: "swiglu", bias: false },
+  { tokenShift: true },
+  { tokenShift: true, positions: "rotary", norm: "rms", activation: "relu2", qkNorm: true },
 ];
 const count = (model: nn.Module) => [...model.parameters()].reduce((sum, w) => sum + w.size, 0);
 
 eachDevice("GPT variants", (test, on) => {
   const ids = (rows: number[][]) => tensor(rows, { dtype: "i32", device: on });
-  /** Builds a model with larger weights, so that positions have a measurable effect. */
+  /** Builds a model with larger weights, so that positions and shifts have a measurable effect. */
   const buildModel = (options: Partial<GPTOptions>) => {
     const model = new GPT({ ...tiny, ...options }).to(on);
-    for (const w of model.parameters()) if (w.shape.length > 1) w.assign(w.detach().mul(10));
+    for (const [name, w] of model.namedParameters()) {
+      if (w.shape.length > 1) w.assign(w.detach().mul(10));
+      if (name.includes("shift")) w.fill(0.5);
+    }
     return model;
   };
 
@@ -159,11 +163,17 @@ eachDevice("GPT variants", (test, on) => {
       assert.throws(() => new GPT({ ...tiny, ...options } as never), /GPT: \w+ is .*, expected a/);
   });
 
-  test("rotary: generation continues beyond blockSize", async () => {
-    const model = buildModel({ positions: "rotary" });
-    const ids = [];
-    for await (const id of generate(model, { prompt: [1, 2], maxNewTokens: 20, seed: 1 }))
-      ids.push(id);
-    assert.is(ids.length, 20);
-  });
+  for (const tokenShift of [false, true])
+    test(`generation beyond blockSize sees the last tokens only, ${tokenShift}`, async () => {
+      const model = buildModel({ positions: "rotary", tokenShift });
+      const text = [1, 2];
+      const generated = generateWithLogits(model, { prompt: text, maxNewTokens: 20, seed: 1 });
+      for await (const { id, logits } of generated) {
+        const { logits: all } = noGrad(() => model.forward(ids([text.slice(-tiny.blockSize)])));
+        const expected = all.slice({ dim: 1, start: -1 });
+        assertClose(Float32Array.from(logits), expected, { rtol: 1e-4, atol: 1e-5 });
+        text.push(id);
+      }
+      assert.is(text.length, 22);
+    });
 });

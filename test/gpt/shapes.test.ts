@@ -36,6 +36,7 @@ function* variants(): Generator<GPTConfig> {
               mlpWidth: 4 + activation.length,
               qkNorm: other,
               qkNormWeight: other,
+              tokenShift: bias === other,
             };
 }
 

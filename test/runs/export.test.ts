@@ -61,8 +61,8 @@ test("what GPT-2 does not have: the options to train with, and no folder", async
       /rotary positions, rms normalization, swiglu; .* --positions learned --norm layer --activation/,
     ],
     [
-      { qkNorm: true, logitSoftcap: 15 },
-      /norm of queries and keys, a softcap of the logits; .* --no-qk-norm --logit-softcap 0 can be/,
+      { qkNorm: true, tokenShift: true, logitSoftcap: 15 },
+      /queries and keys, token shift, a softcap .* --no-qk-norm --no-token-shift --logit-softcap 0/,
     ],
   ] as const) {
     const run = await trainRun(options);

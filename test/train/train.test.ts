@@ -161,6 +161,7 @@ eachDevice("train", (test, on) => {
       { ...allFeatures, positions: "rotary", norm: "rms", activation: "swiglu" },
     ],
     ["sinusoidal positions", { positions: "sinusoidal" }],
+    ["token shift", { ...allFeatures, positions: "rotary", tokenShift: true }],
     [
       "QK-norm, relu2, zero projections, softcap",
       {

@@ -21,6 +21,7 @@
       "native/cpu/rotary.cpp",
       "native/cpu/softmax.cpp",
       "native/cpu/table.cpp",
+      "native/cpu/token_shift.cpp",
     ],
   },
   "target_defaults": {

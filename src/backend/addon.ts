@@ -141,7 +141,7 @@ export type CapturedGraph = { readonly calls: unique symbol };
  * The version of the kernel interface: an addon with other kernels or parameters is not loaded.
  * After a change of kernels.def, the new hash is in the reason that `addonOf` returns.
  */
-const KERNELS_HASH = "2a81a9dd";
+const KERNELS_HASH = "a58d6901";
 
 /** The version of the other functions, as in native/napi/binding.cpp. */
 export const INTERFACE_VERSION = 5;

@@ -178,6 +178,17 @@ export interface Kernels<F = Floats, I = Int32Array> extends ElementwiseKernels<
   qkNormBackward(x: F, table: F | null, length: I | null, dy: F, dx: F, B: number, T: number,
     parts: number, H: number, D: number, capacity: number, normalizedParts: number,
     eps: number): void;
+  /**
+   * y[b, t] = x[b, t] + w x[b, t - 1], where x[b, -1] is previous[b], or 0 if that is null.
+   * x, y [B, T, C]; w [C]; previous [B, C]
+   */
+  tokenShift(x: F, w: F, previous: F | null, y: F, B: number, T: number, C: number): void;
+  /**
+   * dx[b, t] = dy[b, t] + w dy[b, t + 1]; dw = the sum of dy[b, t] x[b, t - 1] over b and t, if it
+   * is not null.  dx, dy [B, T, C]; dw [C]
+   */
+  tokenShiftBackward(x: F, w: F, previous: F | null, dy: F, dx: F, dw: F | null, B: number,
+    T: number, C: number): void;
 
   // ---- optimizers: in place, over lists of buffers; the i-th buffers of all lists belong to one
   // parameter. The learning rate lr [1] and the counts of updates t [1] are in buffers, since a

@@ -1,11 +1,9 @@
 // Token shift: a layer sees the token before each token without attention.
 
-import { checkSize, fail } from "../errors.ts";
+import { checkSize } from "../errors.ts";
 import { zeros } from "../ops/creation.ts";
-import { add, mul } from "../ops/elementwise.ts";
-import { cat, slice, to } from "../ops/movement.ts";
-import { checkShape, formatShape } from "../shape.ts";
-import { checkTensor } from "../tensor/ndarray.ts";
+import { slice } from "../ops/movement.ts";
+import { tokenShift } from "../ops/token-shift.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Module, parameter } from "./module.ts";
 
@@ -36,15 +34,7 @@ export class TokenShift extends Module {
    * the last token of the piece before, 0 at the start; it becomes the last token of x.
    */
   forward(x: Tensor, previous?: Tensor): Tensor {
-    checkTensor("TokenShift", "x", x);
-    const C = this.weight.size;
-    const [B] = x.shape;
-    if (x.shape.length !== 3 || x.shape[2] !== C)
-      fail(`TokenShift: x has shape ${formatShape(x.shape)}, expected [B, T, ${C}]`);
-    if (previous) checkShape("TokenShift", "previous", previous.shape, [B, 1, C]);
-    const first = previous ?? zeros([B, 1, C], { device: x.device, dtype: x.dtype });
-    const shifted = cat([first, slice(x, { dim: 1, end: -1 })], { dim: 1 }); // (B, T, C)
-    const y = add(x, mul(shifted, to(this.weight, x.dtype)));
+    const y = tokenShift(x, this.weight, previous);
     previous?.assign(slice(x.detach(), { dim: 1, start: -1 }));
     return y;
   }

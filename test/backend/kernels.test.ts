@@ -106,6 +106,8 @@ const calls: Record<keyof Kernels, Call> = {
     F(3 * size), F(12 * D), Int32Array.of(2), F(3 * size), out(3 * size), B, T, 3, H, D, 12, 2,
     1e-5,
   ],
+  tokenShift: [q, F(C), F(B * C), out(size), B, T, C],
+  tokenShiftBackward: [q, F(C), F(B * C), q, out(size), out(C), B, T, C],
   sgd: [twoBuffers, twoBuffers, twoBuffers, P(1), null, 0.9, 0.1],
   lerp: [twoBuffers, twoBuffers, F(1), null],
   adamw: [

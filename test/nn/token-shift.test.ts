@@ -1,6 +1,7 @@
 import { checkGradient, nn, randn, type Tensor, tensor, zeros } from "tinybard";
 import * as assert from "uvu/assert";
-import { assertClose, eachDevice } from "../support/harness.js";
+import { tokenShift, tokenShiftSpec } from "#src/ops/token-shift.js";
+import { assertClose, eachDevice, testOp } from "../support/harness.js";
 
 eachDevice("TokenShift", (test, on) => {
   const create = (weight: number[]) => {
@@ -8,6 +9,23 @@ eachDevice("TokenShift", (test, on) => {
     layer.weight.assign(tensor(weight, { device: on }));
     return layer;
   };
+
+  testOp(test, on, {
+    name: "tokenShift",
+    f: (x, w, previous) => tokenShift(x, w, previous),
+    spec: tokenShiftSpec,
+    shapes: [
+      [[2, 5, 7], [7]],
+      [[1, 1, 3], [3]],
+      [[3, 40, 33], [33]],
+      [[0, 4, 2], [2]],
+      [[2, 0, 2], [2]],
+      [[2, 3, 0], [0]],
+      [[2, 5, 17], [17], [2, 1, 17]],
+      [[2, 1, 4], [4], [2, 1, 4]],
+      [[1, 300, 64], [64], [1, 1, 64]],
+    ], // biome-ignore format: a case a row
+  });
 
   test("y_t = x_t + w x_(t-1) per channel, from 0 before the first token", () => {
     const rows = [
@@ -68,12 +86,12 @@ eachDevice("TokenShift", (test, on) => {
     ])
       assert.throws(
         () => layer.forward(zeros(shape, { device: on })),
-        /TokenShift: x has shape .*, expected \[B, T, 2\]/,
+        /tokenShift: x has shape|tokenShift: w has shape/,
       );
     const x = zeros([3, 4, 2], { device: on });
     assert.throws(
       () => layer.forward(x, zeros([1, 1, 2], { device: on })),
-      /TokenShift: previous has shape \[1, 1, 2\], expected \[3, 1, 2\]/,
+      /tokenShift: previous has shape \[1, 1, 2\], expected \[3, 1, 2\]/,
     );
   });
 });

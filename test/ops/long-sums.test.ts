@@ -24,6 +24,7 @@ import {
   zeros,
 } from "tinybard";
 import * as assert from "uvu/assert";
+import { tokenShift } from "#src/ops/token-shift.js";
 import { eachDevice, isChecked } from "../support/harness.js";
 
 const value = Math.fround(0.7001);
@@ -51,6 +52,17 @@ eachDevice("long sums", (test, on) => {
       );
     }
   };
+
+  test("the weight of tokenShift", () => {
+    for (const C of [1, 33]) {
+      const w = weight([C]);
+      const T = Math.floor(n / (2 * C));
+      tokenShift(repeated([2, T, C]), w)
+        .sum()
+        .backward();
+      assertNear(w.grad, 2 * (T - 1) * value);
+    }
+  });
 
   const shapes: [shape: number[], dim: number][] = [
     [[n], 0],

@@ -16,6 +16,7 @@ import { max, maxBackward, sum } from "./reductions.ts";
 import { qkNorm, qkNormBackward, rotary } from "./rotary.ts";
 import { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from "./softmax.ts";
 import { matmul } from "./tiled-matmul.ts";
+import { tokenShift, tokenShiftBackward } from "./token-shift.ts";
 
 export const reference: Kernels = {
   ...elementwise,
@@ -36,6 +37,8 @@ export const reference: Kernels = {
   rotary,
   qkNorm,
   qkNormBackward,
+  tokenShift,
+  tokenShiftBackward,
   ...optimizer,
   allReduce,
   dropout,

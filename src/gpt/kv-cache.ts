@@ -9,7 +9,7 @@ import { keep } from "../scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GPTConfig } from "./config.ts";
 
-/** What a block keeps of earlier tokens. */
+/** The state of a block after earlier tokens. */
 export interface BlockPast extends Past {
   /** With tokenShift, the inputs of attention and MLP for the last token [B, 1, C] each. */
   readonly inputs?: readonly [attention: Tensor, mlp: Tensor];

@@ -131,6 +131,7 @@ export {
   residualRMSNorm,
   rmsNorm,
 } from "./ops/normalization.ts";
+export { allclose, isfinite, isinf, isnan } from "./ops/predicates.ts";
 export {
   dequantize,
   embeddingQuantized,
@@ -138,7 +139,16 @@ export {
   type QuantizedMatrix,
   quantizeMatrix,
 } from "./ops/quantized.ts";
-export { dropout, multinomial, rand, randint, randn, randperm } from "./ops/random.ts";
+export {
+  dropout,
+  multinomial,
+  rand,
+  randint,
+  randLike,
+  randn,
+  randnLike,
+  randperm,
+} from "./ops/random.ts";
 export {
   all,
   any,
@@ -152,18 +162,20 @@ export {
   variance as var,
 } from "./ops/reductions.ts";
 export { qkNorm, rotary } from "./ops/rotary.ts";
-export { ceil, floor, round, sign } from "./ops/rounding.ts";
+export { ceil, floor, remainder, round, sign } from "./ops/rounding.ts";
 export { cumsum, logsumexp, type NormOptions, norm, prod } from "./ops/scans.ts";
 export { maskedFill, where } from "./ops/selection.ts";
 export { logSoftmax, softmax } from "./ops/softmax.ts";
 export { argsort, type Sorted, sort, topk } from "./ops/sorting.ts";
 export {
   chunk,
+  clone,
   expand,
   flatten,
   flip,
   repeat,
   roll,
+  select,
   squeeze,
   unbind,
   unsqueeze,

@@ -12,6 +12,7 @@ import { matmul } from "./ops/matmul.ts";
 import * as matrices from "./ops/matrices.ts";
 import * as movement from "./ops/movement.ts";
 import * as normalization from "./ops/normalization.ts";
+import * as predicates from "./ops/predicates.ts";
 import * as random from "./ops/random.ts";
 import * as reductions from "./ops/reductions.ts";
 import * as rounding from "./ops/rounding.ts";
@@ -73,6 +74,14 @@ const methods = {
   ceil: rounding.ceil,
   /** y = 1 where x > 0, -1 where x < 0, otherwise 0, also for NaN */
   sign: rounding.sign,
+  /** y = a - b floor(a / b): the remainder of a division, with the sign of b. */
+  remainder: rounding.remainder,
+  /** y = 1 where x is NaN, otherwise 0 */
+  isnan: predicates.isnan,
+  /** y = 1 where x is Infinity or -Infinity, otherwise 0 */
+  isinf: predicates.isinf,
+  /** y = 1 where x is neither infinite nor NaN, otherwise 0 */
+  isfinite: predicates.isfinite,
   /** y = tanh x, elementwise. */
   tanh: activations.tanh,
   /** y = max(x, 0) */
@@ -177,6 +186,10 @@ const methods = {
   repeat: views.repeat,
   /** Splits x into at most `chunks` pieces of equal size along one axis. */
   chunk: views.chunk,
+  /** Returns part `index` of x along axis `dim`, without that axis. */
+  select: views.select,
+  /** Returns a copy of x. */
+  clone: views.clone,
   /** Returns the parts of x along one axis, without that axis. */
   unbind: views.unbind,
   /** Reverses the order of elements along axes: flip(x, 0), flip(x, 0, 1) or flip(x, [0, 1]). */
@@ -209,7 +222,7 @@ const methods = {
   dot: einsum.dot,
   /** y[i, j] = a[i] b[j]. */
   outer: einsum.outer,
-  /** Samples `count` indices without replacement from each row of weights. */
+  /** Samples `count` indices from each row of weights, by default without replacement. */
   multinomial: random.multinomial,
 };
 

@@ -53,7 +53,7 @@ test("every op, layer and optimizer is in a table", () => {
   const own =
     "relu2 softcap selfAttention crossEntropy layerNorm linear mlp swiglu rotary qkNorm toArray";
   const layers =
-    "LoRALinear MLP QuantizedEmbedding QuantizedLinear ResidualStream CombinedOptimizer";
+    "LoRALinear MLP QuantizedEmbedding QuantizedLinear ResidualStream TokenShift CombinedOptimizer";
   const skipped = new Set(`${own} ${layers}`.split(" "));
   const isClass = (name: string) => /^[A-Z]/.test(name);
   const methods = Object.keys(Object.getOwnPropertyDescriptors(Tensor.prototype)).filter(

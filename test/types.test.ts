@@ -6,7 +6,9 @@ import {
   GPT,
   type LanguageModel,
   type NestedNumbers,
+  nn,
   ones,
+  relu,
   Tensor,
   tensor,
 } from "tinybard";
@@ -33,6 +35,18 @@ test("forward() has logits unless they are turned off, and a loss with targets",
   assert.throws(() => model.forward(idx).loss.item());
   // @ts-expect-error the logits are turned off
   assert.throws(() => model.forward(idx, null, { logits: false }).logits.shape);
+});
+
+test("the layers of nn.Sequential keep their types", () => {
+  const layers = new nn.Sequential(new nn.Linear(2, 3), relu, new nn.Linear(3, 1));
+  const weight: Tensor = layers.layers[2].weight;
+  assert.equal(weight.shape, [1, 3]);
+  // @ts-expect-error a function has no weight
+  assert.is(layers.layers[1].weight, undefined);
+  const list: nn.Module[] = Array.from({ length: 2 }, () => new nn.Linear(2, 2));
+  assert.is(new nn.Sequential(...(list as nn.Linear[])).layers.length, 2);
+  const any: nn.Sequential = layers; // one whose layers are not known
+  assert.is(any.layers.length, 3);
 });
 
 test("a result is nullable if its arguments may be null", () => {

@@ -204,17 +204,22 @@ export class Dropout extends Module {
   }
 }
 
+/** A module that maps a tensor to one, or a function that does. */
+type Layer = (Module & { forward(x: Tensor): Tensor }) | ((x: Tensor) => Tensor);
+
 /**
- * Applies modules, or plain functions of a tensor, one after the other.
+ * Applies modules, or plain functions of a tensor, one after the other. model.layers[0] has the
+ * type of the first one.
  * @example
  * const model = new nn.Sequential(new nn.Linear(4, 8), relu, new nn.Linear(8, 2));
  * console.log(model.forward(randn([3, 4])).shape); // [ 3, 2 ]
+ * console.log(model.layers[2].weight.shape); // [ 2, 8 ]
  */
-export class Sequential extends Module {
+export class Sequential<L extends readonly Layer[] = readonly Layer[]> extends Module {
   /** The modules and functions, in order. */
-  readonly layers: (Layer | ((x: Tensor) => Tensor))[];
+  readonly layers: L;
 
-  constructor(...layers: (Layer | ((x: Tensor) => Tensor))[]) {
+  constructor(...layers: L) {
     super();
     for (const [i, layer] of layers.entries()) {
       if (!(layer instanceof Module || typeof layer === "function"))
@@ -225,8 +230,7 @@ export class Sequential extends Module {
 
   /** Returns the result of the last layer. */
   forward(x: Tensor): Tensor {
-    return this.layers.reduce((y, f) => (typeof f === "function" ? f(y) : f.forward(y)), x);
+    const apply = (y: Tensor, f: Layer) => (typeof f === "function" ? f(y) : f.forward(y));
+    return this.layers.reduce(apply, x);
   }
 }
-
-type Layer = Module & { forward(x: Tensor): Tensor };

@@ -100,6 +100,11 @@ export abstract class Module {
     for (const [name, tensor] of pairs) tensor.assign(to(dict[name].detach(), tensor.device));
   }
 
+  /** Forgets the gradients of all parameters. */
+  zeroGrad(): void {
+    for (const parameter of this.parameters()) parameter.grad = null;
+  }
+
   /** Sets this module and those inside of it to train mode. */
   train(on = true): this {
     for (const module of this.modules()) {

@@ -16,8 +16,7 @@ import { fromFunction, type TensorOptions, tensor, tensorOptions } from "./creat
  */
 export function rand(...args: ShapeArguments<TensorOptions>): Tensor {
   const [shape, options] = readShape(args);
-  const belowOne = (u: number) => Math.min(Math.fround(u), 1 - 2 ** -24); // where f32 rounds to 1
-  return sampleTensor("rand", shape, options, (n, counter) => uniform(n, counter).map(belowOne));
+  return sampleTensor("rand", shape, options, uniformBelowOne);
 }
 
 /**
@@ -28,6 +27,28 @@ export function rand(...args: ShapeArguments<TensorOptions>): Tensor {
 export function randn(...args: ShapeArguments<TensorOptions>): Tensor {
   const [shape, options] = readShape(args);
   return sampleTensor("randn", shape, options, normal);
+}
+
+/**
+ * Uniform over [0, 1), with the shape, dtype and device of x unless options say otherwise.
+ * @example
+ * console.log(randLike(zeros([2, 3])).shape); // [ 2, 3 ]
+ */
+export function randLike(x: Tensor, options: TensorOptions = {}): Tensor {
+  checkTensor("randLike", "x", x);
+  const like = { dtype: x.dtype, device: x.device };
+  return sampleTensor("randLike", x.shape, { ...like, ...options }, uniformBelowOne);
+}
+
+/**
+ * Standard normal, with the shape, dtype and device of x unless options say otherwise.
+ * @example
+ * console.log(randnLike(zeros([2, 3])).shape); // [ 2, 3 ]
+ */
+export function randnLike(x: Tensor, options: TensorOptions = {}): Tensor {
+  checkTensor("randnLike", "x", x);
+  const like = { dtype: x.dtype, device: x.device };
+  return sampleTensor("randnLike", x.shape, { ...like, ...options }, normal);
 }
 
 /**
@@ -79,6 +100,11 @@ export function randperm(n: number, options: TensorOptions = {}): Tensor {
   });
 }
 
+/** uniform() without the numbers that f32 rounds to 1. */
+function uniformBelowOne(n: number, counter: RngCounter): Float64Array {
+  return uniform(n, counter).map((u) => Math.min(Math.fround(u), 1 - 2 ** -24));
+}
+
 function sampleTensor(
   op: string,
   shape: Shape,
@@ -94,20 +120,26 @@ function sampleTensor(
 }
 
 /**
- * Samples `count` indices without replacement from each row of weights, which need not sum to
- * 1. probs [n] or [rows, n]; returns i32 [count] or [rows, count].
+ * Samples `count` indices from each row of weights, which need not sum to 1; with `replacement` an
+ * index may come several times. probs [n] or [rows, n]; returns i32 [count] or [rows, count].
  * @example
  * const ids = multinomial(tensor([[0, 0, 1]]), 1);
  * console.log(ids.toArray()); // [ [ 2 ] ]
  */
-export function multinomial(probs: Tensor, count: number): Tensor {
+export function multinomial(
+  probs: Tensor,
+  count: number,
+  options: { replacement?: boolean } = {},
+): Tensor {
   checkTensor("multinomial", "probs", probs);
+  checkOptions("multinomial", options, ["replacement"]);
+  const { replacement = false } = options;
   const n = probs.shape.at(-1) ?? 0;
   checkCount("multinomial", "count", count);
-  if (probs.shape.length > 2 || count > n)
+  if (probs.shape.length > 2 || n < (replacement ? 1 : count))
     fail(
-      `multinomial: probs has shape ${formatShape(probs.shape)}, ` +
-        `expected [n] or [rows, n], n >= ${count}`,
+      `multinomial: probs has shape ${formatShape(probs.shape)}, expected [n] or [rows, n], ` +
+        (replacement ? "n >= 1" : `n >= ${count}, or replacement: true`),
     );
   const weights = Float64Array.from(probs.data());
   const rows = probs.size / n;
@@ -116,7 +148,7 @@ export function multinomial(probs: Tensor, count: number): Tensor {
     const start = Math.floor(i / count) * n;
     const row = weights.subarray(start, start + n);
     const index = pick(row, u);
-    row[index] = 0; // without replacement
+    if (!replacement) row[index] = 0;
     return index;
   });
   return tensor(indices, { shape: [...probs.shape.slice(0, -1), count], device: probs.device });

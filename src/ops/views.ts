@@ -5,7 +5,7 @@ import { record } from "../autograd.ts";
 import { checkCount, describe, fail } from "../errors.ts";
 import { formatShape, normalizeAxis, numel, withAxis } from "../shape.ts";
 import { checkTensor } from "../tensor/ndarray.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import { type DimArgument, readDim, readSizes, type SizeArguments } from "./arguments.ts";
 import { expandTo, sumTo } from "./broadcast.ts";
 import { indexAlong } from "./indexing.ts";
@@ -18,6 +18,33 @@ import { cat, reshape, reshapeAs, slice, split } from "./movement.ts";
  */
 export function view(x: Tensor, ...shape: SizeArguments): Tensor {
   return reshapeAs("view", x, shape);
+}
+
+/**
+ * Returns a copy of x. Its gradient is that of x.
+ * @example
+ * const before = clone(ones([2]));
+ * console.log(before.toArray()); // [ 1, 1 ]
+ */
+export function clone(x: Tensor): Tensor {
+  checkTensor("clone", "x", x);
+  return record("clone", empty(x).assign(x.detach()), [x], (dy) => [dy]);
+}
+
+/**
+ * Returns part `index` of x along one axis, without that axis: x[index] for dim = 0. A negative
+ * index counts from the end.
+ * @example
+ * console.log(select(tensor([[1, 2], [3, 4]]), 1, -1).toArray()); // [ 2, 4 ]
+ */
+export function select(x: Tensor, dim: number, index: number): Tensor {
+  checkTensor("select", "x", x);
+  const axis = normalizeAxis("select", dim, x.shape.length);
+  const n = x.shape[axis];
+  if (!Number.isInteger(index) || index < -n || index >= n)
+    fail(`select: index is ${describe(index)}, expected -${n} to ${n - 1} for axis ${dim}`);
+  const start = index < 0 ? index + n : index;
+  return reshape(slice(x, { dim: axis, start, end: start + 1 }), withAxis(x.shape, axis));
 }
 
 /**

@@ -342,6 +342,23 @@ add("maxPool2d", lambda x: F.max_pool2d(x, 2), x, 2)
 add("maxPool2d", lambda x: F.max_pool2d(x, (3, 2), 1, 1), x, [3, 2], {"stride": 1, "padding": 1})
 add("maxPool2d", lambda x: F.max_pool2d(x, 2), torch.ones(1, 1, 4, 4), 2)
 
+# ---- added later: new cases come last, so that the numbers of those above stay
+finite = torch.tensor([5.3, -5.3, 0.0, -0.0, 7.5, -1e-3, 1e10, -2.0])
+for divisor in [2, -3, 0.125, 2.0**80]:
+    add("remainder", lambda x: torch.remainder(x, divisor), finite, divisor)
+add("remainder", torch.remainder, *pairs([NAN, INF, -INF, 0.0, 1.5, -2.0]))
+add("remainder", torch.remainder, randn(3, 1) * 9, randn(2, 1, 4))
+add("remainder", torch.remainder, ints(3, 1, low=-9, high=9), torch.tensor([1, -2, 3, 7]))
+add("remainder", torch.remainder, ints(3, low=-9, high=9), torch.tensor([2.5, -1.5, 4.0]))
+for i in [0, 2, -1]:
+    add("select", lambda x: x.select(1, i), randn(2, 3, 4), 1, i)
+    add("select", lambda x: x.select(-1, i), ints(2, 3), -1, i)
+add("clone", torch.clone, randn(2, 3))
+add("clone", torch.clone, ints(2, 0))
+for name in ["isnan", "isinf", "isfinite"]:
+    add(name, getattr(torch, name), special)
+    add(name, getattr(torch, name), ints(3))
+
 path = os.path.join(os.path.dirname(__file__), "torch-ops.json")
 with open(path, "w") as file:
     texts = [json.dumps(case, separators=(",", ":")) for case in cases]

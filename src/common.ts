@@ -104,6 +104,7 @@ export { crossEntropy, linearCrossEntropy } from "./ops/loss.ts";
 export {
   type BinaryCrossEntropyOptions,
   binaryCrossEntropyWithLogits,
+  type CrossEntropyOptions,
   type KlDivOptions,
   klDiv,
   type LossOptions,

@@ -1,13 +1,13 @@
 // Cross-entropy, by itself and fused with the linear layer that computes the logits.
 
 import { record } from "../autograd.ts";
-import { checkNumber, checkOptions, fail } from "../errors.ts";
+import { checkNumber, checkOptions, describe, fail } from "../errors.ts";
 import { checkShape, formatShape } from "../shape.ts";
-import { checkIntegers, checkWeight } from "../tensor/ndarray.ts";
+import { checkFloats, checkIntegers, checkWeight } from "../tensor/ndarray.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { mul, neg } from "./elementwise.ts";
 import { linear } from "./linear.ts";
-import { type LossReduction, nllLoss } from "./losses.ts";
+import { type CrossEntropyOptions, negativeLogLikelihood } from "./losses.ts";
 import { mean, sum } from "./reductions.ts";
 import { rowSizes } from "./rows.ts";
 import { logSoftmax, logSoftmaxSpec } from "./softmax.ts";
@@ -15,19 +15,21 @@ import { logSoftmax, logSoftmaxSpec } from "./softmax.ts";
 /**
  * y = the mean of -log softmax(x)[target] over the rows whose target is not ignoreIndex (-100).
  * x [..., V], target [...] of i32, y []; throws if a target is not from 0 to V-1. `reduction` "sum"
- * or "none" returns the sum or the loss of each row instead.
+ * or "none" returns the sum or the loss of each row instead, `weight` [V] is a factor for each
+ * class, and `labelSmoothing` spreads a part of each target over all classes.
  * @example
  * const target = tensor([0, 0], { dtype: "i32" });
  * console.log(crossEntropy(zeros([2, 1]), target).item()); // 0
  */
-export function crossEntropy(
-  x: Tensor,
-  target: Tensor,
-  options: { ignoreIndex?: number; reduction?: LossReduction } = {},
-): Tensor {
-  checkOptions("crossEntropy", options, ["ignoreIndex", "reduction"]);
-  const { ignoreIndex = -100, reduction = "mean" } = options;
-  if (reduction !== "mean") return nllLoss(logSoftmax(x), target, { ignoreIndex, reduction });
+export function crossEntropy(x: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const known = ["ignoreIndex", "reduction", "weight", "labelSmoothing"];
+  checkOptions("crossEntropy", options, known);
+  const { ignoreIndex = -100, reduction = "mean", weight, labelSmoothing = 0 } = options;
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+    fail(`crossEntropy: labelSmoothing is ${describe(labelSmoothing)}, expected 0 to 1`);
+  checkFloats("crossEntropy", "x", x);
+  if (reduction !== "mean" || weight !== undefined || labelSmoothing > 0)
+    return negativeLogLikelihood("crossEntropy", logSoftmax(x), target, options);
   const [rows, n] = rowSizes("crossEntropy", x);
   if (n === 0) fail("crossEntropy: x has no classes, expected at least one");
   checkIntegers("crossEntropy", "target", target);

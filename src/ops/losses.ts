@@ -1,6 +1,6 @@
 // Losses that are composed of other ops. Cross-entropy, which has kernels, is in loss.ts.
 
-import { checkOptions, describe, fail } from "../errors.ts";
+import { checkNumber, checkOptions, describe, fail } from "../errors.ts";
 import { checkShape } from "../shape.ts";
 import { checkIntegers, checkSameKind, checkTensor } from "../tensor/ndarray.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -94,30 +94,56 @@ export interface NllOptions extends LossOptions {
  */
 export function nllLoss(x: Tensor, target: Tensor, options: NllOptions = {}): Tensor {
   checkOptions("nllLoss", options, ["ignoreIndex", "weight", "reduction"]);
-  const { ignoreIndex = -100, weight, ...others } = options;
-  checkReduction("nllLoss", others);
-  const [, n] = rowSizes("nllLoss", x);
-  if (n === 0) fail("nllLoss: x has no classes, expected at least one");
-  checkIntegers("nllLoss", "target", target);
-  checkShape("nllLoss", "target", target.shape, x.shape.slice(0, -1));
+  return negativeLogLikelihood("nllLoss", x, target, options);
+}
+
+/** Options of crossEntropy(). */
+export interface CrossEntropyOptions extends NllOptions {
+  /**
+   * A share e of the loss, 0 by default: the target distribution is 1 - e for the target plus e / C
+   * for each class. Szegedy et al. (2016).
+   */
+  labelSmoothing?: number;
+}
+
+/** nllLoss() with label smoothing, of which errors begin with `op`. */
+export function negativeLogLikelihood(
+  op: string,
+  x: Tensor,
+  target: Tensor,
+  options: CrossEntropyOptions,
+): Tensor {
+  const { ignoreIndex = -100, weight, labelSmoothing = 0, reduction } = options;
+  checkReduction(op, { reduction });
+  const [, n] = rowSizes(op, x);
+  if (n === 0) fail(`${op}: x has no classes, expected at least one`);
+  checkNumber(op, "ignoreIndex", ignoreIndex);
+  checkIntegers(op, "target", target);
+  checkShape(op, "target", target.shape, x.shape.slice(0, -1));
+  if (weight !== undefined) checkSameKind(op, "weight", weight, x, [n]);
   const classes = target.data() as Int32Array;
   const counts = classes.map((c) => Number(c !== ignoreIndex));
   for (const [i, c] of classes.entries()) {
     if (counts[i] && (c < 0 || c >= n))
-      fail(`nllLoss: target has ${c} at element ${i}, expected 0 to ${n - 1}`);
+      fail(`${op}: target has ${c} at element ${i}, expected 0 to ${n - 1}`);
   }
-  const places = classes.map((c, row) => row * n + (counts[row] ? c : 0));
   const isCounted = uploadIntegers(x, counts, target.shape);
-  const losses = where(isCounted, neg(takeElements(x, places, target.shape)), 0);
+  const chosen = classes.map((c, row) => (counts[row] ? c : 0));
+  const places = chosen.map((c, row) => row * n + c);
+  let losses = neg(takeElements(x, places, target.shape));
   let factors = to(isCounted, x.dtype);
   if (weight !== undefined) {
-    checkSameKind("nllLoss", "weight", weight, x, [n]);
-    const safe = classes.map((c, row) => (counts[row] ? c : 0));
-    factors = mul(factors, takeElements(weight, safe, target.shape));
+    const ofClass = takeElements(weight, chosen, target.shape);
+    losses = mul(losses, ofClass);
+    factors = mul(factors, ofClass);
   }
-  const weighted = weight === undefined ? losses : mul(losses, factors);
-  if ((others.reduction ?? "mean") !== "mean") return reduce("nllLoss", weighted, others);
-  return div(sum(weighted), sum(factors));
+  if (labelSmoothing > 0) {
+    const ofClasses = neg(sum(weight === undefined ? x : mul(x, weight), -1));
+    losses = add(mul(losses, 1 - labelSmoothing), mul(ofClasses, labelSmoothing / n));
+  }
+  losses = where(isCounted, losses, 0);
+  if ((reduction ?? "mean") !== "mean") return reduce(op, losses, { reduction });
+  return div(sum(losses), sum(factors));
 }
 
 /** Options of klDiv(). */

@@ -358,6 +358,15 @@ add("clone", torch.clone, ints(2, 0))
 for name in ["isnan", "isinf", "isfinite"]:
     add(name, getattr(torch, name), special)
     add(name, getattr(torch, name), ints(3))
+x, t = randn(4, 3), torch.tensor([2, 0, -100, 1])
+weights = torch.rand(3) + 0.2
+for smoothing in [0.0, 0.1, 1.0]:
+    for r in ["mean", "sum", "none"]:
+        options = {"labelSmoothing": smoothing, "reduction": r}
+        add("crossEntropy", lambda x, t: F.cross_entropy(x, t, label_smoothing=smoothing, reduction=r), x, t, options)
+logits = torch.tensor([[0.0, -INF, 1.0], [INF, 0.0, 1.0], [1e20, 0.0, -1e20]])
+add("crossEntropy", lambda x, t: F.cross_entropy(x, t, reduction="sum"), logits, torch.tensor([2, 1, -100]),
+    {"reduction": "sum"})
 
 path = os.path.join(os.path.dirname(__file__), "torch-ops.json")
 with open(path, "w") as file:

@@ -6,6 +6,7 @@ import {
   logSoftmax,
   mseLoss,
   nllLoss,
+  type Tensor,
   tensor,
   zeros,
 } from "tinybard";
@@ -31,6 +32,46 @@ eachDevice("losses", (test, on) => {
     name: "nllLoss",
     f: (x) => nllLoss(x, tensor([1, -100, 4], { dtype: "i32", device: x.device })),
     shapes: [[3, 5]],
+  });
+
+  test("crossEntropy with class weights and label smoothing: the values of PyTorch", () => {
+    const rows = [
+      [1, 2, 0.5],
+      [0, 0, 3],
+      [1, 1, 1],
+      [2, -1, 0],
+    ];
+    const x = tensor(rows, { device: on, requiresGrad: true });
+    const target = tensor([2, 0, -100, 1], { dtype: "i32", device: on });
+    const weight = tensor([0.5, 2, 1], { device: on });
+    const loss = (labelSmoothing: number, reduction: "mean" | "sum" | "none") =>
+      crossEntropy(x, target, { weight, labelSmoothing, reduction });
+    assertClose(loss(0, "mean"), [2.8147207]);
+    assertClose(loss(0, "sum"), [9.8515223]);
+    assertClose(loss(0, "none"), [1.9643688, 1.5474615, 0, 6.339692]);
+    assertClose(loss(0.2, "mean"), [2.633719]);
+    assertClose(loss(0.2, "sum"), [9.2180167]);
+    assertClose(loss(0.2, "none"), [1.8131811, 1.7601179, 0, 5.6447177]);
+    loss(0.2, "mean").backward();
+    assertClose(
+      x.grad as Tensor,
+      [
+        [0.0587423, 0.1474713, -0.2062136],
+        [-0.1156163, -0.029902, 0.1455183],
+        [0, 0, 0],
+        [0.4324639, -0.4732328, 0.0407689],
+      ].flat(),
+      { atol: 1e-6 },
+    );
+    for (const labelSmoothing of [-0.1, 1.5, NaN])
+      assert.throws(
+        () => crossEntropy(x, target, { labelSmoothing }),
+        /crossEntropy: labelSmoothing is .*, expected 0 to 1/,
+      );
+    assert.throws(
+      () => crossEntropy(x, target, { weight: zeros([2], { device: on }) }),
+      /crossEntropy: weight has shape \[2\], expected \[3\]/,
+    );
   });
 
   test("a weight for each class: the mean is divided by the weights that count", () => {

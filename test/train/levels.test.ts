@@ -38,7 +38,7 @@ test("a schedule that is named ends with the run; without a name nothing changes
   assert.is(resolve({ maxIters: 50 }).lrDecayIters, 0);
   assert.is(resolve({ maxIters: 50 }).schedule, undefined);
   assert.is(resolve({ schedule: "wsd", maxIters: 50, lrDecayIters: 40 }).lrDecayIters, 40);
-  const timed = resolve({ preset: "laptop", maxSeconds: 60 }); // the preset decays by a cosine
+  const timed = resolve({ preset: "nanogpt-cpu", maxSeconds: 60 }); // decays by a cosine
   assert.equal([timed.schedule, timed.lrDecayIters], ["cosine", 0]);
   assert.is(resolve({ preset: "lecture-0.2m", maxSeconds: 60 }).schedule, undefined);
   const share = resolve({ schedule: "linear", maxIters: 50, warmupShare: 0.1 });
